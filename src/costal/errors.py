@@ -1,0 +1,25 @@
+"""The errors that a person reads: each names the thing, the cause and the remedy."""
+
+
+class CostalError(Exception):
+    """An expected failure, worded for the person at the screen."""
+
+
+class FrameError(CostalError):
+    """A frame cannot be read, normalised or tiled."""
+
+
+class AgentError(CostalError):
+    """The agent cannot be asked or cannot learn."""
+
+
+class ProjectError(CostalError):
+    """A project folder, its store or one of its model files cannot be used."""
+
+
+class EffortError(CostalError):
+    """An effort event arrived in a state that cannot take it."""
+
+
+class DatasetError(CostalError):
+    """A data set of the paper's experiment is missing or unreadable."""

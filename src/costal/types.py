@@ -1,0 +1,197 @@
+"""The frozen values that travel between rooms.
+
+Shapes are named in letters: N crops, T passes, K classes, C channels, H and W pixels.
+"""
+
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field
+from typing import Literal, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+Weights = Mapping[str, NDArray[np.generic]]
+AcquisitionName = Literal["bald", "predictive_entropy", "std", "variation_ratio", "random"]
+ACQUISITION_NAMES: tuple[AcquisitionName, ...] = (
+    "bald",
+    "predictive_entropy",
+    "std",
+    "variation_ratio",
+    "random",
+)
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a long job is: `done` of `total` units, and what it is doing."""
+
+    done: int
+    total: int
+    message: str
+
+
+Job = Generator[Progress, None, Result]
+
+
+def finish(job: Job[Result]) -> Result:
+    """Return the result of a job, run to its end without reporting progress."""
+    while True:
+        try:
+            next(job)
+        except StopIteration as stop:
+            return stop.value  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One acquired image with its axes named.
+
+    `pixels` keeps the file's dtype; `axes` has one letter per dimension (of ``TZCYX``);
+    `pixel_um` is the side of a pixel in micrometres, None when the file does not say;
+    `content_hash` is the SHA-256 of dtype, shape and pixels, so a renamed file is the same frame;
+    `notes` are sentences about what was repaired or guessed while reading.
+    """
+
+    pixels: NDArray[np.generic]
+    axes: str
+    pixel_um: float | None
+    source: str
+    content_hash: str
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """Where the crops of a frame lie: `rows` x `cols` squares of side `crop`, `stride` apart.
+
+    Crop i is at row ``i // cols`` and column ``i % cols`` and starts at pixel ``(row * stride, col * stride)``.
+    With ``edge="pad"`` the last row and column may reach past the frame; those pixels are reflected.
+    """
+
+    height: int
+    width: int
+    crop: int
+    stride: int
+    edge: Literal["drop", "pad"]
+    rows: int
+    cols: int
+
+    def __len__(self) -> int:
+        """Return N, the number of crops."""
+        return self.rows * self.cols
+
+    def origin(self, index: int) -> tuple[int, int]:
+        """Return (y, x) of the first pixel of crop `index`."""
+        if not 0 <= index < len(self):
+            raise IndexError(f"crop {index} is not one of {len(self)}")
+        return (index // self.cols) * self.stride, (index % self.cols) * self.stride
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """The crops that may be asked about this round: normalised float32 `crops_N_C_H_W`."""
+
+    crops_N_C_H_W: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One labelled crop as the agent learns from it.
+
+    `crop_C_H_W` is normalised; `class_index` is the label, None when the crop was skipped (its effort still teaches);
+    `effort` is in seconds at the microscope and cost units in the simulation, None when it is not usable;
+    `censored` says that the effort is a lower bound; `annotator` and `order` (how many crops that annotator
+    had answered before) are terms of the cost model.
+    """
+
+    crop_C_H_W: Floats
+    class_index: int | None
+    effort: float | None
+    censored: bool = False
+    annotator: str = ""
+    order: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """How a network is trained: Adam, `batch` crops a step, the larger of `min_steps` and `epochs` epochs."""
+
+    learning_rate: float = 1e-3
+    batch: int = 32
+    min_steps: int = 150
+    epochs: int = 30
+    augment: bool = False
+    class_weights: bool = False
+    warm: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AgentSettings:
+    """What decides: the acquisition function, α and β of v = I^α / C^β, T passes, and the training.
+
+    `n` crops are asked a round. `acquisition_cost_K` is a known cost per class, in the unit of effort, added to
+    the learned one in proportion to the predicted class probabilities; empty when the project has none.
+    """
+
+    class_count: int
+    acquisition: AcquisitionName = "bald"
+    alpha: float = 1.0
+    beta: float = 0.3
+    passes: int = 50
+    n: int = 10
+    training: Training = field(default_factory=Training)
+    acquisition_cost_K: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CostModel:
+    """A trained cost model: weights of log effort, its shared spread, and the terms of annotator and practice."""
+
+    weights: Weights
+    log_spread: float
+    annotators: tuple[str, ...]
+    effort_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """Classifier, cost model and their settings; weights are numpy arrays, so an agent travels and is saved as is.
+
+    `classifier` is None until two classes have labels; `cost_model` is None until there are enough efforts.
+    `crop_shape` is (C, H, W). `notes` says what the agent cannot do yet, and why.
+    """
+
+    settings: AgentSettings
+    crop_shape: tuple[int, int, int]
+    classifier: Weights | None = None
+    cost_model: CostModel | None = None
+    label_count: int = 0
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """What the agent thinks of a pool: I (>= 0), C (> 0) and the committee's mean class probabilities.
+
+    `cost_is_uniform` tells that C carries no knowledge yet, so β has no effect.
+    `device` is where it was computed; `notes` are sentences for the screen.
+    """
+
+    information_N: Floats
+    cost_N: Floats
+    probs_N_K: Floats
+    cost_is_uniform: bool
+    device: str
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """The chosen crops, best first, with the scores and values they were chosen by."""
+
+    picked_n: NDArray[np.intp]
+    value_N: Floats
+    scores: Scores
