@@ -92,9 +92,14 @@ class Grid:
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """The crops that may be asked about this round: normalised float32 `crops_N_C_H_W`."""
+    """The crops that may be asked about this round: normalised float32 `crops_N_C_H_W`.
+
+    `annotator` will be asked, having answered `order` crops before: terms of the predicted cost.
+    """
 
     crops_N_C_H_W: Floats
+    annotator: str = ""
+    order: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,10 +153,9 @@ class AgentSettings:
 
 @dataclass(frozen=True, slots=True)
 class CostModel:
-    """A trained cost model: weights of log effort, its shared spread, and the terms of annotator and practice."""
+    """A trained cost model: the weights of log effort, and the annotators that its terms know, in order."""
 
     weights: Weights
-    log_spread: float
     annotators: tuple[str, ...]
     effort_count: int
 

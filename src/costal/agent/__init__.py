@@ -1,0 +1,4 @@
+"""What decides: networks, committee, acquisition functions, cost model, value and selection.
+
+Works on arrays and tensors; knows no file and no database. `value`, `select` and `features` need numpy only.
+"""

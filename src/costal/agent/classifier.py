@@ -1,0 +1,135 @@
+"""The classifier: trained on labels, asked as a committee for information or as one mean network for classes."""
+
+from collections import Counter
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from costal.agent.acquisition import ACQUISITION_FUNCTIONS
+from costal.agent.committee import Committee
+from costal.agent.devices import Footing, choose_device, with_room
+from costal.agent.networks import Network, initialise, load_weights, to_weights
+from costal.agent.training import fit
+from costal.errors import AgentError
+from costal.seeds import seed_for
+from costal.types import Agent, AgentSettings, Answer, Floats, Job, Progress, Weights
+
+BATCH = 256
+
+
+def build_classifier(crop_shape: tuple[int, int, int], class_count: int, weights: Weights, device: str) -> Network:
+    """Return the network of these weights on `device`, or raise AgentError when they do not fit."""
+    network = Network(crop_shape, class_count)
+    load_weights(network, weights)
+    return network.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+
+def why_refused(class_indices: list[int]) -> str:
+    """Return why a committee is refused with labels of these classes, or an empty string when it is not."""
+    classes, labels = len(set(class_indices)), len(class_indices)
+    if classes >= 2:
+        return ""
+    return (
+        f"A committee needs labels of at least two classes; so far there {'is' if labels == 1 else 'are'} {labels} "
+        f"label{'' if labels == 1 else 's'} of {classes} class{'' if classes == 1 else 'es'}. "
+        "Label crops of another class."
+    )
+
+
+def train_classifier(
+    answers: list[Answer], settings: AgentSettings, before: Weights | None, seed: int, device: str
+) -> Job[Weights]:
+    """Return the weights of a classifier trained on all answers that have a label.
+
+    From scratch, or with ``settings.training.warm`` from `before` where its shapes fit.
+
+    Raises
+    ------
+    AgentError
+        When fewer than two classes have labels, or training diverges.
+    """
+    labelled = [answer for answer in answers if answer.class_index is not None]
+    classes = [int(answer.class_index) for answer in labelled if answer.class_index is not None]
+    if why_refused(classes):
+        raise AgentError(why_refused(classes))
+    crops = np.stack([answer.crop_C_H_W for answer in labelled])
+    network = Network(crops.shape[1:], settings.class_count)
+    initialise(network, torch.Generator().manual_seed(seed_for(seed, "classifier weights")))
+    if settings.training.warm and before is not None:
+        load_weights(network, before)
+    network.to(device)
+    targets = torch.tensor(classes, device=device)
+    weight = class_weights(classes, settings.class_count).to(device) if settings.training.class_weights else None
+
+    def loss(outputs: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+        return F.cross_entropy(outputs, targets[rows], weight=weight)
+
+    yield from fit(
+        network,
+        list(network.parameters()),
+        crops,
+        loss,
+        settings.training,
+        seed_for(seed, "classifier training"),
+        device,
+        "Training the classifier",
+    )
+    return to_weights(network)
+
+
+def class_weights(class_indices: list[int], class_count: int) -> torch.Tensor:
+    """Return weights (K,) with which every labelled class counts alike: labels / (classes x labels of the class)."""
+    counts = Counter(class_indices)
+    weights = [len(class_indices) / (len(counts) * counts[k]) if counts[k] else 0.0 for k in range(class_count)]
+    return torch.tensor(weights, dtype=torch.float32)
+
+
+def ask_committee(agent: Agent, crops_N_C_H_W: Floats, seed: int, device: str) -> Job[tuple[Floats, Floats, Footing]]:
+    """Return information (N,), mean probabilities (N, K) and the footing that the work ended on.
+
+    Raises
+    ------
+    AgentError
+        When the agent has no classifier, with the reason, or its weights do not fit the crops.
+    """
+    if agent.classifier is None:
+        raise AgentError("The committee cannot be asked. " + " ".join(agent.notes or ("It has not learned yet.",)))
+    network = build_classifier(agent.crop_shape, agent.settings.class_count, agent.classifier, device)
+    committee = Committee(network, agent.settings.passes, seed)
+    acquisition = ACQUISITION_FUNCTIONS[agent.settings.acquisition]
+    footing, start = Footing(device, BATCH), 0
+    information, mean_probs = [], []
+    while start < len(crops_N_C_H_W):
+
+        def attempt(there: Footing, start: int = start) -> Job[tuple[Floats, Floats]]:
+            yield Progress(start, len(crops_N_C_H_W), "Asking the committee")
+            probs_T_B_K = committee.probs(crops_N_C_H_W[start : start + there.batch], there.device)
+            return acquisition(probs_T_B_K).cpu().numpy(), probs_T_B_K.mean(0).cpu().numpy()
+
+        (batch_information, batch_probs), footing = yield from with_room(footing, attempt)
+        information.append(batch_information)
+        mean_probs.append(batch_probs)
+        start += len(batch_information)
+    return np.concatenate(information), np.concatenate(mean_probs), footing
+
+
+def classify(agent: Agent, crops_N_C_H_W: Floats, device: str = "auto") -> Job[Floats]:
+    """Return the class probabilities (N, K) of the mean network (nothing dropped).
+
+    Raises
+    ------
+    AgentError
+        When the agent has no classifier yet.
+    """
+    if agent.classifier is None:
+        raise AgentError("There is no classifier yet. Label crops of two classes and train first.")
+    device = choose_device(device)
+    network = build_classifier(agent.crop_shape, agent.settings.class_count, agent.classifier, device)
+    probs = []
+    for start in range(0, len(crops_N_C_H_W), BATCH):
+        yield Progress(start, len(crops_N_C_H_W), "Classifying")
+        with torch.inference_mode():
+            batch = torch.from_numpy(np.ascontiguousarray(crops_N_C_H_W[start : start + BATCH]))
+            probs.append(network(batch.to(device)).softmax(-1).cpu().numpy())
+    return np.concatenate(probs)

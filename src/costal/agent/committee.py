@@ -1,0 +1,88 @@
+"""The MC-dropout committee, exact and cheap.
+
+Everything below the first dropout layer is deterministic, so the trunk runs once per crop. A pass draws one mask for
+all crops, so T passes are T matrix products over the kept features and kept hidden units alone. Each crop's marginal
+is that of ordinary MC dropout; across crops a pass is one and the same network (a *consistent* committee).
+
+Source: Gal & Ghahramani 2016 (MC dropout); Kirsch, van Amersfoort, Gal 2019 (consistent masks).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from costal.agent.networks import FEATURE_DROP, HIDDEN, HIDDEN_DROP, Network
+from costal.types import Floats
+
+
+@dataclass(frozen=True, slots=True)
+class ThinnedHead:
+    """One pass's head without what its mask drops, scaled as dropout scales; `kept` are feature indices."""
+
+    kept: Tensor
+    hidden_weight: Tensor
+    hidden_bias: Tensor
+    output_weight: Tensor
+    output_bias: Tensor
+
+    def logits(self, features_F_B: Tensor) -> Tensor:
+        """Return the logits (K, B) of this pass for trunk features with one column per crop."""
+        hidden = torch.addmm(self.hidden_bias, self.hidden_weight, features_F_B[self.kept]).relu_()
+        return torch.addmm(self.output_bias, self.output_weight, hidden)
+
+
+def draw_masks(feature_count: int, passes: int, seed: int) -> list[tuple[Tensor, Tensor]]:
+    """Return for each pass the indices of the features and of the hidden units that dropout keeps.
+
+    Each is kept independently (with probability 0.75 and 0.5), so a crop sees ordinary MC dropout. Drawn on the
+    CPU: the same on every device.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    masks = []
+    for _ in range(passes):
+        kept_features = torch.rand(feature_count, generator=generator) >= FEATURE_DROP
+        kept_hidden = torch.rand(HIDDEN, generator=generator) >= HIDDEN_DROP
+        masks.append((kept_features.nonzero().flatten(), kept_hidden.nonzero().flatten()))
+    return masks
+
+
+def thin_heads(network: Network, masks: list[tuple[Tensor, Tensor]], device: str) -> list[ThinnedHead]:
+    """Return one head per pass, holding only the weights that its mask keeps, on `device`."""
+    hidden, output = network.hidden, network.output
+    heads = []
+    for features, units in masks:
+        features, units = features.to(device), units.to(device)
+        heads.append(
+            ThinnedHead(
+                features,
+                hidden.weight[units][:, features] / (1 - FEATURE_DROP),
+                hidden.bias[units, None],
+                output.weight[:, units] / (1 - HIDDEN_DROP),
+                output.bias[:, None],
+            )
+        )
+    return heads
+
+
+class Committee:
+    """T passes of one network, whose masks are drawn from `seed`; heads are thinned once per device."""
+
+    def __init__(self, network: Network, passes: int, seed: int) -> None:
+        self._network = network
+        self._masks = draw_masks(network.hidden.in_features, passes, seed)
+        self._heads: list[ThinnedHead] = []
+        self._device = ""
+
+    @torch.inference_mode()
+    def probs(self, crops_B_C_H_W: Floats, device: str) -> Tensor:
+        """Return the class probabilities of every pass, `probs_T_B_K`; a crop's do not depend on its batch."""
+        if device != self._device:
+            self._network.to(device)
+            self._heads = thin_heads(self._network, self._masks, device)
+            self._device = device
+        crops = torch.from_numpy(np.ascontiguousarray(crops_B_C_H_W)).to(device)
+        # Features lie in rows, so that keeping some copies whole rows.
+        features_F_B = self._network.trunk(crops).T.contiguous()
+        return torch.stack([head.logits(features_F_B) for head in self._heads]).transpose(1, 2).softmax(-1)

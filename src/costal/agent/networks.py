@@ -1,0 +1,128 @@
+"""The one family of networks: the paper's CNN, for any crop size, channel count and number of outputs.
+
+Gal's network is a trunk of two 4x4 convolutions of 32 filters with ReLU and one 2x2 max pool, dropout 0.25, a dense
+layer of 128 with ReLU, dropout 0.5, and a dense output layer. For 28x28x1 and 10 classes it has 3,872 features and
+513,994 parameters. A larger crop gets *reducing blocks* in front (4x4 convolution of 32 filters, stride 2, ReLU), as
+many as bring the trunk's feature map down to 16 x 16 or less; `reducing_blocks` and `feature_side` are that rule.
+
+Source: Gal, Islam, Ghahramani 2017, section 5 (with no padding, as its published code).
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from costal.errors import AgentError
+from costal.types import Weights
+
+FILTERS, KERNEL, HIDDEN = 32, 4, 128
+FEATURE_DROP, HIDDEN_DROP = 0.25, 0.5
+LARGEST_FEATURE_SIDE = 16
+SMALLEST_CROP = 8
+
+
+def reducing_blocks(crop: int) -> int:
+    """Return how many reducing blocks a crop of this side gets: 0 up to 39 px, 1 up to 81, 2 up to 165, ..."""
+    blocks = 0
+    while (crop - 6) // 2 > LARGEST_FEATURE_SIDE:
+        crop = (crop - KERNEL) // 2 + 1
+        blocks += 1
+    return blocks
+
+
+def feature_side(crop: int) -> int:
+    """Return the side of the feature map that the trunk makes of a square crop: 11 for 28 px, 12 for 64 px."""
+    for _ in range(reducing_blocks(crop)):
+        crop = (crop - KERNEL) // 2 + 1
+    return (crop - 6) // 2
+
+
+class Network(nn.Module):
+    """Gal's network: `trunk` is deterministic, `head` takes the dropout masks as arguments.
+
+    Parameters
+    ----------
+    crop_shape
+        (C, H, W) of a crop, H equal to W and at least 8.
+    outputs
+        K classes, or 1 for a regression.
+    """
+
+    def __init__(self, crop_shape: tuple[int, int, int], outputs: int) -> None:
+        super().__init__()
+        channels, height, width = crop_shape
+        if height != width or height < SMALLEST_CROP or channels < 1:
+            raise AgentError(
+                f"A crop of {channels} channels and {height} x {width} px does not fit the network. "
+                f"Use square crops of at least {SMALLEST_CROP} px."
+            )
+        blocks: list[nn.Module] = []
+        for _ in range(reducing_blocks(height)):
+            blocks += [nn.Conv2d(channels, FILTERS, KERNEL, stride=2), nn.ReLU()]
+            channels = FILTERS
+        blocks += [nn.Conv2d(channels, FILTERS, KERNEL), nn.ReLU()]
+        blocks += [nn.Conv2d(FILTERS, FILTERS, KERNEL), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten()]
+        self.trunk = nn.Sequential(*blocks)
+        self.hidden = nn.Linear(FILTERS * feature_side(height) ** 2, HIDDEN)
+        self.output = nn.Linear(HIDDEN, outputs)
+
+    def head(
+        self, features_N_F: Tensor, feature_mask: Tensor | None = None, hidden_mask: Tensor | None = None
+    ) -> Tensor:
+        """Return the outputs (N, K) of trunk features; masks hold 0 or 1 / (1 - drop), None drops nothing."""
+        if feature_mask is not None:
+            features_N_F = features_N_F * feature_mask
+        hidden = torch.relu(self.hidden(features_N_F))
+        if hidden_mask is not None:
+            hidden = hidden * hidden_mask
+        return self.output(hidden)  # type: ignore[no-any-return]
+
+    def forward(self, crops_N_C_H_W: Tensor) -> Tensor:
+        """Return the outputs (N, K) of the mean network: nothing is dropped."""
+        return self.head(self.trunk(crops_N_C_H_W))
+
+
+def initialise(network: nn.Module, generator: torch.Generator) -> None:
+    """Draw the weights of all convolutions and dense layers anew (Glorot uniform), with biases of zero."""
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            nn.init.xavier_uniform_(layer.weight, generator=generator)
+            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+
+
+def dropout_mask(shape: tuple[int, ...], drop: float, generator: torch.Generator, device: str) -> Tensor:
+    """Return a mask of zeros and 1 / (1 - drop), drawn on the CPU so that every device sees the same one."""
+    kept = torch.rand(shape, generator=generator) >= drop
+    return (kept.to(torch.float32) / (1 - drop)).to(device)
+
+
+def to_weights(network: nn.Module) -> Weights:
+    """Return a copy of the network's parameters and buffers as numpy arrays by name."""
+    return {name: tensor.detach().cpu().numpy().copy() for name, tensor in network.state_dict().items()}
+
+
+def load_weights(network: nn.Module, weights: Weights) -> None:
+    """Put the weights into the network.
+
+    Raises
+    ------
+    AgentError
+        When names or shapes differ from the network's: the model was made for other crops or classes.
+    """
+    expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+    found = {name: tuple(array.shape) for name, array in weights.items()}
+    if expected != found:
+        differing = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
+        name = differing[0]
+        raise AgentError(
+            f"The model does not fit: {name} has shape {found.get(name, 'none')}, these crops and classes need "
+            f"{expected.get(name, 'none')}. Train a new model for this project."
+        )
+    network.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in weights.items()})
+
+
+def parameter_count(crop_shape: tuple[int, int, int], outputs: int) -> int:
+    """Return the number of trainable parameters: 513,994 for (1, 28, 28) and 10."""
+    with torch.device("meta"):
+        return sum(math.prod(p.shape) for p in Network(crop_shape, outputs).parameters())

@@ -1,0 +1,1 @@
+"""What the microscope gives: frames read, checked, normalised and tiled into crops."""

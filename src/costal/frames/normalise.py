@@ -1,0 +1,97 @@
+"""Intensities made comparable: percentiles of a plane to 0 and 1, so that offset and gain do not matter."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from costal.errors import FrameError
+from costal.types import Floats
+
+MOST_PIXELS = 4_000_000  # percentiles of more pixels than this are no better, only slower
+CLIP = (-1.0, 2.0)
+
+
+@dataclass(frozen=True, slots=True)
+class IntensityRange:
+    """The intensity of each channel that becomes 0 and the one that becomes 1."""
+
+    low_C: tuple[float, ...]
+    high_C: tuple[float, ...]
+
+
+def intensity_range(plane_C_Y_X: NDArray[np.generic], percentiles: tuple[float, float] = (1.0, 99.8)) -> IntensityRange:
+    """Return the percentiles of the finite pixels of each channel.
+
+    Where the two percentiles coincide (a few bright spots on an even ground), the smallest and largest pixel
+    stand in. A plane of more than 4 million pixels is sampled on a regular
+    grid of about that many or fewer.
+
+    Raises
+    ------
+    FrameError
+        If a channel has no finite pixel, or the percentiles are not two growing numbers of 0 to 100.
+    """
+    if not 0 <= percentiles[0] < percentiles[1] <= 100:
+        raise FrameError(f"Percentiles {percentiles} do not fit. Give two growing numbers from 0 to 100.")
+    _, height, width = plane_C_Y_X.shape
+    step = math.ceil(math.sqrt(max(1.0, height * width / MOST_PIXELS)))
+    ends = []
+    for channel, pixels_Y_X in enumerate(plane_C_Y_X[:, ::step, ::step]):
+        pixels = pixels_Y_X[np.isfinite(pixels_Y_X)].astype(np.float64)
+        if pixels.size == 0:
+            raise FrameError(f"Channel {channel} has no finite pixel. Leave it out, or acquire the frame again.")
+        low, high = np.percentile(pixels, percentiles)
+        ends.append((float(low), float(high)) if low < high else (float(pixels.min()), float(pixels.max())))
+    return IntensityRange(tuple(low for low, _ in ends), tuple(high for _, high in ends))
+
+
+def merge_ranges(ranges: Iterable[IntensityRange]) -> IntensityRange:
+    """Return the range that spans all of `ranges`: per channel the lowest low and the highest high.
+
+    Raises
+    ------
+    FrameError
+        If there is no range, or the ranges differ in their number of channels.
+    """
+    ranges = tuple(ranges)
+    counts = sorted({len(one.low_C) for one in ranges})
+    if len(counts) != 1:
+        raise FrameError(f"Ranges of {counts} channels cannot be merged. Give frames with the same channels.")
+    lows, highs = zip(*(one.low_C for one in ranges), strict=True), zip(*(one.high_C for one in ranges), strict=True)
+    return IntensityRange(tuple(map(min, lows)), tuple(map(max, highs)))
+
+
+def normalise(crops: NDArray[np.generic], limits: IntensityRange) -> Floats:
+    """Return `crops` of shape (..., C, H, W) as float32, each channel's low at 0 and high at 1, clipped to [-1, 2].
+
+    A channel whose high is not above its low is constant and becomes 0 everywhere. In every other channel NaN
+    becomes 0, +Inf becomes 1 and -Inf becomes 0.
+
+    Raises
+    ------
+    FrameError
+        If `limits` are of another number of channels.
+    """
+    channels = crops.shape[-3]
+    if channels != len(limits.low_C):
+        raise FrameError(
+            f"The crops have {channels} channels, the intensity range {len(limits.low_C)}. Choose the channels that "
+            "the project began with."
+        )
+    normalised = np.zeros(crops.shape, np.float32)
+    for channel, (low, high) in enumerate(zip(limits.low_C, limits.high_C, strict=True)):
+        if high > low:
+            normalised[..., channel, :, :] = _scaled(crops[..., channel, :, :], low, high)
+    return normalised
+
+
+def _scaled(pixels: NDArray[np.generic], low: float, high: float) -> NDArray[np.float64]:
+    # in float64: float32 would round 100 counts on an offset of 32768
+    scaled = np.clip((pixels.astype(np.float64) - low) / (high - low), *CLIP)
+    finite = np.isfinite(pixels)
+    if not finite.all():
+        scaled[~finite] = np.nan_to_num(pixels[~finite], nan=0, posinf=1, neginf=0)
+    return scaled

@@ -1,0 +1,100 @@
+"""The store's schema as numbered migrations; ``PRAGMA user_version`` tells how many a file has had."""
+
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+
+from costal.errors import ProjectError
+
+MIGRATIONS: tuple[str, ...] = (
+    """
+    CREATE TABLE frame (
+        id INTEGER PRIMARY KEY,
+        content_hash TEXT NOT NULL,
+        planes TEXT NOT NULL,           -- which channels, Z and T of the frame: text for people, part of its identity
+        source TEXT NOT NULL,
+        height INTEGER NOT NULL, width INTEGER NOT NULL,
+        pixel_um REAL,
+        low TEXT NOT NULL, high TEXT NOT NULL,  -- intensity range per channel, JSON arrays
+        utc_ns INTEGER NOT NULL,
+        UNIQUE (content_hash, planes)
+    );
+    CREATE TABLE crop (
+        id INTEGER PRIMARY KEY,
+        frame_id INTEGER NOT NULL REFERENCES frame (id),
+        y INTEGER NOT NULL, x INTEGER NOT NULL, side INTEGER NOT NULL,
+        dtype TEXT NOT NULL, channels INTEGER NOT NULL,
+        pixels BLOB NOT NULL,           -- C, side, side in C order, at the frame's full bit depth, little-endian
+        UNIQUE (frame_id, y, x, side)
+    );
+    CREATE TABLE presentation (
+        id INTEGER PRIMARY KEY,
+        crop_id INTEGER NOT NULL REFERENCES crop (id),
+        annotator TEXT NOT NULL,
+        generation INTEGER NOT NULL,    -- of the model that asked; 0 when none did
+        rank INTEGER,                   -- in the query, from 1; NULL when the expert chose the crop
+        prediction_shown INTEGER NOT NULL,
+        information REAL, cost REAL, value REAL,
+        utc_ns INTEGER NOT NULL
+    );
+    CREATE TABLE event (
+        id INTEGER PRIMARY KEY,
+        presentation_id INTEGER NOT NULL REFERENCES presentation (id),
+        kind TEXT NOT NULL, reason TEXT,
+        perf_ns INTEGER NOT NULL, utc_ns INTEGER NOT NULL
+    );
+    CREATE TABLE label (
+        id INTEGER PRIMARY KEY,
+        crop_id INTEGER NOT NULL REFERENCES crop (id),
+        presentation_id INTEGER REFERENCES presentation (id),
+        kind TEXT NOT NULL CHECK (kind IN ('class', 'skip', 'undo')),
+        class_id INTEGER CHECK ((kind = 'class') = (class_id IS NOT NULL)),
+        undoes INTEGER UNIQUE REFERENCES label (id) CHECK ((kind = 'undo') = (undoes IS NOT NULL)),
+        utc_ns INTEGER NOT NULL
+    );
+    CREATE INDEX event_by_presentation ON event (presentation_id);
+    CREATE INDEX label_by_crop ON label (crop_id);
+    CREATE VIEW standing_label AS
+        SELECT * FROM label
+        WHERE kind <> 'undo' AND id NOT IN (SELECT undoes FROM label WHERE undoes IS NOT NULL);
+    CREATE VIEW current_label AS
+        SELECT * FROM standing_label WHERE id IN (SELECT max(id) FROM standing_label GROUP BY crop_id);
+    CREATE TRIGGER label_kept BEFORE DELETE ON label BEGIN SELECT raise(ABORT, 'labels are append-only'); END;
+    CREATE TRIGGER label_fixed BEFORE UPDATE ON label BEGIN SELECT raise(ABORT, 'labels are append-only'); END;
+    CREATE TRIGGER event_kept BEFORE DELETE ON event BEGIN SELECT raise(ABORT, 'events are append-only'); END;
+    CREATE TRIGGER event_fixed BEFORE UPDATE ON event BEGIN SELECT raise(ABORT, 'events are append-only'); END;
+    """,
+)
+
+
+def version_of(connection: sqlite3.Connection) -> int:
+    """Return how many migrations the file has had."""
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[str] = MIGRATIONS) -> None:
+    """Bring the store to the newest version, each migration in one transaction after a backup copy.
+
+    Raises
+    ------
+    ProjectError
+        When the store was written by a newer version.
+    """
+    version = version_of(connection)
+    if version > len(migrations):
+        raise ProjectError(
+            f"{path} has version {version}; this version of napari-costal reads up to {len(migrations)}. "
+            "Update napari-costal to open the project."
+        )
+    for number, script in enumerate(migrations[version:], version + 1):
+        if number > 1:
+            _back_up(connection, path.with_name(f"{path.name}.version-{number - 1}"))
+        connection.executescript(f"BEGIN IMMEDIATE; {script}; PRAGMA user_version = {number}; COMMIT;")
+
+
+def _back_up(connection: sqlite3.Connection, path: Path) -> None:
+    copy = sqlite3.connect(path)
+    try:
+        connection.backup(copy)
+    finally:
+        copy.close()
