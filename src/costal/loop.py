@@ -23,8 +23,8 @@ def new_agent(settings: AgentSettings, crop_shape: tuple[int, int, int]) -> Agen
 def score(agent: Agent, pool: Pool, seed: int, device: str = "auto") -> Job[Scores]:
     """Return information, cost and class probabilities of every crop of the pool.
 
-    With the acquisition function ``random`` information is drawn from `seed` and the committee gives the
-    probabilities alone, if there is one.
+    With the acquisition function ``random`` information is drawn from `seed`, no committee is asked and the
+    probabilities are NaN.
 
     Raises
     ------

@@ -57,5 +57,6 @@ def with_room(footing: Footing, attempt: Callable[[Footing], Job[R]]) -> Job[tup
             if footing.device == "cpu":
                 raise
             footing = on_smaller_footing(footing)
-            if torch.cuda.is_available():
-                torch.cuda.empty_cache()
+        # Only here, after the exception and the tensors that its traceback holds, is there anything to give back.
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()

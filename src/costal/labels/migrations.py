@@ -72,6 +72,16 @@ def version_of(connection: sqlite3.Connection) -> int:
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
+def refuse_newer(connection: sqlite3.Connection, path: Path, migrations: Sequence[str] = MIGRATIONS) -> None:
+    """Raise ProjectError when the store was written by a newer version."""
+    version = version_of(connection)
+    if version > len(migrations):
+        raise ProjectError(
+            f"{path} has version {version}; this version of napari-costal reads up to {len(migrations)}. "
+            "Update napari-costal to open the project."
+        )
+
+
 def migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[str] = MIGRATIONS) -> None:
     """Bring the store to the newest version, each migration in one transaction after a backup copy.
 
@@ -80,16 +90,17 @@ def migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[str
     ProjectError
         When the store was written by a newer version.
     """
+    refuse_newer(connection, path, migrations)
     version = version_of(connection)
-    if version > len(migrations):
-        raise ProjectError(
-            f"{path} has version {version}; this version of napari-costal reads up to {len(migrations)}. "
-            "Update napari-costal to open the project."
-        )
     for number, script in enumerate(migrations[version:], version + 1):
         if number > 1:
             _back_up(connection, path.with_name(f"{path.name}.version-{number - 1}"))
-        connection.executescript(f"BEGIN IMMEDIATE; {script}; PRAGMA user_version = {number}; COMMIT;")
+        try:
+            connection.executescript(f"BEGIN IMMEDIATE; {script}; PRAGMA user_version = {number}; COMMIT;")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
 
 
 def _back_up(connection: sqlite3.Connection, path: Path) -> None:

@@ -62,17 +62,30 @@ def load_newest(folder: Path) -> Generation | None:
 
 def load_generation(folder: Path, number: int) -> Generation:
     """Return one saved agent; raises as `load_newest`."""
-    card = _read_card(_card_path(folder, number))
-    tensors = load_weights_file(_model_path(folder, number))
+    path = _card_path(folder, number)
+    card = _read_card(path)
+    try:
+        return Generation(number, _agent_of(card, _fitting_tensors(card, _model_path(folder, number))))
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ProjectError(f"{path} is not a model card ({error!r}). Delete it and train again.") from error
+
+
+def _fitting_tensors(card: dict[str, Any], path: Path) -> Weights:
+    """Return the arrays of a model file, which must have the shapes of its card."""
+    tensors = load_weights_file(path)
     shapes = {name: list(array.shape) for name, array in tensors.items()}
     if shapes != card["shapes"]:
         name = next(
             name for name in shapes.keys() | card["shapes"].keys() if shapes.get(name) != card["shapes"].get(name)
         )
         raise ProjectError(
-            f"{_model_path(folder, number)} does not fit its card: {name} has shape {shapes.get(name)}, not "
-            f"{card['shapes'].get(name)}. Delete both files and train again; the labels are untouched."
+            f"{path} does not fit its card: {name} has shape {shapes.get(name)}, not {card['shapes'].get(name)}. "
+            "Delete both files and train again; the labels are untouched."
         )
+    return tensors
+
+
+def _agent_of(card: dict[str, Any], tensors: Weights) -> Agent:
     classifier = _under("classifier.", tensors)
     cost_weights = _under("cost.", tensors)
     settings = card["settings"] | {
@@ -80,7 +93,7 @@ def load_generation(folder: Path, number: int) -> Generation:
         "acquisition_cost_K": tuple(card["settings"]["acquisition_cost_K"]),
     }
     cost_model = CostModel(cost_weights, tuple(card["annotators"]), card["effort_count"]) if cost_weights else None
-    agent = Agent(
+    return Agent(
         AgentSettings(**settings),
         tuple(card["crop_shape"]),
         classifier or None,
@@ -88,7 +101,6 @@ def load_generation(folder: Path, number: int) -> Generation:
         card["label_count"],
         tuple(card["notes"]),
     )
-    return Generation(number, agent)
 
 
 def load_weights_file(path: Path) -> Weights:
@@ -118,6 +130,8 @@ def _read_card(path: Path) -> dict[str, Any]:
                 f"{path} was written by a newer version. Update napari-costal, or delete it and train again."
             )
         return dict(card)
+    except OSError as error:
+        raise ProjectError(f"{path} cannot be read: {error.strerror}. Choose another model, or train again.") from error
     except (ValueError, KeyError, TypeError) as error:
         raise ProjectError(f"{path} is not a model card ({error}). Delete it and train again.") from error
 

@@ -1,11 +1,12 @@
 """The project folder: classes with stable ids, tiling and agent settings in ``project.toml``."""
 
+import math
 import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import tomli_w
 
@@ -122,9 +123,17 @@ def checked(project: Project) -> Project:
         raise ProjectError(
             f"'{project.choices.acquisition}' is not an acquisition function. Use {', '.join(ACQUISITION_NAMES)}."
         )
-    if project.choices.alpha < 0 or project.choices.beta < 0 or project.choices.n < 1 or project.choices.passes < 1:
+    chosen = project.choices
+    if not (0 <= chosen.alpha < math.inf and 0 <= chosen.beta < math.inf) or chosen.n < 1 or chosen.passes < 1:
         raise ProjectError("α and β must be 0 or more, n and T 1 or more. Correct them in project.toml.")
-    if project.idle_limit_s <= 0:
+    if chosen.seed < 0:
+        raise ProjectError(f"The seed {chosen.seed} must be 0 or more. Correct it in project.toml.")
+    for each in project.classes:
+        if not 0 <= each.acquisition_cost_s < math.inf:
+            raise ProjectError(
+                f"The acquisition cost of '{each.name}' must be 0 s or more, not {each.acquisition_cost_s}."
+            )
+    if not 0 < project.idle_limit_s < math.inf:
         raise ProjectError(f"The idle limit of {project.idle_limit_s:g} s must be above 0. Correct it in project.toml.")
     return project
 
@@ -211,27 +220,51 @@ def load_project(folder: Path) -> Project:
         raise ProjectError(
             f"{folder} has project format {found}; this version reads up to {FORMAT}. Update napari-costal to open it."
         )
+    unknown = document.keys() - {"format", "name", "idle_limit_s", "tiling", "agent", "classes"}
+    if unknown:
+        raise ProjectError(f"{path}: '{min(unknown)}' is not known. Correct it or take it out.")
     project = Project(
         folder,
-        str(document.get("name", folder.name)),
-        tuple(_section(LabelClass, entry, f"{path}, classes") for entry in document.get("classes", [])),
+        _entry(document, "name", str, folder.name, path),
+        tuple(_section(LabelClass, entry, f"{path}, classes") for entry in _entry(document, "classes", list, [], path)),
         _section(Tiling, document.get("tiling", {}), f"{path}, tiling"),
         _section(Choices, document.get("agent", {}), f"{path}, agent"),
-        float(document.get("idle_limit_s", 20.0)),
+        float(_entry(document, "idle_limit_s", float, 20.0, path)),
     )
     return checked(project)
 
 
 def _section(kind: type[Section], entries: Mapping[str, Any], where: str) -> Section:
     """Return a dataclass from a table, or raise ProjectError that names the unknown, missing or mistyped key."""
+    if not isinstance(entries, Mapping):
+        raise ProjectError(f"{where}: {entries!r} should be a table. Correct it.")
     known = {each.name: each.type for each in fields(kind)}  # type: ignore[arg-type]
     for key, entry in entries.items():
         if key not in known:
             raise ProjectError(f"{where}: '{key}' is not known. Known are {', '.join(known)}.")
         expected = known[key]
-        if isinstance(expected, type) and not isinstance(entry, (int, float) if expected is float else expected):
+        if isinstance(expected, type) and not _is_a(entry, expected):
             raise ProjectError(f"{where}: {key} = {entry!r} should be a {expected.__name__}. Correct it.")
+        if get_origin(expected) is Literal and entry not in get_args(expected):
+            raise ProjectError(
+                f"{where}: {key} = {entry!r} should be one of {', '.join(get_args(expected))}. Correct it."
+            )
     try:
         return kind(**entries)
     except TypeError as error:
         raise ProjectError(f"{where}: {error}. Add what is missing.") from error
+
+
+def _entry(document: Mapping[str, Any], key: str, kind: type, default: object, path: Path) -> Any:
+    """Return an entry of the file's top level, or raise ProjectError when it is of another type."""
+    entry = document.get(key, default)
+    if not _is_a(entry, kind):
+        raise ProjectError(f"{path}: {key} = {entry!r} should be a {kind.__name__}. Correct it.")
+    return entry
+
+
+def _is_a(entry: object, expected: type) -> bool:
+    """Return whether a TOML value fits a field: a whole number fits a float, true and false fit bool alone."""
+    if isinstance(entry, bool):
+        return expected is bool
+    return isinstance(entry, (int, float) if expected is float else expected)

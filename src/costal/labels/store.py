@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from costal.errors import ProjectError
 from costal.labels.effort import Event, EventKind, PauseReason
-from costal.labels.migrations import migrate
+from costal.labels.migrations import migrate, refuse_newer
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,9 @@ class Store:
             self._connection.isolation_level = None
             try:
                 self._connection.execute("PRAGMA foreign_keys = ON")
-                if not read_only:
+                if read_only:
+                    refuse_newer(self._connection, path)
+                else:
                     self._connection.execute("PRAGMA journal_mode = DELETE")
                     self._connection.execute("PRAGMA synchronous = FULL")
                     migrate(self._connection, path)

@@ -71,21 +71,22 @@ def load_mnist(folder: Path | None = None) -> Dataset:
     DatasetError
         When it is not found: never replaced by something else. Says where to put the files.
     """
-    from torchvision.datasets import MNIST as TorchvisionMNIST
-
     root = find_mnist(folder)
     if root is None:
         place = folder or user_cache()
         wrong = f" Missing or of the wrong length there: {', '.join(missing_files(place))}." if folder else ""
         raise DatasetError(f"MNIST was not found.{wrong} Run 'costal mnist --download', or: {where_to_put(place)}")
-    train, test = (TorchvisionMNIST(str(root), train=train, download=False) for train in (True, False))
-    images, classes = train.data.numpy(), train.targets.numpy()
+    images, classes = _read_mnist(root, "train")
     return Dataset(
-        MNIST,
-        len(images),
-        lambda indices: (images[indices], classes[indices]),
-        lambda: (test.data.numpy(), test.targets.numpy()),
+        MNIST, len(images), lambda indices: (images[indices], classes[indices]), lambda: _read_mnist(root, "t10k")
     )
+
+
+def _read_mnist(root: Path, part: str) -> Digits:
+    """Return images and classes of one part. The lengths were checked; headers have 16 and 8 bytes."""
+    raw = root / "MNIST" / "raw"
+    images = np.fromfile(raw / f"{part}-images-idx3-ubyte", np.uint8, offset=16).reshape(-1, SIDE, SIDE)
+    return images, np.fromfile(raw / f"{part}-labels-idx1-ubyte", np.uint8, offset=8).astype(np.int64)
 
 
 def synthetic_dataset(seed: int = 0) -> Dataset:

@@ -134,11 +134,16 @@ def play_round(
 ) -> Job[tuple[ArmState, RoundReport, Proposal]]:
     """Return the arm after one whole round in which `oracle` answers, its report and what was proposed."""
     proposal = yield from propose_round(experiment, state, dataset)
+    answers = simulated_answers(proposal, oracle)
+    state, report = yield from learn_round(experiment, state, proposal, answers, dataset)
+    return state, report, proposal
+
+
+def simulated_answers(proposal: Proposal, oracle: Oracle) -> tuple[Answer, ...]:
+    """Return what an oracle answers to a query, best first."""
     picked = proposal.query.picked_n
     images = proposal.images_N_H_W[picked]
-    labels, costs = oracle.answer(images, proposal.class_N[picked])
-    state, report = yield from learn_round(experiment, state, proposal, to_answers(images, labels, costs), dataset)
-    return state, report, proposal
+    return to_answers(images, *oracle.answer(images, proposal.class_N[picked]))
 
 
 def to_answers(images_N_H_W: NDArray[np.uint8], class_N: NDArray[np.int64], cost_N: Floats) -> tuple[Answer, ...]:

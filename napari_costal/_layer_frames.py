@@ -1,0 +1,106 @@
+"""A frame from an image layer: the plane on the screen, a projection, or all channels, whichever plugin read it."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from napari.layers import Image
+from numpy.typing import NDArray
+
+from costal.errors import FrameError
+from costal.frames.read import frame_from_array
+from costal.types import Frame
+
+MICROMETRES_PER = {"micrometer": 1.0, "nanometer": 1e-3, "millimeter": 1e3, "centimeter": 1e4, "meter": 1e6}
+MOST_CHANNELS = 8
+
+PlaneChoice = Literal["the slice shown", "maximum projection", "all as channels"]
+PLANE_CHOICES: tuple[PlaneChoice, ...] = ("the slice shown", "maximum projection", "all as channels")
+
+
+@dataclass(frozen=True, slots=True)
+class LayerView:
+    """What of a layer is labelled, gathered on the GUI thread so that another thread can read the pixels.
+
+    `array` may be lazy; `steps` holds the slice shown for each leading axis, None for an axis to keep.
+    """
+
+    array: Any
+    source: str
+    planes: PlaneChoice
+    steps: tuple[int, ...]
+    is_rgb: bool
+    pixel_um: float | None
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width of the frame."""
+        spatial = self.array.shape[:-1] if self.is_rgb else self.array.shape
+        return int(spatial[-2]), int(spatial[-1])
+
+    @property
+    def description(self) -> str:
+        """Which planes these are: a part of the frame's identity in the store."""
+        if not self.steps or self.planes != "the slice shown":
+            return self.planes if self.steps else "all"
+        return "slice " + " ".join(map(str, self.steps))
+
+
+def view_of(layer: Image, current_step: tuple[int, ...], planes: PlaneChoice) -> LayerView:
+    """Return what of a layer is labelled; `current_step` is where the viewer's sliders stand.
+
+    Raises
+    ------
+    FrameError
+        When the layer's last two axes are not shown as an image.
+    """
+    array = layer.data[0] if layer.multiscale else layer.data
+    leading = array.ndim - 2 - int(layer.rgb)
+    if leading < 0:
+        raise FrameError(f"Layer '{layer.name}' has no image plane: its shape is {array.shape}. Choose another layer.")
+    # The viewer's axes are aligned at the last one; the layer's own come last among them.
+    shown = current_step[len(current_step) - leading - 2 :][:leading] if leading else ()
+    world = [0.0] * (leading + 2)
+    for axis, step in enumerate(shown):
+        world[axis] = float(step)
+    steps = tuple(int(np.clip(step, 0, size - 1)) for step, size in zip(shown, array.shape, strict=False))
+    source = str(layer.source.path or f"layer:{layer.name}")
+    return LayerView(array, source, planes, steps, bool(layer.rgb), pixel_um_of(layer))
+
+
+def pixel_um_of(layer: Image) -> float | None:
+    """Return the side of a pixel in micrometres when the layer's units say so, else None."""
+    unit = layer.units[-1]
+    per = MICROMETRES_PER.get(str(unit))
+    return float(layer.scale[-1]) * per if per is not None else None
+
+
+def frame_of(view: LayerView) -> tuple[Frame, NDArray[np.generic]]:
+    """Return the frame that a view names and its plane (C, Y, X). Reads and hashes pixels: not for the GUI thread.
+
+    Raises
+    ------
+    FrameError
+        When the pixels cannot be a frame (complex, empty), or there are too many to be channels.
+    """
+    array = view.array
+    if view.planes == "the slice shown":
+        array = array[view.steps]
+    pixels = np.asarray(array)
+    if pixels.dtype.kind == "c":
+        raise FrameError(f"{view.source} has complex pixels. Convert them to real numbers, for example the magnitude.")
+    if view.is_rgb:
+        pixels = np.moveaxis(pixels, -1, -3)
+        pixels = pixels[..., :3, :, :]
+    leading = pixels.ndim - 2 - int(view.is_rgb)
+    if view.planes == "maximum projection" and leading:
+        pixels = pixels.max(axis=tuple(range(leading)))
+    height, width = pixels.shape[-2:]
+    plane = pixels.reshape(-1, height, width)
+    if len(plane) > MOST_CHANNELS:
+        raise FrameError(
+            f"{view.source} would give {len(plane)} channels; at most {MOST_CHANNELS} are taken. "
+            "Choose 'the slice shown' or 'maximum projection' under Advanced."
+        )
+    frame = frame_from_array(plane, "CYX", view.pixel_um, view.source)
+    return frame, frame.pixels

@@ -1,0 +1,259 @@
+"""What *MNIST mosaic* does, without Qt: the experiment's rounds one by one, beside a random arm.
+
+The state between two rounds is a value held here, so a job that fails or is cancelled is simply begun again.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Protocol
+
+from costal.labels.effort import EventKind, derive
+from costal.labels.project import COLOURS, LabelClass
+from costal.paper.experiment import RANDOM_ARM, Arm, ArmState, Experiment, Proposal, RoundReport, to_crops
+from costal.types import Answer, Progress
+from napari_costal._label_controller import Thread
+from napari_costal._parcel import pack
+from napari_costal._presentation import Clock, Presenter, system_clock
+
+DIGITS = tuple(LabelClass(digit, str(digit), str(digit), COLOURS[digit]) for digit in range(10))
+IDLE_LIMIT_NS = 20_000_000_000
+
+
+class View(Protocol):
+    """The face that the controller speaks to."""
+
+    def say(self, text: str) -> None: ...
+    def complain(self, text: str) -> None: ...
+    def show_progress(self, progress: Progress | None) -> None: ...
+    def show_running(self, running: bool) -> None: ...
+    def show_reports(self, dataset_name: str, reports: list[RoundReport], by_hand: bool) -> None: ...
+    def show_proposal(self, dataset_name: str, proposal: Proposal, round_number: int) -> None: ...
+    def show_answers(self, proposal: Proposal, labels: list[int]) -> None: ...
+    def present(self, proposal: Proposal, index: int, title: str, active_s: Callable[[], float]) -> None: ...
+    def cover(self, text: str) -> None: ...
+    def leave_bench(self) -> None: ...
+
+
+class MosaicController:
+    """One experiment at a time: an arm of the user's choice and the random arm, in step."""
+
+    def __init__(self, view: View, pixels: Thread, engine: Any, clock: Clock = system_clock) -> None:
+        self._view, self._pixels, self._engine = view, pixels, engine
+        self.generation = 0
+        self._experiment, self._arm, self._data, self._by_hand = Experiment(), RANDOM_ARM, "auto", False
+        self._states: list[ArmState] = []
+        self.reports: list[RoundReport] = []
+        self._dataset_name = ""
+        self._proposal: Proposal | None = None
+        self._answers: list[Answer] = []
+        self.presenter = Presenter(view.cover, clock)
+        self._job: Any = None
+        self._going_on = False
+        self._is_busy = False
+
+    @property
+    def is_started(self) -> bool:
+        """Whether round 0 has begun: then settings count only after a reset."""
+        return self._is_busy or bool(self._states)
+
+    def configure(self, experiment: Experiment, arm: Arm, data: str, by_hand: bool) -> None:
+        """Take the settings for the next experiment; a running one is reset first."""
+        if (experiment, arm, data, by_hand) != (self._experiment, self._arm, self._data, self._by_hand):
+            self.reset()
+            self._experiment, self._arm, self._data, self._by_hand = experiment, arm, data, by_hand
+
+    def step(self) -> None:
+        """Play one round."""
+        self._going_on = False
+        self._go()
+
+    def run(self) -> None:
+        """Play round after round until `pause`."""
+        self._going_on = True
+        self._go()
+
+    def pause(self) -> None:
+        """Stop after the round that is being played."""
+        self._going_on = False
+        if self._is_busy:
+            self._view.say("Pausing after this round …")
+
+    def cancel(self) -> None:
+        """Stop the job that runs; what was learned until now stays, and its round can be played again."""
+        self.generation += 1
+        self._going_on = self._is_busy = False
+        if self._job is not None:
+            self._engine.cancel(self._job)
+            self._job = None
+        self._view.show_progress(None)
+        self._view.show_running(False)
+
+    def reset(self) -> None:
+        """Forget all rounds."""
+        self.cancel()
+        self._states, self.reports, self._proposal = [], [], None
+        self.presenter.current, self._answers = None, []
+        self._view.leave_bench()
+        self._view.show_reports(self._dataset_name, [], self._by_hand)
+
+    def _go(self) -> None:
+        if self._is_busy:
+            return
+        self._is_busy = True
+        self._view.show_running(True)
+        if self._states:
+            self._ask()
+        else:
+            self._start(self._arm)
+
+    def _start(self, arm: Arm) -> None:
+        """Train an arm on the initial set; after ours, the random one."""
+
+        def started(outcome: tuple[ArmState, RoundReport, str]) -> None:
+            state, report, self._dataset_name = outcome
+            self._states.append(state)
+            self.reports.append(report)
+            self._show_reports()
+            if len(self._states) == 1:
+                self._start(RANDOM_ARM)
+            else:
+                self._ask()
+
+        self._call("start", (self._experiment, arm, self._data), started, f"start, {arm.name}")
+
+    def _ask(self) -> None:
+        """Propose the next query of our arm and have it answered."""
+        state = self._states[0]
+
+        def proposed(proposal: Proposal) -> None:
+            self._proposal, self._answers = proposal, []
+            self._view.show_proposal(self._dataset_name, proposal, state.round_number + 1)
+            if self._by_hand:
+                self._present_next()
+            else:
+                self._learn(None)
+
+        self._call("propose_round", (self._experiment, state, self._data), proposed, f"round {state.round_number + 1}")
+
+    def _learn(self, answers: tuple[Answer, ...] | None) -> None:
+        proposal, state = self._proposal, self._states[0]
+        if proposal is None:
+            return
+        if answers is None:
+            self._view.show_answers(proposal, [int(proposal.class_N[index]) for index in proposal.query.picked_n])
+
+        def learned(outcome: tuple[ArmState, RoundReport]) -> None:
+            self._states[0], report = outcome
+            self.reports.append(report)
+            self._play_random()
+
+        arguments = (self._experiment, state, proposal, answers, self._data)
+        self._call("learn_round", arguments, learned, f"round {state.round_number + 1}")
+
+    def _play_random(self) -> None:
+        state = self._states[1]
+
+        def played(outcome: tuple[ArmState, RoundReport]) -> None:
+            self._states[1], report = outcome
+            self.reports.append(report)
+            self._is_busy = False
+            self._show_reports()
+            ours, random = self.reports[-2], self.reports[-1]
+            self._view.say(
+                f"Round {ours.round_number}: {ours.labels} labels, accuracy {ours.accuracy:.3f} "
+                f"(random {random.accuracy:.3f})"
+            )
+            if self._going_on:
+                self._go()
+            else:
+                self._view.show_running(False)
+
+        self._call(
+            "play_round", (self._experiment, state, self._data), played, f"round {state.round_number + 1}, random"
+        )
+
+    def _show_reports(self) -> None:
+        self._view.show_reports(self._dataset_name, self.reports, self._by_hand)
+
+    # The expert answers by hand
+
+    def _present_next(self) -> None:
+        proposal = self._proposal
+        if proposal is None:
+            return
+        rank = len(self._answers)
+        picked = proposal.query.picked_n
+        if rank == len(picked):
+            self.presenter.current = None
+            self._view.leave_bench()
+            self._learn(tuple(self._answers))
+            return
+        presentation = self.presenter.open(int(picked[rank]), rank + 1, IDLE_LIMIT_NS)
+        title = f"Digit {rank + 1} of {len(picked)}"
+        self._view.present(proposal, int(picked[rank]), title, lambda: derive(presentation.state).active_s)
+
+    def answer(self, digit: int | None) -> None:
+        """Take the expert's digit, None for a skipped one, with the effort it took."""
+        presentation, proposal = self.presenter.current, self._proposal
+        if presentation is None or proposal is None or presentation.is_paused:
+            return
+        if not presentation.record(EventKind.SKIPPED if digit is None else EventKind.ANSWERED):
+            return
+        effort = derive(presentation.state)
+        crop = to_crops(proposal.images_N_H_W[presentation.index][None])[0]
+        self._answers.append(Answer(crop, digit, effort.active_s if effort.usable else None, effort.censored))
+        labels = [-1 if answer.class_index is None else answer.class_index for answer in self._answers]
+        self._view.show_answers(proposal, labels)
+        self._present_next()
+
+    def undo(self) -> None:
+        """Take the last answer of this query back."""
+        if self.presenter.current is not None and self._answers:
+            self._answers.pop()
+            self._present_next()
+
+    def stop_answering(self) -> None:
+        """Leave the query unanswered; the same round can be played again."""
+        if self.presenter.current is not None:
+            self.presenter.current, self._answers = None, []
+            self._is_busy = self._going_on = False
+            self._view.leave_bench()
+            self._view.show_running(False)
+            self._view.say("Stopped: this query was not learned from. Step asks the same crops again.")
+
+    # Jobs
+
+    def _call(self, name: str, arguments: tuple[Any, ...], then: Callable[[Any], None], title: str) -> None:
+        """Run a job of `costal.paper.remote` in the engine process."""
+        ticket = self.generation
+        self._view.show_progress(Progress(0, 0, f"{title}: starting the engine …"))
+
+        def start(parcel: Any) -> None:
+            if ticket != self.generation:
+                parcel.discard()
+                return
+            self._job = job = self._engine.start(f"costal.paper.remote:{name}", parcel)
+            job.progress.connect(lambda progress: current(lambda: show(progress)))
+            job.result.connect(lambda outcome: current(lambda: finished(outcome)))
+            job.failed.connect(lambda reason: current(lambda: failed(reason)))
+
+        def current(act: Callable[[], None]) -> None:
+            if ticket == self.generation:
+                act()
+
+        def show(progress: Progress) -> None:
+            self._view.show_progress(replace(progress, message=f"{title}: {progress.message}"))
+
+        def finished(outcome: Any) -> None:
+            self._job = None
+            self._view.show_progress(None)
+            then(outcome)
+
+        def failed(reason: str) -> None:
+            self._job = None
+            self._is_busy = self._going_on = False
+            self._view.show_progress(None)
+            self._view.show_running(False)
+            self._view.complain(reason)
+
+        self._pixels.run(pack, arguments, then=start, failed=failed)

@@ -1,0 +1,221 @@
+"""The dock widget *MNIST mosaic*: the paper's loop on digits, with its mosaic, heatmap, picks and learning curves."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from magicgui.widgets import ComboBox, Container, FloatSpinBox, SpinBox
+from matplotlib.backends.backend_qtagg import FigureCanvasQTAgg
+from matplotlib.figure import Figure
+from napari.viewer import Viewer
+from qtpy.QtWidgets import QHBoxLayout, QPushButton, QStackedWidget, QVBoxLayout, QWidget
+
+from costal.frames.normalise import IntensityRange
+from costal.paper.datasets import SIDE
+from costal.paper.experiment import Arm, Experiment, Proposal, RoundReport
+from costal.paper.mosaic import mosaic, mosaic_grid, mosaic_heatmap
+from costal.paper.report import draw_curves
+from costal.types import ACQUISITION_NAMES
+from napari_costal._background import Background
+from napari_costal._bench import Bench
+from napari_costal._dock import Dock, push_button
+from napari_costal._layers import HEATMAP, QUERY, FrameOverlay, centres, placement_of
+from napari_costal._mosaic_controller import DIGITS, MosaicController
+from napari_costal._preferences import Preferences, preferences
+from napari_costal._render import render
+
+SIMULATED, BY_HAND = "simulated expert", "I label myself"
+IMAGE = "mosaic"
+WHOLE_RANGE = IntensityRange((0.0,), (255.0,))
+
+
+class MnistMosaic(Dock):
+    """Watch the loop run on MNIST or synthetic digits, or answer it yourself."""
+
+    def __init__(self, napari_viewer: Viewer, chosen: Preferences | None = None) -> None:
+        super().__init__()
+        self._viewer = napari_viewer
+        self._device = (chosen or preferences()).device
+        self._pixels = Background("mosaic", self)
+        self._overlay = FrameOverlay(napari_viewer, "mosaic")
+        self._image: Any = None
+        self.bench = Bench()
+        self.controller = MosaicController(self, self._pixels, self)
+        self._pages = QStackedWidget()
+        self._pages.addWidget(self._experiment_page())
+        self._pages.addWidget(self.bench)
+        self.say("Step plays one round, Run plays on.")
+        column = QVBoxLayout(self)
+        column.addWidget(self._pages, 1)
+        column.addLayout(self.progress_row)
+        column.addWidget(self.status)
+        self._connect_bench()
+        self.show_running(False)
+        self.show_reports("", [], False)
+
+    def _experiment_page(self) -> QWidget:
+        page = QWidget()
+        column = QVBoxLayout(page)
+        column.setContentsMargins(0, 0, 0, 0)
+        self.data = ComboBox(label="data", choices=["auto", "mnist", "synthetic"], value="auto")
+        self.data.tooltip = "auto takes MNIST when it is found on this machine, else synthetic digits."
+        self.pool_size = SpinBox(label="images a round (N)", value=1000, min=10, max=10000)
+        self.n = SpinBox(label="labelled a round (n)", value=10, min=1, max=100)
+        self.passes = SpinBox(label="passes (T)", value=50, min=1, max=1000)
+        self.acquisition = ComboBox(label="acquisition function", choices=list(ACQUISITION_NAMES), value="bald")
+        self.alpha = FloatSpinBox(label="α", value=1.0, min=0.0, max=5.0, step=0.1)
+        self.beta = FloatSpinBox(label="β", value=0.3, min=0.0, max=2.0, step=0.05)
+        self.seed = SpinBox(label="seed", value=0, min=0, max=2**31 - 1)
+        self.oracle = ComboBox(label="who answers", choices=[SIMULATED, BY_HAND], value=SIMULATED)
+        self.form = Container(
+            widgets=[
+                self.data,
+                self.pool_size,
+                self.n,
+                self.passes,
+                self.acquisition,
+                self.alpha,
+                self.beta,
+                self.seed,
+                self.oracle,
+            ]
+        )
+        self.form.margins = (0, 0, 0, 0)
+        column.addWidget(self.form.native)
+        row = QHBoxLayout()
+        self.buttons: dict[str, QPushButton] = {}
+        for name, tip, act in (
+            ("Step", "Play one round.", lambda: self._begin(self.controller.step)),
+            ("Run", "Play round after round.", lambda: self._begin(self.controller.run)),
+            ("Pause", "Stop after this round.", lambda: self.controller.pause()),
+            ("Reset", "Forget all rounds; needed before other settings count.", lambda: self.controller.reset()),
+        ):
+            button = push_button(name, tip)
+            button.clicked.connect(lambda _=False, act=act: act())
+            self.buttons[name] = button
+            row.addWidget(button)
+        column.addLayout(row)
+        self.figure = Figure(figsize=(3.6, 4.6), layout="constrained")
+        self._axes = self.figure.subplots(2, 1)
+        self.canvas = FigureCanvasQTAgg(self.figure)  # type: ignore[no-untyped-call]
+        self.canvas.setMinimumHeight(320)
+        column.addWidget(self.canvas, 1)
+        return page
+
+    def _connect_bench(self) -> None:
+        bench, controller = self.bench, self.controller
+        bench.answered.connect(controller.answer)
+        bench.skipped.connect(lambda: controller.answer(None))
+        bench.undone.connect(controller.undo)
+        bench.stopped.connect(controller.stop_answering)
+        bench.drive(controller.presenter)
+
+    def cancel_running(self) -> None:
+        """Stop the job that runs, and the run."""
+        self.controller.cancel()
+
+    # What the user does
+
+    def configure(self, data: str, experiment: Experiment, arm: Arm) -> None:
+        """Put settings into the form, as the command line gives them."""
+        if data not in self.data.choices:
+            self.data.choices = [*self.data.choices, data]
+        self.data.value = data
+        self.pool_size.value, self.n.value, self.passes.value = experiment.pool_size, experiment.n, experiment.passes
+        self.acquisition.value, self.alpha.value, self.beta.value = arm.acquisition, arm.alpha, arm.beta
+        self.seed.value, self._device = experiment.seed, experiment.device
+        self._take_form()
+
+    def _begin(self, act: Callable[[], None]) -> None:
+        if not self.controller.is_started:
+            self._take_form()
+        act()
+
+    def _take_form(self) -> None:
+        experiment = Experiment(
+            seed=self.seed.value,
+            pool_size=self.pool_size.value,
+            n=self.n.value,
+            passes=self.passes.value,
+            device=self._device,
+        )
+        name = f"{self.acquisition.value}, β = {self.beta.value:g}"
+        arm = Arm(name, self.acquisition.value, self.alpha.value, self.beta.value)
+        self.controller.configure(experiment, arm, self.data.value, self.oracle.value == BY_HAND)
+
+    # What the controller shows
+
+    def show_running(self, running: bool) -> None:
+        """Enable the buttons that make sense now."""
+        self.buttons["Step"].setEnabled(not running)
+        self.buttons["Run"].setEnabled(not running)
+        self.buttons["Pause"].setEnabled(running)
+        self.form.enabled = not running and not self.controller.is_started
+
+    def show_reports(self, dataset_name: str, reports: list[RoundReport], by_hand: bool) -> None:
+        """Draw the learning curves; efforts by hand are seconds, so the random arm has no cost to compare."""
+        by_labels, by_cost = self._axes
+        draw_curves(by_labels, by_cost, reports)
+        if by_hand:
+            by_cost.clear()
+            own = [each for each in reports if each.arm != "random"]
+            by_cost.plot(
+                [each.total_cost for each in own], [each.accuracy for each in own], "o-", ms=3, color="#0077bb"
+            )
+            by_cost.set_xlabel("your effort (s); the random arm is simulated and has none")
+            by_cost.set_ylabel("test accuracy")
+        by_labels.set_title(dataset_name or "learning curves", fontsize=9)
+        self.canvas.draw_idle()  # type: ignore[no-untyped-call]
+        self.show_running(not self.buttons["Step"].isEnabled())
+
+    def show_proposal(self, dataset_name: str, proposal: Proposal, round_number: int) -> None:
+        """Show the mosaic of the round, the value of each crop, and the query's ranks."""
+        grid = mosaic_grid(len(proposal.images_N_H_W), SIDE)
+        pixels = mosaic(proposal.images_N_H_W)
+        name = f"{dataset_name} mosaic"
+        if self._image is None or self._image not in self._viewer.layers or self._image.data.shape != pixels.shape:
+            if self._image is not None and self._image in self._viewer.layers:
+                self._overlay.remove()
+                self._viewer.layers.remove(self._image)
+            self._image = self._viewer.add_image(pixels, name=name, contrast_limits=(0, 255))
+        else:
+            self._image.data = pixels
+        self._image.name = name
+        placement = placement_of(self._image)
+        values = mosaic_heatmap(proposal.query.value_N, SIDE)
+        self._overlay.draw_heatmap(values, grid, placement, "value v", None)
+        self._overlay.draw_query(centres(grid, proposal.query.picked_n), grid, placement)
+        self.say(f"Round {round_number}: the {len(proposal.query.picked_n)} crops of greatest value are asked.")
+
+    def show_answers(self, proposal: Proposal, labels: list[int]) -> None:
+        """Write the labels given so far into the query's squares."""
+        grid = mosaic_grid(len(proposal.images_N_H_W), SIDE)
+        count = len(proposal.query.picked_n)
+        texts = [str(label) if label >= 0 else "?" for label in labels] + ["·"] * (count - len(labels))
+        spots = centres(grid, proposal.query.picked_n)
+        self._overlay.draw_query(spots, grid, placement_of(self._image), texts)
+
+    def present(self, proposal: Proposal, index: int, title: str, active_s: Callable[[], float]) -> None:
+        """Put a digit on the bench."""
+        pixels = np.pad(proposal.images_N_H_W[index], SIDE // 4)[None]
+        self._pages.setCurrentWidget(self.bench)
+        self.bench.begin(DIGITS, active_s)
+        self.bench.present(render(pixels, None, WHOLE_RANGE), (SIDE // 4, SIDE // 4, SIDE), title)
+
+    def cover(self, text: str) -> None:
+        """Cover the digit, or uncover it with an empty text."""
+        self.bench.cover(text)
+
+    def leave_bench(self) -> None:
+        """Go back to the experiment."""
+        self.bench.end()
+        self._pages.setCurrentIndex(0)
+
+    # The end
+
+    def shut_down(self) -> None:
+        """Leave no process, thread or timer behind."""
+        self.controller.reset()
+        self._pixels.close()
+        self._overlay.remove(HEATMAP, QUERY)
+        super().shut_down()

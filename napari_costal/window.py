@@ -1,0 +1,30 @@
+"""Windows that the command line opens: napari with one of the docks, ready to go."""
+
+from pathlib import Path
+
+import napari
+
+from costal.paper.experiment import Arm, Experiment
+from costal.types import Frame
+
+
+def open_mosaic(data: str, experiment: Experiment, arm: Arm) -> None:
+    """Open napari with *MNIST mosaic* running this arm, until the window is closed."""
+    viewer = napari.Viewer(title="napari-costal demo")
+    _, widget = viewer.window.add_plugin_dock_widget("napari-costal", "MNIST mosaic")
+    widget.configure(data, experiment, arm)
+    widget.controller.run()
+    viewer.reset_view()
+    napari.run()
+
+
+def open_label_crops(frames: list[Frame], project: Path | None) -> None:
+    """Open napari with *Label crops*, these frames as layers and this project, until the window is closed."""
+    viewer = napari.Viewer()
+    _, widget = viewer.window.add_plugin_dock_widget("napari-costal", "Label crops")
+    for frame in frames:
+        widget.add_frame(frame)
+    if project is not None:
+        widget.controller.open_project(project)
+    viewer.reset_view()
+    napari.run()

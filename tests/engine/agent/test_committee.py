@@ -1,0 +1,142 @@
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from costal.agent import classifier
+from costal.agent.acquisition import ACQUISITION_FUNCTIONS, bald
+from costal.agent.committee import Committee, draw_masks, thin_heads
+from costal.agent.networks import Network, initialise, to_weights
+from costal.errors import AgentError
+from costal.types import Agent, AgentSettings, finish
+
+CROPS = np.random.default_rng(0).random((5, 1, 8, 8), dtype=np.float32) * np.linspace(0.2, 3, 5)[:, None, None, None]
+CROPS = CROPS.astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def network():
+    made = Network((1, 8, 8), 3)
+    initialise(made, torch.Generator().manual_seed(3))
+    with torch.no_grad():
+        made.hidden.bias.uniform_(-0.5, 0.5, generator=torch.Generator().manual_seed(4))
+        made.output.bias.uniform_(-0.5, 0.5, generator=torch.Generator().manual_seed(5))
+        made.output.weight.mul_(3)  # so that passes differ visibly
+    return made.eval()
+
+
+@pytest.fixture
+def agent(network):
+    return Agent(AgentSettings(3, passes=6), (1, 8, 8), to_weights(network))
+
+
+def test_masks_keep_three_quarters_of_the_features_and_half_of_the_hidden_units():
+    masks = draw_masks(3872, 50, 0)
+    assert sum(len(features) for features, _ in masks) / (50 * 3872) == pytest.approx(0.75, abs=0.005)
+    assert sum(len(units) for _, units in masks) / (50 * 128) == pytest.approx(0.5, abs=0.025)
+
+
+def test_how_many_units_a_mask_keeps_varies_as_for_independent_draws():
+    kept = [len(units) for _, units in draw_masks(10, 2000, 1)]
+    assert np.std(kept) == pytest.approx(np.sqrt(128 / 4), rel=0.07)
+
+
+def test_masks_follow_their_seed_and_differ_between_passes():
+    first, again, other = (draw_masks(100, 3, seed) for seed in (7, 7, 8))
+    for (features, units), (same_features, same_units) in zip(first, again, strict=True):
+        assert torch.equal(features, same_features)
+        assert torch.equal(units, same_units)
+    assert not torch.equal(first[0][0], other[0][0])
+    assert not torch.equal(first[0][0], first[1][0])
+
+
+def test_more_passes_begin_with_the_same_masks():
+    few, many = draw_masks(100, 2, 7), draw_masks(100, 5, 7)
+    assert all(torch.equal(a[0], b[0]) and torch.equal(a[1], b[1]) for a, b in zip(few, many, strict=False))
+
+
+def test_a_thinned_head_equals_the_whole_head_under_the_same_masks(network):
+    masks = draw_masks(network.hidden.in_features, 4, 11)
+    with torch.inference_mode():
+        features = network.trunk(torch.from_numpy(CROPS))
+        for head, (kept, units) in zip(thin_heads(network, masks, "cpu"), masks, strict=True):
+            feature_mask, hidden_mask = torch.zeros(features.shape[1]), torch.zeros(128)
+            feature_mask[kept], hidden_mask[units] = 1 / 0.75, 1 / 0.5
+            whole = network.head(features, feature_mask, hidden_mask)
+            torch.testing.assert_close(head.logits(features.T.contiguous()).T, whole, rtol=1e-5, atol=1e-5)
+
+
+def test_the_committees_passes_are_those_of_its_masks(network):
+    probs_T_B_K = Committee(network, 4, 11).probs(CROPS, "cpu")
+    masks = draw_masks(network.hidden.in_features, 4, 11)
+    with torch.inference_mode():
+        features = network.trunk(torch.from_numpy(CROPS)).T.contiguous()
+        expected = torch.stack([head.logits(features).T.softmax(-1) for head in thin_heads(network, masks, "cpu")])
+    torch.testing.assert_close(probs_T_B_K, expected)
+
+
+@pytest.fixture(scope="module")
+def over_seeds(network):
+    """Information (S, N) and mean probabilities (S, N, K) of S committees, ours and by ordinary dropout passes."""
+    seeds, passes = 500, 15
+    ours = [Committee(network, passes, seed).probs(CROPS, "cpu") for seed in range(seeds)]
+    plain = []
+    torch.manual_seed(0)
+    with torch.inference_mode():
+        features = network.trunk(torch.from_numpy(CROPS)).expand(passes, -1, -1)
+        for _ in range(seeds):
+            hidden = torch.relu(network.hidden(F.dropout(features, 0.25)))
+            plain.append(network.output(F.dropout(hidden, 0.5)).softmax(-1))
+    return ours, plain
+
+
+@pytest.mark.parametrize("name", ACQUISITION_FUNCTIONS)
+def test_mean_and_spread_of_information_agree_with_ordinary_dropout_passes(over_seeds, name):
+    (ours, plain) = (
+        np.stack([ACQUISITION_FUNCTIONS[name](probs).numpy() for probs in committee]) for committee in over_seeds
+    )
+    error = np.sqrt((ours.var(0) + plain.var(0)) / len(ours))
+    assert (error > 0).all()
+    assert (abs(ours.mean(0) - plain.mean(0)) < 4 * error).all()
+    np.testing.assert_allclose(ours.std(0), plain.std(0), rtol=0.2)
+
+
+def test_mean_probabilities_agree_with_ordinary_dropout_passes(over_seeds):
+    (ours, plain) = (np.stack([probs.mean(0).numpy() for probs in committee]) for committee in over_seeds)
+    error = np.sqrt((ours.var(0) + plain.var(0)) / len(ours))
+    assert (abs(ours.mean(0) - plain.mean(0)) < 4 * error).all()
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3])
+def test_the_result_does_not_depend_on_the_batch_size(agent, monkeypatch, batch):
+    whole_information, whole_probs, _ = finish(classifier.ask_committee(agent, CROPS, 5, "cpu"))
+    monkeypatch.setattr(classifier, "BATCH", batch)
+    information, probs, footing = finish(classifier.ask_committee(agent, CROPS, 5, "cpu"))
+    assert footing.batch == batch
+    np.testing.assert_allclose(information, whole_information, atol=1e-5)
+    np.testing.assert_allclose(probs, whole_probs, atol=1e-5)
+
+
+def test_information_is_the_acquisition_function_of_the_passes(agent, network):
+    information, probs, _ = finish(classifier.ask_committee(agent, CROPS, 5, "cpu"))
+    passes = Committee(network, 6, 5).probs(CROPS, "cpu")
+    np.testing.assert_allclose(information, bald(passes).numpy(), atol=1e-6)
+    np.testing.assert_allclose(probs, passes.mean(0).numpy(), atol=1e-6)
+
+
+def test_progress_counts_the_crops(agent, monkeypatch):
+    monkeypatch.setattr(classifier, "BATCH", 2)
+    told = list(classifier.ask_committee(agent, CROPS, 5, "cpu"))
+    assert [(each.done, each.total) for each in told] == [(0, 5), (2, 5), (4, 5)]
+
+
+def test_an_agent_without_a_classifier_gives_its_reason():
+    agent = Agent(AgentSettings(3), (1, 8, 8), notes=("Label crops of another class.",))
+    with pytest.raises(AgentError, match="cannot be asked. Label crops of another class"):
+        finish(classifier.ask_committee(agent, CROPS, 0, "cpu"))
+
+
+def test_the_mean_network_drops_nothing(agent, network):
+    with torch.inference_mode():
+        expected = network(torch.from_numpy(CROPS)).softmax(-1).numpy()
+    np.testing.assert_allclose(finish(classifier.classify(agent, CROPS, "cpu")), expected, atol=1e-6)

@@ -1,0 +1,203 @@
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+
+from costal.agent import cost as cost_module
+from costal.agent.cost import (
+    FEWEST_EFFORTS,
+    LEAST_SPREAD,
+    CostNetwork,
+    censored_nll,
+    predict_cost,
+    train_cost_model,
+    why_uniform,
+)
+from costal.agent.metrics import cost_rank_correlation
+from costal.agent.networks import to_weights
+from costal.agent.value import COST_FLOOR
+from costal.errors import AgentError
+from costal.types import AgentSettings, Answer, CostModel, Pool, Training, finish
+
+SHAPE = (1, 8, 8)
+SETTINGS = AgentSettings(2, training=Training(min_steps=150, epochs=1, learning_rate=3e-3, batch=32))
+
+
+def brightness_answers(count=60, seed=0, annotator="A", slowness=1.0):
+    """Return crops whose effort grows with their brightness: exp(1 + 2 b) with a little noise."""
+    rng = np.random.default_rng(seed)
+    bright = rng.random(count)
+    effort = slowness * np.exp(1 + 2 * bright + rng.normal(0, 0.1, count))
+    crops = (bright[:, None, None, None] + rng.normal(0, 0.02, (count, *SHAPE))).astype(np.float32)
+    return [Answer(crop, 0, float(each), False, annotator) for crop, each in zip(crops, effort, strict=True)]
+
+
+def crops_of(answers):
+    return np.stack([each.crop_C_H_W for each in answers])
+
+
+def train(answers, seed=0):
+    return finish(train_cost_model(answers, SETTINGS, seed, "cpu"))
+
+
+def predict(model, crops, annotator="A", order=0):
+    return finish(predict_cost(model, SHAPE, Pool(crops, annotator, order), "cpu"))
+
+
+def constant_model(mean=1.0, scale=1.0, spread=0.5, annotators=("A",), offsets=(0.0,), practice=0.0):
+    """Return a cost model whose network gives 0 for every crop."""
+    model = CostNetwork(SHAPE, len(annotators))
+    with torch.no_grad():
+        for parameter in model.network.parameters():
+            parameter.zero_()
+        model.annotator_A.copy_(torch.tensor(offsets))
+        model.practice.fill_(practice)
+        model.log_spread.fill_(math.log(spread))
+        model.get_buffer("mean").fill_(mean)
+        model.get_buffer("scale").fill_(scale)
+    return CostModel(to_weights(model), annotators, 10)
+
+
+@pytest.fixture(scope="module")
+def trained():
+    return train(brightness_answers())
+
+
+@pytest.mark.parametrize("log_effort", [-3.0, 0.0, 0.7, 5.0])
+@pytest.mark.parametrize(("mu", "spread"), [(0.0, 1.0), (0.5, 0.3), (2.0, 2.0)])
+def test_likelihood_is_the_density_when_measured_and_the_survival_when_censored(log_effort, mu, spread):
+    both = censored_nll(
+        torch.full((2,), log_effort, dtype=torch.float64),
+        torch.tensor([False, True]),
+        torch.full((2,), mu, dtype=torch.float64),
+        torch.tensor(spread, dtype=torch.float64),
+    )
+    expected = [-stats.norm.logpdf(log_effort, mu, spread), -stats.norm.logsf(log_effort, mu, spread)]
+    np.testing.assert_allclose(both.numpy(), expected, rtol=1e-9)
+
+
+def test_the_likelihood_far_in_the_tail_has_a_finite_gradient():
+    mu = torch.tensor([0.0], requires_grad=True)
+    censored_nll(torch.tensor([60.0]), torch.tensor([True]), mu, torch.tensor(1.0)).sum().backward()
+    assert mu.grad.item() == pytest.approx(-60, rel=0.01)
+
+
+def test_a_prediction_is_the_log_normal_mean_above_the_exponential_of_the_mean_log():
+    predicted = predict(constant_model(mean=1.0, spread=0.5), np.zeros((3, *SHAPE), np.float32))
+    np.testing.assert_allclose(predicted, math.exp(1 + 0.125), rtol=1e-5)
+    assert (predicted > math.exp(1)).all()
+
+
+def test_practice_and_annotator_enter_the_log_effort_in_its_scale():
+    model = constant_model(mean=1.0, scale=2.0, spread=0.5, annotators=("A", "B"), offsets=(0.1, -0.3), practice=-0.2)
+    predicted = predict(model, np.zeros((1, *SHAPE), np.float32), "B", order=9)
+    np.testing.assert_allclose(predicted, math.exp(1 + 2 * (-0.3 - 0.2 * math.log(10)) + 0.125), rtol=1e-5)
+
+
+def test_an_unknown_annotator_counts_as_the_average_one():
+    model = constant_model(annotators=("A", "B", "C"), offsets=(0.5, 0.2, -0.1))
+    crop = np.zeros((1, *SHAPE), np.float32)
+    known = [predict(model, crop, name)[0] for name in "ABC"]
+    np.testing.assert_allclose(predict(model, crop, "nobody")[0], np.exp(np.log(known).mean()), rtol=1e-5)
+
+
+def test_the_spread_has_a_least():
+    predicted = predict(constant_model(mean=0.0, spread=1e-6), np.zeros((1, *SHAPE), np.float32))
+    np.testing.assert_allclose(predicted, math.exp(LEAST_SPREAD**2 / 2), rtol=1e-6)
+
+
+def test_predictions_are_floored_above_zero():
+    assert predict(constant_model(mean=-50.0), np.zeros((2, *SHAPE), np.float32)).tolist() == pytest.approx(
+        [COST_FLOOR] * 2
+    )
+
+
+def test_brightness_is_learned_as_cost(trained):
+    unseen = brightness_answers(40, seed=1)
+    predicted = predict(trained, crops_of(unseen))
+    measured = [each.effort for each in unseen]
+    assert cost_rank_correlation(predicted, measured) > 0.9
+    assert np.mean(predicted) == pytest.approx(np.mean(measured), rel=0.25)
+
+
+def test_what_was_learned_is_recorded(trained):
+    assert trained.annotators == ("A",)
+    assert trained.effort_count == 60
+
+
+def test_predictions_do_not_depend_on_the_batch_size(trained, monkeypatch):
+    crops = crops_of(brightness_answers(7, seed=2))
+    whole = predict(trained, crops)
+    monkeypatch.setattr(cost_module, "BATCH", 2)
+    np.testing.assert_allclose(predict(trained, crops), whole, rtol=1e-5)
+
+
+def test_censored_efforts_raise_predictions_above_those_that_take_them_as_measured():
+    cap = 8.0
+    cut = [replace(each, effort=min(each.effort, cap)) for each in brightness_answers()]
+    marked = [replace(each, censored=each.effort == cap) for each in cut]
+    assert 10 < sum(each.censored for each in marked) < 50
+    bright = crops_of([each for each in marked if each.censored])
+    as_measured, as_censored = predict(train(cut), bright), predict(train(marked), bright)
+    assert (as_censored > as_measured).all()
+    assert np.median(as_censored) > cap
+
+
+def test_an_annotators_offset_is_learned_apart_from_the_content():
+    answers = brightness_answers(60, 0, "quick") + brightness_answers(60, 3, "slow", slowness=3.0)
+    model = train(answers)
+    assert model.annotators == ("quick", "slow")
+    crops = crops_of(brightness_answers(10, seed=5))
+    ratio = predict(model, crops, "slow") / predict(model, crops, "quick")
+    np.testing.assert_allclose(ratio, ratio[0], rtol=1e-4)
+    assert 1.8 < ratio[0] < 3.5
+
+
+def test_practice_is_learned_from_the_order():
+    answers = [
+        replace(each, effort=each.effort * (1 + order) ** -0.5, order=order)
+        for order, each in enumerate(brightness_answers())
+    ]
+    crops = crops_of(brightness_answers(5, seed=5))
+    model = train(answers)
+    assert (predict(model, crops, order=0) > 2 * predict(model, crops, order=50)).all()
+
+
+@pytest.mark.parametrize(
+    ("measured", "censored", "unusable"),
+    [(0, 0, 0), (FEWEST_EFFORTS - 1, 0, 0), (FEWEST_EFFORTS - 1, 20, 0), (FEWEST_EFFORTS - 1, 0, 20)],
+    ids=["none", "one short", "censored ones do not count", "unusable ones do not count"],
+)
+def test_cost_is_uniform_below_ten_measured_efforts_and_says_so(measured, censored, unusable):
+    answers = brightness_answers(measured + censored + unusable) if measured else []
+    answers = [
+        replace(each, censored=measured <= index, effort=None if index >= measured + censored else each.effort)
+        for index, each in enumerate(answers)
+    ]
+    assert f"({measured} so far): β has no effect" in why_uniform(answers)
+    assert train(answers) is None
+
+
+def test_ten_measured_efforts_suffice():
+    assert why_uniform(brightness_answers(10)) == ""
+    assert train(brightness_answers(10)).effort_count == 10
+
+
+def test_a_skipped_crop_still_teaches_its_effort():
+    skipped = [replace(each, class_index=None, censored=True) for each in brightness_answers(5, seed=4)]
+    assert train(brightness_answers(10) + skipped).effort_count == 15
+
+
+@pytest.mark.parametrize("effort", [0.0, 3.0])
+def test_equal_efforts_are_predicted_as_themselves(effort):
+    model = train([replace(each, effort=effort) for each in brightness_answers(12)])
+    predicted = predict(model, crops_of(brightness_answers(5)))
+    np.testing.assert_allclose(predicted, max(effort, COST_FLOOR), rtol=0.3)
+
+
+def test_weights_for_other_crops_are_refused(trained):
+    with pytest.raises(AgentError, match="does not fit"):
+        finish(predict_cost(trained, (2, 8, 8), Pool(np.zeros((1, 2, 8, 8), np.float32)), "cpu"))

@@ -1,0 +1,304 @@
+import csv
+import os
+import re
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import tifffile
+import typer
+
+from costal import cli
+from costal.frames.grid import crop_at, tile
+from costal.frames.simulate import simulate_field
+from costal.labels.effort import Event, EventKind
+from costal.labels.project import Tiling, load_project, save_project
+from costal.labels.store import AnswerRecord, FrameRecord, Store
+from costal.paper import datasets
+from costal.paper.datasets import MNIST_FILES
+
+COMMANDS = [
+    ("demo",), ("mnist",), ("open",), ("score",), ("train",), ("project",), ("project", "new"), ("project", "info"),
+    ("project", "check"),
+]  # fmt: skip
+DEMO = ("demo", "--headless", "--rounds", "1", "-N", "40", "-n", "4", "-T", "5", "--data", "synthetic")
+CROP = 16
+
+
+@pytest.fixture
+def costal(monkeypatch, capsys):
+    """Return a function that runs the command line and returns exit code, output and error output."""
+    monkeypatch.setenv("OMP_WAIT_POLICY", "PASSIVE")
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("NO_COLOR", "1")
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["costal", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            cli.main()
+        captured = capsys.readouterr()
+        return stopped.value.code or 0, captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture
+def nowhere(tmp_path, monkeypatch):
+    """Take MNIST away."""
+    monkeypatch.delenv("COSTAL_DATA", raising=False)
+    monkeypatch.setattr(datasets, "user_cache", lambda: tmp_path / "cache")
+    monkeypatch.setattr("costal.cli.mnist.user_cache", lambda: tmp_path / "cache")
+    return tmp_path
+
+
+@pytest.fixture
+def image(tmp_path):
+    """Return a TIFF of 3 x 3 crops."""
+    field = simulate_field((3 * CROP, 3 * CROP), CROP, seed=0)
+    tifffile.imwrite(tmp_path / "frame.tif", field.pixels_Y_X)
+    return tmp_path / "frame.tif"
+
+
+@pytest.fixture
+def folder(costal, tmp_path):
+    assert costal("project", "new", tmp_path / "neurons", "--classes", "rings, fibres")[0] == 0
+    project = load_project(tmp_path / "neurons")
+    choices = replace(project.choices, passes=3, n=2)
+    save_project(replace(project, tiling=Tiling(CROP, CROP), choices=choices))
+    return project.folder
+
+
+def label(folder, image, classes):
+    """Label the first crops of an image with these class ids."""
+    plane = tifffile.imread(image)[None]
+    grid = tile(plane.shape[1:], CROP)
+    events = (Event(EventKind.SHOWN, 0, 0), Event(EventKind.ANSWERED, 10**9, 10**9))
+    with Store(load_project(folder).store_path) as store:
+        frame_id = store.add_frame(FrameRecord("abc", "", str(image), *plane.shape[1:], None, (0.0,), (30.0,)))
+        for index, class_id in enumerate(classes):
+            y, x = grid.origin(index)
+            pixels = crop_at(plane, grid, index)
+            store.answer(AnswerRecord(frame_id, y, x, pixels, "class", class_id, "ada", events))
+
+
+def rows_of(path):
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+# help
+
+
+@pytest.fixture
+def commands(costal):
+    """Return every command of the command line by its name, once they are registered."""
+    costal("--help")
+
+    def walk(command, name):
+        inner = getattr(command, "commands", {})
+        return {name: command}.items() | {
+            found for each, below in inner.items() for found in walk(below, (*name, each))
+        }
+
+    found = dict(walk(typer.main.get_command(cli.app), ()))
+    return {name: command for name, command in found.items() if name}
+
+
+def test_every_command_is_in_the_table_of_this_file(commands):
+    assert set(commands) == set(COMMANDS)
+
+
+@pytest.mark.parametrize("name", COMMANDS, ids=" ".join)
+def test_every_command_and_each_of_its_options_has_a_help_text(commands, name):
+    command = commands[name]
+    assert command.help.endswith(".")
+    assert [option.name for option in command.params if not option.help] == []
+
+
+@pytest.mark.parametrize("name", COMMANDS, ids=" ".join)
+def test_help_is_shown(costal, name):
+    code, out, err = costal(*name, "--help")
+    assert (code, err) == (0, "")
+    assert "Usage" in out
+
+
+def test_the_module_runs_as_a_program():
+    ran = subprocess.run(
+        [sys.executable, "-m", "costal.cli", "project", "info", "/nowhere"], capture_output=True, text=True, timeout=60
+    )
+    assert ran.returncode == 1
+    assert ran.stderr.startswith("costal: /nowhere is no project")
+    assert "Traceback" not in ran.stderr
+
+
+# demo
+
+
+def test_the_headless_demo_writes_tables_and_pictures_and_equal_ones_again(
+    costal, tmp_path, monkeypatch, quick_experiment
+):
+    monkeypatch.setattr(datasets, "SYNTHETIC_TEST", 100)
+    for name in ("first", "again"):
+        code, out, _ = costal(*DEMO, "--device", "cpu", "--out", tmp_path / name)
+        assert code == 0
+    assert "synthetic digits: 1 rounds of 4 from 40, seed 0" in out
+    names = {"rounds.csv", "timings.csv", "mosaic.png", "picks.png", "curves.png"}
+    assert {each.name for each in (tmp_path / "first").iterdir()} == names
+    rows = rows_of(tmp_path / "first" / "rounds.csv")
+    seen = [(row["data"], row["arm"], row["round"], row["labels"]) for row in rows]
+    assert seen == [
+        ("synthetic digits", arm, *numbers)
+        for arm in ("bald, β = 0.3", "random")
+        for numbers in (("0", "20"), ("1", "24"))
+    ]
+    assert (tmp_path / "first" / "rounds.csv").read_bytes() == (tmp_path / "again" / "rounds.csv").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("--rounds", "98", "-N", "1000"), "98 disjoint pools of 1000 images .* need 98,020"),
+        (("--data", "mnist"), "MNIST was not found"),
+        (("--data", "cifar"), "'cifar' is no data set"),
+    ],
+    ids=["too many rounds", "MNIST is missing", "no such data"],
+)
+def test_a_demo_that_cannot_run_is_refused_before_any_work(costal, nowhere, arguments, sentence):
+    code, _, err = costal(*DEMO, *arguments, "--out", nowhere / "out")
+    assert code == 1
+    assert re.search(f"^costal: .*{sentence}", err)
+    assert not (nowhere / "out").exists()
+
+
+def test_an_unknown_acquisition_function_is_refused_with_those_there_are(costal):
+    code, _, err = costal(*DEMO, "--acquisition", "best")
+    assert code == 2
+    assert "variation_ratio" in err
+
+
+@pytest.mark.parametrize("arguments", [("--beta", "-1"), ("-n", "0"), ("-T", "0"), ("--rounds", "0")])
+def test_a_number_out_of_range_is_refused(costal, arguments):
+    assert costal(*DEMO, *arguments)[0] == 2
+
+
+@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="a window can always be opened there")
+@pytest.mark.parametrize(("display", "wayland", "expected"), [("", "", False), (":0", "", True), ("", "wl", True)])
+def test_a_display_is_found_by_its_variable(monkeypatch, display, wayland, expected):
+    from costal.cli.demo import has_display
+
+    monkeypatch.setenv("DISPLAY", display)
+    monkeypatch.setenv("WAYLAND_DISPLAY", wayland)
+    assert has_display() is expected
+
+
+# mnist
+
+
+def test_missing_mnist_is_an_error_with_the_place_and_the_remedy(costal, nowhere):
+    code, out, err = costal("mnist")
+    assert (code, out) == (1, "")
+    assert "MNIST was not found. Run 'costal mnist --download'" in err
+    assert str(nowhere / "cache" / "MNIST" / "raw") in err
+
+
+def test_a_failed_download_names_the_folder_and_the_four_files(costal, nowhere, monkeypatch):
+    def fail(root, download):
+        raise RuntimeError("Error downloading train-images-idx3-ubyte.gz")
+
+    monkeypatch.setattr("torchvision.datasets.MNIST", fail)
+    code, _, err = costal("mnist", "--download", "--data", nowhere / "there")
+    assert code == 1
+    assert str(nowhere / "there" / "MNIST" / "raw") in err
+    assert all(name in err for name in MNIST_FILES)
+
+
+def test_mnist_is_only_fetched_when_asked(costal, nowhere, monkeypatch):
+    fetched = []
+    monkeypatch.setattr("costal.cli.mnist.download_mnist", fetched.append)
+    assert costal("mnist")[0] == 1
+    assert fetched == []
+    assert costal("mnist", "--download")[0] == 1
+    assert fetched == [nowhere / "cache"]
+
+
+def test_mnist_is_found_where_it_is(costal, costal_data):
+    code, out, _ = costal("mnist", "--data", costal_data)
+    assert (code, out.split()) == (0, ["MNIST", "is", "in", os.fspath(costal_data / "MNIST" / "raw")])
+
+
+# projects
+
+
+def test_a_new_project_tells_its_classes_and_is_whole(costal, folder):
+    code, out, _ = costal("project", "info", folder)
+    assert code == 0
+    assert out.splitlines() == [
+        "neurons: 0 labelled crops, 0 presentations",
+        "  [1] rings: 0",
+        "  [2] fibres: 0",
+        "  no model yet",
+    ]
+    assert costal("project", "check", folder)[:2] == (0, f"{folder} is whole.\n")
+
+
+def test_a_project_is_not_made_over_another(costal, folder):
+    code, _, err = costal("project", "new", folder)
+    assert code == 1
+    assert "is not empty" in err
+
+
+def test_a_damaged_store_fails_the_check(costal, folder):
+    path = folder / "labels.sqlite"
+    path.write_bytes(b"x" * 4096)
+    code, _, err = costal("project", "check", folder)
+    assert code == 1
+    assert "Restore labels.sqlite from a backup" in err
+
+
+def test_scores_without_a_model_give_a_spread_out_query_and_the_reason(costal, folder, image, tmp_path):
+    code, out, _ = costal("score", image, "--project", folder, "--out", tmp_path / "scores.csv", "--device", "cpu")
+    assert code == 0
+    assert "No crop is labelled yet" in out
+    rows = rows_of(tmp_path / "scores.csv")
+    assert [(row["y"], row["x"]) for row in rows] == [(str(y), str(x)) for y in (0, 16, 32) for x in (0, 16, 32)]
+    assert {row["information"] for row in rows} == {""}
+    assert sorted(row["rank"] for row in rows if row["rank"]) == ["1", "2"]
+
+
+def test_training_then_scoring_gives_figures_and_ranks_by_value(costal, folder, image, tmp_path):
+    label(folder, image, [1, 2, 1, 2])
+    code, out, _ = costal("train", "--project", folder, "--device", "cpu")
+    assert code == 0
+    assert "Model 1 saved." in out
+    assert "Cost is uniform until 10 efforts are measured (4 so far)" in out
+    code, out, _ = costal("score", image, "--project", folder, "--out", tmp_path / "scores.csv", "--device", "cpu")
+    assert "Scored on cpu." in out
+    rows = rows_of(tmp_path / "scores.csv")
+    values = np.array([float(row["value"]) for row in rows])
+    ranked = sorted((row for row in rows if row["rank"]), key=lambda row: int(row["rank"]))
+    assert [float(row["value"]) for row in ranked] == sorted(values, reverse=True)[:2]
+    assert "4 labelled crops" in costal("project", "info", folder)[1]
+    assert "model 1, trained on 4 labels" in costal("project", "info", folder)[1]
+
+
+def test_training_a_project_without_labels_is_refused(costal, folder):
+    code, _, err = costal("train", "--project", folder)
+    assert code == 1
+    assert "has no labels yet" in err
+
+
+def test_training_on_one_class_says_what_is_missing(costal, folder, image):
+    label(folder, image, [1, 1])
+    code, out, _ = costal("train", "--project", folder, "--device", "cpu")
+    assert code == 0
+    assert "2 labels of 1 class" in out
+    assert "Nothing could be trained yet." in out
+
+
+def test_an_image_that_cannot_be_read_is_an_error(costal, folder, tmp_path):
+    (tmp_path / "frame.tif").write_text("no image")
+    code, _, err = costal("score", tmp_path / "frame.tif", "--project", folder)
+    assert code == 1
+    assert "is not a TIFF" in err
