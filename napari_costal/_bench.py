@@ -239,7 +239,7 @@ class Bench(QWidget):
             if (widget := item.widget()) is not None:
                 widget.deleteLater()
         for place, each in enumerate(self._classes):
-            button = QPushButton(f"{each.key}  {each.name}" if each.key else each.name)
+            button = QPushButton(each.name if each.key in ("", each.name) else f"{each.key}  {each.name}")
             button.setObjectName(f"class-{each.id}")
             button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
             button.setStyleSheet(f"border-left: 6px solid {each.colour}; padding: 5px; text-align: left;")

@@ -107,7 +107,7 @@ class SetupPage(QScrollArea):
     def _advanced_part(self, annotator: str) -> QWidget:
         self.alpha = FloatSpinBox(label="α", value=1.0, min=0.0, max=5.0, step=0.1)
         self.passes = SpinBox(label="passes T", value=50, min=1, max=1000)
-        self.acquisition = ComboBox(label="acquisition", choices=list(ACQUISITION_NAMES), value="bald")
+        self.acquisition = ComboBox(label="acquisition", choices=list(ACQUISITION_NAMES), value="std")
         self.stride = SpinBox(label="stride (px)", value=64, min=1, max=4096)
         self.edge = ComboBox(label="at the edge", choices=["drop", "pad"], value="drop")
         self.normalise = ComboBox(label="normalise by", choices=["frame", "project"], value="frame")

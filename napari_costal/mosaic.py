@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from magicgui.widgets import ComboBox, Container, FloatSpinBox, SpinBox
+from matplotlib import rc_context
 from matplotlib.backends.backend_qtagg import FigureCanvasQTAgg
 from matplotlib.figure import Figure
 from napari.viewer import Viewer
@@ -12,9 +13,9 @@ from qtpy.QtWidgets import QHBoxLayout, QPushButton, QStackedWidget, QVBoxLayout
 
 from costal.frames.normalise import IntensityRange
 from costal.paper.datasets import SIDE
-from costal.paper.experiment import Arm, Experiment, Proposal, RoundReport
+from costal.paper.experiment import RANDOM_ARM, Arm, Experiment, Proposal, RoundReport
 from costal.paper.mosaic import mosaic, mosaic_grid, mosaic_heatmap
-from costal.paper.report import draw_curves
+from costal.paper.report import draw_accuracy
 from costal.types import ACQUISITION_NAMES
 from napari_costal._background import Background
 from napari_costal._bench import Bench
@@ -26,6 +27,19 @@ from napari_costal._render import render
 
 SIMULATED, BY_HAND = "simulated expert", "I label myself"
 IMAGE = "mosaic"
+BACKGROUND = "#262930"
+DARK: dict[Any, Any] = {
+    "axes.facecolor": BACKGROUND,
+    "axes.edgecolor": "#8a8f98",
+    "axes.labelcolor": "#d6d8dc",
+    "axes.labelsize": 8,
+    "xtick.color": "#d6d8dc",
+    "ytick.color": "#d6d8dc",
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "text.color": "#d6d8dc",
+    "legend.fontsize": 8,
+}
 WHOLE_RANGE = IntensityRange((0.0,), (255.0,))
 
 
@@ -62,7 +76,7 @@ class MnistMosaic(Dock):
         self.pool_size = SpinBox(label="images a round (N)", value=1000, min=10, max=10000)
         self.n = SpinBox(label="labelled a round (n)", value=10, min=1, max=100)
         self.passes = SpinBox(label="passes (T)", value=50, min=1, max=1000)
-        self.acquisition = ComboBox(label="acquisition function", choices=list(ACQUISITION_NAMES), value="bald")
+        self.acquisition = ComboBox(label="acquisition function", choices=list(ACQUISITION_NAMES), value="std")
         self.alpha = FloatSpinBox(label="α", value=1.0, min=0.0, max=5.0, step=0.1)
         self.beta = FloatSpinBox(label="β", value=0.3, min=0.0, max=2.0, step=0.05)
         self.seed = SpinBox(label="seed", value=0, min=0, max=2**31 - 1)
@@ -95,7 +109,7 @@ class MnistMosaic(Dock):
             self.buttons[name] = button
             row.addWidget(button)
         column.addLayout(row)
-        self.figure = Figure(figsize=(3.6, 4.6), layout="constrained")
+        self.figure = Figure(figsize=(3.6, 4.6), layout="constrained", facecolor=BACKGROUND)
         self._axes = self.figure.subplots(2, 1)
         self.canvas = FigureCanvasQTAgg(self.figure)  # type: ignore[no-untyped-call]
         self.canvas.setMinimumHeight(320)
@@ -155,16 +169,14 @@ class MnistMosaic(Dock):
     def show_reports(self, dataset_name: str, reports: list[RoundReport], by_hand: bool) -> None:
         """Draw the learning curves; efforts by hand are seconds, so the random arm has no cost to compare."""
         by_labels, by_cost = self._axes
-        draw_curves(by_labels, by_cost, reports)
-        if by_hand:
-            by_cost.clear()
-            own = [each for each in reports if each.arm != "random"]
-            by_cost.plot(
-                [each.total_cost for each in own], [each.accuracy for each in own], "o-", ms=3, color="#0077bb"
-            )
-            by_cost.set_xlabel("your effort (s); the random arm is simulated and has none")
-            by_cost.set_ylabel("test accuracy")
-        by_labels.set_title(dataset_name or "learning curves", fontsize=9)
+        own = [each for each in reports if each.arm != RANDOM_ARM.name]
+        with rc_context(DARK):
+            draw_accuracy(by_labels, reports, "labels", "labels")
+            if by_hand:
+                draw_accuracy(by_cost, own, "total_cost", "your seconds (the random arm has none)")
+            else:
+                draw_accuracy(by_cost, reports, "total_cost", "total cost (cost units)")
+            by_labels.set_title(dataset_name or "learning curves", fontsize=9)
         self.canvas.draw_idle()  # type: ignore[no-untyped-call]
         self.show_running(not self.buttons["Step"].isEnabled())
 

@@ -142,7 +142,7 @@ class AgentSettings:
     """
 
     class_count: int
-    acquisition: AcquisitionName = "bald"
+    acquisition: AcquisitionName = "std"
     alpha: float = 1.0
     beta: float = 0.3
     passes: int = 50

@@ -83,7 +83,7 @@ def test_below_two_classes_the_committee_is_refused_with_the_reason(
 
 
 def test_an_agent_that_never_learned_says_what_to_do(quick_settings, digit_pool):
-    with pytest.raises(AgentError, match="No crop is labelled yet. Label crops of at least two classes"):
+    with pytest.raises(AgentError, match=r"No crop is labelled yet. Label crops of at least two classes"):
         finish(propose(new_agent(quick_settings, SHAPE), Pool(digit_pool), 0, "cpu"))
 
 

@@ -28,7 +28,7 @@ def demo(
     pool_size: Annotated[int, typer.Option("--pool-size", "-N", min=1, help="Images a round.")] = 1000,
     n: Annotated[int, typer.Option("-n", min=1, help="Images labelled a round.")] = 10,
     passes: Annotated[int, typer.Option("--passes", "-T", min=1, help="MC-dropout passes of the committee.")] = 50,
-    acquisition: Annotated[str, typer.Option(help=", ".join(ACQUISITION_NAMES))] = "bald",
+    acquisition: Annotated[str, typer.Option(help=", ".join(ACQUISITION_NAMES))] = "std",
     alpha: Annotated[float, typer.Option(min=0, help="Exponent of information.")] = 1.0,
     beta: Annotated[float, typer.Option(min=0, help="Exponent of the learned cost; 0 ignores it.")] = 0.3,
     seed: Annotated[int, typer.Option(min=0, help="Seed of every random choice.")] = 0,

@@ -49,7 +49,7 @@ class Tiling:
 class Choices:
     """What the user chose for the agent: see `AgentSettings`; a crop may look the same after a turn, so `augment`."""
 
-    acquisition: str = "bald"
+    acquisition: str = "std"
     alpha: float = 1.0
     beta: float = 0.3
     passes: int = 50

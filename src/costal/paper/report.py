@@ -2,8 +2,9 @@
 
 import csv
 from collections.abc import Iterable, Sequence
+from itertools import cycle
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -66,23 +67,27 @@ def _write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[objec
         writer.writerows(rows)
 
 
-def draw_curves(
-    by_labels: "Axes", by_cost: "Axes", reports: Sequence[RoundReport], cost_unit: str = "cost units"
+def draw_accuracy(
+    axes: "Axes", reports: Sequence[RoundReport], against: Literal["labels", "total_cost"], label: str
 ) -> None:
-    """Draw accuracy against labels and against total cost, one colour per arm."""
+    """Draw test accuracy against labels or total cost, one colour per arm in order of appearance."""
+    axes.clear()
+    axes.set_xlabel(label)
+    axes.set_ylabel("test accuracy")
+    axes.grid(alpha=0.3)
     arms = list(dict.fromkeys(each.arm for each in reports))
-    for axes, label in ((by_labels, "labels"), (by_cost, f"total cost ({cost_unit})")):
-        axes.clear()
-        axes.set_xlabel(label)
-        axes.set_ylabel("test accuracy")
-        axes.grid(alpha=0.3)
-    for arm, colour in zip(arms, ARM_COLOURS * (1 + len(arms) // len(ARM_COLOURS)), strict=False):
+    for arm, colour in zip(arms, cycle(ARM_COLOURS), strict=False):
         own = [each for each in reports if each.arm == arm]
-        accuracies = [each.accuracy for each in own]
-        by_labels.plot([each.labels for each in own], accuracies, "o-", ms=3, color=colour, label=arm)
-        by_cost.plot([each.total_cost for each in own], accuracies, "o-", ms=3, color=colour, label=arm)
+        axes.plot(
+            [getattr(each, against) for each in own],
+            [each.accuracy for each in own],
+            "o-",
+            ms=3,
+            color=colour,
+            label=arm,
+        )
     if arms:
-        by_labels.legend(frameon=False, loc="lower right")
+        axes.legend(frameon=False, loc="lower right")
 
 
 def curves_figure(dataset_name: str, reports: Sequence[RoundReport]) -> "Figure":
@@ -91,7 +96,8 @@ def curves_figure(dataset_name: str, reports: Sequence[RoundReport]) -> "Figure"
 
     figure = Figure(figsize=(10, 4), layout="constrained")
     by_labels, by_cost = figure.subplots(1, 2)
-    draw_curves(by_labels, by_cost, reports)
+    draw_accuracy(by_labels, reports, "labels", "labels")
+    draw_accuracy(by_cost, reports, "total_cost", "total cost (cost units)")
     figure.suptitle(f"Learning curves on {dataset_name}")
     return figure
 

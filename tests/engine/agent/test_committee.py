@@ -27,7 +27,7 @@ def network():
 
 @pytest.fixture
 def agent(network):
-    return Agent(AgentSettings(3, passes=6), (1, 8, 8), to_weights(network))
+    return Agent(AgentSettings(3, "bald", passes=6), (1, 8, 8), to_weights(network))
 
 
 def test_masks_keep_three_quarters_of_the_features_and_half_of_the_hidden_units():
@@ -132,7 +132,7 @@ def test_progress_counts_the_crops(agent, monkeypatch):
 
 def test_an_agent_without_a_classifier_gives_its_reason():
     agent = Agent(AgentSettings(3), (1, 8, 8), notes=("Label crops of another class.",))
-    with pytest.raises(AgentError, match="cannot be asked. Label crops of another class"):
+    with pytest.raises(AgentError, match=r"cannot be asked. Label crops of another class"):
         finish(classifier.ask_committee(agent, CROPS, 0, "cpu"))
 
 

@@ -81,7 +81,7 @@ def test_weights_of_other_shapes_are_refused_by_name(shape, outputs, name):
 def test_missing_weights_are_refused_by_name():
     weights = dict(to_weights(network_of()))
     del weights["hidden.bias"]
-    with pytest.raises(AgentError, match="hidden.bias has shape none"):
+    with pytest.raises(AgentError, match=r"hidden.bias has shape none"):
         load_weights(network_of(), weights)
 
 

@@ -65,7 +65,7 @@ def test_training_learns_what_is_there_to_learn():
 def test_a_loss_that_is_not_a_number_stops_training_with_a_remedy():
     broken = answers_of()
     broken[3] = replace(broken[3], crop_C_H_W=np.full((1, 8, 8), np.nan, dtype=np.float32))
-    with pytest.raises(AgentError, match="Training the classifier diverged at step .* learning rate below 0.001"):
+    with pytest.raises(AgentError, match=r"Training the classifier diverged at step .* learning rate below 0.001"):
         train(answers=broken)
 
 

@@ -95,7 +95,7 @@ def test_a_pickle_posing_as_a_model_is_refused_and_not_run(tmp_path):
     save_agent(tmp_path, WHOLE)
     trace = tmp_path / "it ran"
     (tmp_path / "0001.safetensors").write_bytes(pickle.dumps(Bomb(trace)))
-    with pytest.raises(ProjectError, match="is not a safetensors file .* a pickle can run code"):
+    with pytest.raises(ProjectError, match=r"is not a safetensors file .* a pickle can run code"):
         load_newest(tmp_path)
     assert not trace.exists()
     pickle.loads((tmp_path / "0001.safetensors").read_bytes()).close()
@@ -133,7 +133,7 @@ def test_a_model_that_does_not_fit_its_card_is_refused_by_name(tmp_path, tensors
 def test_a_card_without_its_model_is_refused(tmp_path):
     save_agent(tmp_path, WHOLE)
     (tmp_path / "0001.safetensors").unlink()
-    with pytest.raises(ProjectError, match="0001.safetensors is missing. Delete its card"):
+    with pytest.raises(ProjectError, match=r"0001.safetensors is missing. Delete its card"):
         load_newest(tmp_path)
 
 
@@ -164,5 +164,5 @@ def test_a_card_of_a_newer_format_is_refused(tmp_path):
     save_agent(tmp_path, WHOLE)
     card = json.loads((tmp_path / "0001.json").read_text("utf-8"))
     (tmp_path / "0001.json").write_text(json.dumps(card | {"format": 99}))
-    with pytest.raises(ProjectError, match="written by a newer version. Update"):
+    with pytest.raises(ProjectError, match=r"written by a newer version. Update"):
         load_newest(tmp_path)

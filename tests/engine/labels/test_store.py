@@ -268,7 +268,7 @@ def test_check_names_a_row_whose_frame_is_gone(store, path):
 
 def test_a_file_that_is_no_store_is_refused(path):
     path.write_bytes(b"this is no database, whatever its name says " * 50)
-    with pytest.raises(ProjectError, match="It is not a label store. Restore"):
+    with pytest.raises(ProjectError, match=r"It is not a label store. Restore"):
         Store(path)
 
 
@@ -318,7 +318,7 @@ def locked_folder():
 @pytest.mark.skipif(os.name == "nt", reason="Windows folders have no read-only flag that stops writing")
 @pytest.mark.parametrize("name", ["labels.sqlite", "new.sqlite"])
 def test_a_read_only_folder_is_refused_when_it_is_opened(locked_folder, name):
-    with pytest.raises(ProjectError, match="may (not be )?writ"):
+    with pytest.raises(ProjectError, match=r"may (not be )?writ"):
         Store(locked_folder / name)
 
 

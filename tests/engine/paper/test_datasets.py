@@ -144,7 +144,7 @@ def test_repeats_and_seeds_draw_other_images(small_digits):
 def test_too_large_pools_are_refused_with_the_arithmetic():
     dataset = Dataset("MNIST", 60_000, lambda rows: (rows, rows), lambda: None)
     with pytest.raises(
-        DatasetError, match="98 disjoint pools of 1000 images and 20 at the start need 98,020; MNIST has 60,000.* 612"
+        DatasetError, match=r"98 disjoint pools of 1000 images and 20 at the start need 98,020; MNIST has 60,000.* 612"
     ):
         pool_indices(dataset, 0, 0, 98, 1000)
 

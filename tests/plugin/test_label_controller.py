@@ -1,0 +1,333 @@
+"""What *Label crops* does, told by what it asks of its view; no Qt, no torch, the store is real."""
+
+from unittest.mock import MagicMock
+
+import numpy as np
+import pytest
+
+from costal.frames.simulate import simulate_field
+from costal.labels.project import create_project, load_project
+from costal.labels.store import Store
+from costal.types import Scores
+from costal.workbench import FrameScores
+from napari_costal._label_controller import LabelController, View
+from napari_costal._layer_frames import LayerView
+
+CROP, SIDE = 32, 128
+COUNT = (SIDE // CROP) ** 2
+
+
+class Thread:
+    """Runs at once, or holds everything until `release`."""
+
+    def __init__(self) -> None:
+        self.held = None
+
+    def run(self, function, *arguments, then=None, failed=None):
+        def work():
+            try:
+                outcome = function(*arguments)
+            except Exception as error:
+                failed(str(error))
+            else:
+                if then is not None:
+                    then(outcome)
+
+        if self.held is None:
+            work()
+        else:
+            self.held.append(work)
+
+    def release(self):
+        held, self.held = self.held, None
+        for work in held:
+            work()
+
+
+class Signal:
+    def __init__(self) -> None:
+        self.slots = []
+
+    def connect(self, slot):
+        self.slots.append(slot)
+
+    def emit(self, *arguments):
+        for slot in self.slots:
+            slot(*arguments)
+
+
+class Job:
+    def __init__(self, function, parcel) -> None:
+        self.function, self.request = function, parcel.unpack()[0]
+        parcel.discard()
+        self.progress, self.result, self.failed, self.cancelled = Signal(), Signal(), Signal(), Signal()
+
+
+class Engine:
+    def __init__(self) -> None:
+        self.jobs = []
+
+    def start(self, function, parcel):
+        self.jobs.append(Job(function, parcel))
+        return self.jobs[-1]
+
+    def cancel(self, job):
+        job.cancelled.emit()
+
+
+class Bench:
+    """A controller with its collaborators, and what a test wants to do to them."""
+
+    def __init__(self, folder) -> None:
+        self.field = simulate_field((SIDE, SIDE), CROP, seed=3)
+        self.folder, self.now = folder, 10**9
+        self.view, self.store, self.engine = MagicMock(spec=View), Thread(), Engine()
+        self.controller = LabelController(
+            self.view, self.store, Thread(), self.engine, "tester", clock=lambda: (self.now, self.now)
+        )
+        create_project(folder)
+        self.controller.open_project(folder)
+        self.controller.change(lambda project: tiled(project, CROP))
+        self.choose(self.field.pixels_Y_X)
+
+    def choose(self, pixels):
+        self.controller.choose_frame(LayerView(pixels, "test.tif", "the slice shown", (), False, 0.02))
+
+    def scored(self, generation=1, information=None, cost=None):
+        """Score the frame with figures of the test's choice."""
+        self.controller.score()
+        information = np.arange(COUNT) if information is None else information
+        cost = np.ones(COUNT) if cost is None else cost
+        probs = np.full((COUNT, 2), 0.5, np.float32)
+        scores = Scores(information.astype(np.float32), cost.astype(np.float32), probs, False, "cpu")
+        self.engine.jobs[-1].result.emit(FrameScores(scores, np.zeros((COUNT, 4)), generation))
+
+    def show(self, seconds=1.0):
+        """Paint the crop and let the expert look at it."""
+        self.controller.presenter.painted((self.now, self.now))
+        self.now += round(seconds * 1e9)
+
+    def answer(self, class_id=1, seconds=1.0):
+        self.show(seconds)
+        self.controller.answer(class_id)
+
+    @property
+    def current(self):
+        return self.controller.presenter.current
+
+    def stored(self):
+        with Store(self.folder / "labels.sqlite", read_only=True) as store:
+            return store.labels()
+
+
+def tiled(project, crop):
+    from dataclasses import replace
+
+    return replace(project, tiling=replace(project.tiling, crop=crop, stride=crop))
+
+
+@pytest.fixture
+def bench(tmp_path):
+    return Bench(tmp_path / "project")
+
+
+def test_the_query_is_presented_best_first(bench):
+    bench.scored()
+    bench.controller.label_query()
+    seen = []
+    while bench.current is not None:
+        seen.append(bench.current.index)
+        bench.answer()
+    assert seen == list(range(COUNT - 1, COUNT - 11, -1))
+
+
+def test_the_next_crop_comes_only_after_the_commit(bench):
+    bench.scored()
+    bench.controller.label_query()
+    first = bench.current
+    bench.store.held = []
+    bench.answer()
+    assert bench.current is first, "the answer is not on disk yet"
+    bench.controller.answer(2)
+    assert len(bench.store.held) == 1, "a second key press is not a second answer"
+    bench.store.release()
+    assert bench.current is not first
+    assert [label.class_id for label in bench.stored()] == [1]
+
+
+def test_an_answer_that_was_not_saved_stays_and_can_be_given_again(bench, monkeypatch):
+    bench.scored()
+    bench.controller.label_query()
+    first = bench.current
+    good = bench.controller._bench.answer
+
+    def full(_record):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(bench.controller._bench, "answer", full)
+    bench.answer(seconds=2.0)
+    text, alarming = bench.view.bench_says.call_args.args
+    assert "Not saved: disk full" in text
+    assert alarming
+    assert bench.current is first
+    monkeypatch.setattr(bench.controller._bench, "answer", good)
+    bench.now += 60 * 10**9
+    bench.controller.answer(1)
+    assert bench.current is not first
+    with Store(bench.folder / "labels.sqlite", read_only=True) as store:
+        events = store.presented()[0].events
+    assert events[-1].perf_ns - events[0].perf_ns == 2 * 10**9, "waiting for the disk is not the expert's time"
+
+
+def test_undo_takes_the_label_back_and_shows_the_crop_again(bench):
+    bench.scored()
+    bench.controller.label_query()
+    first, _ = bench.current.index, bench.answer()
+    second = bench.current.index
+    bench.show()
+    bench.controller.undo()
+    assert bench.current.index == first
+    assert bench.stored() == []
+    bench.answer(2)
+    assert bench.current.index == second, "the crop that undo interrupted comes back"
+    assert [label.class_id for label in bench.stored()] == [2]
+
+
+def test_undo_with_nothing_to_undo_says_so(bench):
+    bench.scored()
+    bench.controller.label_query()
+    bench.controller.undo()
+    assert "Nothing to undo" in bench.view.bench_says.call_args.args[0]
+
+
+def test_a_skipped_crop_is_not_asked_again(bench):
+    bench.scored()
+    bench.controller.label_query()
+    skipped = bench.current.index
+    bench.show()
+    bench.controller.skip()
+    bench.controller.stop_labelling()
+    bench.scored()
+    assert skipped not in bench.view.show_query.call_args.args[0]
+
+
+def test_a_clicked_crop_comes_at_once_and_the_query_goes_on_after_it(bench):
+    bench.scored()
+    bench.controller.label_query()
+    asked = bench.current.index
+    bench.show()
+    bench.controller.click(0)
+    assert (bench.current.index, bench.current.rank) == (0, None)
+    bench.answer()
+    assert bench.current.index == asked
+
+
+def test_an_interrupted_presentation_is_kept_as_a_lower_bound(bench):
+    bench.scored()
+    bench.controller.label_query()
+    bench.show(3.0)
+    bench.controller.stop_labelling()
+    with Store(bench.folder / "labels.sqlite", read_only=True) as store:
+        (presented,) = store.presented()
+    assert [event.kind for event in presented.events] == ["shown", "abandoned"]
+    assert presented.class_id is None
+
+
+def test_after_the_query_both_models_retrain_and_the_frame_is_scored_again(bench):
+    bench.scored()
+    bench.controller.label_query()
+    while bench.current is not None:
+        bench.answer()
+    job = bench.engine.jobs[-1]
+    assert job.function == "costal.workbench:retrain"
+    assert job.request.crop_shape == (1, CROP, CROP)
+    job.result.emit(MagicMock(number=2))
+    assert bench.engine.jobs[-1].function == "costal.workbench:score_frame"
+
+
+def test_the_slider_recombines_without_a_new_job(bench):
+    from dataclasses import replace
+
+    cost = np.where(np.arange(COUNT) < COUNT // 2, 1.0, 1e6)
+    bench.scored(information=1 + np.arange(COUNT) / COUNT, cost=cost)
+    jobs = len(bench.engine.jobs)
+    for beta, expected in ((0.0, COUNT - 1), (2.0, COUNT // 2 - 1)):
+        bench.controller.change(lambda p, beta=beta: replace(p, choices=replace(p.choices, beta=beta)), save=False)
+        assert bench.view.show_query.call_args.args[0][0] == expected
+        values = bench.view.show_heatmap.call_args.args[0]
+        assert int(np.argmax(values)) == expected
+    assert len(bench.engine.jobs) == jobs
+
+
+def test_a_result_for_an_older_frame_is_dropped(bench):
+    bench.controller.score()
+    job = bench.engine.jobs[-1]
+    bench.choose(bench.field.pixels_Y_X[::-1].copy())
+    bench.view.show_query.reset_mock()
+    job.result.emit(FrameScores(None, np.zeros((COUNT, 4)), 0, "old"))
+    bench.view.show_query.assert_not_called()
+
+
+def test_reopening_shows_the_labels_that_are_there(bench, tmp_path):
+    bench.scored()
+    bench.controller.label_query()
+    labelled = [bench.current.index, bench.answer()][0]
+    bench.controller.open_project(bench.folder)
+    colours, _ = bench.view.show_labels.call_args.args
+    assert list(colours) == [labelled]
+
+
+def test_a_crop_larger_than_the_frame_is_said_and_nothing_is_lost(bench):
+    bench.controller.change(lambda project: tiled(project, 4 * SIDE))
+    assert "larger" in bench.view.complain.call_args.args[0] or "crop" in bench.view.complain.call_args.args[0]
+    assert bench.controller.grid is None
+    bench.controller.change(lambda project: tiled(project, CROP))
+    assert len(bench.controller.grid) == COUNT
+
+
+def test_two_classes_of_one_name_are_refused(bench):
+    from dataclasses import replace
+
+    def twins(project):
+        return replace(project, classes=tuple(replace(each, name="same") for each in project.classes))
+
+    bench.controller.change(twins)
+    assert "Two classes have the name 'same'" in bench.view.complain.call_args.args[0]
+    assert [each.name for each in load_project(bench.folder).classes] == ["class 1", "class 2"]
+
+
+def test_adding_a_class_drops_the_scores_but_not_the_labels(bench):
+    bench.scored()
+    bench.controller.label_query()
+    bench.answer()
+    bench.controller.stop_labelling()
+    bench.controller.add_class()
+    assert len(load_project(bench.folder).classes) == 3
+    assert len(bench.stored()) == 1
+    assert "score again" in bench.view.say.call_args.args[0]
+
+
+def test_every_crop_labelled_is_said(bench):
+    bench.scored()
+    for index in range(COUNT):
+        bench.controller.click(index)
+        bench.answer()
+    bench.controller.stop_labelling()
+    bench.scored()
+    assert "Every crop of this frame is labelled" in bench.view.say.call_args.args[0]
+
+
+def test_a_failed_job_is_said_and_can_be_begun_again(bench):
+    bench.controller.score()
+    bench.engine.jobs[-1].failed.emit("The GPU fell off.")
+    assert bench.view.complain.call_args.args == ("The GPU fell off.",)
+    bench.scored()
+    assert bench.view.show_query.called
+
+
+def test_cancel_keeps_what_was_there(bench):
+    bench.scored()
+    bench.controller.retrain()
+    bench.controller.cancel()
+    assert "Cancelled" in bench.view.say.call_args.args[0]
+    assert bench.view.show_progress.call_args.args == (None,)

@@ -1,0 +1,221 @@
+"""*Label crops* in a real viewer, with a real store and a real engine process."""
+
+import threading
+
+import numpy as np
+import psutil
+import pytest
+from qtpy.QtCore import QPoint, Qt
+
+from costal.frames.simulate import simulate_field
+from costal.labels.effort import derive, replay
+from costal.labels.models import load_newest
+from costal.labels.store import Store
+from napari_costal._layers import GRID, HEATMAP, LABELS, QUERY, is_ours
+from napari_costal.label_crops import LabelCrops
+
+CROP, SIDE = 16, 96
+
+
+@pytest.fixture
+def field():
+    return simulate_field((SIDE, SIDE), CROP, seed=2, pixel_um=0.03)
+
+
+@pytest.fixture
+def viewer(make_napari_viewer):
+    viewer = make_napari_viewer(show=True)
+    viewer.window.resize(1400, 900)
+    return viewer
+
+
+@pytest.fixture
+def dock(viewer, chosen, field, qtbot):
+    viewer.add_image(field.pixels_Y_X, name="field", scale=(0.03, 0.03), units=("micrometer", "micrometer"))
+    widget = LabelCrops(viewer, chosen)
+    viewer.window.add_dock_widget(widget, name="Label crops")
+    widget.setup.crop.value = CROP
+    yield widget
+    widget.shut_down() if not widget._is_shut else None
+
+
+def parts(viewer):
+    return {layer.metadata["part"]: layer for layer in viewer.layers if is_ours(layer)}
+
+
+def is_idle(dock):
+    return not dock.progress.isVisible() and dock.controller._job is None
+
+
+def wait_for_crop(qtbot, dock):
+    qtbot.waitUntil(lambda: (now := dock.controller.presenter.current) is not None and now.is_shown, timeout=60_000)
+    return dock.controller.presenter.current
+
+
+def press_class(qtbot, dock, class_index):
+    project = dock.controller.project
+    button = dock.bench.findChild(object, f"class-{project.classes[class_index].id}")
+    before = dock.controller.presenter.current
+    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: dock.controller.presenter.current is not before, timeout=5000)
+
+
+def test_the_grid_and_n_are_shown_before_anything_runs(viewer, dock):
+    assert "6 × 6 = <b>36 crops</b> of 16 px = 0.48 µm" in dock.setup.grid_label.text()
+    assert set(parts(viewer)) == {GRID}
+    assert dock.controller.project is None
+
+
+def test_a_crop_larger_than_the_frame_is_said_on_the_screen(dock):
+    dock.setup.crop.value = 500
+    assert "500" in dock.status.text()
+    assert "96" in dock.status.text()
+
+
+def test_label_train_score_and_go_on(viewer, dock, field, qtbot, chosen):
+    """The whole loop: first query by features, labels by mouse, both models, heatmap, second query, reopening."""
+    qtbot.mouseClick(dock.setup.label_button, Qt.MouseButton.LeftButton)
+    wait_for_crop(qtbot, dock)
+    assert "spread over the image by simple features" in dock.status.text()
+    labelled = {}
+    for _ in range(10):
+        crop = wait_for_crop(qtbot, dock)
+        labelled[crop.index] = int(field.classes_N[crop.index] == 0)
+        press_class(qtbot, dock, labelled[crop.index])
+    qtbot.waitUntil(lambda: HEATMAP in parts(viewer) and is_idle(dock), timeout=120_000)
+    assert "Model 1" in dock.model_label.text()
+    assert "cpu" in dock.model_label.text()
+    folder = dock.controller.project.folder
+    assert load_newest(folder / "models").agent.label_count == 10
+    assert len(parts(viewer)[LABELS].data) == 10
+    assert parts(viewer)[HEATMAP].data.shape == (6, 6)
+    with Store(folder / "labels.sqlite", read_only=True) as store:
+        presented, stored = store.presented(), store.labels()
+    assert {(label.y // CROP) * 6 + label.x // CROP: label.class_id - 1 for label in stored} == labelled
+    assert all(derive(replay(each.events, 10**10)).usable for each in presented)
+    for each, label in zip(presented, stored, strict=True):
+        np.testing.assert_array_equal(
+            each.pixels_C_H_W[0], field.pixels_Y_X[label.y : label.y + CROP, label.x : label.x + CROP]
+        )
+    before = parts(viewer)[HEATMAP].data.copy()
+    for shown in ("information I", "cost C", "predicted class", "value v"):
+        dock.setup.shown.value = shown
+        assert parts(viewer)[HEATMAP].name == f"heatmap: {shown}"
+    np.testing.assert_array_equal(parts(viewer)[HEATMAP].data, before)
+    dock.setup.beta.setValue(2.0)
+    assert not np.array_equal(parts(viewer)[HEATMAP].data, before), "the heatmap follows the slider at once"
+
+    reopened = LabelCrops(viewer, chosen)
+    qtbot.addWidget(reopened)
+    reopened.controller.open_project(folder)
+    qtbot.waitUntil(lambda: len(reopened.controller.labels) == 10, timeout=10_000)
+    assert set(reopened.controller.labels) == set(labelled)
+    reopened.shut_down()
+
+
+def test_a_click_on_the_image_presents_that_crop(viewer, dock, qtbot):
+    y, x = 2 * CROP + 5, 3 * CROP + 9
+    canvas = viewer.window._qt_viewer.canvas
+    camera = viewer.scene.camera if hasattr(viewer, "scene") else viewer.camera
+    qtbot.wait(100)
+    width, height = canvas.native.width(), canvas.native.height()
+    at = QPoint(
+        round(width / 2 + (x * 0.03 - camera.center[-1]) * camera.zoom),
+        round(height / 2 + (y * 0.03 - camera.center[-2]) * camera.zoom),
+    )
+    qtbot.mouseClick(canvas.native, Qt.MouseButton.LeftButton, pos=at)
+    crop = wait_for_crop(qtbot, dock)
+    assert crop.index == 2 * 6 + 3
+    press_class(qtbot, dock, 1)
+    assert dock.controller.labels[2 * 6 + 3].class_id == 2
+
+
+def test_keys_answer_while_a_crop_is_presented_and_only_then(viewer, dock, qtbot):
+    window = viewer.window._qt_window
+    dock._present_at((5, 5))
+    first = wait_for_crop(qtbot, dock)
+    window.activateWindow()
+    qtbot.keyClick(window, "2")
+    qtbot.waitUntil(lambda: dock.controller.presenter.current is not first, timeout=5000)
+    assert dock.controller.labels[0].class_id == 2
+    qtbot.keyClick(window, "z")
+    undone = wait_for_crop(qtbot, dock)
+    assert undone.index == 0
+    assert dock.controller.labels == {}
+    qtbot.keyClick(window, Qt.Key.Key_Escape)
+    assert dock.controller.presenter.current is None
+    assert dock.bench._shortcuts == []
+
+
+def test_pausing_covers_the_crop(dock, qtbot):
+    dock._present_at((5, 5))
+    crop = wait_for_crop(qtbot, dock)
+    qtbot.mouseClick(dock.bench.buttons["pause"], Qt.MouseButton.LeftButton)
+    assert crop.is_paused
+    assert dock.bench.crop_view._cover == "Paused (user)"
+    dock.controller.answer(1)
+    assert dock.controller.labels == {}, "a covered crop cannot be answered"
+    qtbot.mouseClick(dock.bench.buttons["pause"], Qt.MouseButton.LeftButton)
+    assert not crop.is_paused
+    assert dock.bench.crop_view._cover == ""
+
+
+def test_classes_are_added_and_renamed_on_disk(dock, qtbot):
+    from costal.labels.project import load_project
+
+    qtbot.mouseClick(dock.setup.add_class_button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: dock.setup.class_table.rowCount() == 3, timeout=5000)
+    dock.setup.class_table.item(0, 1).setText("background")
+    folder = dock.controller.project.folder
+    qtbot.waitUntil(lambda: load_project(folder).classes[0].name == "background", timeout=5000)
+    dock.setup.class_table.item(1, 1).setText("background")
+    assert "Two classes have the name" in dock.status.text()
+    assert dock.setup.class_table.item(1, 1).text() == "class 2"
+
+
+def test_the_slice_of_a_stack_is_a_frame_of_its_own(make_napari_viewer, chosen, qtbot):
+    viewer = make_napari_viewer()
+    stack = np.random.default_rng(0).integers(0, 4000, (3, 64, 64)).astype(np.uint16)
+    viewer.add_image(stack, name="stack")
+    widget = LabelCrops(viewer, chosen)
+    viewer.window.add_dock_widget(widget)
+    widget.setup.crop.value = 32
+    viewer.dims.set_current_step(0, 1)
+    widget._present_at((5, 5))
+    wait_for_placed = lambda: widget.controller._placed is not None  # noqa: E731
+    qtbot.waitUntil(wait_for_placed, timeout=5000)
+    np.testing.assert_array_equal(widget.controller._placed.plane_C_Y_X[0], stack[1])
+    viewer.dims.set_current_step(0, 2)
+    qtbot.waitUntil(wait_for_placed, timeout=5000)
+    np.testing.assert_array_equal(widget.controller._placed.plane_C_Y_X[0], stack[2])
+    widget.shut_down()
+
+
+@pytest.mark.parametrize("how", ["the dock", "the window"])
+def test_closing_during_a_job_leaves_nothing_behind(viewer, dock, field, qtbot, how):
+    dock._present_at((5, 5))
+    wait_for_crop(qtbot, dock)
+    press_class(qtbot, dock, 0)
+    dock.controller.score()
+    qtbot.waitUntil(lambda: dock._engine_now is not None and dock._engine_now.pid > 0, timeout=20_000)
+    engine = dock._engine_now
+    pid = engine.pid
+    if how == "the dock":
+        viewer.window.remove_dock_widget(dock)
+    else:
+        viewer.window._qt_window.hide()
+    qtbot.waitUntil(lambda: not psutil.pid_exists(pid), timeout=3000)
+    qtbot.waitUntil(
+        lambda: not [each for each in threading.enumerate() if each.name.startswith("costal")], timeout=3000
+    )
+    assert engine.pid == 0
+    assert not dock.bench._ticker.isActive()
+    with Store(dock._preferences.projects_folder.glob("*/labels.sqlite").__next__()) as store:
+        assert len(store.labels()) == 1, "the store is free for the next writer, and the label is there"
+
+
+def test_a_layer_that_goes_away_takes_its_frame_along(viewer, dock):
+    viewer.layers.remove("field")
+    assert dock.setup.layer.value is None
+    assert dock.controller.grid is None
+    assert QUERY not in parts(viewer)

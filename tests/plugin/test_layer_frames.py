@@ -1,0 +1,71 @@
+"""Any image layer is a frame: what is on the screen, a projection, or all channels."""
+
+import numpy as np
+import pytest
+from napari.layers import Image
+
+from costal.errors import FrameError
+from napari_costal._layer_frames import LayerView, frame_of, pixel_um_of, view_of
+
+STACK = np.arange(3 * 20 * 30, dtype=np.uint16).reshape(3, 20, 30)
+
+
+def test_a_plane_keeps_its_bit_depth_and_values():
+    pixels = np.arange(600, dtype=np.int16).reshape(20, 30) - 300
+    frame, plane = frame_of(view_of(Image(pixels), (0, 0), "the slice shown"))
+    assert plane.dtype == np.int16
+    assert plane.shape == (1, 20, 30)
+    np.testing.assert_array_equal(plane[0], pixels)
+    assert frame.axes == "CYX"
+
+
+@pytest.mark.parametrize(
+    ("planes", "expected"),
+    [
+        ("the slice shown", STACK[1:2]),
+        ("maximum projection", STACK.max(0, keepdims=True)),
+        ("all as channels", STACK),
+    ],
+)
+def test_leading_axes_are_sliced_projected_or_kept(planes, expected):
+    _, plane = frame_of(view_of(Image(STACK), (1, 0, 0), planes))
+    np.testing.assert_array_equal(plane, expected)
+
+
+def test_the_slice_is_part_of_the_frames_identity():
+    first, second = (view_of(Image(STACK), (step, 0, 0), "the slice shown") for step in (0, 1))
+    assert first.description != second.description
+    assert frame_of(first)[0].content_hash != frame_of(second)[0].content_hash
+
+
+def test_samples_of_an_rgb_layer_become_channels_without_alpha():
+    rgba = np.zeros((20, 30, 4), dtype=np.uint8)
+    rgba[..., 1], rgba[..., 3] = 7, 255
+    _, plane = frame_of(view_of(Image(rgba, rgb=True), (0, 0), "the slice shown"))
+    assert plane.shape == (3, 20, 30)
+    assert [int(channel.max()) for channel in plane] == [0, 7, 0]
+
+
+def test_a_two_dimensional_layer_in_a_deeper_viewer_is_whole():
+    view = view_of(Image(STACK[0]), (2, 0, 0, 0), "the slice shown")
+    assert view.steps == ()
+    np.testing.assert_array_equal(frame_of(view)[1][0], STACK[0])
+
+
+def test_too_many_channels_are_refused_with_the_remedy():
+    with pytest.raises(FrameError, match=r"12 channels; at most 8 .*maximum projection"):
+        frame_of(view_of(Image(np.zeros((12, 20, 30))), (0, 0, 0), "all as channels"))
+
+
+def test_complex_pixels_are_refused():
+    with pytest.raises(FrameError, match="complex"):
+        frame_of(LayerView(np.zeros((20, 30), dtype=np.complex64), "waves", "the slice shown", (), False, None))
+
+
+@pytest.mark.parametrize(
+    ("unit", "scale", "expected"),
+    [("micrometer", 0.02, 0.02), ("nanometer", 20.0, 0.02), ("pixel", 1.0, None)],
+)
+def test_the_pixel_size_comes_from_the_layers_units(unit, scale, expected):
+    layer = Image(np.zeros((20, 30)), scale=(scale, scale), units=(unit, unit))
+    assert pixel_um_of(layer) == (pytest.approx(expected) if expected else None)
