@@ -117,7 +117,7 @@ def commands(costal):
             found for each, below in inner.items() for found in walk(below, (*name, each))
         }
 
-    found = dict(walk(typer.main.get_command(cli.app), ()))
+    found = dict(walk(typer.main.get_command(cli.make_app()), ()))
     return {name: command for name, command in found.items() if name}
 
 

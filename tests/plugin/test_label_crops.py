@@ -36,7 +36,7 @@ def dock(viewer, chosen, field, qtbot):
     viewer.window.add_dock_widget(widget, name="Label crops")
     widget.setup.crop.value = CROP
     yield widget
-    widget.shut_down() if not widget._is_shut else None
+    widget.close()
 
 
 def parts(viewer):
@@ -110,7 +110,7 @@ def test_label_train_score_and_go_on(viewer, dock, field, qtbot, chosen):
     reopened.controller.open_project(folder)
     qtbot.waitUntil(lambda: len(reopened.controller.labels) == 10, timeout=10_000)
     assert set(reopened.controller.labels) == set(labelled)
-    reopened.shut_down()
+    reopened.close()
 
 
 def test_a_click_on_the_image_presents_that_crop(viewer, dock, qtbot):
@@ -188,7 +188,7 @@ def test_the_slice_of_a_stack_is_a_frame_of_its_own(make_napari_viewer, chosen, 
     viewer.dims.set_current_step(0, 2)
     qtbot.waitUntil(wait_for_placed, timeout=5000)
     np.testing.assert_array_equal(widget.controller._placed.plane_C_Y_X[0], stack[2])
-    widget.shut_down()
+    widget.close()
 
 
 @pytest.mark.parametrize("how", ["the dock", "the window"])

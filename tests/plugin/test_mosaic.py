@@ -50,8 +50,7 @@ def dock(make_napari_viewer, chosen, qtbot, monkeypatch):
     widget.pool_size.value, widget.n.value, widget.passes.value = 30, 4, 3
     widget.beta.value = 0.0
     yield widget
-    if not widget._is_shut:
-        widget.shut_down()
+    widget.close()
 
 
 def click(qtbot, dock, name):
@@ -162,7 +161,6 @@ def test_closing_removes_the_overlay_but_not_the_image(dock, qtbot):
     click(qtbot, dock, "Step")
     wait_for_rounds(qtbot, dock, 1)
     viewer = dock._viewer
-    dock.shut_down()
-    dock._is_shut = True
+    dock.close()
     assert [layer.name for layer in viewer.layers if is_ours(layer)] == []
     assert dock._image in viewer.layers

@@ -8,21 +8,21 @@ import torch.nn.functional as F
 
 from costal.agent.acquisition import ACQUISITION_FUNCTIONS
 from costal.agent.committee import Committee
-from costal.agent.devices import Footing, choose_device, with_room
+from costal.agent.devices import Footing, choose_device, in_batches
 from costal.agent.networks import Network, initialise, load_weights, to_weights
 from costal.agent.training import fit
 from costal.errors import AgentError
 from costal.seeds import seed_for
-from costal.types import Agent, AgentSettings, Answer, Floats, Job, Progress, Weights
+from costal.types import Agent, AgentSettings, Answer, Floats, Job, Weights
 
 BATCH = 256
 
 
-def build_classifier(crop_shape: tuple[int, int, int], class_count: int, weights: Weights, device: str) -> Network:
-    """Return the network of these weights on `device`, or raise AgentError when they do not fit."""
+def build_classifier(crop_shape: tuple[int, int, int], class_count: int, weights: Weights) -> Network:
+    """Return the network of these weights, or raise AgentError when they do not fit."""
     network = Network(crop_shape, class_count)
     load_weights(network, weights)
-    return network.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+    return network.eval().to(memory_format=torch.channels_last)
 
 
 def why_refused(class_indices: list[int]) -> str:
@@ -42,12 +42,12 @@ def train_classifier(
 ) -> Job[Weights]:
     """Return the weights of a classifier trained on all answers that have a label.
 
-    From scratch, or with ``settings.training.warm`` from `before` where its shapes fit.
+    From scratch, or with ``settings.training.warm`` from `before`.
 
     Raises
     ------
     AgentError
-        When fewer than two classes have labels, or training diverges.
+        When `before` does not fit, fewer than two classes have labels, or training diverges.
     """
     labelled = [answer for answer in answers if answer.class_index is not None]
     classes = [int(answer.class_index) for answer in labelled if answer.class_index is not None]
@@ -67,7 +67,7 @@ def train_classifier(
 
     yield from fit(
         network,
-        list(network.parameters()),
+        [{"params": network.parameters()}],
         crops,
         loss,
         settings.training,
@@ -95,23 +95,16 @@ def ask_committee(agent: Agent, crops_N_C_H_W: Floats, seed: int, device: str) -
     """
     if agent.classifier is None:
         raise AgentError("The committee cannot be asked. " + " ".join(agent.notes or ("It has not learned yet.",)))
-    network = build_classifier(agent.crop_shape, agent.settings.class_count, agent.classifier, device)
+    network = build_classifier(agent.crop_shape, agent.settings.class_count, agent.classifier)
     committee = Committee(network, agent.settings.passes, seed)
     acquisition = ACQUISITION_FUNCTIONS[agent.settings.acquisition]
-    footing, start = Footing(device, BATCH), 0
-    information, mean_probs = [], []
-    while start < len(crops_N_C_H_W):
 
-        def attempt(there: Footing, start: int = start) -> Job[tuple[Floats, Floats]]:
-            yield Progress(start, len(crops_N_C_H_W), "Asking the committee")
-            probs_T_B_K = committee.probs(crops_N_C_H_W[start : start + there.batch], there.device)
-            return acquisition(probs_T_B_K).cpu().numpy(), probs_T_B_K.mean(0).cpu().numpy()
+    def attempt(crops: Floats, there: Footing) -> tuple[Floats, Floats]:
+        probs_T_B_K = committee.probs(crops, there.device)
+        return acquisition(probs_T_B_K).cpu().numpy(), probs_T_B_K.mean(0).cpu().numpy()
 
-        (batch_information, batch_probs), footing = yield from with_room(footing, attempt)
-        information.append(batch_information)
-        mean_probs.append(batch_probs)
-        start += len(batch_information)
-    return np.concatenate(information), np.concatenate(mean_probs), footing
+    found, footing = yield from in_batches(crops_N_C_H_W, Footing(device, BATCH), attempt, "Asking the committee")
+    return np.concatenate([each[0] for each in found]), np.concatenate([each[1] for each in found]), footing
 
 
 def classify(agent: Agent, crops_N_C_H_W: Floats, device: str = "auto") -> Job[Floats]:
@@ -124,12 +117,13 @@ def classify(agent: Agent, crops_N_C_H_W: Floats, device: str = "auto") -> Job[F
     """
     if agent.classifier is None:
         raise AgentError("There is no classifier yet. Label crops of two classes and train first.")
-    device = choose_device(device)
-    network = build_classifier(agent.crop_shape, agent.settings.class_count, agent.classifier, device)
-    probs = []
-    for start in range(0, len(crops_N_C_H_W), BATCH):
-        yield Progress(start, len(crops_N_C_H_W), "Classifying")
+    network = build_classifier(agent.crop_shape, agent.settings.class_count, agent.classifier)
+
+    def attempt(crops: Floats, there: Footing) -> Floats:
         with torch.inference_mode():
-            batch = torch.from_numpy(np.ascontiguousarray(crops_N_C_H_W[start : start + BATCH]))
-            probs.append(network(batch.to(device)).softmax(-1).cpu().numpy())
-    return np.concatenate(probs)
+            batch = torch.from_numpy(np.ascontiguousarray(crops)).to(there.device)
+            probs: Floats = network.to(there.device)(batch).softmax(-1).cpu().numpy()
+            return probs
+
+    probs_N_K, _ = yield from in_batches(crops_N_C_H_W, Footing(choose_device(device), BATCH), attempt, "Classifying")
+    return np.concatenate(probs_N_K)

@@ -13,17 +13,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from costal.agent.devices import Footing, with_room
+from costal.agent.devices import Footing, in_batches
 from costal.agent.networks import Network, initialise, load_weights, to_weights
 from costal.agent.training import fit
 from costal.agent.value import COST_FLOOR
 from costal.seeds import seed_for
-from costal.types import AgentSettings, Answer, CostModel, Floats, Job, Pool, Progress
+from costal.types import AgentSettings, Answer, CostModel, Floats, Job, Pool
 
 FEWEST_EFFORTS = 10
 """Below this many measured efforts that are not censored, the cost stays uniform."""
 LEAST_SPREAD = 0.05
 TERM_PENALTY = 0.01
+TERM_RATE = 10
 BATCH = 512
 
 
@@ -87,9 +88,11 @@ def train_cost_model(answers: list[Answer], settings: AgentSettings, seed: int, 
     log_effort = np.log(np.maximum([float(answer.effort or 0) for answer in usable], COST_FLOOR))
     model = CostNetwork(crops.shape[1:], len(annotators))
     initialise(model, torch.Generator().manual_seed(seed_for(seed, "cost weights")))
-    model.get_buffer("mean").fill_(float(log_effort.mean()))
-    model.get_buffer("scale").fill_(float(log_effort.std()) or 1.0)
-    nn.init.constant_(model.log_spread, math.log(max(float(log_effort.std()), LEAST_SPREAD)))
+    # A censored effort may be near zero seconds: only measured ones tell where log efforts lie.
+    measured = log_effort[[not answer.censored for answer in usable]]
+    model.get_buffer("mean").fill_(float(measured.mean()))
+    model.get_buffer("scale").fill_(float(measured.std()) or 1.0)
+    nn.init.constant_(model.log_spread, math.log(max(float(measured.std()), LEAST_SPREAD)))
     model.to(device)
     target = torch.tensor(log_effort, dtype=torch.float32, device=device)
     censored = torch.tensor([answer.censored for answer in usable], device=device)
@@ -101,9 +104,14 @@ def train_cost_model(answers: list[Answer], settings: AgentSettings, seed: int, 
         penalty = model.annotator_A.square().sum() + model.practice.square()
         return censored_nll(target[rows], censored[rows], mu, model.spread()).mean() + TERM_PENALTY * penalty
 
+    # Adam moves a parameter by about its rate per step: the terms must get as far as log effort reaches.
+    rate = TERM_RATE * settings.training.learning_rate
     yield from fit(
         model.network,
-        list(model.parameters()),
+        [
+            {"params": model.network.parameters()},
+            {"params": [model.log_spread, model.annotator_A, model.practice], "lr": rate},
+        ],
         crops,
         loss,
         settings.training,
@@ -129,20 +137,14 @@ def predict_cost(cost_model: CostModel, crop_shape: tuple[int, int, int], pool: 
     known = pool.annotator in cost_model.annotators
     annotator = torch.tensor([cost_model.annotators.index(pool.annotator) if known else -1])
     order = torch.tensor([float(pool.order)])
-    footing, costs = Footing(device, BATCH), list[Floats]()
-    start = 0
-    while start < len(pool.crops_N_C_H_W):
 
-        def attempt(there: Footing, start: int = start) -> Job[Floats]:
-            yield Progress(start, len(pool.crops_N_C_H_W), "Predicting the cost")
-            model.to(there.device)
-            crops = torch.from_numpy(np.ascontiguousarray(pool.crops_N_C_H_W[start : start + there.batch]))
-            with torch.inference_mode():
-                output = model.network(crops.to(there.device))[:, 0]
-                mu = model.mu(output, annotator.to(there.device), order.to(there.device))
-                return (mu + model.spread() ** 2 / 2).exp().clamp(min=COST_FLOOR).cpu().numpy()
+    def attempt(crops: Floats, there: Footing) -> Floats:
+        model.to(there.device)
+        with torch.inference_mode():
+            output = model.network(torch.from_numpy(np.ascontiguousarray(crops)).to(there.device))[:, 0]
+            mu = model.mu(output, annotator.to(there.device), order.to(there.device))
+            cost: Floats = (mu + model.spread() ** 2 / 2).exp().clamp(min=COST_FLOOR).cpu().numpy()
+            return cost
 
-        batch_costs, footing = yield from with_room(footing, attempt)
-        costs.append(batch_costs)
-        start += len(batch_costs)
+    costs, _ = yield from in_batches(pool.crops_N_C_H_W, Footing(device, BATCH), attempt, "Predicting the cost")
     return np.concatenate(costs)

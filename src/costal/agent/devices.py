@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import torch
 
-from costal.types import Job
+from costal.types import Floats, Job, Progress
 
 R = TypeVar("R")
 CPU_BATCH = 32
@@ -53,10 +53,31 @@ def with_room(footing: Footing, attempt: Callable[[Footing], Job[R]]) -> Job[tup
     while True:
         try:
             return (yield from attempt(footing)), footing
-        except torch.OutOfMemoryError:
-            if footing.device == "cpu":
+        except RuntimeError as error:
+            # CUDA has an exception of its own for this (a RuntimeError); MPS has only the words.
+            is_full = isinstance(error, torch.OutOfMemoryError) or "out of memory" in str(error)
+            if footing.device == "cpu" or not is_full:
                 raise
             footing = on_smaller_footing(footing)
         # Only here, after the exception and the tensors that its traceback holds, is there anything to give back.
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
+
+
+def in_batches(
+    crops_N_C_H_W: Floats, footing: Footing, compute: Callable[[Floats, Footing], R], message: str
+) -> Job[tuple[list[R], Footing]]:
+    """Return ``compute(batch, footing)`` of one batch after another, and the footing that the work ended on."""
+    outcomes: list[R] = []
+    start = 0
+    while start < len(crops_N_C_H_W):
+
+        def attempt(there: Footing, start: int = start) -> Job[tuple[R, int]]:
+            yield Progress(start, len(crops_N_C_H_W), message)
+            batch = crops_N_C_H_W[start : start + there.batch]
+            return compute(batch, there), len(batch)
+
+        (outcome, count), footing = yield from with_room(footing, attempt)
+        outcomes.append(outcome)
+        start += count
+    return outcomes, footing

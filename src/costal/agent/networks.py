@@ -57,6 +57,11 @@ class Network(nn.Module):
                 f"A crop of {channels} channels and {height} x {width} px does not fit the network. "
                 f"Use square crops of at least {SMALLEST_CROP} px."
             )
+        # Every weight is drawn or loaded afterwards: the caller's global generator is left as it was.
+        with torch.random.fork_rng(devices=[]):
+            self._build(channels, height, outputs)
+
+    def _build(self, channels: int, height: int, outputs: int) -> None:
         blocks: list[nn.Module] = []
         for _ in range(reducing_blocks(height)):
             blocks += [nn.Conv2d(channels, FILTERS, KERNEL, stride=2), nn.ReLU()]

@@ -1,6 +1,7 @@
 """Training of one network, deterministic under a seed; a job that can be watched and cancelled."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 
 def fit(
     network: Network,
-    parameters: list[torch.nn.Parameter],
+    parameters: Iterable[dict[str, Any]],
     crops_N_C_H_W: Floats,
     loss: Loss,
     training: Training,
@@ -24,7 +25,7 @@ def fit(
     device: str,
     message: str,
 ) -> Job[None]:
-    """Train `parameters` in place, so that ``loss(network(crops), rows)`` falls; `rows` are crop indices.
+    """Train `parameters` (Adam's groups) in place, so that ``loss(network(crops), rows)`` falls; `rows` are indices.
 
     Batches, dropout masks and augmentation are drawn from `seed` alone. Yields progress in steps.
 

@@ -7,24 +7,28 @@ import typer
 
 from costal.errors import CostalError
 
-app = typer.Typer(
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    add_completion=False,
-    help="Cost-sensitive active learning: label the crops that teach the most for the least effort.",
-)
+
+def make_app() -> typer.Typer:
+    """Return the command line with all its commands."""
+    from costal.cli import demo, frame, mnist, project
+
+    app = typer.Typer(
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        add_completion=False,
+        help="Cost-sensitive active learning: label the crops that teach the most for the least effort.",
+    )
+    for commands in (demo, mnist, frame, project):
+        commands.register(app)
+    return app
 
 
 def main() -> None:
     """Run the command line; an expected failure is one sentence on the error stream and exit code 1."""
     # A waiting torch thread must not spin: on a busy machine it would slow training by an order of magnitude.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    from costal.cli import demo, frame, mnist, project
-
-    for commands in (demo, mnist, frame, project):
-        commands.register(app)
     try:
-        app()
+        make_app()()
     except CostalError as error:
         print(f"costal: {error}", file=sys.stderr)
         raise SystemExit(1) from None

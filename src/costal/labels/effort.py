@@ -3,9 +3,10 @@
     QUEUED -> SHOWN -> ACTIVE <-> PAUSED -> ANSWERED | SKIPPED | ABANDONED
 
 Events come in, a new state comes out; no clock is read here. Only time between signs of an active expert counts: being
-shown, activity, resuming, answering. A gap beyond the idle limit ends the known part: the effort is right-censored at
-the last sign of activity. A skipped or abandoned crop's time is censored too (at least so long). Suspend, crash and
-clock jumps make an effort unusable; nothing else does, and nothing ever adds seconds.
+shown, activity, pausing (leaving the window is an act too), resuming, answering. A gap beyond the idle limit ends the
+known part: the effort is right-censored at the last sign of activity. A skipped or abandoned crop's time is censored
+too (at least so long). Suspend, crash and clock jumps make an effort unusable; nothing else does, and nothing ever adds
+seconds.
 """
 
 from collections.abc import Iterable
@@ -116,6 +117,8 @@ def advance(state: EffortState, event: Event, idle_limit_ns: int) -> EffortState
         raise EffortError(f"'{event.kind}' came after the presentation had ended as '{state.phase}'.")
     if state.phase is Phase.QUEUED and event.kind in (EventKind.ANSWERED, EventKind.SKIPPED):
         raise EffortError(f"'{event.kind}' came before the crop was shown. Wait until it is painted.")
+    if event.kind in (EventKind.PAUSED, EventKind.RESUMED) and event.reason is None:
+        raise EffortError(f"'{event.kind}' came without a reason. Say why the clock stands still.")
     if event.kind is EventKind.SHOWN and state.phase is not Phase.QUEUED:
         raise EffortError("A crop is shown once per presentation. Open a new presentation to show it again.")
     return _moved(_counted(_checked(state, event), event, idle_limit_ns), event)

@@ -14,7 +14,7 @@ from costal.loop import learn, new_agent, propose
 from costal.paper.datasets import CLASS_COUNT, SIDE, Dataset, initial_indices, pool_indices
 from costal.paper.expert import Oracle
 from costal.seeds import seed_for
-from costal.types import AcquisitionName, Agent, AgentSettings, Answer, Floats, Job, Pool, Query
+from costal.types import AcquisitionName, Agent, AgentSettings, Answer, Floats, Job, Pool, Query, Training
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ RANDOM_ARM = Arm("random", "random")
 
 @dataclass(frozen=True, slots=True)
 class Experiment:
-    """What all arms share: seed, repeat, N images a round, n of them labelled, T passes, and the device."""
+    """What all arms share: seed, repeat, N images a round, n of them labelled, T passes, device and training."""
 
     seed: int = 0
     repeat: int = 0
@@ -45,10 +45,11 @@ class Experiment:
     n: int = 10
     passes: int = 50
     device: str = "auto"
+    training: Training = field(default_factory=Training)
 
     def settings(self, arm: Arm) -> AgentSettings:
         """Return the settings of an arm's agent."""
-        return AgentSettings(CLASS_COUNT, arm.acquisition, arm.alpha, arm.beta, self.passes, self.n)
+        return AgentSettings(CLASS_COUNT, arm.acquisition, arm.alpha, arm.beta, self.passes, self.n, self.training)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +103,8 @@ def start(experiment: Experiment, arm: Arm, dataset: Dataset, oracle: Oracle) ->
     labels, costs = oracle.answer(images, classes)
     agent = new_agent(experiment.settings(arm), (1, SIDE, SIDE))
     state = ArmState(arm, 0, agent, to_answers(images, labels, costs), 0.0)
-    return (yield from _close_round(experiment, state, None, dataset))
+    state, report = yield from _close_round(experiment, state, dataset)
+    return state, report
 
 
 def propose_round(experiment: Experiment, state: ArmState, dataset: Dataset) -> Job[Proposal]:
@@ -126,7 +128,8 @@ def learn_round(
         answers=(*state.answers, *answers),
         total_cost=state.total_cost + cost,
     )
-    return (yield from _close_round(experiment, state, proposal, dataset))
+    state, report = yield from _close_round(experiment, state, dataset)
+    return state, _with_query(report, state.arm, proposal, answers)
 
 
 def play_round(
@@ -154,9 +157,7 @@ def to_answers(images_N_H_W: NDArray[np.uint8], class_N: NDArray[np.int64], cost
     )
 
 
-def _close_round(
-    experiment: Experiment, state: ArmState, proposal: Proposal | None, dataset: Dataset
-) -> Job[tuple[ArmState, RoundReport]]:
+def _close_round(experiment: Experiment, state: ArmState, dataset: Dataset) -> Job[tuple[ArmState, RoundReport]]:
     """Retrain on all answers, test, and report."""
     from costal.agent.classifier import classify
     from costal.agent.metrics import accuracy
@@ -179,18 +180,18 @@ def _close_round(
         tuple(np.bincount(labels, minlength=CLASS_COUNT).tolist()),
         seconds=seconds,
     )
-    return replace(state, agent=agent), report if proposal is None else _with_query(report, state, proposal)
+    return replace(state, agent=agent), report
 
 
-def _with_query(report: RoundReport, state: ArmState, proposal: Proposal) -> RoundReport:
+def _with_query(report: RoundReport, arm: Arm, proposal: Proposal, answers: tuple[Answer, ...]) -> RoundReport:
     """Return the report with what the query promised beside what it cost."""
     query = proposal.query
-    asked = [answer.effort for answer in state.answers[-len(query.picked_n) :] if answer.effort is not None]
+    costs = [answer.effort for answer in answers if answer.effort is not None]
     return replace(
         report,
         mean_information=float(query.scores.information_N[query.picked_n].mean()),
-        predicted_cost=float(query.scores.cost_N[query.picked_n].mean()) if state.arm.learns_cost else float("nan"),
-        measured_cost=float(np.mean(asked)),
+        predicted_cost=float(query.scores.cost_N[query.picked_n].mean()) if arm.learns_cost else float("nan"),
+        measured_cost=float(np.mean(costs)) if costs else float("nan"),
         seconds=report.seconds | {"propose": proposal.seconds},
     )
 

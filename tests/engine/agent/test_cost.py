@@ -201,3 +201,19 @@ def test_equal_efforts_are_predicted_as_themselves(effort):
 def test_weights_for_other_crops_are_refused(trained):
     with pytest.raises(AgentError, match="does not fit"):
         finish(predict_cost(trained, (2, 8, 8), Pool(np.zeros((1, 2, 8, 8), np.float32)), "cpu"))
+
+
+def test_the_default_training_learns_spread_and_annotator():
+    """Two annotators, one three times slower, with a spread of 0.1: the terms must reach them in 150 steps."""
+    rng = np.random.default_rng(0)
+    crops = rng.random((120, 1, 12, 12), dtype=np.float32)
+    answers = [
+        Answer(crop, 0, float(4 * (1 + 2 * (row % 2)) * rng.lognormal(0, 0.1)), annotator="slow" if row % 2 else "fast")
+        for row, crop in enumerate(crops)
+    ]
+    model = finish(train_cost_model(answers, AgentSettings(2), 0, "cpu"))
+    fast, slow = (
+        finish(predict_cost(model, (1, 12, 12), Pool(crops, annotator), "cpu")).mean() for annotator in ("fast", "slow")
+    )
+    assert 2.3 < slow / fast < 3.7
+    assert 3.0 < fast < 5.2

@@ -87,7 +87,7 @@ def test_a_committee_on_a_full_gpu_gives_the_same_scores(monkeypatch, room, devi
     crops = np.random.default_rng(0).random((7, 1, 8, 8), dtype=np.float32)
     agent = Agent(AgentSettings(3, passes=3), (1, 8, 8), to_weights(Network((1, 8, 8), 3)))
     expected, _, _ = finish(classifier.ask_committee(agent, crops, 1, "cpu"))
-    probs, build = Committee.probs, classifier.build_classifier
+    probs = Committee.probs
 
     def crowded(self, crops_B_C_H_W, where):
         if where == "cuda" and len(crops_B_C_H_W) > room:
@@ -95,7 +95,6 @@ def test_a_committee_on_a_full_gpu_gives_the_same_scores(monkeypatch, room, devi
         return probs(self, crops_B_C_H_W, "cpu")
 
     monkeypatch.setattr(Committee, "probs", crowded)
-    monkeypatch.setattr(classifier, "build_classifier", lambda *arguments: build(*arguments[:-1], "cpu"))
     monkeypatch.setattr(classifier, "BATCH", 8)
     information, _, footing = finish(classifier.ask_committee(agent, crops, 1, "cuda"))
     assert (footing.device, footing.batch) == (device, batch)
