@@ -110,6 +110,7 @@ class Dock(QWidget):
             self._is_shut = True
             if self._window is not None:
                 self._window.removeEventFilter(self)
+                self._window = None
             self.shut_down()
 
 

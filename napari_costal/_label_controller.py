@@ -18,7 +18,7 @@ from costal.errors import CostalError
 from costal.frames.grid import crop_at, crop_with_surroundings, tile
 from costal.frames.normalise import IntensityRange
 from costal.labels.effort import EventKind, derive
-from costal.labels.project import Project, create_project, new_class, save_project
+from costal.labels.project import Project, checked, create_project, new_class, save_project
 from costal.labels.store import AnswerRecord, CropLabel
 from costal.types import Floats, Frame, Grid, Progress
 from costal.workbench import (
@@ -161,7 +161,8 @@ class LabelController:
     def close(self) -> Callable[[], None] | None:
         """Stop everything; return what the store's thread must do last."""
         self.generation += 1
-        self._abandon()
+        self.stop_labelling()
+        self.cancel()
         bench, self._bench = self._bench, None
         return bench.close if bench is not None else None
 
@@ -180,7 +181,7 @@ class LabelController:
         if before is None or self._bench is None:
             return
         try:
-            project = edit(before)
+            project = checked(edit(before))
         except CostalError as error:
             self._view.complain(str(error))
             self._view.show_project(before, self._counts())

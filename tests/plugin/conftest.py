@@ -1,11 +1,14 @@
 """What the plugin's tests share: a project folder of their own, and jobs that a test can watch."""
 
+import shutil
+import subprocess
 import time
 from collections.abc import Generator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from qtpy.QtCore import Qt
 
 from costal.types import Progress
 from napari_costal._preferences import Preferences
@@ -15,6 +18,22 @@ from napari_costal._preferences import Preferences
 def chosen(tmp_path: Path) -> Preferences:
     """Preferences that keep projects out of the home folder."""
     return Preferences("tester", tmp_path / "projects", "cpu")
+
+
+@pytest.fixture
+def press(qtbot):
+    """Press a key in a window as a person does: by the X server where there is one, else through Qt."""
+
+    def act(window, key: str) -> None:
+        window.activateWindow()
+        xdotool = shutil.which("xdotool")
+        if xdotool is None:
+            qtbot.keyClick(window, {"Escape": Qt.Key.Key_Escape}.get(key, key))
+            return
+        for command in (["windowfocus", "--sync", str(int(window.winId()))], ["key", key]):
+            subprocess.run([xdotool, *command], check=True, timeout=10)
+
+    return act
 
 
 def counting_job(steps: int, pause_s: float) -> Generator[Progress, None, int]:

@@ -130,20 +130,19 @@ def test_a_click_on_the_image_presents_that_crop(viewer, dock, qtbot):
     assert dock.controller.labels[2 * 6 + 3].class_id == 2
 
 
-def test_keys_answer_while_a_crop_is_presented_and_only_then(viewer, dock, qtbot):
+def test_keys_answer_while_a_crop_is_presented_and_only_then(viewer, dock, qtbot, press):
     window = viewer.window._qt_window
     dock._present_at((5, 5))
     first = wait_for_crop(qtbot, dock)
-    window.activateWindow()
-    qtbot.keyClick(window, "2")
+    press(window, "2")
     qtbot.waitUntil(lambda: dock.controller.presenter.current is not first, timeout=5000)
     assert dock.controller.labels[0].class_id == 2
-    qtbot.keyClick(window, "z")
+    press(window, "z")
     undone = wait_for_crop(qtbot, dock)
     assert undone.index == 0
     assert dock.controller.labels == {}
-    qtbot.keyClick(window, Qt.Key.Key_Escape)
-    assert dock.controller.presenter.current is None
+    press(window, "Escape")
+    qtbot.waitUntil(lambda: dock.controller.presenter.current is None, timeout=5000)
     assert dock.bench._shortcuts == []
 
 

@@ -1,56 +1,81 @@
-"""*MNIST mosaic* in a real viewer: rounds, reset, and labelling by hand. Jobs run in this process, to be quick."""
+"""*MNIST mosaic* in a real viewer: rounds, reset, and labelling by hand."""
+
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from qtpy.QtCore import Qt
+from qtpy.QtCore import Qt, QTimer
 
+from costal.loop import new_agent
 from costal.paper.datasets import SIDE
-from costal.types import finish
+from costal.paper.digits import render
+from costal.paper.experiment import ArmState, Proposal, RoundReport, simulated_answers
+from costal.paper.expert import SimulatedExpert
+from costal.seeds import rng_for
+from costal.types import Answer, Query, Scores
 from napari_costal._layers import is_ours
 from napari_costal.mosaic import BY_HAND, MnistMosaic
-from tests.plugin.test_label_controller import Job
+from tests.plugin.test_label_controller import Signal
 
 
-class InlineEngine:
-    """Runs a job to its end when asked for it."""
-
-    def __init__(self, qtbot) -> None:
-        self.calls = []
+class QuickEngine:
+    """Answers like `costal.paper.remote` with figures made up from the seed: no torch beside Qt, and no waiting."""
 
     def start(self, function, parcel):
-        from importlib import import_module
-
-        from qtpy.QtCore import QTimer
-
         arguments = parcel.unpack()
         parcel.discard()
-        module, name = function.split(":")
-        self.calls.append(name)
-        job = Job.__new__(Job)
-        from tests.plugin.test_label_controller import Signal
-
-        job.progress, job.result, job.failed, job.cancelled = Signal(), Signal(), Signal(), Signal()
-        work = getattr(import_module(module), name)
-        QTimer.singleShot(0, lambda: job.result.emit(finish(work(*arguments))))
+        job = SimpleNamespace(progress=Signal(), result=Signal(), failed=Signal(), cancelled=Signal())
+        name = function.split(":")[1]
+        outcome = getattr(self, "start_arm" if name == "start" else name)(*arguments)
+        QTimer.singleShot(0, lambda: job.result.emit(outcome))
         return job
 
     def cancel(self, job):
         job.cancelled.emit()
 
+    def start_arm(self, experiment, arm, data):
+        agent = new_agent(experiment.settings(arm), (1, SIDE, SIDE))
+        crop = np.zeros((1, SIDE, SIDE), np.float32)
+        answers = tuple(Answer(crop, digit % 10, 1.0) for digit in range(20))
+        return ArmState(arm, 0, agent, answers, 0.0), self.report(arm, 0, 20, 0.0), "synthetic digits"
+
+    def propose_round(self, experiment, state, data):
+        rng = rng_for(experiment.seed, state.arm.name, state.round_number)
+        images, classes = render(0, rng.integers(0, 1000, experiment.pool_size))
+        figures = rng.random(len(images)).astype(np.float32)
+        scores = Scores(figures, np.ones_like(figures), np.zeros((len(images), 10), np.float32), True, "cpu")
+        return Proposal(images, classes, Query(np.argsort(-figures)[: experiment.n], figures, scores), 0.1)
+
+    def learn_round(self, experiment, state, proposal, answers, data):
+        answers = answers or simulated_answers(proposal, SimulatedExpert())
+        number, total = state.round_number + 1, state.total_cost + sum(answer.effort for answer in answers)
+        state = replace(state, round_number=number, answers=(*state.answers, *answers), total_cost=total)
+        return state, self.report(state.arm, number, len(state.answers), total)
+
+    def play_round(self, experiment, state, data):
+        return self.learn_round(experiment, state, self.propose_round(experiment, state, data), None, data)
+
+    def report(self, arm, number, labels, cost):
+        return RoundReport(arm.name, number, labels, 0.5 + number / 100, cost, (2,) * 10)
+
 
 @pytest.fixture
-def dock(make_napari_viewer, chosen, qtbot, monkeypatch):
-    monkeypatch.setattr("costal.paper.datasets.SYNTHETIC_TEST", 50)
-    viewer = make_napari_viewer()
+def slow_dock(make_napari_viewer, chosen):
+    viewer = make_napari_viewer(show=True)
     widget = MnistMosaic(viewer, chosen)
-    engine = InlineEngine(qtbot)
-    monkeypatch.setattr(widget.controller, "_engine", engine)
     viewer.window.add_dock_widget(widget)
     widget.data.value = "synthetic"
     widget.pool_size.value, widget.n.value, widget.passes.value = 30, 4, 3
     widget.beta.value = 0.0
     yield widget
     widget.close()
+
+
+@pytest.fixture
+def dock(slow_dock, monkeypatch):
+    monkeypatch.setattr(slow_dock.controller, "_engine", QuickEngine())
+    return slow_dock
 
 
 def click(qtbot, dock, name):
@@ -61,7 +86,8 @@ def wait_for_rounds(qtbot, dock, rounds):
     qtbot.waitUntil(lambda: len(dock.controller.reports) >= 2 * (rounds + 1), timeout=120_000)
 
 
-def test_a_step_plays_one_round_of_both_arms_and_labels_the_picks(dock, qtbot):
+def test_a_step_plays_one_round_of_both_arms_and_labels_the_picks(slow_dock, qtbot):
+    dock = slow_dock
     click(qtbot, dock, "Step")
     wait_for_rounds(qtbot, dock, 1)
     qtbot.waitUntil(lambda: dock.buttons["Step"].isEnabled(), timeout=5000)
@@ -147,14 +173,14 @@ def test_stopping_by_hand_learns_nothing_and_can_go_on(dock, qtbot):
     assert presenter.current.index == first
 
 
-def test_missing_mnist_is_said_and_nothing_is_substituted(dock, qtbot, monkeypatch, tmp_path):
-    from costal.errors import DatasetError
-    from costal.paper.datasets import load_dataset
-
+def test_missing_mnist_is_said_and_nothing_is_substituted(slow_dock, qtbot, monkeypatch, tmp_path):
     monkeypatch.delenv("COSTAL_DATA", raising=False)
-    monkeypatch.setattr("costal.paper.datasets.user_cache", lambda: tmp_path)
-    with pytest.raises(DatasetError, match="costal mnist --download"):
-        load_dataset("mnist")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    slow_dock.data.value = "mnist"
+    click(qtbot, slow_dock, "Step")
+    qtbot.waitUntil(lambda: "costal mnist --download" in slow_dock.status.text(), timeout=30_000)
+    assert slow_dock.controller.reports == []
+    assert slow_dock.buttons["Step"].isEnabled()
 
 
 def test_closing_removes_the_overlay_but_not_the_image(dock, qtbot):
