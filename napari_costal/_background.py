@@ -33,6 +33,8 @@ class Background(QObject):
         """Run ``function(*arguments)``; `then` takes its result, `failed` the sentence of its error."""
 
         def deliver(future: "Future[Any]") -> None:
+            if self._closed:
+                return
             error = future.exception()
             if error is None:
                 if then is not None:
@@ -50,10 +52,10 @@ class Background(QObject):
             )
 
     def close(self, last: Callable[[], None] | None = None) -> None:
-        """Finish what was begun, run `last` on the thread, and end it; outcomes are not delivered any more."""
+        """End the thread and deliver no outcome any more. With `last`, finish what waits and run it; else drop that."""
         if self._closed:
             return
         self._closed = True
         if last is not None:
             self._executor.submit(last)
-        self._executor.shutdown(wait=True)
+        self._executor.shutdown(wait=True, cancel_futures=last is None)

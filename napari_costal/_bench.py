@@ -21,6 +21,7 @@ from qtpy.QtWidgets import (
 
 from costal.labels.effort import PauseReason
 from costal.labels.project import LabelClass
+from napari_costal._engine import main_window_of
 from napari_costal._presentation import Presenter
 
 SIGNS_OF_LIFE = (
@@ -156,10 +157,9 @@ class Bench(QWidget):
         column.addLayout(tools)
         column.addWidget(self._keys)
         column.addWidget(self._message)
-        self._classes: Sequence[LabelClass] = ()
+        self._classes: tuple[LabelClass, ...] = ()
         self._shortcuts: list[QShortcut] = []
         self._is_paused = False
-        self._is_watching = False
         self._ticker = QTimer(self)
         self._ticker.setInterval(200)
         self._active_s: Callable[[], float] = lambda: 0.0
@@ -172,36 +172,36 @@ class Bench(QWidget):
         self.paused.connect(presenter.pause)
         self.resumed.connect(presenter.resume)
 
-    def begin(self, classes: Sequence[LabelClass], active_s: Callable[[], float]) -> None:
-        """Start taking answers for these classes; ``active_s()`` gives the seconds to show."""
-        self._classes = classes
-        self._active_s = active_s
+    def begin(self, classes: Sequence[LabelClass]) -> None:
+        """Start taking answers for these classes, if that was not done."""
+        if self._shortcuts and tuple(classes) == self._classes:
+            return
+        self.end()
+        self._classes = tuple(classes)
         self._lay_out_classes()
         self._bind_keys()
-        if not self._is_watching:
-            self._is_watching = True
-            application = QApplication.instance()
-            if application is not None:
-                application.installEventFilter(self)
-                application.applicationStateChanged.connect(self._application_changed)
+        application = QApplication.instance()
+        if application is not None:
+            application.installEventFilter(self)
+            application.applicationStateChanged.connect(self._application_changed)
         self._ticker.start()
 
     def end(self) -> None:
         """Stop taking answers: keys are the viewer's again."""
+        if not self._shortcuts:
+            return
         self._ticker.stop()
-        for shortcut in self._shortcuts:
-            shortcut.setEnabled(False)
-            shortcut.deleteLater()
-        self._shortcuts = []
-        if self._is_watching:
-            self._is_watching = False
-            application = QApplication.instance()
-            if application is not None:
-                application.removeEventFilter(self)
-                application.applicationStateChanged.disconnect(self._application_changed)
+        self._unbind_keys()
+        application = QApplication.instance()
+        if application is not None:
+            application.removeEventFilter(self)
+            application.applicationStateChanged.disconnect(self._application_changed)
 
-    def present(self, image_H_W_4: NDArray[np.uint8], crop: tuple[int, int, int], title: str) -> None:
-        """Show the next crop."""
+    def present(
+        self, image_H_W_4: NDArray[np.uint8], crop: tuple[int, int, int], title: str, active_s: Callable[[], float]
+    ) -> None:
+        """Show the next crop; ``active_s()`` gives the seconds to show."""
+        self._active_s = active_s
         self._title.setText(title)
         self._is_paused = False
         self.buttons["pause"].setText("Pause (P)")
@@ -228,11 +228,21 @@ class Bench(QWidget):
                 self.resumed.emit(PauseReason.MODAL)
         return False
 
-    def changeEvent(self, event: QEvent | None) -> None:
-        """Follow the bench into a window of its own when its dock is floated."""
-        super().changeEvent(event)
-        if event is not None and event.type() == QEvent.Type.ParentChange and self._shortcuts:
-            self._bind_keys()
+    def showEvent(self, event: QEvent | None) -> None:
+        """Take keys again: the crop can be seen."""
+        super().showEvent(event)
+        self._enable_keys(True)
+        self.resumed.emit(PauseReason.FOCUS)
+
+    def hideEvent(self, event: QEvent | None) -> None:
+        """Take no keys and stop the clock while the crop cannot be seen."""
+        super().hideEvent(event)
+        self._enable_keys(False)
+        self.paused.emit(PauseReason.FOCUS)
+
+    def _enable_keys(self, enabled: bool) -> None:
+        for shortcut in self._shortcuts:
+            shortcut.setEnabled(enabled)
 
     def _lay_out_classes(self) -> None:
         while (item := self._class_grid.takeAt(0)) is not None:
@@ -247,10 +257,7 @@ class Bench(QWidget):
             self._class_grid.addWidget(button, place // 2, place % 2)
 
     def _bind_keys(self) -> None:
-        for shortcut in self._shortcuts:
-            shortcut.setEnabled(False)
-            shortcut.deleteLater()
-        self._shortcuts = []
+        """Bind the keys in the main window; Qt sends it those of a floating dock too."""
         acts: dict[str, Callable[[], None]] = {
             each.key: partial(self.answered.emit, each.id) for each in self._classes if each.key
         }
@@ -262,22 +269,18 @@ class Bench(QWidget):
             "?": self._toggle_keys,
             "Esc": self.stopped.emit,
         }
-        for window in self._windows():
-            for keys, act in acts.items():
-                shortcut = QShortcut(QKeySequence(keys), window)
-                shortcut.setAutoRepeat(False)
-                shortcut.activated.connect(act)
-                self._shortcuts.append(shortcut)
+        window = main_window_of(self) or self.window()
+        for keys, act in acts.items():
+            shortcut = QShortcut(QKeySequence(keys), window)
+            shortcut.setAutoRepeat(False)
+            shortcut.activated.connect(act)
+            self._shortcuts.append(shortcut)
 
-    def _windows(self) -> list[QWidget]:
-        """Return the main window, and the dock's own window when it floats."""
-        windows: list[QWidget] = []
-        home: QWidget | None = self
-        while home is not None:
-            if home.isWindow():
-                windows.append(home)
-            home = home.parentWidget()
-        return windows
+    def _unbind_keys(self) -> None:
+        for shortcut in self._shortcuts:
+            shortcut.setEnabled(False)
+            shortcut.deleteLater()
+        self._shortcuts = []
 
     def _toggle_pause(self) -> None:
         self._is_paused = not self._is_paused

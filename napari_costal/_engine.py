@@ -99,13 +99,13 @@ class Engine(QObject):
         """End the process now. Nothing is lost: it writes files whole or not at all."""
         process, self._process = self._process, None
         running, self._running = self._running, None
-        if running is not None:
-            self._close(running, running.cancelled.emit)
         if process is not None:
             process.finished.disconnect(self._died)
             process.kill()
             process.waitForFinished(2000)
             process.deleteLater()
+        if running is not None:
+            self._close(running, running.cancelled.emit)
 
     @property
     def pid(self) -> int:
@@ -129,6 +129,7 @@ class Engine(QObject):
         process.readyReadStandardOutput.connect(self._read)
         process.readyReadStandardError.connect(self._log)
         process.finished.connect(self._died)
+        process.errorOccurred.connect(self._not_started)
         self._unframer = Unframer()
         process.start(sys.executable, ["-m", "napari_costal._engine_main"])
 
@@ -143,17 +144,17 @@ class Engine(QObject):
             job = self._running
             if job is None or job.number != number:
                 continue
-            if kind == "progress":
-                job.progress.emit(rest[0])
-            else:
+            if kind != "progress":
                 self._finish(job, kind, rest)
+            elif not job.unwanted:
+                job.progress.emit(rest[0])
 
     def _finish(self, job: EngineJob, kind: str, rest: list[Any]) -> None:
         """Tell how a job ended; what was cancelled has no other outcome."""
         self._running = None
         tell: Callable[[], None] = job.cancelled.emit
         if kind == "result":
-            outcome = rest[0].unpack()
+            outcome = None if job.unwanted else rest[0].unpack()
             rest[0].discard()
             tell = partial(job.result.emit, outcome)
         elif kind == "failed":
@@ -170,7 +171,9 @@ class Engine(QObject):
 
     def _log(self) -> None:
         if self._process is not None:
-            LOG.info("%s", bytes(self._process.readAllStandardError()).decode(errors="replace").rstrip())
+            said = bytes(self._process.readAllStandardError()).decode(errors="replace").rstrip()
+            if said:
+                LOG.warning("engine process: %s", said)
 
     def _died(self, code: int, _status: object) -> None:
         """Go on after the process ended by itself or was ended from outside."""
@@ -191,6 +194,14 @@ class Engine(QObject):
             self._waiting.appendleft(job)
             self.said.emit("The engine process ended unexpectedly; it was restarted and the job begun again.")
         self._next()
+
+    def _not_started(self, error: QProcess.ProcessError) -> None:
+        """Say that the process could not be started at all: then it never finishes either."""
+        if error == QProcess.ProcessError.FailedToStart:
+            job, self._running, self._process = self._running, None, None
+            reason = f"The engine process could not be started with {sys.executable}. Check the installation."
+            if job is not None:
+                self._close(job, lambda: job.failed.emit(reason))
 
     def _lose_patience(self, job: EngineJob) -> None:
         if self._running is job and self._process is not None:

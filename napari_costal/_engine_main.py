@@ -6,8 +6,8 @@ when its input ends, so it never outlives the window.
 
 import importlib
 import os
+import pickle
 import queue
-import sys
 import threading
 import traceback
 from typing import Any, BinaryIO
@@ -18,13 +18,16 @@ from napari_costal._parcel import LENGTH_BYTES, Parcel, framed, pack
 
 def main() -> None:
     """Serve until standard input ends."""
-    output = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what a library prints must not mix with messages
+    # The pipes move to descriptors of their own: what a library prints must not mix with messages, and a library that
+    # looks at standard input while it loads must not wait for the thread that reads it (numpy issue 24290, Windows).
+    source, output = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.dup2(2, 1)
     if hasattr(os, "nice"):
         os.nice(5)  # the window comes first
     calls: queue.SimpleQueue[tuple[int, str, Parcel]] = queue.SimpleQueue()
     cancelled: set[int] = set()
-    threading.Thread(target=_listen, args=(sys.stdin.buffer, calls, cancelled), daemon=True).start()
+    threading.Thread(target=_listen, args=(source, calls, cancelled), daemon=True).start()
     while True:
         number, function, request = calls.get()
         for message in _outcome(number, function, request, cancelled):
@@ -34,8 +37,6 @@ def main() -> None:
 
 def _listen(source: BinaryIO, calls: "queue.SimpleQueue[tuple[int, str, Parcel]]", cancelled: set[int]) -> None:
     """Sort what arrives; a cancel is heard while a job runs."""
-    import pickle
-
     while True:
         length = source.read(LENGTH_BYTES)
         if len(length) < LENGTH_BYTES:

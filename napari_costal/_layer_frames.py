@@ -1,9 +1,11 @@
 """A frame from an image layer: the plane on the screen, a projection, or all channels, whichever plugin read it."""
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+from napari.components import Dims
 from napari.layers import Image
 from numpy.typing import NDArray
 
@@ -15,14 +17,17 @@ MICROMETRES_PER = {"micrometer": 1.0, "nanometer": 1e-3, "millimeter": 1e3, "cen
 MOST_CHANNELS = 8
 
 PlaneChoice = Literal["the slice shown", "maximum projection", "all as channels"]
-PLANE_CHOICES: tuple[PlaneChoice, ...] = ("the slice shown", "maximum projection", "all as channels")
+SLICE_SHOWN: PlaneChoice = "the slice shown"
+PROJECTION: PlaneChoice = "maximum projection"
+ALL_AS_CHANNELS: PlaneChoice = "all as channels"
+PLANE_CHOICES = (SLICE_SHOWN, PROJECTION, ALL_AS_CHANNELS)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class LayerView:
     """What of a layer is labelled, gathered on the GUI thread so that another thread can read the pixels.
 
-    `array` may be lazy; `steps` holds the slice shown for each leading axis, None for an axis to keep.
+    `array` may be lazy; `steps` holds the slice shown for each leading axis.
     """
 
     array: Any
@@ -41,28 +46,29 @@ class LayerView:
     @property
     def description(self) -> str:
         """Which planes these are: a part of the frame's identity in the store."""
-        if not self.steps or self.planes != "the slice shown":
+        if not self.steps or self.planes != SLICE_SHOWN:
             return self.planes if self.steps else "all"
         return "slice " + " ".join(map(str, self.steps))
 
 
-def view_of(layer: Image, current_step: tuple[int, ...], planes: PlaneChoice) -> LayerView:
-    """Return what of a layer is labelled; `current_step` is where the viewer's sliders stand.
+def view_of(layer: Image, dims: Dims, planes: PlaneChoice) -> LayerView:
+    """Return what of a layer is labelled, with the viewer's sliders as they stand.
 
     Raises
     ------
     FrameError
-        When the layer's last two axes are not shown as an image.
+        When the viewer does not show the layer's last two axes as a flat image.
     """
     array = layer.data[0] if layer.multiscale else layer.data
     leading = array.ndim - 2 - int(layer.rgb)
     if leading < 0:
         raise FrameError(f"Layer '{layer.name}' has no image plane: its shape is {array.shape}. Choose another layer.")
-    # The viewer's axes are aligned at the last one; the layer's own come last among them.
-    shown = current_step[len(current_step) - leading - 2 :][:leading] if leading else ()
-    world = [0.0] * (leading + 2)
-    for axis, step in enumerate(shown):
-        world[axis] = float(step)
+    if tuple(dims.displayed) != (dims.ndim - 2, dims.ndim - 1):
+        raise FrameError(
+            "Crops are cut from the last two axes. Show the image in 2D, with its axes in their own order."
+        )
+    # The sliders stand in world coordinates; only the layer knows which of its slices that is.
+    shown = np.round(layer.world_to_data(dims.point)[:leading]).astype(int)
     steps = tuple(int(np.clip(step, 0, size - 1)) for step, size in zip(shown, array.shape, strict=False))
     source = str(layer.source.path or f"layer:{layer.name}")
     return LayerView(array, source, planes, steps, bool(layer.rgb), pixel_um_of(layer))
@@ -83,24 +89,23 @@ def frame_of(view: LayerView) -> tuple[Frame, NDArray[np.generic]]:
     FrameError
         When the pixels cannot be a frame (complex, empty), or there are too many to be channels.
     """
+    leading = tuple(range(len(view.steps)))
     array = view.array
-    if view.planes == "the slice shown":
+    if view.planes == SLICE_SHOWN:
         array = array[view.steps]
+    elif view.planes == PROJECTION and leading:
+        array = array.max(axis=leading)
+    elif (channels := math.prod(array.shape[: len(leading)])) > MOST_CHANNELS:
+        raise FrameError(
+            f"{view.source} would give {channels} channels; at most {MOST_CHANNELS} are taken. "
+            "Choose 'the slice shown' or 'maximum projection' under Advanced."
+        )
     pixels = np.asarray(array)
     if pixels.dtype.kind == "c":
         raise FrameError(f"{view.source} has complex pixels. Convert them to real numbers, for example the magnitude.")
     if view.is_rgb:
-        pixels = np.moveaxis(pixels, -1, -3)
-        pixels = pixels[..., :3, :, :]
-    leading = pixels.ndim - 2 - int(view.is_rgb)
-    if view.planes == "maximum projection" and leading:
-        pixels = pixels.max(axis=tuple(range(leading)))
-    height, width = pixels.shape[-2:]
-    plane = pixels.reshape(-1, height, width)
-    if len(plane) > MOST_CHANNELS:
-        raise FrameError(
-            f"{view.source} would give {len(plane)} channels; at most {MOST_CHANNELS} are taken. "
-            "Choose 'the slice shown' or 'maximum projection' under Advanced."
-        )
+        pixels = np.moveaxis(pixels, -1, -3)[..., :3, :, :]
+    # A copy: an acquisition may go on writing into the layer's own array.
+    plane = pixels.reshape(-1, *pixels.shape[-2:]).copy()
     frame = frame_from_array(plane, "CYX", view.pixel_um, view.source)
     return frame, frame.pixels

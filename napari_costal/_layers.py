@@ -14,6 +14,7 @@ from costal.types import Floats, Grid
 
 MARK = "napari-costal"
 GRID, HEATMAP, QUERY, LABELS = "crop grid", "heatmap", "query", "labels"
+FROM_BELOW = (GRID, HEATMAP, LABELS, QUERY)
 MOST_GRID_LINES = 400
 MOST_BOXES = 500
 
@@ -69,7 +70,7 @@ def is_ours(layer: Layer) -> bool:
 
 
 class FrameOverlay:
-    """The plugin's layers over one frame. Each is drawn when first needed, then updated in place."""
+    """The plugin's layers over one frame: drawn when first needed, then updated in place."""
 
     def __init__(self, viewer: ViewerModel, owner: str) -> None:
         self._viewer = viewer
@@ -149,31 +150,40 @@ class FrameOverlay:
         colours: list[str],
         texts: list[str] | None,
     ) -> None:
-        self.remove(name)
-        if not len(centres_n_2):
-            return
-        shown = centres_n_2[-MOST_BOXES:] if texts is None else centres_n_2[:MOST_BOXES]
-        chosen = colours[-MOST_BOXES:] if texts is None else colours[:MOST_BOXES]
+        shown = slice(-MOST_BOXES, None) if texts is None else slice(None, MOST_BOXES)
+        points, borders = centres_n_2[shown], colours[shown]
+        words = np.array([""] * len(points) if texts is None else texts[shown], dtype=str)
         width = max(grid.crop / 20, 1.0)
-        text = None
-        if texts is not None:
-            text = {"string": texts[:MOST_BOXES], "color": "#ff5533", "size": 11, "anchor": "center"}
-        self._add(
-            Points(
-                shown,
+        layer = self._find(name)
+        if layer is not None and (not len(points) or layer.metadata["crop"] != grid.crop):
+            self.remove(name)
+            layer = None
+        if not len(points):
+            return
+        if layer is None:
+            layer = Points(
+                points,
                 name=name,
+                features={"word": words},
+                text={"string": "{word}", "color": "#ff5533", "size": 11, "anchor": "center"},
                 symbol="square",
                 size=grid.crop - width,
                 face_color="transparent",
-                border_color=chosen,
+                border_color=borders,
                 border_width=width,
                 border_width_is_relative=False,
                 antialiasing=0,
-                text=text,
                 opacity=1.0,
                 **placement.of_pixels(),
             )
-        )
+            self._add(layer)
+            layer.metadata["crop"] = grid.crop
+            return
+        # In place: a new layer a key press or a slider's move would cost more than the move may take.
+        layer.data = points
+        layer.features = {"word": words}
+        if not np.array_equal(layer.border_color, Points(points, border_color=borders).border_color):
+            layer.border_color = borders
 
     def remove(self, *names: str) -> None:
         """Take these layers off the viewer, all of ours when none is named."""
@@ -190,6 +200,9 @@ class FrameOverlay:
         layer.metadata = {MARK: self._owner, "part": layer.name}
         selected = self._viewer.layers.selection.active
         self._viewer.add_layer(layer)
+        for part in FROM_BELOW[FROM_BELOW.index(layer.metadata["part"]) + 1 :]:
+            if (above := self._find(part)) is not None:
+                self._viewer.layers.move(self._viewer.layers.index(above), len(self._viewer.layers))
         if selected is not None:
             self._viewer.layers.selection.active = selected
 

@@ -4,15 +4,13 @@ The state between two rounds is a value held here, so a job that fails or is can
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, Protocol
 
 from costal.labels.effort import EventKind, derive
 from costal.labels.project import COLOURS, LabelClass
 from costal.paper.experiment import RANDOM_ARM, Arm, ArmState, Experiment, Proposal, RoundReport, to_crops
 from costal.types import Answer, Progress
-from napari_costal._label_controller import Thread
-from napari_costal._parcel import pack
+from napari_costal._calls import Caller, Thread
 from napari_costal._presentation import Clock, Presenter, system_clock
 
 DIGITS = tuple(LabelClass(digit, str(digit), str(digit), COLOURS[digit]) for digit in range(10))
@@ -38,8 +36,8 @@ class MosaicController:
     """One experiment at a time: an arm of the user's choice and the random arm, in step."""
 
     def __init__(self, view: View, pixels: Thread, engine: Any, clock: Clock = system_clock) -> None:
-        self._view, self._pixels, self._engine = view, pixels, engine
-        self.generation = 0
+        self._view = view
+        self._caller = Caller(pixels, engine, view.show_progress)
         self._experiment, self._arm, self._data, self._by_hand = Experiment(), RANDOM_ARM, "auto", False
         self._states: list[ArmState] = []
         self.reports: list[RoundReport] = []
@@ -47,7 +45,6 @@ class MosaicController:
         self._proposal: Proposal | None = None
         self._answers: list[Answer] = []
         self.presenter = Presenter(view.cover, clock)
-        self._job: Any = None
         self._going_on = False
         self._is_busy = False
 
@@ -80,12 +77,8 @@ class MosaicController:
 
     def cancel(self) -> None:
         """Stop the job that runs; what was learned until now stays, and its round can be played again."""
-        self.generation += 1
+        self._caller.cancel()
         self._going_on = self._is_busy = False
-        if self._job is not None:
-            self._engine.cancel(self._job)
-            self._job = None
-        self._view.show_progress(None)
         self._view.show_running(False)
 
     def reset(self) -> None:
@@ -101,25 +94,29 @@ class MosaicController:
             return
         self._is_busy = True
         self._view.show_running(True)
-        if self._states:
-            self._ask()
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Do what comes next: start the arm that is missing, let the random arm catch up, or ask a new query."""
+        arms = (self._arm, RANDOM_ARM)
+        if len(self._states) < len(arms):
+            self._start(arms[len(self._states)])
+        elif self._states[1].round_number < self._states[0].round_number:
+            self._play_random()
         else:
-            self._start(self._arm)
+            self._ask()
 
     def _start(self, arm: Arm) -> None:
-        """Train an arm on the initial set; after ours, the random one."""
+        """Train an arm on the initial set."""
 
         def started(outcome: tuple[ArmState, RoundReport, str]) -> None:
             state, report, self._dataset_name = outcome
             self._states.append(state)
             self.reports.append(report)
             self._show_reports()
-            if len(self._states) == 1:
-                self._start(RANDOM_ARM)
-            else:
-                self._ask()
+            self._go_on()
 
-        self._call("start", (self._experiment, arm, self._data), started, f"start, {arm.name}")
+        self._call("start", (self._experiment, arm, self._data, self._by_hand), started, f"start, {arm.name}")
 
     def _ask(self) -> None:
         """Propose the next query of our arm and have it answered."""
@@ -145,7 +142,7 @@ class MosaicController:
         def learned(outcome: tuple[ArmState, RoundReport]) -> None:
             self._states[0], report = outcome
             self.reports.append(report)
-            self._play_random()
+            self._go_on()
 
         arguments = (self._experiment, state, proposal, answers, self._data)
         self._call("learn_round", arguments, learned, f"round {state.round_number + 1}")
@@ -202,15 +199,20 @@ class MosaicController:
         effort = derive(presentation.state)
         crop = to_crops(proposal.images_N_H_W[presentation.index][None])[0]
         self._answers.append(Answer(crop, digit, effort.active_s if effort.usable else None, effort.censored))
-        labels = [-1 if answer.class_index is None else answer.class_index for answer in self._answers]
-        self._view.show_answers(proposal, labels)
+        self._show_answers()
         self._present_next()
 
     def undo(self) -> None:
         """Take the last answer of this query back."""
         if self.presenter.current is not None and self._answers:
             self._answers.pop()
+            self._show_answers()
             self._present_next()
+
+    def _show_answers(self) -> None:
+        if self._proposal is not None:
+            labels = [-1 if answer.class_index is None else answer.class_index for answer in self._answers]
+            self._view.show_answers(self._proposal, labels)
 
     def stop_answering(self) -> None:
         """Leave the query unanswered; the same round can be played again."""
@@ -221,39 +223,11 @@ class MosaicController:
             self._view.show_running(False)
             self._view.say("Stopped: this query was not learned from. Step asks the same crops again.")
 
-    # Jobs
-
     def _call(self, name: str, arguments: tuple[Any, ...], then: Callable[[Any], None], title: str) -> None:
         """Run a job of `costal.paper.remote` in the engine process."""
-        ticket = self.generation
-        self._view.show_progress(Progress(0, 0, f"{title}: starting the engine …"))
+        self._caller.call(f"costal.paper.remote:{name}", arguments, then, self._failed, title)
 
-        def start(parcel: Any) -> None:
-            if ticket != self.generation:
-                parcel.discard()
-                return
-            self._job = job = self._engine.start(f"costal.paper.remote:{name}", parcel)
-            job.progress.connect(lambda progress: current(lambda: show(progress)))
-            job.result.connect(lambda outcome: current(lambda: finished(outcome)))
-            job.failed.connect(lambda reason: current(lambda: failed(reason)))
-
-        def current(act: Callable[[], None]) -> None:
-            if ticket == self.generation:
-                act()
-
-        def show(progress: Progress) -> None:
-            self._view.show_progress(replace(progress, message=f"{title}: {progress.message}"))
-
-        def finished(outcome: Any) -> None:
-            self._job = None
-            self._view.show_progress(None)
-            then(outcome)
-
-        def failed(reason: str) -> None:
-            self._job = None
-            self._is_busy = self._going_on = False
-            self._view.show_progress(None)
-            self._view.show_running(False)
-            self._view.complain(reason)
-
-        self._pixels.run(pack, arguments, then=start, failed=failed)
+    def _failed(self, reason: str) -> None:
+        self._is_busy = self._going_on = False
+        self._view.show_running(False)
+        self._view.complain(reason)

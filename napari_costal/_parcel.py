@@ -6,6 +6,7 @@ Both ends are ours and on one machine; nothing from a project or from outside is
 import os
 import pickle
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,9 @@ class Parcel:
     def discard(self) -> None:
         """Delete the file: the value is not needed any more."""
         if self.file:
-            Path(self.file).unlink(missing_ok=True)
+            # Windows does not delete what the other end still reads; the system's temporary folder is cleaned later.
+            with suppress(PermissionError):
+                Path(self.file).unlink(missing_ok=True)
 
 
 def pack(content: object) -> Parcel:

@@ -20,12 +20,16 @@ def system_clock() -> tuple[int, int]:
 
 @dataclass(slots=True)
 class Presentation:
-    """A crop of the frame on the bench: `index` in the grid, `rank` in the query (None when the expert chose it)."""
+    """A crop of the frame on the bench: `index` in the grid, `rank` in the query (None when the expert chose it).
+
+    `why` is what the model thought of it when it was presented, by the names of `AnswerRecord`.
+    """
 
     index: int
     rank: int | None
     idle_limit_ns: int
     clock: Clock = system_clock
+    why: dict[str, float | int | bool] = field(default_factory=dict)
     state: EffortState = field(default_factory=EffortState)
     events: list[Event] = field(default_factory=list)
 
@@ -68,16 +72,19 @@ class Presenter:
     def __init__(self, cover: Callable[[str], None], clock: Clock = system_clock) -> None:
         self._cover, self._clock = cover, clock
         self.current: Presentation | None = None
+        self._standing: set[PauseReason] = set()
 
     def open(self, index: int, rank: int | None, idle_limit_ns: int) -> Presentation:
         """Return a new presentation; its effort begins with the first paint."""
+        self._standing.discard(PauseReason.USER)
         self.current = Presentation(index, rank, idle_limit_ns, self._clock)
         return self.current
 
     def painted(self, at: tuple[int, int]) -> None:
-        """Begin the effort: the crop is on the screen."""
-        if self.current is not None:
-            self.current.record(EventKind.SHOWN, at=at)
+        """Begin the effort: the crop is on the screen. What paused before it came, such as lost focus, holds on."""
+        if self.current is not None and self.current.record(EventKind.SHOWN, at=at):
+            for reason in sorted(self._standing):
+                self.pause(reason)
 
     def active(self) -> None:
         """Note that the expert moved, clicked or typed."""
@@ -86,11 +93,13 @@ class Presenter:
 
     def pause(self, reason: PauseReason) -> None:
         """Stop the clock and cover the crop."""
-        if self.current is not None and self.current.record(EventKind.PAUSED, reason):
+        self._standing.add(reason)
+        if self.current is not None and self.current.is_shown and self.current.record(EventKind.PAUSED, reason):
             self._cover(f"Paused ({reason})")
 
     def resume(self, reason: PauseReason) -> None:
         """Let the clock run again, unless there is another reason to pause."""
+        self._standing.discard(reason)
         if self.current is not None and reason in self.current.state.pauses:
             self.current.record(EventKind.RESUMED, reason)
             if not self.current.is_paused:

@@ -21,11 +21,13 @@ from qtpy.QtWidgets import (
 )
 from superqt import QCollapsible, QLabeledDoubleSlider
 
-from costal.labels.project import PROJECT_FILE, Project
+from costal.labels.project import LARGEST, PROJECT_FILE, Project
 from costal.types import ACQUISITION_NAMES, Grid
 from napari_costal._dock import heading, push_button
 from napari_costal._label_controller import SHOWN
 from napari_costal._layer_frames import PLANE_CHOICES
+
+STRONGEST_BETA = 2.0
 
 
 class SetupPage(QScrollArea):
@@ -62,7 +64,7 @@ class SetupPage(QScrollArea):
 
     def _frame_part(self, layers: Callable[[Any], list[Any]]) -> QWidget:
         self.layer = ComboBox(label="layer", choices=layers, nullable=True)
-        self.crop = SpinBox(label="crop size (px)", value=64, min=8, max=4096)
+        self.crop = SpinBox(label="crop size (px)", value=64, min=8, max=LARGEST)
         self.grid_label = QLabel("Choose an image layer, or open an image.")
         self.grid_label.setWordWrap(True)
         self.open_image_button = push_button("Open image …", "TIFF, OME-TIFF, PNG or JPEG, with its pixel size.")
@@ -85,7 +87,7 @@ class SetupPage(QScrollArea):
 
     def _query_part(self) -> QWidget:
         self.beta = QLabeledDoubleSlider(Qt.Orientation.Horizontal)
-        self.beta.setRange(0.0, 2.0)
+        self.beta.setRange(0.0, STRONGEST_BETA)
         self.beta.setDecimals(2)
         self.beta.setValue(0.3)
         self.beta.setToolTip("β in v = I^α / C^β: at 0 cost does not matter; further right, cheap crops come first.")
@@ -95,7 +97,7 @@ class SetupPage(QScrollArea):
         row.addWidget(QLabel("informative"))
         row.addWidget(self.beta, 1)
         row.addWidget(QLabel("cheap"))
-        self.n = SpinBox(label="crops to label (n)", value=10, min=1, max=1000)
+        self.n = SpinBox(label="crops to label (n)", value=10, min=1, max=LARGEST)
         self.shown = ComboBox(label="heatmap shows", choices=list(SHOWN), value=SHOWN[0])
         self.score_button = push_button("Score", "Ask the models about every crop of the frame.")
         self.label_button = push_button("Label 10 crops", "Show the best crops one after another.")
@@ -105,14 +107,14 @@ class SetupPage(QScrollArea):
         return _part("Query", slider, _form(self.n, self.shown), acts)
 
     def _advanced_part(self, annotator: str) -> QWidget:
-        self.alpha = FloatSpinBox(label="α", value=1.0, min=0.0, max=5.0, step=0.1)
-        self.passes = SpinBox(label="passes T", value=50, min=1, max=1000)
+        self.alpha = FloatSpinBox(label="α", value=1.0, min=0.0, max=100.0, step=0.1)
+        self.passes = SpinBox(label="passes T", value=50, min=1, max=LARGEST)
         self.acquisition = ComboBox(label="acquisition", choices=list(ACQUISITION_NAMES), value="std")
-        self.stride = SpinBox(label="stride (px)", value=64, min=1, max=4096)
+        self.stride = SpinBox(label="stride (px)", value=64, min=1, max=LARGEST)
         self.edge = ComboBox(label="at the edge", choices=["drop", "pad"], value="drop")
         self.normalise = ComboBox(label="normalise by", choices=["frame", "project"], value="frame")
         self.planes = ComboBox(label="planes", choices=list(PLANE_CHOICES), value=PLANE_CHOICES[0])
-        self.idle_limit = FloatSpinBox(label="idle limit (s)", value=20.0, min=1.0, max=3600.0)
+        self.idle_limit = FloatSpinBox(label="idle limit (s)", value=20.0, min=0.01, max=1e6)
         self.annotator = LineEdit(label="annotator", value=annotator, enabled=False)
         self.annotator.tooltip = "Change it in napari's preferences, under napari-costal."
         section = QCollapsible("Advanced")
@@ -123,6 +125,8 @@ class SetupPage(QScrollArea):
         return section
 
     def _connect(self) -> None:
+        for each in (self.crop, self.stride):
+            each.native.setKeyboardTracking(False)  # a number is meant when it is typed out
         self.layer.changed.connect(lambda _: self.frame_changed.emit())
         self.planes.changed.connect(lambda _: self.frame_changed.emit())
         self.crop.changed.connect(self._follow_with_stride)
@@ -186,6 +190,7 @@ class SetupPage(QScrollArea):
             self.alpha.value, self.passes.value = project.choices.alpha, project.choices.passes
             self.acquisition.value, self.n.value = project.choices.acquisition, project.choices.n
             self.idle_limit.value = project.idle_limit_s
+            self.beta.setMaximum(max(STRONGEST_BETA, project.choices.beta))
             self.beta.setValue(project.choices.beta)
             self._fill_classes(project, counts)
         finally:

@@ -11,6 +11,7 @@ from napari.layers import Image
 from napari.utils.colormaps import Colormap
 from napari.viewer import Viewer
 from numpy.typing import NDArray
+from qtpy.QtCore import QTimer
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QFileDialog, QLabel, QStackedWidget, QVBoxLayout, QWidget
 
@@ -24,13 +25,15 @@ from napari_costal._background import Background
 from napari_costal._bench import Bench
 from napari_costal._dock import Dock
 from napari_costal._label_controller import LabelController, Shown
-from napari_costal._layer_frames import PLANE_CHOICES, LayerView, view_of
+from napari_costal._layer_frames import ALL_AS_CHANNELS, SLICE_SHOWN, LayerView, view_of
 from napari_costal._layers import GRID, HEATMAP, LABELS, QUERY, FrameOverlay, centres, is_ours, placement_of
 from napari_costal._preferences import Preferences, preferences
 from napari_costal._render import render
 from napari_costal._setup_page import SetupPage
+from napari_costal._sitting import Sitting
 
 DRAG_PX = 4
+SETTLING_MS = 200
 
 
 class LabelCrops(Dock):
@@ -42,11 +45,17 @@ class LabelCrops(Dock):
         self._preferences = chosen or preferences()
         self._store, self._pixels = Background("store", self), Background("pixels", self)
         self._overlay = FrameOverlay(napari_viewer, "label crops")
+        self._is_starting = False
+        self._grid: Grid | None = None
+        self._watched: Image | None = None
+        # While sliders move or a microscope writes, only where they come to rest is a frame.
+        self._settling = QTimer(self, singleShot=True, interval=SETTLING_MS)
         self.setup = SetupPage(self._image_layers, self._preferences.annotator)
         self.bench = Bench()
         self.controller = LabelController(
             self, self._store, self._pixels, self, self._preferences.annotator, self._preferences.device
         )
+        self.sitting = Sitting(self.controller)
         self.model_label = QLabel("No model yet")
         self.model_label.setWordWrap(True)
         self._pages = QStackedWidget()
@@ -72,6 +81,8 @@ class LabelCrops(Dock):
         for event in (layers.inserted, layers.removed, layers.reordered):
             event.connect(self._layers_changed)
         self._viewer.dims.events.current_step.connect(self._slice_changed)
+        self._viewer.dims.events.ndisplay.connect(self._slice_changed)
+        self._settling.timeout.connect(self._frame_changed)
         self._viewer.mouse_drag_callbacks.append(self._clicked)
 
     def _connect_setup(self) -> None:
@@ -86,16 +97,16 @@ class LabelCrops(Dock):
         setup.open_image_button.clicked.connect(self._ask_image)
         setup.add_class_button.clicked.connect(lambda: self.start_project(controller.add_class))
         setup.score_button.clicked.connect(lambda: self.start_project(controller.score))
-        setup.label_button.clicked.connect(lambda: self.start_project(controller.label_query))
+        setup.label_button.clicked.connect(lambda: self.start_project(self.sitting.label_query))
         setup.train_button.clicked.connect(lambda: controller.retrain())
 
     def _connect_bench(self) -> None:
-        bench, controller = self.bench, self.controller
-        bench.answered.connect(controller.answer)
-        bench.skipped.connect(controller.skip)
-        bench.undone.connect(controller.undo)
-        bench.stopped.connect(controller.stop_labelling)
-        bench.drive(controller.presenter)
+        bench, sitting = self.bench, self.sitting
+        bench.answered.connect(sitting.answer)
+        bench.skipped.connect(sitting.skip)
+        bench.undone.connect(sitting.undo)
+        bench.stopped.connect(sitting.stop)
+        bench.drive(sitting.presenter)
 
     # What the user does
 
@@ -124,25 +135,29 @@ class LabelCrops(Dock):
     def open_image(self, path: Path) -> None:
         """Read a file on another thread and add it as a layer, with its pixel size as scale."""
         self.say(f"Reading {path.name} …")
-        self._pixels.run(read, path, then=self.add_frame, failed=self.complain)
+        self._pixels.run(_read_with_limits, path, then=lambda found: self.add_frame(*found), failed=self.complain)
 
-    def add_frame(self, frame: Frame) -> None:
+    def add_frame(self, frame: Frame, limits: tuple[float, float]) -> None:
         """Add a frame that was read as a layer: leading axes as sliders, its pixel size as scale."""
         letters = [letter for letter in "TZCYX" if letter in frame.axes]
         pixels = frame.pixels.transpose([frame.axes.index(letter) for letter in letters])
         size, unit = (frame.pixel_um, "micrometer") if frame.pixel_um else (1.0, "pixel")
         leading = pixels.ndim - 2
-        limits = intensity_range(pixels.reshape(1, -1, pixels.shape[-1]))
         layer = self._viewer.add_image(
             pixels,
             name=Path(frame.source).stem,
             scale=[1.0] * leading + [size, size],
             units=["pixel"] * leading + [unit, unit],
             axis_labels=letters,
-            contrast_limits=(limits.low_C[0], max(limits.high_C[0], limits.low_C[0] + 1e-6)),
+            contrast_limits=limits,
             metadata={"source": frame.source},
         )
-        self.setup.layer.value = layer
+        with self.setup.planes.changed.blocked():
+            self.setup.planes.value = ALL_AS_CHANNELS if letters == ["C", "Y", "X"] else SLICE_SHOWN
+        if self.setup.layer.value is layer:
+            self._frame_changed()
+        else:
+            self.setup.layer.value = layer
         self.say(" ".join(frame.notes))
 
     def start_project(self, then: Callable[[], Any]) -> None:
@@ -150,6 +165,9 @@ class LabelCrops(Dock):
         if self.controller.project is not None:
             then()
             return
+        if self._is_starting:
+            return
+        self._is_starting = True
         layer = self.setup.layer.value
         name = "".join(sign if sign.isalnum() or sign in "-_ " else "_" for sign in (layer.name if layer else "labels"))
         folder = self._preferences.projects_folder / f"{name} {datetime.datetime.now():%Y-%m-%d %H%M%S}"
@@ -171,21 +189,21 @@ class LabelCrops(Dock):
         yield
         while event.type == "mouse_move":
             yield
-        layer = self.setup.layer.value
-        if layer is not None and np.abs(np.asarray(event.pos) - start).max() <= DRAG_PX:
-            self._present_at(layer.world_to_data(event.position)[-2:])
+        if self._is_free_to_click() and np.abs(np.asarray(event.pos) - start).max() <= DRAG_PX:
+            self._present_at(self.setup.layer.value.world_to_data(event.position)[-2:])
+
+    def _is_free_to_click(self) -> bool:
+        """Return whether a click means a crop, not another layer's tool."""
+        active, frame = self._viewer.layers.selection.active, self.setup.layer.value
+        is_tool_free = active is None or str(active.mode) == "pan_zoom"
+        return frame is not None and is_tool_free and self._viewer.dims.ndisplay == 2
 
     def _present_at(self, position: Any) -> None:
         """Present the crop at a position in the frame's pixels; the first click makes a project."""
         y, x = (int(np.floor(value + 0.5)) for value in position)
-
-        def go() -> None:
-            grid = self.controller.grid
-            index = index_at(grid, y, x) if grid is not None else None
-            if index is not None:
-                self.controller.click(index)
-
-        self.start_project(go)
+        index = index_at(self._grid, y, x) if self._grid is not None else None
+        if index is not None:
+            self.start_project(lambda: self.sitting.click(index))
 
     def _image_layers(self, _widget: Any = None) -> list[Image]:
         return [layer for layer in self._viewer.layers if isinstance(layer, Image) and not is_ours(layer)]
@@ -198,21 +216,35 @@ class LabelCrops(Dock):
 
     def _slice_changed(self, _event: Any = None) -> None:
         layer = self.setup.layer.value
-        has_slices = layer is not None and layer.ndim > 2
-        if has_slices and self.setup.planes.value == PLANE_CHOICES[0] and self._view() != self.controller.layer_view:
-            self._frame_changed()
+        if layer is not None and layer.ndim > 2 and self.setup.planes.value == SLICE_SHOWN:
+            self._settle()
+
+    def _settle(self, _event: Any = None) -> None:
+        """Take the frame anew when it has come to rest; what is on the bench is not true any more."""
+        self.sitting.leave()
+        self._settling.start()
 
     def _frame_changed(self) -> None:
+        self._settling.stop()
         self._overlay.remove()
+        self._watch(self.setup.layer.value)
         self.controller.choose_frame(self._view())
         self._preview_grid()
+
+    def _watch(self, layer: Image | None) -> None:
+        """Notice when the chosen layer gets other pixels or another place."""
+        before, self._watched = self._watched, layer
+        for each, act in ((before, "disconnect"), (layer, "connect")):
+            if each is not None:
+                for name in ("data", "scale", "translate", "rotate", "shear", "affine"):
+                    getattr(getattr(each.events, name), act)(self._settle)
 
     def _view(self) -> LayerView | None:
         layer = self.setup.layer.value
         if layer is None:
             return None
         try:
-            return view_of(layer, self._viewer.dims.current_step, self.setup.planes.value)
+            return view_of(layer, self._viewer.dims, self.setup.planes.value)
         except CostalError as error:
             self.complain(str(error))
             return None
@@ -238,15 +270,17 @@ class LabelCrops(Dock):
 
     def show_model(self, text: str) -> None:
         """Show which model scored."""
-        self.model_label.setText(text)
+        self.model_label.setText(text or "Not scored yet")
 
     def show_project(self, project: Project, counts: dict[int, int]) -> None:
         """Show a project's settings and classes."""
+        self._is_starting = False
         self.setup.fill(project, counts)
 
     def show_grid(self, grid: Grid | None, pixel_um: float | None) -> None:
         """Show the grid over the frame and how many crops it has."""
         layer = self.setup.layer.value
+        self._grid = grid
         self.setup.show_grid(grid, pixel_um)
         if grid is None or layer is None:
             self._overlay.remove(GRID)
@@ -295,8 +329,8 @@ class LabelCrops(Dock):
     ) -> None:
         """Put a crop on the bench."""
         self._pages.setCurrentWidget(self.bench)
-        self.bench.begin(project.classes, active_s)
-        self.bench.present(render(pixels_C_H_W, self.setup.layer.value, limits), crop, title)
+        self.bench.begin(project.classes)
+        self.bench.present(render(pixels_C_H_W, self.setup.layer.value, limits), crop, title, active_s)
 
     def cover(self, text: str) -> None:
         """Cover the crop, or uncover it with an empty text."""
@@ -319,6 +353,23 @@ class LabelCrops(Dock):
         for event in (layers.inserted, layers.removed, layers.reordered):
             event.disconnect(self._layers_changed)
         self._viewer.dims.events.current_step.disconnect(self._slice_changed)
+        self._viewer.dims.events.ndisplay.disconnect(self._slice_changed)
+        self._settling.stop()
+        self._watch(None)
+        self._overlay.remove()
         if self._clicked in self._viewer.mouse_drag_callbacks:
             self._viewer.mouse_drag_callbacks.remove(self._clicked)
         super().shut_down()
+
+
+def _read_with_limits(path: Path) -> tuple[Frame, tuple[float, float]]:
+    """Return a file's frame and contrast limits that show it."""
+    frame = read(path)
+    return frame, contrast_limits(frame)
+
+
+def contrast_limits(frame: Frame) -> tuple[float, float]:
+    """Return contrast limits by percentiles over all planes of a frame."""
+    found = intensity_range(frame.pixels.reshape(1, -1, frame.pixels.shape[-1]))
+    low, high = found.low_C[0], found.high_C[0]
+    return low, high if high > low else low + 1.0

@@ -12,6 +12,7 @@ from napari.viewer import Viewer
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QStackedWidget, QVBoxLayout, QWidget
 
 from costal.frames.normalise import IntensityRange
+from costal.labels.project import LARGEST
 from costal.paper.datasets import SIDE
 from costal.paper.experiment import RANDOM_ARM, Arm, Experiment, Proposal, RoundReport
 from costal.paper.mosaic import mosaic, mosaic_grid, mosaic_heatmap
@@ -73,12 +74,12 @@ class MnistMosaic(Dock):
         column.setContentsMargins(0, 0, 0, 0)
         self.data = ComboBox(label="data", choices=["auto", "mnist", "synthetic"], value="auto")
         self.data.tooltip = "auto takes MNIST when it is found on this machine, else synthetic digits."
-        self.pool_size = SpinBox(label="images a round (N)", value=1000, min=10, max=10000)
-        self.n = SpinBox(label="labelled a round (n)", value=10, min=1, max=100)
-        self.passes = SpinBox(label="passes (T)", value=50, min=1, max=1000)
+        self.pool_size = SpinBox(label="images a round (N)", value=1000, min=1, max=60_000)
+        self.n = SpinBox(label="labelled a round (n)", value=10, min=1, max=LARGEST)
+        self.passes = SpinBox(label="passes (T)", value=50, min=1, max=LARGEST)
         self.acquisition = ComboBox(label="acquisition function", choices=list(ACQUISITION_NAMES), value="std")
-        self.alpha = FloatSpinBox(label="α", value=1.0, min=0.0, max=5.0, step=0.1)
-        self.beta = FloatSpinBox(label="β", value=0.3, min=0.0, max=2.0, step=0.05)
+        self.alpha = FloatSpinBox(label="α", value=1.0, min=0.0, max=100.0, step=0.1)
+        self.beta = FloatSpinBox(label="β", value=0.3, min=0.0, max=100.0, step=0.05)
         self.seed = SpinBox(label="seed", value=0, min=0, max=2**31 - 1)
         self.oracle = ComboBox(label="who answers", choices=[SIMULATED, BY_HAND], value=SIMULATED)
         self.form = Container(
@@ -211,8 +212,8 @@ class MnistMosaic(Dock):
         """Put a digit on the bench."""
         pixels = np.pad(proposal.images_N_H_W[index], SIDE // 4)[None]
         self._pages.setCurrentWidget(self.bench)
-        self.bench.begin(DIGITS, active_s)
-        self.bench.present(render(pixels, None, WHOLE_RANGE), (SIDE // 4, SIDE // 4, SIDE), title)
+        self.bench.begin(DIGITS)
+        self.bench.present(render(pixels, None, WHOLE_RANGE), (SIDE // 4, SIDE // 4, SIDE), title, active_s)
 
     def cover(self, text: str) -> None:
         """Cover the digit, or uncover it with an empty text."""

@@ -31,7 +31,7 @@ def score(agent: Agent, pool: Pool, seed: int, device: str = "auto") -> Job[Scor
     AgentError
         When a committee is needed and the agent has none, with the reason; when crops do not fit the agent.
     """
-    from costal.agent.devices import choose_device, describe_device
+    from costal.agent.devices import choose_device, describe_device, unused_gpu
 
     crops = pool.crops_N_C_H_W
     if crops.shape[1:] != agent.crop_shape:
@@ -39,7 +39,7 @@ def score(agent: Agent, pool: Pool, seed: int, device: str = "auto") -> Job[Scor
     if len(crops) == 0:
         raise AgentError("The pool is empty: every crop is labelled or excluded. Choose another frame.")
     device = choose_device(device)
-    notes: list[str] = []
+    notes = [unused_gpu()] if unused_gpu() else []
     if agent.settings.acquisition == "random":
         information_N = np.random.default_rng(seed_for(seed, "information")).random(len(crops), dtype=np.float32)
         probs_N_K = np.full((len(crops), agent.settings.class_count), np.nan, dtype=np.float32)

@@ -138,7 +138,8 @@ class AgentSettings:
     """What decides: the acquisition function, α and β of v = I^α / C^β, T passes, and the training.
 
     `n` crops are asked a round. `acquisition_cost_K` is a known cost per class, in the unit of effort, added to
-    the learned one in proportion to the predicted class probabilities; empty when the project has none.
+    the learned one in proportion to the predicted class probabilities; empty when the project has none. `class_ids`
+    are the project's own names for the K outputs.
     """
 
     class_count: int
@@ -149,6 +150,7 @@ class AgentSettings:
     n: int = 10
     training: Training = field(default_factory=Training)
     acquisition_cost_K: tuple[float, ...] = ()
+    class_ids: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +192,13 @@ class Scores:
     cost_is_uniform: bool
     device: str
     notes: tuple[str, ...] = ()
+
+    @property
+    def predicted_class_N(self) -> Floats:
+        """The most probable class of each crop, NaN where there are no probabilities."""
+        likeliest: Floats = self.probs_N_K.argmax(axis=1).astype(np.float32)
+        likeliest[np.isnan(self.probs_N_K).any(axis=1)] = np.nan
+        return likeliest
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,9 +80,9 @@ class Workbench:
 
 @dataclass(frozen=True, slots=True)
 class FrameRequest:
-    """A frame to be scored: its plane, how it is cut and normalised, and who will be asked."""
+    """A frame to be scored for a project: its plane, how it is cut and normalised, and who will be asked."""
 
-    folder: Path
+    project: Project
     plane_C_Y_X: NDArray[np.generic]
     range: IntensityRange
     grid: Grid
@@ -113,14 +113,13 @@ def score_frame(request: FrameRequest) -> Job[FrameScores]:
     CostalError
         When the project or its model cannot be read.
     """
-    project = load_project(request.folder)
     batches = []
     for batch in crops(request.plane_C_Y_X, request.grid):
         batches.append(normalise(batch, request.range))
         yield Progress(sum(map(len, batches)), len(request.grid), "Cutting crops")
     pool = Pool(np.concatenate(batches), request.annotator, request.order)
     features_N_F = simple_features(pool.crops_N_C_H_W)
-    generation = current_generation(project, pool.crops_N_C_H_W.shape[1:])
+    generation = current_generation(request.project, pool.crops_N_C_H_W.shape[1:])
     if generation.agent.classifier is None:
         return FrameScores(None, features_N_F, generation.number, " ".join(generation.agent.notes))
     scores = yield from score(generation.agent, pool, request.seed, request.device)
@@ -133,12 +132,12 @@ def current_generation(project: Project, crop_shape: tuple[int, int, int]) -> Ge
     newest = load_newest(project.model_folder)
     if newest is None:
         return Generation(0, fresh)
-    made_for = (newest.agent.crop_shape, newest.agent.settings.class_count)
-    if made_for != (crop_shape, fresh.settings.class_count):
+    made_for = (newest.agent.crop_shape, newest.agent.settings.class_ids)
+    if made_for != (crop_shape, fresh.settings.class_ids):
         (channels, side, _), classes = made_for
         note = (
-            f"The newest model was trained for {classes} classes and crops of {side} px with {channels} channel(s). "
-            "It trains anew once these crops have labels of two classes."
+            f"The newest model was trained for {len(classes)} classes and crops of {side} px with {channels} "
+            "channel(s), not for these. Train to make one that fits."
         )
         return Generation(0, replace(fresh, notes=(note,)))
     return Generation(newest.number, replace(newest.agent, settings=fresh.settings))
@@ -175,7 +174,7 @@ def query_of(found: FrameScores, project: Project, candidates: NDArray[np.intp],
 class RetrainRequest:
     """A project to retrain for crops of this shape."""
 
-    folder: Path
+    project: Project
     crop_shape: tuple[int, int, int]
     seed: int
     device: str = "auto"
@@ -191,7 +190,7 @@ def retrain(request: RetrainRequest) -> Job[Generation]:
     CostalError
         When training diverges or nothing can be written: the newest saved agent is still the old one.
     """
-    project = load_project(request.folder)
+    project = request.project
     with Store(project.store_path, read_only=True) as store:
         presented, ranges = store.presented(), store.ranges()
     answers = answers_of(project, presented, ranges, request.crop_shape)

@@ -78,14 +78,14 @@ def answer_with(bench, field, placed, pixels, index, kind="class", seconds=None,
 
 
 def score(folder, field, placed, pixels):
-    return finish(score_frame(FrameRequest(folder, pixels, placed.range, field.grid, "ada", 0, 0, "cpu")))
+    return finish(score_frame(FrameRequest(load_project(folder), pixels, placed.range, field.grid, "ada", 0, 0, "cpu")))
 
 
 def label_and_train(bench, folder, field, count=18):
     placed, pixels = place(bench, field)
     for index in range(count):
         answer_with(bench, field, placed, pixels, index)
-    return placed, pixels, finish(retrain(RetrainRequest(folder, (1, CROP, CROP), 0, "cpu")))
+    return placed, pixels, finish(retrain(RetrainRequest(load_project(folder), (1, CROP, CROP), 0, "cpu")))
 
 
 def test_the_first_query_of_a_project_without_labels_is_spread_out_and_says_why(bench, folder, field):
@@ -151,7 +151,7 @@ def test_one_class_alone_saves_no_model_and_says_why(bench, folder, field):
     alike = np.flatnonzero(field.classes_N == field.classes_N[0])[:2]
     for index in alike:
         answer_with(bench, field, placed, pixels, int(index))
-    generation = finish(retrain(RetrainRequest(folder, (1, CROP, CROP), 0, "cpu")))
+    generation = finish(retrain(RetrainRequest(load_project(folder), (1, CROP, CROP), 0, "cpu")))
     assert generation.number == 0
     assert "of 1 class. Label crops of another class." in " ".join(generation.agent.notes)
     assert list((folder / "models").iterdir()) == []
@@ -163,7 +163,7 @@ def test_a_class_added_after_training_makes_the_model_old_with_a_note(bench, fol
     found = score(folder, field, placed, pixels)
     assert found.scores is None
     assert "was trained for 4 classes" in found.reason
-    assert finish(retrain(RetrainRequest(folder, (1, CROP, CROP), 0, "cpu"))).number == 2
+    assert finish(retrain(RetrainRequest(load_project(folder), (1, CROP, CROP), 0, "cpu"))).number == 2
     assert score(folder, field, placed, pixels).scores.probs_N_K.shape == (36, 5)
 
 
@@ -256,7 +256,7 @@ def test_crops_of_another_size_are_left_out_and_counted_in_a_note(bench, folder,
     y, x = field.grid.origin(20)
     small = pixels[:, y : y + 8, x : x + 8]
     bench.answer(AnswerRecord(placed.id, y, x, small, "class", 1, "ada", events_of(1)))
-    generation = finish(retrain(RetrainRequest(folder, (1, CROP, CROP), 0, "cpu")))
+    generation = finish(retrain(RetrainRequest(load_project(folder), (1, CROP, CROP), 0, "cpu")))
     assert "1 answers for crops unlike 16 px were not used." in generation.agent.notes
     assert generation.agent.label_count == 18
 
@@ -265,7 +265,7 @@ def test_a_diverging_training_leaves_the_newest_model(bench, folder, field, monk
     label_and_train(bench, folder, field)
     monkeypatch.setattr("costal.workbench.normalise", lambda pixels, limits: normalise(pixels, limits) * np.nan)
     with pytest.raises(Exception, match="diverged"):
-        finish(retrain(RetrainRequest(folder, (1, CROP, CROP), 0, "cpu")))
+        finish(retrain(RetrainRequest(load_project(folder), (1, CROP, CROP), 0, "cpu")))
     assert sorted(each.name for each in (folder / "models").iterdir()) == ["0001.json", "0001.safetensors"]
 
 

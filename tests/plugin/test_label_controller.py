@@ -12,6 +12,7 @@ from costal.types import Scores
 from costal.workbench import FrameScores
 from napari_costal._label_controller import LabelController, View
 from napari_costal._layer_frames import LayerView
+from napari_costal._sitting import Sitting
 
 CROP, SIDE = 32, 128
 COUNT = (SIDE // CROP) ** 2
@@ -82,9 +83,8 @@ class Bench:
         self.field = simulate_field((SIDE, SIDE), CROP, seed=3)
         self.folder, self.now = folder, 10**9
         self.view, self.store, self.engine = MagicMock(spec=View), Thread(), Engine()
-        self.controller = LabelController(
-            self.view, self.store, Thread(), self.engine, "tester", clock=lambda: (self.now, self.now)
-        )
+        self.controller = LabelController(self.view, self.store, Thread(), self.engine, "tester")
+        self.sitting = Sitting(self.controller, clock=lambda: (self.now, self.now))
         create_project(folder)
         self.controller.open_project(folder)
         self.controller.change(lambda project: tiled(project, CROP))
@@ -104,16 +104,16 @@ class Bench:
 
     def show(self, seconds=1.0):
         """Paint the crop and let the expert look at it."""
-        self.controller.presenter.painted((self.now, self.now))
+        self.sitting.presenter.painted((self.now, self.now))
         self.now += round(seconds * 1e9)
 
     def answer(self, class_id=1, seconds=1.0):
         self.show(seconds)
-        self.controller.answer(class_id)
+        self.sitting.answer(class_id)
 
     @property
     def current(self):
-        return self.controller.presenter.current
+        return self.sitting.presenter.current
 
     def stored(self):
         with Store(self.folder / "labels.sqlite", read_only=True) as store:
@@ -133,7 +133,7 @@ def bench(tmp_path):
 
 def test_the_query_is_presented_best_first(bench):
     bench.scored()
-    bench.controller.label_query()
+    bench.sitting.label_query()
     seen = []
     while bench.current is not None:
         seen.append(bench.current.index)
@@ -143,12 +143,12 @@ def test_the_query_is_presented_best_first(bench):
 
 def test_the_next_crop_comes_only_after_the_commit(bench):
     bench.scored()
-    bench.controller.label_query()
+    bench.sitting.label_query()
     first = bench.current
     bench.store.held = []
     bench.answer()
     assert bench.current is first, "the answer is not on disk yet"
-    bench.controller.answer(2)
+    bench.sitting.answer(2)
     assert len(bench.store.held) == 1, "a second key press is not a second answer"
     bench.store.release()
     assert bench.current is not first
@@ -157,22 +157,22 @@ def test_the_next_crop_comes_only_after_the_commit(bench):
 
 def test_an_answer_that_was_not_saved_stays_and_can_be_given_again(bench, monkeypatch):
     bench.scored()
-    bench.controller.label_query()
+    bench.sitting.label_query()
     first = bench.current
-    good = bench.controller._bench.answer
+    good = bench.controller.bench.answer
 
     def full(_record):
         raise OSError("disk full")
 
-    monkeypatch.setattr(bench.controller._bench, "answer", full)
+    monkeypatch.setattr(bench.controller.bench, "answer", full)
     bench.answer(seconds=2.0)
     text, alarming = bench.view.bench_says.call_args.args
     assert "Not saved: disk full" in text
     assert alarming
     assert bench.current is first
-    monkeypatch.setattr(bench.controller._bench, "answer", good)
+    monkeypatch.setattr(bench.controller.bench, "answer", good)
     bench.now += 60 * 10**9
-    bench.controller.answer(1)
+    bench.sitting.answer(1)
     assert bench.current is not first
     with Store(bench.folder / "labels.sqlite", read_only=True) as store:
         events = store.presented()[0].events
@@ -181,11 +181,11 @@ def test_an_answer_that_was_not_saved_stays_and_can_be_given_again(bench, monkey
 
 def test_undo_takes_the_label_back_and_shows_the_crop_again(bench):
     bench.scored()
-    bench.controller.label_query()
+    bench.sitting.label_query()
     first, _ = bench.current.index, bench.answer()
     second = bench.current.index
     bench.show()
-    bench.controller.undo()
+    bench.sitting.undo()
     assert bench.current.index == first
     assert bench.stored() == []
     bench.answer(2)
@@ -195,28 +195,28 @@ def test_undo_takes_the_label_back_and_shows_the_crop_again(bench):
 
 def test_undo_with_nothing_to_undo_says_so(bench):
     bench.scored()
-    bench.controller.label_query()
-    bench.controller.undo()
+    bench.sitting.label_query()
+    bench.sitting.undo()
     assert "Nothing to undo" in bench.view.bench_says.call_args.args[0]
 
 
 def test_a_skipped_crop_is_not_asked_again(bench):
     bench.scored()
-    bench.controller.label_query()
+    bench.sitting.label_query()
     skipped = bench.current.index
     bench.show()
-    bench.controller.skip()
-    bench.controller.stop_labelling()
+    bench.sitting.skip()
+    bench.sitting.stop()
     bench.scored()
     assert skipped not in bench.view.show_query.call_args.args[0]
 
 
 def test_a_clicked_crop_comes_at_once_and_the_query_goes_on_after_it(bench):
     bench.scored()
-    bench.controller.label_query()
+    bench.sitting.label_query()
     asked = bench.current.index
     bench.show()
-    bench.controller.click(0)
+    bench.sitting.click(0)
     assert (bench.current.index, bench.current.rank) == (0, None)
     bench.answer()
     assert bench.current.index == asked
@@ -224,9 +224,9 @@ def test_a_clicked_crop_comes_at_once_and_the_query_goes_on_after_it(bench):
 
 def test_an_interrupted_presentation_is_kept_as_a_lower_bound(bench):
     bench.scored()
-    bench.controller.label_query()
+    bench.sitting.label_query()
     bench.show(3.0)
-    bench.controller.stop_labelling()
+    bench.sitting.stop()
     with Store(bench.folder / "labels.sqlite", read_only=True) as store:
         (presented,) = store.presented()
     assert [event.kind for event in presented.events] == ["shown", "abandoned"]
@@ -235,7 +235,7 @@ def test_an_interrupted_presentation_is_kept_as_a_lower_bound(bench):
 
 def test_after_the_query_both_models_retrain_and_the_frame_is_scored_again(bench):
     bench.scored()
-    bench.controller.label_query()
+    bench.sitting.label_query()
     while bench.current is not None:
         bench.answer()
     job = bench.engine.jobs[-1]
@@ -270,7 +270,7 @@ def test_a_result_for_an_older_frame_is_dropped(bench):
 
 def test_reopening_shows_the_labels_that_are_there(bench, tmp_path):
     bench.scored()
-    bench.controller.label_query()
+    bench.sitting.label_query()
     labelled = [bench.current.index, bench.answer()][0]
     bench.controller.open_project(bench.folder)
     colours, _ = bench.view.show_labels.call_args.args
@@ -298,21 +298,22 @@ def test_two_classes_of_one_name_are_refused(bench):
 
 def test_adding_a_class_drops_the_scores_but_not_the_labels(bench):
     bench.scored()
-    bench.controller.label_query()
+    bench.sitting.label_query()
     bench.answer()
-    bench.controller.stop_labelling()
+    bench.sitting.stop()
     bench.controller.add_class()
     assert len(load_project(bench.folder).classes) == 3
     assert len(bench.stored()) == 1
-    assert "score again" in bench.view.say.call_args.args[0]
+    assert bench.controller.found is None
+    assert any("score again" in call.args[0] for call in bench.view.say.call_args_list)
 
 
 def test_every_crop_labelled_is_said(bench):
     bench.scored()
     for index in range(COUNT):
-        bench.controller.click(index)
+        bench.sitting.click(index)
         bench.answer()
-    bench.controller.stop_labelling()
+    bench.sitting.stop()
     bench.scored()
     assert "Every crop of this frame is labelled" in bench.view.say.call_args.args[0]
 
@@ -331,3 +332,107 @@ def test_cancel_keeps_what_was_there(bench):
     bench.controller.cancel()
     assert "Cancelled" in bench.view.say.call_args.args[0]
     assert bench.view.show_progress.call_args.args == (None,)
+
+
+def test_a_project_that_cannot_be_opened_leaves_the_open_one_at_work(bench, tmp_path):
+    bench.scored()
+    bench.sitting.label_query()
+    bench.controller.open_project(tmp_path / "nothing here")
+    assert "is no project" in bench.view.complain.call_args.args[0]
+    bench.answer()
+    assert len(bench.stored()) == 1
+
+
+def test_leaving_the_bench_while_an_answer_is_saved_keeps_the_answer_on_its_own_crop(bench):
+    bench.scored()
+    bench.sitting.label_query()
+    answered = bench.current.index
+    bench.store.held = []
+    bench.answer(2)
+    bench.sitting.stop()
+    bench.store.release()
+    assert {index: label.class_id for index, label in bench.controller.labels.items()} == {answered: 2}
+    bench.sitting.undo()
+    assert bench.stored() == []
+
+
+def test_labelled_crops_are_not_asked_again_after_leaving_the_bench(bench):
+    bench.scored()
+    bench.sitting.label_query()
+    answered = []
+    for _ in range(3):
+        answered.append(bench.current.index)
+        bench.answer()
+    bench.sitting.stop()
+    bench.sitting.label_query()
+    assert bench.current.index not in answered
+    assert set(bench.controller.picked.picked_n).isdisjoint(answered)
+
+
+def test_a_waiting_crop_that_was_clicked_and_labelled_is_not_asked_again(bench):
+    bench.scored()
+    bench.sitting.label_query()
+    second = int(bench.controller.picked.picked_n[1])
+    bench.show()
+    bench.sitting.click(second)
+    bench.answer()
+    seen = []
+    while bench.current is not None:
+        seen.append(bench.current.index)
+        bench.answer()
+    assert second not in seen
+    assert len(seen) == 9
+
+
+def test_scores_that_come_late_do_not_take_the_clicked_crop_off_the_bench(bench):
+    bench.sitting.label_query()
+    scoring = bench.engine.jobs[-1]
+    bench.sitting.click(0)
+    bench.show()
+    scoring.result.emit(FrameScores(None, np.random.default_rng(0).random((COUNT, 4)), 0, "no labels"))
+    assert (bench.current.index, bench.current.rank) == (0, None)
+    bench.sitting.answer(1)
+    assert bench.current.rank == 1, "the query goes on after the clicked crop"
+
+
+def test_another_acquisition_function_drops_the_scores(bench):
+    from dataclasses import replace
+
+    bench.scored()
+    bench.controller.change(lambda p: replace(p, choices=replace(p.choices, acquisition="bald")))
+    assert bench.controller.found is None
+    assert bench.view.clear_scores.called
+
+
+def test_a_result_for_other_classes_is_dropped(bench):
+    bench.controller.score()
+    job = bench.engine.jobs[-1]
+    bench.controller.add_class()
+    job.result.emit(FrameScores(None, np.zeros((COUNT, 4)), 0, "old"))
+    assert bench.controller.found is None
+
+
+def test_the_order_of_presentations_counts_answers_once(bench):
+    bench.scored()
+    bench.sitting.label_query()
+    bench.answer()
+    bench.show()
+    bench.sitting.undo()
+    bench.answer()
+    with Store(bench.folder / "labels.sqlite", read_only=True) as store:
+        assert bench.controller.placed.asked_before == 2
+        assert store.presentation_count("tester") == 3, "the interrupted one is kept too"
+
+
+def test_what_the_model_thought_is_kept_with_the_presentation(bench):
+    import sqlite3
+
+    bench.scored(generation=7, cost=np.full(COUNT, 2.0))
+    bench.sitting.label_query()
+    asked = bench.current.index
+    bench.show()
+    bench.controller.found = None
+    bench.sitting.answer(1)
+    with sqlite3.connect(bench.folder / "labels.sqlite") as connection:
+        row = connection.execute("SELECT generation, rank, information, cost, prediction_shown FROM presentation")
+        assert row.fetchone() == (7, 1, float(asked), 2.0, 0)

@@ -44,20 +44,20 @@ def parts(viewer):
 
 
 def is_idle(dock):
-    return not dock.progress.isVisible() and dock.controller._job is None
+    return not dock.progress.isVisible() and not dock.controller.is_busy
 
 
 def wait_for_crop(qtbot, dock):
-    qtbot.waitUntil(lambda: (now := dock.controller.presenter.current) is not None and now.is_shown, timeout=60_000)
-    return dock.controller.presenter.current
+    qtbot.waitUntil(lambda: (now := dock.sitting.presenter.current) is not None and now.is_shown, timeout=60_000)
+    return dock.sitting.presenter.current
 
 
 def press_class(qtbot, dock, class_index):
     project = dock.controller.project
     button = dock.bench.findChild(object, f"class-{project.classes[class_index].id}")
-    before = dock.controller.presenter.current
+    before = dock.sitting.presenter.current
     qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: dock.controller.presenter.current is not before, timeout=5000)
+    qtbot.waitUntil(lambda: dock.sitting.presenter.current is not before, timeout=5000)
 
 
 def test_the_grid_and_n_are_shown_before_anything_runs(viewer, dock):
@@ -135,14 +135,14 @@ def test_keys_answer_while_a_crop_is_presented_and_only_then(viewer, dock, qtbot
     dock._present_at((5, 5))
     first = wait_for_crop(qtbot, dock)
     press(window, "2")
-    qtbot.waitUntil(lambda: dock.controller.presenter.current is not first, timeout=5000)
+    qtbot.waitUntil(lambda: dock.sitting.presenter.current is not first, timeout=5000)
     assert dock.controller.labels[0].class_id == 2
     press(window, "z")
     undone = wait_for_crop(qtbot, dock)
     assert undone.index == 0
     assert dock.controller.labels == {}
     press(window, "Escape")
-    qtbot.waitUntil(lambda: dock.controller.presenter.current is None, timeout=5000)
+    qtbot.waitUntil(lambda: dock.sitting.presenter.current is None, timeout=5000)
     assert dock.bench._shortcuts == []
 
 
@@ -152,7 +152,7 @@ def test_pausing_covers_the_crop(dock, qtbot):
     qtbot.mouseClick(dock.bench.buttons["pause"], Qt.MouseButton.LeftButton)
     assert crop.is_paused
     assert dock.bench.crop_view._cover == "Paused (user)"
-    dock.controller.answer(1)
+    dock.sitting.answer(1)
     assert dock.controller.labels == {}, "a covered crop cannot be answered"
     qtbot.mouseClick(dock.bench.buttons["pause"], Qt.MouseButton.LeftButton)
     assert not crop.is_paused
@@ -181,12 +181,12 @@ def test_the_slice_of_a_stack_is_a_frame_of_its_own(make_napari_viewer, chosen, 
     widget.setup.crop.value = 32
     viewer.dims.set_current_step(0, 1)
     widget._present_at((5, 5))
-    wait_for_placed = lambda: widget.controller._placed is not None  # noqa: E731
+    wait_for_placed = lambda: widget.controller.placed is not None and not widget._settling.isActive()  # noqa: E731
     qtbot.waitUntil(wait_for_placed, timeout=5000)
-    np.testing.assert_array_equal(widget.controller._placed.plane_C_Y_X[0], stack[1])
+    np.testing.assert_array_equal(widget.controller.placed.plane_C_Y_X[0], stack[1])
     viewer.dims.set_current_step(0, 2)
     qtbot.waitUntil(wait_for_placed, timeout=5000)
-    np.testing.assert_array_equal(widget.controller._placed.plane_C_Y_X[0], stack[2])
+    np.testing.assert_array_equal(widget.controller.placed.plane_C_Y_X[0], stack[2])
     widget.close()
 
 

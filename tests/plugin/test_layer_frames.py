@@ -2,17 +2,25 @@
 
 import numpy as np
 import pytest
+from napari.components import Dims
 from napari.layers import Image
 
 from costal.errors import FrameError
 from napari_costal._layer_frames import LayerView, frame_of, pixel_um_of, view_of
+
+
+def viewed(layer, point, planes, **more):
+    """Return the view of a layer in a viewer whose sliders stand at a point of the world."""
+    dims = Dims(ndim=len(point), range=[(0, 100, 1)] * len(point), point=point, **more)
+    return view_of(layer, dims, planes)
+
 
 STACK = np.arange(3 * 20 * 30, dtype=np.uint16).reshape(3, 20, 30)
 
 
 def test_a_plane_keeps_its_bit_depth_and_values():
     pixels = np.arange(600, dtype=np.int16).reshape(20, 30) - 300
-    frame, plane = frame_of(view_of(Image(pixels), (0, 0), "the slice shown"))
+    frame, plane = frame_of(viewed(Image(pixels), (0, 0), "the slice shown"))
     assert plane.dtype == np.int16
     assert plane.shape == (1, 20, 30)
     np.testing.assert_array_equal(plane[0], pixels)
@@ -28,12 +36,12 @@ def test_a_plane_keeps_its_bit_depth_and_values():
     ],
 )
 def test_leading_axes_are_sliced_projected_or_kept(planes, expected):
-    _, plane = frame_of(view_of(Image(STACK), (1, 0, 0), planes))
+    _, plane = frame_of(viewed(Image(STACK), (1, 0, 0), planes))
     np.testing.assert_array_equal(plane, expected)
 
 
 def test_the_slice_is_part_of_the_frames_identity():
-    first, second = (view_of(Image(STACK), (step, 0, 0), "the slice shown") for step in (0, 1))
+    first, second = (viewed(Image(STACK), (step, 0, 0), "the slice shown") for step in (0, 1))
     assert first.description != second.description
     assert frame_of(first)[0].content_hash != frame_of(second)[0].content_hash
 
@@ -41,20 +49,20 @@ def test_the_slice_is_part_of_the_frames_identity():
 def test_samples_of_an_rgb_layer_become_channels_without_alpha():
     rgba = np.zeros((20, 30, 4), dtype=np.uint8)
     rgba[..., 1], rgba[..., 3] = 7, 255
-    _, plane = frame_of(view_of(Image(rgba, rgb=True), (0, 0), "the slice shown"))
+    _, plane = frame_of(viewed(Image(rgba, rgb=True), (0, 0), "the slice shown"))
     assert plane.shape == (3, 20, 30)
     assert [int(channel.max()) for channel in plane] == [0, 7, 0]
 
 
 def test_a_two_dimensional_layer_in_a_deeper_viewer_is_whole():
-    view = view_of(Image(STACK[0]), (2, 0, 0, 0), "the slice shown")
+    view = viewed(Image(STACK[0]), (2, 0, 0, 0), "the slice shown")
     assert view.steps == ()
     np.testing.assert_array_equal(frame_of(view)[1][0], STACK[0])
 
 
 def test_too_many_channels_are_refused_with_the_remedy():
     with pytest.raises(FrameError, match=r"12 channels; at most 8 .*maximum projection"):
-        frame_of(view_of(Image(np.zeros((12, 20, 30))), (0, 0, 0), "all as channels"))
+        frame_of(viewed(Image(np.zeros((12, 20, 30))), (0, 0, 0), "all as channels"))
 
 
 def test_complex_pixels_are_refused():
@@ -69,3 +77,24 @@ def test_complex_pixels_are_refused():
 def test_the_pixel_size_comes_from_the_layers_units(unit, scale, expected):
     layer = Image(np.zeros((20, 30)), scale=(scale, scale), units=(unit, unit))
     assert pixel_um_of(layer) == (pytest.approx(expected) if expected else None)
+
+
+def test_the_slice_is_the_one_that_the_layer_shows_there():
+    """The sliders stand in the world: a layer with a scale and a place of its own shows another index."""
+    layer = Image(np.arange(5 * 400).reshape(5, 20, 20), scale=(2, 1, 1), translate=(5, 0, 0))
+    view = viewed(layer, (9.0, 0, 0), "the slice shown")
+    assert view.steps == (2,)
+
+
+@pytest.mark.parametrize("more", [{"ndisplay": 3}, {"order": (1, 0, 2)}], ids=["3D", "rolled"])
+def test_other_displays_than_the_last_two_axes_are_refused(more):
+    with pytest.raises(FrameError, match="Show the image in 2D"):
+        viewed(Image(STACK), (1, 0, 0), "the slice shown", **more)
+
+
+def test_a_frame_does_not_change_when_the_microscope_writes_on():
+    live = np.zeros((20, 30), dtype=np.uint16)
+    frame, plane = frame_of(viewed(Image(live), (0, 0), "the slice shown"))
+    live[:] = 7
+    assert plane.max() == 0
+    assert frame.pixels.max() == 0

@@ -34,7 +34,7 @@ class QuickEngine:
     def cancel(self, job):
         job.cancelled.emit()
 
-    def start_arm(self, experiment, arm, data):
+    def start_arm(self, experiment, arm, data, by_hand):
         agent = new_agent(experiment.settings(arm), (1, SIDE, SIDE))
         crop = np.zeros((1, SIDE, SIDE), np.float32)
         answers = tuple(Answer(crop, digit % 10, 1.0) for digit in range(20))

@@ -93,3 +93,16 @@ def test_events_without_a_crop_on_the_bench_go_nowhere(presenter, covers):
     presenter.pause(PauseReason.FOCUS)
     presenter.resume(PauseReason.FOCUS)
     assert covers == []
+
+
+def test_a_crop_painted_while_the_focus_is_elsewhere_is_paused_at_once(presenter, clock, covers):
+    presenter.pause(PauseReason.FOCUS)
+    presentation = presenter.open(0, 1, 20 * SECOND)
+    presenter.painted(clock())
+    assert presentation.is_paused
+    assert covers == ["Paused (focus lost)"]
+    clock.now += 10 * SECOND
+    presenter.resume(PauseReason.FOCUS)
+    clock.now += SECOND
+    presentation.record(EventKind.ANSWERED)
+    assert derive(presentation.state).active_ns == SECOND

@@ -1,11 +1,13 @@
 """Where the networks run: CUDA, MPS or CPU, chosen at run time, with a way on when a GPU's memory is full."""
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
 import torch
 
+from costal.errors import AgentError
 from costal.types import Floats, Job, Progress
 
 R = TypeVar("R")
@@ -15,10 +17,24 @@ CPU_BATCH = 32
 def choose_device(wanted: str = "auto") -> str:
     """Return ``"cuda"``, ``"mps"`` or ``"cpu"``: the one wanted, or with ``"auto"`` the fastest one present."""
     if wanted != "auto":
+        present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+        if not present.get(wanted, False):
+            raise AgentError(f"The device '{wanted}' is not here. Choose auto, or one of {_present(present)}.")
         return wanted
     if torch.cuda.is_available():
         return "cuda"
     return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def _present(devices: dict[str, bool]) -> str:
+    return ", ".join(name for name, is_here in devices.items() if is_here)
+
+
+def unused_gpu() -> str:
+    """Return a sentence when this machine has an NVIDIA GPU that the installed torch cannot use, else nothing."""
+    if torch.cuda.is_available() or torch.version.cuda is not None or shutil.which("nvidia-smi") is None:
+        return ""
+    return "An NVIDIA GPU is here, but this torch has no CUDA: see the README, 'A GPU', to use it."
 
 
 def describe_device(device: str) -> str:

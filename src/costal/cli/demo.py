@@ -9,6 +9,7 @@ import typer
 
 from costal.cli.progress import ProgressBar
 from costal.errors import DatasetError
+from costal.labels.project import LARGEST
 from costal.paper.datasets import load_dataset, pool_indices
 from costal.paper.experiment import RANDOM_ARM, Arm, Experiment, RoundReport, play_round, start
 from costal.paper.expert import SimulatedExpert
@@ -25,12 +26,14 @@ def demo(
     headless: Annotated[bool, typer.Option("--headless", help="Run without a window, and write figures.")] = False,
     data: Annotated[str, typer.Option(help="auto, mnist, synthetic, or a folder that holds MNIST/raw.")] = "auto",
     rounds: Annotated[int, typer.Option(min=1, help="Rounds to run headless.")] = 10,
-    pool_size: Annotated[int, typer.Option("--pool-size", "-N", min=1, help="Images a round.")] = 1000,
-    n: Annotated[int, typer.Option("-n", min=1, help="Images labelled a round.")] = 10,
-    passes: Annotated[int, typer.Option("--passes", "-T", min=1, help="MC-dropout passes of the committee.")] = 50,
+    pool_size: Annotated[int, typer.Option("--pool-size", "-N", min=1, max=60_000, help="Images a round.")] = 1000,
+    n: Annotated[int, typer.Option("-n", min=1, max=LARGEST, help="Images labelled a round.")] = 10,
+    passes: Annotated[
+        int, typer.Option("--passes", "-T", min=1, max=LARGEST, help="MC-dropout passes of the committee.")
+    ] = 50,
     acquisition: Annotated[str, typer.Option(help=", ".join(ACQUISITION_NAMES))] = "std",
-    alpha: Annotated[float, typer.Option(min=0, help="Exponent of information.")] = 1.0,
-    beta: Annotated[float, typer.Option(min=0, help="Exponent of the learned cost; 0 ignores it.")] = 0.3,
+    alpha: Annotated[float, typer.Option(min=0, max=100, help="Exponent of information.")] = 1.0,
+    beta: Annotated[float, typer.Option(min=0, max=100, help="Exponent of the learned cost; 0 ignores it.")] = 0.3,
     seed: Annotated[int, typer.Option(min=0, help="Seed of every random choice.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     out: Annotated[Path, typer.Option(help="Folder for figures and tables (headless).")] = Path("out"),

@@ -11,7 +11,7 @@ from costal.cli.progress import ProgressBar
 from costal.errors import ProjectError
 from costal.frames.grid import tile
 from costal.frames.normalise import intensity_range
-from costal.frames.read import Planes, plane, read
+from costal.frames.read import Planes, frame_from_array, plane, read
 from costal.labels.project import load_project
 from costal.labels.store import Store
 from costal.workbench import (
@@ -52,16 +52,25 @@ def score(
     out: Annotated[Path, typer.Option(help="CSV to write, one row per crop.")] = Path("scores.csv"),
     device: Device = "auto",
 ) -> None:
-    """Score the crops of an image with a project's newest model and write I, C, v and the query's ranks as CSV."""
+    """Score the crops of an image with a project's newest model and write I, C, v and the query's ranks as CSV.
+
+    All channels are taken, Z is projected to its maximum and the first T is used. Crops that have an answer in the
+    project are scored, but not asked again.
+    """
     settings = load_project(project)
-    chosen = plane(read(image), Planes())
+    frame = read(image)
+    chosen = plane(frame, Planes())
     grid = tile(chosen.shape[1:], settings.tiling.crop, settings.tiling.stride, settings.tiling.edge)
+    # The same identity as in the window: that of the plane that is cut.
+    content_hash = frame_from_array(chosen, "CYX", frame.pixel_um, frame.source).content_hash
     with Store(settings.store_path, read_only=True) as store:
         limits = range_in_use(settings, intensity_range(chosen), store.ranges())
-    request = FrameRequest(project, chosen, limits, grid, "", 0, settings.choices.seed, device)
+        answered = {(label.y, label.x) for label in store.labels_of(content_hash) if label.side == grid.crop}
+    candidates = np.array([i for i in range(len(grid)) if grid.origin(i) not in answered], dtype=np.intp)
+    request = FrameRequest(settings, chosen, limits, grid, "", 0, settings.choices.seed, device)
     with ProgressBar() as bar:
         found = bar.drain(score_frame(request), image.name)
-    query = query_of(found, settings, np.arange(len(grid)), settings.choices.seed)
+    query = query_of(found, settings, candidates, settings.choices.seed + found.generation)
     _write_scores(out, found, query, [grid.origin(index) for index in range(len(grid))])
     print(found.reason or f"Scored on {found.scores.device if found.scores else 'no device'}.")
     print(f"Wrote {len(grid)} crops to {out}; the query is crops {' '.join(map(str, query.picked_n))}")
@@ -91,7 +100,7 @@ def train(
     if not shapes:
         raise ProjectError(f"{project} has no labels yet. Label crops in napari first: costal open --project {project}")
     with ProgressBar() as bar:
-        request = RetrainRequest(project, shapes[-1], settings.choices.seed, device)
+        request = RetrainRequest(settings, shapes[-1], settings.choices.seed, device)
         generation = bar.drain(retrain(request))
     for note in generation.agent.notes:
         print(note)

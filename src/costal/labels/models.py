@@ -91,6 +91,7 @@ def _agent_of(card: dict[str, Any], tensors: Weights) -> Agent:
     settings = card["settings"] | {
         "training": Training(**card["settings"]["training"]),
         "acquisition_cost_K": tuple(card["settings"]["acquisition_cost_K"]),
+        "class_ids": tuple(card["settings"]["class_ids"]),
     }
     cost_model = CostModel(cost_weights, tuple(card["annotators"]), card["effort_count"]) if cost_weights else None
     return Agent(

@@ -2,6 +2,7 @@
 
 import math
 import os
+import time
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -14,12 +15,16 @@ from costal.errors import ProjectError
 from costal.types import ACQUISITION_NAMES, AgentSettings, Training
 
 FORMAT = 1
+REPLACE_TRIES, REPLACE_PAUSE_S = 10, 0.05
 PROJECT_FILE, STORE_FILE, MODEL_FOLDER = "project.toml", "labels.sqlite", "models"
 COLOURS = (
     "#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#ee8866", "#44bb99", "#bbbbbb", "#ffaabb",
 )  # fmt: skip
 """Paul Tol's *bright* scheme and its neighbours: told apart by colour-blind eyes."""
 KEYS = "1234567890"
+RESERVED_KEYS = "SZP?"
+LARGEST = 10_000
+"""Of crop size, n and T: beyond it is a slip of the finger."""
 
 Section = TypeVar("Section")
 
@@ -96,6 +101,7 @@ class Project:
             n=chosen.n,
             training=Training(augment=chosen.augment, class_weights=chosen.class_weights),
             acquisition_cost_K=tuple(label_class.acquisition_cost_s for label_class in self.classes),
+            class_ids=tuple(label_class.id for label_class in self.classes),
         )
 
 
@@ -124,8 +130,10 @@ def checked(project: Project) -> Project:
             f"'{project.choices.acquisition}' is not an acquisition function. Use {', '.join(ACQUISITION_NAMES)}."
         )
     chosen = project.choices
-    if not (0 <= chosen.alpha < math.inf and 0 <= chosen.beta < math.inf) or chosen.n < 1 or chosen.passes < 1:
-        raise ProjectError("α and β must be 0 or more, n and T 1 or more. Correct them in project.toml.")
+    if not (0 <= chosen.alpha < math.inf and 0 <= chosen.beta < math.inf) or not (
+        1 <= chosen.n <= LARGEST and 1 <= chosen.passes <= LARGEST
+    ):
+        raise ProjectError(f"α and β must be 0 or more, n and T 1 to {LARGEST}. Correct them in project.toml.")
     if chosen.seed < 0:
         raise ProjectError(f"The seed {chosen.seed} must be 0 or more. Correct it in project.toml.")
     for each in project.classes:
@@ -133,6 +141,17 @@ def checked(project: Project) -> Project:
             raise ProjectError(
                 f"The acquisition cost of '{each.name}' must be 0 s or more, not {each.acquisition_cost_s}."
             )
+    for each in project.classes:
+        if each.key and (len(each.key) != 1 or each.key.upper() in RESERVED_KEYS):
+            raise ProjectError(
+                f"'{each.key}' cannot be the key of '{each.name}'. Use one digit or a letter other than SZP."
+            )
+    tiling = project.tiling
+    if not (8 <= tiling.crop <= LARGEST and 1 <= tiling.stride <= tiling.crop):
+        raise ProjectError(
+            f"Crops of {tiling.crop} px every {tiling.stride} px cannot be cut. Use 8 to {LARGEST} px and a stride of "
+            "at most the crop."
+        )
     if not 0 < project.idle_limit_s < math.inf:
         raise ProjectError(f"The idle limit of {project.idle_limit_s:g} s must be above 0. Correct it in project.toml.")
     return project
@@ -189,11 +208,22 @@ def write_atomically(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        beside.replace(path)
+        _replace(beside, path)
     except OSError as error:
         raise ProjectError(
             f"{path} cannot be written: {error.strerror}. Free some space, or choose a folder that you may write to."
         ) from error
+
+
+def _replace(new: Path, old: Path) -> None:
+    """Put one file in another's place, waiting a little where Windows refuses because it is just being read."""
+    for _ in range(REPLACE_TRIES - 1):
+        try:
+            new.replace(old)
+            return
+        except PermissionError:
+            time.sleep(REPLACE_PAUSE_S)
+    new.replace(old)
 
 
 def load_project(folder: Path) -> Project:

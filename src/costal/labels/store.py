@@ -199,6 +199,12 @@ class Store:
             ).fetchall()
         return [CropLabel(*row) for row in rows]
 
+    def labels_of(self, content_hash: str) -> list[CropLabel]:
+        """Return the current labels of the frame with this content."""
+        with self._explained():
+            rows = self._connection.execute("SELECT id FROM frame WHERE content_hash = ?", (content_hash,)).fetchall()
+        return [label for (frame_id,) in rows for label in self.labels(frame_id)]
+
     def presented(self) -> list[PresentedCrop]:
         """Return every ended presentation in order, with what was labelled and the raw events of its effort."""
         with self._explained():

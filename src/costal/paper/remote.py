@@ -1,5 +1,7 @@
 """The rounds of the experiment with the data set named, not passed: what another process can be asked to run."""
 
+from dataclasses import replace
+
 from costal.paper import experiment as rounds
 from costal.paper.datasets import load_dataset
 from costal.paper.experiment import Arm, ArmState, Experiment, Proposal, RoundReport
@@ -7,10 +9,15 @@ from costal.paper.expert import SimulatedExpert
 from costal.types import Answer, Job
 
 
-def start(experiment: Experiment, arm: Arm, data: str) -> Job[tuple[ArmState, RoundReport, str]]:
-    """Return an arm after round 0, its report and the name of the data set (see `experiment.start`)."""
+def start(experiment: Experiment, arm: Arm, data: str, by_hand: bool) -> Job[tuple[ArmState, RoundReport, str]]:
+    """Return an arm after round 0, its report and the name of the data set (see `experiment.start`).
+
+    When the rest is answered by hand, the first labels have no effort: cost units and seconds do not mix.
+    """
     dataset = load_dataset(data)
     state, report = yield from rounds.start(experiment, arm, dataset, SimulatedExpert())
+    if by_hand:
+        state = replace(state, answers=tuple(replace(answer, effort=None) for answer in state.answers))
     return state, report, dataset.name
 
 

@@ -1,10 +1,20 @@
+import shutil
+
 import numpy as np
 import pytest
 import torch
 
 from costal.agent import classifier
 from costal.agent.committee import Committee
-from costal.agent.devices import CPU_BATCH, Footing, choose_device, describe_device, on_smaller_footing, with_room
+from costal.agent.devices import (
+    CPU_BATCH,
+    Footing,
+    choose_device,
+    describe_device,
+    on_smaller_footing,
+    unused_gpu,
+    with_room,
+)
 from costal.agent.networks import Network, to_weights
 from costal.types import Agent, AgentSettings, Progress, finish
 
@@ -42,6 +52,17 @@ def test_a_gpu_is_described_by_its_name_and_others_by_their_kind(monkeypatch):
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"model of {device}")
     assert describe_device("cuda:1") == "cuda:1 (model of cuda:1)"
     assert describe_device("cpu") == "cpu"
+
+
+@pytest.mark.parametrize(
+    ("available", "built_for", "found", "said"),
+    [(False, None, "/usr/bin/nvidia-smi", True), (False, None, None, False), (True, "13.0", "nvidia-smi", False)],
+)
+def test_a_gpu_that_torch_cannot_use_is_said(monkeypatch, available, built_for, found, said):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: available)
+    monkeypatch.setattr(torch.version, "cuda", built_for)
+    monkeypatch.setattr(shutil, "which", lambda _: found)
+    assert ("no CUDA" in unused_gpu()) == said
 
 
 def test_a_full_gpu_halves_the_batch_until_it_fits_and_says_so():

@@ -1,0 +1,194 @@
+"""Take the README's screenshots: real images, the real window, real mouse and key events of an X server.
+
+Run ``xvfb-run -a -s "-screen 0 1500x1000x24" python resources/screenshots/take.py [NAME ...]`` with ``$COSTAL_DATA``
+set and ``xdotool`` installed. Each image is opened, tiled, labelled, learned from and scored; that its labels are in the
+store, with usable efforts, is checked before its picture is taken. Without names all pictures are taken.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import napari
+import numpy as np
+from PIL import ImageGrab
+from qtpy.QtCore import QPoint
+from qtpy.QtWidgets import QApplication, QWidget
+
+from costal.frames.read import read
+from costal.frames.simulate import CLASS_NAMES, simulate_field
+from costal.labels.effort import derive, replay
+from costal.labels.store import Store
+from napari_costal._preferences import Preferences
+from napari_costal.label_crops import LabelCrops, contrast_limits
+from napari_costal.mosaic import MnistMosaic
+
+HERE = Path(__file__).parent
+PATIENCE_S = 60
+CROPS = {"sted_actin": 32, "fluorescence": 64}
+
+
+def main(names: list[str]) -> None:
+    """Take the pictures of these names, or all."""
+    data = Path(os.environ["COSTAL_DATA"]) / "microscopy"
+    images = {path.stem: path for path in sorted(data.glob("*/*.tif*"))}
+    pictures: dict[str, Callable[[Path], None]] = {"label-crops": simulated, "mosaic": mosaic}
+    pictures |= {name: lambda folder, path=path: real(path, folder) for name, path in images.items()}
+    for name in names or pictures:
+        with tempfile.TemporaryDirectory() as folder:
+            began = time.monotonic()
+            pictures[name](Path(folder))
+            print(f"{name}: {time.monotonic() - began:.0f} s", flush=True)
+
+
+def real(path: Path, folder: Path) -> None:
+    """Label one query of a real image by keys, bright crops as class 2, and picture what was learned."""
+    viewer, dock = opened(folder)
+    frame = read(path)
+    dock.add_frame(frame, contrast_limits(frame))
+    dock.setup.crop.value = CROPS[path.parent.name]
+    viewer.reset_view()
+    pump(1)
+    grab(viewer, None)
+    threshold = np.median(dock.setup.layer.value.data)
+    asked = label_query(viewer, dock, lambda crop: "2" if crop.mean() > threshold else "1")
+    check(dock, asked)
+    grab(viewer, path.stem)
+    viewer.close()
+
+
+def simulated(folder: Path) -> None:
+    """Label three queries of a simulated field with four classes; picture the bench and the result."""
+    field = simulate_field((1024, 1024), 64, seed=0)
+    viewer, dock = opened(folder)
+    viewer.open_sample("napari-costal", "sted_field")
+    viewer.reset_view()
+    dock.start_project(lambda: None)
+    wait(lambda: dock.controller.project is not None)
+    for _ in CLASS_NAMES[2:]:
+        click(dock.setup.add_class_button)
+    wait(lambda: dock.setup.class_table.rowCount() == len(CLASS_NAMES))
+    for row, name in enumerate(CLASS_NAMES):
+        dock.setup.class_table.item(row, 1).setText(name)
+    asked = 0
+    for query in range(3):
+        picture = "bench" if query == 2 else None
+        asked += label_query(viewer, dock, lambda _: str(1 + field.classes_N[current(dock).index]), picture)
+    check(dock, asked)
+    grab(viewer, "label-crops")
+    viewer.close()
+
+
+def mosaic(folder: Path) -> None:
+    """Run the mosaic for five rounds on MNIST."""
+    viewer = napari.Viewer(show=True)
+    viewer.window._qt_window.setGeometry(0, 0, 1500, 1000)
+    dock = MnistMosaic(viewer, Preferences("expert", folder, "auto"))
+    viewer.window.add_dock_widget(dock, name="MNIST mosaic")
+    dock.data.value = "mnist"
+    click(dock.buttons["Run"])
+    wait(lambda: dock._image is not None)
+    viewer.reset_view()
+    wait(lambda: len(dock.controller.reports) >= 12)
+    pump(1)
+    grab(viewer, "mosaic")
+    viewer.close()
+
+
+def opened(folder: Path) -> tuple[napari.Viewer, LabelCrops]:
+    """Return a window with *Label crops* that keeps its project in a folder."""
+    viewer = napari.Viewer(show=True)
+    viewer.window._qt_window.setGeometry(0, 0, 1500, 1000)
+    dock = LabelCrops(viewer, Preferences("expert", folder, "auto"))
+    viewer.window.add_dock_widget(dock, name="Label crops")
+    pump(1)
+    return viewer, dock
+
+
+def label_query(
+    viewer: napari.Viewer, dock: LabelCrops, choose: Callable[[Any], str], picture: str | None = None
+) -> int:
+    """Press *Label n crops*, answer every crop by its key, wait for the new scores; return how many were asked."""
+    click(dock.setup.label_button)
+    asked = 0
+    wait(lambda: current(dock) is not None)
+    while current(dock) is not None:
+        now = current(dock)
+        wait(lambda now=now: now.is_shown)
+        pump(0.3)
+        y, x = dock.controller.grid.origin(now.index)
+        side = dock.controller.grid.crop
+        key = choose(dock.controller.placed.plane_C_Y_X[:, y : y + side, x : x + side])
+        if picture and asked == 3:
+            pump(1.2)
+            grab(viewer, picture)
+        press(viewer, key)
+        wait(lambda now=now: current(dock) is not now)
+        asked += 1
+    pump(1)
+    wait(lambda: not dock.controller.is_busy and not dock.progress.isVisible())
+    pump(1)
+    return asked
+
+
+def check(dock: LabelCrops, asked: int) -> None:
+    """Refuse to take a picture of something that did not work."""
+    with Store(dock.controller.project.store_path, read_only=True) as store:
+        labels, presented = store.labels(), store.presented()
+    usable = sum(derive(replay(each.events, 10**11)).usable for each in presented)
+    if not (len(labels) == len(presented) == usable == asked):
+        raise SystemExit(f"{asked} crops asked, {len(labels)} labels, {usable} usable efforts of {len(presented)}")
+    print(f"  {asked} labels and efforts; {dock.model_label.text()}; {dock.status.text()}")
+
+
+def current(dock: LabelCrops) -> Any:
+    """Return the presentation on the bench."""
+    return dock.sitting.current
+
+
+def pump(seconds: float) -> None:
+    """Let the window work for some time."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        QApplication.processEvents()
+        time.sleep(0.005)
+
+
+def wait(condition: Callable[[], bool]) -> None:
+    """Let the window work until a condition holds."""
+    end = time.monotonic() + PATIENCE_S
+    while not condition():
+        if time.monotonic() > end:
+            ImageGrab.grab(xdisplay=os.environ["DISPLAY"]).save(Path(tempfile.gettempdir()) / "waited-in-vain.png")
+            raise SystemExit("Waited in vain.")
+        pump(0.02)
+
+
+def click(widget: QWidget) -> None:
+    """Click a widget with the X server's pointer."""
+    at = widget.mapToGlobal(QPoint(widget.width() // 2, widget.height() // 2))
+    subprocess.run(["xdotool", "mousemove", str(at.x()), str(at.y()), "click", "1"], check=True)
+    pump(0.3)
+
+
+def press(viewer: napari.Viewer, key: str) -> None:
+    """Press a key while the window has the focus."""
+    window = str(int(viewer.window._qt_window.winId()))
+    subprocess.run(["xdotool", "windowfocus", window, "key", key], check=True)
+    pump(0.05)
+
+
+def grab(viewer: napari.Viewer, name: str | None) -> None:
+    """Save what the screen shows; without a name, only let it be painted."""
+    pump(0.8)
+    if name is not None:
+        ImageGrab.grab(xdisplay=os.environ["DISPLAY"]).save(HERE / f"{name}.png", optimize=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
