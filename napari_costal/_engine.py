@@ -154,9 +154,11 @@ class Engine(QObject):
         self._running = None
         tell: Callable[[], None] = job.cancelled.emit
         if kind == "result":
-            outcome = None if job.unwanted else rest[0].unpack()
+            try:
+                tell = partial(job.result.emit, None if job.unwanted else rest[0].unpack())
+            except OSError as error:
+                tell = partial(job.failed.emit, f"The engine's result could not be read: {error}. Try again.")
             rest[0].discard()
-            tell = partial(job.result.emit, outcome)
         elif kind == "failed":
             if rest[1]:
                 LOG.error("%s", rest[1])

@@ -17,6 +17,7 @@ GRID, HEATMAP, QUERY, LABELS = "crop grid", "heatmap", "query", "labels"
 FROM_BELOW = (GRID, HEATMAP, LABELS, QUERY)
 MOST_GRID_LINES = 400
 MOST_BOXES = 500
+RED = "#ff5533"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,20 +83,16 @@ class FrameOverlay:
         ys = sorted({row * grid.stride + end for row in range(grid.rows) for end in (0, grid.crop)})
         xs = sorted({col * grid.stride + end for col in range(grid.cols) for end in (0, grid.crop)})
         lines = [[[y, 0], [0, last_x]] for y in ys] + [[[0, x], [last_y, 0]] for x in xs]
-        self.remove(GRID)
         if len(lines) > MOST_GRID_LINES:
+            self.hide(GRID)
             return
         vectors = np.array(lines, dtype=np.float32) - np.array([[0.5, 0.5], [0, 0]], dtype=np.float32)
-        layer = Vectors(
-            vectors,
-            name=GRID,
-            edge_width=max(grid.crop / 40, 0.5),
-            edge_color="#ffcc33",
-            vector_style="line",
-            opacity=0.45,
-            **placement.of_pixels(),
-        )
-        self._add(layer)
+        layer = self._there(GRID, placement.of_pixels())
+        if layer is None:
+            layer = Vectors(vectors, name=GRID, edge_color="#ffcc33", vector_style="line", opacity=0.45)
+            self._add(layer, placement.of_pixels())
+        layer.data = vectors
+        layer.edge_width = max(grid.crop / 40, 0.5)
 
     def draw_heatmap(
         self, heatmap: Floats, grid: Grid, placement: Placement, name: str, colours: Colormap | None
@@ -104,27 +101,14 @@ class FrameOverlay:
         finite = heatmap[np.isfinite(heatmap)]
         low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
         limits = (-0.5, len(colours.colors) - 0.5) if colours is not None else (low, high if high > low else low + 1e-6)
-        transform = placement.of_crops(grid)
-        layer = self._find(HEATMAP)
+        layer = self._there(HEATMAP, placement.of_crops(grid))
         if layer is None:
-            layer = Image(
-                heatmap,
-                name=HEATMAP,
-                opacity=0.45,
-                blending="translucent",
-                interpolation2d="nearest",
-                contrast_limits=limits,
-                colormap=colours or "viridis",
-                **transform,
-            )
-            self._add(layer)
-        else:
-            layer.data = heatmap
-            layer.colormap = colours or "viridis"
-            layer.scale, layer.translate, layer.affine = transform["scale"], transform["translate"], transform["affine"]
-            layer.rotate, layer.shear = transform["rotate"], transform["shear"]
-            layer.contrast_limits_range = limits
-            layer.contrast_limits = limits
+            layer = Image(heatmap, name=HEATMAP, opacity=0.45, blending="translucent", interpolation2d="nearest")
+            self._add(layer, placement.of_crops(grid))
+        layer.data = heatmap
+        layer.colormap = colours or "viridis"
+        layer.contrast_limits_range = limits
+        layer.contrast_limits = limits
         layer.name = f"{HEATMAP}: {name}"
         layer.colorbar.visible = colours is None
 
@@ -132,72 +116,83 @@ class FrameOverlay:
         self, centres_n_2: NDArray[np.float64], grid: Grid, placement: Placement, texts: list[str] | None = None
     ) -> None:
         """Draw the query as squares, best first, with their rank or other texts."""
-        ranks = texts or [str(rank) for rank in range(1, len(centres_n_2) + 1)]
-        self._draw_squares(QUERY, centres_n_2, grid, placement, ["#ff5533"] * len(centres_n_2), ranks)
+        words = np.array(texts or [str(rank) for rank in range(1, len(centres_n_2) + 1)], dtype=str)[:MOST_BOXES]
+        layer = self._squares(QUERY, centres_n_2[:MOST_BOXES], grid, placement, {"word": words})
+        if layer is not None:
+            layer.features = {"word": words}
 
     def draw_labels(
         self, centres_n_2: NDArray[np.float64], colours: Sequence[str], grid: Grid, placement: Placement
     ) -> None:
         """Draw the labelled crops as squares in their class colour."""
-        self._draw_squares(LABELS, centres_n_2, grid, placement, list(colours), None)
+        layer = self._squares(LABELS, centres_n_2[-MOST_BOXES:], grid, placement, None)
+        if layer is not None:
+            layer.border_color = list(colours[-MOST_BOXES:])
 
-    def _draw_squares(
+    def _squares(
         self,
-        name: str,
-        centres_n_2: NDArray[np.float64],
+        part: str,
+        points_n_2: NDArray[np.float64],
         grid: Grid,
         placement: Placement,
-        colours: list[str],
-        texts: list[str] | None,
-    ) -> None:
-        shown = slice(-MOST_BOXES, None) if texts is None else slice(None, MOST_BOXES)
-        points, borders = centres_n_2[shown], colours[shown]
-        words = np.array([""] * len(points) if texts is None else texts[shown], dtype=str)
+        words: dict[str, NDArray[np.str_]] | None,
+    ) -> Any:
+        """Return the layer of squares around these points, None and hidden when there are none."""
+        if not len(points_n_2):
+            self.hide(part)
+            return None
         width = max(grid.crop / 20, 1.0)
-        layer = self._find(name)
-        if layer is not None and (not len(points) or layer.metadata["crop"] != grid.crop):
-            self.remove(name)
-            layer = None
-        if not len(points):
-            return
+        layer = self._there(part, placement.of_pixels())
         if layer is None:
             layer = Points(
-                points,
-                name=name,
-                features={"word": words},
-                text={"string": "{word}", "color": "#ff5533", "size": 11, "anchor": "center"},
+                points_n_2,
+                name=part,
+                features=words,
+                text={"string": "{word}", "color": RED, "size": 11, "anchor": "center"} if words else None,
                 symbol="square",
-                size=grid.crop - width,
                 face_color="transparent",
-                border_color=borders,
+                border_color=RED,
                 border_width=width,
                 border_width_is_relative=False,
                 antialiasing=0,
                 opacity=1.0,
-                **placement.of_pixels(),
             )
-            self._add(layer)
-            layer.metadata["crop"] = grid.crop
-            return
-        # In place: a new layer a key press or a slider's move would cost more than the move may take.
-        layer.data = points
-        layer.features = {"word": words}
-        if not np.array_equal(layer.border_color, Points(points, border_color=borders).border_color):
-            layer.border_color = borders
+            self._add(layer, placement.of_pixels())
+        layer.data = points_n_2
+        layer.size = grid.crop - width
+        layer.border_width = width
+        return layer
 
-    def remove(self, *names: str) -> None:
-        """Take these layers off the viewer, all of ours when none is named."""
-        for layer in list(self._viewer.layers):
-            if layer.metadata.get(MARK) == self._owner and (not names or layer.metadata["part"] in names):
-                self._viewer.layers.remove(layer)
+    def hide(self, *parts: str) -> None:
+        """Hide these layers until they are drawn again, all of ours when none is named.
+
+        They are not removed: removing a layer with text (ranks, a colour bar) can crash the canvas of napari 0.9.
+        """
+        for layer in self._viewer.layers:
+            is_meant = layer.metadata.get(MARK) == self._owner and (not parts or layer.metadata["part"] in parts)
+            if is_meant and layer.visible:
+                layer.metadata["hidden"] = True
+                layer.visible = False
+
+    def _there(self, part: str, transform: dict[str, Any]) -> Any:
+        """Return a layer drawn before, moved to where it belongs now and shown again if it was us who hid it."""
+        layer = self._find(part)
+        if layer is not None:
+            for name, setting in transform.items():
+                setattr(layer, name, setting)
+            if layer.metadata.pop("hidden", False):
+                layer.visible = True
+        return layer
 
     def _find(self, name: str) -> Any:
         ours = (layer for layer in self._viewer.layers if layer.metadata.get(MARK) == self._owner)
         return next((layer for layer in ours if layer.metadata["part"] == name), None)
 
-    def _add(self, layer: Layer) -> None:
-        """Add a layer without taking the user's selection away from the frame."""
+    def _add(self, layer: Layer, transform: dict[str, Any]) -> None:
+        """Add a layer, under those that belong above it, without taking the user's selection away from the frame."""
         layer.metadata = {MARK: self._owner, "part": layer.name}
+        for name, setting in transform.items():
+            setattr(layer, name, setting)
         selected = self._viewer.layers.selection.active
         self._viewer.add_layer(layer)
         for part in FROM_BELOW[FROM_BELOW.index(layer.metadata["part"]) + 1 :]:

@@ -82,6 +82,7 @@ class Unframer:
             end = LENGTH_BYTES + int.from_bytes(self.received[:LENGTH_BYTES], "little")
             if len(self.received) < end:
                 break
-            messages.append(pickle.loads(self.received[LENGTH_BYTES:end]))
+            message = bytes(self.received[LENGTH_BYTES:end])
             del self.received[:end]
+            messages.append(pickle.loads(message))
         return messages

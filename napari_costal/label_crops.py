@@ -226,7 +226,7 @@ class LabelCrops(Dock):
 
     def _frame_changed(self) -> None:
         self._settling.stop()
-        self._overlay.remove()
+        self._overlay.hide()
         self._watch(self.setup.layer.value)
         self.controller.choose_frame(self._view())
         self._preview_grid()
@@ -283,7 +283,7 @@ class LabelCrops(Dock):
         self._grid = grid
         self.setup.show_grid(grid, pixel_um)
         if grid is None or layer is None:
-            self._overlay.remove(GRID)
+            self._overlay.hide(GRID)
         else:
             self._overlay.draw_grid(grid, placement_of(layer))
 
@@ -312,11 +312,11 @@ class LabelCrops(Dock):
 
     def clear_scores(self) -> None:
         """Take heatmap and query off the frame: they are not true any more."""
-        self._overlay.remove(HEATMAP, QUERY)
+        self._overlay.hide(HEATMAP, QUERY)
 
     def clear_labels(self) -> None:
         """Take the labels of another frame off."""
-        self._overlay.remove(LABELS)
+        self._overlay.hide(LABELS)
 
     def present(
         self,
@@ -356,7 +356,6 @@ class LabelCrops(Dock):
         self._viewer.dims.events.ndisplay.disconnect(self._slice_changed)
         self._settling.stop()
         self._watch(None)
-        self._overlay.remove()
         if self._clicked in self._viewer.mouse_drag_callbacks:
             self._viewer.mouse_drag_callbacks.remove(self._clicked)
         super().shut_down()

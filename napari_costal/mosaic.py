@@ -21,7 +21,7 @@ from costal.types import ACQUISITION_NAMES
 from napari_costal._background import Background
 from napari_costal._bench import Bench
 from napari_costal._dock import Dock, push_button
-from napari_costal._layers import HEATMAP, QUERY, FrameOverlay, centres, placement_of
+from napari_costal._layers import FrameOverlay, centres, placement_of
 from napari_costal._mosaic_controller import DIGITS, MosaicController
 from napari_costal._preferences import Preferences, preferences
 from napari_costal._render import render
@@ -188,7 +188,7 @@ class MnistMosaic(Dock):
         name = f"{dataset_name} mosaic"
         if self._image is None or self._image not in self._viewer.layers or self._image.data.shape != pixels.shape:
             if self._image is not None and self._image in self._viewer.layers:
-                self._overlay.remove()
+                self._overlay.hide()
                 self._viewer.layers.remove(self._image)
             self._image = self._viewer.add_image(pixels, name=name, contrast_limits=(0, 255))
         else:
@@ -230,5 +230,4 @@ class MnistMosaic(Dock):
         """Leave no process, thread or timer behind."""
         self.controller.reset()
         self._pixels.close()
-        self._overlay.remove(HEATMAP, QUERY)
         super().shut_down()

@@ -17,7 +17,7 @@ from costal.frames.normalise import IntensityRange, intensity_range, merge_range
 from costal.labels.effort import derive, replay
 from costal.labels.models import Generation, load_newest, save_agent
 from costal.labels.project import Project, load_project, save_project
-from costal.labels.store import AnswerRecord, CropLabel, FrameRecord, PresentedCrop, Store
+from costal.labels.store import AnswerRecord, CropLabel, FrameRecord, PresentedCrop, Store, require_store
 from costal.loop import choose, learn, new_agent, score
 from costal.seeds import rng_for
 from costal.types import Answer, Floats, Frame, Grid, Job, Pool, Progress, Scores
@@ -36,6 +36,7 @@ class Workbench:
 
     def __init__(self, folder: Path) -> None:
         self.project = load_project(folder)
+        require_store(self.project.store_path)
         self._store = Store(self.project.store_path)
 
     def close(self) -> None:

@@ -142,6 +142,7 @@ def test_a_full_gpu_while_training_gives_way_to_the_cpu_and_is_told(quick_settin
         return (yield from real(answers, settings, before, seed, device))
 
     monkeypatch.setattr(classifier, "train_classifier", crowded)
+    monkeypatch.setattr("costal.agent.devices.choose_device", lambda wanted: wanted)
     settings = replace(quick_settings, training=replace(quick_settings.training, batch=4))
     agent = finish(learn(new_agent(settings, SHAPE), list(digit_answers), 0, "cuda"))
     assert tried == [("cuda", 4), ("cuda", 2), ("cuda", 1), ("cpu", 32)]

@@ -9,7 +9,7 @@ from costal.frames.normalise import intensity_range, normalise
 from costal.frames.read import Planes, frame_from_array, plane
 from costal.frames.simulate import CLASS_NAMES, simulate_field, simulated_effort_s
 from costal.labels.effort import Event, EventKind
-from costal.labels.project import Choices, Tiling, create_project, new_class, save_project
+from costal.labels.project import Choices, Tiling, create_project, load_project, new_class, save_project
 from costal.labels.store import AnswerRecord, Store
 from costal.types import Training, finish
 from costal.workbench import (

@@ -40,7 +40,7 @@ def dock(viewer, chosen, field, qtbot):
 
 
 def parts(viewer):
-    return {layer.metadata["part"]: layer for layer in viewer.layers if is_ours(layer)}
+    return {layer.metadata["part"]: layer for layer in viewer.layers if is_ours(layer) and layer.visible}
 
 
 def is_idle(dock):

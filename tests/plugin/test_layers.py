@@ -121,19 +121,45 @@ def test_boxes_are_capped_and_a_dense_grid_is_not_drawn():
     layer = viewer.add_image(np.zeros((4096, 4096), dtype=np.uint8))
     grid, overlay = tile((4096, 4096), 16), FrameOverlay(viewer, "test")
     overlay.draw_grid(grid, placement_of(layer))
-    assert [each for each in viewer.layers if each.metadata.get("part") == GRID] == []
+    assert [each for each in viewer.layers if each.metadata.get("part") == GRID and each.visible] == []
     overlay.draw_labels(centres(grid, range(2 * MOST_BOXES)), ["#ffffff"] * 2 * MOST_BOXES, grid, placement_of(layer))
     drawn = next(each for each in viewer.layers if each.metadata.get("part") == LABELS)
     assert len(drawn.data) == MOST_BOXES
 
 
-def test_only_our_own_layers_are_removed():
+def test_only_our_own_layers_are_hidden_and_drawn_again_in_place():
     viewer = ViewerModel()
     layer = viewer.add_image(np.zeros((64, 64)), name="heatmap")
     grid = tile((64, 64), 32)
     mine, others = FrameOverlay(viewer, "mine"), FrameOverlay(viewer, "others")
     for overlay in (mine, others):
         overlay.draw_grid(grid, placement_of(layer))
-    mine.remove()
-    assert len(viewer.layers) == 2
-    assert layer in viewer.layers
+    mine.hide()
+    assert [each.visible for each in viewer.layers] == [True, False, True]
+    mine.draw_grid(grid, placement_of(layer))
+    assert [each.visible for each in viewer.layers] == [True, True, True]
+    assert len(viewer.layers) == 3
+
+
+def test_what_the_user_hides_stays_hidden():
+    viewer = ViewerModel()
+    layer = viewer.add_image(np.zeros((64, 64)))
+    grid, overlay = tile((64, 64), 32), FrameOverlay(viewer, "test")
+    overlay.draw_grid(grid, placement_of(layer))
+    viewer.layers[-1].visible = False
+    overlay.hide()
+    overlay.draw_grid(grid, placement_of(layer))
+    assert not viewer.layers[-1].visible
+
+
+def test_boxes_move_to_another_frame_and_crop_size():
+    viewer = ViewerModel()
+    layer = viewer.add_image(np.zeros((64, 64)))
+    other = viewer.add_image(np.zeros((64, 64)), scale=(2, 2), translate=(5, 5))
+    overlay = FrameOverlay(viewer, "test")
+    overlay.draw_query(centres(tile((64, 64), 32), [0, 1, 2]), tile((64, 64), 32), placement_of(layer))
+    overlay.draw_query(centres(tile((64, 64), 16), [1]), tile((64, 64), 16), placement_of(other))
+    query = viewer.layers[-1]
+    np.testing.assert_allclose([query.data_to_world(point) for point in query.data], [other.data_to_world((7.5, 23.5))])
+    np.testing.assert_allclose(query.size, 15)
+    assert list(query.text.values) == ["1"]

@@ -18,7 +18,7 @@ def choose_device(wanted: str = "auto") -> str:
     """Return ``"cuda"``, ``"mps"`` or ``"cpu"``: the one wanted, or with ``"auto"`` the fastest one present."""
     if wanted != "auto":
         present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-        if not present.get(wanted, False):
+        if not present.get(wanted.split(":")[0], False):
             raise AgentError(f"The device '{wanted}' is not here. Choose auto, or one of {_present(present)}.")
         return wanted
     if torch.cuda.is_available():

@@ -1,5 +1,6 @@
 """The command line: the only place that prints."""
 
+import io
 import os
 import sys
 
@@ -27,6 +28,9 @@ def main() -> None:
     """Run the command line; an expected failure is one sentence on the error stream and exit code 1."""
     # A waiting torch thread must not spin: on a busy machine it would slow training by an order of magnitude.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a Windows code page has no β
     try:
         make_app()()
     except CostalError as error:

@@ -2,6 +2,8 @@
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -69,10 +71,11 @@ def run_headless(experiment: Experiment, arm: Arm, data: str, rounds: int, out: 
     dataset = load_dataset(data)
     oracle = SimulatedExpert()
     pool_indices(dataset, experiment.seed, experiment.repeat, rounds, experiment.pool_size)  # refuse before any work
-    try:
+    if experiment.n > experiment.pool_size:
+        raise DatasetError(f"{experiment.n} images cannot be chosen from {experiment.pool_size}. Lower -n or raise -N.")
+    with writing(out):
         out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DatasetError(f"{out} cannot be written: {error.strerror}. Choose another folder with --out.") from error
+        (out / "rounds.csv").open("a").close()  # find out now, not after the first round
     print(f"{dataset.name}: {rounds} rounds of {experiment.n} from {experiment.pool_size}, seed {experiment.seed}")
     reports: list[RoundReport] = []
     with ProgressBar() as bar:
@@ -89,15 +92,26 @@ def run_headless(experiment: Experiment, arm: Arm, data: str, rounds: int, out: 
                 if state.arm is arm:
                     asked = proposal
             print("  ".join([f"round {number:2}", *(describe(each) for each in reports[-2:])]))
-            write_rounds(out / "rounds.csv", dataset.name, sorted(reports, key=lambda each: each.arm))
-            write_timings(out / "timings.csv", sorted(reports, key=lambda each: each.arm))
+            with writing(out):
+                write_rounds(out / "rounds.csv", dataset.name, sorted(reports, key=lambda each: each.arm))
+                write_timings(out / "timings.csv", sorted(reports, key=lambda each: each.arm))
     for name, figure in (
         ("mosaic", mosaic_figure(dataset.name, asked)),
         ("picks", picks_figure(dataset.name, asked)),
         ("curves", curves_figure(dataset.name, reports)),
     ):
-        figure.savefig(out / f"{name}.png", dpi=110)
+        with writing(out):
+            figure.savefig(out / f"{name}.png", dpi=110)
     print(f"Wrote rounds.csv, timings.csv, mosaic.png, picks.png and curves.png to {out}")
+
+
+@contextmanager
+def writing(out: Path) -> Iterator[None]:
+    """Turn a failure to write into a sentence with a remedy."""
+    try:
+        yield
+    except OSError as error:
+        raise DatasetError(f"{out} cannot be written: {error.strerror}. Choose another place with --out.") from error
 
 
 def describe(report: RoundReport) -> str:

@@ -7,6 +7,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
+from costal.cli.demo import has_display, writing
 from costal.cli.progress import ProgressBar
 from costal.errors import ProjectError
 from costal.frames.grid import tile
@@ -41,6 +42,8 @@ def open_window(
     project: Annotated[Path | None, typer.Option("--project", help="The project's folder.")] = None,
 ) -> None:
     """Open napari with the Label crops widget, these images and this project."""
+    if not has_display():
+        raise ProjectError("There is no display to open a window on. Use 'costal score' and 'costal train' instead.")
     from napari_costal.window import open_label_crops
 
     open_label_crops([read(path) for path in images or []], project)
@@ -59,6 +62,8 @@ def score(
     """
     settings = load_project(project)
     frame = read(image)
+    with writing(out):
+        out.open("a").close()  # find out now, not after the scoring
     chosen = plane(frame, Planes())
     grid = tile(chosen.shape[1:], settings.tiling.crop, settings.tiling.stride, settings.tiling.edge)
     # The same identity as in the window: that of the plane that is cut.
@@ -71,7 +76,8 @@ def score(
     with ProgressBar() as bar:
         found = bar.drain(score_frame(request), image.name)
     query = query_of(found, settings, candidates, settings.choices.seed + found.generation)
-    _write_scores(out, found, query, [grid.origin(index) for index in range(len(grid))])
+    with writing(out):
+        _write_scores(out, found, query, [grid.origin(index) for index in range(len(grid))])
     print(found.reason or f"Scored on {found.scores.device if found.scores else 'no device'}.")
     print(f"Wrote {len(grid)} crops to {out}; the query is crops {' '.join(map(str, query.picked_n))}")
 

@@ -28,7 +28,6 @@ def new(
 ) -> None:
     """Make a new project in an empty or new folder."""
     project = create_project(folder, tuple(name.strip() for name in classes.split(",")))
-    Store(project.store_path).close()
     print(f"Made {folder} with classes {', '.join(each.name for each in project.classes)}")
 
 

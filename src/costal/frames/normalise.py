@@ -44,6 +44,10 @@ def intensity_range(plane_C_Y_X: NDArray[np.generic], percentiles: tuple[float, 
         if pixels.size == 0:
             raise FrameError(f"Channel {channel} has no finite pixel. Leave it out, or acquire the frame again.")
         low, high = np.percentile(pixels, percentiles)
+        if not np.isfinite(float(pixels.max()) - float(pixels.min())):
+            raise FrameError(
+                f"Channel {channel} spans more than numbers can hold. Rescale its pixels, for example to 0-1."
+            )
         ends.append((float(low), float(high)) if low < high else (float(pixels.min()), float(pixels.max())))
     return IntensityRange(tuple(low for low, _ in ends), tuple(high for _, high in ends))
 

@@ -152,9 +152,11 @@ def _require_choice(frame: Frame, letter: str, choice: int | str | None, length:
 
 
 def _opening(path: Path) -> bytes:
-    if path.is_dir():
-        raise FrameError(f"{path} is a folder. Choose an image file in it.")
     try:
+        if path.is_dir():
+            raise FrameError(f"{path} is a folder. Choose an image file in it.")
+        if path.exists() and not path.is_file():
+            raise FrameError(f"{path} is no file but a device or a pipe. Choose an image file.")
         with path.open("rb") as file:
             opening = file.read(32)
     except OSError as error:
@@ -242,8 +244,15 @@ def _first_series(path: Path, tiff: "tifffile.TiffFile") -> _Found:
 def _require_complete(path: Path, tiff: "tifffile.TiffFile", ome: Mapping[str, str] | None) -> None:
     """Refuse a file that promises more than it holds: tifffile only logs it, or fills in zeros."""
     size: int = tiff.filehandle.size
-    spans = [(at, n) for page in tiff.pages for at, n in zip(page.dataoffsets, page.databytecounts, strict=False)]
-    reach = max(_directory_reach(path), *(at + n for at, n in spans))
+    reach = _directory_reach(path)  # first: a circle of directories would hold up whoever walks the pages
+    spans: list[tuple[int, int]] = []
+    for page in tiff.pages:
+        pieces = math.prod(page.chunked)
+        if not len(page.dataoffsets) == len(page.databytecounts) == pieces:
+            given = min(len(page.dataoffsets), len(page.databytecounts))
+            raise FrameError(f"{path} declares {pieces} strips or tiles in a plane but gives {given}. {WAIT}")
+        spans += zip(page.dataoffsets, page.databytecounts, strict=True)
+    reach = max(reach, *(at + n for at, n in spans))
     if reach > size:
         raise FrameError(f"{path} is cut short: {reach} bytes are declared, {size} are there. {WAIT}")
     series = tiff.series[0]
@@ -267,7 +276,9 @@ def _directory_reach(path: Path) -> int:
         tag_count = order + ("Q" if big else "H")
         reach, seen = 0, set[int]()
         (at,) = struct.unpack_from(order + word, head, first)
-        while at and at not in seen:
+        while at:
+            if at in seen:
+                raise FrameError(f"{path} is damaged: its directories run in a circle. Export it again.")
             seen.add(at)
             file.seek(at)
             (tags,) = struct.unpack(tag_count, file.read(struct.calcsize(tag_count)))

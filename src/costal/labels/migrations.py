@@ -72,14 +72,24 @@ def version_of(connection: sqlite3.Connection) -> int:
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
-def refuse_newer(connection: sqlite3.Connection, path: Path, migrations: Sequence[str] = MIGRATIONS) -> None:
-    """Raise ProjectError when the store was written by a newer version."""
+def checked_version(connection: sqlite3.Connection, path: Path, migrations: Sequence[str] = MIGRATIONS) -> int:
+    """Return the version of a label store; 0 for an empty file.
+
+    Raises
+    ------
+    ProjectError
+        When it was written by a newer version, or by another program.
+    """
     version = version_of(connection)
     if version > len(migrations):
         raise ProjectError(
             f"{path} has version {version}; this version of napari-costal reads up to {len(migrations)}. "
             "Update napari-costal to open the project."
         )
+    has_tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] > 0
+    if version < 0 or (version == 0 and has_tables):
+        raise ProjectError(f"{path} is no label store: another program wrote it. Restore labels.sqlite from a backup.")
+    return version
 
 
 def migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[str] = MIGRATIONS) -> None:
@@ -88,10 +98,9 @@ def migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[str
     Raises
     ------
     ProjectError
-        When the store was written by a newer version.
+        When the store was written by a newer version or another program.
     """
-    refuse_newer(connection, path, migrations)
-    version = version_of(connection)
+    version = checked_version(connection, path, migrations)
     for number, script in enumerate(migrations[version:], version + 1):
         if number > 1:
             _back_up(connection, path.with_name(f"{path.name}.version-{number - 1}"))

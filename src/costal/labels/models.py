@@ -116,7 +116,7 @@ def load_weights_file(path: Path) -> Weights:
         return dict(load(path.read_bytes()))
     except FileNotFoundError as error:
         raise ProjectError(f"{path} is missing. Delete its card and train again; the labels are untouched.") from error
-    except (SafetensorError, ValueError, KeyError) as error:
+    except (SafetensorError, OSError, ValueError, KeyError) as error:
         raise ProjectError(
             f"{path} is not a safetensors file ({error}). It was not opened any further, for a pickle can run code. "
             "Delete it and train again; the labels are untouched."

@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin
 import tomli_w
 
 from costal.errors import ProjectError
+from costal.labels.store import Store
 from costal.types import ACQUISITION_NAMES, AgentSettings, Training
 
 FORMAT = 1
@@ -177,6 +178,7 @@ def create_project(folder: Path, classes: tuple[str, ...] = ("class 1", "class 2
             f"{folder} cannot be made: {error.strerror}. Choose a folder that you may write to."
         ) from error
     save_project(project)
+    Store(project.store_path).close()
     return project
 
 
@@ -241,7 +243,7 @@ def load_project(folder: Path) -> Project:
         raise ProjectError(
             f"{folder} is no project: it has no {PROJECT_FILE}. Choose another, or make a new one."
         ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise ProjectError(f"{path} is broken: {error}. Restore it from a backup.") from error
     except OSError as error:
         raise ProjectError(f"{path} cannot be read: {error.strerror}.") from error

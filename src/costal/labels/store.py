@@ -4,7 +4,7 @@ import json
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from costal.errors import ProjectError
 from costal.labels.effort import Event, EventKind, PauseReason
-from costal.labels.migrations import migrate, refuse_newer
+from costal.labels.migrations import checked_version, migrate
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +82,19 @@ class PresentedCrop:
     events: tuple[Event, ...]
 
 
+def require_store(path: Path) -> None:
+    """Raise ProjectError when a project's store is gone or empty: opening it would begin anew without a word."""
+    if not path.is_file() or path.stat().st_size == 0:
+        raise ProjectError(f"{path} is missing or empty: its labels are gone. Restore labels.sqlite from a backup.")
+
+
+def _roll_back(path: Path) -> None:
+    """Let SQLite undo what a crash left half written; a reader may not do that itself."""
+    if path.is_file() and path.with_name(path.name + "-journal").exists():
+        with suppress(sqlite3.Error), closing(sqlite3.connect(path, timeout=10)) as connection:
+            connection.execute("SELECT count(*) FROM sqlite_master")
+
+
 class Store:
     """The labels of one project, open for one writer or read-only. Use it from the thread that opened it."""
 
@@ -89,6 +102,7 @@ class Store:
         self._path = path
         with self._explained():
             if read_only:
+                _roll_back(path)
                 self._connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=10)
             else:
                 self._connection = sqlite3.connect(path, timeout=10)
@@ -96,7 +110,10 @@ class Store:
             try:
                 self._connection.execute("PRAGMA foreign_keys = ON")
                 if read_only:
-                    refuse_newer(self._connection, path)
+                    if checked_version(self._connection, path) == 0:
+                        raise ProjectError(
+                            f"{path} is empty: its labels are gone. Restore labels.sqlite from a backup."
+                        )
                 else:
                     self._connection.execute("PRAGMA journal_mode = DELETE")
                     self._connection.execute("PRAGMA synchronous = FULL")
@@ -254,6 +271,10 @@ class Store:
 
     def _crop_id(self, connection: sqlite3.Connection, answer: AnswerRecord) -> int:
         pixels = np.ascontiguousarray(answer.pixels_C_H_W)
+        if pixels.ndim != 3 or pixels.shape[1] != pixels.shape[2] or pixels.dtype.kind not in "biuf":
+            raise ProjectError(
+                f"A crop of shape {pixels.shape} and type {pixels.dtype} cannot be kept. Crops are C, H, H."
+            )
         pixels = pixels.astype(pixels.dtype.newbyteorder("<"), copy=False)
         channels, side, _ = pixels.shape
         connection.execute(

@@ -16,6 +16,7 @@ from costal.agent.devices import (
     with_room,
 )
 from costal.agent.networks import Network, to_weights
+from costal.errors import AgentError
 from costal.types import Agent, AgentSettings, Progress, finish
 
 
@@ -39,13 +40,21 @@ def full_above(batch, tried):
         (False, True, "auto", "mps"),
         (False, False, "auto", "cpu"),
         (True, True, "cpu", "cpu"),
-        (False, False, "cuda:1", "cuda:1"),
+        (True, False, "cuda:1", "cuda:1"),
     ],
 )
 def test_auto_takes_the_fastest_device_and_a_wish_is_kept(monkeypatch, cuda, mps, wanted, expected):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
     assert choose_device(wanted) == expected
+
+
+@pytest.mark.parametrize("wanted", ["cuda", "cuda:0", "mps", "abacus", ""])
+def test_a_device_that_is_not_here_is_refused_with_those_that_are(monkeypatch, wanted):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    with pytest.raises(AgentError, match=r"is not here\. Choose auto, or one of cpu"):
+        choose_device(wanted)
 
 
 def test_a_gpu_is_described_by_its_name_and_others_by_their_kind(monkeypatch):

@@ -436,3 +436,26 @@ def test_importing_the_room_loads_neither_torch_nor_an_image_library():
     code = "import sys, costal.frames.read, costal.frames.grid, costal.frames.normalise; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"torch", "tifffile", "PIL", "napari", "skimage", "qtpy"} & set(loaded)
+
+
+def test_a_circle_of_directories_is_refused(tmp_path):
+    path = tmp_path / "circle.tif"
+    path.write_bytes(b"II*\0" + (8).to_bytes(4, "little") + b"\0\0" + (8).to_bytes(4, "little"))
+    with pytest.raises(FrameError, match="run in a circle"):
+        read(path)
+
+
+def test_missing_strips_are_not_made_up(tmp_path):
+    path = tmp_path / "strips.tif"
+    tifffile.imwrite(path, np.ones((64, 64), np.uint16), rowsperstrip=16)
+    with tifffile.TiffFile(path, mode="r+b") as tiff:
+        tiff.pages.first.tags["ImageLength"].overwrite(6400)
+    with pytest.raises(FrameError, match="declares 400 strips or tiles in a plane but gives 4"):
+        read(path)
+
+
+def test_lzw_files_are_read(tmp_path):
+    path = tmp_path / "lzw.tif"
+    pixels = np.random.default_rng(0).integers(0, 4000, (40, 50)).astype(np.uint16)
+    tifffile.imwrite(path, pixels, compression="lzw")
+    np.testing.assert_array_equal(read(path).pixels, pixels)

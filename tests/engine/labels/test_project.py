@@ -156,7 +156,10 @@ def test_a_duplicate_is_refused_before_anything_is_written(project, tmp_path):
         ),
         pytest.param("alpha = 1.0", "alpha = -1.0", "α and β must be 0 or more", id="negative α"),
         pytest.param("beta = 0.3", "beta = nan", "α and β must be 0 or more", id="β is not a number"),
-        pytest.param("passes = 50", "passes = 0", "n and T 1 or more", id="no passes"),
+        pytest.param("passes = 50", "passes = 0", "n and T 1 to 10000", id="no passes"),
+        pytest.param("crop = 64", "crop = 4", "cannot be cut", id="tiny crop"),
+        pytest.param("stride = 64", "stride = 65", "cannot be cut", id="stride beyond the crop"),
+        pytest.param('key = "1"', 'key = "s"', "'s' cannot be the key", id="a key that skips"),
         pytest.param("seed = 0", "seed = -1", "seed -1 must be 0 or more", id="negative seed"),
         pytest.param(
             "idle_limit_s = 20.0", "idle_limit_s = 0", "idle limit of 0 s must be above 0", id="no idle limit"

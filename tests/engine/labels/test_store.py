@@ -2,7 +2,7 @@ import os
 import shutil
 import sqlite3
 import tempfile
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -326,3 +326,38 @@ def test_a_read_only_folder_is_refused_when_it_is_opened(locked_folder, name):
 def test_a_read_only_folder_can_be_read(locked_folder):
     with Store(locked_folder / "labels.sqlite", read_only=True) as store:
         assert store.labels() == []
+
+
+def test_a_store_that_is_gone_or_empty_is_not_begun_anew_without_a_word(tmp_path):
+    from costal.labels.project import create_project
+    from costal.workbench import Workbench
+
+    project = create_project(tmp_path / "project")
+    project.store_path.write_bytes(b"")
+    for break_it in (lambda: None, project.store_path.unlink):
+        break_it()
+        with pytest.raises(ProjectError, match="missing or empty: its labels are gone"):
+            Workbench(project.folder)
+        with pytest.raises(ProjectError):
+            Store(project.store_path, read_only=True)
+
+
+def test_a_database_of_another_program_is_refused_and_left_alone(tmp_path):
+    path = tmp_path / "labels.sqlite"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE recipes (name TEXT)")
+        connection.commit()
+    before = path.read_bytes()
+    for read_only in (True, False):
+        with pytest.raises(ProjectError, match="another program wrote it"):
+            Store(path, read_only)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("pixels", [np.zeros((1, 8, 9)), np.zeros((8, 8)), np.full((1, 8, 8), None)])
+def test_pixels_that_could_not_be_read_back_are_refused(tmp_path, pixels):
+    with Store(tmp_path / "labels.sqlite") as store:
+        frame_id = store.add_frame(FrameRecord("hash", "all", "source", 8, 8, None, (0.0,), (1.0,)))
+        with pytest.raises(ProjectError, match="cannot be kept"):
+            store.answer(AnswerRecord(frame_id, 0, 0, pixels, "skip", None, "me", ()))
+        assert store.presented() == []
