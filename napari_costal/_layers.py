@@ -106,11 +106,11 @@ class FrameOverlay:
             layer = Image(heatmap, name=HEATMAP, opacity=0.45, blending="translucent", interpolation2d="nearest")
             self._add(layer, placement.of_crops(grid))
         layer.data = heatmap
-        layer.colormap = colours or "viridis"
+        if (shown := f"{HEATMAP}: {name}") != layer.name or colours is not None:
+            layer.name, layer.colormap = shown, colours or "viridis"
+            layer.colorbar.visible = colours is None
         layer.contrast_limits_range = limits
         layer.contrast_limits = limits
-        layer.name = f"{HEATMAP}: {name}"
-        layer.colorbar.visible = colours is None
 
     def draw_query(
         self, centres_n_2: NDArray[np.float64], grid: Grid, placement: Placement, texts: list[str] | None = None
@@ -118,7 +118,7 @@ class FrameOverlay:
         """Draw the query as squares, best first, with their rank or other texts."""
         words = np.array(texts or [str(rank) for rank in range(1, len(centres_n_2) + 1)], dtype=str)[:MOST_BOXES]
         layer = self._squares(QUERY, centres_n_2[:MOST_BOXES], grid, placement, {"word": words})
-        if layer is not None:
+        if layer is not None and not np.array_equal(layer.features["word"], words):
             layer.features = {"word": words}
 
     def draw_labels(
@@ -150,6 +150,7 @@ class FrameOverlay:
                 features=words,
                 text={"string": "{word}", "color": RED, "size": 11, "anchor": "center"} if words else None,
                 symbol="square",
+                size=grid.crop - width,
                 face_color="transparent",
                 border_color=RED,
                 border_width=width,
@@ -158,9 +159,11 @@ class FrameOverlay:
                 opacity=1.0,
             )
             self._add(layer, placement.of_pixels())
-        layer.data = points_n_2
-        layer.size = grid.crop - width
-        layer.border_width = width
+        if not np.array_equal(layer.data, points_n_2):
+            is_longer = len(points_n_2) > len(layer.data)
+            layer.data = points_n_2
+            if is_longer or not np.allclose(layer.size, grid.crop - width):
+                layer.size, layer.border_width = grid.crop - width, width
         return layer
 
     def hide(self, *parts: str) -> None:
@@ -178,11 +181,18 @@ class FrameOverlay:
         """Return a layer drawn before, moved to where it belongs now and shown again if it was us who hid it."""
         layer = self._find(part)
         if layer is not None:
-            for name, setting in transform.items():
-                setattr(layer, name, setting)
+            self._put(layer, transform)
             if layer.metadata.pop("hidden", False):
                 layer.visible = True
         return layer
+
+    def _put(self, layer: Layer, transform: dict[str, Any]) -> None:
+        """Move a layer, unless it lies there: each setting costs the viewer a look at all layers."""
+        place = [np.asarray(setting).tolist() for setting in transform.values()]
+        if layer.metadata.get("place") != place:
+            layer.metadata["place"] = place
+            for name, setting in transform.items():
+                setattr(layer, name, setting)
 
     def _find(self, name: str) -> Any:
         ours = (layer for layer in self._viewer.layers if layer.metadata.get(MARK) == self._owner)
@@ -191,8 +201,7 @@ class FrameOverlay:
     def _add(self, layer: Layer, transform: dict[str, Any]) -> None:
         """Add a layer, under those that belong above it, without taking the user's selection away from the frame."""
         layer.metadata = {MARK: self._owner, "part": layer.name}
-        for name, setting in transform.items():
-            setattr(layer, name, setting)
+        self._put(layer, transform)
         selected = self._viewer.layers.selection.active
         self._viewer.add_layer(layer)
         for part in FROM_BELOW[FROM_BELOW.index(layer.metadata["part"]) + 1 :]:

@@ -1,8 +1,8 @@
 """Take the README's screenshots: real images, the real window, real mouse and key events of an X server.
 
 Run ``xvfb-run -a -s "-screen 0 1500x1000x24" python resources/screenshots/take.py [NAME ...]`` with ``$COSTAL_DATA``
-set and ``xdotool`` installed. Each image is opened, tiled, labelled, learned from and scored; that its labels are in the
-store, with usable efforts, is checked before its picture is taken. Without names all pictures are taken.
+set and ``xdotool`` installed. Each image is opened, tiled, labelled, learned from and scored; that its labels are in
+the store, with usable efforts, is checked before its picture is taken. Without names all pictures are taken.
 """
 
 import os
@@ -29,7 +29,7 @@ from napari_costal.label_crops import LabelCrops, contrast_limits
 from napari_costal.mosaic import MnistMosaic
 
 HERE = Path(__file__).parent
-PATIENCE_S = 60
+PATIENCE_S = 300
 CROPS = {"sted_actin": 32, "fluorescence": 64}
 
 
