@@ -148,7 +148,7 @@ class FrameOverlay:
                 points_n_2,
                 name=part,
                 features=words,
-                text={"string": "{word}", "color": RED, "size": 11, "anchor": "center"} if words else None,
+                text={"string": "{word}", "color": "white", "size": 11, "anchor": "center"} if words else None,
                 symbol="square",
                 size=grid.crop - width,
                 face_color="transparent",

@@ -187,7 +187,7 @@ class MosaicController:
             return
         presentation = self.presenter.open(int(picked[rank]), rank + 1, IDLE_LIMIT_NS)
         title = f"Digit {rank + 1} of {len(picked)}"
-        self._view.present(proposal, int(picked[rank]), title, lambda: derive(presentation.state).active_s)
+        self._view.present(proposal, int(picked[rank]), title, presentation.active_s)
 
     def answer(self, digit: int | None) -> None:
         """Take the expert's digit, None for a skipped one, with the effort it took."""

@@ -48,6 +48,13 @@ class Presentation:
         """Whether its clock stands still."""
         return bool(self.state.pauses)
 
+    def active_s(self) -> float:
+        """Return the seconds to show: those that count, and since the last event, while the clock runs."""
+        since_ns = 0
+        if self.state.phase is Phase.ACTIVE and self.state.last is not None and not self.state.known_part_ended:
+            since_ns = min(self.clock()[0] - self.state.last.perf_ns, self.idle_limit_ns)
+        return (self.state.active_ns + max(since_ns, 0)) / 1e9
+
     def record(self, kind: EventKind, reason: PauseReason | None = None, at: tuple[int, int] | None = None) -> bool:
         """Return whether the event counted: a late sign of activity, or one too soon after the last, does not."""
         perf_ns, utc_ns = at or self.clock()

@@ -3,7 +3,7 @@
 from typing import Literal
 
 from costal.frames.grid import crop_at, crop_with_surroundings
-from costal.labels.effort import EventKind, derive
+from costal.labels.effort import EventKind
 from costal.labels.store import AnswerRecord, CropLabel
 from napari_costal._label_controller import LabelController, by_index
 from napari_costal._presentation import Clock, Presentation, Presenter, system_clock
@@ -99,7 +99,7 @@ class Sitting:
             title += " (answered before)"
         limits = now.placed.placed.range
         crop = (y, x, now.grid.crop)
-        self._view.present(now.project, pixels, crop, limits, title, lambda: derive(presentation.state).active_s)
+        self._view.present(now.project, pixels, crop, limits, title, presentation.active_s)
         self._view.bench_says("", False)
 
     def _why(self, index: int) -> dict[str, float | int | bool]:

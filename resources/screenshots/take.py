@@ -20,6 +20,7 @@ from PIL import ImageGrab
 from qtpy.QtCore import QPoint
 from qtpy.QtWidgets import QApplication, QWidget
 
+from costal.frames.grid import crops
 from costal.frames.read import read
 from costal.frames.simulate import CLASS_NAMES, simulate_field
 from costal.labels.effort import derive, replay
@@ -55,11 +56,16 @@ def real(path: Path, folder: Path) -> None:
     viewer.reset_view()
     pump(1)
     grab(viewer, None)
-    threshold = np.median(dock.setup.layer.value.data)
-    asked = label_query(viewer, dock, lambda crop: "2" if crop.mean() > threshold else "1")
+    asked = label_query(viewer, dock, lambda crop: "2" if crop.mean() > typical(dock) else "1")
     check(dock, asked)
     grab(viewer, path.stem)
     viewer.close()
+
+
+def typical(dock: LabelCrops) -> float:
+    """Return the median of the crops' mean intensities, so that both classes occur."""
+    batches = crops(dock.controller.placed.plane_C_Y_X, dock.controller.grid)
+    return float(np.median([crop.mean() for batch in batches for crop in batch]))
 
 
 def simulated(folder: Path) -> None:

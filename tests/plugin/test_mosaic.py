@@ -74,7 +74,7 @@ def slow_dock(make_napari_viewer, chosen):
 
 @pytest.fixture
 def dock(slow_dock, monkeypatch):
-    monkeypatch.setattr(slow_dock.controller, "_engine", QuickEngine())
+    monkeypatch.setattr(slow_dock.controller._caller, "_engine", QuickEngine())
     return slow_dock
 
 

@@ -106,3 +106,17 @@ def test_a_crop_painted_while_the_focus_is_elsewhere_is_paused_at_once(presenter
     clock.now += SECOND
     presentation.record(EventKind.ANSWERED)
     assert derive(presentation.state).active_ns == SECOND
+
+
+def test_the_clock_on_the_screen_runs_and_stands_with_the_effort(presenter, clock):
+    presentation = presenter.open(0, 1, 20 * SECOND)
+    assert presentation.active_s() == 0
+    presenter.painted(clock())
+    clock.now += 3 * SECOND
+    assert presentation.active_s() == 3
+    presenter.pause(PauseReason.USER)
+    clock.now += 5 * SECOND
+    assert presentation.active_s() == 3
+    presenter.resume(PauseReason.USER)
+    clock.now += 500 * SECOND
+    assert presentation.active_s() == 23, "no more than the idle limit is believed"
