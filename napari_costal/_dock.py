@@ -3,7 +3,16 @@
 from typing import Any
 
 from qtpy.QtCore import QEvent, QObject
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QMainWindow, QProgressBar, QPushButton, QWidget
+from qtpy.QtWidgets import (
+    QHBoxLayout,
+    QLabel,
+    QMainWindow,
+    QProgressBar,
+    QPushButton,
+    QSizePolicy,
+    QStackedWidget,
+    QWidget,
+)
 
 from costal.types import Progress
 from napari_costal._engine import Engine, main_window_of
@@ -112,6 +121,13 @@ class Dock(QWidget):
                 self._window.removeEventFilter(self)
                 self._window = None
             self.shut_down()
+
+
+def pages() -> QStackedWidget:
+    """Return pages that take all the height: napari adds an empty stretch below a dock that has nothing of the kind."""
+    stack = QStackedWidget()
+    stack.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
+    return stack
 
 
 def heading(text: str) -> QLabel:

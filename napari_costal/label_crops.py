@@ -13,7 +13,7 @@ from napari.viewer import Viewer
 from numpy.typing import NDArray
 from qtpy.QtCore import QTimer
 from qtpy.QtGui import QColor
-from qtpy.QtWidgets import QFileDialog, QLabel, QStackedWidget, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFileDialog, QLabel, QVBoxLayout, QWidget
 
 from costal.errors import CostalError
 from costal.frames.grid import heatmap, index_at, tile
@@ -23,7 +23,7 @@ from costal.labels.project import Project
 from costal.types import Floats, Frame, Grid
 from napari_costal._background import Background
 from napari_costal._bench import Bench
-from napari_costal._dock import Dock
+from napari_costal._dock import Dock, pages
 from napari_costal._label_controller import LabelController, Shown
 from napari_costal._layer_frames import ALL_AS_CHANNELS, SLICE_SHOWN, LayerView, view_of
 from napari_costal._layers import GRID, HEATMAP, LABELS, QUERY, FrameOverlay, centres, is_ours, placement_of
@@ -58,7 +58,7 @@ class LabelCrops(Dock):
         self.sitting = Sitting(self.controller)
         self.model_label = QLabel("No model yet")
         self.model_label.setWordWrap(True)
-        self._pages = QStackedWidget()
+        self._pages = pages()
         self._pages.addWidget(self.setup)
         self._pages.addWidget(self.bench)
         footer = QWidget()

@@ -9,7 +9,7 @@ from matplotlib import rc_context
 from matplotlib.backends.backend_qtagg import FigureCanvasQTAgg
 from matplotlib.figure import Figure
 from napari.viewer import Viewer
-from qtpy.QtWidgets import QHBoxLayout, QPushButton, QStackedWidget, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from costal.frames.normalise import IntensityRange
 from costal.labels.project import LARGEST
@@ -20,7 +20,7 @@ from costal.paper.report import draw_accuracy
 from costal.types import ACQUISITION_NAMES
 from napari_costal._background import Background
 from napari_costal._bench import Bench
-from napari_costal._dock import Dock, push_button
+from napari_costal._dock import Dock, pages, push_button
 from napari_costal._layers import FrameOverlay, centres, placement_of
 from napari_costal._mosaic_controller import DIGITS, MosaicController
 from napari_costal._preferences import Preferences, preferences
@@ -56,7 +56,7 @@ class MnistMosaic(Dock):
         self._image: Any = None
         self.bench = Bench()
         self.controller = MosaicController(self, self._pixels, self)
-        self._pages = QStackedWidget()
+        self._pages = pages()
         self._pages.addWidget(self._experiment_page())
         self._pages.addWidget(self.bench)
         self.say("Step plays one round, Run plays on.")
