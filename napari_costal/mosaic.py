@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 from magicgui.widgets import ComboBox, Container, FloatSpinBox, SpinBox
-from matplotlib import rc_context
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_qtagg import FigureCanvasQTAgg
 from matplotlib.figure import Figure
 from napari.viewer import Viewer
@@ -28,19 +28,7 @@ from napari_costal._render import render
 
 SIMULATED, BY_HAND = "simulated expert", "I label myself"
 IMAGE = "mosaic"
-BACKGROUND = "#262930"
-DARK: dict[Any, Any] = {
-    "axes.facecolor": BACKGROUND,
-    "axes.edgecolor": "#8a8f98",
-    "axes.labelcolor": "#d6d8dc",
-    "axes.labelsize": 8,
-    "xtick.color": "#d6d8dc",
-    "ytick.color": "#d6d8dc",
-    "xtick.labelsize": 7,
-    "ytick.labelsize": 7,
-    "text.color": "#d6d8dc",
-    "legend.fontsize": 8,
-}
+BACKGROUND, INK = "#262930", "#d6d8dc"
 WHOLE_RANGE = IntensityRange((0.0,), (255.0,))
 
 
@@ -171,13 +159,14 @@ class MnistMosaic(Dock):
         """Draw the learning curves; efforts by hand are seconds, so the random arm has no cost to compare."""
         by_labels, by_cost = self._axes
         own = [each for each in reports if each.arm != RANDOM_ARM.name]
-        with rc_context(DARK):
-            draw_accuracy(by_labels, reports, "labels", "labels")
-            if by_hand:
-                draw_accuracy(by_cost, own, "total_cost", "your seconds (the random arm has none)")
-            else:
-                draw_accuracy(by_cost, reports, "total_cost", "total cost (cost units)")
-            by_labels.set_title(dataset_name or "learning curves", fontsize=9)
+        draw_accuracy(by_labels, reports, "labels", "labels")
+        if by_hand:
+            draw_accuracy(by_cost, own, "total_cost", "your seconds (the random arm has none)")
+        else:
+            draw_accuracy(by_cost, reports, "total_cost", "total cost (cost units)")
+        by_labels.set_title(dataset_name or "learning curves", fontsize=9)
+        for axes in self._axes:
+            darken(axes)
         self.canvas.draw_idle()  # type: ignore[no-untyped-call]
         self.show_running(not self.buttons["Step"].isEnabled())
 
@@ -231,3 +220,16 @@ class MnistMosaic(Dock):
         self.controller.reset()
         self._pixels.close()
         super().shut_down()
+
+
+def darken(axes: Axes) -> None:
+    """Draw axes in the viewer's colours. Explicitly: ticks are made later than any context that would hold them."""
+    axes.set_facecolor(BACKGROUND)
+    axes.tick_params(colors=INK, labelsize=7)
+    for text in (axes.xaxis.label, axes.yaxis.label, axes.title):
+        text.set(color=INK, fontsize=8)
+    for spine in axes.spines.values():
+        spine.set_color("#8a8f98")
+    legend = axes.get_legend()
+    for text in legend.get_texts() if legend is not None else []:
+        text.set(color=INK, fontsize=8)

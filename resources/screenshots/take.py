@@ -91,16 +91,17 @@ def simulated(folder: Path) -> None:
 
 
 def mosaic(folder: Path) -> None:
-    """Run the mosaic for five rounds on MNIST."""
+    """Run the mosaic for four rounds on MNIST."""
     viewer = napari.Viewer(show=True)
     viewer.window._qt_window.setGeometry(0, 0, 1500, 1000)
     dock = MnistMosaic(viewer, Preferences("expert", folder, "auto"))
     viewer.window.add_dock_widget(dock, name="MNIST mosaic")
     dock.data.value = "mnist"
+    pump(2)
     click(dock.buttons["Run"])
     wait(lambda: dock._image is not None)
     viewer.reset_view()
-    wait(lambda: len(dock.controller.reports) >= 12)
+    wait(lambda: len(dock.controller.reports) >= 10)
     pump(1)
     grab(viewer, "mosaic")
     viewer.close()
