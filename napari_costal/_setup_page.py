@@ -21,6 +21,7 @@ from qtpy.QtWidgets import (
 )
 from superqt import QCollapsible, QLabeledDoubleSlider
 
+from costal.frames.grid import crop_um
 from costal.labels.project import LARGEST, PROJECT_FILE, Project
 from costal.types import ACQUISITION_NAMES, Grid
 from napari_costal._dock import heading, push_button
@@ -213,7 +214,8 @@ class SetupPage(QScrollArea):
         if grid is None:
             self.grid_label.setText("Choose an image layer, or open an image.")
             return
-        size = f"{grid.crop} px" + (f" = {grid.crop * pixel_um:.3g} µm" if pixel_um else "")
+        side_um = crop_um(grid, pixel_um)
+        size = f"{grid.crop} px" + (f" = {side_um:.3g} µm" if side_um else "")
         below = grid.height - (grid.rows - 1) * grid.stride - grid.crop
         beside = grid.width - (grid.cols - 1) * grid.stride - grid.crop
         left_out = f"<br><small>left out: {max(below, 0)} rows, {max(beside, 0)} columns of pixels</small>"

@@ -180,6 +180,7 @@ class MnistMosaic(Dock):
                 self._overlay.hide()
                 self._viewer.layers.remove(self._image)
             self._image = self._viewer.add_image(pixels, name=name, contrast_limits=(0, 255))
+            self._viewer.reset_view()
         else:
             self._image.data = pixels
         self._image.name = name

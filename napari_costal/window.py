@@ -15,7 +15,6 @@ def open_mosaic(data: str, experiment: Experiment, arm: Arm) -> None:
     _, widget = viewer.window.add_plugin_dock_widget("napari-costal", "MNIST mosaic")
     widget.configure(data, experiment, arm)
     widget.controller.run()
-    viewer.reset_view()
     napari.run()
 
 

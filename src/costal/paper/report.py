@@ -75,6 +75,7 @@ def draw_accuracy(
     axes.set_xlabel(label)
     axes.set_ylabel("test accuracy")
     axes.grid(alpha=0.3)
+    axes.margins(0.05, 0.1)
     arms = list(dict.fromkeys(each.arm for each in reports))
     for arm, colour in zip(arms, cycle(ARM_COLOURS), strict=False):
         own = [each for each in reports if each.arm == arm]
