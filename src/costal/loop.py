@@ -39,7 +39,7 @@ def score(agent: Agent, pool: Pool, seed: int, device: str = "auto") -> Job[Scor
     if len(crops) == 0:
         raise AgentError("The pool is empty: every crop is labelled or excluded. Choose another frame.")
     device = choose_device(device)
-    notes = [unused_gpu()] if unused_gpu() else []
+    notes = [note for note in (unused_gpu(),) if note]
     if agent.settings.acquisition == "random":
         information_N = np.random.default_rng(seed_for(seed, "information")).random(len(crops), dtype=np.float32)
         probs_N_K = np.full((len(crops), agent.settings.class_count), np.nan, dtype=np.float32)

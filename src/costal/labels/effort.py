@@ -16,8 +16,6 @@ from functools import reduce
 
 from costal.errors import EffortError
 
-VERSION = 1
-"""Of the derivation: stored beside derived figures, so that they can be recomputed."""
 CLOCK_TOLERANCE_NS = 2_000_000_000
 """How far wall clock and monotonic clock may drift apart between two events."""
 
