@@ -90,6 +90,48 @@ class Grid:
         return (index // self.cols) * self.stride, (index % self.cols) * self.stride
 
 
+PlaneChoice = Literal["each", "first", "max", "mean"]
+
+
+@dataclass(frozen=True, slots=True)
+class PlaneRule:
+    """What becomes of Z stacks and time series, said once per project: `each` plane a frame, the first, or a projection.
+
+    `channels` are taken in this order; None takes all.
+    """
+
+    z: PlaneChoice = "max"
+    t: PlaneChoice = "each"
+    channels: tuple[int, ...] | None = None
+
+
+ArrivalState = Literal["pending", "ready", "duplicate", "broken", "gone"]
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """What a listing tells of a file; another stamp means that it was written to."""
+
+    size: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """What became of one file of a watched folder; `path` is relative to the folder, with forward slashes.
+
+    ``pending`` is not complete, or not yet looked into; ``ready`` can be read; ``duplicate`` holds the pixels of a
+    ready file; ``broken`` stands still and cannot be read; ``gone`` is no longer there. `reason` is a sentence where
+    there is more to say. `stamp` is what the file had when this was found.
+    """
+
+    path: str
+    stamp: Stamp
+    state: ArrivalState
+    reason: str = ""
+    content_hash: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Pool:
     """The crops that may be asked about this round: normalised float32 `crops_N_C_H_W`.
@@ -140,6 +182,9 @@ class AgentSettings:
     `n` crops are asked a round. `acquisition_cost_K` is a known cost per class, in the unit of effort, added to
     the learned one in proportion to the predicted class probabilities; empty when the project has none. `class_ids`
     are the project's own names for the K outputs.
+
+    With `diverse` near-duplicates and direct neighbours of a better crop are passed over. `control_share` of a query
+    is drawn at random. A `budget`, in the unit of effort, takes the place of `n`: the most information it can buy.
     """
 
     class_count: int
@@ -151,6 +196,9 @@ class AgentSettings:
     training: Training = field(default_factory=Training)
     acquisition_cost_K: tuple[float, ...] = ()
     class_ids: tuple[int, ...] = ()
+    diverse: bool = False
+    control_share: float = 0.0
+    budget: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +231,9 @@ class Scores:
     """What the agent thinks of a pool: I (>= 0), C (> 0) and the committee's mean class probabilities.
 
     `cost_is_uniform` tells that C carries no knowledge yet, so β has no effect.
-    `device` is where it was computed; `notes` are sentences for the screen.
+    `device` is where it was computed; `notes` are sentences for the screen. `features_N_F` are the classifier's trunk
+    features, projected (see `agent.committee`), None when no committee was asked. `cost_spread` is the shared standard
+    deviation of log effort, 0 without a cost model.
     """
 
     information_N: Floats
@@ -192,6 +242,8 @@ class Scores:
     cost_is_uniform: bool
     device: str
     notes: tuple[str, ...] = ()
+    features_N_F: Floats | None = None
+    cost_spread: float = 0.0
 
     @property
     def predicted_class_N(self) -> Floats:
@@ -203,8 +255,16 @@ class Scores:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """The chosen crops, best first, with the scores and values they were chosen by."""
+    """The chosen crops, best first, with the scores and values they were chosen by.
+
+    `control_n` tells which of them are controls, drawn at random and put at random places; by default none is.
+    """
 
     picked_n: NDArray[np.intp]
     value_N: Floats
     scores: Scores
+    control_n: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=np.bool_))
+
+    def __post_init__(self) -> None:
+        if not len(self.control_n):
+            object.__setattr__(self, "control_n", np.zeros(len(self.picked_n), dtype=np.bool_))

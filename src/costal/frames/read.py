@@ -31,6 +31,7 @@ MICROMETRES = {"m": 1e6, "cm": 1e4, "mm": 1e3, "nm": 1e-3, "pm": 1e-6, "Å": 1e-
 PRINT_UM = 20.0  # resolution tags of 72 to 1200 dpi (21 um and more) are a printer's, not a microscope's
 FEW = 4  # an unnamed axis this short is taken for channels
 WAIT = "Wait until it is fully written, or copy it again from the microscope."
+NO_OME = "It is named an OME-TIFF but holds no OME-XML; it may not be fully written yet."
 
 
 class _Found(NamedTuple):
@@ -44,12 +45,12 @@ class _Found(NamedTuple):
 class Planes:
     """Which 2D planes of a frame are tiled: `channels` in this order (None: all), a slice or projection of Z and of T.
 
-    T is chosen or projected before Z. On a frame without T or Z, 0 and the projections all mean its only plane.
+    T is chosen or projected before Z. On a frame without T or Z, 0, the projections and None all mean its only plane.
     """
 
     channels: tuple[int, ...] | None = None
-    z: int | Projection = "max"
-    t: int | Projection = 0
+    z: int | Projection | None = "max"
+    t: int | Projection | None = 0
 
 
 def read(path: str | Path, axes: str | None = None) -> Frame:
@@ -75,10 +76,19 @@ def read(path: str | Path, axes: str | None = None) -> Frame:
     if axes is None:
         axes, guesses = _named(found.axes, found.pixels.shape, path)
     frame = frame_from_array(found.pixels, axes, found.pixel_um, str(path), found.notes + guesses)
-    filled = frame.pixels.any(axis=(axes.index("Y"), axes.index("X")))
-    blank = filled.size - np.count_nonzero(filled)
-    note = f"{blank} of {filled.size} planes hold only zeros; they may not have been written yet."
+    blank, count = blank_planes(frame)
+    note = f"{blank} of {count} planes hold only zeros; they may not have been written yet."
     return replace(frame, notes=(*frame.notes, note)) if blank else frame
+
+
+def blank_planes(frame: Frame) -> tuple[int, int]:
+    """Return how many of the frame's planes hold only zeros, and how many planes there are.
+
+    Samples that stand beside each other in every pixel, as those of a colour image, are one plane.
+    """
+    letters = enumerate(frame.axes)
+    filled = frame.pixels.any(axis=tuple(at for at, one in letters if one == "Y" or at >= frame.axes.index("X")))
+    return filled.size - int(np.count_nonzero(filled)), filled.size
 
 
 def frame_from_array(
@@ -128,7 +138,7 @@ def plane(frame: Frame, planes: Planes = Planes()) -> Pixels:
         at = axes.find(letter)
         _require_choice(frame, letter, choice, pixels.shape[at] if at >= 0 else 1)
         if at >= 0:
-            pixels, axes = _reduced(pixels, at, choice), axes.replace(letter, "")
+            pixels, axes = _reduced(pixels, at, choice or 0), axes.replace(letter, "")
     if "C" not in axes:
         pixels, axes = pixels[np.newaxis], "C" + axes
     pixels = pixels.transpose([axes.index(letter) for letter in "CYX"])
@@ -146,7 +156,7 @@ def _reduced(pixels: NDArray[Any], axis: int, choice: int | Projection) -> Pixel
 
 
 def _require_choice(frame: Frame, letter: str, choice: int | str | None, length: int) -> None:
-    projected = letter != "C" and choice in ("max", "mean")
+    projected = letter != "C" and (choice in ("max", "mean") or (choice is None and length == 1))
     if not projected and not (isinstance(choice, int) and 0 <= choice < length):
         raise FrameError(f"{frame.source} has no {letter} {choice!r}. Choose {letter} from 0 to {length - 1}.")
 
@@ -225,6 +235,8 @@ def _first_series(path: Path, tiff: "tifffile.TiffFile") -> _Found:
             ome = None if found is None else found.attrib
         except ElementTree.ParseError as error:
             notes += (f"The OME-XML is damaged ({error}): pixel size and completeness are unknown.",)
+    elif path.name.lower().endswith((".ome.tif", ".ome.tiff")):
+        notes += (NO_OME,)  # many writers add it at the end: until then the file reads as its first plane
     _require_complete(path, tiff, ome)
     if page.photometric == 3:
         if not tiff.is_imagej:

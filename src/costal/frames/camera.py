@@ -1,0 +1,62 @@
+"""Frames from a running pymmcore-plus core: what it snaps, and what its acquisitions yield."""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from costal.errors import FrameError
+from costal.frames.read import frame_from_array
+from costal.types import Frame
+
+if TYPE_CHECKING:
+    from pymmcore_plus import CMMCorePlus
+    from useq import MDAEvent
+
+
+def running_core() -> "CMMCorePlus":
+    """Return the core that this process shares, a new one where none is running.
+
+    Raises
+    ------
+    FrameError
+        If pymmcore-plus is not installed.
+    """
+    try:
+        from pymmcore_plus import CMMCorePlus
+    except ImportError as error:
+        raise FrameError(
+            f'Frames from a camera need pymmcore-plus ({error}). Install it: pip install "napari-costal[camera]"'
+        ) from error
+    return CMMCorePlus.instance()
+
+
+def on_frames(core: "CMMCorePlus", take: Callable[[Frame], None]) -> Callable[[], None]:
+    """Return the function that ends it: until then every image that the core snaps or acquires is taken as a frame.
+
+    A frame has axes YX, or YXC in colour, and the core's pixel size. Its source names the camera and, of an image of
+    an acquisition (MDA), its index, such as ``camera:Cam t 0 z 2``. `take` is called on the thread on which the core
+    sends its events; the pixels are a copy.
+    """
+
+    def acquired(image: NDArray[np.generic], event: "MDAEvent", *_: object) -> None:
+        take(_frame(core, image, event.index))
+
+    def snapped(*_: object) -> None:
+        if not core.mda.is_running():  # an acquisition snaps too, and sends its images itself
+            take(_frame(core, core.getImage(), {}))
+
+    core.mda.events.frameReady.connect(acquired)
+    core.events.imageSnapped.connect(snapped)
+
+    def end() -> None:
+        core.mda.events.frameReady.disconnect(acquired)
+        core.events.imageSnapped.disconnect(snapped)
+
+    return end
+
+
+def _frame(core: "CMMCorePlus", image: NDArray[np.generic], index: Mapping[str, Any]) -> Frame:
+    source = " ".join((f"camera:{core.getCameraDevice()}", *(f"{axis} {at}" for axis, at in index.items())))
+    return frame_from_array(np.array(image), "YXC"[: image.ndim], core.getPixelSizeUm() or None, source)

@@ -1,0 +1,64 @@
+"""The images in a folder and below it, with the stamps by which a file is known to be unchanged."""
+
+import os
+from pathlib import Path
+
+from costal.errors import FrameError
+from costal.types import Stamp
+
+TIFFS = (".tif", ".tiff")
+SUFFIXES = (*TIFFS, ".png", ".jpg", ".jpeg")
+HIDDEN = (".", "~", "$")
+TEMPORARY = (".tmp", ".part", ".partial")  # before the suffix, as in "frame.part.tif"
+
+
+def stamp_of(file: os.DirEntry[str] | Path) -> Stamp | None:
+    """Return the stamp of a file, None where it is gone or cannot be asked."""
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return Stamp(found.st_size, found.st_mtime_ns)
+
+
+def listed(folder: Path) -> tuple[dict[str, Stamp], dict[str, str]]:
+    """Return the stamp of every image in the folder and below, and the reason for whatever there cannot be listed.
+
+    Both by path relative to the folder, with forward slashes. Hidden and temporary names are passed over, and links
+    to folders are not followed.
+
+    Raises
+    ------
+    FrameError
+        If the folder itself is not there or cannot be listed.
+    """
+    stamps: dict[str, Stamp] = {}
+    refused: dict[str, str] = {}
+    below = [""]
+    while below:
+        inside = below.pop()
+        try:
+            with os.scandir(folder / inside) as entries:
+                found = [entry for entry in entries if not entry.name.startswith(HIDDEN)]
+        except OSError as error:
+            if not inside:
+                raise FrameError(
+                    f"{folder} cannot be looked into ({error.strerror}). Connect it again, or choose another folder."
+                ) from error
+            if not isinstance(error, FileNotFoundError):  # it was there a moment ago
+                refused[inside[:-1]] = f"The folder cannot be listed ({error.strerror}). Check its permissions."
+            continue
+        for entry in found:
+            path = inside + entry.name
+            if not path.isprintable() and path != (text := path.encode("utf-8", "backslashreplace").decode()):
+                refused[text] = "The name holds what is no text. Rename it."
+            elif entry.is_dir(follow_symlinks=False):
+                below.append(f"{path}/")
+            elif _is_image(entry.name) and (stamp := stamp_of(entry)) is not None:
+                stamps[path] = stamp
+    return stamps, refused
+
+
+def _is_image(name: str) -> bool:
+    name = name.lower()
+    return name.endswith(SUFFIXES) and not name.rpartition(".")[0].endswith(TEMPORARY)

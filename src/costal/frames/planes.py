@@ -1,0 +1,53 @@
+"""Time series and Z stacks as the user wants them: each plane a frame, one of them, or a projection."""
+
+from itertools import product
+
+from costal.errors import FrameError
+from costal.frames.read import Planes, Projection
+from costal.types import Frame, PlaneChoice, PlaneRule
+
+MOST_PLANES = 10_000
+
+
+def planes_of(frame: Frame, rule: PlaneRule) -> tuple[Planes, ...]:
+    """Return the planes that the rule makes of a frame: T outermost, then Z; an axis of one plane gives that one.
+
+    Raises
+    ------
+    FrameError
+        If there would be more than 10,000.
+    """
+    z, t = _chosen(_length(frame, "Z"), rule.z), _chosen(_length(frame, "T"), rule.t)
+    if len(z) * len(t) > MOST_PLANES:
+        raise FrameError(
+            f"{frame.source} has {len(t)} times of {len(z)} Z planes, which is more than {MOST_PLANES:,} frames. "
+            "Project Z or T, or take the first."
+        )
+    return tuple(Planes(rule.channels, one_z, one_t) for one_t, one_z in product(t, z))
+
+
+def describe(planes: Planes) -> str:
+    """Return which planes these are in a few words, such as ``z 3, t 0``, ``max z, channels 0 2`` or ``all``.
+
+    Different planes that `planes_of` makes of one frame are described differently: this is a part of a frame's
+    identity in the store. ``all`` means that there was nothing to choose.
+    """
+    axes = [f"{at} {axis}" if isinstance(at, str) else f"{axis} {at}" for axis, at in _axes(planes) if at is not None]
+    channels = [] if planes.channels is None else [" ".join(("channels", *map(str, planes.channels)))]
+    return ", ".join(axes + channels) or "all"
+
+
+def _axes(planes: Planes) -> tuple[tuple[str, int | Projection | None], ...]:
+    return ("z", planes.z), ("t", planes.t)
+
+
+def _length(frame: Frame, axis: str) -> int:
+    return frame.pixels.shape[frame.axes.index(axis)] if axis in frame.axes else 1
+
+
+def _chosen(length: int, choice: PlaneChoice) -> tuple[int | Projection | None, ...]:
+    if length == 1:
+        return (None,)
+    if choice == "each":
+        return tuple(range(length))
+    return (0,) if choice == "first" else (choice,)
