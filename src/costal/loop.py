@@ -6,9 +6,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from costal.agent.value import select, value
+from costal.agent.selection import (
+    draw_controls,
+    draw_controls_within,
+    likeness,
+    mixed_in,
+    thinned,
+    thinned_within_budget,
+    total_cost,
+    without,
+)
+from costal.agent.value import value
 from costal.errors import AgentError
-from costal.seeds import seed_for
+from costal.seeds import rng_for, seed_for
 from costal.types import Agent, AgentSettings, Answer, CostModel, Floats, Job, Pool, Query, Scores, Weights
 
 if TYPE_CHECKING:
@@ -40,23 +50,28 @@ def score(agent: Agent, pool: Pool, seed: int, device: str = "auto") -> Job[Scor
         raise AgentError("The pool is empty: every crop is labelled or excluded. Choose another frame.")
     device = choose_device(device)
     notes = [note for note in (unused_gpu(),) if note]
+    features_N_F = None
     if agent.settings.acquisition == "random":
         information_N = np.random.default_rng(seed_for(seed, "information")).random(len(crops), dtype=np.float32)
         probs_N_K = np.full((len(crops), agent.settings.class_count), np.nan, dtype=np.float32)
     else:
         from costal.agent.classifier import ask_committee
 
-        information_N, probs_N_K, footing = yield from ask_committee(agent, crops, seed_for(seed, "masks"), device)
+        opinion, footing = yield from ask_committee(agent, crops, seed_for(seed, "masks"), device)
+        information_N, probs_N_K, features_N_F = opinion.information_N, opinion.probs_N_K, opinion.features_N_F
         device = footing.device
         notes += [footing.note] if footing.note else []
-    cost_N = np.ones(len(crops), dtype=np.float32)
+    cost_N, spread = np.ones(len(crops), dtype=np.float32), 0.0
     if agent.cost_model is not None:
         from costal.agent.cost import predict_cost
 
-        cost_N = yield from predict_cost(agent.cost_model, agent.crop_shape, pool, device)
+        cost_N, spread = yield from predict_cost(agent.cost_model, agent.crop_shape, pool, device)
     cost_N = cost_N + acquisition_cost(agent.settings, probs_N_K)
-    uniform = bool(np.ptp(cost_N) == 0)
-    return Scores(information_N, cost_N, probs_N_K, uniform, describe_device(device), (*agent.notes, *notes))
+    uniform = agent.cost_model is None and bool(np.ptp(cost_N) == 0)
+    notes = [*agent.notes, *notes]
+    return Scores(
+        information_N, cost_N, probs_N_K, uniform, describe_device(device), tuple(notes), features_N_F, spread
+    )
 
 
 def acquisition_cost(settings: AgentSettings, probs_N_K: Floats) -> Floats:
@@ -67,16 +82,60 @@ def acquisition_cost(settings: AgentSettings, probs_N_K: Floats) -> Floats:
     return np.nan_to_num(probs_N_K, nan=1 / settings.class_count) @ per_class_K
 
 
-def choose(scores: Scores, settings: AgentSettings, seed: int, candidates: NDArray[np.intp] | None = None) -> Query:
-    """Return the query that these scores and α, β, n give; ties in an order drawn from `seed`.
+def choose(
+    scores: Scores,
+    settings: AgentSettings,
+    seed: int,
+    candidates: NDArray[np.intp] | None = None,
+    places_N_2: NDArray[np.integer] | None = None,
+) -> Query:
+    """Return the query that these scores and settings give: the n of greatest v, or the most ΣI^α that a budget buys.
 
-    Only `candidates` (crop indices; default all) may be picked, while values are given for every crop.
+    Only `candidates` (crop indices; default all) may be picked, while values are given for every crop. `places_N_2`
+    are the crops' rows and columns, by which diverse settings know neighbours; those of different frames lie at least
+    two apart. Ties and controls are drawn from `seed`; controls depend on no I, α or β, and are not thinned.
+
+    Raises
+    ------
+    AgentError
+        When n is less than 1 or a score is not a number; when there is a budget and the cost is uniform, or it buys
+        nothing.
     """
     value_N = value(scores.information_N, scores.cost_N, settings.alpha, settings.beta)
-    rng = np.random.default_rng(seed_for(seed, "ties"))
     if candidates is None:
         candidates = np.arange(len(value_N))
-    return Query(candidates[select(value_N[candidates], settings.n, rng)], value_N, scores)
+    rng = rng_for(seed, "controls")
+    like = likeness(scores.features_N_F, places_N_2, rng_for(seed, "pairs")) if settings.diverse else None
+    if settings.budget is None:
+        controls = draw_controls(candidates, settings.control_share, settings.n, rng)
+        others = without(candidates, controls)
+        best = thinned(others, value_N, like, settings.n, seed)[: settings.n - len(controls)]
+    else:
+        _require_learned_cost(scores)
+        controls = draw_controls_within(candidates, scores.cost_N, settings.control_share, settings.budget, rng)
+        others = without(candidates, controls)
+        left = settings.budget - total_cost(scores.cost_N[controls])
+        worth_N = value(scores.information_N, scores.cost_N, settings.alpha, 0.0)
+        best = thinned_within_budget(others, worth_N, scores.cost_N, left, like, seed)
+        _require_bought(len(controls) + len(best), scores.cost_N[candidates], settings.budget)
+    picked_n, control_n = mixed_in(best, controls, rng)
+    return Query(picked_n, value_N, scores, control_n)
+
+
+def _require_learned_cost(scores: Scores) -> None:
+    if scores.cost_is_uniform:
+        raise AgentError(
+            "A time budget needs predicted efforts, and so far every crop is predicted to cost the same. "
+            "Measure 10 efforts first, or choose a number of crops."
+        )
+
+
+def _require_bought(count: int, cost_M: Floats, budget: float) -> None:
+    if count == 0 and len(cost_M):
+        raise AgentError(
+            f"A budget of {budget:g} buys no crop: the cheapest is predicted to cost {cost_M.min():.3g}, and one "
+            "without information is not bought. Choose a larger budget, or a number of crops."
+        )
 
 
 def propose(agent: Agent, pool: Pool, seed: int, device: str = "auto") -> Job[Query]:

@@ -1,12 +1,19 @@
+import math
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
 
+from costal.agent.cost import FEWEST_EFFORTS
+from costal.agent.value import select
 from costal.errors import AgentError
 from costal.loop import acquisition_cost, choose, learn, new_agent, propose, score
-from costal.types import Agent, Pool, Scores, finish
+from costal.seeds import rng_for
+from costal.types import Agent, AgentSettings, Pool, Scores, finish
 
 SHAPE = (1, 28, 28)
 
@@ -46,6 +53,8 @@ def test_scores_of_a_trained_agent_are_in_their_ranges(agent, digit_pool):
     np.testing.assert_allclose(scores.probs_N_K.sum(1), 1, rtol=1e-5)
     assert not scores.cost_is_uniform
     assert scores.device == "cpu"
+    assert scores.features_N_F.shape == (12, 32)
+    assert 0 < scores.cost_spread < 10
 
 
 def test_a_round_follows_its_seed_and_not_the_global_generators(quick_settings, digit_answers, digit_pool):
@@ -94,6 +103,11 @@ def test_random_acquisition_needs_no_classifier_and_follows_its_seed(quick_setti
     assert first.picked_n.tolist() != other.picked_n.tolist()
     assert np.isnan(first.scores.probs_N_K).all()
     assert first.scores.cost_is_uniform
+    assert (first.scores.features_N_F, first.scores.cost_spread) == (None, 0.0)
+
+
+def test_the_learned_cost_of_a_single_crop_is_not_called_uniform(agent, digit_pool):
+    assert not finish(score(agent, Pool(digit_pool[:1]), 0, "cpu")).cost_is_uniform
 
 
 def test_an_empty_pool_is_refused(agent, digit_pool):
@@ -172,6 +186,160 @@ def test_ties_are_drawn_from_the_seed(quick_settings):
     first, again, other = (choose(scores, quick_settings, seed).picked_n.tolist() for seed in (1, 1, 2))
     assert first == again
     assert first != other
+
+
+def test_settings_left_alone_pick_the_n_of_greatest_value_and_no_control(quick_settings):
+    rng = np.random.default_rng(0)
+    scores = scores_of(rng.integers(4, size=200) / 4, rng.integers(1, 4, size=200))
+    query = choose(scores, quick_settings, 5, places_N_2=PLACES_200)
+    assert query.picked_n.tolist() == select(query.value_N, 3, rng_for(5, "ties")).tolist()
+    assert query.control_n.tolist() == [False] * 3
+
+
+# diversity
+
+PLACES_200 = np.stack(np.divmod(np.arange(200), 20), axis=1)
+
+
+def smooth_scores(seed=0):
+    """Return scores of 10 x 20 crops whose neighbours have about the same information and features."""
+    rng = np.random.default_rng(seed)
+    rows, cols = PLACES_200.T
+    information = 1 + np.sin(rows / 3) + np.cos(cols / 4) + rng.normal(0, 0.01, 200)
+    features = np.stack([np.sin(rows / 3), np.cos(cols / 4), rng.normal(0, 0.1, 200)], axis=1)
+    return replace(scores_of(information, rng.lognormal(1, 0.5, 200)), features_N_F=features.astype(np.float32))
+
+
+def touching(picked):
+    apart = np.abs(PLACES_200[picked][:, None] - PLACES_200[picked]).max(-1)
+    return int((apart[np.triu_indices(len(picked), 1)] <= 1).sum())
+
+
+@pytest.mark.parametrize("budget", [None, 25.0], ids=["n crops", "a budget"])
+def test_a_diverse_query_has_no_neighbours_where_a_plain_one_has(quick_settings, budget):
+    settings = replace(quick_settings, n=10, beta=0.0, budget=budget)
+    plain, diverse = (
+        choose(smooth_scores(), replace(settings, diverse=each), 0, places_N_2=PLACES_200) for each in (False, True)
+    )
+    assert touching(plain.picked_n) > 0
+    assert touching(diverse.picked_n) == 0
+    assert len(diverse.picked_n) == 10 or budget
+    assert diverse.picked_n[0] == plain.picked_n[0] or budget
+
+
+def test_a_diverse_query_is_full_even_where_all_crops_are_alike(quick_settings):
+    scores = replace(scores_of([0.1, 0.2, 0.3], [1] * 3), features_N_F=np.ones((3, 4), np.float32))
+    query = choose(scores, replace(quick_settings, diverse=True), 0, places_N_2=PLACES_200[:3])
+    assert query.picked_n.tolist() == [2, 1, 0]
+
+
+def test_without_features_or_places_diversity_changes_nothing(quick_settings):
+    scores = replace(smooth_scores(), features_N_F=None)
+    plain, diverse = (choose(scores, replace(quick_settings, n=50, diverse=each), 3) for each in (False, True))
+    assert plain.picked_n.tolist() == diverse.picked_n.tolist()
+
+
+# the control share
+
+
+def test_controls_take_the_place_of_some_of_the_best(quick_settings):
+    scores = smooth_scores()
+    settings = replace(quick_settings, n=20, control_share=0.1)
+    query = choose(scores, settings, 0)
+    assert len(set(query.picked_n.tolist())) == 20
+    assert query.control_n.sum() == 2
+    left = np.setdiff1d(np.arange(200), query.picked_n[query.control_n])
+    best = left[np.argsort(-query.value_N[left])][:18]
+    assert query.picked_n[~query.control_n].tolist() == best.tolist()
+
+
+@pytest.mark.parametrize("budget", [None, 60.0], ids=["n crops", "a budget"])
+def test_controls_are_uniform_and_blind_to_information_alpha_and_beta(quick_settings, budget):
+    cost = np.float32([1, 2, 3, 4, 5, 6, 7, 8])
+    settings = replace(quick_settings, n=4, control_share=0.5, budget=budget)
+    counts = np.zeros(8)
+    for seed in range(800):
+        rng = np.random.default_rng(seed)
+        found = [
+            choose(
+                scores_of(rng.random(8), cost), replace(settings, alpha=alpha, beta=beta, diverse=seed % 2 == 0), seed
+            )
+            for alpha, beta in ((1.0, 0.0), (3.0, 2.0))
+        ]
+        first, other = (sorted(query.picked_n[query.control_n].tolist()) for query in found)
+        assert first == other
+        counts[first] += 1
+    assert stats.chisquare(counts).pvalue > 0.001
+
+
+def test_controls_are_drawn_from_the_candidates_alone(quick_settings):
+    candidates = np.array([3, 50, 51, 120, 199])
+    settings = replace(quick_settings, n=4, control_share=0.5)
+    for seed in range(30):
+        query = choose(smooth_scores(), settings, seed, candidates)
+        assert set(query.picked_n.tolist()) < set(candidates.tolist())
+        assert (len(query.picked_n), query.control_n.sum()) == (4, 2)
+
+
+@pytest.mark.parametrize("diverse", [False, True])
+def test_a_query_may_be_all_controls(quick_settings, diverse):
+    query = choose(smooth_scores(), replace(quick_settings, n=6, control_share=1.0, diverse=diverse), 0)
+    assert query.control_n.tolist() == [True] * 6
+
+
+def test_controls_stay_where_they_are_while_the_slider_moves(quick_settings):
+    settings = replace(quick_settings, n=12, control_share=0.25)
+    queries = [choose(smooth_scores(), replace(settings, beta=beta), 4) for beta in (0.0, 0.5, 2.0)]
+    assert len({tuple(query.control_n) for query in queries}) == 1
+    assert len({tuple(query.picked_n[query.control_n]) for query in queries}) == 1
+    assert len({tuple(query.picked_n) for query in queries}) == 3
+
+
+# a time budget
+
+
+def test_a_budget_collects_more_information_than_the_top_n_in_the_same_minutes(quick_settings):
+    rng = np.random.default_rng(0)
+    scores = scores_of(rng.random(300), rng.lognormal(1, 0.8, 300))
+    top = choose(scores, replace(quick_settings, n=30, beta=0.0), 0).picked_n
+    minutes = math.fsum(scores.cost_N[top].astype(float))
+    bought = choose(scores, replace(quick_settings, budget=minutes), 0).picked_n
+    assert math.fsum(scores.cost_N[bought].astype(float)) <= minutes
+    assert scores.information_N[bought].sum() > 1.5 * scores.information_N[top].sum()
+    for beta in (0.3, 1.0):
+        order = choose(scores, replace(quick_settings, n=300, beta=beta), 0).picked_n
+        ranked = order[np.cumsum(scores.cost_N[order].astype(float)) <= minutes]
+        assert scores.information_N[bought].sum() > scores.information_N[ranked].sum()
+
+
+def test_a_budget_counts_information_to_the_power_of_alpha(quick_settings):
+    scores = scores_of([0.5, 0.3, 0.3], [4, 2, 2])
+    picks = [
+        sorted(choose(scores, replace(quick_settings, budget=4.0, alpha=alpha), 0).picked_n.tolist())
+        for alpha in (1, 2)
+    ]
+    assert picks == [[1, 2], [0]]
+
+
+@given(budget=st.floats(15, 200), share=st.floats(0, 1), diverse=st.booleans(), seed=st.integers(0, 100))
+def test_a_budget_is_never_exceeded_with_controls_and_diversity(budget, share, diverse, seed):
+    scores = smooth_scores(seed)
+    settings = AgentSettings(2, budget=budget, control_share=share, diverse=diverse)
+    query = choose(scores, settings, seed, places_N_2=PLACES_200)
+    assert math.fsum(scores.cost_N[query.picked_n].astype(float)) <= budget
+    assert len(set(query.picked_n.tolist())) == len(query.picked_n) == len(query.control_n) > 0
+
+
+def test_a_budget_without_predicted_efforts_is_refused_with_the_remedy(quick_settings):
+    scores = replace(scores_of([0.1, 0.2], [1, 1]), cost_is_uniform=True)
+    with pytest.raises(AgentError, match=f"Measure {FEWEST_EFFORTS} efforts first, or choose a number of crops"):
+        choose(scores, replace(quick_settings, budget=20.0), 0)
+
+
+@pytest.mark.parametrize(("information", "cost"), [([0.5, 0.5], [30, 25]), ([0.0, 0.0], [3, 1])])
+def test_a_budget_that_buys_nothing_is_refused_with_the_cheapest(quick_settings, information, cost):
+    with pytest.raises(AgentError, match=f"A budget of 20 buys no crop: the cheapest .* cost {min(cost)},"):
+        choose(scores_of(information, cost), replace(quick_settings, budget=20.0), 0)
 
 
 # the known cost of acquiring

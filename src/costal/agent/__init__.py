@@ -1,4 +1,5 @@
 """What decides: networks, committee, acquisition functions, cost model, value and selection.
 
-Works on arrays and tensors; knows no file and no database. `value`, `select` and `features` need numpy only.
+Works on arrays and tensors; knows no file and no database. `value`, `selection`, `features` and `metrics` need no
+torch.
 """

@@ -1,6 +1,7 @@
 """The classifier: trained on labels, asked as a committee for information or as one mean network for classes."""
 
 from collections import Counter
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -85,8 +86,17 @@ def class_weights(class_indices: list[int], class_count: int) -> torch.Tensor:
     return torch.tensor(weights, dtype=torch.float32)
 
 
-def ask_committee(agent: Agent, crops_N_C_H_W: Floats, seed: int, device: str) -> Job[tuple[Floats, Floats, Footing]]:
-    """Return information (N,), mean probabilities (N, K) and the footing that the work ended on.
+@dataclass(frozen=True, slots=True)
+class Opinion:
+    """What a committee says of crops: I, its mean class probabilities, and the trunk's features projected."""
+
+    information_N: Floats
+    probs_N_K: Floats
+    features_N_F: Floats
+
+
+def ask_committee(agent: Agent, crops_N_C_H_W: Floats, seed: int, device: str) -> Job[tuple[Opinion, Footing]]:
+    """Return what the committee says of each crop, and the footing that the work ended on.
 
     Raises
     ------
@@ -99,12 +109,15 @@ def ask_committee(agent: Agent, crops_N_C_H_W: Floats, seed: int, device: str) -
     committee = Committee(network, agent.settings.passes, seed)
     acquisition = ACQUISITION_FUNCTIONS[agent.settings.acquisition]
 
-    def attempt(crops: Floats, there: Footing) -> tuple[Floats, Floats]:
-        probs_T_B_K = committee.probs(crops, there.device)
-        return acquisition(probs_T_B_K).cpu().numpy(), probs_T_B_K.mean(0).cpu().numpy()
+    def attempt(crops: Floats, there: Footing) -> tuple[Floats, Floats, Floats]:
+        features_F_B = committee.features(crops, there.device)
+        probs_T_B_K = committee.probs(features_F_B)
+        found = acquisition(probs_T_B_K), probs_T_B_K.mean(0), committee.projected(features_F_B)
+        information_B, probs_B_K, features_B_P = (each.cpu().numpy() for each in found)
+        return information_B, probs_B_K, features_B_P
 
     found, footing = yield from in_batches(crops_N_C_H_W, Footing(device, BATCH), attempt, "Asking the committee")
-    return np.concatenate([each[0] for each in found]), np.concatenate([each[1] for each in found]), footing
+    return Opinion(*(np.concatenate(each) for each in zip(*found, strict=True))), footing
 
 
 def classify(agent: Agent, crops_N_C_H_W: Floats, device: str = "auto") -> Job[Floats]:

@@ -4,9 +4,11 @@ Everything below the first dropout layer is deterministic, so the trunk runs onc
 all crops, so T passes are T matrix products over the kept features and kept hidden units alone. Each crop's marginal
 is that of ordinary MC dropout; across crops a pass is one and the same network (a *consistent* committee).
 
-Source: Gal & Ghahramani 2016 (MC dropout); Kirsch, van Amersfoort, Gal 2019 (consistent masks).
+Source: Gal & Ghahramani 2016 (MC dropout); Kirsch, van Amersfoort, Gal 2019 (consistent masks); Johnson & Lindenstrauss
+1984 (random projection).
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +16,11 @@ import torch
 from torch import Tensor
 
 from costal.agent.networks import FEATURE_DROP, HIDDEN, HIDDEN_DROP, Network
+from costal.seeds import seed_for
 from costal.types import Floats
+
+PROJECTED = 32
+"""Dimensions of projected features: distances keep within about an eighth (sqrt(1 / 64)) of their length."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,23 +72,47 @@ def thin_heads(network: Network, masks: list[tuple[Tensor, Tensor]], device: str
     return heads
 
 
+def draw_projection(feature_count: int) -> Tensor:
+    """Return a Gaussian projection `projection_P_F` to at most `PROJECTED` dimensions that keeps expected distances.
+
+    It depends on nothing but the count, so that features of different pools and frames can be compared.
+    """
+    dimensions = min(PROJECTED, feature_count)
+    generator = torch.Generator().manual_seed(seed_for("projection", feature_count))
+    return torch.randn(dimensions, feature_count, generator=generator) / math.sqrt(dimensions)
+
+
 class Committee:
-    """T passes of one network, whose masks are drawn from `seed`; heads are thinned once per device."""
+    """T passes of one network, whose masks are drawn from `seed`; heads are thinned once per device.
+
+    `features` come first, once per crop; `probs` and `projected` are made of them.
+    """
 
     def __init__(self, network: Network, passes: int, seed: int) -> None:
         self._network = network
         self._masks = draw_masks(network.hidden.in_features, passes, seed)
+        self._projection = draw_projection(network.hidden.in_features)
         self._heads: list[ThinnedHead] = []
         self._device = ""
 
     @torch.inference_mode()
-    def probs(self, crops_B_C_H_W: Floats, device: str) -> Tensor:
-        """Return the class probabilities of every pass, `probs_T_B_K`; a crop's do not depend on its batch."""
+    def features(self, crops_B_C_H_W: Floats, device: str) -> Tensor:
+        """Return the deterministic trunk features `features_F_B`; a crop's do not depend on its batch."""
         if device != self._device:
             self._network.to(device)
             self._heads = thin_heads(self._network, self._masks, device)
+            self._projection = self._projection.to(device)
             self._device = device
         crops = torch.from_numpy(np.ascontiguousarray(crops_B_C_H_W)).to(device)
         # Features lie in rows, so that keeping some copies whole rows.
-        features_F_B = self._network.trunk(crops).T.contiguous()
+        return self._network.trunk(crops).T.contiguous()  # type: ignore[no-any-return]
+
+    @torch.inference_mode()
+    def probs(self, features_F_B: Tensor) -> Tensor:
+        """Return the class probabilities of every pass, `probs_T_B_K`."""
         return torch.stack([head.logits(features_F_B) for head in self._heads]).transpose(1, 2).softmax(-1)
+
+    @torch.inference_mode()
+    def projected(self, features_F_B: Tensor) -> Tensor:
+        """Return the features in few dimensions, `(B, P)`, by a projection that is the same for every committee."""
+        return (self._projection @ features_F_B).T

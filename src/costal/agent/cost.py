@@ -122,10 +122,13 @@ def train_cost_model(answers: list[Answer], settings: AgentSettings, seed: int, 
     return CostModel(to_weights(model), annotators, len(usable))
 
 
-def predict_cost(cost_model: CostModel, crop_shape: tuple[int, int, int], pool: Pool, device: str) -> Job[Floats]:
-    """Return the predicted effort (N,) of a pool: the log-normal mean for the pool's annotator, at least `COST_FLOOR`.
+def predict_cost(
+    cost_model: CostModel, crop_shape: tuple[int, int, int], pool: Pool, device: str
+) -> Job[tuple[Floats, float]]:
+    """Return the predicted effort (N,) of a pool and the shared standard deviation of log effort.
 
-    An annotator that the model has not seen counts as the average one.
+    The effort is the log-normal mean for the pool's annotator, at least `COST_FLOOR`. An annotator that the model has
+    not seen counts as the average one.
 
     Raises
     ------
@@ -137,6 +140,7 @@ def predict_cost(cost_model: CostModel, crop_shape: tuple[int, int, int], pool: 
     known = pool.annotator in cost_model.annotators
     annotator = torch.tensor([cost_model.annotators.index(pool.annotator) if known else -1])
     order = torch.tensor([float(pool.order)])
+    spread = model.spread().item()
 
     def attempt(crops: Floats, there: Footing) -> Floats:
         model.to(there.device)
@@ -147,4 +151,4 @@ def predict_cost(cost_model: CostModel, crop_shape: tuple[int, int, int], pool: 
             return cost
 
     costs, _ = yield from in_batches(pool.crops_N_C_H_W, Footing(device, BATCH), attempt, "Predicting the cost")
-    return np.concatenate(costs)
+    return np.concatenate(costs), spread

@@ -51,4 +51,8 @@ def select(value_N: ArrayLike, n: int, rng: np.random.Generator) -> NDArray[np.i
     if np.isnan(values).any():
         raise AgentError("A crop's value is not a number. Score the pool again.")
     shuffled = rng.permutation(len(values))
+    if n < len(values):
+        # What is below the n-th greatest need not be sorted.
+        least = np.partition(values, len(values) - n)[len(values) - n]
+        shuffled = shuffled[(values >= least)[shuffled]]
     return shuffled[np.argsort(-values[shuffled], kind="stable")][:n]

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 
 from costal.agent import classifier
 from costal.agent.acquisition import ACQUISITION_FUNCTIONS, bald
-from costal.agent.committee import Committee, draw_masks, thin_heads
+from costal.agent.committee import PROJECTED, Committee, draw_masks, draw_projection, thin_heads
 from costal.agent.networks import Network, initialise, to_weights
 from costal.errors import AgentError
 from costal.types import Agent, AgentSettings, finish
@@ -67,7 +67,8 @@ def test_a_thinned_head_equals_the_whole_head_under_the_same_masks(network):
 
 
 def test_the_committees_passes_are_those_of_its_masks(network):
-    probs_T_B_K = Committee(network, 4, 11).probs(CROPS, "cpu")
+    committee = Committee(network, 4, 11)
+    probs_T_B_K = committee.probs(committee.features(CROPS, "cpu"))
     masks = draw_masks(network.hidden.in_features, 4, 11)
     with torch.inference_mode():
         features = network.trunk(torch.from_numpy(CROPS)).T.contiguous()
@@ -79,7 +80,8 @@ def test_the_committees_passes_are_those_of_its_masks(network):
 def over_seeds(network):
     """Information (S, N) and mean probabilities (S, N, K) of S committees, ours and by ordinary dropout passes."""
     seeds, passes = 500, 15
-    ours = [Committee(network, passes, seed).probs(CROPS, "cpu") for seed in range(seeds)]
+    committees = [Committee(network, passes, seed) for seed in range(seeds)]
+    ours = [committee.probs(committee.features(CROPS, "cpu")) for committee in committees]
     plain = []
     torch.manual_seed(0)
     with torch.inference_mode():
@@ -109,19 +111,59 @@ def test_mean_probabilities_agree_with_ordinary_dropout_passes(over_seeds):
 
 @pytest.mark.parametrize("batch", [1, 2, 3])
 def test_the_result_does_not_depend_on_the_batch_size(agent, monkeypatch, batch):
-    whole_information, whole_probs, _ = finish(classifier.ask_committee(agent, CROPS, 5, "cpu"))
+    whole, _ = finish(classifier.ask_committee(agent, CROPS, 5, "cpu"))
     monkeypatch.setattr(classifier, "BATCH", batch)
-    information, probs, footing = finish(classifier.ask_committee(agent, CROPS, 5, "cpu"))
+    opinion, footing = finish(classifier.ask_committee(agent, CROPS, 5, "cpu"))
     assert footing.batch == batch
-    np.testing.assert_allclose(information, whole_information, atol=1e-5)
-    np.testing.assert_allclose(probs, whole_probs, atol=1e-5)
+    np.testing.assert_allclose(opinion.information_N, whole.information_N, atol=1e-5)
+    np.testing.assert_allclose(opinion.probs_N_K, whole.probs_N_K, atol=1e-5)
+    np.testing.assert_allclose(opinion.features_N_F, whole.features_N_F, atol=1e-5)
 
 
 def test_information_is_the_acquisition_function_of_the_passes(agent, network):
-    information, probs, _ = finish(classifier.ask_committee(agent, CROPS, 5, "cpu"))
-    passes = Committee(network, 6, 5).probs(CROPS, "cpu")
-    np.testing.assert_allclose(information, bald(passes).numpy(), atol=1e-6)
-    np.testing.assert_allclose(probs, passes.mean(0).numpy(), atol=1e-6)
+    opinion, _ = finish(classifier.ask_committee(agent, CROPS, 5, "cpu"))
+    committee = Committee(network, 6, 5)
+    passes = committee.probs(committee.features(CROPS, "cpu"))
+    np.testing.assert_allclose(opinion.information_N, bald(passes).numpy(), atol=1e-6)
+    np.testing.assert_allclose(opinion.probs_N_K, passes.mean(0).numpy(), atol=1e-6)
+
+
+def test_the_trunk_runs_once_per_crop(agent, monkeypatch):
+    seen = []
+    monkeypatch.setattr(classifier, "BATCH", 2)
+    build = classifier.build_classifier
+
+    def counting(*of):
+        made = build(*of)
+        made.trunk.register_forward_hook(lambda trunk, crops, features: seen.append(len(features)))
+        return made
+
+    monkeypatch.setattr(classifier, "build_classifier", counting)
+    finish(classifier.ask_committee(agent, CROPS, 5, "cpu"))
+    assert seen == [2, 2, 1]
+
+
+def test_features_are_the_trunks_projected_alike_whatever_the_seed_and_the_pool(agent, network):
+    whole, _ = finish(classifier.ask_committee(agent, CROPS, 5, "cpu"))
+    part, _ = finish(classifier.ask_committee(agent, CROPS[2:], 99, "cpu"))
+    assert whole.features_N_F.dtype == np.float32
+    assert whole.features_N_F.shape == (5, PROJECTED)
+    np.testing.assert_allclose(part.features_N_F, whole.features_N_F[2:], atol=1e-5)
+    with torch.inference_mode():
+        expected = network.trunk(torch.from_numpy(CROPS)) @ draw_projection(network.hidden.in_features).T
+    np.testing.assert_allclose(whole.features_N_F, expected.numpy(), atol=1e-5)
+
+
+def test_the_projection_keeps_distances_about_as_johnson_and_lindenstrauss_say():
+    points = torch.randn(40, 3872, generator=torch.Generator().manual_seed(1))
+    before, after = (torch.pdist(each) for each in (points, points @ draw_projection(3872).T))
+    ratio = (after / before).numpy()
+    assert ratio.mean() == pytest.approx(1, abs=0.05)
+    assert np.sqrt(np.mean((ratio - 1) ** 2)) == pytest.approx(np.sqrt(1 / (2 * PROJECTED)), rel=0.4)
+
+
+def test_few_features_are_not_made_more():
+    assert draw_projection(8).shape == (8, 8)
 
 
 def test_progress_counts_the_crops(agent, monkeypatch):

@@ -44,7 +44,8 @@ def train(answers, seed=0):
 
 
 def predict(model, crops, annotator="A", order=0):
-    return finish(predict_cost(model, SHAPE, Pool(crops, annotator, order), "cpu"))
+    cost_N, _ = finish(predict_cost(model, SHAPE, Pool(crops, annotator, order), "cpu"))
+    return cost_N
 
 
 def constant_model(mean=1.0, scale=1.0, spread=0.5, annotators=("A",), offsets=(0.0,), practice=0.0):
@@ -107,6 +108,13 @@ def test_an_unknown_annotator_counts_as_the_average_one():
 def test_the_spread_has_a_least():
     predicted = predict(constant_model(mean=0.0, spread=1e-6), np.zeros((1, *SHAPE), np.float32))
     np.testing.assert_allclose(predicted, math.exp(LEAST_SPREAD**2 / 2), rtol=1e-6)
+
+
+@pytest.mark.parametrize(("spread", "expected"), [(0.5, 0.5), (2.0, 2.0), (1e-6, LEAST_SPREAD)])
+def test_the_shared_spread_of_log_effort_comes_with_the_prediction(spread, expected):
+    crops = np.zeros((2, *SHAPE), np.float32)
+    _, told = finish(predict_cost(constant_model(scale=3.0, spread=spread), SHAPE, Pool(crops), "cpu"))
+    assert told == pytest.approx(expected)
 
 
 def test_predictions_are_floored_above_zero():
@@ -213,7 +221,8 @@ def test_the_default_training_learns_spread_and_annotator():
     ]
     model = finish(train_cost_model(answers, AgentSettings(2), 0, "cpu"))
     fast, slow = (
-        finish(predict_cost(model, (1, 12, 12), Pool(crops, annotator), "cpu")).mean() for annotator in ("fast", "slow")
+        finish(predict_cost(model, (1, 12, 12), Pool(crops, annotator), "cpu"))[0].mean()
+        for annotator in ("fast", "slow")
     )
     assert 2.3 < slow / fast < 3.7
     assert 3.0 < fast < 5.2

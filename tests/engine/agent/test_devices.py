@@ -116,16 +116,17 @@ def test_another_error_is_not_taken_for_a_full_gpu():
 def test_a_committee_on_a_full_gpu_gives_the_same_scores(monkeypatch, room, device, batch):
     crops = np.random.default_rng(0).random((7, 1, 8, 8), dtype=np.float32)
     agent = Agent(AgentSettings(3, passes=3), (1, 8, 8), to_weights(Network((1, 8, 8), 3)))
-    expected, _, _ = finish(classifier.ask_committee(agent, crops, 1, "cpu"))
-    probs = Committee.probs
+    expected, _ = finish(classifier.ask_committee(agent, crops, 1, "cpu"))
+    features = Committee.features
 
     def crowded(self, crops_B_C_H_W, where):
         if where == "cuda" and len(crops_B_C_H_W) > room:
             raise torch.OutOfMemoryError("simulated")
-        return probs(self, crops_B_C_H_W, "cpu")
+        return features(self, crops_B_C_H_W, "cpu")
 
-    monkeypatch.setattr(Committee, "probs", crowded)
+    monkeypatch.setattr(Committee, "features", crowded)
     monkeypatch.setattr(classifier, "BATCH", 8)
-    information, _, footing = finish(classifier.ask_committee(agent, crops, 1, "cuda"))
+    opinion, footing = finish(classifier.ask_committee(agent, crops, 1, "cuda"))
     assert (footing.device, footing.batch) == (device, batch)
-    np.testing.assert_allclose(information, expected, atol=1e-5)
+    np.testing.assert_allclose(opinion.information_N, expected.information_N, atol=1e-5)
+    np.testing.assert_allclose(opinion.features_N_F, expected.features_N_F, atol=1e-5)
