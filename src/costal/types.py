@@ -95,7 +95,7 @@ PlaneChoice = Literal["each", "first", "max", "mean"]
 
 @dataclass(frozen=True, slots=True)
 class PlaneRule:
-    """What becomes of Z stacks and time series, said once per project: `each` plane a frame, the first, or a projection.
+    """What becomes of Z stacks and time series, said once: `each` plane a frame, the first, or a projection.
 
     `channels` are taken in this order; None takes all.
     """

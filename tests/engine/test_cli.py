@@ -1,4 +1,5 @@
 import csv
+import json
 import os
 import re
 import subprocess
@@ -14,14 +15,18 @@ from costal import cli
 from costal.frames.grid import crop_at, tile
 from costal.frames.simulate import simulate_field
 from costal.labels.effort import Event, EventKind
-from costal.labels.project import Tiling, load_project, save_project
-from costal.labels.store import AnswerRecord, FrameRecord, Store
+from costal.labels.project import Tiling
+from costal.labels.project_file import load_project, save_project
+from costal.labels.records import AnswerRecord, FrameRecord
+from costal.labels.store import Store
 from costal.paper import datasets
 from costal.paper.datasets import MNIST_FILES
+from costal.workbench.desk import Workbench
 
 COMMANDS = [
-    ("demo",), ("mnist",), ("open",), ("score",), ("train",), ("project",), ("project", "new"), ("project", "info"),
-    ("project", "check"),
+    ("demo",), ("mnist",), ("open",), ("score",), ("query",), ("train",), ("apply",), ("export",), ("import",),
+    ("label",), ("microscope",), ("project",), ("project", "new"), ("project", "info"), ("project", "check"),
+    ("project", "repair"),
 ]  # fmt: skip
 DEMO = (
     "demo",
@@ -40,6 +45,7 @@ DEMO = (
     "bald",
 )
 CROP = 16
+NAMES = ("rings", "fibres")
 
 
 @pytest.fixture
@@ -80,7 +86,7 @@ def image(tmp_path):
 def folder(costal, tmp_path):
     assert costal("project", "new", tmp_path / "neurons", "--classes", "rings, fibres")[0] == 0
     project = load_project(tmp_path / "neurons")
-    choices = replace(project.choices, passes=3, n=2)
+    choices = replace(project.choices, passes=3, n=2, diverse=False, control_share=0.0)
     save_project(replace(project, tiling=Tiling(CROP, CROP), choices=choices))
     return project.folder
 
@@ -201,7 +207,7 @@ def test_a_number_out_of_range_is_refused(costal, arguments):
 @pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="a window can always be opened there")
 @pytest.mark.parametrize(("display", "wayland", "expected"), [("", "", False), (":0", "", True), ("", "wl", True)])
 def test_a_display_is_found_by_its_variable(monkeypatch, display, wayland, expected):
-    from costal.cli.demo import has_display
+    from costal.cli.terminal import has_display
 
     monkeypatch.setenv("DISPLAY", display)
     monkeypatch.setenv("WAYLAND_DISPLAY", wayland)
@@ -296,6 +302,67 @@ def test_training_then_scoring_gives_figures_and_ranks_by_value(costal, folder, 
     assert [float(row["value"]) for row in ranked] == sorted(values, reverse=True)[:2]
     assert "4 labelled crops" in costal("project", "info", folder)[1]
     assert "model 1, trained on 4 labels" in costal("project", "info", folder)[1]
+
+
+def test_a_query_is_a_csv_to_fill_in_and_to_take_labels_from(costal, folder, image, tmp_path):
+    out = tmp_path / "query.csv"
+    code, text, _ = costal("query", image, "--project", folder, "-n", "4", "--out", out, "--device", "cpu")
+    assert (code, "Wrote a query of 4 crops" in text) == (0, True)
+    rows = rows_of(out)
+    assert [row["rank"] for row in rows] == ["1", "2", "3", "4"]
+    assert {row["class"] for row in rows} == {""}
+    filled = out.read_text().splitlines()
+    out.write_text("\n".join([filled[0], *(line + name for line, name in zip(filled[1:], NAMES * 2, strict=True))]))
+    code, _, err = costal("label", "--from", out, "--project", folder)
+    assert (code, err.strip()) == (0, "")
+    assert "4 labelled crops" in costal("project", "info", folder)[1]
+    costal("query", image, "--project", folder, "-n", "9", "--out", out, "--device", "cpu")
+    assert len(rows_of(out)) == 5, "what is labelled is not asked again"
+
+
+def test_n_and_minutes_are_two_questions(costal, folder, image):
+    code, _, err = costal("query", image, "--project", folder, "-n", "4", "--minutes", "2")
+    assert code == 2
+    assert "not both" in err
+
+
+def test_minutes_need_measured_efforts(costal, folder, image, tmp_path):
+    label(folder, image, [1, 2, 1, 2])
+    costal("train", "--project", folder, "--device", "cpu")
+    arguments = ("--project", folder, "--minutes", "2", "--out", tmp_path / "q.csv", "--device", "cpu")
+    code, _, err = costal("query", image, *arguments)
+    assert code == 1
+    assert "10 efforts" in err
+
+
+def test_figures_come_as_one_json_object(costal, folder, image, tmp_path):
+    out = tmp_path / "scores.csv"
+    code, text, _ = costal("score", image, "--project", folder, "--out", out, "--device", "cpu", "--json")
+    found = json.loads(text)
+    assert (code, found["crops"], found["frames"], found["out"]) == (0, 9, 1, str(out))
+    label(folder, image, [1, 2, 1, 2])
+    found = json.loads(costal("train", "--project", folder, "--device", "cpu", "--json")[1])
+    assert (found["generation"], found["labels"]) == (1, 4)
+    assert any("Cost is uniform" in note for note in found["notes"])
+
+
+def test_each_plane_of_a_stack_is_scored_when_the_project_says_so(costal, folder, image, tmp_path):
+    stack = np.stack([tifffile.imread(image)] * 3) + np.arange(3, dtype=np.uint16)[:, None, None]
+    tifffile.imwrite(tmp_path / "stack.ome.tif", stack, metadata={"axes": "ZYX"})
+    for choice, frames in (("each", ["z 0", "z 1", "z 2"]), ("max", ["max z"])):
+        project = load_project(folder)
+        save_project(replace(project, intake=replace(project.intake, z=choice)))
+        arguments = ("--project", folder, "--out", tmp_path / "scores.csv", "--device", "cpu")
+        assert costal("score", tmp_path / "stack.ome.tif", *arguments)[0] == 0
+        assert list(dict.fromkeys(row["planes"] for row in rows_of(tmp_path / "scores.csv"))) == frames
+
+
+def test_training_is_refused_while_a_window_holds_the_project(costal, folder, image):
+    label(folder, image, [1, 2, 1, 2])
+    with Workbench(folder):
+        code, _, err = costal("train", "--project", folder, "--device", "cpu")
+    assert code == 1
+    assert f"process {os.getpid()}" in err
 
 
 def test_training_a_project_without_labels_is_refused(costal, folder):

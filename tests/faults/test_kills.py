@@ -10,15 +10,16 @@ import time
 import psutil
 import pytest
 
-from costal.labels.project import create_project
+from costal.labels.project_file import create_project
 from costal.labels.store import Store
-from costal.workbench import Workbench
+from costal.workbench.desk import Workbench
 
 WRITER = """
 import sys
 from pathlib import Path
 import numpy as np
-from costal.labels.store import AnswerRecord, FrameRecord, Store
+from costal.labels.records import AnswerRecord, FrameRecord
+from costal.labels.store import Store
 with Store(Path(sys.argv[1])) as store:
     frame = store.add_frame(FrameRecord("hash", "all", "source", 10**6, 8, None, (0.0,), (1.0,)))
     start = len(store.presented())

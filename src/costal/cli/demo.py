@@ -1,15 +1,12 @@
 """``costal demo``: the mosaic experiment, in a window or headless."""
 
-import os
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from costal.cli.progress import ProgressBar
+from costal.cli.terminal import has_display, writing
 from costal.errors import DatasetError
 from costal.labels.project import LARGEST
 from costal.paper.datasets import load_dataset, pool_indices
@@ -61,11 +58,6 @@ def demo(
     run_headless(experiment, arm, data, rounds, out)
 
 
-def has_display() -> bool:
-    """Return whether a window can be opened: always assumed on Windows and macOS."""
-    return sys.platform in ("win32", "darwin") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
-
-
 def run_headless(experiment: Experiment, arm: Arm, data: str, rounds: int, out: Path) -> None:
     """Run the arm and the random arm for some rounds, and write what they came to after each."""
     dataset = load_dataset(data)
@@ -103,15 +95,6 @@ def run_headless(experiment: Experiment, arm: Arm, data: str, rounds: int, out: 
         with writing(out):
             figure.savefig(out / f"{name}.png", dpi=110)
     print(f"Wrote rounds.csv, timings.csv, mosaic.png, picks.png and curves.png to {out}")
-
-
-@contextmanager
-def writing(out: Path) -> Iterator[None]:
-    """Turn a failure to write into a sentence with a remedy."""
-    try:
-        yield
-    except OSError as error:
-        raise DatasetError(f"{out} cannot be written: {error.strerror}. Choose another place with --out.") from error
 
 
 def describe(report: RoundReport) -> str:

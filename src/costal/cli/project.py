@@ -1,21 +1,31 @@
-"""``costal project``: make a project, and say what is in one."""
+"""``costal project``: make a project, say what is in one, check it and mend it."""
 
+from collections import Counter
+from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from costal.cli.output import AsJson, tell
 from costal.errors import ProjectError
+from costal.labels.mending.findings import Finding, examine
+from costal.labels.mending.repair import repair
 from costal.labels.models import load_newest
-from costal.labels.project import create_project, load_project
-from costal.labels.store import Store
+from costal.labels.project_file import create_project, load_project
+from costal.labels.store import Store, require_store
+
+MOST_SAID = 20
+"""Findings that are listed one by one."""
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    commands = typer.Typer(no_args_is_help=True, help="Make a project, say what is in it, check it.")
+    commands = typer.Typer(no_args_is_help=True, help="Make a project, say what is in it, check it and mend it.")
     for command in (new, info, check):
         commands.command()(command)
+    commands.command("repair")(mend)
     app.add_typer(commands, name="project")
 
 
@@ -25,30 +35,72 @@ Folder = Annotated[Path, typer.Argument(help="The project's folder.")]
 def new(
     folder: Folder,
     classes: Annotated[str, typer.Option("--classes", help="Class names, comma-separated.")] = "class 1,class 2",
+    as_json: AsJson = False,
 ) -> None:
     """Make a new project in an empty or new folder."""
     project = create_project(folder, tuple(name.strip() for name in classes.split(",")))
-    print(f"Made {folder} with classes {', '.join(each.name for each in project.classes)}")
+    names = [each.name for each in project.classes]
+    tell(f"Made {folder} with classes {', '.join(names)}", {"folder": folder, "classes": names}, as_json)
 
 
-def info(folder: Folder) -> None:
+def info(folder: Folder, as_json: AsJson = False) -> None:
     """Say which classes, labels and models a project has."""
     project = load_project(folder)
+    require_store(project.store_path)
     with Store(project.store_path, read_only=True) as store:
-        labels = store.labels()
-        presentations = len(store.presented())
-    print(f"{project.name}: {len(labels)} labelled crops, {presentations} presentations")
-    for each in project.classes:
-        count = sum(label.class_id == each.id for label in labels)
-        print(f"  [{each.key}] {each.name}: {count}")
+        given, presentations = store.label_counts(), store.row_count("presentation")
+        others = len(store.label_snapshot()) - sum(given.values())
+    counts: Counter[int] = Counter()
+    for class_id, count in given.items():
+        meant = project.class_of(class_id)
+        counts[meant.id if meant else class_id] += count
     newest = load_newest(project.model_folder)
-    print(f"  model {newest.number}, trained on {newest.agent.label_count} labels" if newest else "  no model yet")
+    shown = [each for each in project.classes if not each.merged_into]
+    labels = sum(counts.values())
+    lines = [f"{project.name}: {labels} labelled crops, {presentations} presentations"]
+    retired = (" (retired)" if each.retired else "" for each in shown)
+    lines += [f"  [{each.key}] {each.name}: {counts[each.id]}{note}" for each, note in zip(shown, retired, strict=True)]
+    lines += [f"  skipped or excluded: {others}"] * bool(others)
+    lines.append(
+        f"  model {newest.number}, trained on {newest.agent.label_count} labels" if newest else "  no model yet"
+    )
+    figures = {
+        "name": project.name,
+        "labels": labels,
+        "skipped_or_excluded": others,
+        "presentations": presentations,
+        "classes": [asdict(each) | {"labels": counts[each.id]} for each in shown],
+        "model": {"generation": newest.number, "labels": newest.agent.label_count} if newest else None,
+    }
+    tell("\n".join(lines), figures, as_json)
 
 
-def check(folder: Folder) -> None:
-    """Check that the store is whole; exit code 1 and what is wrong when it is not."""
-    with Store(load_project(folder).store_path, read_only=True) as store:
-        wrong = store.check()
-    if wrong:
-        raise ProjectError(f"{folder} is damaged: {'; '.join(wrong)}. Restore labels.sqlite from a backup.")
-    print(f"{folder} is whole.")
+def check(folder: Folder, as_json: AsJson = False) -> None:
+    """Check that settings, labels, events and models are whole; exit code 1 and what is wrong when they are not."""
+    found = examine(folder)
+    if as_json or not found:
+        findings = [asdict(each) for each in found]
+        tell(f"{folder} is whole.", {"folder": folder, "whole": not found, "findings": findings}, as_json)
+    if found:
+        raise ProjectError(_sentence(folder, found))
+
+
+def _sentence(folder: Path, found: list[Finding]) -> str:
+    lines = [f"{folder} is damaged:", *(f"  {each}" for each in found[:MOST_SAID])]
+    lines += [f"  and {len(found) - MOST_SAID} more"] * (len(found) > MOST_SAID)
+    if any(each.mendable for each in found):
+        lines.append(f"Run: costal project repair {folder} (it makes a copy first).")
+    return "\n".join(lines)
+
+
+def mend(folder: Folder, as_json: AsJson = False) -> None:
+    """Mend what can be mended, after a copy of the project was made beside it; exit code 1 when something is left.
+
+    What belongs nowhere is put into 'lost and found', a damaged store is read row by row into a new one, and lost
+    settings are put together again. Nothing is deleted.
+    """
+    said = repair(folder, datetime.now())
+    left = examine(folder)
+    tell("\n".join(said) or "There is nothing to mend.", {"folder": folder, "done": said, "whole": not left}, as_json)
+    if left:
+        raise ProjectError(_sentence(folder, left))

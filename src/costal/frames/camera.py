@@ -1,6 +1,7 @@
 """Frames from a running pymmcore-plus core: what it snaps, and what its acquisitions yield."""
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -55,6 +56,33 @@ def on_frames(core: "CMMCorePlus", take: Callable[[Frame], None]) -> Callable[[]
         core.events.imageSnapped.disconnect(snapped)
 
     return end
+
+
+def save(folder: Path, frame: Frame, utc_ns: int) -> Path:
+    """Return the OME-TIFF that a frame was written to, named after the time: complete as soon as it has its name.
+
+    Raises
+    ------
+    FrameError
+        If the folder cannot be written to.
+    """
+    import tifffile
+
+    path = folder / f"camera-{utc_ns}-{frame.content_hash[:8]}.ome.tif"
+    metadata: dict[str, Any] = {"axes": frame.axes.replace("YXC", "YXS"), "Name": frame.source}
+    if frame.pixel_um is not None:
+        metadata |= {f"PhysicalSize{axis}": frame.pixel_um for axis in "XY"}
+        metadata |= {f"PhysicalSize{axis}Unit": "µm" for axis in "XY"}
+    beside = folder / f".{path.name}.part"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tifffile.imwrite(beside, frame.pixels, ome=True, metadata=metadata)
+        beside.replace(path)
+    except OSError as error:
+        raise FrameError(
+            f"{path} cannot be written ({error.strerror}): the frame is lost. Free some space, or watch another folder."
+        ) from error
+    return path
 
 
 def _frame(core: "CMMCorePlus", image: NDArray[np.generic], index: Mapping[str, Any]) -> Frame:

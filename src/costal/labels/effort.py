@@ -16,6 +16,8 @@ from functools import reduce
 
 from costal.errors import EffortError
 
+DERIVATION = 1
+"""Version of the rules by which seconds follow from events; exports carry it."""
 CLOCK_TOLERANCE_NS = 2_000_000_000
 """How far wall clock and monotonic clock may drift apart between two events."""
 
@@ -38,6 +40,7 @@ class PauseReason(StrEnum):
     FOCUS = "focus lost"
     USER = "user"
     MODAL = "modal window"
+    IDLE = "idle"
     SUSPEND = "suspend"
 
 
@@ -139,7 +142,7 @@ def _counted(state: EffortState, event: Event, idle_limit_ns: int) -> EffortStat
     if state.phase is not Phase.ACTIVE or state.last is None or state.known_part_ended:
         return state
     gap_ns = event.perf_ns - state.last.perf_ns
-    if gap_ns > idle_limit_ns:
+    if gap_ns > idle_limit_ns or (event.kind is EventKind.PAUSED and event.reason is PauseReason.IDLE):
         return replace(state, known_part_ended=True)
     return replace(state, active_ns=state.active_ns + max(gap_ns, 0))
 

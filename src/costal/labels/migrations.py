@@ -64,6 +64,50 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE TRIGGER event_kept BEFORE DELETE ON event BEGIN SELECT raise(ABORT, 'events are append-only'); END;
     CREATE TRIGGER event_fixed BEFORE UPDATE ON event BEGIN SELECT raise(ABORT, 'events are append-only'); END;
     """,
+    """
+    DROP VIEW current_label;
+    DROP VIEW standing_label;
+    ALTER TABLE presentation ADD COLUMN control INTEGER NOT NULL DEFAULT 0;  -- drawn at random, not chosen
+    ALTER TABLE presentation ADD COLUMN why TEXT NOT NULL DEFAULT '{}';      -- what the agent thought, a JSON object
+    CREATE TABLE new_label (
+        id INTEGER PRIMARY KEY,
+        crop_id INTEGER NOT NULL REFERENCES crop (id),
+        presentation_id INTEGER REFERENCES presentation (id),
+        kind TEXT NOT NULL CHECK (kind IN ('class', 'skip', 'exclude', 'undo')),
+        class_id INTEGER CHECK ((kind = 'class') = (class_id IS NOT NULL)),
+        undoes INTEGER UNIQUE REFERENCES new_label (id) CHECK ((kind = 'undo') = (undoes IS NOT NULL)),
+        redoes INTEGER UNIQUE REFERENCES new_label (id),  -- the undone label that this one repeats
+        original INTEGER REFERENCES new_label (id),       -- the first of such repeats: this one takes its place again
+        utc_ns INTEGER NOT NULL
+    );
+    INSERT INTO new_label SELECT id, crop_id, presentation_id, kind, class_id, undoes, NULL, NULL, utc_ns FROM label;
+    DROP TABLE label;
+    ALTER TABLE new_label RENAME TO label;
+    CREATE INDEX label_by_crop ON label (crop_id);
+    CREATE INDEX label_by_presentation ON label (presentation_id);
+    CREATE INDEX presentation_by_annotator ON presentation (annotator);
+    CREATE INDEX presentation_by_control ON presentation (control) WHERE control = 1;
+    CREATE VIEW standing_label AS
+        SELECT *, coalesce(original, id) AS place FROM label
+        WHERE kind <> 'undo' AND NOT EXISTS (SELECT 1 FROM label AS undo WHERE undo.undoes = label.id);
+    CREATE VIEW current_label AS
+        SELECT * FROM standing_label
+        WHERE NOT EXISTS (
+            SELECT 1 FROM standing_label AS later
+            WHERE later.crop_id = standing_label.crop_id AND later.place > standing_label.place
+        );
+    CREATE TRIGGER label_kept BEFORE DELETE ON label BEGIN SELECT raise(ABORT, 'labels are append-only'); END;
+    CREATE TRIGGER label_fixed BEFORE UPDATE ON label BEGIN SELECT raise(ABORT, 'labels are append-only'); END;
+    CREATE TRIGGER presentation_kept BEFORE DELETE ON presentation
+        BEGIN SELECT raise(ABORT, 'presentations are append-only'); END;
+    CREATE TRIGGER presentation_fixed BEFORE UPDATE ON presentation
+        BEGIN SELECT raise(ABORT, 'presentations are append-only'); END;
+    CREATE TABLE arrival (              -- files of the watched folder, as they were last seen
+        path TEXT PRIMARY KEY,          -- within that folder
+        size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,
+        state TEXT NOT NULL, reason TEXT NOT NULL, content_hash TEXT NOT NULL
+    );
+    """,
 )
 
 
@@ -102,7 +146,7 @@ def migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[str
     """
     version = checked_version(connection, path, migrations)
     for number, script in enumerate(migrations[version:], version + 1):
-        if number > 1:
+        if version:
             _back_up(connection, path.with_name(f"{path.name}.version-{number - 1}"))
         try:
             connection.executescript(f"BEGIN IMMEDIATE; {script}; PRAGMA user_version = {number}; COMMIT;")

@@ -1,7 +1,15 @@
-"""Model files: the agent's weights as safetensors, with a JSON card beside them. Pickles are never loaded."""
+"""Model generations: the agent's weights as safetensors, with a JSON card beside them. Pickles are never loaded.
 
+A card holds exactly what the model was trained on and how: the ids of the labels that stood, settings, seed, metrics.
+Rolling back saves an older generation again as the newest, so nothing is ever overwritten.
+"""
+
+import hashlib
 import json
-from dataclasses import asdict, dataclass
+import time
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,26 +18,52 @@ from safetensors.numpy import load, save
 
 import costal
 from costal.errors import ProjectError
-from costal.labels.project import write_atomically
+from costal.labels.project_file import write_atomically
 from costal.types import Agent, AgentSettings, CostModel, Training, Weights
 
-CARD_FORMAT = 1
+CARD_FORMAT = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """How a model came to be: the ids of the labels that stood, the seed, figures of merit, and when (UTC, ns).
+
+    `copy_of` is the generation that was rolled back to, 0 for a trained one.
+    """
+
+    label_ids: tuple[int, ...] = ()
+    seed: int = 0
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    utc_ns: int = 0
+    copy_of: int = 0
+
+    def is_stale(self, standing: Collection[int]) -> bool:
+        """Return whether it was trained on a label that has been taken back or replaced since."""
+        return not set(self.label_ids) <= set(standing)
 
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """A saved agent: its number counts up from 1."""
+    """A saved agent: its number counts up from 1; `model_hash` is the SHA-256 of its file, empty for an unsaved one."""
 
     number: int
     agent: Agent
+    origin: Origin = field(default_factory=Origin)
+    model_hash: str = ""
 
 
-def save_agent(folder: Path, agent: Agent) -> Generation:
-    """Return the agent as the next generation, written to disk; the card comes last and makes it count."""
+def save_agent(folder: Path, agent: Agent, origin: Origin = Origin(), keep: int | None = None) -> Generation:
+    """Return the agent as the next generation, written to disk; the card comes last and makes it count.
+
+    With `keep` only so many of the newest generations stay.
+    """
     number = 1 + max(_numbers(folder), default=0)
     tensors = {f"classifier.{name}": array for name, array in (agent.classifier or {}).items()}
     if agent.cost_model is not None:
         tensors |= {f"cost.{name}": array for name, array in agent.cost_model.weights.items()}
+    content = save(tensors)
+    origin = replace(origin, utc_ns=time.time_ns())
+    model_hash = hashlib.sha256(content).hexdigest()
     card = {
         "format": CARD_FORMAT,
         "generation": number,
@@ -40,12 +74,65 @@ def save_agent(folder: Path, agent: Agent) -> Generation:
         "effort_count": agent.cost_model.effort_count if agent.cost_model else 0,
         "annotators": agent.cost_model.annotators if agent.cost_model else None,
         "notes": agent.notes,
+        "origin": asdict(origin),
+        "model_hash": model_hash,
         "shapes": {name: array.shape for name, array in tensors.items()},
     }
     folder.mkdir(exist_ok=True)
-    write_atomically(_model_path(folder, number), save(tensors))
+    write_atomically(_model_path(folder, number), content)
     write_atomically(_card_path(folder, number), json.dumps(card, indent=1, ensure_ascii=False).encode())
-    return Generation(number, agent)
+    for old in sorted(_numbers(folder))[:-keep] if keep else ():
+        _discard(folder, old)
+    return Generation(number, agent, origin, model_hash)
+
+
+def _discard(folder: Path, number: int) -> None:
+    """Delete a generation, the card first; what somebody reads just now (Windows) goes the next time."""
+    with suppress(OSError):
+        _card_path(folder, number).unlink(missing_ok=True)
+        _model_path(folder, number).unlink(missing_ok=True)
+
+
+def roll_back(folder: Path, number: int) -> Generation:
+    """Return an older generation saved again as the newest.
+
+    Raises
+    ------
+    ProjectError
+        When there is no such generation, or it cannot be read or written.
+    """
+    if number not in _numbers(folder):
+        kept = ", ".join(map(str, sorted(_numbers(folder)))) or "none"
+        raise ProjectError(f"There is no model {number} in {folder}. Choose one that is kept: {kept}.")
+    found = load_generation(folder, number)
+    return save_agent(folder, found.agent, replace(found.origin, copy_of=number))
+
+
+def kept_generations(folder: Path) -> list[Generation]:
+    """Return the generations on disk, newest first, that can be read."""
+    found = []
+    for number in sorted(_numbers(folder), reverse=True):
+        with suppress(ProjectError):
+            found.append(load_generation(folder, number))
+    return found
+
+
+def newest_origin(folder: Path) -> Origin | None:
+    """Return how the newest model came to be, read from its card alone; None when there is none.
+
+    Raises
+    ------
+    ProjectError
+        When the card cannot be read.
+    """
+    numbers = _numbers(folder)
+    if not numbers:
+        return None
+    path = _card_path(folder, max(numbers))
+    try:
+        return _origin_of(_read_card(path))
+    except (TypeError, AttributeError) as error:
+        raise ProjectError(f"{path} is not a model card ({error!r}). Delete it and train again.") from error
 
 
 def load_newest(folder: Path) -> Generation | None:
@@ -54,7 +141,7 @@ def load_newest(folder: Path) -> Generation | None:
     Raises
     ------
     ProjectError
-        When its file is not safetensors (a pickle, say), is damaged, or does not have the shapes of its card.
+        When its file is not safetensors (a pickle, say), is damaged, or is not the one that its card tells of.
     """
     numbers = _numbers(folder)
     return load_generation(folder, max(numbers)) if numbers else None
@@ -65,13 +152,14 @@ def load_generation(folder: Path, number: int) -> Generation:
     path = _card_path(folder, number)
     card = _read_card(path)
     try:
-        return Generation(number, _agent_of(card, _fitting_tensors(card, _model_path(folder, number))))
+        agent = _agent_of(card, _fitting_tensors(card, _model_path(folder, number)))
+        return Generation(number, agent, _origin_of(card), card.get("model_hash", ""))
     except (KeyError, TypeError, AttributeError) as error:
         raise ProjectError(f"{path} is not a model card ({error!r}). Delete it and train again.") from error
 
 
 def _fitting_tensors(card: dict[str, Any], path: Path) -> Weights:
-    """Return the arrays of a model file, which must have the shapes of its card."""
+    """Return the arrays of a model file, which must be the one that its card tells of."""
     tensors = load_weights_file(path)
     shapes = {name: list(array.shape) for name, array in tensors.items()}
     if shapes != card["shapes"]:
@@ -82,13 +170,24 @@ def _fitting_tensors(card: dict[str, Any], path: Path) -> Weights:
             f"{path} does not fit its card: {name} has shape {shapes.get(name)}, not {card['shapes'].get(name)}. "
             "Delete both files and train again; the labels are untouched."
         )
+    if card.get("model_hash", "") not in ("", hashlib.sha256(path.read_bytes()).hexdigest()):
+        raise ProjectError(
+            f"{path} does not fit its card: it was changed since. Delete both files and train again; the labels are "
+            "untouched."
+        )
     return tensors
+
+
+def _origin_of(card: dict[str, Any]) -> Origin:
+    said = card.get("origin", {})
+    return Origin(**said | {"label_ids": tuple(said.get("label_ids", ()))})
 
 
 def _agent_of(card: dict[str, Any], tensors: Weights) -> Agent:
     classifier = _under("classifier.", tensors)
     cost_weights = _under("cost.", tensors)
-    settings = card["settings"] | {
+    known = {each.name for each in fields(AgentSettings)}  # an older or newer version may have had others
+    settings = {key: entry for key, entry in card["settings"].items() if key in known} | {
         "training": Training(**card["settings"]["training"]),
         "acquisition_cost_K": tuple(card["settings"]["acquisition_cost_K"]),
         "class_ids": tuple(card["settings"]["class_ids"]),

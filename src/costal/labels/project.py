@@ -1,44 +1,47 @@
-"""The project folder: classes with stable ids, tiling and agent settings in ``project.toml``."""
+"""A project as a value: classes with stable ids, tiling, intake and agent settings; and what they may be."""
 
 import math
-import os
-import time
-import tomllib
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+import re
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args, get_origin
-
-import tomli_w
+from typing import Literal
 
 from costal.errors import ProjectError
-from costal.labels.store import Store
-from costal.types import ACQUISITION_NAMES, AgentSettings, Training
+from costal.types import ACQUISITION_NAMES, AgentSettings, PlaneChoice, PlaneRule, Training
 
-FORMAT = 1
-REPLACE_TRIES, REPLACE_PAUSE_S = 10, 0.05
 PROJECT_FILE, STORE_FILE, MODEL_FOLDER = "project.toml", "labels.sqlite", "models"
 COLOURS = (
     "#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#ee8866", "#44bb99", "#bbbbbb", "#ffaabb",
 )  # fmt: skip
 """Paul Tol's *bright* scheme and its neighbours: told apart by colour-blind eyes."""
 KEYS = "1234567890"
-RESERVED_KEYS = "SZP?"
+RESERVED_KEYS = "SXZYPVB?"
+"""The bench's own: skip, exclude, undo, redo, pause, prediction, back, key sheet."""
+COLOUR = re.compile("#[0-9a-fA-F]{6}")
 LARGEST = 10_000
 """Of crop size, n and T: beyond it is a slip of the finger."""
-
-Section = TypeVar("Section")
 
 
 @dataclass(frozen=True, slots=True)
 class LabelClass:
-    """One class of a project: `id` never changes, so labels stay readable whatever the class is called."""
+    """One class of a project: `id` never changes, so labels stay readable whatever the class is called.
+
+    A `retired` class is not offered and not learned any more; labels of a class that was `merged_into` another (0:
+    none) count as that one's.
+    """
 
     id: int
     name: str
     key: str
     colour: str
     acquisition_cost_s: float = 0.0
+    retired: bool = False
+    merged_into: int = 0
+
+    @property
+    def is_offered(self) -> bool:
+        """Whether a crop can be given this class."""
+        return not self.retired and not self.merged_into
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,28 +56,59 @@ class Tiling:
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """What the user chose for the agent: see `AgentSettings`; a crop may look the same after a turn, so `augment`."""
+    """What the user chose for the agent: see `AgentSettings`; a crop may look the same after a turn, so `augment`.
+
+    A query asks for `n` crops, or ``by="minutes"`` for as many as fit into `minutes`; `control_share` of it is drawn at
+    random, and with `diverse` near-duplicates and direct neighbours are thinned.
+    """
 
     acquisition: str = "std"
     alpha: float = 1.0
     beta: float = 0.3
     passes: int = 50
     n: int = 10
+    by: Literal["crops", "minutes"] = "crops"
+    minutes: float = 20.0
+    diverse: bool = True
+    control_share: float = 0.1
     seed: int = 0
     augment: bool = True
     class_weights: bool = True
 
 
 @dataclass(frozen=True, slots=True)
+class Intake:
+    """Where frames come from, and what becomes of Z stacks and time series: `folder` is watched, empty for none."""
+
+    folder: str = ""
+    z: PlaneChoice = "max"
+    t: PlaneChoice = "each"
+
+    def rule(self) -> PlaneRule:
+        """Return which planes of a file are frames."""
+        return PlaneRule(self.z, self.t)
+
+
+@dataclass(frozen=True, slots=True)
 class Project:
-    """A project as its ``project.toml`` says; `idle_limit_s` is the longest gap that still counts as looking."""
+    """A project as its ``project.toml`` says; `idle_limit_s` is the longest gap that still counts as looking.
+
+    The newest `kept_models` model generations stay on disk.
+    """
 
     folder: Path
     name: str
     classes: tuple[LabelClass, ...]
     tiling: Tiling = field(default_factory=Tiling)
     choices: Choices = field(default_factory=Choices)
+    intake: Intake = field(default_factory=Intake)
     idle_limit_s: float = 20.0
+    kept_models: int = 10
+
+    @property
+    def offered(self) -> tuple[LabelClass, ...]:
+        """The classes that a crop can be given: the network has one output for each, in this order."""
+        return tuple(each for each in self.classes if each.is_offered)
 
     @property
     def store_path(self) -> Path:
@@ -86,67 +120,42 @@ class Project:
         """Where the models are."""
         return self.folder / MODEL_FOLDER
 
-    def class_index(self, class_id: int) -> int:
-        """Return the network output that stands for a class."""
-        return [label_class.id for label_class in self.classes].index(class_id)
+    def class_of(self, class_id: int) -> LabelClass | None:
+        """Return what a stored class id means today: the class that it was merged into, None when it is unknown."""
+        by_id = {each.id: each for each in self.classes}
+        found = by_id.get(class_id)
+        while found is not None and found.merged_into:
+            found = by_id.get(found.merged_into)
+        return found
+
+    def class_index(self, class_id: int | None) -> int | None:
+        """Return the network output that stands for a stored class id, None when it is not learned any more."""
+        meant = self.class_of(class_id) if class_id is not None else None
+        return self.offered.index(meant) if meant is not None and meant.is_offered else None
 
     def agent_settings(self) -> AgentSettings:
         """Return the settings of an agent for this project."""
         chosen = self.choices
         return AgentSettings(
-            class_count=len(self.classes),
+            class_count=len(self.offered),
             acquisition=chosen.acquisition,  # type: ignore[arg-type]  # checked when the file was read
             alpha=chosen.alpha,
             beta=chosen.beta,
             passes=chosen.passes,
             n=chosen.n,
+            diverse=chosen.diverse,
+            control_share=chosen.control_share,
+            budget=60 * chosen.minutes if chosen.by == "minutes" else None,
             training=Training(augment=chosen.augment, class_weights=chosen.class_weights),
-            acquisition_cost_K=tuple(label_class.acquisition_cost_s for label_class in self.classes),
-            class_ids=tuple(label_class.id for label_class in self.classes),
+            acquisition_cost_K=tuple(label_class.acquisition_cost_s for label_class in self.offered),
+            class_ids=tuple(label_class.id for label_class in self.offered),
         )
-
-
-def new_class(project: Project, name: str) -> Project:
-    """Return the project with one class more: the next free id, key and colour."""
-    next_id = 1 + max((label_class.id for label_class in project.classes), default=0)
-    used = {label_class.key for label_class in project.classes}
-    key = next((key for key in KEYS if key not in used), "")
-    colour = COLOURS[(next_id - 1) % len(COLOURS)]
-    return checked(replace(project, classes=(*project.classes, LabelClass(next_id, name, key, colour))))
 
 
 def checked(project: Project) -> Project:
     """Return the project, or raise ProjectError that names the setting that cannot be."""
-    names = [label_class.name for label_class in project.classes]
-    keys = [label_class.key for label_class in project.classes if label_class.key]
-    ids = [str(label_class.id) for label_class in project.classes]
-    for what, values in (("name", names), ("key", keys), ("id", ids)):
-        twice = next((value for value in values if values.count(value) > 1), None)
-        if twice is not None:
-            raise ProjectError(f"Two classes have the {what} '{twice}'. Give each its own.")
-    if any(not name.strip() for name in names):
-        raise ProjectError("A class has no name. Give it one.")
-    if project.choices.acquisition not in ACQUISITION_NAMES:
-        raise ProjectError(
-            f"'{project.choices.acquisition}' is not an acquisition function. Use {', '.join(ACQUISITION_NAMES)}."
-        )
-    chosen = project.choices
-    if not (0 <= chosen.alpha < math.inf and 0 <= chosen.beta < math.inf) or not (
-        1 <= chosen.n <= LARGEST and 1 <= chosen.passes <= LARGEST
-    ):
-        raise ProjectError(f"α and β must be 0 or more, n and T 1 to {LARGEST}. Correct them in project.toml.")
-    if chosen.seed < 0:
-        raise ProjectError(f"The seed {chosen.seed} must be 0 or more. Correct it in project.toml.")
-    for each in project.classes:
-        if not 0 <= each.acquisition_cost_s < math.inf:
-            raise ProjectError(
-                f"The acquisition cost of '{each.name}' must be 0 s or more, not {each.acquisition_cost_s}."
-            )
-    for each in project.classes:
-        if each.key and (len(each.key) != 1 or each.key.upper() in RESERVED_KEYS):
-            raise ProjectError(
-                f"'{each.key}' cannot be the key of '{each.name}'. Use one digit or a letter other than SZP."
-            )
+    _check_classes(project)
+    _check_choices(project.choices)
     tiling = project.tiling
     if not (8 <= tiling.crop <= LARGEST and 1 <= tiling.stride <= tiling.crop):
         raise ProjectError(
@@ -155,148 +164,62 @@ def checked(project: Project) -> Project:
         )
     if not 0 < project.idle_limit_s < math.inf:
         raise ProjectError(f"The idle limit of {project.idle_limit_s:g} s must be above 0. Correct it in project.toml.")
+    if project.kept_models < 1:
+        raise ProjectError(f"{project.kept_models} kept models are too few. Keep at least 1: correct project.toml.")
     return project
 
 
-def create_project(folder: Path, classes: tuple[str, ...] = ("class 1", "class 2")) -> Project:
-    """Return a new project in an empty or new folder, written to disk.
-
-    Raises
-    ------
-    ProjectError
-        When the folder holds something already, or cannot be written.
-    """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ProjectError(f"{folder} is not empty. Choose a new folder, or open the project that is there.")
-    project = Project(folder, folder.name, ())
-    for name in classes:
-        project = new_class(project, name)
-    try:
-        (folder / MODEL_FOLDER).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ProjectError(
-            f"{folder} cannot be made: {error.strerror}. Choose a folder that you may write to."
-        ) from error
-    save_project(project)
-    Store(project.store_path).close()
-    return project
-
-
-def save_project(project: Project) -> None:
-    """Write ``project.toml`` so that it is whole at any moment, the old one or the new one."""
-    checked(project)
-    document = {
-        "format": FORMAT,
-        "name": project.name,
-        "idle_limit_s": project.idle_limit_s,
-        "tiling": asdict(project.tiling),
-        "agent": asdict(project.choices),
-        "classes": [asdict(label_class) for label_class in project.classes],
-    }
-    write_atomically(project.folder / PROJECT_FILE, tomli_w.dumps(document).encode())
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Replace a file's content in one step that survives a power cut.
-
-    Raises
-    ------
-    ProjectError
-        When it cannot be written: the folder is read-only or the disk full.
-    """
-    beside = path.with_name(path.name + ".new")
-    try:
-        with beside.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        _replace(beside, path)
-    except OSError as error:
-        raise ProjectError(
-            f"{path} cannot be written: {error.strerror}. Free some space, or choose a folder that you may write to."
-        ) from error
-
-
-def _replace(new: Path, old: Path) -> None:
-    """Put one file in another's place, waiting a little where Windows refuses because it is just being read."""
-    for _ in range(REPLACE_TRIES - 1):
-        try:
-            new.replace(old)
-            return
-        except PermissionError:
-            time.sleep(REPLACE_PAUSE_S)
-    new.replace(old)
-
-
-def load_project(folder: Path) -> Project:
-    """Return the project of a folder.
-
-    Raises
-    ------
-    ProjectError
-        When there is none, it was made by a newer version, or its file is broken; says where.
-    """
-    path = folder / PROJECT_FILE
-    try:
-        document = tomllib.loads(path.read_text("utf-8"))
-    except FileNotFoundError as error:
-        raise ProjectError(
-            f"{folder} is no project: it has no {PROJECT_FILE}. Choose another, or make a new one."
-        ) from error
-    except (ValueError, RecursionError) as error:
-        raise ProjectError(f"{path} is broken: {error}. Restore it from a backup.") from error
-    except OSError as error:
-        raise ProjectError(f"{path} cannot be read: {error.strerror}.") from error
-    found = document.get("format")
-    if not isinstance(found, int) or found > FORMAT:
-        raise ProjectError(
-            f"{folder} has project format {found}; this version reads up to {FORMAT}. Update napari-costal to open it."
-        )
-    unknown = document.keys() - {"format", "name", "idle_limit_s", "tiling", "agent", "classes"}
-    if unknown:
-        raise ProjectError(f"{path}: '{min(unknown)}' is not known. Correct it or take it out.")
-    project = Project(
-        folder,
-        _entry(document, "name", str, folder.name, path),
-        tuple(_section(LabelClass, entry, f"{path}, classes") for entry in _entry(document, "classes", list, [], path)),
-        _section(Tiling, document.get("tiling", {}), f"{path}, tiling"),
-        _section(Choices, document.get("agent", {}), f"{path}, agent"),
-        float(_entry(document, "idle_limit_s", float, 20.0, path)),
-    )
-    return checked(project)
-
-
-def _section(kind: type[Section], entries: Mapping[str, Any], where: str) -> Section:
-    """Return a dataclass from a table, or raise ProjectError that names the unknown, missing or mistyped key."""
-    if not isinstance(entries, Mapping):
-        raise ProjectError(f"{where}: {entries!r} should be a table. Correct it.")
-    known = {each.name: each.type for each in fields(kind)}  # type: ignore[arg-type]
-    for key, entry in entries.items():
-        if key not in known:
-            raise ProjectError(f"{where}: '{key}' is not known. Known are {', '.join(known)}.")
-        expected = known[key]
-        if isinstance(expected, type) and not _is_a(entry, expected):
-            raise ProjectError(f"{where}: {key} = {entry!r} should be a {expected.__name__}. Correct it.")
-        if get_origin(expected) is Literal and entry not in get_args(expected):
+def _check_classes(project: Project) -> None:
+    named = [each for each in project.classes if not each.merged_into]
+    for what, values in (
+        ("name", [each.name for each in named]),
+        ("key", [each.key.upper() for each in project.offered if each.key]),
+        ("id", [str(each.id) for each in project.classes]),
+    ):
+        twice = next((value for value in values if values.count(value) > 1), None)
+        if twice is not None:
+            raise ProjectError(f"Two classes have the {what} '{twice}'. Give each its own.")
+    for each in project.classes:
+        if not each.name.strip() or not each.name.isprintable():
+            raise ProjectError(f"A class cannot be called {each.name!r}. Give it a name of printable signs.")
+        if not COLOUR.fullmatch(each.colour):
+            raise ProjectError(f"'{each.colour}' is no colour for '{each.name}'. Write it as #rrggbb.")
+        if not 0 <= each.acquisition_cost_s < math.inf:
             raise ProjectError(
-                f"{where}: {key} = {entry!r} should be one of {', '.join(get_args(expected))}. Correct it."
+                f"The acquisition cost of '{each.name}' must be 0 s or more, not {each.acquisition_cost_s}."
             )
-    try:
-        return kind(**entries)
-    except TypeError as error:
-        raise ProjectError(f"{where}: {error}. Add what is missing.") from error
+        if each.key and (len(each.key) != 1 or each.key.upper() in RESERVED_KEYS or not each.key.isalnum()):
+            raise ProjectError(
+                f"'{each.key}' cannot be the key of '{each.name}'. Use one digit or a letter other than "
+                f"{RESERVED_KEYS.rstrip('?')}."
+            )
+        _check_merge(project, each)
 
 
-def _entry(document: Mapping[str, Any], key: str, kind: type, default: object, path: Path) -> Any:
-    """Return an entry of the file's top level, or raise ProjectError when it is of another type."""
-    entry = document.get(key, default)
-    if not _is_a(entry, kind):
-        raise ProjectError(f"{path}: {key} = {entry!r} should be a {kind.__name__}. Correct it.")
-    return entry
+def _check_merge(project: Project, merged: LabelClass) -> None:
+    """Refuse a class that was merged into none of the project, or into itself by a detour."""
+    by_id, seen, at = {each.id: each for each in project.classes}, set[int](), merged
+    while at.merged_into:
+        if at.id in seen or at.merged_into not in by_id:
+            raise ProjectError(
+                f"'{merged.name}' cannot be merged into class {at.merged_into}. Merge it into one of the project's own."
+            )
+        seen.add(at.id)
+        at = by_id[at.merged_into]
 
 
-def _is_a(entry: object, expected: type) -> bool:
-    """Return whether a TOML value fits a field: a whole number fits a float, true and false fit bool alone."""
-    if isinstance(entry, bool):
-        return expected is bool
-    return isinstance(entry, (int, float) if expected is float else expected)
+def _check_choices(chosen: Choices) -> None:
+    if chosen.acquisition not in ACQUISITION_NAMES:
+        raise ProjectError(
+            f"'{chosen.acquisition}' is not an acquisition function. Use {', '.join(ACQUISITION_NAMES)}."
+        )
+    if not (0 <= chosen.alpha < math.inf and 0 <= chosen.beta < math.inf) or not (
+        1 <= chosen.n <= LARGEST and 1 <= chosen.passes <= LARGEST
+    ):
+        raise ProjectError(f"α and β must be 0 or more, n and T 1 to {LARGEST}. Correct them in project.toml.")
+    if not 0 < chosen.minutes <= LARGEST:
+        raise ProjectError(f"A budget of {chosen.minutes:g} minutes cannot be. Use more than 0, at most {LARGEST}.")
+    if not 0 <= chosen.control_share <= 1:
+        raise ProjectError(f"A control share of {chosen.control_share:g} cannot be. Use 0 (none) to 1 (all at random).")
+    if chosen.seed < 0:
+        raise ProjectError(f"The seed {chosen.seed} must be 0 or more. Correct it in project.toml.")

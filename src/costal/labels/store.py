@@ -3,83 +3,17 @@
 import json
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from costal.errors import ProjectError
-from costal.labels.effort import Event, EventKind, PauseReason
-from costal.labels.migrations import checked_version, migrate
-
-
-@dataclass(frozen=True, slots=True)
-class FrameRecord:
-    """A frame as the store knows it; `low_C` and `high_C` are its intensity range."""
-
-    content_hash: str
-    planes: str
-    source: str
-    height: int
-    width: int
-    pixel_um: float | None
-    low_C: tuple[float, ...]
-    high_C: tuple[float, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class AnswerRecord:
-    """One presentation's end as it is committed: whose crop it is, its raw pixels, why it was asked, what was said.
-
-    `kind` "abandoned" keeps the events alone; `class_id` goes with "class" only.
-    """
-
-    frame_id: int
-    y: int
-    x: int
-    pixels_C_H_W: NDArray[np.generic]
-    kind: Literal["class", "skip", "abandoned"]
-    class_id: int | None
-    annotator: str
-    events: tuple[Event, ...]
-    generation: int = 0
-    rank: int | None = None
-    prediction_shown: bool = False
-    information: float | None = None
-    cost: float | None = None
-    value: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class CropLabel:
-    """The current label of a crop: where it is and its class, None when it was skipped."""
-
-    label_id: int
-    frame_id: int
-    y: int
-    x: int
-    side: int
-    class_id: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class PresentedCrop:
-    """One ended presentation to learn from: raw pixels, its frame's range, the current label and the raw events.
-
-    `class_id` is None when the crop has no current label, or when a later presentation of it carries the label.
-    """
-
-    frame_id: int
-    pixels_C_H_W: NDArray[np.generic]
-    low_C: tuple[float, ...]
-    high_C: tuple[float, ...]
-    class_id: int | None
-    annotator: str
-    events: tuple[Event, ...]
+from costal.labels.migrations import MIGRATIONS, checked_version, migrate
+from costal.labels.records import AnswerRecord, FrameRecord
+from costal.labels.tables import TableReader
+from costal.types import Arrival
 
 
 def require_store(path: Path) -> None:
@@ -95,7 +29,19 @@ def _roll_back(path: Path) -> None:
             connection.execute("SELECT count(*) FROM sqlite_master")
 
 
-class Store:
+def _require_newest(connection: sqlite3.Connection, path: Path) -> None:
+    """Refuse a store that a reader would have to change before it could read it."""
+    version = checked_version(connection, path)
+    if version == 0:
+        raise ProjectError(f"{path} is empty: its labels are gone. Restore labels.sqlite from a backup.")
+    if version < len(MIGRATIONS):
+        raise ProjectError(
+            f"{path} has version {version}; this version of napari-costal reads {len(MIGRATIONS)}. Open the project "
+            "for writing once, which brings it up to date."
+        )
+
+
+class Store(TableReader):
     """The labels of one project, open for one writer or read-only. Use it from the thread that opened it."""
 
     def __init__(self, path: Path, read_only: bool = False) -> None:
@@ -110,13 +56,11 @@ class Store:
             try:
                 self._connection.execute("PRAGMA foreign_keys = ON")
                 if read_only:
-                    if checked_version(self._connection, path) == 0:
-                        raise ProjectError(
-                            f"{path} is empty: its labels are gone. Restore labels.sqlite from a backup."
-                        )
+                    _require_newest(self._connection, path)
                 else:
                     self._connection.execute("PRAGMA journal_mode = DELETE")
-                    self._connection.execute("PRAGMA synchronous = FULL")
+                    # not FULL, which leaves it to chance whether a power cut brings the last commit's journal back
+                    self._connection.execute("PRAGMA synchronous = EXTRA")
                     migrate(self._connection, path)
                     self._refuse_read_only()
             except BaseException:
@@ -134,7 +78,10 @@ class Store:
         self.close()
 
     def add_frame(self, frame: FrameRecord) -> int:
-        """Return the id of a frame, which is kept once for equal content and planes."""
+        """Return the id of a frame, which is kept once for equal content; `planes` says in words which ones it was."""
+        known = self.frame_id(frame)
+        if known:
+            return known
         with self._transaction() as connection:
             connection.execute(
                 """INSERT INTO frame (content_hash, planes, source, height, width, pixel_um, low, high, utc_ns)
@@ -171,17 +118,19 @@ class Store:
             crop_id = self._crop_id(connection, answer)
             presentation_id = connection.execute(
                 """INSERT INTO presentation
-                (crop_id, annotator, generation, rank, prediction_shown, information, cost, value, utc_ns)
-                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+                (crop_id, annotator, generation, rank, prediction_shown, control, information, cost, value, why, utc_ns)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
                 (
                     crop_id,
                     answer.annotator,
                     answer.generation,
                     answer.rank,
                     answer.prediction_shown,
-                    answer.information,
-                    answer.cost,
-                    answer.value,
+                    answer.control,
+                    answer.why.information,
+                    answer.why.cost,
+                    answer.why.value,
+                    answer.why.to_json(),
                     time.time_ns(),
                 ),
             ).lastrowid
@@ -205,62 +154,54 @@ class Store:
                 {"id": label_id, "utc_ns": time.time_ns()},
             )
 
-    def labels(self, frame_id: int | None = None) -> list[CropLabel]:
-        """Return the current labels, of one frame or of all."""
-        with self._explained():
-            rows = self._connection.execute(
-                """SELECT current_label.id, frame_id, y, x, side, class_id
-                FROM current_label JOIN crop ON crop.id = crop_id
-                WHERE :frame IS NULL OR frame_id = :frame ORDER BY current_label.id""",
-                {"frame": frame_id},
-            ).fetchall()
-        return [CropLabel(*row) for row in rows]
+    def redo(self, label_id: int) -> int:
+        """Return the id of a label that repeats one that was undone, in its place among the labels of its crop.
 
-    def labels_of(self, content_hash: str) -> list[CropLabel]:
-        """Return the current labels of the frame with this content."""
-        with self._explained():
-            rows = self._connection.execute("SELECT id FROM frame WHERE content_hash = ?", (content_hash,)).fetchall()
-        return [label for (frame_id,) in rows for label in self.labels(frame_id)]
-
-    def presented(self) -> list[PresentedCrop]:
-        """Return every ended presentation in order, with what was labelled and the raw events of its effort."""
-        with self._explained():
-            events: dict[int, list[Event]] = {}
-            for presentation_id, kind, reason, perf_ns, utc_ns in self._connection.execute(
-                "SELECT presentation_id, kind, reason, perf_ns, utc_ns FROM event ORDER BY id"
-            ):
-                event = Event(EventKind(kind), perf_ns, utc_ns, PauseReason(reason) if reason else None)
-                events.setdefault(presentation_id, []).append(event)
-            rows = self._connection.execute(
-                """SELECT presentation.id, frame_id, dtype, channels, side, pixels, low, high, class_id, annotator
-                FROM presentation JOIN crop ON crop.id = presentation.crop_id JOIN frame ON frame.id = frame_id
-                LEFT JOIN current_label ON current_label.presentation_id = presentation.id
-                ORDER BY presentation.id"""
-            ).fetchall()
-        return [
-            PresentedCrop(
-                frame_id,
-                np.frombuffer(pixels, dtype).reshape(channels, side, side),
-                tuple(json.loads(low)),
-                tuple(json.loads(high)),
-                class_id,
-                annotator,
-                tuple(events.get(presentation_id, ())),
+        Raises
+        ------
+        ProjectError
+            When that label was not undone, or is repeated already.
+        """
+        with self._transaction() as connection:
+            repeated = connection.execute(
+                """INSERT INTO label (crop_id, presentation_id, kind, class_id, redoes, original, utc_ns)
+                SELECT crop_id, presentation_id, kind, class_id, id, coalesce(original, id), :utc_ns FROM label
+                WHERE id = :id AND kind <> 'undo' AND EXISTS (SELECT 1 FROM label AS undo WHERE undo.undoes = :id)
+                AND NOT EXISTS (SELECT 1 FROM label AS redo WHERE redo.redoes = :id)""",
+                {"id": label_id, "utc_ns": time.time_ns()},
             )
-            for presentation_id, frame_id, dtype, channels, side, pixels, low, high, class_id, annotator in rows
-        ]
+            if repeated.rowcount != 1 or repeated.lastrowid is None:
+                raise ProjectError(f"Label {label_id} was not undone, so it cannot be redone. Label the crop instead.")
+            return repeated.lastrowid
 
-    def ranges(self) -> list[tuple[tuple[float, ...], tuple[float, ...]]]:
-        """Return the intensity range (low per channel, high per channel) of every frame, oldest first."""
-        with self._explained():
-            rows = self._connection.execute("SELECT low, high FROM frame ORDER BY id").fetchall()
-        return [(tuple(json.loads(low)), tuple(json.loads(high))) for low, high in rows]
+    def note_arrivals(self, arrivals: Iterable[Arrival]) -> None:
+        """Keep how files of the watched folder were seen, all in one transaction."""
+        with self._transaction() as connection:
+            connection.executemany(
+                """INSERT INTO arrival (path, size, mtime_ns, state, reason, content_hash) VALUES (?, ?, ?, ?, ?, ?)
+                ON CONFLICT (path) DO UPDATE SET size = excluded.size, mtime_ns = excluded.mtime_ns,
+                state = excluded.state, reason = excluded.reason, content_hash = excluded.content_hash""",
+                [
+                    (each.path, each.stamp.size, each.stamp.mtime_ns, each.state, each.reason, each.content_hash)
+                    for each in arrivals
+                ],
+            )
 
-    def presentation_count(self, annotator: str) -> int:
-        """Return how many presentations this annotator has ended."""
+    @contextmanager
+    def together(self, keep: bool = True) -> Iterator[None]:
+        """Return a context whose writes are one transaction: all of them, or none when it raises.
+
+        Nothing in it is on disk before it ends. Without `keep` all is taken back in the end: a rehearsal.
+        """
         with self._explained():
-            query = "SELECT count(*) FROM presentation WHERE annotator = ?"
-            return int(self._connection.execute(query, (annotator,)).fetchone()[0])
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._connection.execute("COMMIT" if keep else "ROLLBACK")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
 
     def check(self) -> list[str]:
         """Return what SQLite finds wrong with the file; an empty list when it is whole."""
@@ -295,29 +236,5 @@ class Store:
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._explained():
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._connection
-                self._connection.execute("COMMIT")
-            except BaseException:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-                raise
-
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        """Turn what SQLite says into a sentence with a remedy."""
-        try:
-            yield
-        except sqlite3.Error as error:
-            remedies = {
-                "readonly": "The folder or file is read-only. Choose a folder that you may write to.",
-                "unable to open": "The folder is missing or may not be written to. Choose another.",
-                "locked": "Another window or program writes to it. Close that one and try again.",
-                "full": "The disk is full. Free some space and try again: nothing was lost.",
-                "not a database": "It is not a label store. Restore labels.sqlite from a backup.",
-                "malformed": "It is damaged. Restore labels.sqlite from a backup.",
-            }
-            remedy = next((text for cause, text in remedies.items() if cause in str(error)), "Try again.")
-            raise ProjectError(f"{self._path} could not be used: {error}. {remedy}") from error
+        with self._explained() if self._connection.in_transaction else self.together():
+            yield self._connection

@@ -121,3 +121,24 @@ def test_without_pymmcore_plus_the_remedy_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "pymmcore_plus", None)
     with pytest.raises(FrameError, match=r'Install it: pip install "napari-costal\[camera\]"'):
         running_core()
+
+
+def test_a_saved_frame_is_complete_under_its_name_and_reads_back_as_it_was(tmp_path):
+    from costal.frames.camera import save
+    from costal.frames.read import frame_from_array, read
+
+    pixels = np.arange(48, dtype=np.uint16).reshape(6, 8)
+    path = save(tmp_path / "acquired", frame_from_array(pixels, "YX", 0.065, "camera:Cam"), 7)
+    assert [each.name for each in path.parent.iterdir()] == [path.name]
+    found = read(path)
+    np.testing.assert_array_equal(found.pixels, pixels)
+    assert (found.axes, found.pixel_um) == ("YX", 0.065)
+
+
+def test_a_frame_that_cannot_be_saved_is_said_to_be_lost(tmp_path):
+    from costal.frames.camera import save
+    from costal.frames.read import frame_from_array
+
+    (tmp_path / "file").write_text("")
+    with pytest.raises(FrameError, match="is lost"):
+        save(tmp_path / "file", frame_from_array(np.ones((4, 4), np.uint8), "YX", None, "camera:Cam"), 7)

@@ -21,7 +21,7 @@ S = 1_000_000_000
 LIMIT_NS = 20 * S
 UTC_START = 1_700_000_000 * S
 SHOWN, ACTIVITY, PAUSED, RESUMED, ANSWERED, SKIPPED, ABANDONED = EventKind
-FOCUS, USER, MODAL, SUSPEND = PauseReason
+FOCUS, USER, MODAL, IDLE, SUSPEND = PauseReason
 
 
 def event(kind, at_ns, reason=None, drift_ns=0):
@@ -105,6 +105,38 @@ def test_a_gap_beyond_the_idle_limit_censors_at_the_last_activity(gap_ns, active
 def test_a_skipped_or_abandoned_crop_took_at_least_so_long(end):
     effort = effort_of(event(SHOWN, 0), event(end, 4 * S))
     assert (effort.active_ns, effort.censored, effort.usable) == (4 * S, True, True)
+
+
+def test_an_idle_pause_censors_at_the_last_activity():
+    effort = effort_of(
+        event(SHOWN, 0), event(ACTIVITY, 5 * S), event(PAUSED, 15 * S, IDLE), event(RESUMED, 60 * S, IDLE),
+        event(ACTIVITY, 61 * S), event(ANSWERED, 63 * S),
+    )  # fmt: skip
+    assert (effort.active_ns, effort.elapsed_ns, effort.censored, effort.usable) == (5 * S, 63 * S, True, True)
+
+
+def test_an_idle_pause_censors_where_nothing_was_done_at_all():
+    effort = effort_of(event(SHOWN, 0), event(PAUSED, 20 * S, IDLE), event(ABANDONED, 90 * S))
+    assert (effort.active_ns, effort.censored) == (0, True)
+
+
+def test_an_idle_pause_is_a_pause_until_it_is_resumed():
+    state = replay((event(SHOWN, 0), event(PAUSED, S, IDLE), event(ACTIVITY, 2 * S)), LIMIT_NS)
+    assert state.phase is Phase.PAUSED
+    assert advance(state, event(RESUMED, 3 * S, IDLE), LIMIT_NS).phase is Phase.ACTIVE
+
+
+def test_growing_idle_while_the_window_has_no_focus_censors_nothing():
+    effort = effort_of(
+        event(SHOWN, 0), event(PAUSED, 2 * S, FOCUS), event(PAUSED, 22 * S, IDLE), event(RESUMED, 30 * S, FOCUS),
+        event(RESUMED, 31 * S, IDLE), event(ANSWERED, 34 * S),
+    )  # fmt: skip
+    assert (effort.active_ns, effort.censored) == (5 * S, False)
+
+
+def test_waking_up_when_nobody_was_idle_changes_nothing():
+    plain = effort_of(event(SHOWN, 0), event(ANSWERED, 8 * S))
+    assert effort_of(event(SHOWN, 0), event(RESUMED, 3 * S, IDLE), event(ANSWERED, 8 * S)) == plain
 
 
 # what excludes
@@ -203,19 +235,16 @@ def test_a_refused_event_says_why(before, kind, sentence):
 
 # invariants
 
-MIDDLE = st.one_of(
-    st.tuples(st.just(ACTIVITY), st.none()),
-    st.tuples(st.sampled_from([PAUSED, RESUMED]), st.sampled_from([FOCUS, USER, MODAL])),
-)
 GAPS_NS = st.integers(0, 2 * LIMIT_NS)
 SHORT_GAPS_NS = st.integers(0, LIMIT_NS // 4)
 
 
 @st.composite
-def presentations(draw, gaps=GAPS_NS):
+def presentations(draw, gaps=GAPS_NS, reasons=(FOCUS, USER, MODAL, IDLE)):
     """Return the events of one whole presentation, in order."""
+    pauses = st.tuples(st.sampled_from([PAUSED, RESUMED]), st.sampled_from(reasons))
     at_ns, events = 0, [event(SHOWN, 0)]
-    for kind, reason in draw(st.lists(MIDDLE, max_size=8)):
+    for kind, reason in draw(st.lists(st.tuples(st.just(ACTIVITY), st.none()) | pauses, max_size=8)):
         at_ns += draw(gaps)
         events.append(event(kind, at_ns, reason))
     return [*events, event(draw(st.sampled_from([ANSWERED, SKIPPED, ABANDONED])), at_ns + draw(gaps))]
@@ -237,11 +266,11 @@ def test_active_and_idle_make_up_elapsed_and_none_is_negative(events):
     assert effort.idle_ns >= 0
 
 
-@given(presentations(SHORT_GAPS_NS), st.data())
+@given(presentations(SHORT_GAPS_NS, reasons=(FOCUS, USER, MODAL)), st.data())
 def test_a_pause_more_never_adds_active_time(events, data):
     place = data.draw(st.integers(1, len(events) - 1))
     begin, end = events[place - 1].perf_ns - 5_000, events[place].perf_ns - 5_000
-    pause = event(PAUSED, data.draw(st.integers(begin, end)), data.draw(st.sampled_from([FOCUS, USER, MODAL])))
+    pause = event(PAUSED, data.draw(st.integers(begin, end)), data.draw(st.sampled_from([FOCUS, USER, MODAL, IDLE])))
     paused = effort_of(*events[:place], pause, *events[place:])
     assert paused.active_ns <= effort_of(*events).active_ns
 

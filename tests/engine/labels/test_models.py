@@ -1,3 +1,4 @@
+import hashlib
 import json
 import pickle
 from dataclasses import replace
@@ -7,7 +8,15 @@ import pytest
 from safetensors.numpy import save
 
 from costal.errors import ProjectError
-from costal.labels.models import load_generation, load_newest, save_agent
+from costal.labels.models import (
+    Origin,
+    kept_generations,
+    load_generation,
+    load_newest,
+    newest_origin,
+    roll_back,
+    save_agent,
+)
 from costal.types import Agent, AgentSettings, CostModel, Training
 
 RNG = np.random.default_rng(0)
@@ -130,6 +139,14 @@ def test_a_model_that_does_not_fit_its_card_is_refused_by_name(tmp_path, tensors
         load_newest(tmp_path)
 
 
+def test_a_model_that_another_wrote_over_is_refused(tmp_path):
+    save_agent(tmp_path, replace(WHOLE, cost_model=None))
+    others = {f"classifier.{name}": array + 1 for name, array in CLASSIFIER.items()}
+    (tmp_path / "0001.safetensors").write_bytes(save(others))
+    with pytest.raises(ProjectError, match=r"does not fit its card: it was changed since"):
+        load_newest(tmp_path)
+
+
 def test_a_card_without_its_model_is_refused(tmp_path):
     save_agent(tmp_path, WHOLE)
     (tmp_path / "0001.safetensors").unlink()
@@ -166,3 +183,120 @@ def test_a_card_of_a_newer_format_is_refused(tmp_path):
     (tmp_path / "0001.json").write_text(json.dumps(card | {"format": 99}))
     with pytest.raises(ProjectError, match=r"written by a newer version. Update"):
         load_newest(tmp_path)
+
+
+# where a model comes from
+
+ORIGIN = Origin((3, 5, 8), 2**40, {"control accuracy": 0.9, "expert minutes": 12.5})
+
+
+def test_a_model_tells_what_it_was_trained_on_and_how(tmp_path):
+    saved = save_agent(tmp_path, WHOLE, ORIGIN)
+    assert replace(saved.origin, utc_ns=0) == ORIGIN
+    assert load_newest(tmp_path).origin == newest_origin(tmp_path) == saved.origin
+    assert saved.origin.utc_ns > 1_700_000_000 * 10**9
+
+
+def test_a_model_is_known_by_the_hash_of_its_file(tmp_path):
+    first, same, other = (save_agent(tmp_path, agent) for agent in (WHOLE, WHOLE, replace(WHOLE, cost_model=None)))
+    assert first.model_hash == hashlib.sha256((tmp_path / "0001.safetensors").read_bytes()).hexdigest()
+    assert load_generation(tmp_path, 1).model_hash == first.model_hash == same.model_hash != other.model_hash
+
+
+@pytest.mark.parametrize(
+    ("standing", "is_stale"),
+    [
+        pytest.param((3, 5, 8), False, id="the very labels"),
+        pytest.param((1, 3, 5, 8, 13), False, id="labels were added"),
+        pytest.param((3, 8), True, id="a label was undone"),
+        pytest.param((3, 8, 9), True, id="a crop was labelled anew"),
+        pytest.param((), True, id="all are gone"),
+    ],
+)
+def test_a_model_is_stale_when_a_label_it_learned_from_is_gone(standing, is_stale):
+    assert ORIGIN.is_stale(standing) is is_stale
+
+
+def test_a_model_that_learned_from_no_label_is_never_stale():
+    assert not Origin().is_stale(())
+
+
+def test_a_folder_without_models_has_no_origin(tmp_path):
+    assert newest_origin(tmp_path) is None
+
+
+def as_version_1(path):
+    """Rewrite a card as version 1 wrote it: without origin and hash, its settings without what came later."""
+    card = json.loads(path.read_text("utf-8"))
+    for key in ("origin", "model_hash", "software"):
+        del card[key]
+    for key in ("diverse", "control_share", "budget"):
+        del card["settings"][key]
+    path.write_text(json.dumps(card | {"format": 1}))
+
+
+def test_a_card_of_format_1_still_loads(tmp_path):
+    save_agent(tmp_path, WHOLE, ORIGIN)
+    as_version_1(tmp_path / "0001.json")
+    found = load_newest(tmp_path)
+    assert (found.origin, found.model_hash) == (Origin(), "")
+    assert found.agent.settings == SETTINGS
+    assert newest_origin(tmp_path) == Origin()
+    assert roll_back(tmp_path, 1).number == 2
+
+
+@pytest.mark.parametrize("origin", [3, [1], {"mood": "good"}, {"label_ids": 3}])
+def test_a_card_whose_origin_is_none_is_refused(tmp_path, origin):
+    save_agent(tmp_path, WHOLE)
+    card = json.loads((tmp_path / "0001.json").read_text("utf-8"))
+    (tmp_path / "0001.json").write_text(json.dumps(card | {"origin": origin}))
+    for read in (load_newest, newest_origin):
+        with pytest.raises(ProjectError, match="is not a model card"):
+            read(tmp_path)
+
+
+# generations kept, and rolled back to
+
+
+def test_rolling_back_saves_an_older_generation_again_as_the_newest(tmp_path):
+    first = save_agent(tmp_path, WHOLE, ORIGIN)
+    save_agent(tmp_path, replace(WHOLE, label_count=99, cost_model=None))
+    again = roll_back(tmp_path, 1)
+    newest = load_newest(tmp_path)
+    assert again.number == newest.number == 3
+    assert again.origin == newest.origin == newest_origin(tmp_path)
+    assert replace(again.origin, utc_ns=0) == replace(ORIGIN, copy_of=1)
+    assert again.model_hash == newest.model_hash == first.model_hash
+    assert newest.agent.label_count == WHOLE.label_count
+    assert_equal_weights(newest.agent.classifier, WHOLE.classifier)
+    assert_equal_weights(newest.agent.cost_model.weights, WHOLE.cost_model.weights)
+    assert load_generation(tmp_path, 2).agent.label_count == 99
+
+
+@pytest.mark.parametrize(("saved", "kept"), [(0, "none"), (2, "1, 2")])
+def test_rolling_back_to_a_model_that_is_not_there_names_those_that_are(tmp_path, saved, kept):
+    for _ in range(saved):
+        save_agent(tmp_path, WHOLE)
+    with pytest.raises(ProjectError, match=f"There is no model 7 in .* kept: {kept}"):
+        roll_back(tmp_path, 7)
+    assert len(kept_generations(tmp_path)) == saved
+
+
+@pytest.mark.parametrize(("keep", "numbers"), [(None, [1, 2, 3, 4, 5]), (2, [4, 5]), (1, [5]), (9, [1, 2, 3, 4, 5])])
+def test_the_newest_generations_are_kept_and_no_file_of_the_others(tmp_path, keep, numbers):
+    for _ in range(5):
+        save_agent(tmp_path, WHOLE, keep=keep)
+    assert [each.number for each in kept_generations(tmp_path)] == numbers[::-1]
+    names = {f"{number:04}.{suffix}" for number in numbers for suffix in ("json", "safetensors")}
+    assert {each.name for each in tmp_path.iterdir()} == names
+
+
+def test_numbers_are_not_given_again_to_new_models_after_old_ones_are_dropped(tmp_path):
+    assert [save_agent(tmp_path, WHOLE, keep=1).number for _ in range(3)] == [1, 2, 3]
+
+
+def test_a_generation_that_cannot_be_read_is_left_out_of_those_kept(tmp_path):
+    for _ in range(3):
+        save_agent(tmp_path, WHOLE)
+    (tmp_path / "0002.safetensors").write_bytes(b"")
+    assert [each.number for each in kept_generations(tmp_path)] == [3, 1]

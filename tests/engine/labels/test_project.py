@@ -1,22 +1,15 @@
+import errno
 import os
 import tomllib
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from costal.errors import ProjectError
-from costal.labels import project as project_module
-from costal.labels.project import (
-    Choices,
-    LabelClass,
-    Tiling,
-    checked,
-    create_project,
-    load_project,
-    new_class,
-    save_project,
-    write_atomically,
-)
+from costal.labels.classes import new_class
+from costal.labels.project import Choices, Intake, LabelClass, Tiling, checked
+from costal.labels.project_file import create_project, load_project, save_project, write_atomically
 from costal.types import Training
 
 
@@ -37,8 +30,10 @@ def test_a_project_comes_back_as_it_was_saved(project):
         project,
         name="Ünïcode",
         tiling=Tiling(32, 16, "pad", "project"),
-        choices=Choices("std", 2.0, 0.0, 7, 3, 11, False, False),
+        choices=Choices("std", 2.0, 0.0, 7, 3, "minutes", 12.5, False, 0.25, 11, False, False),
+        intake=Intake("../frames", "each", "first"),
         idle_limit_s=7.5,
+        kept_models=3,
     )
     save_project(new_class(changed, "puncta"))
     assert load_project(project.folder) == new_class(changed, "puncta")
@@ -73,12 +68,25 @@ def test_settings_reach_the_agent(project):
     project = replace(
         project,
         classes=(replace(project.classes[0], acquisition_cost_s=2.0), project.classes[1]),
-        choices=Choices("std", 2.0, 0.1, 7, 3, 11, False, True),
+        choices=Choices("std", 2.0, 0.1, 7, 3, diverse=False, control_share=0.25, augment=False, class_weights=True),
     )
     settings = project.agent_settings()
     assert (settings.class_count, settings.acquisition, settings.alpha, settings.beta) == (2, "std", 2.0, 0.1)
     assert (settings.passes, settings.n, settings.acquisition_cost_K) == (7, 3, (2.0, 0.0))
+    assert (settings.diverse, settings.control_share, settings.budget) == (False, 0.25, None)
     assert settings.training == Training(augment=False, class_weights=True)
+
+
+def test_a_budget_in_minutes_reaches_the_agent_in_seconds(project):
+    project = replace(project, choices=Choices(by="minutes", minutes=12.5))
+    assert project.agent_settings().budget == 750
+
+
+def test_only_offered_classes_reach_the_agent(project):
+    first, second = project.classes
+    third = replace(second, id=5, name="puncta", key="5", acquisition_cost_s=3.0)
+    settings = replace(project, classes=(replace(first, retired=True), second, third)).agent_settings()
+    assert (settings.class_count, settings.class_ids, settings.acquisition_cost_K) == (2, (2, 5), (0.0, 3.0))
 
 
 # classes
@@ -110,7 +118,13 @@ def test_a_class_keeps_its_output_by_its_place(project):
         ({"name": "fibres"}, "Two classes have the name 'fibres'"),
         ({"key": "2"}, "Two classes have the key '2'"),
         ({"id": 2}, "Two classes have the id '2'"),
-        ({"name": "  "}, "A class has no name"),
+        ({"name": "  "}, "A class cannot be called"),
+        ({"name": "a\nb"}, "A class cannot be called"),
+        ({"colour": "red"}, "'red' is no colour for 'rings'"),
+        ({"key": "s"}, "'s' cannot be the key of 'rings'"),
+        ({"key": "12"}, "'12' cannot be the key"),
+        ({"merged_into": 7}, "'rings' cannot be merged into class 7"),
+        ({"merged_into": 1}, "'rings' cannot be merged into class 1"),
         ({"acquisition_cost_s": -1.0}, "acquisition cost of 'rings'"),
         ({"acquisition_cost_s": float("nan")}, "acquisition cost of 'rings'"),
     ],
@@ -168,10 +182,18 @@ def test_a_duplicate_is_refused_before_anything_is_written(project, tmp_path):
         pytest.param(
             "idle_limit_s = 20.0", 'idle_limit_s = "x"', "idle_limit_s = 'x' should be", id="text for seconds"
         ),
-        pytest.param('key = "1", ', "", "missing 1 required positional argument: 'key'", id="missing key"),
-        pytest.param("format = 1", "format = 99", "project format 99; .* reads up to 1. Update", id="newer format"),
-        pytest.param("format = 1", "", "project format None", id="no format"),
-        pytest.param("format = 1", "format = ", "is broken: .*line 1.* Restore", id="broken TOML"),
+        pytest.param('key = "1"\n', "", "missing 1 required positional argument: 'key'", id="missing key"),
+        pytest.param("format = 2", "format = 99", "project format 99; .* reads up to 2. Update", id="newer format"),
+        pytest.param("format = 2", "", "project format None", id="no format"),
+        pytest.param("format = 2", "format = ", "is broken: .*line 1.* Restore", id="broken TOML"),
+        pytest.param(
+            'z = "max"', 'z = "sum"', "intake: z = 'sum' should be one of each, first", id="unknown projection"
+        ),
+        pytest.param('by = "crops"', 'by = "hours"', "by = 'hours' should be one of crops, minutes", id="unknown rule"),
+        pytest.param("minutes = 20.0", "minutes = 0", "A budget of 0 minutes cannot be", id="no minutes"),
+        pytest.param("control_share = 0.1", "control_share = 1.5", "control share of 1.5", id="more than all"),
+        pytest.param("kept_models = 10", "kept_models = 0", "0 kept models are too few", id="no model kept"),
+        pytest.param("merged_into = 0", "merged_into = 1", "'rings' cannot be merged into class 1", id="a merge cycle"),
         pytest.param("[tiling]", "[[tiling]]", "tiling: .* should be a table", id="a list for a table"),
     ],
 )
@@ -212,24 +234,103 @@ def test_a_file_of_other_bytes_is_refused(project):
 def test_the_file_holds_nothing_that_only_one_machine_understands(project):
     text = (project.folder / "project.toml").read_text("utf-8")
     assert str(project.folder.parent) not in text
-    assert tomllib.loads(text)["format"] == 1
+    assert tomllib.loads(text)["format"] == 2
+
+
+FORMAT_1 = """
+format = 1
+name = "old"
+idle_limit_s = 30.0
+
+[tiling]
+crop = 32
+stride = 16
+edge = "pad"
+normalise = "project"
+
+[agent]
+acquisition = "bald"
+alpha = 1.0
+beta = 0.5
+passes = 20
+n = 5
+seed = 3
+augment = true
+class_weights = false
+
+[[classes]]
+id = 1
+name = "rings"
+key = "1"
+colour = "#4477aa"
+acquisition_cost_s = 0.0
+
+[[classes]]
+id = 3
+name = "fibres"
+key = "F"
+colour = "#ee6677"
+acquisition_cost_s = 1.5
+"""
+
+
+def test_a_file_of_format_1_still_loads_with_the_defaults_for_what_is_new(project):
+    (project.folder / "project.toml").write_text(FORMAT_1)
+    loaded = load_project(project.folder)
+    assert loaded.classes == (
+        LabelClass(1, "rings", "1", "#4477aa"),
+        LabelClass(3, "fibres", "F", "#ee6677", acquisition_cost_s=1.5),
+    )
+    assert loaded.choices == Choices("bald", 1.0, 0.5, 20, 5, seed=3, class_weights=False)
+    assert (loaded.tiling, loaded.intake) == (Tiling(32, 16, "pad", "project"), Intake())
+    assert (loaded.name, loaded.idle_limit_s, loaded.kept_models) == ("old", 30.0, 10)
+
+
+def test_a_file_of_format_1_is_format_2_once_it_is_saved(project):
+    (project.folder / "project.toml").write_text(FORMAT_1)
+    loaded = load_project(project.folder)
+    save_project(loaded)
+    assert tomllib.loads((project.folder / "project.toml").read_text("utf-8"))["format"] == 2
+    assert load_project(project.folder) == loaded
 
 
 # writing in one step
 
 
 @pytest.mark.parametrize("failing", ["fsync", "replace"])
-def test_a_failed_write_leaves_the_old_file_and_says_so(tmp_path, monkeypatch, failing):
+def test_a_failed_write_leaves_the_old_file_alone_and_says_so(tmp_path, monkeypatch, failing):
     path = tmp_path / "kept"
     write_atomically(path, b"old")
 
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(*((os, "fsync") if failing == "fsync" else (project_module.Path, "replace")), full)
+    monkeypatch.setattr(*((os, "fsync") if failing == "fsync" else (Path, "replace")), full)
     with pytest.raises(ProjectError, match=r"cannot be written: No space left on device. Free some space"):
         write_atomically(path, b"new")
-    assert path.read_bytes() == b"old"
+    assert [(each.name, each.read_bytes()) for each in tmp_path.iterdir()] == [("kept", b"old")]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no folder that can be synchronised")
+@pytest.mark.parametrize(("number", "is_refused"), [(errno.EINVAL, False), (errno.EIO, True)])
+def test_a_file_system_that_cannot_synchronise_names_will_do_and_one_that_fails_will_not(
+    tmp_path, monkeypatch, number, is_refused
+):
+    fsync, calls = os.fsync, []
+
+    def names_fail(file):
+        calls.append(file)
+        if len(calls) == 2:
+            raise OSError(number, "no")
+        fsync(file)
+
+    monkeypatch.setattr(os, "fsync", names_fail)
+    if is_refused:
+        with pytest.raises(ProjectError, match="cannot be written: no"):
+            write_atomically(tmp_path / "kept", b"new")
+    else:
+        write_atomically(tmp_path / "kept", b"new")
+        assert (tmp_path / "kept").read_bytes() == b"new"
 
 
 def test_a_write_replaces_the_whole_content_and_leaves_nothing_beside_it(tmp_path):
@@ -240,10 +341,8 @@ def test_a_write_replaces_the_whole_content_and_leaves_nothing_beside_it(tmp_pat
 
 def test_the_content_is_on_disk_before_it_takes_the_old_ones_place(tmp_path, monkeypatch):
     order = []
-    fsync, replace_ = os.fsync, project_module.Path.replace
+    fsync, replace_ = os.fsync, Path.replace
     monkeypatch.setattr(os, "fsync", lambda number: (order.append("fsync"), fsync(number)))
-    monkeypatch.setattr(
-        project_module.Path, "replace", lambda self, to: (order.append("replace"), replace_(self, to))[1]
-    )
+    monkeypatch.setattr(Path, "replace", lambda self, to: (order.append("replace"), replace_(self, to))[1])
     write_atomically(tmp_path / "kept", b"new")
-    assert order == ["fsync", "replace"]
+    assert order[:2] == ["fsync", "replace"]

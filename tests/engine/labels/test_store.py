@@ -8,10 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from costal.errors import ProjectError
 from costal.labels.effort import Event, EventKind, PauseReason
-from costal.labels.store import AnswerRecord, CropLabel, FrameRecord, Store
+from costal.labels.history import History
+from costal.labels.records import AnswerRecord, CropLabel, FrameRecord, Why
+from costal.labels.store import Store
+from costal.types import Arrival, Stamp
 
 FRAME = FrameRecord("abc", "all", "a.tif", 64, 64, 0.02, (1.5,), (250.0,))
 EVENTS = (
@@ -22,6 +27,9 @@ EVENTS = (
 )
 PIXELS = np.arange(64, dtype=np.uint16).reshape(1, 8, 8)
 ANSWER = AnswerRecord(1, 8, 16, PIXELS, "class", 2, "ada", EVENTS)
+WHY = Why(
+    (1, 2), (0.25, 0.75), 0.0, 2.5, 0.5, 0.25, 1.0, 0.0, "std", 50, 2**53 + 1, "5ec7", "napari-costal 1"
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -67,7 +75,7 @@ def test_an_acknowledged_label_is_seen_at_once_by_another_connection(store, path
 def test_the_journal_is_deleted_and_every_commit_synchronised(store):
     connection = store._connection
     assert connection.execute("PRAGMA journal_mode").fetchone()[0] == "delete"
-    assert connection.execute("PRAGMA synchronous").fetchone()[0] == 2
+    assert connection.execute("PRAGMA synchronous").fetchone()[0] == 3  # EXTRA: FULL, and the folder too
     assert connection.execute("PRAGMA foreign_keys").fetchone()[0] == 1
 
 
@@ -105,9 +113,9 @@ def test_everything_is_there_after_closing_and_opening(store, path):
         assert again.presentation_count("ada") == 1
 
 
-@pytest.mark.parametrize("table", ["label", "event"])
+@pytest.mark.parametrize("table", ["label", "event", "presentation"])
 @pytest.mark.parametrize("statement", ["DELETE FROM {}", "UPDATE {} SET utc_ns = 0"])
-def test_labels_and_events_can_only_be_added(store, path, table, statement):
+def test_labels_events_and_presentations_can_only_be_added(store, path, table, statement):
     store.answer(ANSWER)
     with second_look(path) as connection, pytest.raises(sqlite3.IntegrityError, match=f"{table}s are append-only"):
         connection.execute(statement.format(table))
@@ -116,13 +124,19 @@ def test_labels_and_events_can_only_be_added(store, path, table, statement):
 # frames
 
 
-def test_the_same_content_and_planes_are_one_frame(store):
-    assert store.add_frame(replace(FRAME, source="renamed.tif")) == 1
+@pytest.mark.parametrize("changed", [{"source": "renamed.tif"}, {"planes": "z 3"}])
+def test_the_same_content_is_one_frame_whatever_it_is_called(store, changed):
+    assert store.add_frame(replace(FRAME, **changed)) == 1
 
 
-@pytest.mark.parametrize("changed", [{"content_hash": "xyz"}, {"planes": "z 3"}])
-def test_other_content_or_planes_are_another_frame(store, changed):
-    assert store.add_frame(replace(FRAME, **changed)) == 2
+def test_other_content_is_another_frame(store):
+    assert store.add_frame(replace(FRAME, content_hash="xyz")) == 2
+
+
+@pytest.mark.parametrize(("content_hash", "frame_id"), [("abc", 1), ("xyz", 0)])
+def test_a_frame_is_known_by_its_content_without_being_added(store, content_hash, frame_id):
+    assert store.frame_id(replace(FRAME, content_hash=content_hash, source="elsewhere.tif")) == frame_id
+    assert len(store.ranges()) == 1
 
 
 def test_ranges_come_back_exactly_and_in_order(store):
@@ -139,9 +153,27 @@ def test_a_label_tells_where_its_crop_is_and_its_class(store):
     assert store.labels() == [CropLabel(label_id, 1, 8, 16, 8, 2)]
 
 
-def test_a_skipped_crop_has_a_label_without_a_class(store):
-    store.answer(replace(ANSWER, kind="skip", class_id=None))
-    assert [label.class_id for label in store.labels()] == [None]
+@pytest.mark.parametrize("kind", ["skip", "exclude"])
+def test_a_skipped_or_excluded_crop_has_a_label_without_a_class(store, kind):
+    label_id = store.answer(replace(ANSWER, kind=kind, class_id=None))
+    assert store.labels() == [CropLabel(label_id, 1, 8, 16, 8, None, kind)]
+    assert store.label_counts() == {}
+    assert [(row.kind, row.class_id, row.stands) for row in store.presentations()] == [(kind, None, True)]
+
+
+@pytest.mark.parametrize("kind", ["skip", "exclude", "class"])
+def test_what_was_said_last_of_a_crop_is_what_it_is_now(store, kind):
+    store.answer(replace(ANSWER, kind="exclude", class_id=None))
+    store.answer(replace(ANSWER, kind=kind, class_id=1 if kind == "class" else None))
+    assert [(label.kind, label.class_id) for label in store.labels()] == [(kind, 1 if kind == "class" else None)]
+    assert store.label_counts() == ({1: 1} if kind == "class" else {})
+
+
+def test_labels_of_a_content_are_those_of_its_frame(store):
+    other = store.add_frame(replace(FRAME, content_hash="xyz"))
+    store.answer(replace(ANSWER, frame_id=other))
+    assert [label.frame_id for label in store.labels_of("xyz")] == [other]
+    assert (store.labels_of("abc"), store.labels_of("no such")) == ([], [])
 
 
 def test_an_abandoned_crop_keeps_its_events_but_has_no_label(store):
@@ -196,6 +228,97 @@ def test_undo_twice_is_undo_once(store, path):
     assert counts(path) == before
 
 
+def test_redo_gives_an_undone_label_again(store):
+    label_id = store.answer(ANSWER)
+    store.undo(label_id)
+    again = store.redo(label_id)
+    assert again != label_id
+    assert store.labels() == [CropLabel(again, 1, 8, 16, 8, 2)]
+    assert [each.class_id for each in store.presented()] == [2]
+
+
+def test_a_label_can_be_undone_and_redone_again_and_again(store):
+    label_id = store.answer(ANSWER)
+    for _ in range(3):
+        store.undo(label_id)
+        assert store.labels() == []
+        label_id = store.redo(label_id)
+        assert [(label.label_id, label.class_id) for label in store.labels()] == [(label_id, 2)]
+
+
+def test_redo_brings_back_a_skip_as_a_skip(store):
+    label_id = store.answer(replace(ANSWER, kind="skip", class_id=None))
+    store.undo(label_id)
+    store.redo(label_id)
+    assert [(label.kind, label.class_id) for label in store.labels()] == [("skip", None)]
+
+
+@pytest.mark.parametrize("before", ["standing", "redone", "undo row", "unknown"])
+def test_what_was_not_undone_or_is_redone_already_cannot_be_redone(store, path, before):
+    label_id = store.answer(ANSWER)
+    if before in ("redone", "undo row"):
+        store.undo(label_id)
+    if before == "redone":
+        store.redo(label_id)
+    refused = {"undo row": label_id + 1, "unknown": 99}.get(before, label_id)
+    rows = counts(path)
+    with pytest.raises(ProjectError, match=f"Label {refused} was not undone, so it cannot be redone"):
+        store.redo(refused)
+    assert counts(path) == rows
+
+
+def test_undo_of_an_undone_label_leaves_the_one_that_repeats_it(store):
+    label_id = store.answer(ANSWER)
+    store.undo(label_id)
+    again = store.redo(label_id)
+    store.undo(label_id)
+    assert [label.label_id for label in store.labels()] == [again]
+
+
+def test_a_label_that_was_replaced_is_still_replaced_once_it_is_undone_and_redone(store):
+    first = store.answer(ANSWER)
+    second = store.answer(replace(ANSWER, class_id=1, annotator="bob"))
+    for _ in range(2):
+        store.undo(first)
+        first = store.redo(first)
+    assert [(label.label_id, label.class_id) for label in store.labels()] == [(second, 1)]
+    store.undo(second)
+    assert [(label.label_id, label.class_id) for label in store.labels()] == [(first, 2)]
+
+
+def test_the_snapshot_of_labels_changes_with_an_undo_and_is_the_same_after_its_redo(store):
+    store.answer(replace(ANSWER, y=0))
+    label_id = store.answer(ANSWER)
+    before = store.label_snapshot()
+    assert before == (1, 2)
+    store.undo(label_id)
+    assert store.label_snapshot() == (1,)
+    store.redo(label_id)
+    assert store.label_snapshot() == before
+    assert tuple(each.label_id for each in store.presented()) == before
+    store.answer(replace(ANSWER, class_id=1))
+    assert len(store.label_snapshot()) == 2
+    assert store.label_snapshot() != before
+
+
+def test_a_label_is_found_by_its_id_after_it_was_undone(store):
+    label_id = store.answer(ANSWER)
+    store.undo(label_id)
+    assert store.label(label_id) == CropLabel(label_id, 1, 8, 16, 8, 2)
+    assert store.label(99) is None
+
+
+def test_what_can_be_undone_and_redone_is_each_annotators_own(store):
+    ids = {name: store.answer(replace(ANSWER, y=8 * index, annotator=name)) for index, name in enumerate("abc")}
+    store.undo(ids["b"])
+    again = store.redo(ids["b"])
+    store.undo(ids["c"])
+    assert store.history("a") == History((ids["a"],))
+    assert store.history("b") == History((again,))
+    assert store.history("c") == History((), (ids["c"],))
+    assert store.history("nobody") == History()
+
+
 # presentations
 
 
@@ -236,12 +359,102 @@ def test_only_the_presentation_that_carries_the_current_label_has_its_class(stor
 
 
 def test_why_a_crop_was_asked_is_kept(store, path):
-    store.answer(replace(ANSWER, generation=3, rank=1, prediction_shown=True, information=0.5, cost=2.5, value=0.25))
+    store.answer(replace(ANSWER, generation=3, rank=1, prediction_shown=True, control=True, why=WHY))
     with second_look(path) as connection:
-        row = connection.execute(
-            "SELECT generation, rank, prediction_shown, information, cost, value FROM presentation"
-        ).fetchone()
-    assert row == (3, 1, 1, 0.5, 2.5, 0.25)
+        row = connection.execute("SELECT information, cost, value FROM presentation").fetchone()
+    assert row == (0.0, 2.5, 0.25)
+    (row,) = store.presentations()
+    assert (row.generation, row.rank, row.prediction_shown, row.control, row.why) == (3, 1, True, True, WHY)
+
+
+def test_a_presentation_from_before_why_was_kept_has_what_there_was(store, path):
+    store.answer(ANSWER)
+    with second_look(path) as connection:
+        connection.execute("DROP TRIGGER presentation_fixed")
+        connection.execute("UPDATE presentation SET why = '{}', information = 0.5, cost = 2.5, value = 0.25")
+        connection.commit()
+    assert [row.why for row in store.presentations()] == [Why(information=0.5, cost=2.5, value=0.25)]
+
+
+def test_a_presentation_tells_where_its_crop_is_what_was_said_and_the_events(store):
+    label_id = store.answer(replace(ANSWER, rank=4))
+    (row,) = store.presentations()
+    assert (row.presentation_id, row.crop_id, row.frame_id) == (1, 1, 1)
+    assert (row.frame_source, row.frame_hash, row.planes) == ("a.tif", "abc", "all")
+    assert (row.y, row.x, row.side, row.annotator, row.rank) == (8, 16, 8, "ada", 4)
+    assert (row.kind, row.class_id, row.label_id, row.stands, row.events) == ("class", 2, label_id, True, EVENTS)
+
+
+def test_a_presentation_keeps_what_it_said_while_another_label_stands(store):
+    first = store.answer(ANSWER)
+    store.answer(replace(ANSWER, kind="abandoned", class_id=None))
+    third = store.answer(replace(ANSWER, class_id=1))
+    rows = [(row.kind, row.class_id, row.label_id, row.stands) for row in store.presentations()]
+    assert rows == [("class", 2, first, False), ("abandoned", None, None, False), ("class", 1, third, True)]
+    store.undo(third)
+    assert [row.stands for row in store.presentations()] == [True, False, False]
+    again = store.redo(third)
+    assert [(row.label_id, row.stands) for row in store.presentations()][2] == (again, True)
+
+
+@pytest.mark.parametrize(("control", "ranks"), [(None, [1, 2, 3]), (True, [2]), (False, [1, 3])])
+def test_controls_can_be_read_apart(store, control, ranks):
+    for rank in (1, 2, 3):
+        store.answer(replace(ANSWER, rank=rank, control=rank == 2))
+    assert [row.rank for row in store.presentations(control)] == ranks
+
+
+def test_the_newest_crop_shape_is_that_of_the_crop_presented_last(store):
+    assert store.newest_crop_shape() is None
+    store.answer(ANSWER)
+    store.answer(replace(ANSWER, y=0, pixels_C_H_W=np.zeros((3, 16, 16), np.uint8)))
+    assert store.newest_crop_shape() == (3, 16, 16)
+
+
+# why
+
+
+def test_why_is_written_without_what_was_not_known_and_with_every_zero():
+    assert Why().to_json() == "{}"
+    assert Why(information=0.0, beta=0.0).to_json() == '{"information": 0.0, "beta": 0.0}'
+
+
+numbers = st.none() | st.floats(allow_nan=False)
+
+
+@given(
+    st.builds(
+        Why,
+        st.lists(st.integers(1, 2**31)).map(tuple),
+        st.lists(st.floats(0, 1)).map(tuple),
+        *[numbers] * 6,
+        st.text(),
+        st.integers(0, 10_000),
+        st.integers(0, 2**63),
+        st.text(),
+        st.text(),
+    )
+)
+def test_why_comes_back_from_json_as_it_was(why):
+    assert Why.from_json(why.to_json()) == why
+
+
+def test_an_entry_of_a_newer_version_is_left_out_of_why():
+    assert Why.from_json('{"beta": 0.5, "mood": "good"}') == Why(beta=0.5)
+
+
+# arrivals
+
+
+def test_arrivals_are_kept_as_they_were_last_seen(store, path):
+    pending = Arrival("b.tif", Stamp(10, 1), "pending", "3 of 5 planes are missing")
+    ready = Arrival("a/a.tif", Stamp(20, 2**62), "ready", content_hash="abc")
+    store.note_arrivals([pending, ready])
+    assert store.arrivals() == [ready, pending]
+    done = replace(pending, stamp=Stamp(50, 2), state="ready", reason="", content_hash="xyz")
+    store.note_arrivals([done])
+    with Store(path, read_only=True) as reader:
+        assert reader.arrivals() == [ready, done]
 
 
 def test_presentations_are_counted_for_each_annotator(store):
@@ -329,8 +542,8 @@ def test_a_read_only_folder_can_be_read(locked_folder):
 
 
 def test_a_store_that_is_gone_or_empty_is_not_begun_anew_without_a_word(tmp_path):
-    from costal.labels.project import create_project
-    from costal.workbench import Workbench
+    from costal.labels.project_file import create_project
+    from costal.workbench.desk import Workbench
 
     project = create_project(tmp_path / "project")
     project.store_path.write_bytes(b"")

@@ -1,11 +1,10 @@
-"""One project at work: frames in, queries out, answers stored. Here frames, agent and labels meet.
+"""A round at the microscope: a frame is scored, a query chosen, the agent retrained.
 
-A `Workbench` writes; it never loads torch. `score_frame` and `retrain` are jobs that may run in another process.
+`score_frame` and `retrain` are jobs that may run in another process; torch is loaded there alone.
 """
 
 from collections import Counter
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,70 +12,26 @@ from numpy.typing import NDArray
 from costal.agent.features import simple_features, spread_out
 from costal.errors import ProjectError
 from costal.frames.grid import crops
-from costal.frames.normalise import IntensityRange, intensity_range, merge_ranges, normalise
+from costal.frames.normalise import IntensityRange, merge_ranges, normalise
 from costal.labels.effort import derive, replay
-from costal.labels.models import Generation, load_newest, save_agent
-from costal.labels.project import Project, load_project, save_project
-from costal.labels.store import AnswerRecord, CropLabel, FrameRecord, PresentedCrop, Store, require_store
+from costal.labels.ledger import read_on
+from costal.labels.models import Generation, Origin, load_newest, save_agent
+from costal.labels.project import Project
+from costal.labels.records import PresentedCrop
+from costal.labels.store import Store
 from costal.loop import choose, learn, new_agent, score
-from costal.seeds import rng_for
-from costal.types import Answer, Floats, Frame, Grid, Job, Pool, Progress, Scores
+from costal.seeds import rng_for, seed_for
+from costal.types import Answer, Floats, Grid, Job, Pool, Progress, Scores
+from costal.workbench.review import review
 
 
 @dataclass(frozen=True, slots=True)
 class PlacedFrame:
-    """A frame of the project: its id in the store and the range that its crops are normalised with."""
+    """A frame of the project: its id in the store, its content, and the range that its crops are normalised with."""
 
     id: int
+    content_hash: str
     range: IntensityRange
-
-
-class Workbench:
-    """A project open for work. Use it from the thread that opened it; every answer it returns from is on disk."""
-
-    def __init__(self, folder: Path) -> None:
-        self.project = load_project(folder)
-        require_store(self.project.store_path)
-        self._store = Store(self.project.store_path)
-
-    def close(self) -> None:
-        """Close the store."""
-        self._store.close()
-
-    def configure(self, project: Project) -> None:
-        """Keep a project's new settings, on disk first."""
-        save_project(project)
-        self.project = project
-
-    def place(self, frame: Frame, plane_C_Y_X: NDArray[np.generic], planes: str) -> PlacedFrame:
-        """Return the frame as part of the project; the same content and planes are the same frame again."""
-        found = intensity_range(plane_C_Y_X)
-        _, height, width = plane_C_Y_X.shape
-        record = FrameRecord(
-            frame.content_hash, planes, frame.source, height, width, frame.pixel_um, found.low_C, found.high_C
-        )
-        frame_id = self._store.add_frame(record)
-        return PlacedFrame(frame_id, range_in_use(self.project, found, self._store.ranges()))
-
-    def answer(self, answer: AnswerRecord) -> int | None:
-        """Return the label's id once it is on disk (see `Store.answer`)."""
-        return self._store.answer(answer)
-
-    def undo(self, label_id: int) -> None:
-        """Take a label back."""
-        self._store.undo(label_id)
-
-    def labels(self, frame_id: int | None = None) -> list[CropLabel]:
-        """Return the current labels of a frame, or of all."""
-        return self._store.labels(frame_id)
-
-    def label_counts(self) -> dict[int, int]:
-        """Return how many crops each class id has."""
-        return dict(Counter(label.class_id for label in self._store.labels() if label.class_id is not None))
-
-    def presentation_count(self, annotator: str) -> int:
-        """Return how many presentations this annotator has ended."""
-        return self._store.presentation_count(annotator)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,13 +52,14 @@ class FrameRequest:
 class FrameScores:
     """The scores of a frame's crops by model `generation`; without a committee None, `reason` why.
 
-    `features_N_F` are simple features, for a first query that needs no model.
+    `features_N_F` are simple features, for a first query that needs no model; `model_hash` names the model's file.
     """
 
     scores: Scores | None
     features_N_F: NDArray[np.float64]
     generation: int
     reason: str = ""
+    model_hash: str = ""
 
 
 def score_frame(request: FrameRequest) -> Job[FrameScores]:
@@ -124,7 +80,7 @@ def score_frame(request: FrameRequest) -> Job[FrameScores]:
     if generation.agent.classifier is None:
         return FrameScores(None, features_N_F, generation.number, " ".join(generation.agent.notes))
     scores = yield from score(generation.agent, pool, request.seed, request.device)
-    return FrameScores(scores, features_N_F, generation.number)
+    return FrameScores(scores, features_N_F, generation.number, model_hash=generation.model_hash)
 
 
 def current_generation(project: Project, crop_shape: tuple[int, int, int]) -> Generation:
@@ -141,21 +97,25 @@ def current_generation(project: Project, crop_shape: tuple[int, int, int]) -> Ge
             "channel(s), not for these. Train to make one that fits."
         )
         return Generation(0, replace(fresh, notes=(note,)))
-    return Generation(newest.number, replace(newest.agent, settings=fresh.settings))
+    return replace(newest, agent=replace(newest.agent, settings=fresh.settings))
 
 
 @dataclass(frozen=True, slots=True)
 class PickedCrops:
-    """The chosen crops of a frame, best first, and every crop's value; None when no model could give one."""
+    """The chosen crops of a frame, best first, and every crop's value; None when no model could give one.
+
+    `control_n` tells which were drawn at random.
+    """
 
     picked_n: NDArray[np.intp]
     value_N: Floats | None
+    control_n: NDArray[np.bool_]
 
 
-def query_of(found: FrameScores, project: Project, candidates: NDArray[np.intp], seed: int) -> PickedCrops:
-    """Return the query for the project's α, β and n among the candidate crops.
+def query_of(found: FrameScores, project: Project, grid: Grid, candidates: NDArray[np.intp], seed: int) -> PickedCrops:
+    """Return the query for the project's α, β and n, or its minutes, among the candidate crops.
 
-    Without a committee the crops are spread over simple features.
+    Without a committee the crops are spread over simple features, and none is a control: nothing was predicted.
 
     Raises
     ------
@@ -165,10 +125,17 @@ def query_of(found: FrameScores, project: Project, candidates: NDArray[np.intp],
     if len(candidates) == 0:
         raise ProjectError("Every crop of this frame is labelled. Choose another frame, or undo a label.")
     if found.scores is not None:
-        query = choose(found.scores, project.agent_settings(), seed, candidates)
-        return PickedCrops(query.picked_n, query.value_N)
+        places_N_2 = np.stack(np.divmod(np.arange(len(grid)), grid.cols), axis=1)
+        query = choose(found.scores, project.agent_settings(), seed, candidates, places_N_2)
+        return PickedCrops(query.picked_n, query.value_N, query.control_n)
     features = found.features_N_F[candidates]
-    return PickedCrops(candidates[spread_out(features, project.choices.n, rng_for(seed, "first query"))], None)
+    picked_n = candidates[spread_out(features, project.choices.n, rng_for(seed, "first query"))]
+    return PickedCrops(picked_n, None, np.zeros(len(picked_n), dtype=bool))
+
+
+def query_seed(project: Project, found: FrameScores, frame_id: int, answered: int) -> int:
+    """Return the seed of a query: another one for each frame, model and number of crops answered, whatever α and β."""
+    return seed_for(project.choices.seed, "query", frame_id, found.generation, answered)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +161,7 @@ def retrain(request: RetrainRequest) -> Job[Generation]:
     project = request.project
     with Store(project.store_path, read_only=True) as store:
         presented, ranges = store.presented(), store.ranges()
+        figures = review(project, read_on(store))
     answers = answers_of(project, presented, ranges, request.crop_shape)
     agent = current_generation(project, request.crop_shape).agent
     agent = yield from learn(agent, answers, request.seed, request.device)
@@ -203,7 +171,8 @@ def retrain(request: RetrainRequest) -> Job[Generation]:
         agent = replace(agent, notes=(*agent.notes, f"{left_out} answers for crops unlike {side} px were not used."))
     if agent.classifier is None and agent.cost_model is None:
         return Generation(0, agent)
-    return save_agent(project.model_folder, agent)
+    used = tuple(sorted(each.label_id for each in presented if each.label_id is not None))
+    return save_agent(project.model_folder, agent, Origin(used, request.seed, figures.metrics()), project.kept_models)
 
 
 def answers_of(
@@ -214,7 +183,6 @@ def answers_of(
 ) -> list[Answer]:
     """Return what the agent learns from: normalised crops of one shape, their labels and derived efforts."""
     idle_limit_ns = round(project.idle_limit_s * 1e9)
-    known_ids = {label_class.id for label_class in project.classes}
     answered: Counter[str] = Counter()
     answers = []
     for each in presented:
@@ -227,7 +195,7 @@ def answers_of(
         answers.append(
             Answer(
                 normalise(each.pixels_C_H_W, range_in_use(project, own, ranges)),
-                project.class_index(each.class_id) if each.class_id in known_ids else None,
+                project.class_index(each.class_id),
                 effort.active_s if effort.usable else None,
                 effort.censored,
                 each.annotator,

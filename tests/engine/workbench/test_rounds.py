@@ -6,21 +6,18 @@ import pytest
 from costal.errors import ProjectError
 from costal.frames.grid import crop_at
 from costal.frames.normalise import intensity_range, normalise
-from costal.frames.read import Planes, frame_from_array, plane
+from costal.frames.read import frame_from_array
 from costal.frames.simulate import CLASS_NAMES, simulate_field, simulated_effort_s
+from costal.labels.classes import merge_classes, new_class, rename_class, retire_class
 from costal.labels.effort import Event, EventKind
-from costal.labels.project import Choices, Tiling, create_project, load_project, new_class, save_project
-from costal.labels.store import AnswerRecord, Store
+from costal.labels.models import kept_generations, roll_back
+from costal.labels.project import Choices, Tiling
+from costal.labels.project_file import create_project, load_project, save_project
+from costal.labels.records import AnswerRecord
+from costal.labels.store import Store
 from costal.types import Training, finish
-from costal.workbench import (
-    FrameRequest,
-    RetrainRequest,
-    Workbench,
-    answers_of,
-    query_of,
-    retrain,
-    score_frame,
-)
+from costal.workbench.desk import Workbench
+from costal.workbench.rounds import FrameRequest, RetrainRequest, answers_of, query_of, retrain, score_frame
 
 CROP = 16
 S = 1_000_000_000
@@ -46,19 +43,13 @@ def folder(tmp_path, monkeypatch):
 
 @pytest.fixture
 def bench(folder):
-    workbench = Workbench(folder)
-    yield workbench
-    workbench.close()
-
-
-def frame_of(field, gain=1):
-    return frame_from_array(field.pixels_Y_X * gain, "YX", field.pixel_um, f"gain {gain}")
+    with Workbench(folder, "ada") as workbench:
+        yield workbench
 
 
 def place(bench, field, gain=1):
-    frame = frame_of(field, gain)
-    pixels = plane(frame, Planes())
-    return bench.place(frame, pixels, "all"), pixels
+    frame = frame_from_array(field.pixels_Y_X[np.newaxis] * gain, "CYX", field.pixel_um, f"gain {gain}")
+    return bench.place(frame, "all"), frame.pixels
 
 
 def events_of(seconds, end=EventKind.ANSWERED):
@@ -66,11 +57,16 @@ def events_of(seconds, end=EventKind.ANSWERED):
     return (Event(EventKind.SHOWN, 0, 0), Event(end, at_ns, at_ns))
 
 
+def class_id_of(field, index):
+    """Return the id of a crop's class in a project whose classes were made in the order of the field's."""
+    return 1 + int(field.classes_N[index])
+
+
 def answer_with(bench, field, placed, pixels, index, kind="class", seconds=None, annotator="ada"):
     y, x = field.grid.origin(index)
-    class_id = bench.project.classes[field.classes_N[index]].id if kind == "class" else None
+    class_id = class_id_of(field, index) if kind == "class" else None
     seconds = simulated_effort_s(field, 0)[index] if seconds is None else seconds
-    end = {"class": EventKind.ANSWERED, "skip": EventKind.SKIPPED, "abandoned": EventKind.ABANDONED}[kind]
+    end = {"class": EventKind.ANSWERED, "abandoned": EventKind.ABANDONED}.get(kind, EventKind.SKIPPED)
     record = AnswerRecord(
         placed.id, y, x, crop_at(pixels, field.grid, index), kind, class_id, annotator, events_of(seconds, end)
     )
@@ -94,8 +90,9 @@ def test_the_first_query_of_a_project_without_labels_is_spread_out_and_says_why(
     assert (found.scores, found.generation) == (None, 0)
     assert "No crop is labelled yet" in found.reason
     candidates = np.arange(3, 36)
-    query = query_of(found, bench.project, candidates, 0)
+    query = query_of(found, bench.project, field.grid, candidates, 0)
     assert query.value_N is None
+    assert not query.control_n.any()
     assert len(set(query.picked_n.tolist())) == 5
     assert set(query.picked_n.tolist()) <= set(candidates.tolist())
     features = found.features_N_F
@@ -112,38 +109,51 @@ def test_after_retraining_a_frame_has_probabilities_and_a_query_by_value(bench, 
     assert (found.generation, found.reason) == (1, "")
     np.testing.assert_allclose(found.scores.probs_N_K.sum(1), np.ones(36), rtol=1e-5)
     candidates = np.arange(18, 36)
-    query = query_of(found, bench.project, candidates, 0)
+    project = replace(bench.project, choices=replace(bench.project.choices, diverse=False, control_share=0.0))
+    query = query_of(found, project, field.grid, candidates, 0)
     best = candidates[np.argsort(-query.value_N[candidates])][:5]
     assert query.picked_n.tolist() == best.tolist()
+    assert not query.control_n.any()
+
+
+def test_a_share_of_the_query_is_drawn_at_random_whatever_its_value(bench, folder, field):
+    placed, pixels, _ = label_and_train(bench, folder, field)
+    found, candidates = score(folder, field, placed, pixels), np.arange(18, 36)
+    project = replace(bench.project, choices=replace(bench.project.choices, control_share=0.4))
+    query = query_of(found, project, field.grid, candidates, 7)
+    reversed_ = replace(found, scores=replace(found.scores, information_N=1 - found.scores.information_N))
+    other = query_of(reversed_, project, field.grid, candidates, 7)
+    assert query.control_n.sum() == 2
+    assert len(set(query.picked_n.tolist())) == 5
+    assert set(query.picked_n[query.control_n]) == set(other.picked_n[other.control_n])
+    assert set(query.picked_n) != set(other.picked_n)
+
+
+def test_neighbours_of_a_better_crop_are_passed_over_where_the_project_wants_diversity(bench, folder, field):
+    placed, pixels, _ = label_and_train(bench, folder, field)
+    found, everywhere = score(folder, field, placed, pixels), np.arange(36)
+    found = replace(found, scores=replace(found.scores, features_N_F=None))
+    chosen = {}
+    for diverse in (True, False):
+        project = replace(bench.project, choices=replace(bench.project.choices, diverse=diverse, control_share=0.0))
+        chosen[diverse] = query_of(found, project, field.grid, everywhere, 0).picked_n
+    rows, cols = np.divmod(chosen[True], field.grid.cols)
+    apart = np.maximum(np.abs(rows[:, None] - rows), np.abs(cols[:, None] - cols))
+    assert apart[~np.eye(5, dtype=bool)].min() > 1
+    assert chosen[True][0] == chosen[False][0]
 
 
 def test_reopening_a_project_resumes_where_it_was(bench, folder, field):
-    label_and_train(bench, folder, field)
-    labels, counts = bench.labels(), bench.label_counts()
+    _, _, generation = label_and_train(bench, folder, field)
+    labels, counts = bench.store.labels(), bench.store.label_counts()
     bench.close()
-    again = Workbench(folder)
-    assert (again.labels(), again.label_counts(), again.presentation_count("ada")) == (labels, counts, 18)
-    placed, pixels = place(again, field)
-    assert placed.id == 1
-    assert score(folder, field, placed, pixels).generation == 1
-    again.close()
-
-
-def test_the_same_content_is_the_same_frame_and_another_plane_is_not(bench, field):
-    placed, pixels = place(bench, field)
-    renamed = replace(frame_of(field), source="elsewhere.tif")
-    assert bench.place(renamed, pixels, "all").id == placed.id
-    assert bench.place(renamed, pixels, "z 3").id != placed.id
-
-
-def test_labels_are_counted_by_class_and_undone(bench, field):
-    placed, pixels = place(bench, field)
-    ids = [answer_with(bench, field, placed, pixels, index) for index in range(4)]
-    answer_with(bench, field, placed, pixels, 5, kind="skip")
-    assert sum(bench.label_counts().values()) == 4
-    bench.undo(ids[0])
-    assert sum(bench.label_counts().values()) == 3
-    assert len(bench.labels(placed.id)) == 4
+    with Workbench(folder, "ada") as again:
+        assert (again.store.labels(), again.store.label_counts()) == (labels, counts)
+        assert again.store.presentation_count("ada") == 18
+        placed, pixels = place(again, field)
+        assert placed.id == 1
+        found = score(folder, field, placed, pixels)
+        assert (found.generation, found.model_hash) == (1, generation.model_hash)
 
 
 def test_one_class_alone_saves_no_model_and_says_why(bench, folder, field):
@@ -180,7 +190,7 @@ def test_todays_settings_decide_not_those_of_the_day_of_training(bench, folder, 
 def test_a_frame_without_candidates_is_refused(bench, folder, field):
     placed, pixels = place(bench, field)
     with pytest.raises(ProjectError, match="Every crop of this frame is labelled"):
-        query_of(score(folder, field, placed, pixels), bench.project, np.arange(0), 0)
+        query_of(score(folder, field, placed, pixels), bench.project, field.grid, np.arange(0), 0)
 
 
 # what the agent learns from
@@ -241,14 +251,107 @@ def test_a_crop_labelled_twice_teaches_its_label_once_and_its_effort_twice(bench
     assert [each.effort for each in answers] == [2.0, 2.0]
 
 
-def test_labels_of_a_class_that_is_gone_do_not_teach_the_classifier(bench, folder, field):
+@pytest.mark.parametrize("kind", ["skip", "exclude"])
+def test_a_crop_without_a_class_teaches_its_effort_alone(bench, folder, field, kind):
     placed, pixels = place(bench, field)
-    answer_with(bench, field, placed, pixels, 0)
-    gone = bench.project.classes[field.classes_N[0]]
-    bench.configure(replace(bench.project, classes=tuple(each for each in bench.project.classes if each != gone)))
+    answer_with(bench, field, placed, pixels, 0, kind=kind, seconds=4)
     with Store(bench.project.store_path, read_only=True) as store:
         (answer,) = answers_of(bench.project, store.presented(), store.ranges(), (1, CROP, CROP))
-    assert answer.class_index is None
+    assert (answer.class_index, answer.effort, answer.censored) == (None, 4.0, True)
+
+
+def learned_classes(bench, field, count):
+    """Label crops of as many classes, one each in the order of their ids, and return a reader of what they teach."""
+    placed, pixels = place(bench, field)
+    for class_id in range(1, 1 + count):
+        answer_with(bench, field, placed, pixels, int(np.flatnonzero(field.classes_N == class_id - 1)[0]))
+
+    def read(project):
+        with Store(project.store_path, read_only=True) as store:
+            return [
+                each.class_index for each in answers_of(project, store.presented(), store.ranges(), (1, CROP, CROP))
+            ]
+
+    return read
+
+
+@pytest.mark.parametrize(
+    ("edit", "indices"),
+    [
+        pytest.param(lambda project: rename_class(project, 2, "new name"), [0, 1, 2, 3], id="renamed"),
+        pytest.param(lambda project: merge_classes(project, 2, 4), [0, 2, 1, 2], id="merged"),
+        pytest.param(lambda project: retire_class(project, 2), [0, None, 1, 2], id="retired"),
+        pytest.param(
+            lambda project: retire_class(merge_classes(project, 2, 4), 4), [0, None, 1, None], id="merged and retired"
+        ),
+        pytest.param(
+            lambda project: replace(project, classes=project.classes[1:]), [None, 0, 1, 2], id="taken out of the file"
+        ),
+    ],
+)
+def test_labels_teach_what_their_class_means_today(bench, folder, field, edit, indices):
+    learned = learned_classes(bench, field, 4)
+    assert learned(bench.project) == [0, 1, 2, 3]
+    bench.configure(edit(bench.project))
+    assert learned(load_project(folder)) == indices
+
+
+def test_a_model_learns_the_classes_that_are_offered_after_a_merge(bench, folder, field):
+    placed, pixels, _ = label_and_train(bench, folder, field)
+    bench.configure(merge_classes(bench.project, 1, 3))
+    assert "was trained for 4 classes" in score(folder, field, placed, pixels).reason
+    generation = finish(retrain(RetrainRequest(load_project(folder), (1, CROP, CROP), 0, "cpu")))
+    assert generation.agent.settings.class_ids == (2, 3, 4)
+    assert score(folder, field, placed, pixels).scores.probs_N_K.shape == (36, 3)
+
+
+# what a model tells of its origin
+
+
+def test_a_model_knows_the_labels_the_seed_and_the_minutes_it_came_from(bench, folder, field):
+    _, _, generation = label_and_train(bench, folder, field)
+    assert generation.origin.label_ids == bench.store.label_snapshot() == tuple(range(1, 19))
+    minutes = sum(simulated_effort_s(field, 0)[:18]) / 60
+    assert generation.origin.metrics["expert minutes"] == pytest.approx(minutes, abs=1e-5)
+    assert not bench.model_is_stale()
+
+
+def test_a_model_is_stale_after_an_undo_and_fresh_again_after_the_redo(bench, folder, field):
+    label_and_train(bench, folder, field)
+    bench.undo()
+    assert bench.model_is_stale()
+    bench.redo()
+    assert not bench.model_is_stale()
+
+
+def test_a_model_is_stale_after_a_crop_was_labelled_anew(bench, folder, field):
+    placed, pixels, _ = label_and_train(bench, folder, field)
+    answer_with(bench, field, placed, pixels, 30)
+    assert not bench.model_is_stale()
+    answer_with(bench, field, placed, pixels, 0, kind="exclude")
+    assert bench.model_is_stale()
+    finish(retrain(RetrainRequest(load_project(folder), (1, CROP, CROP), 0, "cpu")))
+    assert not bench.model_is_stale()
+
+
+def test_a_model_rolled_back_to_is_asked_and_as_stale_as_it_was(bench, folder, field):
+    placed, pixels, first = label_and_train(bench, folder, field)
+    before = score(folder, field, placed, pixels)
+    bench.undo()
+    finish(retrain(RetrainRequest(load_project(folder), (1, CROP, CROP), 0, "cpu")))
+    assert not bench.model_is_stale()
+    roll_back(folder / "models", 1)
+    assert bench.model_is_stale()
+    after = score(folder, field, placed, pixels)
+    assert (after.generation, after.model_hash) == (3, first.model_hash)
+    np.testing.assert_array_equal(after.scores.probs_N_K, before.scores.probs_N_K)
+
+
+def test_as_many_models_are_kept_as_the_project_says(bench, folder, field):
+    bench.configure(replace(bench.project, kept_models=1))
+    label_and_train(bench, folder, field)
+    finish(retrain(RetrainRequest(load_project(folder), (1, CROP, CROP), 0, "cpu")))
+    assert [each.number for each in kept_generations(folder / "models")] == [2]
 
 
 def test_crops_of_another_size_are_left_out_and_counted_in_a_note(bench, folder, field):
@@ -263,7 +366,7 @@ def test_crops_of_another_size_are_left_out_and_counted_in_a_note(bench, folder,
 
 def test_a_diverging_training_leaves_the_newest_model(bench, folder, field, monkeypatch):
     label_and_train(bench, folder, field)
-    monkeypatch.setattr("costal.workbench.normalise", lambda pixels, limits: normalise(pixels, limits) * np.nan)
+    monkeypatch.setattr("costal.workbench.rounds.normalise", lambda pixels, limits: normalise(pixels, limits) * np.nan)
     with pytest.raises(Exception, match="diverged"):
         finish(retrain(RetrainRequest(load_project(folder), (1, CROP, CROP), 0, "cpu")))
     assert sorted(each.name for each in (folder / "models").iterdir()) == ["0001.json", "0001.safetensors"]

@@ -1,0 +1,83 @@
+"""The classes of a project, edited: each edit returns the project anew, ids never change, no label is touched."""
+
+from dataclasses import replace
+
+from costal.errors import ProjectError
+from costal.labels.project import COLOURS, KEYS, LabelClass, Project, checked
+
+
+def new_class(project: Project, name: str) -> Project:
+    """Return the project with one class more: the next free id, key and colour."""
+    next_id = 1 + max((each.id for each in project.classes), default=0)
+    colour = COLOURS[(next_id - 1) % len(COLOURS)]
+    return checked(replace(project, classes=(*project.classes, LabelClass(next_id, name, _free_key(project), colour))))
+
+
+def rename_class(project: Project, class_id: int, name: str) -> Project:
+    """Return the project with another name for a class."""
+    return _edited(project, class_id, name=name)
+
+
+def recolour_class(project: Project, class_id: int, colour: str) -> Project:
+    """Return the project with another colour for a class, as #rrggbb."""
+    return _edited(project, class_id, colour=colour.lower())
+
+
+def rekey_class(project: Project, class_id: int, key: str) -> Project:
+    """Return the project with another key for a class; the class that had it gets the old one. Empty: no key."""
+    key = key.strip().upper()
+    meant = _the_class(project, class_id)
+    if not meant.is_offered:
+        raise ProjectError(f"'{meant.name}' is not offered, so it needs no key. Restore it first.")
+    before = meant.key
+    owner = next((each for each in project.offered if key and each.key.upper() == key and each.id != class_id), None)
+    if owner is not None:
+        project = _replaced(project, owner.id, key=before)
+    return _edited(project, class_id, key=key)
+
+
+def merge_classes(project: Project, class_id: int, into_id: int) -> Project:
+    """Return the project in which all labels of one class, old ones too, count as another's.
+
+    Raises
+    ------
+    ProjectError
+        When both are one class, or one of them is not offered.
+    """
+    merged, into = _the_class(project, class_id), _the_class(project, into_id)
+    if class_id == into_id or not merged.is_offered or not into.is_offered:
+        raise ProjectError(f"'{merged.name}' cannot be merged into '{into.name}'. Choose two classes that are offered.")
+    return _edited(project, class_id, merged_into=into_id, key="")
+
+
+def retire_class(project: Project, class_id: int) -> Project:
+    """Return the project that does not offer or learn a class any more; its labels stay readable."""
+    return _edited(project, class_id, retired=True, key="")
+
+
+def restore_class(project: Project, class_id: int) -> Project:
+    """Return the project that offers a retired or merged class again, with a free key."""
+    if _the_class(project, class_id).is_offered:
+        return project
+    return _edited(project, class_id, retired=False, merged_into=0, key=_free_key(project))
+
+
+def _the_class(project: Project, class_id: int) -> LabelClass:
+    found = next((each for each in project.classes if each.id == class_id), None)
+    if found is None:
+        raise ProjectError(f"There is no class {class_id} in '{project.name}'. Choose one of its classes.")
+    return found
+
+
+def _replaced(project: Project, class_id: int, **changes: object) -> Project:
+    changed = replace(_the_class(project, class_id), **changes)  # type: ignore[arg-type]
+    return replace(project, classes=tuple(changed if each.id == class_id else each for each in project.classes))
+
+
+def _edited(project: Project, class_id: int, **changes: object) -> Project:
+    return checked(_replaced(project, class_id, **changes))
+
+
+def _free_key(project: Project) -> str:
+    used = {each.key for each in project.offered}
+    return next((key for key in KEYS if key not in used), "")

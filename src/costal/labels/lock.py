@@ -1,0 +1,85 @@
+"""Who may write to a project: one window or program at a time, by a lock of the operating system.
+
+The system frees the lock when its holder dies, so none is left behind; a note beside it says who holds it.
+"""
+
+import getpass
+import json
+import os
+import socket
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from costal.errors import ProjectError
+
+LOCK_FILE, HOLDER_FILE = "writer.lock", "writer.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who writes to a project: a person, on a machine, in a process, since a local time."""
+
+    user: str
+    host: str
+    pid: int
+    since: str
+
+    def __str__(self) -> str:
+        """Return the sentence's part: who, where and since when."""
+        return f"{self.user} on {self.host} (process {self.pid}) since {self.since}"
+
+
+UNKNOWN = Holder("somebody", "an unknown machine", 0, "an unknown time")
+
+
+class ProjectLock:
+    """The right to write to a project folder, taken with `acquire` and given back with `release`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._lock = FileLock(folder / LOCK_FILE, thread_local=False)
+
+    def acquire(self) -> Holder | None:
+        """Take the lock and return None, or return who holds it.
+
+        Raises
+        ------
+        ProjectError
+            When the folder cannot be written to.
+        """
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            return self._holder()
+        except (OSError, NotImplementedError) as error:
+            raise ProjectError(
+                f"{self._folder} cannot be locked: {error}. Choose a folder on a local disk that you may write to."
+            ) from error
+        with suppress(OSError):  # the note is a courtesy; the lock itself holds
+            me = Holder(_user(), socket.gethostname(), os.getpid(), f"{datetime.now():%Y-%m-%d %H:%M}")
+            (self._folder / HOLDER_FILE).write_text(json.dumps(asdict(me)), "utf-8")
+        return None
+
+    def release(self) -> None:
+        """Give the lock back, if it was taken."""
+        if self._lock.is_locked:
+            with suppress(OSError):
+                (self._folder / HOLDER_FILE).unlink(missing_ok=True)
+            self._lock.release()
+
+    def _holder(self) -> Holder:
+        try:
+            return Holder(**json.loads((self._folder / HOLDER_FILE).read_text("utf-8")))
+        except (OSError, ValueError, TypeError):
+            return UNKNOWN
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):
+        return "somebody"

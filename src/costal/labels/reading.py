@@ -1,0 +1,186 @@
+"""What a store holds, read as values. `Store` adds opening and writing."""
+
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from costal.errors import ProjectError
+from costal.labels.effort import Event, EventKind, PauseReason
+from costal.labels.history import MOST_REMEMBERED, History, LabelRow, history_of
+from costal.labels.records import CropLabel, FrameRecord, PresentationRow, PresentedCrop, Why, pixels_of
+from costal.types import Arrival, Stamp
+
+REMEDIES = {
+    "readonly": "The folder or file is read-only. Choose a folder that you may write to.",
+    "unable to open": "The folder is missing or may not be written to. Choose another.",
+    "locked": "Another window or program writes to it. Close that one and try again.",
+    "full": "The disk is full. Free some space and try again: nothing was lost.",
+    "not a database": "It is not a label store. Restore labels.sqlite from a backup.",
+    "malformed": "It is damaged. Restore labels.sqlite from a backup, or try 'costal project repair'.",
+}
+
+
+class Reader:
+    """Reads over a connection that a `Store` has opened."""
+
+    _path: Path
+    _connection: sqlite3.Connection
+
+    def labels(self, frame_id: int | None = None) -> list[CropLabel]:
+        """Return the current labels, of one frame or of all."""
+        where = "" if frame_id is None else "WHERE crop.frame_id = :frame"
+        rows = self._select(
+            f"""SELECT current_label.id, frame_id, y, x, side, class_id, kind
+            FROM crop CROSS JOIN current_label ON crop.id = crop_id {where} ORDER BY current_label.id""",
+            {"frame": frame_id},
+        )
+        return [CropLabel(*row) for row in rows]
+
+    def frame_id(self, frame: FrameRecord) -> int:
+        """Return the id of a frame that the store has, 0 when it has none of this content."""
+        rows = self._select("SELECT id FROM frame WHERE content_hash = :hash", {"hash": frame.content_hash})
+        return int(rows[0][0]) if rows else 0
+
+    def label(self, label_id: int) -> CropLabel | None:
+        """Return a label that was given, whether it stands or not."""
+        rows = self._select(
+            """SELECT label.id, frame_id, y, x, side, class_id, kind
+            FROM label JOIN crop ON crop.id = crop_id WHERE label.id = :id""",
+            {"id": label_id},
+        )
+        return CropLabel(*rows[0]) if rows else None
+
+    def label_at(self, label: CropLabel) -> CropLabel | None:
+        """Return the current label of the crop that a label was given to, None when it has none."""
+        rows = self._select(
+            """SELECT current_label.id, frame_id, y, x, side, class_id, kind FROM crop
+            JOIN current_label ON crop_id = crop.id WHERE frame_id = :frame AND y = :y AND x = :x AND side = :side""",
+            {"frame": label.frame_id, "y": label.y, "x": label.x, "side": label.side},
+        )
+        return CropLabel(*rows[0]) if rows else None
+
+    def labels_of(self, content_hash: str) -> list[CropLabel]:
+        """Return the current labels of the frame with this content."""
+        rows = self._select("SELECT id FROM frame WHERE content_hash = :hash", {"hash": content_hash})
+        return [label for (frame_id,) in rows for label in self.labels(frame_id)]
+
+    def begun_sources(self) -> list[str]:
+        """Return where the frames are from of which a crop was presented."""
+        rows = self._select("SELECT source FROM frame WHERE EXISTS (SELECT 1 FROM crop WHERE frame_id = frame.id)")
+        return [row[0] for row in rows]
+
+    def label_counts(self) -> dict[int, int]:
+        """Return how many crops each class id has now."""
+        rows = self._select("SELECT class_id, count(*) FROM current_label WHERE kind = 'class' GROUP BY class_id")
+        return dict(rows)
+
+    def label_snapshot(self) -> tuple[int, ...]:
+        """Return all current labels, in order, by the ids that they had at first: undone and redone it is the same."""
+        return tuple(row[0] for row in self._select("SELECT place FROM current_label ORDER BY place"))
+
+    def history(self, annotator: str) -> History:
+        """Return what this annotator can undo and redo."""
+        rows = self._select(
+            """SELECT label.id, label.undoes, label.redoes FROM label
+            JOIN label AS meant ON meant.id = coalesce(label.undoes, label.id)
+            JOIN presentation ON presentation.id = meant.presentation_id
+            WHERE annotator = :annotator ORDER BY label.id DESC LIMIT :most""",
+            {"annotator": annotator, "most": MOST_REMEMBERED},
+        )
+        return history_of(LabelRow(*row) for row in reversed(rows))
+
+    def presented(self) -> list[PresentedCrop]:
+        """Return every ended presentation in order, with what was labelled and the raw events of its effort."""
+        events = self._events()
+        rows = self._select(
+            """SELECT presentation.id, frame_id, pixels, dtype, channels, side, low, high, class_id, annotator,
+                current_label.place
+            FROM presentation JOIN crop ON crop.id = presentation.crop_id JOIN frame ON frame.id = frame_id
+            LEFT JOIN current_label ON current_label.presentation_id = presentation.id
+            ORDER BY presentation.id"""
+        )
+        return [
+            PresentedCrop(
+                frame_id,
+                pixels_of(*pixels),
+                tuple(json.loads(low)),
+                tuple(json.loads(high)),
+                class_id,
+                annotator,
+                tuple(events.get(presentation_id, ())),
+                label_id,
+            )
+            for presentation_id, frame_id, *pixels, low, high, class_id, annotator, label_id in rows
+        ]
+
+    def presentations(self, control: bool | None = None) -> list[PresentationRow]:
+        """Return every ended presentation in order, without pixels; with `control` those drawn at random, or not."""
+        events = self._events()
+        where = "" if control is None else "WHERE control = :control"
+        rows = self._select(
+            f"""SELECT presentation.id, presentation.crop_id, frame_id, frame.source, content_hash, planes, y, x, side,
+                annotator, generation, rank, prediction_shown, control, why, presentation.utc_ns,
+                coalesce(label.kind, 'abandoned'), label.class_id, label.id, current_label.id IS NOT NULL,
+                information, cost, value
+            FROM presentation JOIN crop ON crop.id = presentation.crop_id JOIN frame ON frame.id = frame_id
+            LEFT JOIN label ON label.id = (
+                SELECT max(id) FROM label AS given WHERE given.presentation_id = presentation.id
+            )
+            LEFT JOIN current_label ON current_label.id = label.id {where} ORDER BY presentation.id""",
+            {"control": control},
+        )
+        found = []
+        for row in rows:
+            why = Why.from_json(row[14]) if row[14] != "{}" else Why(information=row[20], cost=row[21], value=row[22])
+            rest = (*row[15:19], bool(row[19]), tuple(events.get(row[0], ())))
+            fields: tuple[Any, ...] = (*row[:12], bool(row[12]), bool(row[13]), why, *rest)
+            found.append(PresentationRow(*fields))
+        return found
+
+    def ranges(self) -> list[tuple[tuple[float, ...], tuple[float, ...]]]:
+        """Return the intensity range (low per channel, high per channel) of every frame, oldest first."""
+        rows = self._select("SELECT low, high FROM frame ORDER BY id")
+        return [(tuple(json.loads(low)), tuple(json.loads(high))) for low, high in rows]
+
+    def presentation_count(self, annotator: str) -> int:
+        """Return how many presentations this annotator has ended."""
+        rows = self._select("SELECT count(*) FROM presentation WHERE annotator = :annotator", {"annotator": annotator})
+        return int(rows[0][0])
+
+    def newest_crop_shape(self) -> tuple[int, int, int] | None:
+        """Return (C, H, W) of the crop presented last, None when none was."""
+        rows = self._select(
+            """SELECT channels, side, side FROM presentation JOIN crop ON crop.id = crop_id
+            ORDER BY presentation.id DESC LIMIT 1"""
+        )
+        return rows[0] if rows else None
+
+    def arrivals(self) -> list[Arrival]:
+        """Return the files of the watched folder as they were last seen."""
+        rows = self._select("SELECT path, size, mtime_ns, state, reason, content_hash FROM arrival ORDER BY path")
+        return [Arrival(path, Stamp(size, mtime_ns), *rest) for path, size, mtime_ns, *rest in rows]
+
+    def _events(self) -> Mapping[int, Sequence[Event]]:
+        events: dict[int, list[Event]] = {}
+        for presentation_id, kind, reason, perf_ns, utc_ns in self._select(
+            "SELECT presentation_id, kind, reason, perf_ns, utc_ns FROM event ORDER BY id"
+        ):
+            event = Event(EventKind(kind), perf_ns, utc_ns, PauseReason(reason) if reason else None)
+            events.setdefault(presentation_id, []).append(event)
+        return events
+
+    def _select(self, query: str, values: Mapping[str, Any] | None = None) -> list[Any]:
+        with self._explained():
+            return self._connection.execute(query, values or {}).fetchall()
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Turn what SQLite says into a sentence with a remedy."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            remedy = next((text for cause, text in REMEDIES.items() if cause in str(error)), "Try again.")
+            raise ProjectError(f"{self._path} could not be used: {error}. {remedy}") from error

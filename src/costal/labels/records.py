@@ -1,0 +1,152 @@
+"""The rows of the store as values: what goes in with an answer, and what comes out to learn from and to export."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from costal.labels.effort import Event
+
+AnswerKind = Literal["class", "skip", "exclude", "abandoned"]
+
+
+@dataclass(frozen=True, slots=True)
+class FrameRecord:
+    """A frame as the store knows it; `low_C` and `high_C` are its intensity range."""
+
+    content_hash: str
+    planes: str
+    source: str
+    height: int
+    width: int
+    pixel_um: float | None
+    low_C: tuple[float, ...]
+    high_C: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """Why a crop was asked: what the agent thought of it, and by which settings and model.
+
+    `probs_K` are the committee's mean probabilities of the classes `class_ids`; `cost_spread` is the standard
+    deviation of log effort; `model_hash` is the SHA-256 of the model file. Empty where no model was asked.
+    """
+
+    class_ids: tuple[int, ...] = ()
+    probs_K: tuple[float, ...] = ()
+    information: float | None = None
+    cost: float | None = None
+    cost_spread: float | None = None
+    value: float | None = None
+    alpha: float | None = None
+    beta: float | None = None
+    acquisition: str = ""
+    passes: int = 0
+    seed: int = 0
+    model_hash: str = ""
+    software: str = ""
+
+    def to_json(self) -> str:
+        """Return what is said, as a JSON object without the empty entries."""
+        empty = asdict(Why())
+        return json.dumps({key: entry for key, entry in asdict(self).items() if entry != empty[key]})
+
+    @staticmethod
+    def from_json(text: str) -> "Why":
+        """Return the value of `to_json`; entries of a newer version are left out."""
+        entries = {key: entry for key, entry in json.loads(text).items() if key in Why.__dataclass_fields__}
+        for key in ("class_ids", "probs_K"):
+            entries[key] = tuple(entries.get(key, ()))
+        return Why(**entries)
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerRecord:
+    """One presentation's end as it is committed: whose crop it is, its raw pixels, why it was asked, what was said.
+
+    `kind` "abandoned" keeps the events alone; `class_id` goes with "class" only. `control` says that the crop was
+    drawn at random; `rank` is its place in the query, None when the expert chose it.
+    """
+
+    frame_id: int
+    y: int
+    x: int
+    pixels_C_H_W: NDArray[np.generic]
+    kind: AnswerKind
+    class_id: int | None
+    annotator: str
+    events: tuple[Event, ...]
+    generation: int = 0
+    rank: int | None = None
+    prediction_shown: bool = False
+    control: bool = False
+    why: Why = field(default_factory=Why)
+
+
+@dataclass(frozen=True, slots=True)
+class CropLabel:
+    """The current label of a crop: where it is and its class, None when it was skipped or excluded."""
+
+    label_id: int
+    frame_id: int
+    y: int
+    x: int
+    side: int
+    class_id: int | None
+    kind: str = "class"
+
+
+@dataclass(frozen=True, slots=True)
+class PresentedCrop:
+    """One ended presentation to learn from: raw pixels, its frame's range, the current label and the raw events.
+
+    `class_id` is None when the crop has no current label, or when a later presentation of it carries the label;
+    `label_id` is the current label's, the one it was given first (see `Reader.label_snapshot`), None without one.
+    """
+
+    frame_id: int
+    pixels_C_H_W: NDArray[np.generic]
+    low_C: tuple[float, ...]
+    high_C: tuple[float, ...]
+    class_id: int | None
+    annotator: str
+    events: tuple[Event, ...]
+    label_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PresentationRow:
+    """One ended presentation without its pixels: what was asked, why, what was said, and the raw events.
+
+    `kind` and `class_id` are those of the label it gave ("abandoned" without one), and `stands` tells whether that
+    label is the crop's current one.
+    """
+
+    presentation_id: int
+    crop_id: int
+    frame_id: int
+    frame_source: str
+    frame_hash: str
+    planes: str
+    y: int
+    x: int
+    side: int
+    annotator: str
+    generation: int
+    rank: int | None
+    prediction_shown: bool
+    control: bool
+    why: Why
+    utc_ns: int
+    kind: str
+    class_id: int | None
+    label_id: int | None
+    stands: bool
+    events: tuple[Event, ...]
+
+
+def pixels_of(blob: bytes, dtype: str, channels: int, side: int) -> NDArray[Any]:
+    """Return the pixels (C, side, side) of a crop's row."""
+    return np.frombuffer(blob, dtype).reshape(channels, side, side)

@@ -1,0 +1,120 @@
+"""The project that lies open for work: it writes, in the order that the expert acts, and never loads torch."""
+
+from pathlib import Path
+
+from costal.errors import ProjectError
+from costal.frames.normalise import intensity_range
+from costal.labels.history import History, LabelRow
+from costal.labels.lock import Holder, ProjectLock
+from costal.labels.models import newest_origin
+from costal.labels.project import Project
+from costal.labels.project_file import load_project, save_project
+from costal.labels.records import AnswerRecord, CropLabel, FrameRecord
+from costal.labels.store import Store, require_store
+from costal.types import Arrival, Frame
+from costal.workbench.rounds import PlacedFrame, range_in_use
+
+
+class Workbench:
+    """A project open for work. Use it from the thread that opened it; every answer it returns from is on disk.
+
+    Only labels of `annotator` can be undone and redone.
+
+    While another window or program writes to the project it is open for reading, and `holder` says who that is.
+    """
+
+    def __init__(self, folder: Path, annotator: str = "") -> None:
+        self.project = load_project(folder)
+        self.annotator = annotator
+        require_store(self.project.store_path)
+        self._lock = ProjectLock(folder)
+        self.holder: Holder | None = self._lock.acquire()
+        try:
+            self.store = Store(self.project.store_path, read_only=self.holder is not None)
+        except BaseException:
+            self._lock.release()
+            raise
+        try:
+            self._history = self.store.history(annotator)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close the store and let others write."""
+        self.store.close()
+        self._lock.release()
+
+    def __enter__(self) -> "Workbench":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def require_writing(self) -> None:
+        """Raise ProjectError, which says who holds the project, when it is open for reading only."""
+        if self.holder is not None:
+            raise ProjectError(
+                f"'{self.project.name}' is open for reading only: {self.holder} writes to it. Close it there, then "
+                "open it here again."
+            )
+
+    def configure(self, project: Project) -> None:
+        """Keep a project's new settings, on disk first."""
+        self.require_writing()
+        save_project(project)
+        self.project = project
+
+    def place(self, frame: Frame, planes: str) -> PlacedFrame:
+        """Return the frame, pixels (C, Y, X), as part of the project; equal content is the same frame."""
+        found = intensity_range(frame.pixels)
+        _, height, width = frame.pixels.shape
+        record = FrameRecord(
+            frame.content_hash, planes, frame.source, height, width, frame.pixel_um, found.low_C, found.high_C
+        )
+        known = self.store.frame_id(record) if self.holder is not None else self.store.add_frame(record)
+        return PlacedFrame(known, frame.content_hash, range_in_use(self.project, found, self.store.ranges()))
+
+    def answer(self, answer: AnswerRecord) -> int | None:
+        """Return the label's id once it is on disk (see `Store.answer`)."""
+        self.require_writing()
+        label_id = self.store.answer(answer)
+        if label_id is not None and answer.annotator == self.annotator:
+            self._history = self._history.after(LabelRow(label_id, None, None))
+        return label_id
+
+    def undo(self) -> CropLabel | None:
+        """Take the last label back and return it, None when there is none to undo."""
+        self.require_writing()
+        if not self._history.done:
+            return None
+        last = self._history.done[-1]
+        undone = self.store.label(last)
+        self.store.undo(last)
+        self._history = self._history.after(LabelRow(0, last, None))
+        return undone
+
+    def redo(self) -> CropLabel | None:
+        """Give the label that was undone last again and return it, None when there is none to redo."""
+        self.require_writing()
+        if not self._history.undone:
+            return None
+        last = self._history.undone[-1]
+        label_id = self.store.redo(last)
+        self._history = self._history.after(LabelRow(label_id, None, last))
+        return self.store.label(label_id)
+
+    @property
+    def history(self) -> History:
+        """What can be undone and redone."""
+        return self._history
+
+    def model_is_stale(self) -> bool:
+        """Return whether the newest model learned from a label that was taken back or replaced since."""
+        origin = newest_origin(self.project.model_folder)
+        return origin is not None and origin.is_stale(self.store.label_snapshot())
+
+    def note_arrivals(self, arrivals: list[Arrival]) -> None:
+        """Keep how files of the watched folder were seen; a window that only reads keeps nothing."""
+        if self.holder is None:
+            self.store.note_arrivals(arrivals)

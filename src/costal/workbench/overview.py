@@ -1,0 +1,94 @@
+"""What stands in a project's folder now, read while another window or program writes to it."""
+
+import os
+import socket
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from costal.errors import ProjectError
+from costal.labels.ledger import Ledger, read_on
+from costal.labels.lock import ProjectLock
+from costal.labels.models import Generation, kept_generations, roll_back
+from costal.labels.project import MODEL_FOLDER, PROJECT_FILE, STORE_FILE, Project
+from costal.labels.project_file import load_project
+from costal.labels.store import Store, require_store
+from costal.workbench.review import Review, review
+
+Stamp = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """A project's figures and its kept model generations, newest first.
+
+    `taken_back` labels that the newest model learned from stand no more, and `not_learned` have come since.
+    """
+
+    project: Project
+    review: Review
+    generations: tuple[Generation, ...]
+    taken_back: int
+    not_learned: int
+    ledger: Ledger = field(repr=False)
+    stamps: tuple[Stamp, ...] = field(repr=False)
+
+
+def look(folder: Path, before: Overview | None = None) -> Overview:
+    """Return what stands in a project's folder: `before` itself where nothing has changed since.
+
+    Raises
+    ------
+    ProjectError
+        When it is no project, or its store cannot be read.
+    """
+    if before is not None and before.project.folder != folder:
+        before = None
+    stamps = tuple(_stamp(folder / name) for name in (PROJECT_FILE, STORE_FILE, MODEL_FOLDER))  # before it is read
+    if before is not None and before.stamps == stamps:
+        return before
+    project = load_project(folder)
+    require_store(project.store_path)
+    with Store(project.store_path, read_only=True) as store:
+        ledger = read_on(store, before.ledger if before is not None else Ledger())
+    if before is not None and before.stamps[-1] == stamps[-1]:
+        generations = before.generations
+    else:
+        generations = tuple(kept_generations(project.model_folder))
+    learned = generations[0].origin.label_ids if generations else ()
+    standing = ledger.current()["place"]
+    return Overview(
+        project,
+        review(project, ledger),
+        generations,
+        len(set(learned) - set(standing.tolist())),
+        int((standing > max(learned, default=0)).sum()),
+        ledger,
+        stamps,
+    )
+
+
+def roll_back_to(folder: Path, number: int) -> Generation:
+    """Return an older model of a project saved again as its newest. The labels are untouched.
+
+    Raises
+    ------
+    ProjectError
+        When another program writes to the project, or there is no such model.
+    """
+    lock = ProjectLock(folder)
+    holder = lock.acquire()
+    if holder is not None and (holder.pid, holder.host) != (os.getpid(), socket.gethostname()):
+        raise ProjectError(f"{folder.name} cannot be changed: {holder} writes to it. Close it there, then roll back.")
+    try:
+        return roll_back(folder / MODEL_FOLDER, number)
+    finally:
+        lock.release()
+
+
+def _stamp(path: Path) -> Stamp:
+    """Return when a file or folder was changed last, and its size; zeros where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return 0, 0
+    return found.st_mtime_ns, found.st_size
