@@ -1,0 +1,77 @@
+"""``costal apply``: the trained classifier over images, from the terminal."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from costal.cli.frame import Device, Folder
+from costal.cli.output import AsJson, tell
+from costal.cli.progress import ProgressBar
+from costal.errors import FrameError
+from costal.labels.project import Project
+from costal.labels.project_file import load_project
+from costal.workbench.apply import AppliedFiles, FilesRequest, apply_to_files
+from costal.workbench.image_files import COUNTS
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(apply)
+
+
+def apply(
+    images: Annotated[list[Path], typer.Argument(help="Image files, or folders: all images in and below them.")],
+    project: Folder,
+    out: Annotated[Path, typer.Option("--out", help="Folder for tables, label TIFFs and GeoJSON.")],
+    device: Device = "auto",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is in --out already.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Classify every crop of images with a project's newest model.
+
+    Into --out go crops.csv (uncertain crops first), counts.csv (a row per frame), classes.json, and for each frame a
+    label TIFF and a GeoJSON for QuPath. Z stacks and time series become frames as the project says.
+
+    A file that cannot be classified stops nothing: the others are done, it is named with the reason, and the exit code
+    is 1. It is 0 only when every file was classified.
+    """
+    settings = load_project(project)
+    with ProgressBar() as bar:
+        found = bar.drain(apply_to_files(FilesRequest(settings, tuple(images), out, device, overwrite)))
+    tell(_as_text(found, settings), _as_figures(found, settings), as_json)
+    if found.failures:
+        failed, total = len(found.failures), len(found.failures) + len(found.frames)
+        raise FrameError(f"{failed} of {total} frames could not be classified. {out / COUNTS} says why.")
+
+
+def _as_text(found: AppliedFiles, project: Project) -> str:
+    totals = found.totals_K
+    frames = "1 frame" if len(found.frames) == 1 else f"{len(found.frames)} frames"
+    lines = [f"Classified {sum(totals)} crops of {frames} with model {found.generation}; wrote {found.out}"]
+    for class_id, count in zip(found.class_ids, totals, strict=True):
+        meant = project.class_of(class_id)
+        lines.append(f"  {meant.name if meant else class_id}: {count} ({count / max(sum(totals), 1):.1%})")
+    lines += [f"  not classified: {' '.join((each.planes, each.reason)).strip()}" for each in found.failures]
+    return "\n".join(lines)
+
+
+def _as_figures(found: AppliedFiles, project: Project) -> dict[str, object]:
+    names = [meant.name if (meant := project.class_of(each)) else str(each) for each in found.class_ids]
+    return {
+        "out": found.out,
+        "generation": found.generation,
+        "model_hash": found.model_hash,
+        "counts": dict(zip(names, found.totals_K, strict=True)),
+        "frames": [
+            {
+                "frame": each.source,
+                "planes": each.planes,
+                "counts": dict(zip(names, each.counts_K, strict=True)),
+                "mean_confidence": each.confidence,
+                "notes": each.notes,
+            }
+            for each in found.frames
+        ],
+        "failures": [{"frame": each.source, "planes": each.planes, "reason": each.reason} for each in found.failures],
+    }

@@ -1,0 +1,83 @@
+"""``costal export``, ``costal import`` and ``costal label``: labels out of a project, and into one."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from costal.cli.output import AsJson, tell
+from costal.cli.progress import ProgressBar
+from costal.labels.exchange.exports import EXPORT_KINDS, ExportKind, export
+from costal.labels.exchange.lossless import import_json
+from costal.labels.project_file import load_project
+from costal.labels.store import Store, require_store
+from costal.workbench.desk import Workbench
+from costal.workbench.exchange import import_labels
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("export")(export_labels)
+    app.command("import")(import_project)
+    app.command("label")(label_from)
+
+
+def export_labels(
+    project: Annotated[Path, typer.Argument(help="The project's folder.")],
+    kind: Annotated[ExportKind, typer.Option("--as", help=f"What to write: {', '.join(EXPORT_KINDS)}.")],
+    out: Annotated[Path, typer.Option(help="The file to write; a folder for images, and geojson of several frames.")],
+    validation: Annotated[float, typer.Option(help="Share of the frames that is for validation.")] = 0.0,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what was exported there before.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write the labels of a project for another program, or with --as json the whole project but its models.
+
+    Training and validation are split by frame, never by crop. In a CSV file, text that a spreadsheet would run as a
+    formula gets an apostrophe in front.
+    """
+    settings = load_project(project)
+    require_store(settings.store_path)
+    with Store(settings.store_path, read_only=True) as store, ProgressBar() as bar:
+        found = bar.drain(export(settings, store, out, kind, validation, overwrite), out.name)
+    counts = ", ".join(f"{name}: {count}" for name, count in found.counts.items()) or "no labels"
+    splits = ", ".join(f"{count} for {name}" for name, count in found.splits.items())
+    lines = [f"Wrote {out} ({counts})." if not validation else f"Wrote {out} ({counts}; {splits}).", *found.notes]
+    tell("\n".join(lines), asdict(found), as_json)
+
+
+def import_project(
+    document: Annotated[Path, typer.Argument(help="A file that was written by costal export --as json.")],
+    folder: Annotated[Path, typer.Argument(help="The new project's folder.")],
+    as_json: AsJson = False,
+) -> None:
+    """Make a new project from an exported one: the same settings, labels, events and crops, without models."""
+    with ProgressBar() as bar:
+        found = bar.drain(import_json(document, folder), document.name)
+    counts = ", ".join(f"{name}: {count}" for name, count in found.counts.items())
+    tell(f"Made {folder} ({counts}).", {"folder": folder, "rows": found.counts}, as_json)
+
+
+def label_from(
+    table: Annotated[Path, typer.Option("--from", help="CSV with the columns frame, y, x and class.")],
+    project: Annotated[Path, typer.Option("--project", help="The project's folder.")],
+    images: Annotated[Path | None, typer.Option(help="Folder of the images that the project lacks.")] = None,
+    annotator: Annotated[str, typer.Option(help="Whose labels they are, where the table does not say.")] = "",
+    add_classes: Annotated[
+        bool, typer.Option("--add-classes", help="Add the classes that the project does not have.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Try all of it and keep nothing.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Label crops from a CSV file, all of its rows or none. Labels that stand already are not given again.
+
+    A frame is named by its content hash, its path or its file's name; y and x are the crop's first pixel. The columns
+    side, annotator, kind (class, skip or exclude), planes and content_hash may be there; efforts are never imported.
+    """
+    with Workbench(project) as bench, ProgressBar() as bar:
+        found = bar.drain(import_labels(bench, table, images, annotator, add_classes, dry_run), table.name)
+    said = "Nothing was kept. There would be" if dry_run else "There are"
+    text = f"{said} {found.added} new labels, {found.unchanged} that stood already, {found.frames} new frames."
+    if found.classes:
+        text += f" New classes: {', '.join(found.classes)}."
+    tell(text, asdict(found) | {"dry_run": dry_run}, as_json)

@@ -1,0 +1,1 @@
+"""Labels out and in: tables, COCO, GeoJSON, image folders and one lossless JSON."""

@@ -1,0 +1,145 @@
+"""Labels taken out of a project, in the form that another program reads. A file is there whole, or not at all."""
+
+import json
+import os
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Literal, get_args
+
+import costal
+from costal.errors import ProjectError
+from costal.labels.exchange.coco import write_coco
+from costal.labels.exchange.current import current_labels
+from costal.labels.exchange.geojson import write_geojson
+from costal.labels.exchange.image_folder import write_images
+from costal.labels.exchange.lossless import write_project
+from costal.labels.exchange.sheets import write_csv, write_parquet
+from costal.labels.exchange.splits import checked_share, split_notes
+from costal.labels.project import Project
+from costal.labels.store import Store
+from costal.types import Job, Progress
+
+ExportKind = Literal["csv", "parquet", "coco", "geojson", "images", "json"]
+EXPORT_KINDS: tuple[ExportKind, ...] = get_args(ExportKind)
+MARKER = "costal-export.json"
+"""In every folder that was exported: what is in it, and that it may be replaced."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What was written: a file or folder at `path`, how many files, and how many labels of each class and split.
+
+    For the lossless ``json``, `counts` are rows of each table. `notes` are sentences about what is not as expected.
+    """
+
+    path: Path
+    kind: ExportKind
+    files: int
+    counts: Mapping[str, int]
+    splits: Mapping[str, int]
+    notes: tuple[str, ...] = ()
+
+
+def export(
+    project: Project,
+    store: Store,
+    target: Path,
+    kind: ExportKind,
+    validation: float = 0.0,
+    overwrite: bool = False,
+) -> Job[Exported]:
+    """Return what was written to `target`; nothing is there before all of it is.
+
+    `validation` is the share of frames whose labels are for validation. ``csv`` and ``parquet`` have every current
+    label, ``coco``, ``geojson`` and ``images`` those with a class; ``json`` has everything but the models.
+
+    Raises
+    ------
+    ProjectError
+        When the target exists and `overwrite` is not set, cannot be written, or is no place for an export.
+    """
+    if kind not in EXPORT_KINDS:
+        raise ProjectError(f"'{kind}' is no form of export. Use one of {', '.join(EXPORT_KINDS)}.")
+    checked_share(validation)
+    _require_free(target, project, overwrite)
+    with _explained(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        # Beside the target, for only within one disk a file is put in its place in one step.
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=f"{target.name}.", suffix=".new") as beside:
+            place = Path(beside) / target.name
+            exported = replace((yield from _written(project, store, place, kind, validation)), path=target)
+            _put_in_place(place, exported)
+    return exported
+
+
+def _written(project: Project, store: Store, place: Path, kind: ExportKind, validation: float) -> Job[Exported]:
+    if kind == "json":
+        counts = yield from write_project(project, store, place)
+        return Exported(place, kind, 1, counts, {}, ("Models are not in it: train again where it is imported.",))
+    yield Progress(0, 1, "Reading labels")
+    labels = current_labels(project, store, validation)
+    notes = split_notes({label.row.frame_hash: label.split for label in labels}, validation)
+    chosen = labels if kind in ("csv", "parquet") else tuple(each for each in labels if each.row.kind == "class")
+    if left_out := len(labels) - len(chosen):
+        notes = (*notes, f"{left_out} skipped or excluded crops have no class and were left out.")
+    yield Progress(0, len(chosen), "Writing")
+    files = 1
+    if kind == "images":
+        files = yield from write_images(chosen, store, place)
+    elif kind == "geojson":
+        files = write_geojson(chosen, project, place)
+    else:
+        {"csv": write_csv, "parquet": write_parquet, "coco": write_coco}[kind](chosen, place)
+    counts = Counter(each.class_name or f"({each.row.kind})" for each in chosen)
+    return Exported(place, kind, files, dict(counts), dict(Counter(each.split for each in chosen)), notes)
+
+
+def _require_free(target: Path, project: Project, overwrite: bool) -> None:
+    """Refuse a target that would destroy something: the project, or what this program has not written."""
+    whole, folder = target.resolve(), project.folder.resolve()
+    if whole == folder or folder in whole.parents or whole in folder.parents:
+        raise ProjectError(f"{target} is in the project's own folder, or around it. Export to another place.")
+    if not target.exists():
+        return
+    if not overwrite:
+        raise ProjectError(f"{target} exists already. Choose another name, or allow it to be overwritten.")
+    if target.is_dir() and any(target.iterdir()) and not (target / MARKER).is_file():
+        raise ProjectError(f"{target} is a folder that was not exported from here. Choose another name.")
+
+
+def _put_in_place(new: Path, exported: Exported) -> None:
+    target = exported.path
+    if new.is_dir():
+        said = asdict(exported) | {"path": target.name, "software": f"napari-costal {costal.__version__}"}
+        (new / MARKER).write_text(json.dumps(said, indent=1, ensure_ascii=False), "utf-8")
+    else:
+        with new.open("rb+") as file:
+            os.fsync(file.fileno())
+        if not target.is_dir():
+            new.replace(target)
+            return
+    old = new.with_name(f"{new.name}.old")
+    if target.exists():
+        target.rename(old)
+    try:
+        new.rename(target)
+    except OSError:
+        if old.exists():
+            old.rename(target)
+        raise
+
+
+@contextmanager
+def _explained(target: Path) -> Iterator[None]:
+    """Turn what the system says into a sentence with a remedy."""
+    try:
+        yield
+    except OSError as error:
+        raise ProjectError(
+            f"{target} cannot be written: {error.strerror or error}. Free some space, close the program that has it "
+            "open, or choose a folder that you may write to."
+        ) from error

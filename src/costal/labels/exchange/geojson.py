@@ -1,0 +1,90 @@
+"""The current labels as GeoJSON that QuPath opens: one file per frame, one annotation per crop.
+
+Source: QuPath's documentation, "Exporting annotations" (pixels of the full image from its upper left corner, a
+FeatureCollection), and its GeoJSON reader (`objectType`, `classification`, `measurements`, `plane`; an `id` is a UUID).
+"""
+
+import json
+import re
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from costal.labels.exchange.current import CurrentLabel
+from costal.labels.exchange.filenames import frame_stem, unlike
+from costal.labels.project import Project
+
+NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://github.com/napari-costal/napari-costal")
+SLICE = re.compile(r"\b([zt]) (\d+)\b")
+Feature = Mapping[str, object]
+
+
+def feature(
+    identity: str,
+    place: tuple[int, int, int, int],
+    name: str,
+    colour: str,
+    measurements: Mapping[str, float | None],
+    planes: str = "",
+) -> Feature:
+    """Return a square of an image as QuPath's annotation.
+
+    `identity` names it for good: equal ones have equal ids. `place` is (y, x, height, width) in pixels, `colour`
+    #rrggbb. Measurements that are None are left out. `planes` such as ``z 3, t 0`` puts it on that plane of a stack.
+    """
+    y, x, height, width = place
+    ring = [[x, y], [x + width, y], [x + width, y + height], [x, y + height], [x, y]]
+    steps = {axis: int(number) for axis, number in SLICE.findall(planes)}
+    plane = {"plane": {"c": -1, "z": steps.get("z", 0), "t": steps.get("t", 0)}} if steps else {}
+    rgb = [int(colour[at : at + 2], 16) for at in (1, 3, 5)]
+    return {
+        "type": "Feature",
+        "id": str(uuid.uuid5(NAMESPACE, identity)),
+        "geometry": {"type": "Polygon", "coordinates": [ring]} | plane,
+        "properties": {
+            "objectType": "annotation",
+            "classification": {"name": name, "color": rgb},
+            "measurements": {key: float(figure) for key, figure in measurements.items() if figure is not None},
+        },
+    }
+
+
+def write_features(features: Iterable[Feature], path: Path) -> None:
+    """Write a FeatureCollection, a feature a line."""
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        file.write('{"type": "FeatureCollection", "features": [')
+        for number, each in enumerate(features):
+            file.write(",\n" if number else "\n")
+            file.write(json.dumps(each, ensure_ascii=False, allow_nan=False))
+        file.write("\n]}\n")
+
+
+def write_geojson(labels: Sequence[CurrentLabel], project: Project, path: Path) -> int:
+    """Return how many files were written: `path` itself for one frame or none, else a folder with a file for each."""
+    by_frame: dict[int, list[CurrentLabel]] = {}
+    for label in labels:
+        by_frame.setdefault(label.row.frame_id, []).append(label)
+    if len(by_frame) < 2:
+        write_features((_feature(label, project) for label in labels), path)
+        return 1
+    path.mkdir()
+    taken: set[str] = set()
+    for group in by_frame.values():
+        row = group[0].row
+        name = unlike(taken, frame_stem(row.frame_source, row.frame_hash, row.planes), ".geojson")
+        write_features((_feature(label, project) for label in group), path / name)
+    return len(by_frame)
+
+
+def _feature(label: CurrentLabel, project: Project) -> Feature:
+    row, meant = label.row, project.class_of(label.class_id or 0)
+    measurements = {
+        "Effort (s)": label.effort.active_s if label.effort.usable else None,
+        "Information": row.why.information,
+        "Predicted cost (s)": row.why.cost,
+        "Value": row.why.value,
+    }
+    identity = f"{row.frame_hash} {row.planes} {row.y} {row.x} {row.side}"
+    return feature(
+        identity, label.visible, label.class_name, meant.colour if meant else "#808080", measurements, row.planes
+    )

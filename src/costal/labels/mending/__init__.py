@@ -1,0 +1,1 @@
+"""A project examined and mended; nothing is ever deleted."""

@@ -1,0 +1,173 @@
+"""What the classifier says of frames, taken along as tables, label TIFFs and GeoJSON. A file is whole, or as it was."""
+
+import csv
+import io
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+import costal
+from costal.errors import ProjectError
+from costal.labels.exchange.geojson import Feature, feature, write_features
+from costal.labels.exchange.spreadsheet import escaped
+from costal.labels.models import Generation
+from costal.labels.project import Project
+from costal.labels.project_file import write_atomically
+from costal.workbench.applied import (
+    NOT_COVERED,
+    ClassifiedFrame,
+    Failure,
+    FrameCounts,
+    class_map,
+    crop_of,
+    uncertain_first,
+)
+
+if TYPE_CHECKING:
+    from _csv import Writer
+
+CROP_COLUMNS = ("frame", "planes", "y", "x", "side", "class", "confidence", "information")
+LARGEST_IMAGEJ = 2**32 - 2**20
+"""Bytes: a larger label TIFF is written as OME-TIFF, without the colours of the classes."""
+
+
+def write_crops(path: Path, frames: Sequence[ClassifiedFrame], project: Project) -> None:
+    """Write one row per crop as CSV, uncertain crops first; `y`, `x` and `side` are pixels."""
+    names = class_names(project)
+    with _table(path) as table:
+        table.writerow(CROP_COLUMNS)
+        for each in uncertain_first(frames):
+            place = escaped(each.source), escaped(each.planes), each.y, each.x, each.side
+            table.writerow((*place, escaped(names[each.class_id]), f"{each.confidence:.6g}", f"{each.information:.6g}"))
+
+
+def write_counts(
+    path: Path,
+    counts: Sequence[FrameCounts],
+    class_ids: Sequence[int],
+    project: Project,
+    failures: Sequence[Failure] = (),
+) -> None:
+    """Write one row per frame as CSV: how many crops each class has, and its share of them.
+
+    Frames that could not be classified come last, with the reason among the notes.
+    """
+    names = [class_names(project)[each] for each in class_ids]
+    with _table(path) as table:
+        table.writerow(
+            ["frame", "planes", "crops", "mean confidence"]
+            + [f"{what}: {name}" for name in names for what in ("count", "share")]
+            + ["notes"]
+        )
+        for each in counts:
+            total = sum(each.counts_K)
+            of_classes = [figure for count in each.counts_K for figure in (count, f"{count / total:.6g}")]
+            place = escaped(each.source), escaped(each.planes), total, f"{each.confidence:.6g}"
+            table.writerow([*place, *of_classes, escaped(each.notes)])
+        for one in failures:
+            table.writerow(
+                [escaped(one.source), escaped(one.planes), 0, "", *[""] * 2 * len(names), escaped(one.reason)]
+            )
+
+
+def write_label_tiff(path: Path, frame: ClassifiedFrame, project: Project) -> None:
+    """Write the class id of every pixel as a TIFF that ImageJ shows in the colours of the classes.
+
+    It has the frame's size and pixel size, and names the classes in ImageJ's ``Info``. Beyond 4 GB it is an OME-TIFF.
+    """
+    import tifffile
+
+    pixels, um = class_map(frame.applied), frame.pixel_um
+    file = io.BytesIO()
+    if pixels.nbytes > LARGEST_IMAGEJ:
+        sized = {"axes": "YX"} | ({} if um is None else {"PhysicalSizeX": um, "PhysicalSizeY": um})
+        tifffile.imwrite(file, pixels, ome=True, bigtiff=True, metadata=sized, compression="zlib")
+    else:
+        named = "\n".join(f"{each.id} = {each.name}" for each in project.classes if each.id in frame.applied.class_ids)
+        shown = {"axes": "YX", "min": 0, "max": 255, "LUTs": [_colours(project)], "Info": named}
+        per_um = None if um is None else (1 / um, 1 / um)
+        sized = {} if um is None else {"unit": "um"}
+        tifffile.imwrite(file, pixels, imagej=True, resolution=per_um, metadata=shown | sized, compression="zlib")
+    write_atomically(path, file.getvalue())
+
+
+def _colours(project: Project) -> NDArray[np.uint8]:
+    """Return ImageJ's colour table (3, 256), by class id; black where no crop covers the frame."""
+    table = np.zeros((3, 256), dtype=np.uint8)
+    for each in project.classes:
+        if each.id < 256:
+            table[:, each.id] = list(bytes.fromhex(each.colour.removeprefix("#")))
+    return table
+
+
+def write_classes(path: Path, project: Project, generation: Generation) -> None:
+    """Write which classes the ids of the label TIFFs mean, and which model they are from, as JSON."""
+    said = {
+        "software": f"napari-costal {costal.__version__}",
+        "project": project.name,
+        "generation": generation.number,
+        "model_hash": generation.model_hash,
+        "not_covered": NOT_COVERED,
+        "classes": [
+            {"id": each.id, "name": each.name, "colour": each.colour}
+            for each in project.classes
+            if each.id in generation.agent.settings.class_ids
+        ],
+    }
+    write_atomically(path, json.dumps(said, indent=1, ensure_ascii=False).encode())
+
+
+def write_geojson(path: Path, frame: ClassifiedFrame, project: Project) -> None:
+    """Write every crop as a square of its class for QuPath, with confidence and information as measurements.
+
+    Of a padded crop, what lies within the frame; where crops overlap, so do the squares.
+    """
+    with _replacing(path) as beside:
+        write_features(_features(frame, project), beside)
+
+
+def _features(frame: ClassifiedFrame, project: Project) -> Iterator[Feature]:
+    grid, classes = frame.applied.grid, {each.id: each for each in project.classes}
+    for index in range(len(grid)):
+        crop = crop_of(frame, index)
+        place = crop.y, crop.x, min(crop.side, grid.height - crop.y), min(crop.side, grid.width - crop.x)
+        identity = f"classified {frame.source} {frame.planes} {crop.y} {crop.x} {crop.side}"
+        measured = {"Confidence": crop.confidence, "Information": crop.information}
+        found = classes[crop.class_id]
+        yield feature(identity, place, found.name, found.colour, measured, frame.planes)
+
+
+def class_names(project: Project) -> dict[int, str]:
+    """Return the name of each class id."""
+    return {each.id: each.name for each in project.classes}
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """Yield the path of a new file, which takes the place of `path` once it is whole."""
+    beside = path.with_name(path.name + ".new")
+    try:
+        yield beside
+        with beside.open("rb+") as file:
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except OSError as error:
+        raise ProjectError(
+            f"{path} cannot be written: {error.strerror}. Close it where it is open, free some space, or choose "
+            "another folder."
+        ) from error
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+@contextmanager
+def _table(path: Path) -> Iterator["Writer"]:
+    """Yield the writer of a CSV file, which takes the place of `path` once it is whole."""
+    with _replacing(path) as beside, beside.open("w", encoding="utf-8", newline="") as file:
+        yield csv.writer(file, lineterminator="\n")

@@ -1,0 +1,190 @@
+"""``costal export``, ``import``, ``label`` and ``project``, as a person or a program runs them."""
+
+import csv
+import json
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import tifffile
+
+from costal import cli
+from costal.cli.output import tell
+from costal.labels.exchange.exports import EXPORT_KINDS
+from costal.labels.project import Tiling
+from costal.labels.project_file import load_project, save_project
+
+TABLE = "frame,y,x,class,kind\na.tif,0,0,rings,\na.tif,0,16,=fibres,\na.tif,16,16,,skip\n"
+
+
+@pytest.fixture
+def costal(monkeypatch, capsys):
+    """Return a function that runs the command line and returns exit code, output and error output."""
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("NO_COLOR", "1")
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["costal", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            cli.main()
+        captured = capsys.readouterr()
+        return stopped.value.code or 0, captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture
+def folder(costal, tmp_path):
+    """Return a project with two labels and a skip, brought in from a table."""
+    tifffile.imwrite(tmp_path / "a.tif", np.arange(48 * 48, dtype=np.uint16).reshape(48, 48))
+    (tmp_path / "labels.csv").write_text(TABLE, "utf-8")
+    assert costal("project", "new", tmp_path / "neurons", "--classes", "rings, =fibres")[0] == 0
+    save_project(replace(load_project(tmp_path / "neurons"), tiling=Tiling(16, 16)))
+    code, out, _ = costal("label", "--from", tmp_path / "labels.csv", "--project", tmp_path / "neurons")
+    assert (code, out) == (0, "There are 3 new labels, 0 that stood already, 1 new frames.\n")
+    return tmp_path / "neurons"
+
+
+def test_labels_go_out_and_into_another_project(costal, folder, tmp_path):
+    code, out, _ = costal("export", folder, "--as", "csv", "--out", tmp_path / "out.csv")
+    assert (code, out) == (0, f"Wrote {tmp_path / 'out.csv'} (rings: 1, =fibres: 1, (skip): 1).\n")
+    costal("project", "new", tmp_path / "other")
+    options = ("--project", tmp_path / "other", "--annotator", "eve")
+    code, _, err = costal("label", "--from", tmp_path / "out.csv", *options)
+    assert code == 1
+    assert "costal: " in err
+    assert "does not have: rings, =fibres" in err
+    said = "3 new labels, 0 that stood already, 1 new frames. New classes: rings, =fibres.\n"
+    rehearsal = costal("label", "--from", tmp_path / "out.csv", *options, "--add-classes", "--dry-run")
+    assert rehearsal[:2] == (0, f"Nothing was kept. There would be {said}")
+    assert costal("label", "--from", tmp_path / "out.csv", *options, "--add-classes")[1] == f"There are {said}"
+    again = costal("label", "--from", tmp_path / "out.csv", *options)
+    assert again[1] == "There are 0 new labels, 3 that stood already, 0 new frames.\n"
+
+
+def test_a_project_goes_out_and_comes_back(costal, folder, tmp_path):
+    costal("export", folder, "--as", "json", "--out", tmp_path / "neurons.json")
+    code, out, _ = costal("import", tmp_path / "neurons.json", tmp_path / "again")
+    assert (code, "label: 3" in out) == (0, True)
+    assert costal("project", "info", tmp_path / "again")[1] == costal("project", "info", folder)[1]
+    assert costal("import", tmp_path / "neurons.json", tmp_path / "again")[0] == 1
+
+
+@pytest.mark.parametrize("kind", EXPORT_KINDS)
+def test_every_form_is_written_once_and_replaced_when_asked(costal, folder, tmp_path, kind):
+    arguments = ("export", folder, "--as", kind, "--out", tmp_path / "out")
+    assert [costal(*arguments)[0], costal(*arguments)[0], costal(*arguments, "--overwrite")[0]] == [0, 1, 0]
+
+
+def test_an_unknown_form_is_a_mistake_of_the_command(costal, folder, tmp_path):
+    code, _, err = costal("export", folder, "--as", "xml", "--out", tmp_path / "out")
+    assert code == 2
+    assert "geojson" in err
+
+
+def test_a_share_for_validation_is_said(costal, folder, tmp_path):
+    arguments = ("export", folder, "--as", "csv", "--out", tmp_path / "out", "--validation", "0.2")
+    assert costal(*arguments)[1].splitlines() == [
+        f"Wrote {tmp_path / 'out'} (rings: 1, =fibres: 1, (skip): 1; 3 for train).",
+        "There is one frame only, and a frame is never split: all of it is for training.",
+    ]
+
+
+def test_with_json_each_command_prints_one_object(costal, folder, tmp_path):
+    def figures(*arguments):
+        code, out, _ = costal(*arguments, "--json")
+        assert code == 0
+        assert out.count("\n") == 1
+        return json.loads(out)
+
+    exported = figures("export", folder, "--as", "json", "--out", tmp_path / "neurons.json")
+    assert exported["counts"] == {"frame": 1, "crop": 3, "presentation": 3, "event": 0, "label": 3, "arrival": 0}
+    assert exported["path"] == str(tmp_path / "neurons.json")
+    rows = figures("import", tmp_path / "neurons.json", tmp_path / "again")["rows"]
+    assert rows == exported["counts"]
+    labelled = figures("label", "--from", tmp_path / "labels.csv", "--project", folder)
+    assert labelled == {"added": 0, "unchanged": 3, "frames": 0, "classes": [], "dry_run": False}
+    found = figures("project", "info", folder)
+    assert (found["labels"], found["skipped_or_excluded"], found["presentations"]) == (2, 1, 3)
+    assert [(each["name"], each["labels"]) for each in found["classes"]] == [("rings", 1), ("=fibres", 1)]
+    assert found["model"] is None
+    assert figures("project", "new", tmp_path / "third")["classes"] == ["class 1", "class 2"]
+    assert figures("project", "check", folder) == {"folder": str(folder), "whole": True, "findings": []}
+    assert figures("project", "repair", folder) == {"folder": str(folder), "done": [], "whole": True}
+
+
+def test_a_damaged_project_fails_the_check_until_it_is_repaired(costal, folder):
+    (folder / "project.toml.new").write_text("half")
+    code, out, err = costal("project", "check", folder)
+    assert (code, out) == (1, "")
+    assert "project.toml.new: a crash left it behind half written" in err
+    assert f"Run: costal project repair {folder}" in err
+    code, out, _ = costal("project", "check", folder, "--json")
+    assert code == 1
+    assert json.loads(out)["findings"] == [
+        {
+            "kind": "leftover",
+            "where": "project.toml.new",
+            "what": "a crash left it behind half written",
+            "mendable": True,
+        }
+    ]
+    code, out, _ = costal("project", "repair", folder)
+    assert code == 0
+    assert out.splitlines()[1] == "Moved project.toml.new to lost and found."
+    assert costal("project", "check", folder)[:2] == (0, f"{folder} is whole.\n")
+    assert costal("project", "repair", folder)[1] == "There is nothing to mend.\n"
+
+
+def test_what_repair_cannot_mend_is_said_and_fails(costal, folder):
+    (folder / "labels.sqlite").write_bytes(b"x" * 4096)
+    (folder / "project.toml.new").write_text("half")
+    code, out, err = costal("project", "repair", folder)
+    assert code == 1
+    assert "lost and found" in out
+    assert "Restore labels.sqlite from a backup" in err
+
+
+def test_merged_and_retired_classes_are_counted_as_what_they_are_today(costal, folder):
+    from costal.labels.classes import merge_classes, new_class, retire_class
+
+    project = new_class(load_project(folder), "old")
+    save_project(retire_class(merge_classes(project, 2, 1), 3))
+    assert costal("project", "info", folder)[1].splitlines() == [
+        "neurons: 2 labelled crops, 3 presentations",
+        "  [1] rings: 2",
+        "  [] old: 0 (retired)",
+        "  skipped or excluded: 1",
+        "  no model yet",
+    ]
+
+
+def test_a_project_without_its_store_is_an_error(costal, folder, tmp_path):
+    (folder / "labels.sqlite").unlink()
+    for arguments in (("export", folder, "--as", "csv", "--out", tmp_path / "out"), ("project", "info", folder)):
+        code, _, err = costal(*arguments)
+        assert code == 1
+        assert "is missing or empty" in err
+    assert not (folder / "labels.sqlite").exists()
+
+
+@pytest.mark.parametrize(
+    ("figures", "line"),
+    [
+        ({"β": float("nan"), "costs": [1.5, float("inf")]}, '{"\\u03b2": null, "costs": [1.5, null]}'),
+        ({"nested": {1: (float("-inf"), "a")}}, '{"nested": {"1": [null, "a"]}}'),
+        ({}, "{}"),
+    ],
+)
+def test_json_on_the_terminal_is_strict_and_plain(capsys, figures, line):
+    tell("text", figures, True)
+    assert capsys.readouterr().out == line + "\n"
+    tell("text", figures, False)
+    assert capsys.readouterr().out == "text\n"
+
+
+def test_the_table_of_an_export_opens_in_a_spreadsheet_without_formulas(costal, folder, tmp_path):
+    costal("export", folder, "--as", "csv", "--out", tmp_path / "out.csv")
+    with (tmp_path / "out.csv").open(encoding="utf-8", newline="") as file:
+        assert not [cell for row in csv.reader(file) for cell in row if cell[:1] in "=+-@" and cell]
