@@ -1,26 +1,26 @@
 """The bench: one crop, large, with keys and buttons to answer it. It turns Qt's events into the effort machine's."""
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from html import escape
 
 import numpy as np
 from numpy.typing import NDArray
-from qtpy.QtCore import QEvent, QObject, QRect, QSize, Qt, QTimer, Signal
-from qtpy.QtGui import QColor, QGuiApplication, QImage, QKeySequence, QPainter, QPaintEvent, QPen, QShortcut
+from qtpy.QtCore import QEvent, QObject, Qt, QTimer, Signal
+from qtpy.QtGui import QGuiApplication, QKeySequence, QShortcut
 from qtpy.QtWidgets import (
     QApplication,
     QGridLayout,
     QHBoxLayout,
     QLabel,
     QPushButton,
-    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
 
 from costal.labels.effort import PauseReason
 from costal.labels.project import LabelClass
+from napari_costal._crop_view import CropView
 from napari_costal._engine import main_window_of
 from napari_costal._presentation import Presenter
 
@@ -30,140 +30,78 @@ SIGNS_OF_LIFE = (
     QEvent.Type.KeyPress,
     QEvent.Type.Wheel,
 )
-KEY_SHEET = (
-    "1-9, 0  give the class with that key\n"
-    "S  skip: you cannot tell\n"
-    "Z  undo the last answer\n"
-    "P  pause and go on\n"
-    "Esc  stop; what you answered is kept\n"
-    "?  this sheet"
-)
-
-
-class CropView(QWidget):
-    """Paints a crop with dimmed surroundings; `painted` tells the moment of the first paint of each crop."""
-
-    painted = Signal(object)
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._image: QImage | None = None
-        self._crop = QRect()
-        self._cover = ""
-        self._is_news = False
-        self.setMinimumSize(200, 200)
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
-
-    def sizeHint(self) -> QSize:
-        """Return a size at which a crop is easy to judge."""
-        return QSize(340, 340)
-
-    def show_crop(self, image_H_W_4: NDArray[np.uint8], crop: tuple[int, int, int]) -> None:
-        """Show RGBA pixels; `crop` is (y, x, side) of the crop among its surroundings."""
-        pixels = np.ascontiguousarray(image_H_W_4)
-        height, width, _ = pixels.shape
-        self._image = QImage(pixels.data, width, height, 4 * width, QImage.Format.Format_RGBA8888).copy()
-        y, x, side = crop
-        self._crop = QRect(x, y, side, side)
-        self._is_news = True
-        self.update()
-
-    def cover(self, text: str) -> None:
-        """Hide the crop behind a text while the clock stands still; an empty text uncovers it."""
-        self._cover = text
-        self.update()
-
-    def paintEvent(self, event: QPaintEvent | None) -> None:
-        """Paint, then tell when a new crop was on the screen for the first time."""
-        painter = QPainter(self)
-        painter.fillRect(self.rect(), QColor("#1b1d22"))
-        if self._image is None or self._cover:
-            painter.setPen(QColor("#c8ccd4"))
-            painter.drawText(self.rect(), Qt.AlignmentFlag.AlignCenter, self._cover)
-            return
-        side = min(self.width(), self.height())
-        scale = side / max(self._image.width(), self._image.height())
-        shown = QRect(0, 0, round(self._image.width() * scale), round(self._image.height() * scale))
-        shown.moveCenter(self.rect().center())
-        painter.drawImage(shown, self._image)
-        inner = QRect(
-            shown.x() + round(self._crop.x() * scale),
-            shown.y() + round(self._crop.y() * scale),
-            round(self._crop.width() * scale),
-            round(self._crop.height() * scale),
-        )
-        self._dim_around(painter, shown, inner)
-        painter.setPen(QPen(QColor("#ffcc33"), 2))
-        painter.drawRect(inner)
-        if self._is_news:
-            self._is_news = False
-            self.painted.emit((time.perf_counter_ns(), time.time_ns()))
-
-    def _dim_around(self, painter: QPainter, outer: QRect, inner: QRect) -> None:
-        shade = QColor(0, 0, 0, 120)
-        painter.fillRect(QRect(outer.left(), outer.top(), outer.width(), inner.top() - outer.top()), shade)
-        below = outer.bottom() - inner.bottom()
-        painter.fillRect(QRect(outer.left(), inner.bottom() + 1, outer.width(), below), shade)
-        painter.fillRect(QRect(outer.left(), inner.top(), inner.left() - outer.left(), inner.height()), shade)
-        beside = outer.right() - inner.right()
-        painter.fillRect(QRect(inner.right() + 1, inner.top(), beside, inner.height()), shade)
+PAUSE, HELP, STOP = "pause", "help", "stop"
+TOOLS = {
+    "skip": ("Skip", "you cannot tell; the time still teaches the cost model"),
+    "exclude": ("Exclude", "a bad crop: never ask for it again"),
+    "undo": ("Undo", "take the last answer back and show its crop again"),
+    "redo": ("Redo", "give the answer that was undone last again"),
+    "back": ("Back", "show the crop before this one; its answer stands until you give another"),
+    "why": ("Why", "show the prediction and why this crop was asked; that you looked is kept"),
+    PAUSE: ("Pause", "stop the clock and cover the crop, or go on"),
+    HELP: ("?", "which key does what"),
+    STOP: ("Stop", "leave the query; what you answered is kept"),
+}
+COLUMNS = 5
 
 
 class Bench(QWidget):
     """Crop, progress, class buttons and keys. Keys work in the whole window, and only while a crop is presented."""
 
     answered = Signal(int)
-    skipped = Signal()
-    undone = Signal()
-    stopped = Signal()
+    asked_for = Signal(str)
     active = Signal()
     paused = Signal(object)
     resumed = Signal(object)
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, keys: Mapping[str, str], parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._tool_keys = dict(keys)
+        self._classes: tuple[LabelClass, ...] = ()
+        self._is_paused = False
         self.crop_view = CropView()
-        self._title, self._time, self._message = QLabel(), QLabel(), QLabel()
+        self._title, self._time, self._message, self._left = QLabel(), QLabel(), QLabel(), QLabel()
+        self._left.setStyleSheet("color: #9aa0aa; padding-right: 6px;")
         self._message.setWordWrap(True)
         self._time.setToolTip("Active time on this crop: pauses and long gaps do not count.")
         top = QHBoxLayout()
         top.addWidget(self._title, 1)
+        top.addWidget(self._left)
         top.addWidget(self._time)
         self._class_grid = QGridLayout()
         self._class_grid.setSpacing(4)
-        tools = QHBoxLayout()
-        self.buttons: dict[str, QPushButton] = {}
-        for name, text, tip, act in (
-            ("skip", "Skip (S)", "You cannot tell. The time still teaches the cost model.", self.skipped.emit),
-            ("undo", "Undo (Z)", "Take the last answer back and show its crop again.", self.undone.emit),
-            ("pause", "Pause (P)", "Stop the clock and cover the crop.", self._toggle_pause),
-            ("help", "?", "Which key does what.", self._toggle_keys),
-            ("stop", "Stop (Esc)", "Leave the query; what you answered is kept.", self.stopped.emit),
-        ):
-            button = QPushButton(text)
-            button.setToolTip(tip)
-            button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-            button.clicked.connect(lambda _=False, act=act: act())
-            button.setMinimumWidth(30)
-            self.buttons[name] = button
-            tools.addWidget(button)
-        self._keys = QLabel(KEY_SHEET)
+        self._keys = QLabel()
+        self._keys.setWordWrap(True)
         self._keys.setVisible(False)
         column = QVBoxLayout(self)
         column.setContentsMargins(4, 4, 4, 4)
         column.addLayout(top)
         column.addWidget(self.crop_view, 1)
         column.addLayout(self._class_grid)
-        column.addLayout(tools)
+        column.addLayout(self._lay_out_tools())
         column.addWidget(self._keys)
         column.addWidget(self._message)
-        self._classes: tuple[LabelClass, ...] = ()
         self._shortcuts: list[QShortcut] = []
-        self._is_paused = False
         self._ticker = QTimer(self)
         self._ticker.setInterval(200)
         self._active_s: Callable[[], float] = lambda: 0.0
-        self._ticker.timeout.connect(lambda: self._time.setText(f"{self._active_s():.1f} s"))
+        self._ticker.timeout.connect(self._tick)
+
+    def _lay_out_tools(self) -> QGridLayout:
+        tools = QGridLayout()
+        tools.setSpacing(4)
+        self.buttons: dict[str, QPushButton] = {}
+        offered = [name for name in TOOLS if name in (*self._tool_keys, HELP, STOP)]
+        for place, name in enumerate(offered):
+            button = QPushButton()
+            button.setToolTip("{}: {}.".format(*TOOLS[name]))
+            button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+            button.clicked.connect(lambda _=False, name=name: self._use(name))
+            button.setMinimumWidth(30)
+            self.buttons[name] = button
+            tools.addWidget(button, place // COLUMNS, place % COLUMNS)
+        self._name_buttons()
+        return tools
 
     def drive(self, presenter: Presenter) -> None:
         """Let what happens here reach the presentation on the bench."""
@@ -171,6 +109,10 @@ class Bench(QWidget):
         self.active.connect(presenter.active)
         self.paused.connect(presenter.pause)
         self.resumed.connect(presenter.resume)
+        self._ticker.timeout.connect(presenter.tick)
+
+    def _tick(self) -> None:
+        self._time.setText(f"{self._active_s():.1f} s")
 
     def begin(self, classes: Sequence[LabelClass]) -> None:
         """Start taking answers for these classes, if that was not done."""
@@ -179,6 +121,7 @@ class Bench(QWidget):
         self.end()
         self._classes = tuple(classes)
         self._lay_out_classes()
+        self._name_buttons()
         self._bind_keys()
         application = QApplication.instance()
         if application is not None:
@@ -198,15 +141,23 @@ class Bench(QWidget):
             application.applicationStateChanged.disconnect(self._application_changed)
 
     def present(
-        self, image_H_W_4: NDArray[np.uint8], crop: tuple[int, int, int], title: str, active_s: Callable[[], float]
+        self,
+        image_H_W_4: NDArray[np.uint8],
+        crop: tuple[int, int, int],
+        pixel_um: float | None,
+        title: str,
+        active_s: Callable[[], float],
+        left_s: float,
     ) -> None:
-        """Show the next crop; ``active_s()`` gives the seconds to show."""
+        """Show the next crop; ``active_s()`` gives the seconds to show, `left_s` what the query may still take."""
         self._active_s = active_s
         self._title.setText(title)
-        self._is_paused = False
-        self.buttons["pause"].setText("Pause (P)")
+        self._left.setText(f"about {max(left_s / 60, 0.1):.1f} min left" if left_s else "")
+        if self._is_paused:
+            self._is_paused = False
+            self._name_buttons()
         self.crop_view.cover("")
-        self.crop_view.show_crop(image_H_W_4, crop)
+        self.crop_view.show_crop(image_H_W_4, crop, pixel_um)
 
     def cover(self, text: str) -> None:
         """Cover the crop while the clock stands still, or uncover it with an empty text."""
@@ -247,6 +198,7 @@ class Bench(QWidget):
     def _lay_out_classes(self) -> None:
         while (item := self._class_grid.takeAt(0)) is not None:
             if (widget := item.widget()) is not None:
+                widget.hide()
                 widget.deleteLater()
         for place, each in enumerate(self._classes):
             button = QPushButton(each.name if each.key in ("", each.name) else f"{each.key}  {each.name}")
@@ -261,14 +213,13 @@ class Bench(QWidget):
         acts: dict[str, Callable[[], None]] = {
             each.key: partial(self.answered.emit, each.id) for each in self._classes if each.key
         }
+        acts |= {key: partial(self._use, name) for name, key in self._tool_keys.items() if self._is_free(key)}
         acts |= {
-            "S": self.skipped.emit,
-            "Z": self.undone.emit,
-            "Ctrl+Z": self.undone.emit,
-            "P": self._toggle_pause,
-            "?": self._toggle_keys,
-            "Esc": self.stopped.emit,
+            keys: partial(self._use, name)
+            for keys, name in (("Ctrl+Z", "undo"), ("Ctrl+Y", "redo"), ("Ctrl+Shift+Z", "redo"))
+            if name in self._tool_keys
         }
+        acts |= {"?": partial(self._use, HELP), "Esc": partial(self._use, STOP)}
         window = main_window_of(self) or self.window()
         for keys, act in acts.items():
             shortcut = QShortcut(QKeySequence(keys), window)
@@ -282,13 +233,39 @@ class Bench(QWidget):
             shortcut.deleteLater()
         self._shortcuts = []
 
-    def _toggle_pause(self) -> None:
-        self._is_paused = not self._is_paused
-        self.buttons["pause"].setText("Go on (P)" if self._is_paused else "Pause (P)")
-        (self.paused if self._is_paused else self.resumed).emit(PauseReason.USER)
+    def _is_free(self, key: str) -> bool:
+        """Return whether a tool may have a key: a class that has it comes first."""
+        return bool(key) and key.upper() not in {each.key.upper() for each in self._classes}
 
-    def _toggle_keys(self) -> None:
-        self._keys.setVisible(not self._keys.isVisible())
+    def _use(self, name: str) -> None:
+        if name == PAUSE:
+            self._is_paused = not self._is_paused
+            self._name_buttons()
+            (self.paused if self._is_paused else self.resumed).emit(PauseReason.USER)
+        elif name == HELP:
+            self._keys.setText(self._key_sheet())
+            self._keys.setVisible(not self._keys.isVisible())
+        else:
+            self.asked_for.emit(name)
+
+    def _key_of(self, name: str) -> str:
+        key = {HELP: "?", STOP: "Esc"}.get(name) or self._tool_keys.get(name, "")
+        return key if self._is_free(key) else ""
+
+    def _name_buttons(self) -> None:
+        for name, button in self.buttons.items():
+            word = "Go on" if name == PAUSE and self._is_paused else TOOLS[name][0]
+            key = self._key_of(name)
+            button.setText(word if key in ("", word) else f"{word} ({key})")
+
+    def _key_sheet(self) -> str:
+        """Return which key does what, classes first."""
+        classes = [(each.key, each.name) for each in self._classes if each.key]
+        tools = [(self._key_of(name), f"{TOOLS[name][0].lower()}: {TOOLS[name][1]}") for name in self.buttons]
+        rows = "".join(
+            f"<tr><td><b>{key}</b>&nbsp;&nbsp;</td><td>{escape(does)}</td></tr>" for key, does in classes + tools
+        )
+        return f"<table>{rows}</table>"
 
     def _application_changed(self, state: Qt.ApplicationState) -> None:
         if state == Qt.ApplicationState.ApplicationActive:

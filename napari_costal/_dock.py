@@ -34,7 +34,11 @@ class Dock(QWidget):
         self.progress_row = QHBoxLayout()
         self.progress_row.addWidget(self.progress, 1)
         self.progress_row.addWidget(self.cancel_button)
-        self.show_progress(None)
+        for each in (self.progress, self.cancel_button):
+            policy = each.sizePolicy()
+            policy.setRetainSizeWhenHidden(True)  # the crop on the bench must not move when a job begins
+            each.setSizePolicy(policy)
+            each.hide()
         self.setMinimumWidth(370)
 
     def cancel_running(self) -> None:

@@ -7,23 +7,38 @@ an older one is dropped. Labelling itself is in `Sitting`.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from itertools import count
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from costal.agent.value import value
 from costal.errors import CostalError
 from costal.frames.grid import tile
 from costal.frames.normalise import IntensityRange
-from costal.labels.project import Project, checked, create_project, new_class, save_project
-from costal.labels.store import CropLabel
+from costal.labels.lock import Holder
+from costal.labels.project import Project, checked
+from costal.labels.project_file import create_project, save_project
+from costal.labels.records import CropLabel
 from costal.types import Floats, Frame, Grid, Progress
-from costal.workbench import FrameRequest, FrameScores, PickedCrops, PlacedFrame, RetrainRequest, Workbench, query_of
+from costal.workbench.desk import Workbench
+from costal.workbench.rounds import (
+    FrameRequest,
+    FrameScores,
+    PickedCrops,
+    PlacedFrame,
+    RetrainRequest,
+    query_of,
+    query_seed,
+)
 from napari_costal._calls import Caller, Thread
 from napari_costal._layer_frames import LayerView, frame_of
+from napari_costal._trainer import Trainer
 
+STALE = ". Stale: a label that it learned was taken back or replaced; train again."
+MOST_DRAWN = 500
 Shown = Literal["value v", "information I", "cost C", "predicted class"]
 SHOWN: tuple[Shown, ...] = ("value v", "information I", "cost C", "predicted class")
 
@@ -35,6 +50,7 @@ class View(Protocol):
     def complain(self, text: str) -> None: ...
     def show_progress(self, progress: Progress | None) -> None: ...
     def show_project(self, project: Project, counts: dict[int, int]) -> None: ...
+    def show_counts(self, project: Project, counts: dict[int, int]) -> None: ...
     def show_model(self, text: str) -> None: ...
     def show_grid(self, grid: Grid | None, pixel_um: float | None) -> None: ...
     def show_heatmap(self, values_N: Floats, grid: Grid, shown: Shown, project: Project) -> None: ...
@@ -42,6 +58,7 @@ class View(Protocol):
     def show_labels(self, colours: dict[int, str], grid: Grid) -> None: ...
     def clear_scores(self) -> None: ...
     def clear_labels(self) -> None: ...
+    def show_holder(self, holder: Holder | None) -> None: ...
     def present(
         self,
         project: Project,
@@ -50,6 +67,10 @@ class View(Protocol):
         limits: IntensityRange,
         title: str,
         active_s: Callable[[], float],
+        left_s: float,
+    ) -> None: ...
+    def prepare(
+        self, pixels_C_H_W: NDArray[np.generic], crop: tuple[int, int, int], limits: IntensityRange
     ) -> None: ...
     def cover(self, text: str) -> None: ...
     def bench_says(self, text: str, alarming: bool) -> None: ...
@@ -58,12 +79,11 @@ class View(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """The frame in the project: pixels, place in the store, labels by crop, and how often the annotator was asked."""
+    """The frame in the project: pixels, place in the store, labels by crop (kept current), and how many were asked."""
 
     plane_C_Y_X: NDArray[np.generic]
     placed: PlacedFrame
     labels: dict[int, CropLabel]
-    counts: dict[int, int]
     asked_before: int
 
 
@@ -75,7 +95,9 @@ class LabelController:
     ) -> None:
         self.view, self.store, self._pixels = view, store, pixels
         self.annotator, self._device = annotator, device
-        self._scoring, self._training = (Caller(pixels, engine, view.show_progress) for _ in range(2))
+        self._scoring = Caller(pixels, engine, view.show_progress)
+        self.trainer = Trainer(Caller(pixels, engine, view.show_progress), store, view.complain)
+        self._counts: dict[int, int] = {}
         self.generation = 0
         self.project: Project | None = None
         self.bench: Workbench | None = None
@@ -84,8 +106,12 @@ class LabelController:
         self.placed: Placed | None = None
         self.found: FrameScores | None = None
         self.picked: PickedCrops | None = None
+        self.asked: PickedCrops | None = None
+        self._combining = object()
         self.shown: Shown = "value v"
+        self._wanted: Callable[[], None] | None = None
         self.on_frame_left: Callable[[], None] = lambda: None
+        self.on_learned: Callable[[], None] = lambda: None
 
     @property
     def labels(self) -> dict[int, CropLabel]:
@@ -95,7 +121,17 @@ class LabelController:
     @property
     def is_busy(self) -> bool:
         """Whether a job is on its way."""
-        return self._scoring.is_busy or self._training.is_busy
+        return self._scoring.is_busy or self.trainer.is_busy
+
+    def may_write(self) -> bool:
+        """Return whether answers can be kept; say who holds the project when another window does."""
+        try:
+            if self.bench is not None:
+                self.bench.require_writing()
+        except CostalError as error:
+            self.view.complain(str(error))
+            return False
+        return True
 
     # The project
 
@@ -114,20 +150,23 @@ class LabelController:
 
     def open_project(self, folder: Path, then: Callable[[], None] | None = None) -> None:
         """Open a project and close the one before; when it cannot be opened, that one stays."""
+        before = self.bench
 
         def work() -> tuple[Workbench, dict[int, int]]:
-            bench = Workbench(folder)
-            return bench, bench.label_counts()
+            if before is not None and before.project.folder.resolve() == folder.resolve():
+                before.close()  # it holds the lock
+            bench = Workbench(folder, self.annotator)
+            return bench, bench.store.label_counts()
 
         def opened(outcome: tuple[Workbench, dict[int, int]]) -> None:
             self._forget_frame()
-            before = self.bench
-            self.bench, counts = outcome
+            self.bench, self._counts = outcome
             if before is not None:
                 self.store.run(before.close)
             self.project = self.bench.project
-            self.view.show_project(self.project, counts)
-            self.view.show_model("")
+            self.view.show_project(self.project, self._counts)
+            self.view.show_holder(self.bench.holder)
+            self.trainer.follow(self.project, self._tell_model)
             self.choose_frame(self.layer_view)
             if then is not None:
                 then()
@@ -142,25 +181,18 @@ class LabelController:
         bench, self.bench = self.bench, None
         return bench.close if bench is not None else None
 
-    def add_class(self) -> None:
-        """Add a class with a name and a key that are free; the models train anew with the next answers."""
-
-        def edit(project: Project) -> Project:
-            taken = {each.name for each in project.classes}
-            return new_class(project, next(name for n in count(1) if (name := f"class {n}") not in taken))
-
-        self.change(edit)
-
     def change(self, edit: Callable[[Project], Project], save: bool = True) -> None:
         """Change the project's settings and redraw what follows from them; `save` writes them to disk."""
         before = self.project
         if before is None or self.bench is None:
             return
         try:
+            if save:
+                self.bench.require_writing()
             project = checked(edit(before))
         except CostalError as error:
             self.view.complain(str(error))
-            self.view.show_project(before, self._counts())
+            self.view.show_project(before, self._counts)
             return
         self.project = project
         if save:
@@ -169,10 +201,10 @@ class LabelController:
             self.choose_frame(self.layer_view)
             return
         if project.classes != before.classes:
-            self.view.show_project(project, self._counts())
+            self.view.show_project(project, self._counts)
             self.draw_labels()
         if asks_otherwise(project, before):
-            self._scoring.cancel()
+            self._stop_scoring()
             if self.found is not None:
                 self._drop_scores()
                 self.view.say("The agent's settings changed: score again.")
@@ -199,13 +231,19 @@ class LabelController:
     def _forget_frame(self) -> None:
         self.on_frame_left()
         self.generation += 1
-        self._scoring.cancel()
+        self._stop_scoring()
+        self._wanted = None
         self.placed = None
         self.view.clear_labels()
         self._drop_scores()
 
+    def _stop_scoring(self) -> None:
+        self._scoring.cancel()
+        self.trainer.go_on()
+
     def _drop_scores(self) -> None:
-        self.found, self.picked = None, None
+        self.found, self.picked, self.asked = None, None, None
+        self._combining = object()
         self.view.clear_scores()
 
     def place(self, then: Callable[[], None]) -> None:
@@ -226,9 +264,9 @@ class LabelController:
             if outcome is None or ticket != self.generation:
                 return None
             frame, plane = outcome
-            placed = bench.place(frame, plane, layer_view.description)
-            labels = by_index(bench.labels(placed.id), grid)
-            return Placed(plane, placed, labels, bench.label_counts(), bench.presentation_count(self.annotator))
+            placed = bench.place(frame, layer_view.description)
+            labels = by_index(bench.store.labels(placed.id), grid)
+            return Placed(plane, placed, labels, bench.store.presentation_count(self.annotator))
 
         def kept(placed: Placed | None) -> None:
             if placed is None or ticket != self.generation:
@@ -246,16 +284,14 @@ class LabelController:
             failed=self.view.complain,
         )
 
-    def _counts(self) -> dict[int, int]:
-        return dict(self.placed.counts) if self.placed is not None else {}
-
     # Scores and the query
 
     def score(self, then: Callable[[], None] | None = None) -> None:
-        """Score the frame's crops with the newest model."""
-        self.place(lambda: self._score_placed(then))
+        """Score the frame's crops with the newest model; what is wanted then waits for a later scoring too."""
+        self._wanted = then or self._wanted
+        self.place(self._score_placed)
 
-    def _score_placed(self, then: Callable[[], None] | None) -> None:
+    def _score_placed(self) -> None:
         placed, project, grid = self.placed, self.project, self.grid
         if placed is None or project is None or grid is None:
             return
@@ -272,78 +308,142 @@ class LabelController:
 
         def scored(found: FrameScores) -> None:
             self.found = found
-            self._tell_model(found)
+            self._tell_model()
+            self._tell_scores(found)
             self.recombine()
-            if then is not None:
-                then()
+            wanted, self._wanted = self._wanted, None
+            if wanted is not None:
+                wanted()
+            self.trainer.go_on()
 
-        self._scoring.call("costal.workbench:score_frame", (request,), scored, self.view.complain, "Scoring")
+        def failed(reason: str) -> None:
+            self.view.complain(reason)
+            self.trainer.go_on()
 
-    def _tell_model(self, found: FrameScores) -> None:
+        self.trainer.put_off()
+        self._scoring.call("costal.workbench.rounds:score_frame", (request,), scored, failed, "Scoring")
+
+    def _tell_model(self) -> None:
+        found = self.found
+        if found is None or found.scores is None:
+            text = "Not scored yet" if found is None else "No model yet"
+        else:
+            cost = "uniform cost" if found.scores.cost_is_uniform else "learned cost"
+            text = f"Model {found.generation}, {cost}, {found.scores.device}"
+        self.view.show_model(text + (STALE if self.trainer.is_stale else ""))
+
+    def _tell_scores(self, found: FrameScores) -> None:
         if found.scores is None:
-            self.view.show_model("No model yet")
             self.view.say(f"{found.reason} The query is spread over the image by simple features.")
-            return
-        cost = "uniform cost" if found.scores.cost_is_uniform else "learned cost"
-        self.view.show_model(f"Model {found.generation}, {cost}, {found.scores.device}")
-        self.view.say(" ".join(found.scores.notes) or "Scored. Move the slider, or label the query.")
+        else:
+            self.view.say(" ".join(found.scores.notes) or "Scored. Move the slider, or label the query.")
 
     def show(self, shown: Shown) -> None:
         """Show another score in the heatmap."""
         self.shown = shown
         self._draw_heatmap()
 
-    def recombine(self) -> None:
-        """Turn cached I and C into v, the heatmap and the query: quick enough to follow a slider."""
-        project, grid, found = self.project, self.grid, self.found
-        if project is None or grid is None or found is None:
+    def recombine(self, then: Callable[[], None] = lambda: None) -> None:
+        """Turn cached I and C into v, the heatmap and the query: quick enough to follow a slider; then go on.
+
+        What fits into a budget is found on another thread.
+        """
+        project, grid, found, placed = self.project, self.grid, self.found, self.placed
+        if project is None or grid is None or found is None or placed is None:
             return
         candidates = np.setdiff1d(np.arange(len(grid)), np.fromiter(self.labels, dtype=np.intp))
-        try:
-            self.picked = query_of(found, project, candidates, project.choices.seed + found.generation)
-        except CostalError as error:
-            self.picked = None
-            self.view.say(str(error))
+        arguments = (found, project, grid, candidates, query_seed(project, found, placed.placed.id, len(self.labels)))
+        self._combining = ticket = object()
         self._draw_heatmap()
-        self.view.show_query(self.picked.picked_n if self.picked else np.empty(0, np.intp), grid)
+
+        def combined(picked: PickedCrops | None) -> None:
+            if ticket is self._combining:
+                self.picked = picked
+                self.draw_query()
+                then()
+
+        def failed(reason: str) -> None:
+            if ticket is self._combining:
+                self.view.say(reason)
+                combined(None)
+
+        if project.choices.by == "minutes":
+            self._pixels.run(query_of, *arguments, then=combined, failed=failed)
+            return
+        try:
+            picked = query_of(*arguments)
+        except CostalError as error:
+            failed(str(error))
+        else:
+            combined(picked)
+
+    def draw_query(self) -> None:
+        """Draw the query that is being answered, or the one that would be asked now."""
+        picked = self.asked or self.picked
+        if self.grid is not None:
+            self.view.show_query(picked.picked_n if picked is not None else np.empty(0, np.intp), self.grid)
 
     def _draw_heatmap(self) -> None:
         if self.found is None or self.found.scores is None or self.grid is None or self.project is None:
             return
-        scores = self.found.scores
-        value_N = self.picked.value_N if self.picked is not None else None
-        values = {
-            "value v": value_N,
-            "information I": scores.information_N,
-            "cost C": scores.cost_N,
-            "predicted class": scores.predicted_class_N,
-        }[self.shown]
-        if values is not None:
-            self.view.show_heatmap(values, self.grid, self.shown, self.project)
+        scores, choices = self.found.scores, self.project.choices
+        shown: dict[str, Callable[[], Floats]] = {
+            "value v": lambda: value(scores.information_N, scores.cost_N, choices.alpha, choices.beta),
+            "information I": lambda: scores.information_N,
+            "cost C": lambda: scores.cost_N,
+            "predicted class": lambda: scores.predicted_class_N,
+        }
+        self.view.show_heatmap(shown[self.shown](), self.grid, self.shown, self.project)
 
     def draw_labels(self) -> None:
         """Draw the labelled crops in their class colours, skipped ones in grey."""
         if self.grid is None or self.project is None:
             return
-        colours = {each.id: each.colour for each in self.project.classes}
-        drawn = {index: colours.get(label.class_id or 0, "#888888") for index, label in self.labels.items()}
-        self.view.show_labels(drawn, self.grid)
+        newest = islice(reversed(self.labels.items()), MOST_DRAWN)
+        self.view.show_labels({index: colour_of(label, self.project) for index, label in newest}, self.grid)
+
+    def index_of(self, label: CropLabel) -> int | None:
+        """Return the crop of this frame and grid that a label is for, None when it is another's."""
+        if self.placed is None or self.grid is None or label.frame_id != self.placed.placed.id:
+            return None
+        return next(iter(by_index([label], self.grid)), None)
+
+    def predicted_s(self, index: int) -> float:
+        """Return how long a crop is expected to take, 0 where no model can say."""
+        if self.found is None or self.found.scores is None or self.found.scores.cost_is_uniform:
+            return 0.0
+        return float(self.found.scores.cost_N[index])
 
     def relabelled(self, index: int, label: CropLabel | None, is_new: bool) -> None:
         """Note that a crop's label is another one now, or none; `is_new` when one more presentation has ended."""
         if self.placed is None or self.project is None:
             return
-        counts, labels = dict(self.placed.counts), dict(self.placed.labels)
+        labels = self.placed.labels
         before = labels.pop(index, None)
         if label is not None:
             labels[index] = label
-        for each, difference in ((before, -1), (label, 1)):
-            if each is not None and each.class_id is not None:
-                counts[each.class_id] = counts.get(each.class_id, 0) + difference
-        asked = self.placed.asked_before + is_new
-        self.placed = replace(self.placed, counts=counts, labels=labels, asked_before=asked)
-        self.view.show_project(self.project, counts)
+        self.placed = replace(self.placed, asked_before=self.placed.asked_before + is_new)
+        self._count(before, -1)
+        self._count(label, 1)
+        self.view.show_counts(self.project, self._counts)
         self.draw_labels()
+        if before is not None and self.trainer.lost(before.label_id):
+            self._tell_model()
+
+    def recount(self) -> None:
+        """Count all labels anew: one of another frame or grid was changed."""
+
+        def counted(counts: dict[int, int]) -> None:
+            self._counts = counts
+            if self.project is not None:
+                self.view.show_counts(self.project, counts)
+
+        if self.bench is not None:
+            self.store.run(self.bench.store.label_counts, then=counted, failed=self.view.complain)
+
+    def _count(self, label: CropLabel | None, difference: int) -> None:
+        if label is not None and label.class_id is not None:
+            self._counts[label.class_id] = self._counts.get(label.class_id, 0) + difference
 
     # Training
 
@@ -354,19 +454,23 @@ class LabelController:
             self.view.complain("There is nothing to train on yet. Choose a frame and label some crops.")
             return
         shape = (len(placed.plane_C_Y_X), grid.crop, grid.crop)
+        if not self.may_write():
+            return
         request = RetrainRequest(project, shape, project.choices.seed, self._device)
 
         def trained(generation: Any) -> None:
             if generation.number:
+                self.on_learned()
                 self.score()
             else:
                 self.view.say(" ".join(generation.agent.notes))
 
-        self._training.call("costal.workbench:retrain", (request,), trained, self.view.complain, "Learning")
+        self.trainer.train(request, trained)
 
     def cancel(self) -> None:
         """Stop what the engine does; the newest model is unchanged."""
-        was_busy = [self._scoring.cancel(), self._training.cancel()]
+        self._wanted = None
+        was_busy = [self._scoring.cancel(), self.trainer.cancel()]
         if any(was_busy):
             self.view.say("Cancelled. The newest model is unchanged.")
 
@@ -375,6 +479,14 @@ def asks_otherwise(project: Project, before: Project) -> bool:
     """Return whether scores of the one project say nothing about the other: classes or committee differ."""
     now, then = project.agent_settings(), before.agent_settings()
     return (now.class_ids, now.acquisition, now.passes) != (then.class_ids, then.acquisition, then.passes)
+
+
+def colour_of(label: CropLabel, project: Project) -> str:
+    """Return the colour of a label's class today; grey when it was skipped, black when excluded."""
+    if label.class_id is None:
+        return "#888888" if label.kind == "skip" else "#000000"
+    meant = project.class_of(label.class_id)
+    return meant.colour if meant is not None else "#888888"
 
 
 def by_index(labels: list[CropLabel], grid: Grid) -> dict[int, CropLabel]:

@@ -16,6 +16,9 @@ from costal.types import Frame
 MICROMETRES_PER = {"micrometer": 1.0, "nanometer": 1e-3, "millimeter": 1e3, "centimeter": 1e4, "meter": 1e6}
 MOST_CHANNELS = 8
 
+SOURCE = "source"
+"""Where a layer's metadata names the file that its pixels are from."""
+
 PlaneChoice = Literal["the slice shown", "maximum projection", "all as channels"]
 SLICE_SHOWN: PlaneChoice = "the slice shown"
 PROJECTION: PlaneChoice = "maximum projection"
@@ -70,7 +73,7 @@ def view_of(layer: Image, dims: Dims, planes: PlaneChoice) -> LayerView:
     # The sliders stand in world coordinates; only the layer knows which of its slices that is.
     shown = np.round(layer.world_to_data(dims.point)[:leading]).astype(int)
     steps = tuple(int(np.clip(step, 0, size - 1)) for step, size in zip(shown, array.shape, strict=False))
-    source = str(layer.source.path or f"layer:{layer.name}")
+    source = str(layer.metadata.get(SOURCE) or layer.source.path or f"layer:{layer.name}")
     return LayerView(array, source, planes, steps, bool(layer.rgb), pixel_um_of(layer))
 
 

@@ -71,7 +71,7 @@ def is_ours(layer: Layer) -> bool:
 
 
 class FrameOverlay:
-    """The plugin's layers over one frame: drawn when first needed, then updated in place."""
+    """The plugin's layers over one frame: drawn when first needed, or made ready before, then updated in place."""
 
     def __init__(self, viewer: ViewerModel, owner: str) -> None:
         self._viewer = viewer
@@ -166,6 +166,25 @@ class FrameOverlay:
                 layer.size, layer.border_width = grid.crop - width, width
         return layer
 
+    def make_ready(self, part: str, grid: Grid, placement: Placement) -> None:
+        """Make a layer that nobody sees, if there is none: making and first drawing one takes long (see `rest`)."""
+        if self._find(part) is not None:
+            return
+        if part == HEATMAP:
+            self.draw_heatmap(np.zeros((grid.rows, grid.cols), np.float32), grid, placement, "value v", None)
+        elif part == QUERY:
+            self.draw_query(centres(grid, [0]), grid, placement)
+        else:
+            self.draw_labels(centres(grid, [0]), [RED], grid, placement)
+        layer = self._find(part)
+        layer.metadata["unseen"], layer.opacity = layer.opacity, 0.0
+
+    def rest(self) -> None:
+        """Hide the layers that were made ready and have been drawn meanwhile."""
+        for part in FROM_BELOW:
+            if (layer := self._find(part)) is not None and "unseen" in layer.metadata:
+                self.hide(part)
+
     def hide(self, *parts: str) -> None:
         """Hide these layers until they are drawn again, all of ours when none is named.
 
@@ -182,6 +201,8 @@ class FrameOverlay:
         layer = self._find(part)
         if layer is not None:
             self._put(layer, transform)
+            if "unseen" in layer.metadata:
+                layer.opacity = layer.metadata.pop("unseen")
             if layer.metadata.pop("hidden", False):
                 layer.visible = True
         return layer

@@ -1,20 +1,27 @@
 """The plugin's page in napari's preferences, read with defaults that suit a fresh machine."""
 
 import getpass
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import platformdirs
 from napari.settings import get_plugin_settings
 
+from costal.labels.recent import recent_file
+
+BENCH_KEYS = {"skip": "S", "exclude": "X", "undo": "Z", "redo": "Y", "back": "B", "why": "V", "pause": "P"}
+
 
 @dataclass(frozen=True, slots=True)
 class Preferences:
-    """Who labels, where new projects go, and which device computes."""
+    """Who labels, where new projects go, which device computes, the bench's keys, and where recent projects are."""
 
     annotator: str
     projects_folder: Path
     device: str
+    keys: Mapping[str, str] = field(default_factory=lambda: dict(BENCH_KEYS))
+    recent_file: Path = field(default_factory=recent_file)
 
 
 def _login_name() -> str:
@@ -33,4 +40,5 @@ def preferences() -> Preferences:
         settings.labelling.annotator.strip() or _login_name(),
         Path(folder) if folder else platformdirs.user_documents_path() / "napari-costal",
         str(settings.engine.device),
+        {name: getattr(settings.bench_keys, name).strip() for name in BENCH_KEYS},
     )

@@ -6,9 +6,15 @@ from dataclasses import dataclass, field
 
 from costal.errors import EffortError
 from costal.labels.effort import TERMINAL, EffortState, Event, EventKind, PauseReason, Phase, advance
+from costal.labels.records import Why
 
+WAKING_NS = 300_000_000
+"""An answer that comes with the key that ended an idle pause is not meant: the crop was covered until then."""
+LATE_NS = 500_000_000
 ACTIVITY_EVERY_NS = 250_000_000
 """Moves of the mouse come by the hundred; one sign of activity in this time is enough."""
+
+COVERS = {PauseReason.IDLE: "Paused: nothing happened for a while.\nMove the mouse or press a key to go on."}
 
 Clock = Callable[[], tuple[int, int]]
 
@@ -22,14 +28,18 @@ def system_clock() -> tuple[int, int]:
 class Presentation:
     """A crop of the frame on the bench: `index` in the grid, `rank` in the query (None when the expert chose it).
 
-    `why` is what the model thought of it when it was presented, by the names of `AnswerRecord`.
+    `why` is what the model of `generation` thought of it when it was presented; `control` that it was drawn at random.
     """
 
     index: int
     rank: int | None
     idle_limit_ns: int
     clock: Clock = system_clock
-    why: dict[str, float | int | bool] = field(default_factory=dict)
+    why: Why = field(default_factory=Why)
+    generation: int = 0
+    control: bool = False
+    prediction_shown: bool = False
+    woken_ns: int | None = None
     state: EffortState = field(default_factory=EffortState)
     events: list[Event] = field(default_factory=list)
 
@@ -48,11 +58,22 @@ class Presentation:
         """Whether its clock stands still."""
         return bool(self.state.pauses)
 
+    def may_end(self) -> bool:
+        """Whether an answer is meant for this crop: it can be seen, and was before the key was pressed."""
+        is_waking = self.woken_ns is not None and self.clock()[0] - self.woken_ns < WAKING_NS
+        return not self.is_paused and not is_waking
+
+    def idle_ns(self) -> int:
+        """Return for how long nothing happened while the clock runs."""
+        if self.state.phase is not Phase.ACTIVE or self.state.last is None:
+            return 0
+        return self.clock()[0] - self.state.last.perf_ns
+
     def active_s(self) -> float:
         """Return the seconds to show: those that count, and since the last event, while the clock runs."""
         since_ns = 0
-        if self.state.phase is Phase.ACTIVE and self.state.last is not None and not self.state.known_part_ended:
-            since_ns = min(self.clock()[0] - self.state.last.perf_ns, self.idle_limit_ns)
+        if not self.state.known_part_ended:
+            since_ns = min(self.idle_ns(), self.idle_limit_ns)
         return (self.state.active_ns + max(since_ns, 0)) / 1e9
 
     def record(self, kind: EventKind, reason: PauseReason | None = None, at: tuple[int, int] | None = None) -> bool:
@@ -80,10 +101,11 @@ class Presenter:
         self._cover, self._clock = cover, clock
         self.current: Presentation | None = None
         self._standing: set[PauseReason] = set()
+        self._ticked_ns = 0
 
     def open(self, index: int, rank: int | None, idle_limit_ns: int) -> Presentation:
         """Return a new presentation; its effort begins with the first paint."""
-        self._standing.discard(PauseReason.USER)
+        self._standing -= {PauseReason.USER, PauseReason.IDLE}
         self.current = Presentation(index, rank, idle_limit_ns, self._clock)
         return self.current
 
@@ -94,15 +116,30 @@ class Presenter:
                 self.pause(reason)
 
     def active(self) -> None:
-        """Note that the expert moved, clicked or typed."""
-        if self.current is not None:
-            self.current.record(EventKind.ACTIVITY)
+        """Note that the expert moved, clicked or typed; that ends an idle pause."""
+        if self.current is None:
+            return
+        if PauseReason.IDLE in self.current.state.pauses:
+            self.current.woken_ns = self._clock()[0]
+            self.resume(PauseReason.IDLE)
+        self.current.record(EventKind.ACTIVITY)
+
+    def tick(self) -> None:
+        """Pause when nothing happened for longer than the idle limit: the known part of the effort ends.
+
+        After a tick that came late nothing is paused: a key that was pressed meanwhile may still wait to be heard.
+        """
+        now_ns = self._clock()[0]
+        was_late = now_ns - self._ticked_ns > LATE_NS
+        self._ticked_ns = now_ns
+        if self.current is not None and not was_late and self.current.idle_ns() > self.current.idle_limit_ns:
+            self.pause(PauseReason.IDLE)
 
     def pause(self, reason: PauseReason) -> None:
         """Stop the clock and cover the crop."""
         self._standing.add(reason)
         if self.current is not None and self.current.is_shown and self.current.record(EventKind.PAUSED, reason):
-            self._cover(f"Paused ({reason})")
+            self._cover(COVERS.get(reason, f"Paused ({reason})"))
 
     def resume(self, reason: PauseReason) -> None:
         """Let the clock run again, unless there is another reason to pause."""

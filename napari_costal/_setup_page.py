@@ -1,34 +1,36 @@
 """The form of *Label crops*: project, frame, classes and query. It holds values and tells when they change."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from pathlib import Path
+from typing import Any, get_args
 
-from magicgui.widgets import ComboBox, Container, FloatSpinBox, LineEdit, SpinBox
+from magicgui.widgets import CheckBox, ComboBox, Container, FloatSpinBox, LineEdit, SpinBox
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtGui import QColor, QIcon, QPixmap
 from qtpy.QtWidgets import (
     QFrame,
     QHBoxLayout,
-    QHeaderView,
     QLabel,
+    QMenu,
     QScrollArea,
     QSlider,
-    QTableWidget,
-    QTableWidgetItem,
     QVBoxLayout,
     QWidget,
 )
 from superqt import QCollapsible, QLabeledDoubleSlider
 
 from costal.frames.grid import crop_um
+from costal.labels.lock import Holder
 from costal.labels.project import LARGEST, PROJECT_FILE, Project
-from costal.types import ACQUISITION_NAMES, Grid
+from costal.types import ACQUISITION_NAMES, Grid, PlaneChoice
+from napari_costal._arrivals_part import ArrivalsPart
+from napari_costal._class_table import ClassTable
 from napari_costal._dock import heading, push_button
 from napari_costal._label_controller import SHOWN
 from napari_costal._layer_frames import PLANE_CHOICES
 
 STRONGEST_BETA = 2.0
+ASK_FOR = ("crops", "minutes")
 
 
 class SetupPage(QScrollArea):
@@ -37,7 +39,6 @@ class SetupPage(QScrollArea):
     frame_changed = Signal()
     tiling_changed = Signal()
     choices_changed = Signal(bool)
-    class_renamed = Signal(int, str)
 
     def __init__(self, layers: Callable[[Any], list[Any]], annotator: str) -> None:
         super().__init__()
@@ -46,8 +47,13 @@ class SetupPage(QScrollArea):
         column = QVBoxLayout(page)
         column.setContentsMargins(8, 4, 8, 4)
         column.setSpacing(5)
-        for build in (self._project_part, lambda: self._frame_part(layers), self._class_part, self._query_part):
-            column.addWidget(build())
+        column.addWidget(self._project_part())
+        column.addWidget(self._frame_part(layers))
+        self.arrivals = ArrivalsPart()
+        column.addWidget(self.arrivals)
+        self.classes = ClassTable()
+        column.addWidget(_part("Classes", self.classes))
+        column.addWidget(self._query_part())
         column.addWidget(self._advanced_part(annotator))
         column.addStretch(1)
         self.setWidgetResizable(True)
@@ -61,7 +67,18 @@ class SetupPage(QScrollArea):
         self.project_label.setWordWrap(True)
         self.new_button = push_button("New …", "Make a project in a new folder.")
         self.open_button = push_button("Open …", "Open the folder of a project.")
-        return _part("Project", self.project_label, _row(self.new_button, self.open_button))
+        self.holder_label = QLabel()
+        self.holder_label.setWordWrap(True)
+        self.holder_label.setStyleSheet("background: #6b4a12; color: white; padding: 4px;")
+        self.holder_label.hide()
+        self.recent_button = push_button("Recent", "Projects that you opened before.")
+        self.recent_menu = QMenu(self)
+        self.recent_button.setMenu(self.recent_menu)
+        self.dashboard_button = push_button("Dashboard", "How well the labelling goes: accuracy, effort, models.")
+        self.apply_button = push_button("Apply …", "Run the trained classifier over layers, files and folders.")
+        opening = _row(self.new_button, self.open_button, self.recent_button)
+        looking = _row(self.dashboard_button, self.apply_button)
+        return _part("Project", self.project_label, self.holder_label, opening, looking)
 
     def _frame_part(self, layers: Callable[[Any], list[Any]]) -> QWidget:
         self.layer = ComboBox(label="layer", choices=layers, nullable=True)
@@ -70,21 +87,6 @@ class SetupPage(QScrollArea):
         self.grid_label.setWordWrap(True)
         self.open_image_button = push_button("Open image …", "TIFF, OME-TIFF, PNG or JPEG, with its pixel size.")
         return _part("Frame", _form(self.layer, self.crop), self.grid_label, _row(self.open_image_button))
-
-    def _class_part(self) -> QWidget:
-        self.class_table = table = QTableWidget(0, 3)
-        table.setHorizontalHeaderLabels(["key", "class", "labels"])
-        header = table.horizontalHeader()
-        header.setSectionResizeMode(1, QHeaderView.ResizeMode.Stretch)
-        header.setMinimumSectionSize(40)
-        table.verticalHeader().setVisible(False)
-        table.verticalHeader().setDefaultSectionSize(26)
-        table.setColumnWidth(0, 56)
-        table.setColumnWidth(2, 62)
-        table.setFixedHeight(136)
-        table.setToolTip("Double-click a name to change it. The key labels a crop.")
-        self.add_class_button = push_button("Add class", "A class more, with the next free key.")
-        return _part("Classes", table, _row(self.add_class_button))
 
     def _query_part(self) -> QWidget:
         self.beta = QLabeledDoubleSlider(Qt.Orientation.Horizontal)
@@ -98,14 +100,19 @@ class SetupPage(QScrollArea):
         row.addWidget(QLabel("informative"))
         row.addWidget(self.beta, 1)
         row.addWidget(QLabel("cheap"))
+        self.by = ComboBox(label="ask for", choices=list(ASK_FOR), value=ASK_FOR[0])
         self.n = SpinBox(label="crops to label (n)", value=10, min=1, max=LARGEST)
+        self.minutes = FloatSpinBox(label="minutes at hand", value=20.0, min=0.1, max=LARGEST, step=1.0, visible=False)
+        self.keeps_going = CheckBox(text="go on while the models learn", value=False)
+        self.keeps_going.tooltip = "After a query the next one follows at once; the models learn in the background."
         self.shown = ComboBox(label="heatmap shows", choices=list(SHOWN), value=SHOWN[0])
         self.score_button = push_button("Score", "Ask the models about every crop of the frame.")
         self.label_button = push_button("Label 10 crops", "Show the best crops one after another.")
         self.label_button.setStyleSheet("font-weight: bold;")
         self.train_button = push_button("Train", "Retrain both models on all labels now.")
         acts = _row(self.score_button, self.label_button, self.train_button)
-        return _part("Query", slider, _form(self.n, self.shown), acts)
+        asked = _form(self.by, self.n, self.minutes, self.shown)
+        return _part("Query", slider, asked, self.keeps_going.native, acts)
 
     def _advanced_part(self, annotator: str) -> QWidget:
         self.alpha = FloatSpinBox(label="α", value=1.0, min=0.0, max=100.0, step=0.1)
@@ -115,13 +122,18 @@ class SetupPage(QScrollArea):
         self.edge = ComboBox(label="at the edge", choices=["drop", "pad"], value="drop")
         self.normalise = ComboBox(label="normalise by", choices=["frame", "project"], value="frame")
         self.planes = ComboBox(label="planes", choices=list(PLANE_CHOICES), value=PLANE_CHOICES[0])
+        self.diverse = CheckBox(text="thin near-duplicates and direct neighbours", value=True)
+        self.control_share = FloatSpinBox(label="control share", value=0.1, min=0.0, max=1.0, step=0.05)
+        self.control_share.tooltip = "Part of each query that is drawn at random: only it gives unbiased figures."
+        self.z, self.t = (ComboBox(label=f"{axis} of files", choices=list(get_args(PlaneChoice))) for axis in "ZT")
+        self.z.tooltip = self.t.tooltip = "What becomes of the stacks and series of a watched folder."
         self.idle_limit = FloatSpinBox(label="idle limit (s)", value=20.0, min=0.01, max=1e6)
         self.annotator = LineEdit(label="annotator", value=annotator, enabled=False)
         self.annotator.tooltip = "Change it in napari's preferences, under napari-costal."
         section = QCollapsible("Advanced")
         section.setDuration(0)
-        decided = (self.acquisition, self.passes, self.alpha)
-        cut = (self.stride, self.edge, self.normalise, self.planes)
+        decided = (self.acquisition, self.passes, self.alpha, self.control_share, self.diverse)
+        cut = (self.stride, self.edge, self.normalise, self.planes, self.z, self.t)
         section.addWidget(_form(*decided, *cut, self.idle_limit, self.annotator))
         return section
 
@@ -133,13 +145,21 @@ class SetupPage(QScrollArea):
         self.crop.changed.connect(self._follow_with_stride)
         for each in (self.stride, self.edge, self.normalise):
             each.changed.connect(lambda _: self._tell(self.tiling_changed.emit))
-        for each in (self.alpha, self.passes, self.acquisition, self.n, self.idle_limit):
+        chosen = (self.alpha, self.passes, self.acquisition, self.n, self.minutes, self.by, self.diverse)
+        for each in (*chosen, self.control_share, self.idle_limit, self.z, self.t):
             each.changed.connect(lambda _: self._tell(lambda: self.choices_changed.emit(True)))
-        self.n.changed.connect(lambda n: self.label_button.setText(f"Label {n} crops"))
+        for each in (self.by, self.n, self.minutes):
+            each.changed.connect(lambda _: self._name_query())
         self.beta.valueChanged.connect(lambda _: self._tell(lambda: self.choices_changed.emit(False)))
         for slider in self.beta.findChildren(QSlider):
             slider.sliderReleased.connect(lambda: self.choices_changed.emit(True))
-        self.class_table.itemChanged.connect(self._item_changed)
+
+    def _name_query(self) -> None:
+        """Say on the button what will be asked, and show the number that counts."""
+        by_crops = self.by.value == ASK_FOR[0]
+        self.n.visible, self.minutes.visible = by_crops, not by_crops
+        asked = f"{self.n.value} crops" if by_crops else f"for {self.minutes.value:g} min"
+        self.label_button.setText(f"Label {asked}")
 
     def _tell(self, emit: Callable[[], None]) -> None:
         if not self._is_filling:
@@ -151,10 +171,6 @@ class SetupPage(QScrollArea):
             with self.stride.changed.blocked():
                 self.stride.value = crop
             self.tiling_changed.emit()
-
-    def _item_changed(self, item: QTableWidgetItem) -> None:
-        if item.column() == 1:
-            self._tell(lambda: self.class_renamed.emit(item.row(), item.text().strip()))
 
     def with_tiling(self, project: Project) -> Project:
         """Return the project with the tiling that the form shows."""
@@ -177,8 +193,13 @@ class SetupPage(QScrollArea):
             passes=int(self.passes.value),
             acquisition=str(self.acquisition.value),
             n=int(self.n.value),
+            by=self.by.value,
+            minutes=float(self.minutes.value),
+            diverse=bool(self.diverse.value),
+            control_share=round(float(self.control_share.value), 3),
         )
-        return replace(project, choices=choices, idle_limit_s=float(self.idle_limit.value))
+        intake = replace(project.intake, z=self.z.value, t=self.t.value)
+        return replace(project, choices=choices, intake=intake, idle_limit_s=float(self.idle_limit.value))
 
     def fill(self, project: Project, counts: dict[int, int]) -> None:
         """Show a project's settings and classes, without telling that they changed."""
@@ -190,24 +211,30 @@ class SetupPage(QScrollArea):
             self.edge.value, self.normalise.value = project.tiling.edge, project.tiling.normalise
             self.alpha.value, self.passes.value = project.choices.alpha, project.choices.passes
             self.acquisition.value, self.n.value = project.choices.acquisition, project.choices.n
+            self.by.value, self.minutes.value = project.choices.by, project.choices.minutes
+            self.diverse.value, self.control_share.value = project.choices.diverse, project.choices.control_share
+            self.z.value, self.t.value = project.intake.z, project.intake.t
             self.idle_limit.value = project.idle_limit_s
             self.beta.setMaximum(max(STRONGEST_BETA, project.choices.beta))
             self.beta.setValue(project.choices.beta)
-            self._fill_classes(project, counts)
+            self.classes.fill(project, counts)
         finally:
             self._is_filling = False
 
-    def _fill_classes(self, project: Project, counts: dict[int, int]) -> None:
-        self.class_table.setRowCount(len(project.classes))
-        for row, each in enumerate(project.classes):
-            swatch = QPixmap(14, 14)
-            swatch.fill(QColor(each.colour))
-            key = QTableWidgetItem(QIcon(swatch), each.key)
-            count = QTableWidgetItem(str(counts.get(each.id, 0)))
-            for item in (key, count):
-                item.setFlags(Qt.ItemFlag.ItemIsEnabled)
-            for col, item in enumerate((key, QTableWidgetItem(each.name), count)):
-                self.class_table.setItem(row, col, item)
+    def show_holder(self, holder: Holder | None) -> None:
+        """Say that another window or program writes to the project, and let nothing be changed here."""
+        self.holder_label.setVisible(holder is not None)
+        self.holder_label.setText(f"Read only: {holder} writes to it." if holder is not None else "")
+        for each in (self.label_button, self.train_button, self.classes):
+            each.setEnabled(holder is None)
+
+    def show_recent(self, folders: Sequence[Path], open_project: Callable[[Path], None]) -> None:
+        """Offer the projects that were opened before."""
+        self.recent_menu.clear()
+        for folder in folders:
+            action = self.recent_menu.addAction(f"{folder.name}  —  {folder.parent}")
+            action.triggered.connect(lambda _=False, folder=folder: open_project(folder))
+        self.recent_button.setEnabled(bool(folders))
 
     def show_grid(self, grid: Grid | None, pixel_um: float | None) -> None:
         """Say how many crops of which size the frame has, and what is left out at the edge."""

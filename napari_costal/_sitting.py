@@ -1,25 +1,41 @@
-"""An expert's sitting: crops presented one after another, answers committed, undone, and the effort kept."""
+"""An expert's sitting: crops presented one after another, answers committed, undone and redone, and the effort kept."""
 
-from typing import Literal
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 from costal.frames.grid import crop_at, crop_with_surroundings
 from costal.labels.effort import EventKind
-from costal.labels.store import AnswerRecord, CropLabel
-from napari_costal._label_controller import LabelController, by_index
+from costal.labels.records import AnswerKind, AnswerRecord, CropLabel
+from costal.workbench.desk import Workbench
+from napari_costal._label_controller import LabelController
 from napari_costal._presentation import Clock, Presentation, Presenter, system_clock
+from napari_costal._why import crop_title, why_of, why_text
 
-Kind = Literal["class", "skip", "abandoned"]
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A crop that waits for an answer: its `rank` in the query, None when the expert chose it; a control or not."""
+
+    index: int
+    rank: int | None = None
+    control: bool = False
 
 
 class Sitting:
-    """The query being answered, and the crops that the expert clicks; the screen moves on only after a commit."""
+    """The query being answered, and the crops that the expert clicks; the screen moves on only after a commit.
+
+    With `keeps_going` the next query follows at once, while the models learn in the background.
+    """
 
     def __init__(self, controller: LabelController, clock: Clock = system_clock) -> None:
         self._controller, self._view = controller, controller.view
         self.presenter = Presenter(controller.view.cover, clock)
-        self._waiting: list[tuple[int, int | None]] = []
+        self.keeps_going = False
+        self._now: Asked | None = None
+        self._waiting: list[Asked] = []
         self._asked = 0
-        self._history: list[tuple[int, Presentation]] = []
+        self._answered: list[int] = []
         self._saving = False
         controller.on_frame_left = self.leave
 
@@ -33,111 +49,138 @@ class Sitting:
         if self._controller.found is None:
             self._controller.score(then=self.label_query)
             return
-        self._controller.recombine()
+        if self._controller.may_write():
+            self._controller.asked = None
+            self._controller.recombine(then=self._ask)
+
+    def _ask(self) -> None:
         picked = self._controller.picked
         if picked is None:
+            if self.current is None:
+                self.stop()
             return
-        self._waiting = [(int(index), rank) for rank, index in enumerate(picked.picked_n, 1)]
+        self._controller.asked = picked
+        pairs = zip(picked.picked_n, picked.control_n, strict=True)
+        self._waiting = [Asked(int(index), rank, bool(control)) for rank, (index, control) in enumerate(pairs, 1)]
         self._asked = len(self._waiting)
         if self.current is None:
             self._next()
 
     def click(self, index: int) -> None:
         """Present the crop that the user clicked, now; the one before it waits."""
+        if self._controller.may_write():
+            self._controller.place(lambda: self._interrupt_for(Asked(index)))
 
-        def go() -> None:
-            if self._saving:
-                return
-            interrupted = self.current
-            self._abandon()
-            if interrupted is not None and interrupted.rank is not None and interrupted.index != index:
-                self._waiting.insert(0, (interrupted.index, interrupted.rank))
-            self._present(index, None)
+    def back(self) -> None:
+        """Present the crop that was answered before the one on the bench; its answer stands until another is given."""
+        now = self.current.index if self.current is not None else None
+        earlier = self._answered
+        at = earlier.index(now) if now in earlier else len(earlier)
+        if at == 0:
+            self._view.bench_says("There is no earlier crop in this sitting.", False)
+        else:
+            self._interrupt_for(Asked(earlier[at - 1]))
 
-        self._controller.place(go)
+    def _interrupt_for(self, asked: Asked) -> None:
+        """Present a crop at once; one of the query that was on the bench comes back after it."""
+        if self._saving:
+            return
+        interrupted = self._now if self.current is not None else None
+        self._abandon()
+        if interrupted is not None and interrupted.rank is not None and interrupted.index != asked.index:
+            self._waiting.insert(0, interrupted)
+        self._present(asked)
 
     def answer(self, class_id: int) -> None:
         """Label the crop on the bench."""
-        self._end(EventKind.ANSWERED, class_id)
+        self._end(EventKind.ANSWERED, "class", class_id)
 
     def skip(self) -> None:
         """Leave the crop without a label: the expert cannot tell."""
-        self._end(EventKind.SKIPPED, None)
+        self._end(EventKind.SKIPPED, "skip", None)
+
+    def exclude(self) -> None:
+        """Take the crop out of the pool for good: it shows nothing that could be labelled."""
+        self._end(EventKind.SKIPPED, "exclude", None)
+
+    def show_prediction(self) -> None:
+        """Show what the agent thinks of the crop and why it was asked; that it was shown is kept with the answer."""
+        now, project = self.current, self._controller.project
+        if now is not None and project is not None:
+            now.prediction_shown = True
+            self._view.bench_says(why_text(now.why, project, now.rank, now.control), False)
 
     def stop(self) -> None:
         """Leave the bench; answers given are kept, the crop on it is abandoned."""
         self._abandon()
         self._waiting, self._asked = [], 0
+        self._controller.asked = None
         self._view.leave_bench()
         self._controller.recombine()
 
     def leave(self) -> None:
-        """Leave the frame: nothing on it can be undone any more."""
+        """Leave the frame; what was answered on it can still be undone."""
         self._abandon()
-        self._waiting, self._asked, self._history = [], 0, []
+        self._waiting, self._asked, self._answered = [], 0, []
         self._view.leave_bench()
 
     def _next(self) -> None:
         self.presenter.current = None
         if self._waiting:
-            self._present(*self._waiting.pop(0))
-        elif self._asked:
+            self._present(self._waiting.pop(0))
+        elif not self._asked:
+            self._view.bench_says("Saved. Click another crop to label it, or leave with Esc and train.", False)
+        elif self.keeps_going:
+            self._controller.retrain()
+            self.label_query()
+        else:
             self.stop()
             self._controller.retrain()
-        else:
-            self._view.bench_says("Saved. Click another crop to label it, or leave with Esc and train.", False)
 
-    def _present(self, index: int, rank: int | None) -> None:
+    def _present(self, asked: Asked) -> None:
         now = self._controller
         if now.placed is None or now.project is None or now.grid is None:
             return
-        presentation = self.presenter.open(index, rank, round(now.project.idle_limit_s * 1e9))
-        presentation.why = self._why(index)
-        pixels, (y, x) = crop_with_surroundings(now.placed.plane_C_Y_X, now.grid, index, now.grid.crop // 2)
-        title = f"Crop {rank} of {self._asked}" if rank is not None else "The crop you clicked"
-        if index in now.labels:
-            title += " (answered before)"
-        limits = now.placed.placed.range
-        crop = (y, x, now.grid.crop)
-        self._view.present(now.project, pixels, crop, limits, title, presentation.active_s)
-        self._view.bench_says("", False)
+        self._now = asked
+        presentation = self.presenter.open(asked.index, asked.rank, round(now.project.idle_limit_s * 1e9))
+        presentation.control = asked.control
+        presentation.why = why_of(now.found, now.picked, now.project, asked.index)
+        presentation.generation = now.found.generation if now.found is not None and now.found.scores else 0
+        presentation.prediction_shown = now.shown == "predicted class" and now.found is not None
+        title = crop_title(asked.rank, self._asked, now.labels.get(asked.index), now.project)
+        left_s = sum(now.predicted_s(each.index) for each in (asked, *self._waiting)) if asked.rank else 0.0
+        self._view.present(now.project, *self._picture(asked.index), title, presentation.active_s, left_s)
+        if self._waiting:
+            self._view.prepare(*self._picture(self._waiting[0].index))
 
-    def _why(self, index: int) -> dict[str, float | int | bool]:
-        """Return what the model thought of a crop when it was presented."""
-        found, picked = self._controller.found, self._controller.picked
-        if found is None or found.scores is None:
-            return {}
-        why: dict[str, float | int | bool] = {
-            "generation": found.generation,
-            "information": float(found.scores.information_N[index]),
-            "cost": float(found.scores.cost_N[index]),
-            "prediction_shown": self._controller.shown == "predicted class",
-        }
-        if picked is not None and picked.value_N is not None:
-            why["value"] = float(picked.value_N[index])
-        return why
+    def _picture(self, index: int) -> tuple[Any, tuple[int, int, int], Any]:
+        """Return a crop with its surroundings, where in them it lies, and the frame's intensity range."""
+        placed, grid = self._controller.placed, self._controller.grid
+        if placed is None or grid is None:
+            raise RuntimeError("There is no frame to show a crop of.")
+        pixels, (y, x) = crop_with_surroundings(placed.plane_C_Y_X, grid, index, grid.crop // 2)
+        return pixels, (y, x, grid.crop), placed.placed.range
 
-    def _end(self, kind: EventKind, class_id: int | None) -> None:
+    def _end(self, kind: EventKind, said: AnswerKind, class_id: int | None) -> None:
         """Commit the answer; only then comes the next crop. An answer that was not saved can be given again."""
         presentation, bench, ticket = self.current, self._controller.bench, self._controller.generation
-        if presentation is None or bench is None or self._saving or presentation.is_paused:
+        if presentation is None or bench is None or self._saving or not presentation.may_end():
             return
         if not presentation.has_ended and not presentation.record(kind):
             return
-        record = self._record_of(presentation, "skip" if class_id is None else "class", class_id)
+        record = self._record_of(presentation, said, class_id)
         if record is None:
             return
-        self._saving = True
 
         def saved(label_id: int) -> None:
             self._saving = False
             if ticket != self._controller.generation:
                 return
             side = record.pixels_C_H_W.shape[-1]
-            label = CropLabel(label_id, record.frame_id, record.y, record.x, side, record.class_id)
+            label = CropLabel(label_id, record.frame_id, record.y, record.x, side, class_id, said)
             self._controller.relabelled(presentation.index, label, is_new=True)
-            self._history.append((label_id, presentation))
-            self._waiting = [each for each in self._waiting if each[0] != presentation.index]
+            self._answered = [each for each in self._answered if each != presentation.index] + [presentation.index]
+            self._waiting = [each for each in self._waiting if each.index != presentation.index]
             if self.current is presentation:
                 self._next()
 
@@ -145,9 +188,10 @@ class Sitting:
             self._saving = False
             self._view.bench_says(f"Not saved: {reason} Your answer is still here: press its key again.", True)
 
+        self._saving = True
         self._controller.store.run(bench.answer, record, then=saved, failed=failed)
 
-    def _record_of(self, presentation: Presentation, kind: Kind, class_id: int | None) -> AnswerRecord | None:
+    def _record_of(self, presentation: Presentation, kind: AnswerKind, class_id: int | None) -> AnswerRecord | None:
         placed, grid = self._controller.placed, self._controller.grid
         if placed is None or grid is None:
             return None
@@ -161,43 +205,55 @@ class Sitting:
             class_id,
             self._controller.annotator,
             tuple(presentation.events),
-            rank=presentation.rank,
-            **presentation.why,  # type: ignore[arg-type]
+            presentation.generation,
+            presentation.rank,
+            presentation.prediction_shown,
+            presentation.control,
+            presentation.why,
         )
 
     def undo(self) -> None:
         """Take the last answer back and present its crop again."""
-        bench, placed, grid = self._controller.bench, self._controller.placed, self._controller.grid
-        if self._saving or bench is None or placed is None or grid is None:
-            return
-        if not self._history:
-            self._view.bench_says("Nothing to undo in this sitting.", False)
-            return
-        label_id, answered = self._history.pop()
-        ticket = self._controller.generation
+        self._revise(lambda bench: bench.undo(), "undo", presents=True)
 
-        def work() -> dict[int, CropLabel]:
-            bench.undo(label_id)
-            return by_index(bench.labels(placed.placed.id), grid)
+    def redo(self) -> None:
+        """Give the answer that was undone last again."""
+        self._revise(lambda bench: bench.redo(), "redo", presents=False)
 
-        def undone(labels: dict[int, CropLabel]) -> None:
+    def _revise(self, act: Callable[[Workbench], CropLabel | None], name: str, presents: bool) -> None:
+        now, ticket = self._controller, self._controller.generation
+        bench = now.bench
+        if self._saving or bench is None or now.placed is None:
+            return
+
+        def work() -> tuple[CropLabel | None, CropLabel | None]:
+            meant = act(bench)
+            return meant, bench.store.label_at(meant) if meant is not None else None
+
+        def done(outcome: tuple[CropLabel | None, CropLabel | None]) -> None:
             self._saving = False
-            if ticket != self._controller.generation:
+            meant, standing = outcome
+            if meant is None:
+                self._view.bench_says(f"There is nothing to {name}.", False)
                 return
-            self._controller.relabelled(answered.index, labels.get(answered.index), is_new=False)
-            interrupted = self.current
-            self._abandon()
-            if interrupted is not None and interrupted.index != answered.index:
-                self._waiting.insert(0, (interrupted.index, interrupted.rank))
-            self._present(answered.index, answered.rank)
+            index = now.index_of(meant) if ticket == now.generation else None
+            if index is None:
+                now.recount()
+                self._view.bench_says(f"The last answer was on another frame or grid: {name} done there.", False)
+                return
+            now.relabelled(index, standing, is_new=False)
+            if presents:
+                self._interrupt_for(Asked(index))
+            elif self.current is not None and self.current.index == index:
+                self._abandon()
+                self._next()
 
         def failed(reason: str) -> None:
             self._saving = False
-            self._history.append((label_id, answered))
             self._view.bench_says(reason, True)
 
         self._saving = True
-        self._controller.store.run(work, then=undone, failed=failed)
+        now.store.run(work, then=done, failed=failed)
 
     def _abandon(self) -> None:
         """End the crop on the bench unanswered; the time it took is kept as a lower bound."""

@@ -2,7 +2,6 @@
 
 import datetime
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,23 +16,30 @@ from qtpy.QtWidgets import QFileDialog, QLabel, QVBoxLayout, QWidget
 
 from costal.errors import CostalError
 from costal.frames.grid import heatmap, index_at, tile
-from costal.frames.normalise import IntensityRange, intensity_range
-from costal.frames.read import read
+from costal.frames.normalise import IntensityRange
+from costal.labels.lock import Holder
 from costal.labels.project import Project
-from costal.types import Floats, Frame, Grid
+from costal.labels.recent import recent_projects, remember
+from costal.types import Floats, Grid, Progress
+from napari_costal._arriving import Arriving
 from napari_costal._background import Background
-from napari_costal._bench import Bench
+from napari_costal._bench import STOP, Bench
+from napari_costal._calls import Caller
+from napari_costal._crop_pictures import CropPictures
 from napari_costal._dock import Dock, pages
 from napari_costal._label_controller import LabelController, Shown
-from napari_costal._layer_frames import ALL_AS_CHANNELS, SLICE_SHOWN, LayerView, view_of
+from napari_costal._layer_frames import SLICE_SHOWN, LayerView, PlaneChoice, view_of
 from napari_costal._layers import GRID, HEATMAP, LABELS, QUERY, FrameOverlay, centres, is_ours, placement_of
+from napari_costal._opening import FrameOpener
 from napari_costal._preferences import Preferences, preferences
-from napari_costal._render import render
 from napari_costal._setup_page import SetupPage
 from napari_costal._sitting import Sitting
 
 DRAG_PX = 4
 SETTLING_MS = 200
+READYING_MS = 100
+DRAWING_MS = 60
+"""The next crop is painted first, then the labels over the frame."""
 
 
 class LabelCrops(Dock):
@@ -50,12 +56,19 @@ class LabelCrops(Dock):
         self._watched: Image | None = None
         # While sliders move or a microscope writes, only where they come to rest is a frame.
         self._settling = QTimer(self, singleShot=True, interval=SETTLING_MS)
+        self._readying, self._unready = QTimer(self, interval=READYING_MS), list[str]()
+        self._drawing = QTimer(self, singleShot=True, interval=DRAWING_MS)
+        self._labels_drawn: tuple[dict[int, str], Grid] | None = None
         self.setup = SetupPage(self._image_layers, self._preferences.annotator)
-        self.bench = Bench()
+        self.bench = Bench(self._preferences.keys)
+        self.opener = FrameOpener(napari_viewer, self._pixels, self._frame_opened, self.complain)
+        self._pictures = CropPictures(lambda: self.setup.layer.value)
         self.controller = LabelController(
             self, self._store, self._pixels, self, self._preferences.annotator, self._preferences.device
         )
         self.sitting = Sitting(self.controller)
+        self.arriving = Arriving(self, Caller(self._pixels, self, lambda _: None), self._store, self._preferences)
+        self.intake = self.arriving.intake
         self.model_label = QLabel("No model yet")
         self.model_label.setWordWrap(True)
         self._pages = pages()
@@ -75,6 +88,7 @@ class LabelCrops(Dock):
         self._connect_setup()
         self._connect_bench()
         self._layers_changed()
+        self._list_recent()
 
     def _connect_viewer(self) -> None:
         layers = self._viewer.layers.events
@@ -83,6 +97,8 @@ class LabelCrops(Dock):
         self._viewer.dims.events.current_step.connect(self._slice_changed)
         self._viewer.dims.events.ndisplay.connect(self._slice_changed)
         self._settling.timeout.connect(self._frame_changed)
+        self._readying.timeout.connect(self._make_ready)
+        self._drawing.timeout.connect(self._draw_labels)
         self._viewer.mouse_drag_callbacks.append(self._clicked)
 
     def _connect_setup(self) -> None:
@@ -90,12 +106,16 @@ class LabelCrops(Dock):
         setup.frame_changed.connect(self._frame_changed)
         setup.tiling_changed.connect(self._tiling_changed)
         setup.choices_changed.connect(lambda save: controller.change(setup.with_choices, save))
-        setup.class_renamed.connect(self._class_renamed)
+        setup.classes.edited.connect(controller.change)
         setup.shown.changed.connect(controller.show)
         setup.new_button.clicked.connect(self._ask_new_project)
         setup.open_button.clicked.connect(self._ask_open_project)
         setup.open_image_button.clicked.connect(self._ask_image)
-        setup.add_class_button.clicked.connect(lambda: self.start_project(controller.add_class))
+        add = setup.classes.add
+        setup.classes.add_button.clicked.connect(lambda: self.start_project(lambda: controller.change(add)))
+        setup.keeps_going.changed.connect(lambda on: setattr(self.sitting, "keeps_going", bool(on)))
+        setup.dashboard_button.clicked.connect(lambda: self._open_dock("Labelling dashboard"))
+        setup.apply_button.clicked.connect(lambda: self._open_dock("Apply classifier"))
         setup.score_button.clicked.connect(lambda: self.start_project(controller.score))
         setup.label_button.clicked.connect(lambda: self.start_project(self.sitting.label_query))
         setup.train_button.clicked.connect(lambda: controller.retrain())
@@ -103,9 +123,16 @@ class LabelCrops(Dock):
     def _connect_bench(self) -> None:
         bench, sitting = self.bench, self.sitting
         bench.answered.connect(sitting.answer)
-        bench.skipped.connect(sitting.skip)
-        bench.undone.connect(sitting.undo)
-        bench.stopped.connect(sitting.stop)
+        acts = {
+            "skip": sitting.skip,
+            "exclude": sitting.exclude,
+            "undo": sitting.undo,
+            "redo": sitting.redo,
+            "back": sitting.back,
+            "why": sitting.show_prediction,
+            STOP: sitting.stop,
+        }
+        bench.asked_for.connect(lambda name: acts[name]())
         bench.drive(sitting.presenter)
 
     # What the user does
@@ -132,33 +159,31 @@ class LabelCrops(Dock):
         if path:
             self.open_image(Path(path))
 
-    def open_image(self, path: Path) -> None:
-        """Read a file on another thread and add it as a layer, with its pixel size as scale."""
-        self.say(f"Reading {path.name} …")
-        self._pixels.run(_read_with_limits, path, then=lambda found: self.add_frame(*found), failed=self.complain)
+    def _open_dock(self, name: str) -> None:
+        """Open another dock of the plugin beside this one."""
+        self._viewer.window.add_plugin_dock_widget("napari-costal", name, tabify=True)
 
-    def add_frame(self, frame: Frame, limits: tuple[float, float]) -> None:
-        """Add a frame that was read as a layer: leading axes as sliders, its pixel size as scale."""
-        letters = [letter for letter in "TZCYX" if letter in frame.axes]
-        pixels = frame.pixels.transpose([frame.axes.index(letter) for letter in letters])
-        size, unit = (frame.pixel_um, "micrometer") if frame.pixel_um else (1.0, "pixel")
-        leading = pixels.ndim - 2
-        layer = self._viewer.add_image(
-            pixels,
-            name=Path(frame.source).stem,
-            scale=[1.0] * leading + [size, size],
-            units=["pixel"] * leading + [unit, unit],
-            axis_labels=letters,
-            contrast_limits=limits,
-            metadata={"source": frame.source},
-        )
+    def open_image(self, path: Path) -> None:
+        """Open an image file as a layer and work on it."""
+        self.say(f"Reading {path.name} …")
+        self.opener.open_file(path)
+
+    def _frame_opened(self, layer: Image, planes: PlaneChoice, notes: str) -> None:
+        """Work on a frame that was opened."""
+        is_other_choice = self.setup.planes.value != planes
         with self.setup.planes.changed.blocked():
-            self.setup.planes.value = ALL_AS_CHANNELS if letters == ["C", "Y", "X"] else SLICE_SHOWN
-        if self.setup.layer.value is layer:
-            self._frame_changed()
-        else:
+            self.setup.planes.value = planes
+        if self.setup.layer.value is not layer:
             self.setup.layer.value = layer
-        self.say(" ".join(frame.notes))
+        elif is_other_choice:
+            self._settle()
+        self.say(notes)
+
+    def show_progress(self, progress: Progress | None) -> None:
+        """Show how far a job is; when none runs, the engine is free for frames that arrived."""
+        super().show_progress(progress)
+        if progress is None:
+            QTimer.singleShot(0, self.intake.score_next)
 
     def start_project(self, then: Callable[[], Any]) -> None:
         """Go on in the open project, or in a new one of the preferred folder when there is none."""
@@ -172,14 +197,6 @@ class LabelCrops(Dock):
         name = "".join(sign if sign.isalnum() or sign in "-_ " else "_" for sign in (layer.name if layer else "labels"))
         folder = self._preferences.projects_folder / f"{name} {datetime.datetime.now():%Y-%m-%d %H%M%S}"
         self.controller.make_project(folder, self.setup.with_tiling, then)
-
-    def _class_renamed(self, row: int, name: str) -> None:
-        def renamed(project: Project) -> Project:
-            classes = list(project.classes)
-            classes[row] = replace(classes[row], name=name)
-            return replace(project, classes=tuple(classes))
-
-        self.controller.change(renamed)
 
     def _clicked(self, _viewer: Any, event: Any) -> Any:
         """Present the crop under a click; a drag moves the image as ever."""
@@ -238,6 +255,8 @@ class LabelCrops(Dock):
             if each is not None:
                 for name in ("data", "scale", "translate", "rotate", "shear", "affine"):
                     getattr(getattr(each.events, name), act)(self._settle)
+                for name in ("contrast_limits", "gamma", "colormap"):
+                    getattr(getattr(each.events, name), act)(self._contrast_changed)
 
     def _view(self) -> LayerView | None:
         layer = self.setup.layer.value
@@ -276,6 +295,22 @@ class LabelCrops(Dock):
         """Show a project's settings and classes."""
         self._is_starting = False
         self.setup.fill(project, counts)
+        self.intake.configured(project)
+
+    def show_counts(self, project: Project, counts: dict[int, int]) -> None:
+        """Show how many crops each class has."""
+        self.setup.classes.show_counts(project, counts)
+
+    def show_holder(self, holder: Holder | None) -> None:
+        """Show a project that was opened: who else writes to it, and what it watches."""
+        self.setup.show_holder(holder)
+        self.arriving.follow()
+        project, file = self.controller.project, self._preferences.recent_file
+        if project is not None:
+            self._store.run(remember, file, project.folder, then=lambda _: self._list_recent(), failed=self.complain)
+
+    def _list_recent(self) -> None:
+        self.setup.show_recent(recent_projects(self._preferences.recent_file), self.controller.open_project)
 
     def show_grid(self, grid: Grid | None, pixel_um: float | None) -> None:
         """Show the grid over the frame and how many crops it has."""
@@ -286,6 +321,18 @@ class LabelCrops(Dock):
             self._overlay.hide(GRID)
         else:
             self._overlay.draw_grid(grid, placement_of(layer))
+            if self.controller.project is not None:
+                self._unready = [HEATMAP, LABELS, QUERY]
+                self._readying.start()
+
+    def _make_ready(self) -> None:
+        """Make the layers for scores and labels one by one while a frame opens, not in the middle of labelling."""
+        layer = self.setup.layer.value
+        if self._unready and self._grid is not None and layer is not None:
+            self._overlay.make_ready(self._unready.pop(0), self._grid, placement_of(layer))
+        else:
+            self._readying.stop()
+            self._overlay.rest()
 
     def show_heatmap(self, values_N: Floats, grid: Grid, shown: Shown, project: Project) -> None:
         """Show one value per crop over the frame."""
@@ -294,7 +341,7 @@ class LabelCrops(Dock):
             return
         colours = None
         if shown == "predicted class":
-            rgba = [QColor(each.colour).getRgbF() for each in project.classes]
+            rgba = [QColor(each.colour).getRgbF() for each in project.offered]
             colours = Colormap(rgba, name="classes", interpolation="zero")
         self._overlay.draw_heatmap(heatmap(grid, values_N), grid, placement_of(layer), shown, colours)
 
@@ -305,9 +352,14 @@ class LabelCrops(Dock):
             self._overlay.draw_query(centres(grid, indices), grid, placement_of(layer))
 
     def show_labels(self, colours: dict[int, str], grid: Grid) -> None:
-        """Show the labelled crops in their class colours."""
+        """Show the labelled crops in their class colours, soon."""
+        self._labels_drawn = colours, grid
+        self._drawing.start()
+
+    def _draw_labels(self) -> None:
         layer = self.setup.layer.value
-        if layer is not None:
+        if layer is not None and self._labels_drawn is not None:
+            colours, grid = self._labels_drawn
             self._overlay.draw_labels(centres(grid, list(colours)), list(colours.values()), grid, placement_of(layer))
 
     def clear_scores(self) -> None:
@@ -316,6 +368,7 @@ class LabelCrops(Dock):
 
     def clear_labels(self) -> None:
         """Take the labels of another frame off."""
+        self._drawing.stop()
         self._overlay.hide(LABELS)
 
     def present(
@@ -326,11 +379,23 @@ class LabelCrops(Dock):
         limits: IntensityRange,
         title: str,
         active_s: Callable[[], float],
+        left_s: float,
     ) -> None:
         """Put a crop on the bench."""
         self._pages.setCurrentWidget(self.bench)
-        self.bench.begin(project.classes)
-        self.bench.present(render(pixels_C_H_W, self.setup.layer.value, limits), crop, title, active_s)
+        self.bench.begin(project.offered)
+        image = self._pictures.now(pixels_C_H_W, crop, limits)
+        view = self.controller.layer_view
+        self.bench.present(image, crop, view.pixel_um if view is not None else None, title, active_s, left_s)
+
+    def prepare(self, pixels_C_H_W: NDArray[np.generic], crop: tuple[int, int, int], limits: IntensityRange) -> None:
+        """Render the next crop while this one is looked at."""
+        QTimer.singleShot(DRAWING_MS, lambda: self._pictures.rendered(pixels_C_H_W, crop, limits))
+
+    def _contrast_changed(self, _event: Any = None) -> None:
+        """Show the crop on the bench with the layer's new contrast; its effort goes on."""
+        if self.sitting.current is not None:
+            self.bench.crop_view.recolour(self._pictures.again())
 
     def cover(self, text: str) -> None:
         """Cover the crop, or uncover it with an empty text."""
@@ -344,9 +409,14 @@ class LabelCrops(Dock):
         """Go back to the settings."""
         self.bench.end()
         self._pages.setCurrentIndex(0)
+        placed, view = self.controller.placed, self.controller.layer_view
+        if placed is not None and view is not None and placed.labels:
+            self.intake.begun(view.source)
+            self.setup.arrivals.model.answered(placed.placed.content_hash, len(placed.labels))
 
     def shut_down(self) -> None:
         """Leave no process, thread, timer or callback behind. Answers given are on disk already."""
+        self.arriving.stop()
         self._store.close(self.controller.close())
         self._pixels.close()
         layers = self._viewer.layers.events
@@ -354,21 +424,9 @@ class LabelCrops(Dock):
             event.disconnect(self._layers_changed)
         self._viewer.dims.events.current_step.disconnect(self._slice_changed)
         self._viewer.dims.events.ndisplay.disconnect(self._slice_changed)
-        self._settling.stop()
+        for timer in (self._settling, self._readying, self._drawing):
+            timer.stop()
         self._watch(None)
         if self._clicked in self._viewer.mouse_drag_callbacks:
             self._viewer.mouse_drag_callbacks.remove(self._clicked)
         super().shut_down()
-
-
-def _read_with_limits(path: Path) -> tuple[Frame, tuple[float, float]]:
-    """Return a file's frame and contrast limits that show it."""
-    frame = read(path)
-    return frame, contrast_limits(frame)
-
-
-def contrast_limits(frame: Frame) -> tuple[float, float]:
-    """Return contrast limits by percentiles over all planes of a frame."""
-    found = intensity_range(frame.pixels.reshape(1, -1, frame.pixels.shape[-1]))
-    low, high = found.low_C[0], found.high_C[0]
-    return low, high if high > low else low + 1.0

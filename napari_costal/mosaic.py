@@ -19,11 +19,11 @@ from costal.paper.mosaic import mosaic, mosaic_grid, mosaic_heatmap
 from costal.paper.report import draw_accuracy
 from costal.types import ACQUISITION_NAMES
 from napari_costal._background import Background
-from napari_costal._bench import Bench
+from napari_costal._bench import STOP, Bench
 from napari_costal._dock import Dock, pages, push_button
 from napari_costal._layers import FrameOverlay, centres, placement_of
 from napari_costal._mosaic_controller import DIGITS, MosaicController
-from napari_costal._preferences import Preferences, preferences
+from napari_costal._preferences import BENCH_KEYS, Preferences, preferences
 from napari_costal._render import render
 
 SIMULATED, BY_HAND = "simulated expert", "I label myself"
@@ -42,7 +42,7 @@ class MnistMosaic(Dock):
         self._pixels = Background("mosaic", self)
         self._overlay = FrameOverlay(napari_viewer, "mosaic")
         self._image: Any = None
-        self.bench = Bench()
+        self.bench = Bench({name: BENCH_KEYS[name] for name in ("skip", "undo", "pause")})
         self.controller = MosaicController(self, self._pixels, self)
         self._pages = pages()
         self._pages.addWidget(self._experiment_page())
@@ -108,9 +108,8 @@ class MnistMosaic(Dock):
     def _connect_bench(self) -> None:
         bench, controller = self.bench, self.controller
         bench.answered.connect(controller.answer)
-        bench.skipped.connect(lambda: controller.answer(None))
-        bench.undone.connect(controller.undo)
-        bench.stopped.connect(controller.stop_answering)
+        acts = {"skip": lambda: controller.answer(None), "undo": controller.undo, STOP: controller.stop_answering}
+        bench.asked_for.connect(lambda name: acts[name]() if name in acts else None)
         bench.drive(controller.presenter)
 
     def cancel_running(self) -> None:
@@ -203,7 +202,8 @@ class MnistMosaic(Dock):
         pixels = np.pad(proposal.images_N_H_W[index], SIDE // 4)[None]
         self._pages.setCurrentWidget(self.bench)
         self.bench.begin(DIGITS)
-        self.bench.present(render(pixels, None, WHOLE_RANGE), (SIDE // 4, SIDE // 4, SIDE), title, active_s)
+        image = render(pixels, None, WHOLE_RANGE)
+        self.bench.present(image, (SIDE // 4, SIDE // 4, SIDE), None, title, active_s, 0.0)
 
     def cover(self, text: str) -> None:
         """Cover the digit, or uncover it with an empty text."""

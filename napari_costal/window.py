@@ -6,7 +6,7 @@ import napari
 
 from costal.paper.experiment import Arm, Experiment
 from costal.types import Frame
-from napari_costal.label_crops import contrast_limits
+from napari_costal._opening import contrast_limits
 
 
 def open_mosaic(data: str, experiment: Experiment, arm: Arm) -> None:
@@ -23,7 +23,7 @@ def open_label_crops(frames: list[Frame], project: Path | None) -> None:
     viewer = napari.Viewer()
     _, widget = viewer.window.add_plugin_dock_widget("napari-costal", "Label crops")
     for frame in frames:
-        widget.add_frame(frame, contrast_limits(frame))
+        widget.opener.add(frame, contrast_limits(frame))
     if project is not None:
         widget.controller.open_project(project)
     viewer.reset_view()

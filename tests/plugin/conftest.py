@@ -17,7 +17,7 @@ from napari_costal._preferences import Preferences
 @pytest.fixture
 def chosen(tmp_path: Path) -> Preferences:
     """Preferences that keep projects out of the home folder."""
-    return Preferences("tester", tmp_path / "projects", "cpu")
+    return Preferences("tester", tmp_path / "projects", "cpu", recent_file=tmp_path / "recent.json")
 
 
 @pytest.fixture

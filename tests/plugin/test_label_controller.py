@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from costal.frames.simulate import simulate_field
-from costal.labels.project import create_project, load_project
+from costal.labels.classes import new_class
+from costal.labels.project_file import create_project, load_project
 from costal.labels.store import Store
 from costal.types import Scores
-from costal.workbench import FrameScores
+from costal.workbench.rounds import FrameScores
 from napari_costal._label_controller import LabelController, View
 from napari_costal._layer_frames import LayerView
 from napari_costal._sitting import Sitting
@@ -123,7 +124,8 @@ class Bench:
 def tiled(project, crop):
     from dataclasses import replace
 
-    return replace(project, tiling=replace(project.tiling, crop=crop, stride=crop))
+    choices = replace(project.choices, diverse=False, control_share=0.0)
+    return replace(project, tiling=replace(project.tiling, crop=crop, stride=crop), choices=choices)
 
 
 @pytest.fixture
@@ -197,7 +199,7 @@ def test_undo_with_nothing_to_undo_says_so(bench):
     bench.scored()
     bench.sitting.label_query()
     bench.sitting.undo()
-    assert "Nothing to undo" in bench.view.bench_says.call_args.args[0]
+    assert "nothing to undo" in bench.view.bench_says.call_args.args[0]
 
 
 def test_a_skipped_crop_is_not_asked_again(bench):
@@ -239,10 +241,10 @@ def test_after_the_query_both_models_retrain_and_the_frame_is_scored_again(bench
     while bench.current is not None:
         bench.answer()
     job = bench.engine.jobs[-1]
-    assert job.function == "costal.workbench:retrain"
+    assert job.function == "costal.workbench.rounds:retrain"
     assert job.request.crop_shape == (1, CROP, CROP)
     job.result.emit(MagicMock(number=2))
-    assert bench.engine.jobs[-1].function == "costal.workbench:score_frame"
+    assert bench.engine.jobs[-1].function == "costal.workbench.rounds:score_frame"
 
 
 def test_the_slider_recombines_without_a_new_job(bench):
@@ -301,7 +303,7 @@ def test_adding_a_class_drops_the_scores_but_not_the_labels(bench):
     bench.sitting.label_query()
     bench.answer()
     bench.sitting.stop()
-    bench.controller.add_class()
+    bench.controller.change(lambda project: new_class(project, "third"))
     assert len(load_project(bench.folder).classes) == 3
     assert len(bench.stored()) == 1
     assert bench.controller.found is None
@@ -407,7 +409,7 @@ def test_another_acquisition_function_drops_the_scores(bench):
 def test_a_result_for_other_classes_is_dropped(bench):
     bench.controller.score()
     job = bench.engine.jobs[-1]
-    bench.controller.add_class()
+    bench.controller.change(lambda project: new_class(project, "third"))
     job.result.emit(FrameScores(None, np.zeros((COUNT, 4)), 0, "old"))
     assert bench.controller.found is None
 

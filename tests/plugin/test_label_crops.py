@@ -160,16 +160,16 @@ def test_pausing_covers_the_crop(dock, qtbot):
 
 
 def test_classes_are_added_and_renamed_on_disk(dock, qtbot):
-    from costal.labels.project import load_project
+    from costal.labels.project_file import load_project
 
-    qtbot.mouseClick(dock.setup.add_class_button, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: dock.setup.class_table.rowCount() == 3, timeout=5000)
-    dock.setup.class_table.item(0, 1).setText("background")
+    qtbot.mouseClick(dock.setup.classes.add_button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: dock.setup.classes.table.rowCount() == 3, timeout=5000)
+    dock.setup.classes.table.item(0, 1).setText("background")
     folder = dock.controller.project.folder
     qtbot.waitUntil(lambda: load_project(folder).classes[0].name == "background", timeout=5000)
-    dock.setup.class_table.item(1, 1).setText("background")
+    dock.setup.classes.table.item(1, 1).setText("background")
     assert "Two classes have the name" in dock.status.text()
-    assert dock.setup.class_table.item(1, 1).text() == "class 2"
+    assert dock.setup.classes.table.item(1, 1).text() == "class 2"
 
 
 def test_the_slice_of_a_stack_is_a_frame_of_its_own(make_napari_viewer, chosen, qtbot):

@@ -21,8 +21,13 @@ def test_sample_keys_and_commands_do_not_collide(manifest):
     assert commands.isdisjoint(samples)
 
 
-def test_both_docks_and_both_samples_are_offered(manifest):
-    assert {widget.display_name for widget in manifest.contributions.widgets} == {"Label crops", "MNIST mosaic"}
+def test_every_dock_and_both_samples_are_offered(manifest):
+    assert {widget.display_name for widget in manifest.contributions.widgets} == {
+        "Label crops",
+        "Labelling dashboard",
+        "Apply classifier",
+        "MNIST mosaic",
+    }
     assert {sample.display_name for sample in manifest.contributions.sample_data} == {
         "Simulated STED field",
         "MNIST mosaic",
@@ -38,10 +43,11 @@ def test_a_sample_opens_as_an_image(key, make_napari_viewer):
 
 
 def test_preferences_have_defaults(make_napari_viewer):
-    from napari_costal._preferences import preferences
+    from napari_costal._preferences import BENCH_KEYS, preferences
 
     assert "napari-costal" in PluginManager.instance()
     chosen = preferences()
     assert chosen.annotator
     assert chosen.projects_folder.is_absolute()
     assert chosen.device == "auto"
+    assert chosen.keys == BENCH_KEYS

@@ -165,7 +165,7 @@ def test_stopping_by_hand_learns_nothing_and_can_go_on(dock, qtbot):
     presenter = dock.controller.presenter
     qtbot.waitUntil(lambda: presenter.current is not None and presenter.current.is_shown, timeout=60_000)
     first = presenter.current.index
-    dock.bench.stopped.emit()
+    dock.bench.asked_for.emit("stop")
     assert dock.buttons["Step"].isEnabled()
     assert dock.controller._states[0].round_number == 0
     click(qtbot, dock, "Step")

@@ -1,0 +1,57 @@
+"""Why a crop is asked: what the agent thought of it, as a value for the store and as a text for the expert. No Qt."""
+
+import costal
+from costal.labels.project import Project
+from costal.labels.records import CropLabel, Why
+from costal.workbench.rounds import FrameScores, PickedCrops
+
+MOST_CLASSES = 4
+
+
+def why_of(found: FrameScores | None, picked: PickedCrops | None, project: Project, index: int) -> Why:
+    """Return what the agent thinks of a crop now; empty without scores."""
+    if found is None or found.scores is None:
+        return Why()
+    scores, choices = found.scores, project.choices
+    return Why(
+        tuple(each.id for each in project.offered),
+        tuple(round(float(prob), 6) for prob in scores.probs_N_K[index]),
+        float(scores.information_N[index]),
+        float(scores.cost_N[index]),
+        float(scores.cost_spread),
+        float(picked.value_N[index]) if picked is not None and picked.value_N is not None else None,
+        choices.alpha,
+        choices.beta,
+        choices.acquisition,
+        choices.passes,
+        choices.seed,
+        found.model_hash,
+        f"napari-costal {costal.__version__}",
+    )
+
+
+def why_text(why: Why, project: Project, rank: int | None, control: bool) -> str:
+    """Return a few lines that tell an expert why a crop was asked."""
+    asked = "a control, drawn at random" if control else f"rank {rank} of the query" if rank else "you chose it"
+    if not why.probs_K:
+        return f"Asked because: {asked}. No model had seen it."
+    names = {each.id: each.name for each in project.classes}
+    likeliest = sorted(zip(why.probs_K, why.class_ids, strict=True), reverse=True)[:MOST_CLASSES]
+    classes = ", ".join(f"{names.get(class_id, '?')} {prob:.0%}" for prob, class_id in likeliest)
+    cost = f"{why.cost:.2g} s (×/÷ {2.718281828 ** (why.cost_spread or 0):.2g})" if why.cost_spread else "uniform"
+    value = f"{why.value:.3g}" if why.value is not None else "none"
+    return (
+        f"Prediction: {classes}.\nAsked because: {asked}; v = {value} from I = {why.information:.3g} "
+        f"({why.acquisition}, T = {why.passes}) and C = {cost} with α = {why.alpha:g}, β = {why.beta:g}; "
+        f"model {why.model_hash[:8]}, seed {why.seed}."
+    )
+
+
+def crop_title(rank: int | None, asked: int, label: CropLabel | None, project: Project) -> str:
+    """Return the line above a crop: its place in the query, and what it was called before."""
+    title = f"Crop {rank} of {asked}" if rank is not None else "The crop you chose"
+    if label is None:
+        return title
+    meant = project.class_of(label.class_id) if label.class_id is not None else None
+    before = meant.name if meant is not None else {"skip": "skipped", "exclude": "excluded"}.get(label.kind, "?")
+    return f"{title} (now: {before})"
