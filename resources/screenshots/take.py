@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,18 @@ from qtpy.QtCore import QPoint
 from qtpy.QtWidgets import QApplication, QWidget
 
 from costal.frames.grid import crops
+from costal.frames.microscope import acquire, number_of, truth_of
 from costal.frames.read import read
-from costal.frames.simulate import CLASS_NAMES, simulate_field
+from costal.frames.simulate import CLASS_NAMES, SimulatedField, simulate_field
+from costal.labels.classes import new_class, rename_class
 from costal.labels.effort import derive, replay
+from costal.labels.project import Project
 from costal.labels.store import Store
+from costal.types import finish
+from napari_costal._opening import contrast_limits
 from napari_costal._preferences import Preferences
-from napari_costal.label_crops import LabelCrops, contrast_limits
+from napari_costal.apply import ApplyClassifier
+from napari_costal.label_crops import LabelCrops
 from napari_costal.mosaic import MnistMosaic
 
 HERE = Path(__file__).parent
@@ -39,8 +46,9 @@ def main(names: list[str]) -> None:
     data = Path(os.environ["COSTAL_DATA"]) / "microscopy"
     images = {path.stem: path for path in sorted(data.glob("*/*.tif*"))}
     pictures: dict[str, Callable[[Path], None]] = {"label-crops": simulated, "mosaic": mosaic}
+    pictures["watched-folder"] = pictures["dashboard"] = pictures["apply"] = day
     pictures |= {name: lambda folder, path=path: real(path, folder) for name, path in images.items()}
-    for name in names or pictures:
+    for name in dict.fromkeys(names or pictures):
         with tempfile.TemporaryDirectory() as folder:
             began = time.monotonic()
             pictures[name](Path(folder))
@@ -51,7 +59,7 @@ def real(path: Path, folder: Path) -> None:
     """Label one query of a real image by keys, bright crops as class 2, and picture what was learned."""
     viewer, dock = opened(folder)
     frame = read(path)
-    dock.add_frame(frame, contrast_limits(frame))
+    dock.opener.add(frame, contrast_limits(frame))
     dock.setup.crop.value = CROPS[path.parent.name]
     viewer.reset_view()
     pump(1)
@@ -77,10 +85,10 @@ def simulated(folder: Path) -> None:
     dock.start_project(lambda: None)
     wait(lambda: dock.controller.project is not None)
     for _ in CLASS_NAMES[2:]:
-        click(dock.setup.add_class_button)
-    wait(lambda: dock.setup.class_table.rowCount() == len(CLASS_NAMES))
+        click(dock.setup.classes.add_button)
+    wait(lambda: dock.setup.classes.table.rowCount() == len(CLASS_NAMES))
     for row, name in enumerate(CLASS_NAMES):
-        dock.setup.class_table.item(row, 1).setText(name)
+        dock.setup.classes.table.item(row, 1).setText(name)
     asked = 0
     for query in range(3):
         picture = "bench" if query == 2 else None
@@ -107,11 +115,60 @@ def mosaic(folder: Path) -> None:
     viewer.close()
 
 
+def day(folder: Path) -> None:
+    """Label frames of a watched folder; picture the folder, the dashboard, and the classifier at work."""
+    inbox = folder / "frames"
+    inbox.mkdir()
+    finish(acquire(inbox, 4, (512, 512), 64, seed=3))
+    viewer, dock = opened(folder)
+    dock.controller.make_project(folder / "microtubules", with_classes)
+    wait(lambda: dock.controller.project is not None)
+    dock.arriving.watch_folder(str(inbox))
+    wait(lambda: len(dock.setup.arrivals.model.rows) == 4)
+    asked = 0
+    for query in range(6):
+        if query in (0, 4):
+            before = dock.controller.placed
+            click(dock.setup.arrivals.next_button)
+            wait(lambda before=before: dock.controller.placed is not before and dock.controller.placed is not None)
+            pump(0.5)
+        field = truth_of(3, number_of(dock.controller.layer_view.source), (512, 512), 64)
+
+        def look(_: Any, field: SimulatedField = field) -> str:
+            pump(0.2 + 0.002 * float(field.contour_px_N[current(dock).index]))
+            return str(1 + field.classes_N[current(dock).index])
+
+        asked += label_query(viewer, dock, look)
+    wait(lambda: all(row.offer is not None and row.offer.value is not None for row in dock.setup.arrivals.model.rows))
+    check(dock, asked)
+    viewer.reset_view()
+    grab(viewer, "watched-folder")
+    click(dock.setup.dashboard_button)
+    pump(6)
+    grab(viewer, "dashboard")
+    dock.setup.apply_button.click()
+    pump(2)
+    apply = next(each for each in viewer.window._qt_window.findChildren(ApplyClassifier))
+    click(apply.form.apply_button)
+    pump(1)
+    wait(lambda: not apply.progress.isVisible())
+    pump(2)
+    grab(viewer, "apply")
+    viewer.close()
+
+
+def with_classes(project: Project) -> Project:
+    """Return a project with the classes of the simulated fields, for crops of 64 px."""
+    for number, name in enumerate(CLASS_NAMES, 1):
+        project = rename_class(project, number, name) if number <= 2 else new_class(project, name)
+    return replace(project, tiling=replace(project.tiling, crop=64, stride=64))
+
+
 def opened(folder: Path) -> tuple[napari.Viewer, LabelCrops]:
     """Return a window with *Label crops* that keeps its project in a folder."""
     viewer = napari.Viewer(show=True)
     viewer.window._qt_window.setGeometry(0, 0, 1500, 1000)
-    dock = LabelCrops(viewer, Preferences("expert", folder, "auto"))
+    dock = LabelCrops(viewer, Preferences("expert", folder, "auto", recent_file=folder / "recent.json"))
     viewer.window.add_dock_widget(dock, name="Label crops")
     pump(1)
     return viewer, dock
