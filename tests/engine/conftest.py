@@ -1,16 +1,35 @@
 """What the engine's tests share: small things that are quick to train."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from costal import cli
 from costal.paper.datasets import Dataset
 from costal.paper.digits import render
 from costal.types import AgentSettings, Answer, Training
 
 QUICK = Training(min_steps=5, epochs=1)
+
+
+@pytest.fixture
+def costal(monkeypatch, capsys):
+    """Return a function that runs the command line and returns exit code, output and error output."""
+    monkeypatch.setenv("OMP_WAIT_POLICY", "PASSIVE")
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("NO_COLOR", "1")
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["costal", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            cli.main()
+        captured = capsys.readouterr()
+        return stopped.value.code or 0, captured.out, captured.err
+
+    return run
 
 
 @pytest.fixture

@@ -49,23 +49,6 @@ NAMES = ("rings", "fibres")
 
 
 @pytest.fixture
-def costal(monkeypatch, capsys):
-    """Return a function that runs the command line and returns exit code, output and error output."""
-    monkeypatch.setenv("OMP_WAIT_POLICY", "PASSIVE")
-    monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setenv("NO_COLOR", "1")
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["costal", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stopped:
-            cli.main()
-        captured = capsys.readouterr()
-        return stopped.value.code or 0, captured.out, captured.err
-
-    return run
-
-
-@pytest.fixture
 def nowhere(tmp_path, monkeypatch):
     """Take MNIST away."""
     monkeypatch.delenv("COSTAL_DATA", raising=False)

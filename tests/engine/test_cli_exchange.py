@@ -2,36 +2,18 @@
 
 import csv
 import json
-import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import tifffile
 
-from costal import cli
 from costal.cli.output import tell
 from costal.labels.exchange.exports import EXPORT_KINDS
 from costal.labels.project import Tiling
 from costal.labels.project_file import load_project, save_project
 
 TABLE = "frame,y,x,class,kind\na.tif,0,0,rings,\na.tif,0,16,=fibres,\na.tif,16,16,,skip\n"
-
-
-@pytest.fixture
-def costal(monkeypatch, capsys):
-    """Return a function that runs the command line and returns exit code, output and error output."""
-    monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setenv("NO_COLOR", "1")
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["costal", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stopped:
-            cli.main()
-        captured = capsys.readouterr()
-        return stopped.value.code or 0, captured.out, captured.err
-
-    return run
 
 
 @pytest.fixture

@@ -4,57 +4,22 @@ import sys
 import time
 
 import pytest
-import typer
 
-from costal import cli
 from costal.cli import microscope
 from costal.frames.microscope import truth_of
 from costal.frames.read import read
 
 SMALL = ("--every", "0", "--shape", "64", "--crop", "32")
-COMMAND = "import sys; from costal import cli; from costal.cli import microscope as command; " + (
-    "import typer; app = typer.Typer(pretty_exceptions_enable=False); command.register(app); "
-    "cli.make_app = lambda: app; cli.main()"
-)
-
-
-@pytest.fixture
-def costal(monkeypatch, capsys):
-    """Return a function that runs ``costal microscope`` and returns exit code, output and error output."""
-    app = typer.Typer(pretty_exceptions_enable=False)
-    microscope.register(app)
-    monkeypatch.setattr(cli, "make_app", lambda: app)
-    monkeypatch.setenv("OMP_WAIT_POLICY", "PASSIVE")
-    monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setenv("NO_COLOR", "1")
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["costal", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stopped:
-            cli.main()
-        captured = capsys.readouterr()
-        return stopped.value.code or 0, captured.out, captured.err
-
-    return run
 
 
 def names(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_help_is_shown_and_every_option_has_a_text(costal):
-    code, out, err = costal("--help")
-    assert (code, err) == (0, "")
-    assert "simulated STED frames" in out
-    app = typer.Typer()
-    microscope.register(app)
-    assert [option.name for option in typer.main.get_command(app).params if not option.help] == []
-
-
 @pytest.mark.parametrize("way", [(), ("--preallocate",)], ids=["appended", "preallocated"])
 def test_frames_are_written_into_a_new_folder(costal, tmp_path, way):
     folder = tmp_path / "new" / "frames"
-    code, out, _ = costal(folder, "--frames", 2, "--planes", 3, "--seed", 4, *SMALL, *way)
+    code, out, _ = costal("microscope", folder, "--frames", 2, "--planes", 3, "--seed", 4, *SMALL, *way)
     assert (code, out) == (0, f"2 frames written to {folder}\n")
     assert names(folder) == ["frame_00000.ome.tif", "frame_00001.ome.tif"]
     found = read(folder / "frame_00001.ome.tif")
@@ -63,8 +28,8 @@ def test_frames_are_written_into_a_new_folder(costal, tmp_path, way):
 
 
 def test_a_second_run_goes_on_where_the_first_ended(costal, tmp_path):
-    costal(tmp_path, "--frames", 1, *SMALL)
-    assert costal(tmp_path, "--frames", 1, *SMALL)[1] == f"1 frames written to {tmp_path}\n"
+    costal("microscope", tmp_path, "--frames", 1, *SMALL)
+    assert costal("microscope", tmp_path, "--frames", 1, *SMALL)[1] == f"1 frames written to {tmp_path}\n"
     assert names(tmp_path) == ["frame_00000.ome.tif", "frame_00001.ome.tif"]
 
 
@@ -72,7 +37,7 @@ def test_a_frame_takes_every_seconds(costal, tmp_path, monkeypatch):
     slept = []
     monkeypatch.setattr(microscope, "acquire", lambda *_, **options: slept.append(options) or iter(()))
     monkeypatch.setattr(microscope.ProgressBar, "drain", lambda self, job: tuple(job))
-    costal(tmp_path, "--every", 6, "--planes", 3)
+    costal("microscope", tmp_path, "--every", 6, "--planes", 3)
     assert (slept[0]["pause_s"], slept[0]["plane_pause_s"]) == (2, 2)
 
 
@@ -88,14 +53,14 @@ def test_a_frame_takes_every_seconds(costal, tmp_path, monkeypatch):
     ids=["no frames", "negative seconds", "no planes", "small crop", "small frame"],
 )
 def test_what_cannot_be_is_refused(costal, tmp_path, arguments, code, message):
-    found, _, err = costal(tmp_path, *arguments)
+    found, _, err = costal("microscope", tmp_path, *arguments)
     assert (found, names(tmp_path)) == (code, [])
     assert message in err
 
 
 def test_a_folder_that_cannot_be_made_is_one_sentence(costal, tmp_path):
     (tmp_path / "file").touch()
-    code, _, err = costal(tmp_path / "file")
+    code, _, err = costal("microscope", tmp_path / "file")
     assert code == 1
     assert err.startswith(f"costal: {tmp_path / 'file'} cannot be made (File exists). Choose another folder.")
 
@@ -103,9 +68,9 @@ def test_a_folder_that_cannot_be_made_is_one_sentence(costal, tmp_path):
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signal that only this process gets")
 @pytest.mark.parametrize(("options", "code"), [((), 130), (("--forever",), 0)], ids=["counted", "forever"])
 def test_ctrl_c_ends_it_and_leaves_only_whole_frames(tmp_path, options, code):
-    arguments = (tmp_path, "--every", "0.2", "--planes", "4", "--shape", "64", "--crop", "32", *options)
+    arguments = ("microscope", tmp_path, "--every", "0.2", "--planes", "4", "--shape", "64", "--crop", "32", *options)
     process = subprocess.Popen(
-        [sys.executable, "-c", COMMAND, *map(str, arguments)],
+        [sys.executable, "-m", "costal.cli", *map(str, arguments)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     end = time.monotonic() + 60
