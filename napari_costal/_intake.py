@@ -115,7 +115,9 @@ class Intake(QObject):
     def best(self) -> Row | None:
         """Return the frame whose query is worth most among those without an answer, the newest where none is scored."""
         free = [row for row in self._part.model.rows if row.arrival.state == "ready" and not row.note]
-        fresh = [row for row in free if not (row.offer.answered_count if row.offer is not None else self._is_begun(row))]
+        fresh = [
+            row for row in free if not (row.offer.answered_count if row.offer is not None else self._is_begun(row))
+        ]
         return max(fresh, key=lambda row: (row.offer.value if row.offer is not None else None) or 0.0, default=None)
 
     def begun(self, source: str) -> None:

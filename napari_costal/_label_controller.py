@@ -6,10 +6,10 @@ an older one is dropped. Labelling itself is in `Sitting`.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,74 +17,27 @@ from numpy.typing import NDArray
 from costal.agent.value import value
 from costal.errors import CostalError
 from costal.frames.grid import tile
-from costal.frames.normalise import IntensityRange
-from costal.labels.lock import Holder
 from costal.labels.project import Project, checked
 from costal.labels.project_file import create_project, save_project
 from costal.labels.records import CropLabel
-from costal.types import Floats, Frame, Grid, Progress
+from costal.types import Floats, Frame, Grid
 from costal.workbench.desk import Workbench
 from costal.workbench.rounds import (
     FrameRequest,
     FrameScores,
     PickedCrops,
-    PlacedFrame,
     RetrainRequest,
     query_of,
     query_seed,
 )
 from napari_costal._calls import Caller, Thread
 from napari_costal._layer_frames import LayerView, frame_of
+from napari_costal._placed import Placed, by_index, colour_of
 from napari_costal._trainer import Trainer
+from napari_costal._view import Shown, View
 
 STALE = ". Stale: a label that it learned was taken back or replaced; train again."
 MOST_DRAWN = 500
-Shown = Literal["value v", "information I", "cost C", "predicted class"]
-SHOWN: tuple[Shown, ...] = ("value v", "information I", "cost C", "predicted class")
-
-
-class View(Protocol):
-    """The face that the controller and the sitting speak to."""
-
-    def say(self, text: str) -> None: ...
-    def complain(self, text: str) -> None: ...
-    def show_progress(self, progress: Progress | None) -> None: ...
-    def show_project(self, project: Project, counts: dict[int, int]) -> None: ...
-    def show_counts(self, project: Project, counts: dict[int, int]) -> None: ...
-    def show_model(self, text: str) -> None: ...
-    def show_grid(self, grid: Grid | None, pixel_um: float | None) -> None: ...
-    def show_heatmap(self, values_N: Floats, grid: Grid, shown: Shown, project: Project) -> None: ...
-    def show_query(self, indices: NDArray[np.intp], grid: Grid) -> None: ...
-    def show_labels(self, colours: dict[int, str], grid: Grid) -> None: ...
-    def clear_scores(self) -> None: ...
-    def clear_labels(self) -> None: ...
-    def show_holder(self, holder: Holder | None) -> None: ...
-    def present(
-        self,
-        project: Project,
-        pixels_C_H_W: NDArray[np.generic],
-        crop: tuple[int, int, int],
-        limits: IntensityRange,
-        title: str,
-        active_s: Callable[[], float],
-        left_s: float,
-    ) -> None: ...
-    def prepare(
-        self, pixels_C_H_W: NDArray[np.generic], crop: tuple[int, int, int], limits: IntensityRange
-    ) -> None: ...
-    def cover(self, text: str) -> None: ...
-    def bench_says(self, text: str, alarming: bool) -> None: ...
-    def leave_bench(self) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Placed:
-    """The frame in the project: pixels, place in the store, labels by crop (kept current), and how many were asked."""
-
-    plane_C_Y_X: NDArray[np.generic]
-    placed: PlacedFrame
-    labels: dict[int, CropLabel]
-    asked_before: int
 
 
 class LabelController:
@@ -430,6 +383,14 @@ class LabelController:
         if before is not None and self.trainer.lost(before.label_id):
             self._tell_model()
 
+    def reload(self) -> None:
+        """Show the project and its labels anew: they came in from elsewhere."""
+        if self.bench is not None:
+            self.project = self.bench.project
+            self.view.show_project(self.project, self._counts)
+            self.recount()
+            self.choose_frame(self.layer_view)
+
     def recount(self) -> None:
         """Count all labels anew: one of another frame or grid was changed."""
 
@@ -479,22 +440,3 @@ def asks_otherwise(project: Project, before: Project) -> bool:
     """Return whether scores of the one project say nothing about the other: classes or committee differ."""
     now, then = project.agent_settings(), before.agent_settings()
     return (now.class_ids, now.acquisition, now.passes) != (then.class_ids, then.acquisition, then.passes)
-
-
-def colour_of(label: CropLabel, project: Project) -> str:
-    """Return the colour of a label's class today; grey when it was skipped, black when excluded."""
-    if label.class_id is None:
-        return "#888888" if label.kind == "skip" else "#000000"
-    meant = project.class_of(label.class_id)
-    return meant.colour if meant is not None else "#888888"
-
-
-def by_index(labels: list[CropLabel], grid: Grid) -> dict[int, CropLabel]:
-    """Return the labels of a frame by the crop of this grid that they belong to; others are left out."""
-    found = {}
-    for label in labels:
-        row, rest_y = divmod(label.y, grid.stride)
-        col, rest_x = divmod(label.x, grid.stride)
-        if label.side == grid.crop and not (rest_y or rest_x) and row < grid.rows and col < grid.cols:
-            found[row * grid.cols + col] = label
-    return found

@@ -91,7 +91,8 @@ class FrameOverlay:
         if layer is None:
             layer = Vectors(vectors, name=GRID, edge_color="#ffcc33", vector_style="line", opacity=0.45)
             self._add(layer, placement.of_pixels())
-        layer.data = vectors
+        if not np.array_equal(layer.data, vectors):
+            layer.data = vectors
         layer.edge_width = max(grid.crop / 40, 0.5)
 
     def draw_heatmap(
@@ -105,12 +106,14 @@ class FrameOverlay:
         if layer is None:
             layer = Image(heatmap, name=HEATMAP, opacity=0.45, blending="translucent", interpolation2d="nearest")
             self._add(layer, placement.of_crops(grid))
-        layer.data = heatmap
+        if not np.array_equal(layer.data, heatmap, equal_nan=True):
+            layer.data = heatmap
         if (shown := f"{HEATMAP}: {name}") != layer.name or colours is not None:
             layer.name, layer.colormap = shown, colours or "viridis"
             layer.colorbar.visible = colours is None
-        layer.contrast_limits_range = limits
-        layer.contrast_limits = limits
+        if (tuple(layer.contrast_limits_range), tuple(layer.contrast_limits)) != (limits, limits):
+            layer.contrast_limits_range = limits
+            layer.contrast_limits = limits
 
     def draw_query(
         self, centres_n_2: NDArray[np.float64], grid: Grid, placement: Placement, texts: list[str] | None = None
@@ -161,9 +164,11 @@ class FrameOverlay:
             self._add(layer, placement.of_pixels())
         if not np.array_equal(layer.data, points_n_2):
             is_longer = len(points_n_2) > len(layer.data)
-            layer.data = points_n_2
-            if is_longer or not np.allclose(layer.size, grid.crop - width):
-                layer.size, layer.border_width = grid.crop - width, width
+            with layer.events.blocker_all():  # the viewer looks once at what changed, not with every setting
+                layer.data = points_n_2
+                if is_longer or not np.allclose(layer.size, grid.crop - width):
+                    layer.size, layer.border_width = grid.crop - width, width
+            layer.refresh()
         return layer
 
     def make_ready(self, part: str, grid: Grid, placement: Placement) -> None:

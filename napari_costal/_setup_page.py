@@ -26,8 +26,8 @@ from costal.types import ACQUISITION_NAMES, Grid, PlaneChoice
 from napari_costal._arrivals_part import ArrivalsPart
 from napari_costal._class_table import ClassTable
 from napari_costal._dock import heading, push_button
-from napari_costal._label_controller import SHOWN
 from napari_costal._layer_frames import PLANE_CHOICES
+from napari_costal._view import SHOWN
 
 STRONGEST_BETA = 2.0
 ASK_FOR = ("crops", "minutes")
@@ -77,7 +77,8 @@ class SetupPage(QScrollArea):
         self.dashboard_button = push_button("Dashboard", "How well the labelling goes: accuracy, effort, models.")
         self.apply_button = push_button("Apply …", "Run the trained classifier over layers, files and folders.")
         opening = _row(self.new_button, self.open_button, self.recent_button)
-        looking = _row(self.dashboard_button, self.apply_button)
+        self.exchange_button = push_button("Export", "Labels out and in: tables, COCO, GeoJSON, images, JSON.")
+        looking = _row(self.dashboard_button, self.apply_button, self.exchange_button)
         return _part("Project", self.project_label, self.holder_label, opening, looking)
 
     def _frame_part(self, layers: Callable[[Any], list[Any]]) -> QWidget:

@@ -27,13 +27,15 @@ from napari_costal._bench import STOP, Bench
 from napari_costal._calls import Caller
 from napari_costal._crop_pictures import CropPictures
 from napari_costal._dock import Dock, pages
-from napari_costal._label_controller import LabelController, Shown
+from napari_costal._exchange import Exchange
+from napari_costal._label_controller import LabelController
 from napari_costal._layer_frames import SLICE_SHOWN, LayerView, PlaneChoice, view_of
 from napari_costal._layers import GRID, HEATMAP, LABELS, QUERY, FrameOverlay, centres, is_ours, placement_of
 from napari_costal._opening import FrameOpener
 from napari_costal._preferences import Preferences, preferences
 from napari_costal._setup_page import SetupPage
 from napari_costal._sitting import Sitting
+from napari_costal._view import Shown
 
 DRAG_PX = 4
 SETTLING_MS = 200
@@ -69,6 +71,8 @@ class LabelCrops(Dock):
         self.sitting = Sitting(self.controller)
         self.arriving = Arriving(self, Caller(self._pixels, self, lambda _: None), self._store, self._preferences)
         self.intake = self.arriving.intake
+        out_and_in = Caller(self._pixels, self, self.show_progress)
+        self.exchange = Exchange(self, self.setup.exchange_button, out_and_in, self._store)
         self.model_label = QLabel("No model yet")
         self.model_label.setWordWrap(True)
         self._pages = pages()
@@ -410,8 +414,9 @@ class LabelCrops(Dock):
         self.bench.end()
         self._pages.setCurrentIndex(0)
         placed, view = self.controller.placed, self.controller.layer_view
-        if placed is not None and view is not None and placed.labels:
-            self.intake.begun(view.source)
+        if placed is not None and view is not None:
+            if placed.labels:
+                self.intake.begun(view.source)
             self.setup.arrivals.model.answered(placed.placed.content_hash, len(placed.labels))
 
     def shut_down(self) -> None:

@@ -26,7 +26,7 @@ from costal.workbench.desk import Workbench
 COMMANDS = [
     ("demo",), ("mnist",), ("open",), ("score",), ("query",), ("train",), ("apply",), ("export",), ("import",),
     ("label",), ("microscope",), ("project",), ("project", "new"), ("project", "info"), ("project", "check"),
-    ("project", "repair"),
+    ("project", "repair"), ("project", "recent"),
 ]  # fmt: skip
 DEMO = (
     "demo",

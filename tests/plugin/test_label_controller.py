@@ -11,9 +11,10 @@ from costal.labels.project_file import create_project, load_project
 from costal.labels.store import Store
 from costal.types import Scores
 from costal.workbench.rounds import FrameScores
-from napari_costal._label_controller import LabelController, View
+from napari_costal._label_controller import LabelController
 from napari_costal._layer_frames import LayerView
 from napari_costal._sitting import Sitting
+from napari_costal._view import View
 
 CROP, SIDE = 32, 128
 COUNT = (SIDE // CROP) ** 2

@@ -8,12 +8,10 @@ import typer
 
 from costal.cli.output import AsJson, tell
 from costal.cli.progress import ProgressBar
-from costal.labels.exchange.exports import EXPORT_KINDS, ExportKind, export
+from costal.labels.exchange.exports import EXPORT_KINDS, ExportKind
 from costal.labels.exchange.lossless import import_json
-from costal.labels.project_file import load_project
-from costal.labels.store import Store, require_store
 from costal.workbench.desk import Workbench
-from costal.workbench.exchange import import_labels
+from costal.workbench.exchange import export_project, import_labels
 
 
 def register(app: typer.Typer) -> None:
@@ -36,10 +34,8 @@ def export_labels(
     Training and validation are split by frame, never by crop. In a CSV file, text that a spreadsheet would run as a
     formula gets an apostrophe in front.
     """
-    settings = load_project(project)
-    require_store(settings.store_path)
-    with Store(settings.store_path, read_only=True) as store, ProgressBar() as bar:
-        found = bar.drain(export(settings, store, out, kind, validation, overwrite), out.name)
+    with ProgressBar() as bar:
+        found = bar.drain(export_project(project, out, kind, validation, overwrite), out.name)
     counts = ", ".join(f"{name}: {count}" for name, count in found.counts.items()) or "no labels"
     splits = ", ".join(f"{count} for {name}" for name, count in found.splits.items())
     lines = [f"Wrote {out} ({counts})." if not validation else f"Wrote {out} ({counts}; {splits}).", *found.notes]

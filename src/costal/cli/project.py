@@ -14,6 +14,7 @@ from costal.labels.mending.findings import Finding, examine
 from costal.labels.mending.repair import repair
 from costal.labels.models import load_newest
 from costal.labels.project_file import create_project, load_project
+from costal.labels.recent import recent_file, recent_projects
 from costal.labels.store import Store, require_store
 
 MOST_SAID = 20
@@ -23,7 +24,7 @@ MOST_SAID = 20
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     commands = typer.Typer(no_args_is_help=True, help="Make a project, say what is in it, check it and mend it.")
-    for command in (new, info, check):
+    for command in (new, info, check, recent):
         commands.command()(command)
     commands.command("repair")(mend)
     app.add_typer(commands, name="project")
@@ -41,6 +42,12 @@ def new(
     project = create_project(folder, tuple(name.strip() for name in classes.split(",")))
     names = [each.name for each in project.classes]
     tell(f"Made {folder} with classes {', '.join(names)}", {"folder": folder, "classes": names}, as_json)
+
+
+def recent(as_json: AsJson = False) -> None:
+    """List the projects that were opened in the window last, newest first."""
+    folders = recent_projects(recent_file())
+    tell("\n".join(map(str, folders)) or "None was opened yet.", {"projects": folders}, as_json)
 
 
 def info(folder: Folder, as_json: AsJson = False) -> None:

@@ -104,6 +104,10 @@ class Workbench:
         self._history = self._history.after(LabelRow(label_id, None, last))
         return self.store.label(label_id)
 
+    def reload(self) -> None:
+        """Learn anew what can be undone, after labels came in from elsewhere."""
+        self._history = self.store.history(self.annotator)
+
     @property
     def history(self) -> History:
         """What can be undone and redone."""

@@ -1,4 +1,4 @@
-"""Labels brought into a project from a CSV file: here its rows meet the frames that they are about."""
+"""Labels out and in: a project exported as it lies open, and a CSV's rows brought to the frames they are about."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,9 +11,12 @@ from costal.errors import FrameError, ProjectError
 from costal.frames.grid import crop_at, tile
 from costal.frames.planes import describe, planes_of
 from costal.frames.read import Planes, frame_from_array, plane, read
+from costal.labels.exchange.exports import Exported, ExportKind, export
 from costal.labels.exchange.imports import LabelRow, read_label_rows, refuse, with_classes
 from costal.labels.project import Tiling
+from costal.labels.project_file import load_project
 from costal.labels.records import AnswerRecord, FrameRecord
+from costal.labels.store import Store, require_store
 from costal.types import Frame, Grid, Job, PlaneRule, Progress
 from costal.workbench.desk import Workbench
 
@@ -31,6 +34,22 @@ class ImportedLabels:
     unchanged: int
     frames: int
     classes: tuple[str, ...]
+
+
+def export_project(
+    folder: Path, target: Path, kind: ExportKind, validation: float = 0.0, overwrite: bool = False
+) -> Job[Exported]:
+    """Return what was written of a project (see `export`), which somebody else may write to meanwhile.
+
+    Raises
+    ------
+    ProjectError
+        When the project cannot be read or the target not be written.
+    """
+    project = load_project(folder)
+    require_store(project.store_path)
+    with Store(project.store_path, read_only=True) as store:
+        return (yield from export(project, store, target, kind, validation, overwrite))
 
 
 def import_labels(
@@ -66,6 +85,7 @@ def import_labels(
             yield Progress(done, len(rows), "Reading labels")
         if new_classes and not dry_run:
             bench.configure(project)
+    bench.reload()
     return ImportedLabels(added, len(rows) - added, len(frames) - known, new_classes)
 
 

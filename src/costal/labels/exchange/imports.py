@@ -125,7 +125,7 @@ def with_classes(
     if unknown and not add:
         raise ProjectError(
             f"{path} names classes that '{project.name}' does not have: {', '.join(unknown)}. Correct them, or add "
-            "them with --add-classes. Nothing was imported."
+            "them to the project (--add-classes). Nothing was imported."
         )
     for name in unknown:
         project = new_class(project, name)

@@ -1,0 +1,104 @@
+"""Labels out and in, from the dock: what the command line's export, import and label do, behind one button."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QObject
+from qtpy.QtWidgets import QFileDialog, QMenu, QPushButton
+
+from costal.labels.exchange.exports import Exported, ExportKind
+from costal.types import finish
+from costal.workbench.exchange import ImportedLabels, import_labels
+from napari_costal._calls import Caller, Thread
+
+if TYPE_CHECKING:
+    from napari_costal.label_crops import LabelCrops
+
+FORMS: dict[ExportKind, tuple[str, str]] = {
+    "csv": ("CSV table …", "labels.csv"),
+    "parquet": ("Parquet table …", "labels.parquet"),
+    "coco": ("COCO JSON …", "coco.json"),
+    "geojson": ("GeoJSON for QuPath …", "labels.geojson"),
+    "images": ("Folder of TIFF crops …", "crops"),
+    "json": ("Whole project, lossless JSON …", "project.json"),
+}
+
+
+class Exchange(QObject):
+    """The menu of a button; files are written by the engine process, labels come in by the store's own thread."""
+
+    def __init__(self, dock: "LabelCrops", button: QPushButton, caller: Caller, store: Thread) -> None:
+        super().__init__(dock)
+        self._dock, self._caller, self._store = dock, caller, store
+        self.menu = menu = QMenu(dock)
+        for kind, (text, name) in FORMS.items():
+            self._add(f"Export: {text}", lambda kind=kind, name=name: self._ask_export(kind, name))
+        menu.addSeparator()
+        self._add("Import: labels from CSV …", self._ask_labels)
+        self._add("Import: project from JSON …", self._ask_project)
+        button.setMenu(menu)
+
+    def _add(self, text: str, act: Any) -> None:
+        action: Any = self.menu.addAction(text)
+        action.triggered.connect(lambda _=False: act())
+
+    def _ask_export(self, kind: ExportKind, name: str) -> None:
+        project = self._dock.controller.project
+        if project is None:
+            self._dock.complain("There is no project to export. Open one, or label some crops first.")
+            return
+        path, _ = QFileDialog.getSaveFileName(self._dock, FORMS[kind][0], str(Path.home() / f"{project.name} {name}"))
+        if path:
+            self.export(kind, Path(path))
+
+    def export(self, kind: ExportKind, target: Path) -> None:
+        """Write the open project's labels to a file or folder; the file dialogue has asked whether to replace it."""
+        project = self._dock.controller.project
+        if project is None:
+            return
+
+        def exported(found: Exported) -> None:
+            counts = ", ".join(f"{name}: {count}" for name, count in found.counts.items()) or "no labels"
+            self._dock.say(" ".join([f"Wrote {found.path} ({counts}).", *found.notes]))
+
+        arguments = (project.folder, target, kind, 0.0, target.is_file())
+        self._caller.call(
+            "costal.workbench.exchange:export_project", arguments, exported, self._dock.complain, "Exporting"
+        )
+
+    def _ask_labels(self) -> None:
+        path, _ = QFileDialog.getOpenFileName(self._dock, "Import labels", "", "Tables (*.csv)")
+        if path:
+            self._dock.start_project(lambda: self.import_labels(Path(path)))
+
+    def import_labels(self, table: Path) -> None:
+        """Take the labels of a CSV file into the open project, all or none."""
+        controller = self._dock.controller
+        bench = controller.bench
+        if bench is None or not controller.may_write():
+            return
+
+        def imported(found: ImportedLabels) -> None:
+            controller.reload()
+            self._dock.say(f"{found.added} labels came in from {table.name}, {found.unchanged} stood already.")
+
+        self._dock.say(f"Reading {table.name} …")
+        self._store.run(lambda: finish(import_labels(bench, table)), then=imported, failed=self._dock.complain)
+
+    def _ask_project(self) -> None:
+        path, _ = QFileDialog.getOpenFileName(self._dock, "Import a project", "", "Projects (*.json)")
+        folder, _ = QFileDialog.getSaveFileName(self._dock, "Name a new folder for it") if path else ("", "")
+        if folder:
+            self.import_project(Path(path), Path(folder))
+
+    def import_project(self, document: Path, folder: Path) -> None:
+        """Make a project from an exported one and open it."""
+        open_it = self._dock.controller.open_project
+        arguments = (document, folder)
+        self._caller.call(
+            "costal.labels.exchange.lossless:import_json",
+            arguments,
+            lambda _: open_it(folder),
+            self._dock.complain,
+            "Importing",
+        )
