@@ -31,7 +31,7 @@ class Arriving(QObject):
         self._dock, self._store, self._preferences = dock, store, preferences
         self._part = part = dock.setup.arrivals
         controller = dock.controller
-        self.intake = Intake(part, caller, self._keep, dock.complain, lambda: not controller.is_busy)
+        self.intake = Intake(part, caller, self._keep, dock.say, dock.complain, lambda: not controller.is_busy)
         controller.on_learned = self.intake.rescore
         self._end_camera: Callable[[], None] = lambda: None
         self._failed.connect(dock.complain)

@@ -7,7 +7,7 @@ from html import escape
 import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import QEvent, QObject, Qt, QTimer, Signal
-from qtpy.QtGui import QGuiApplication, QKeySequence, QShortcut
+from qtpy.QtGui import QGuiApplication, QKeySequence, QShortcut, QWindow
 from qtpy.QtWidgets import (
     QApplication,
     QGridLayout,
@@ -51,6 +51,7 @@ class Bench(QWidget):
     answered = Signal(int)
     asked_for = Signal(str)
     active = Signal()
+    key_heard = Signal(object)
     paused = Signal(object)
     resumed = Signal(object)
 
@@ -107,6 +108,7 @@ class Bench(QWidget):
         """Let what happens here reach the presentation on the bench."""
         self.crop_view.painted.connect(presenter.painted)
         self.active.connect(presenter.active)
+        self.key_heard.connect(presenter.key_heard)
         self.paused.connect(presenter.pause)
         self.resumed.connect(presenter.resume)
         self._ticker.timeout.connect(presenter.tick)
@@ -170,7 +172,9 @@ class Bench(QWidget):
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
         """Notice that the expert is there; nothing is held back."""
-        if event is not None and event.type() in SIGNS_OF_LIFE:
+        if event is not None and event.type() == QEvent.Type.ShortcutOverride and isinstance(watched, QWindow):
+            self.key_heard.emit(event.timestamp())
+        elif event is not None and event.type() in SIGNS_OF_LIFE:
             self.active.emit()
         elif event is not None and watched is self.window():
             if event.type() == QEvent.Type.WindowBlocked:

@@ -28,11 +28,12 @@ class Intake(QObject):
         part: ArrivalsPart,
         caller: Caller,
         keep: Callable[[list[Arrival]], None],
+        say: Callable[[str], None],
         complain: Callable[[str], None],
         is_free: Callable[[], bool],
     ) -> None:
         super().__init__(part)
-        self._part, self._caller, self._keep, self._complain, self._is_free = part, caller, keep, complain, is_free
+        self._part, self._caller, self._keep, self._say, self._is_free = part, caller, keep, say, is_free
         self._project: Project | None = None
         self._annotator, self._device = "", "auto"
         self._stop: threading.Event | None = None
@@ -130,6 +131,8 @@ class Intake(QObject):
     def _take(self, stop: threading.Event, arrivals: list[Arrival]) -> None:
         if stop is not self._stop or self._project is None:
             return
+        if not arrivals:
+            self._say(f"{self._project.intake.folder} is back.")
         self._keep(arrivals)
         self._part.model.arrived(arrivals)
         self._part.show_counts(self._project.intake.folder)

@@ -15,11 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from costal.agent.value import value
-from costal.errors import CostalError
+from costal.errors import CostalError, ProjectError
 from costal.frames.grid import tile
 from costal.labels.project import Project, checked
-from costal.labels.project_file import create_project, save_project
+from costal.labels.project_file import create_project, load_project, save_project
 from costal.labels.records import CropLabel
+from costal.labels.store import require_store
 from costal.types import Floats, Frame, Grid
 from costal.workbench.desk import Workbench
 from costal.workbench.rounds import (
@@ -81,6 +82,8 @@ class LabelController:
         try:
             if self.bench is not None:
                 self.bench.require_writing()
+            if self.project is not None and not self.project.offered:
+                raise ProjectError("No class is offered. Add one, or restore one with 'Edit class'.")
         except CostalError as error:
             self.view.complain(str(error))
             return False
@@ -107,11 +110,13 @@ class LabelController:
 
         def work() -> tuple[Workbench, dict[int, int]]:
             if before is not None and before.project.folder.resolve() == folder.resolve():
+                require_store(load_project(folder).store_path)  # or else the one before must stay open
                 before.close()  # it holds the lock
             bench = Workbench(folder, self.annotator)
             return bench, bench.store.label_counts()
 
         def opened(outcome: tuple[Workbench, dict[int, int]]) -> None:
+            self.trainer.cancel()  # it trains the project before, to which others may write from now on
             self._forget_frame()
             self.bench, self._counts = outcome
             if before is not None:

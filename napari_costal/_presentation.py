@@ -1,6 +1,7 @@
 """One crop before the expert: its raw effort events, recorded by an injected clock. No Qt."""
 
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -11,6 +12,9 @@ from costal.labels.records import Why
 WAKING_NS = 300_000_000
 """An answer that comes with the key that ended an idle pause is not meant: the crop was covered until then."""
 LATE_NS = 500_000_000
+LONGEST_LAG_NS = 10_000_000_000
+LAGS_REMEMBERED = 50
+AT_ONCE_NS = 50_000_000
 ACTIVITY_EVERY_NS = 250_000_000
 """Moves of the mouse come by the hundred; one sign of activity in this time is enough."""
 
@@ -58,10 +62,11 @@ class Presentation:
         """Whether its clock stands still."""
         return bool(self.state.pauses)
 
-    def may_end(self) -> bool:
-        """Whether an answer is meant for this crop: it can be seen, and was before the key was pressed."""
+    def may_end(self, at: tuple[int, int]) -> bool:
+        """Whether an answer of that moment is meant for this crop: it can be seen, and was when the key was pressed."""
         is_waking = self.woken_ns is not None and self.clock()[0] - self.woken_ns < WAKING_NS
-        return not self.is_paused and not is_waking
+        is_early = self.state.shown_ns is not None and at[0] < self.state.shown_ns
+        return not self.is_paused and not is_waking and not is_early
 
     def idle_ns(self) -> int:
         """Return for how long nothing happened while the clock runs."""
@@ -77,8 +82,14 @@ class Presentation:
         return (self.state.active_ns + max(since_ns, 0)) / 1e9
 
     def record(self, kind: EventKind, reason: PauseReason | None = None, at: tuple[int, int] | None = None) -> bool:
-        """Return whether the event counted: a late sign of activity, or one too soon after the last, does not."""
+        """Return whether the event counted: a late sign of activity, or one too soon after the last, does not.
+
+        What happened before the last event, and was heard after it, counts as if it had been at the same time.
+        """
         perf_ns, utc_ns = at or self.clock()
+        if at is not None and self.state.last is not None:
+            late_ns = max(self.state.last.perf_ns - perf_ns, 0)
+            perf_ns, utc_ns = perf_ns + late_ns, utc_ns + late_ns
         if kind is EventKind.ACTIVITY and not self._is_news(perf_ns):
             return False
         event = Event(kind, perf_ns, utc_ns, reason)
@@ -94,6 +105,25 @@ class Presentation:
         return self.state.phase is Phase.ACTIVE and last is not None and perf_ns - last.perf_ns >= ACTIVITY_EVERY_NS
 
 
+class KeyClock:
+    """Tells how long a key waited until it was heard: the window may have been busy.
+
+    Its event carries the window system's clock. How far that is from ours is not known, but the smallest distance of
+    late is that of a key which did not wait.
+    """
+
+    def __init__(self) -> None:
+        self._distances_ns: deque[int] = deque(maxlen=LAGS_REMEMBERED)
+
+    def lag_ns(self, timestamp_ms: int, heard_ns: int) -> int:
+        """Return how long a key waited, 0 when it carries no time that can be believed."""
+        if timestamp_ms <= 0:
+            return 0
+        self._distances_ns.append(heard_ns - timestamp_ms * 1_000_000)
+        lag_ns = self._distances_ns[-1] - min(self._distances_ns)
+        return lag_ns if lag_ns < LONGEST_LAG_NS else 0
+
+
 class Presenter:
     """The presentation on the bench, if any, and the events that reach it; `cover` hides the crop behind a text."""
 
@@ -102,6 +132,8 @@ class Presenter:
         self.current: Presentation | None = None
         self._standing: set[PauseReason] = set()
         self._ticked_ns = 0
+        self._keys = KeyClock()
+        self._key_heard_ns, self._key_lag_ns = 0, 0
 
     def open(self, index: int, rank: int | None, idle_limit_ns: int) -> Presentation:
         """Return a new presentation; its effort begins with the first paint."""
@@ -114,6 +146,17 @@ class Presenter:
         if self.current is not None and self.current.record(EventKind.SHOWN, at=at):
             for reason in sorted(self._standing):
                 self.pause(reason)
+
+    def key_heard(self, timestamp_ms: int) -> None:
+        """Note that a key was heard, with the window system's time of its pressing."""
+        self._key_heard_ns = self._clock()[0]
+        self._key_lag_ns = self._keys.lag_ns(timestamp_ms, self._key_heard_ns)
+
+    def moment(self) -> tuple[int, int]:
+        """Return when that was done which is heard now: when its key was pressed, if it was a key."""
+        perf_ns, utc_ns = self._clock()
+        lag_ns = self._key_lag_ns if perf_ns - self._key_heard_ns < AT_ONCE_NS else 0
+        return perf_ns - lag_ns, utc_ns - lag_ns
 
     def active(self) -> None:
         """Note that the expert moved, clicked or typed; that ends an idle pause."""

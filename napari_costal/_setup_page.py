@@ -34,7 +34,7 @@ ASK_FOR = ("crops", "minutes")
 
 
 class SetupPage(QScrollArea):
-    """All settings of a project and a frame, with the buttons that act on them."""
+    """All settings of a project and a frame; `acts` are the buttons that belong below, where they never scroll away."""
 
     frame_changed = Signal()
     tiling_changed = Signal()
@@ -111,9 +111,9 @@ class SetupPage(QScrollArea):
         self.label_button = push_button("Label 10 crops", "Show the best crops one after another.")
         self.label_button.setStyleSheet("font-weight: bold;")
         self.train_button = push_button("Train", "Retrain both models on all labels now.")
-        acts = _row(self.score_button, self.label_button, self.train_button)
+        self.acts = _row(self.score_button, self.label_button, self.train_button)
         asked = _form(self.by, self.n, self.minutes, self.shown)
-        return _part("Query", slider, asked, self.keeps_going.native, acts)
+        return _part("Query", slider, asked, self.keeps_going.native)
 
     def _advanced_part(self, annotator: str) -> QWidget:
         self.alpha = FloatSpinBox(label="α", value=1.0, min=0.0, max=100.0, step=0.1)

@@ -164,9 +164,10 @@ class Sitting:
     def _end(self, kind: EventKind, said: AnswerKind, class_id: int | None) -> None:
         """Commit the answer; only then comes the next crop. An answer that was not saved can be given again."""
         presentation, bench, ticket = self.current, self._controller.bench, self._controller.generation
-        if presentation is None or bench is None or self._saving or not presentation.may_end():
+        at = self.presenter.moment()
+        if presentation is None or bench is None or self._saving or not presentation.may_end(at):
             return
-        if not presentation.has_ended and not presentation.record(kind):
+        if not presentation.has_ended and not presentation.record(kind, at=at):
             return
         record = self._record_of(presentation, said, class_id)
         if record is None:

@@ -26,7 +26,7 @@ class Trainer:
         return self._caller.is_busy or self._is_put_off
 
     def train(self, request: RetrainRequest, then: Callable[[Any], None], waits: bool = True) -> None:
-        """Retrain on all answers; while a training runs, once more when it has ended. Unless it `waits` see `put_off`."""
+        """Retrain on all answers; while a training runs, once more when it has ended. `waits`: see `put_off`."""
         if self.is_busy:
             self._again = lambda: self.train(request, then)
             return

@@ -60,7 +60,8 @@ class LabelCrops(Dock):
         self._settling = QTimer(self, singleShot=True, interval=SETTLING_MS)
         self._readying, self._unready = QTimer(self, interval=READYING_MS), list[str]()
         self._drawing = QTimer(self, singleShot=True, interval=DRAWING_MS)
-        self._labels_drawn: tuple[dict[int, str], Grid] | None = None
+        self._labels_wanted: tuple[dict[int, str], Grid] | None = None
+        self._query_wanted: tuple[NDArray[np.intp], Grid] | None = None
         self.setup = SetupPage(self._image_layers, self._preferences.annotator)
         self.bench = Bench(self._preferences.keys)
         self.opener = FrameOpener(napari_viewer, self._pixels, self._frame_opened, self.complain)
@@ -76,7 +77,13 @@ class LabelCrops(Dock):
         self.model_label = QLabel("No model yet")
         self.model_label.setWordWrap(True)
         self._pages = pages()
-        self._pages.addWidget(self.setup)
+        first = QWidget()
+        page = QVBoxLayout(first)
+        page.setContentsMargins(0, 0, 0, 0)
+        page.addWidget(self.setup, 1)
+        page.addWidget(self.setup.acts)
+        self.setup.acts.layout().setContentsMargins(8, 4, 8, 0)
+        self._pages.addWidget(first)
         self._pages.addWidget(self.bench)
         footer = QWidget()
         foot = QVBoxLayout(footer)
@@ -102,7 +109,7 @@ class LabelCrops(Dock):
         self._viewer.dims.events.ndisplay.connect(self._slice_changed)
         self._settling.timeout.connect(self._frame_changed)
         self._readying.timeout.connect(self._make_ready)
-        self._drawing.timeout.connect(self._draw_labels)
+        self._drawing.timeout.connect(self._draw_boxes)
         self._viewer.mouse_drag_callbacks.append(self._clicked)
 
     def _connect_setup(self) -> None:
@@ -174,6 +181,7 @@ class LabelCrops(Dock):
 
     def _frame_opened(self, layer: Image, planes: PlaneChoice, notes: str) -> None:
         """Work on a frame that was opened."""
+        self.setup.layer.reset_choices()  # it may go by another name now
         is_other_choice = self.setup.planes.value != planes
         with self.setup.planes.changed.blocked():
             self.setup.planes.value = planes
@@ -300,6 +308,8 @@ class LabelCrops(Dock):
         self._is_starting = False
         self.setup.fill(project, counts)
         self.intake.configured(project)
+        if self.sitting.current is not None:
+            self.bench.begin(project.offered)  # a class may have come or gone under a crop
 
     def show_counts(self, project: Project, counts: dict[int, int]) -> None:
         """Show how many crops each class has."""
@@ -350,29 +360,35 @@ class LabelCrops(Dock):
         self._overlay.draw_heatmap(heatmap(grid, values_N), grid, placement_of(layer), shown, colours)
 
     def show_query(self, indices: NDArray[np.intp], grid: Grid) -> None:
-        """Show the query's crops with their ranks."""
-        layer = self.setup.layer.value
-        if layer is not None:
-            self._overlay.draw_query(centres(grid, indices), grid, placement_of(layer))
+        """Show the query's crops with their ranks, soon."""
+        self._query_wanted = indices, grid
+        self._drawing.start()
 
     def show_labels(self, colours: dict[int, str], grid: Grid) -> None:
         """Show the labelled crops in their class colours, soon."""
-        self._labels_drawn = colours, grid
+        self._labels_wanted = colours, grid
         self._drawing.start()
 
-    def _draw_labels(self) -> None:
+    def _draw_boxes(self) -> None:
+        """Draw the labels and the query that were to be shown."""
         layer = self.setup.layer.value
-        if layer is not None and self._labels_drawn is not None:
-            colours, grid = self._labels_drawn
+        labels, self._labels_wanted = self._labels_wanted, None
+        query, self._query_wanted = self._query_wanted, None
+        if labels is not None and layer is not None:
+            colours, grid = labels
             self._overlay.draw_labels(centres(grid, list(colours)), list(colours.values()), grid, placement_of(layer))
+        if query is not None and layer is not None:
+            indices, grid = query
+            self._overlay.draw_query(centres(grid, indices), grid, placement_of(layer))
 
     def clear_scores(self) -> None:
         """Take heatmap and query off the frame: they are not true any more."""
+        self._query_wanted = None
         self._overlay.hide(HEATMAP, QUERY)
 
     def clear_labels(self) -> None:
         """Take the labels of another frame off."""
-        self._drawing.stop()
+        self._labels_wanted = None
         self._overlay.hide(LABELS)
 
     def present(

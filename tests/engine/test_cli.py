@@ -2,8 +2,10 @@ import csv
 import json
 import os
 import re
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +17,7 @@ from costal import cli
 from costal.frames.grid import crop_at, tile
 from costal.frames.simulate import simulate_field
 from costal.labels.effort import Event, EventKind
+from costal.labels.migrations import MIGRATIONS, migrate
 from costal.labels.project import Tiling
 from costal.labels.project_file import load_project, save_project
 from costal.labels.records import AnswerRecord, FrameRecord
@@ -299,8 +302,72 @@ def test_a_query_is_a_csv_to_fill_in_and_to_take_labels_from(costal, folder, ima
     code, _, err = costal("label", "--from", out, "--project", folder)
     assert (code, err.strip()) == (0, "")
     assert "4 labelled crops" in costal("project", "info", folder)[1]
-    costal("query", image, "--project", folder, "-n", "9", "--out", out, "--device", "cpu")
+    again = ("query", image, "--project", folder, "-n", "9", "--out", out, "--device", "cpu")
+    filled = out.read_bytes()
+    code, _, err = costal(*again)
+    assert (code, "classes may be filled in" in err, out.read_bytes()) == (1, True, filled)
+    assert costal(*again, "--overwrite")[0] == 0
     assert len(rows_of(out)) == 5, "what is labelled is not asked again"
+
+
+@pytest.mark.parametrize("command", ["score", "query"])
+@pytest.mark.parametrize("victim", ["frame.tif", "neurons/labels.sqlite", "neurons/project.toml"])
+def test_a_table_never_takes_the_place_of_an_image_or_of_a_project(costal, folder, image, tmp_path, command, victim):
+    before = (tmp_path / victim).read_bytes()
+    code, _, err = costal(command, image, "--project", folder, "--out", tmp_path / victim)
+    assert (code, "no name for a table" in err) == (1, True)
+    assert (tmp_path / victim).read_bytes() == before
+
+
+def test_a_plane_whose_crops_are_all_labelled_is_scored_and_the_others_are_asked(costal, folder, image, tmp_path):
+    pixels = tifffile.imread(image)
+    stack = np.stack([pixels, pixels + np.uint16(1)])
+    tifffile.imwrite(tmp_path / "stack.ome.tif", stack, metadata={"axes": "ZYX"})
+    project = load_project(folder)
+    save_project(replace(project, intake=replace(project.intake, z="each")))
+    places = [(y, x) for y in (0, CROP, 2 * CROP) for x in (0, CROP, 2 * CROP)]
+
+    def fill(plane):
+        rows = [f"stack.ome.tif,{plane},{y},{x},rings" for y, x in places]
+        (tmp_path / "labels.csv").write_text("\n".join(["frame,planes,y,x,class", *rows]))
+        assert costal("label", "--from", tmp_path / "labels.csv", "--project", folder)[0] == 0
+
+    asked = (tmp_path / "stack.ome.tif", "--project", folder, "--device", "cpu", "--out")
+    fill("z 0")
+    assert costal("score", *asked, tmp_path / "scores.csv")[0] == 0
+    rows = rows_of(tmp_path / "scores.csv")
+    assert {
+        row["planes"]: sum(one["rank"] != "" for one in rows if one["planes"] == row["planes"]) for row in rows
+    } == {
+        "z 0": 0,
+        "z 1": 2,
+    }
+    assert costal("query", *asked, tmp_path / "query.csv")[0] == 0
+    assert {row["planes"] for row in rows_of(tmp_path / "query.csv")} == {"z 1"}
+    fill("z 1")
+    assert costal("score", *asked, tmp_path / "scores.csv")[0] == 0
+    code, _, err = costal("query", *asked, tmp_path / "query2.csv")
+    assert (code, "Every crop of" in err, (tmp_path / "query2.csv").exists()) == (1, True, False)
+
+
+def test_a_failed_scoring_leaves_no_empty_table(costal, folder, tmp_path):
+    assert costal("score", tmp_path / "nowhere.tif", "--project", folder, "--out", tmp_path / "scores.csv")[0] == 1
+    assert not (tmp_path / "scores.csv").exists()
+
+
+def test_training_brings_a_store_of_an_older_version_up_to_date(costal, folder):
+    path = load_project(folder).store_path
+    path.unlink()
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        migrate(connection, path, MIGRATIONS[:1])
+    assert costal("project", "info", folder)[0] == 1
+    assert "has no labels yet" in costal("train", "--project", folder)[2]
+    assert costal("project", "info", folder)[0] == 0
+
+
+def test_a_path_that_no_system_takes_is_one_sentence(costal, folder, tmp_path):
+    code, _, err = costal("project", "info", tmp_path / ("n" * 300))
+    assert (code, len(err.splitlines())) == (1, 1)
 
 
 def test_n_and_minutes_are_two_questions(costal, folder, image):

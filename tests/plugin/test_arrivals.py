@@ -97,7 +97,7 @@ def intake(qtbot, tmp_path):
     part = ArrivalsPart()
     qtbot.addWidget(part)
     caller, kept = Caller(), []
-    found = Intake(part, caller, kept.extend, lambda text: kept.append(text), lambda: True)
+    found = Intake(part, caller, kept.extend, lambda text: None, kept.append, lambda: True)
     project = create_project(tmp_path / "project")
     inbox = tmp_path / "inbox"
     inbox.mkdir()

@@ -346,6 +346,33 @@ def test_a_project_that_cannot_be_opened_leaves_the_open_one_at_work(bench, tmp_
     assert len(bench.stored()) == 1
 
 
+def test_a_training_ends_with_its_project(bench, tmp_path):
+    bench.scored()
+    bench.sitting.label_query()
+    while bench.current is not None:
+        bench.answer()
+    training = bench.engine.jobs[-1]
+    create_project(tmp_path / "other")
+    bench.controller.open_project(tmp_path / "other")
+    assert not bench.controller.trainer.is_busy
+    jobs = len(bench.engine.jobs)
+    training.result.emit(MagicMock(number=2))
+    assert len(bench.engine.jobs) == jobs, "the other project's frame is not scored for it"
+
+
+def test_a_project_that_cannot_be_opened_again_stays_open_as_it_was(bench):
+    bench.scored()
+    bench.sitting.label_query()
+    settings = bench.folder / "project.toml"
+    whole = settings.read_bytes()
+    settings.write_text("nonsense")
+    bench.controller.open_project(bench.folder)
+    assert "is broken" in bench.view.complain.call_args.args[0]
+    settings.write_bytes(whole)
+    bench.answer()
+    assert len(bench.stored()) == 1
+
+
 def test_leaving_the_bench_while_an_answer_is_saved_keeps_the_answer_on_its_own_crop(bench):
     bench.scored()
     bench.sitting.label_query()

@@ -214,6 +214,14 @@ def test_a_project_that_another_window_holds_is_shown_but_not_written(bench):
     second.close()
 
 
+def test_without_a_class_to_give_nothing_is_asked(bench):
+    for class_id in (1, 2):
+        bench.controller.change(lambda project, class_id=class_id: retire_class(project, class_id))
+    bench.sitting.click(0)
+    assert bench.current is None
+    assert "No class is offered" in bench.view.complain.call_args.args[0]
+
+
 def test_after_an_idle_pause_the_waking_key_is_no_answer(bench):
     asked(bench)
     bench.controller.change(lambda project: replace(project, idle_limit_s=5.0))

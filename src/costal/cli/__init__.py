@@ -36,6 +36,11 @@ def main() -> None:
     except CostalError as error:
         print(f"costal: {error}", file=sys.stderr)
         raise SystemExit(1) from None
+    except OSError as error:
+        if error.filename is None:  # none that a path could cause
+            raise
+        print(f"costal: {error.filename} cannot be used: {error.strerror}. Check the path.", file=sys.stderr)
+        raise SystemExit(1) from None
     except KeyboardInterrupt:
         print("costal: stopped.", file=sys.stderr)
         raise SystemExit(130) from None

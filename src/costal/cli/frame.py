@@ -11,14 +11,14 @@ import typer
 
 from costal.cli.output import AsJson, tell
 from costal.cli.progress import ProgressBar
-from costal.cli.terminal import has_display, writing
+from costal.cli.terminal import has_display, require_place_for_table, writing
 from costal.errors import ProjectError
 from costal.frames.grid import tile
 from costal.frames.read import read
 from costal.labels.lock import ProjectLock
 from costal.labels.project import LARGEST, Project
 from costal.labels.project_file import load_project
-from costal.labels.store import Store
+from costal.labels.store import Store, require_store
 from costal.types import Grid
 from costal.workbench.arrivals import FilePlane, frames_of
 from costal.workbench.rounds import (
@@ -79,8 +79,7 @@ def score(
     The project says which planes of a stack or series are frames. Crops that have an answer in the project are scored,
     but not asked again.
     """
-    with writing(out):
-        out.open("a").close()  # find out now, not after the scoring
+    require_place_for_table(out)
     frames = list(_scored(load_project(project), image, device))
     with writing(out):
         pd.concat([_table(each) for each in frames]).to_csv(out, index=False, lineterminator="\n", float_format="%.6g")
@@ -102,6 +101,7 @@ def query(
     n: Annotated[int | None, typer.Option("-n", min=1, max=LARGEST, help="Crops to ask for.")] = None,
     minutes: Annotated[float | None, typer.Option(min=0.01, help="Or as many as fit into these minutes.")] = None,
     device: Device = "auto",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a query that is there.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Write the crops of an image that are worth labelling next, best first.
@@ -112,6 +112,7 @@ def query(
     settings = load_project(project)
     if n is not None and minutes is not None:
         raise typer.BadParameter("Give -n or --minutes, not both.")
+    require_place_for_table(out, overwrite)
     choices = settings.choices
     if n is not None:
         choices = replace(choices, by="crops", n=n)
@@ -121,7 +122,10 @@ def query(
     for each in _scored(replace(settings, choices=choices), image, device):
         table = _table(each)
         asked = table[table["rank"] != ""].sort_values("rank", key=lambda ranks: ranks.astype(int))
-        tables.append(asked.assign(**{"class": ""}))
+        if len(asked):
+            tables.append(asked.assign(**{"class": ""}))
+    if not tables:
+        raise ProjectError(f"Every crop of {image} is labelled. Choose another image, or undo a label.")
     chosen = pd.concat(tables)
     with writing(out):
         chosen.to_csv(out, index=False, lineterminator="\n", float_format="%.6g")
@@ -132,6 +136,7 @@ def query(
 def _scored(settings: Project, image: Path, device: str) -> Iterator[Scored]:
     """Return the frames of a file one by one, scored, each with its query among the crops that have no answer."""
     tiling = settings.tiling
+    require_store(settings.store_path)
     with ProgressBar() as bar, Store(settings.store_path, read_only=True) as store:
         for each in frames_of(settings, image):
             grid = tile(each.frame.pixels.shape[1:], tiling.crop, tiling.stride, tiling.edge)
@@ -142,7 +147,11 @@ def _scored(settings: Project, image: Path, device: str) -> Iterator[Scored]:
             request = FrameRequest(settings, each.frame.pixels, limits, grid, "", 0, settings.choices.seed, device)
             found = bar.drain(score_frame(request), f"{image.name} {each.description}")
             seed = query_seed(settings, found, 0, len(answered))
-            yield Scored(each, grid, found, query_of(found, settings, grid, candidates, seed))
+            is_answered = len(candidates) == 0
+            asked = query_of(found, settings, grid, np.arange(len(grid)) if is_answered else candidates, seed)
+            if is_answered:  # of a stack, other planes may have crops to ask for
+                asked = replace(asked, picked_n=asked.picked_n[:0], control_n=asked.control_n[:0])
+            yield Scored(each, grid, found, asked)
 
 
 def _table(scored: Scored) -> pd.DataFrame:
@@ -174,15 +183,18 @@ def _table(scored: Scored) -> pd.DataFrame:
 def train(project: Folder, device: Device = "auto", as_json: AsJson = False) -> None:
     """Retrain a project's classifier and cost model on all its labels and efforts."""
     settings = load_project(project)
-    with Store(settings.store_path, read_only=True) as store:
-        shape = store.newest_crop_shape()
-    if shape is None:
-        raise ProjectError(f"{project} has no labels yet. Label crops in napari first: costal open --project {project}")
+    require_store(settings.store_path)
     lock = ProjectLock(project)
     holder = lock.acquire()
     if holder is not None:
         raise ProjectError(f"{project} is in use: {holder} writes to it. Train there, or close it first.")
     try:
+        with Store(settings.store_path) as store:  # for writing, which brings an older one up to date
+            shape = store.newest_crop_shape()
+        if shape is None:
+            raise ProjectError(
+                f"{project} has no labels yet. Label crops in napari first: costal open --project {project}"
+            )
         with ProgressBar() as bar:
             generation = bar.drain(retrain(RetrainRequest(settings, shape, settings.choices.seed, device)))
     finally:

@@ -14,6 +14,29 @@ def has_display() -> bool:
     return sys.platform in ("win32", "darwin") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
+def require_place_for_table(out: Path, overwrite: bool = True) -> None:
+    """Find out now, not after the work, that a table cannot be written, or would take the place of what is none.
+
+    Raises
+    ------
+    CostalError
+        When the name does not end in .csv, so that no image and no project file is written over by a slip; when the
+        file is there and not to be overwritten; or when it cannot be written.
+    """
+    if out.suffix.lower() != ".csv":
+        raise CostalError(f"{out} is no name for a table. Choose one that ends in .csv with --out.")
+    with writing(out):
+        is_there = out.exists()
+        if is_there and not overwrite:
+            raise CostalError(
+                f"{out} is there already, and classes may be filled in. Choose another name with --out, or allow it to "
+                "be overwritten."
+            )
+        out.open("a").close()
+        if not is_there:
+            out.unlink()
+
+
 @contextmanager
 def writing(out: Path) -> Iterator[None]:
     """Turn a failure to write into a sentence with a remedy."""

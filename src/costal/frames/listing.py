@@ -9,6 +9,8 @@ from costal.types import Stamp
 TIFFS = (".tif", ".tiff")
 SUFFIXES = (*TIFFS, ".png", ".jpg", ".jpeg")
 HIDDEN = (".", "~", "$")
+LABELS_END = "-classes.tif"
+"""Of what a classifier wrote beside frames: no frames."""
 TEMPORARY = (".tmp", ".part", ".partial")  # before the suffix, as in "frame.part.tif"
 
 
@@ -61,4 +63,6 @@ def listed(folder: Path) -> tuple[dict[str, Stamp], dict[str, str]]:
 
 def _is_image(name: str) -> bool:
     name = name.lower()
+    if name.endswith(LABELS_END):
+        return False
     return name.endswith(SUFFIXES) and not name.rpartition(".")[0].endswith(TEMPORARY)

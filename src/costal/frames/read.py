@@ -65,6 +65,8 @@ def read(path: str | Path, axes: str | None = None) -> Frame:
         If the file is missing, not an image, cut short, still being written, or holds complex or palette pixels.
     """
     path = Path(path)
+    if (text := str(path).encode("utf-8", "backslashreplace").decode()) != str(path):
+        raise FrameError(f"{text} has a name that holds what is no text. Rename it.")
     opening = _opening(path)
     if opening.startswith(TIFFS):
         found = _tiff(path)

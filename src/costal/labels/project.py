@@ -20,6 +20,9 @@ RESERVED_KEYS = "SXZYPVB?"
 COLOUR = re.compile("#[0-9a-fA-F]{6}")
 LARGEST = 10_000
 """Of crop size, n and T: beyond it is a slip of the finger."""
+LARGEST_ID, LONGEST_NAME = 2**16 - 1, 200
+"""Of a class: ids are the pixels of a label image."""
+DAY_S = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,8 +165,11 @@ def checked(project: Project) -> Project:
             f"Crops of {tiling.crop} px every {tiling.stride} px cannot be cut. Use 8 to {LARGEST} px and a stride of "
             "at most the crop."
         )
-    if not 0 < project.idle_limit_s < math.inf:
-        raise ProjectError(f"The idle limit of {project.idle_limit_s:g} s must be above 0. Correct it in project.toml.")
+    if not 0 < project.idle_limit_s <= DAY_S:
+        raise ProjectError(
+            f"The idle limit of {project.idle_limit_s:g} s must be above 0 and at most {DAY_S:g}. Correct it in "
+            "project.toml."
+        )
     if project.kept_models < 1:
         raise ProjectError(f"{project.kept_models} kept models are too few. Keep at least 1: correct project.toml.")
     return project
@@ -180,13 +186,21 @@ def _check_classes(project: Project) -> None:
         if twice is not None:
             raise ProjectError(f"Two classes have the {what} '{twice}'. Give each its own.")
     for each in project.classes:
-        if not each.name.strip() or not each.name.isprintable():
-            raise ProjectError(f"A class cannot be called {each.name!r}. Give it a name of printable signs.")
+        if not each.name.strip() or not each.name.isprintable() or len(each.name) > LONGEST_NAME:
+            raise ProjectError(
+                f"A class cannot be called {each.name[:LONGEST_NAME]!r}. Give it a name of at most {LONGEST_NAME} "
+                "printable signs."
+            )
+        if not 1 <= each.id <= LARGEST_ID:
+            raise ProjectError(
+                f"'{each.name}' cannot have the id {each.id}. Use 1 to {LARGEST_ID}: correct it in project.toml."
+            )
         if not COLOUR.fullmatch(each.colour):
             raise ProjectError(f"'{each.colour}' is no colour for '{each.name}'. Write it as #rrggbb.")
-        if not 0 <= each.acquisition_cost_s < math.inf:
+        if not 0 <= each.acquisition_cost_s <= DAY_S:
             raise ProjectError(
-                f"The acquisition cost of '{each.name}' must be 0 s or more, not {each.acquisition_cost_s}."
+                f"The acquisition cost of '{each.name}' must be 0 to {DAY_S:g} s, not {each.acquisition_cost_s}. "
+                "Correct it in project.toml."
             )
         if each.key and (len(each.key) != 1 or each.key.upper() in RESERVED_KEYS or not each.key.isalnum()):
             raise ProjectError(

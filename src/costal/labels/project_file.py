@@ -31,12 +31,12 @@ def create_project(folder: Path, classes: tuple[str, ...] = ("class 1", "class 2
     ProjectError
         When the folder holds something already, or cannot be written.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ProjectError(f"{folder} is not empty. Choose a new folder, or open the project that is there.")
-    project = Project(folder, folder.name, ())
+    project = Project(folder, folder.name.encode("utf-8", "replace").decode(), ())
     for name in classes:
         project = new_class(project, name)
     try:
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise ProjectError(f"{folder} is not empty. Choose a new folder, or open the project that is there.")
         (folder / MODEL_FOLDER).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ProjectError(
@@ -123,14 +123,16 @@ def load_project(folder: Path) -> Project:
     path = folder / PROJECT_FILE
     try:
         document = tomllib.loads(path.read_text("utf-8"))
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise ProjectError(
             f"{folder} is no project: it has no {PROJECT_FILE}. Choose another, or make a new one."
         ) from error
     except (ValueError, RecursionError) as error:
         raise ProjectError(f"{path} is broken: {error}. Restore it from a backup.") from error
     except OSError as error:
-        raise ProjectError(f"{path} cannot be read: {error.strerror}.") from error
+        raise ProjectError(
+            f"{path} cannot be read: {error.strerror}. Check what it is, and its permissions."
+        ) from error
     found = document.get("format")
     if not isinstance(found, int) or found > FORMAT:
         raise ProjectError(

@@ -10,11 +10,19 @@ from typing import Any
 from costal.errors import ProjectError
 from costal.labels.effort import Event, EventKind, PauseReason
 from costal.labels.history import MOST_REMEMBERED, History, LabelRow, history_of
-from costal.labels.records import CropLabel, FrameRecord, PresentationRow, PresentedCrop, Why, pixels_of
+from costal.labels.records import (
+    CropLabel,
+    FrameRecord,
+    PresentationRow,
+    PresentedCrop,
+    Why,
+    pixels_of,
+    rows_explained,
+)
 from costal.types import Arrival, Stamp
 
 REMEDIES = {
-    "readonly": "The folder or file is read-only. Choose a folder that you may write to.",
+    "readonly": "It is read-only, or was moved or deleted. Put it back, or choose a folder that you may write to.",
     "unable to open": "The folder is missing or may not be written to. Choose another.",
     "locked": "Another window or program writes to it. Close that one and try again.",
     "full": "The disk is full. Free some space and try again: nothing was lost.",
@@ -92,6 +100,7 @@ class Reader:
         )
         return history_of(LabelRow(*row) for row in reversed(rows))
 
+    @rows_explained()
     def presented(self) -> list[PresentedCrop]:
         """Return every ended presentation in order, with what was labelled and the raw events of its effort."""
         events = self._events()
@@ -116,6 +125,7 @@ class Reader:
             for presentation_id, frame_id, *pixels, low, high, class_id, annotator, label_id in rows
         ]
 
+    @rows_explained()
     def presentations(self, control: bool | None = None) -> list[PresentationRow]:
         """Return every ended presentation in order, without pixels; with `control` those drawn at random, or not."""
         events = self._events()
@@ -140,6 +150,7 @@ class Reader:
             found.append(PresentationRow(*fields))
         return found
 
+    @rows_explained()
     def ranges(self) -> list[tuple[tuple[float, ...], tuple[float, ...]]]:
         """Return the intensity range (low per channel, high per channel) of every frame, oldest first."""
         rows = self._select("SELECT low, high FROM frame ORDER BY id")

@@ -1,12 +1,15 @@
 """The rows of the store as values: what goes in with an answer, and what comes out to learn from and to export."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from costal.errors import ProjectError
 from costal.labels.effort import Event
 
 AnswerKind = Literal["class", "skip", "exclude", "abandoned"]
@@ -145,6 +148,17 @@ class PresentationRow:
     label_id: int | None
     stands: bool
     events: tuple[Event, ...]
+
+
+@contextmanager
+def rows_explained() -> Iterator[None]:
+    """Turn what a row says that cannot be into a ProjectError with a remedy."""
+    try:
+        yield
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ProjectError(
+            f"The project's labels.sqlite has a row that cannot be read: {error}. Run 'costal project repair' on it."
+        ) from error
 
 
 def pixels_of(blob: bytes, dtype: str, channels: int, side: int) -> NDArray[Any]:

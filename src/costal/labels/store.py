@@ -37,7 +37,7 @@ def _require_newest(connection: sqlite3.Connection, path: Path) -> None:
     if version < len(MIGRATIONS):
         raise ProjectError(
             f"{path} has version {version}; this version of napari-costal reads {len(MIGRATIONS)}. Open the project "
-            "for writing once, which brings it up to date."
+            "in napari, or run 'costal train': either brings it up to date."
         )
 
 

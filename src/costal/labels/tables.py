@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from costal.labels.reading import Reader
-from costal.labels.records import FrameRecord, pixels_of
+from costal.labels.records import FrameRecord, pixels_of, rows_explained
 
 TABLES = ("frame", "crop", "presentation", "event", "label", "arrival")
 """All of them, each after those that its rows refer to."""
@@ -62,6 +62,7 @@ class TableReader(Reader):
             yield from (dict(zip(names, row[1:], strict=True)) for row in rows)
             after = rows[-1][0]
 
+    @rows_explained()
     def frames(self) -> dict[int, FrameRecord]:
         """Return every frame by its id."""
         rows = self._select(
@@ -72,6 +73,7 @@ class TableReader(Reader):
             for row in rows
         }
 
+    @rows_explained()
     def label_pixels(self, label_ids: Collection[int]) -> dict[int, NDArray[Any]]:
         """Return the raw pixels (C, side, side) of these labels' crops by label id; at most some hundred at once."""
         marks = ", ".join("?" * len(label_ids))

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from costal.errors import AgentError, FrameError, ProjectError
 from costal.frames.grid import crops, tile
+from costal.frames.listing import LABELS_END
 from costal.frames.normalise import IntensityRange, intensity_range, normalise
 from costal.frames.planes import describe, planes_of
 from costal.frames.read import Planes, plane, read
@@ -31,7 +32,7 @@ from costal.workbench.applied import (
     counts_of,
     uncertain_first,
 )
-from costal.workbench.image_files import CLASSES, COUNTS, CROPS, LABELS_END, image_files, make_room, output_names
+from costal.workbench.image_files import CLASSES, COUNTS, CROPS, image_files, make_room, output_names
 from costal.workbench.outputs import write_classes, write_counts, write_crops, write_geojson, write_label_tiff
 from costal.workbench.rounds import current_generation, range_in_use
 
@@ -230,7 +231,8 @@ def _outcomes_of(run: _Run, path: Path, name: str) -> Job[list[ClassifiedFrame |
         frame = read(path)
         chosen = planes_of(frame, run.request.project.intake.rule())
     except (FrameError, MemoryError) as error:
-        return [Failure(str(path), "", _reason(error))]
+        said = str(path).encode("utf-8", "backslashreplace").decode()  # a name may hold what is no text
+        return [Failure(said, "", _reason(error))]
     outcomes: list[ClassifiedFrame | Failure] = []
     for at, planes in enumerate(chosen):
         said = describe(planes) if len(chosen) > 1 else ""

@@ -1,6 +1,7 @@
 """Labels out and in: a project exported as it lies open, and a CSV's rows brought to the frames they are about."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 
@@ -204,8 +205,9 @@ class _Reading:
         for name in names:
             beside = [folder / part for folder in folders for part in (name, PureWindowsPath(name).name)]
             for path in (*beside, Path(name)):
-                if path.is_file():
-                    return path
+                with suppress(OSError):  # a name can be longer than any file's
+                    if path.is_file():
+                        return path
         return None
 
     def _refuse(self, row: LabelRow, reason: str) -> ProjectError:

@@ -5,10 +5,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from costal.errors import FrameError, ProjectError
-from costal.frames.watch import SUFFIXES
+from costal.frames.listing import LABELS_END, SUFFIXES
+from costal.labels.exchange.filenames import safe_name
 
 CROPS, COUNTS, CLASSES = "crops.csv", "counts.csv", "classes.json"
-LABELS_END = "-classes.tif"
+MOST_BYTES = 180
+"""Of a name, which planes, a number and endings follow: file systems take 255."""
 
 
 def image_files(paths: Iterable[Path], out: Path) -> list[Path]:
@@ -41,9 +43,13 @@ def _is_image(path: Path, folder: Path) -> bool:
 
 
 def output_names(files: Sequence[Path]) -> list[str]:
-    """Return how the names of each file's outputs begin: its stem, after its folder where others have that stem."""
+    """Return how the names of each file's outputs begin: its stem, after its folder where others have that stem.
+
+    Signs that some system refuses are replaced, and very long names are cut.
+    """
     counted = Counter(path.stem.casefold() for path in files)
-    return [path.stem if counted[path.stem.casefold()] == 1 else f"{path.parent.name}-{path.stem}" for path in files]
+    names = (path.stem if counted[path.stem.casefold()] == 1 else f"{path.parent.name}-{path.stem}" for path in files)
+    return [safe_name(name, MOST_BYTES) for name in names]
 
 
 def make_room(out: Path, overwrite: bool) -> None:

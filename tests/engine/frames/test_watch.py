@@ -473,7 +473,18 @@ def test_a_gone_file_of_which_nothing_is_known_is_read_when_it_comes_back(desk):
 
 def test_only_images_with_ordinary_names_are_listed(desk):
     names = ("a.tif", "b.TIFF", "c.ome.tif", "d.png", "e.jpg", "f.JPEG", "sub/g.tif", "sub/deep/h.tif", "μ σ.tif")
-    others = (".a.tif", "~b.tif", "$c.tif", "d.part.tif", "e.tmp.tif", "f.tif.tmp", "g.txt", "tif", ".sub/h.tif")
+    others = (
+        ".a.tif",
+        "~b.tif",
+        "$c.tif",
+        "d.part.tif",
+        "e.tmp.tif",
+        "f.tif.tmp",
+        "g.txt",
+        "tif",
+        ".sub/h.tif",
+        "a-classes.tif",
+    )
     for name in names + others:
         (desk.folder / name).parent.mkdir(parents=True, exist_ok=True)
         (desk.folder / name).touch()

@@ -220,7 +220,7 @@ def test_a_migrated_label_table_refuses_what_cannot_be(old, row):
 
 def test_reading_does_not_migrate_and_says_what_does(old):
     before = old.read_bytes()
-    with pytest.raises(ProjectError, match=r"has version 1; .* Open the project for writing once"):
+    with pytest.raises(ProjectError, match=r"has version 1; .* Open the project in napari, or run 'costal train'"):
         Store(old, read_only=True)
     assert old.read_bytes() == before
     assert [each.name for each in old.parent.iterdir()] == [old.name]

@@ -56,6 +56,20 @@ def test_an_empty_folder_will_do(tmp_path):
     assert create_project(tmp_path).folder == tmp_path
 
 
+def test_a_folder_whose_name_is_too_long_is_refused(tmp_path):
+    with pytest.raises(ProjectError, match="cannot be made"):
+        create_project(tmp_path / ("n" * 300))
+
+
+def test_a_folder_whose_name_is_no_text_will_do(tmp_path):
+    folder = tmp_path / "ring\udcff"
+    try:
+        folder.mkdir()
+    except (OSError, UnicodeEncodeError):
+        pytest.skip("this file system takes text alone")
+    assert load_project(create_project(folder).folder).name == "ring?"
+
+
 def test_a_file_in_the_folders_place_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ProjectError, match="not empty"):
@@ -118,6 +132,9 @@ def test_a_class_keeps_its_output_by_its_place(project):
         ({"name": "fibres"}, "Two classes have the name 'fibres'"),
         ({"key": "2"}, "Two classes have the key '2'"),
         ({"id": 2}, "Two classes have the id '2'"),
+        ({"id": 0}, "'rings' cannot have the id 0"),
+        ({"id": 65_536}, "'rings' cannot have the id 65536"),
+        ({"name": "n" * 201}, "a name of at most 200"),
         ({"name": "  "}, "A class cannot be called"),
         ({"name": "a\nb"}, "A class cannot be called"),
         ({"colour": "red"}, "'red' is no colour for 'rings'"),
@@ -127,6 +144,7 @@ def test_a_class_keeps_its_output_by_its_place(project):
         ({"merged_into": 1}, "'rings' cannot be merged into class 1"),
         ({"acquisition_cost_s": -1.0}, "acquisition cost of 'rings'"),
         ({"acquisition_cost_s": float("nan")}, "acquisition cost of 'rings'"),
+        ({"acquisition_cost_s": 1e308}, "acquisition cost of 'rings'"),
     ],
 )
 def test_a_class_that_cannot_be_is_refused(project, changed, sentence):
@@ -179,6 +197,7 @@ def test_a_duplicate_is_refused_before_anything_is_written(project, tmp_path):
             "idle_limit_s = 20.0", "idle_limit_s = 0", "idle limit of 0 s must be above 0", id="no idle limit"
         ),
         pytest.param("idle_limit_s = 20.0", "idle_limit_s = inf", "idle limit of inf s", id="endless idle limit"),
+        pytest.param("idle_limit_s = 20.0", "idle_limit_s = 1e300", "idle limit of 1e.300 s", id="huge idle limit"),
         pytest.param(
             "idle_limit_s = 20.0", 'idle_limit_s = "x"', "idle_limit_s = 'x' should be", id="text for seconds"
         ),

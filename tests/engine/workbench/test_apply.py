@@ -386,6 +386,22 @@ def test_outputs_are_called_by_the_stem_and_by_the_folder_too_where_stems_are_sh
     assert output_names(files) == ["b", "day1-a", "day2-A"]
 
 
+def test_outputs_are_called_so_that_every_system_takes_them(tmp_path):
+    files = [tmp_path / name for name in ("con.tif", "a:b.tif", "n" * 250 + ".tif", "神" * 80 + ".tif")]
+    assert output_names(files) == ["_con", "a_b", "n" * 180, "神" * 60]
+
+
+def test_a_file_whose_name_is_no_text_is_named_and_stops_nothing(trained, field, tmp_path):
+    write_tiff(tmp_path / "images" / "a.tif", field.pixels_Y_X)
+    try:
+        (tmp_path / "images" / "b\udcff.tif").write_bytes((tmp_path / "images" / "a.tif").read_bytes())
+    except (OSError, UnicodeEncodeError):
+        pytest.skip("this file system takes text alone")
+    found = finish(apply_to_files(FilesRequest(trained, (tmp_path / "images",), tmp_path / "out", "cpu")))
+    assert (len(found.frames), len(found.failures)) == (1, 1)
+    assert "Rename it" in found.failures[0].reason
+
+
 def test_images_below_a_folder_are_found_but_not_what_is_hidden_or_was_written_by_us(field, tmp_path):
     for name in ("b.TIF", "sub/a.tif", ".hidden/a.tif", "sub/._a.tif", "old/a-classes.tif", "out/x.tif"):
         write_tiff(tmp_path / name, field.pixels_Y_X)

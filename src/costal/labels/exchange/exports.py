@@ -19,7 +19,7 @@ from costal.labels.exchange.image_folder import write_images
 from costal.labels.exchange.lossless import write_project
 from costal.labels.exchange.sheets import write_csv, write_parquet
 from costal.labels.exchange.splits import checked_share, split_notes
-from costal.labels.project import Project
+from costal.labels.project import STORE_FILE, Project
 from costal.labels.store import Store
 from costal.types import Job, Progress
 
@@ -65,8 +65,8 @@ def export(
     if kind not in EXPORT_KINDS:
         raise ProjectError(f"'{kind}' is no form of export. Use one of {', '.join(EXPORT_KINDS)}.")
     checked_share(validation)
-    _require_free(target, project, overwrite)
     with _explained(target):
+        _require_free(target, project, overwrite)
         target.parent.mkdir(parents=True, exist_ok=True)
         # Beside the target, for only within one disk a file is put in its place in one step.
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=f"{target.name}.", suffix=".new") as beside:
@@ -103,6 +103,8 @@ def _require_free(target: Path, project: Project, overwrite: bool) -> None:
     whole, folder = target.resolve(), project.folder.resolve()
     if whole == folder or folder in whole.parents or whole in folder.parents:
         raise ProjectError(f"{target} is in the project's own folder, or around it. Export to another place.")
+    if any((each / STORE_FILE).exists() for each in (whole, *whole.parents)):
+        raise ProjectError(f"{target} is in the folder of another project. Export to another place.")
     if not target.exists():
         return
     if not overwrite:

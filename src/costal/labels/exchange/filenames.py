@@ -9,9 +9,9 @@ RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9
 MOST_BYTES = 100
 
 
-def safe_name(text: str) -> str:
-    """Return the text as a name of at most 101 bytes: unsafe signs become ``_``, as do dots and blanks at its end."""
-    cut = unicodedata.normalize("NFC", text).encode("utf-8", "replace")[:MOST_BYTES].decode("utf-8", "ignore")
+def safe_name(text: str, most: int = MOST_BYTES) -> str:
+    """Return the text as a name of at most `most` + 1 bytes: unsafe signs, dots and blanks at its end become ``_``."""
+    cut = unicodedata.normalize("NFC", text).encode("utf-8", "replace")[:most].decode("utf-8", "ignore")
     name = UNSAFE.sub("_", cut)
     kept = name.rstrip(". ")
     name = kept + "_" * (len(name) - len(kept)) or "_"

@@ -12,6 +12,7 @@ from costal.labels.project import LARGEST, Project
 from costal.labels.records import AnswerKind
 
 REQUIRED = ("frame", "y", "x", "class")
+KNOWN = (*REQUIRED, "side", "annotator", "kind", "content_hash", "planes")
 KINDS: tuple[AnswerKind, ...] = ("class", "skip", "exclude")
 FARTHEST = 2**31
 
@@ -57,9 +58,12 @@ def read_label_rows(path: Path) -> tuple[LabelRow, ...]:
                 raise ProjectError(
                     f"{path} has no column {' and no '.join(missing)}. Its first row must name {', '.join(REQUIRED)}."
                 )
+            twice = next((name for name in KNOWN if table.fieldnames.count(name) > 1), None)
+            if twice is not None:
+                raise ProjectError(f"{path} has two columns {twice}. Take one of them out.")
             return tuple(_row(path, table.line_num, cells) for cells in table)
     except OSError as error:
-        raise ProjectError(f"{path} cannot be read: {error.strerror}.") from error
+        raise ProjectError(f"{path} cannot be read: {error.strerror}. Check the path and its permissions.") from error
     except UnicodeDecodeError as error:
         raise ProjectError(f"{path} is not in UTF-8. Save it as CSV in UTF-8.") from error
     except csv.Error as error:
@@ -82,7 +86,7 @@ def _row(path: Path, number: int, cells: Mapping[str | None, str | None]) -> Lab
         raise refuse(path, number, "frame", "it is empty.")
     class_name = texts["class"].strip() if kind == "class" else ""
     if kind == "class" and not class_name:
-        raise refuse(path, number, "class", "it is empty.")
+        raise refuse(path, number, "class", "it is empty. Fill it in, or take the row out.")
     return LabelRow(
         number,
         texts["frame"],

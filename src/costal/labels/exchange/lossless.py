@@ -81,9 +81,9 @@ def import_json(path: Path, folder: Path) -> Job[ImportedProject]:
     ProjectError
         When the folder holds something, the document is none or damaged, or was written by a newer version.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ProjectError(f"{folder} is not empty. Choose a new folder.")
     try:
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise ProjectError(f"{folder} is not empty. Choose a new folder.")
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f"{folder.name}.", suffix=".new") as beside:
             new = Path(beside) / folder.name
@@ -96,7 +96,9 @@ def import_json(path: Path, folder: Path) -> Job[ImportedProject]:
                 folder.rmdir()
             new.rename(folder)
     except OSError as error:
-        raise ProjectError(f"{path} cannot be imported to {folder}: {error.strerror or error}.") from error
+        raise ProjectError(
+            f"{path} cannot be imported to {folder}: {error.strerror or error}. Check both paths and the space."
+        ) from error
     except (ValueError, RecursionError) as error:
         raise ProjectError(f"{path} is damaged: {error}. Export the project again.") from error
     return ImportedProject(replace(project, folder=folder), counts)

@@ -394,6 +394,19 @@ def test_the_project_itself_is_never_overwritten(project, tmp_path, place):
     assert project.store_path.read_bytes() == before
 
 
+def test_another_project_is_never_overwritten(project, make_project, tmp_path):
+    other = make_project(tmp_path / "other")
+    before = other.store_path.read_bytes()
+    with pytest.raises(ProjectError, match="the folder of another project"):
+        write(project, other.store_path, "csv", overwrite=True)
+    assert other.store_path.read_bytes() == before
+
+
+def test_a_name_that_no_system_takes_is_refused(project, tmp_path):
+    with pytest.raises(ProjectError, match="cannot be written"):
+        write(project, tmp_path / ("n" * 300), "csv")
+
+
 @pytest.mark.parametrize("kind", EXPORT_KINDS)
 def test_a_full_disk_leaves_what_was_there(project, tmp_path, monkeypatch, kind):
     write(project, tmp_path / "out", "csv")

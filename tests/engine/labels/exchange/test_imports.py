@@ -67,6 +67,7 @@ def test_a_row_is_numbered_as_an_editor_does(table):
     [
         ("frame,y,class\n", "has no column x. Its first row must name frame, y, x, class."),
         ("", "has no column frame and no y and no x and no class."),
+        ("frame,y,x,class,class\na,0,0,rings,fibres\n", "has two columns class. Take one of them out."),
         ("frame,y,x,class\na,0,0,rings\na,zero,0,rings\n", "row 3, column y: 'zero' is no whole number from 0 to"),
         ("frame,y,x,class\na,0,-1,rings\n", "row 2, column x: '-1' is no whole number"),
         ("frame,y,x,class\na,0,1.5,rings\n", "row 2, column x: '1.5' is no whole number"),

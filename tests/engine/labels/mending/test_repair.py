@@ -104,6 +104,23 @@ def test_a_row_that_cannot_be_is_named_and_mended(project, statement, what):
     assert examine(project.folder) == []
 
 
+@pytest.mark.parametrize(
+    ("statement", "read"),
+    [
+        ("UPDATE frame SET low = '[1' WHERE id = 1", Store.ranges),
+        ("UPDATE frame SET low = '[1' WHERE id = 1", Store.frames),
+        ("UPDATE crop SET pixels = x'00' WHERE id = 2", Store.presented),
+        ("UPDATE crop SET pixels = x'00'", lambda store: store.label_pixels([1])),
+        ("UPDATE event SET kind = 'sneezed' WHERE id = 2", Store.presented),
+        ("UPDATE presentation SET why = 'because' WHERE id = 3", Store.presentations),
+    ],
+)
+def test_a_row_that_cannot_be_read_names_the_remedy(project, statement, read):
+    edit(project, statement)
+    with Store(project.store_path, read_only=True) as store, pytest.raises(ProjectError, match="costal project repair"):
+        read(store)
+
+
 def test_classes_that_labels_have_but_the_project_does_not_are_listed_again(project):
     save_project(replace(project, classes=tuple(each for each in project.classes if each.id == 1)))
     assert [str(each) for each in examine(project.folder)] == [
