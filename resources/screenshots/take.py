@@ -84,9 +84,10 @@ def simulated(folder: Path) -> None:
     viewer.reset_view()
     dock.start_project(lambda: None)
     wait(lambda: dock.controller.project is not None)
-    for _ in CLASS_NAMES[2:]:
+    pump(1)  # the form has settled: a click finds its button
+    for count in range(3, len(CLASS_NAMES) + 1):
         click(dock.setup.classes.add_button)
-    wait(lambda: dock.setup.classes.table.rowCount() == len(CLASS_NAMES))
+        wait(lambda count=count: dock.setup.classes.table.rowCount() == count)
     for row, name in enumerate(CLASS_NAMES):
         dock.setup.classes.table.item(row, 1).setText(name)
     asked = 0
@@ -124,7 +125,7 @@ def day(folder: Path) -> None:
     dock.controller.make_project(folder / "microtubules", with_classes)
     wait(lambda: dock.controller.project is not None)
     dock.arriving.watch_folder(str(inbox))
-    wait(lambda: len(dock.setup.arrivals.model.rows) == 4)
+    wait(lambda: [row.state for row in dock.setup.arrivals.model.rows] == ["64 crops"] * 4)
     asked = 0
     for query in range(6):
         if query in (0, 4):
