@@ -1,112 +1,121 @@
-"""How long the window stands still while the engine works: a 10 ms heartbeat on the GUI thread.
+"""A day of labelling in figures: how true the efforts are, and how long the window stands still while the engine works.
 
-Run ``xvfb-run -a python tests/benchmarks/stalls.py``: prints how late the beats came, as JSON. The time that a
-software renderer needs to paint the canvas is in it; `moves` are the slider's own milliseconds, without painting.
+Run ``xvfb-run -a -s "-screen 0 1500x1000x24" python -m tests.benchmarks.stalls``: an expert labels 200 crops by real
+keys while a simulated microscope writes (see `tests.faults.day`); prints JSON and keeps it as
+``resources/benchmarks/day.json``. Without a GPU the time of a software renderer is in it.
 """
 
+import argparse
 import json
+import os
+import platform
+import subprocess
 import sys
 import tempfile
-import time
+from collections.abc import Sequence
+from datetime import datetime
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
-import napari
 import numpy as np
-from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QApplication
 
-from costal.frames.simulate import simulate_field
-from napari_costal._preferences import Preferences
-from napari_costal.label_crops import LabelCrops
+from costal.labels.effort import derive, replay
+from costal.labels.project import Project
+from costal.labels.store import Store
+from tests.faults.day import IDLE_LIMIT_S, microscope, project_for_a_day
 
-BEAT_MS = 10
-
-
-class Heartbeat:
-    """Notes, for each phase, how much later than due each beat came, in milliseconds."""
-
-    def __init__(self) -> None:
-        self.late_ms: dict[str, list[float]] = {}
-        self.phase = ""
-        self._last = time.perf_counter()
-        self._timer = QTimer(interval=BEAT_MS)
-        self._timer.timeout.connect(self._beat)
-        self._timer.start()
-
-    def _beat(self) -> None:
-        now = time.perf_counter()
-        self.late_ms.setdefault(self.phase, []).append(max(0.0, (now - self._last) * 1e3 - BEAT_MS))
-        self._last = now
+ROOT = Path(__file__).parents[2]
+RESULTS = ROOT / "resources" / "benchmarks"
+FRAMES = 12
 
 
 def main() -> None:
-    """Label 12 crops of a field, retrain and score, and report the stalls of each phase."""
-    with tempfile.TemporaryDirectory() as folder:
-        viewer = napari.Viewer(show=True)
-        dock = LabelCrops(viewer, Preferences("bench", Path(folder), "cpu"))
-        viewer.window.add_dock_widget(dock)
-        field = simulate_field((512, 512), 32, seed=0)
-        viewer.add_image(field.pixels_Y_X, contrast_limits=(0, 60))
-        dock.setup.crop.value = 32
-        pump(2)
-        heart = Heartbeat()
-        heart.phase = "idle window, for comparison"
-        pump(2)
-        heart.phase = "first query, torch imported"
-        dock.setup.label_button.click()
-        wait(lambda: dock.sitting.current is not None)
-        heart.phase = "labelling"
-        while dock.sitting.current is not None:
-            now = dock.sitting.current
-            wait(lambda now=now: now.is_shown)
-            pump(0.2)
-            dock.sitting.answer(1 + int(field.classes_N[now.index] > 1))
-            wait(lambda now=now: dock.sitting.current is not now)
-        heart.phase = "training and scoring"
-        pump(0.5)
-        wait(lambda: not dock.controller.is_busy)
-        heart.phase = "moving the slider"
-        moves = []
-        for beta in np.linspace(0, 2, 40):
-            began = time.perf_counter()
-            dock.setup.beta.setValue(float(beta))
-            moves.append((time.perf_counter() - began) * 1e3)
-            pump(0.03)
-        torch_is_here = "torch" in sys.modules
-        viewer.close()
-    figures = summary(heart.late_ms | {"moves": moves})
-    print(json.dumps({"torch in the window's process": torch_is_here} | figures, indent=1))
-
-
-def summary(late_ms: dict[str, list[float]]) -> dict[str, dict[str, float]]:
-    """Return count, median, 99th percentile and longest stall of each phase, in milliseconds."""
-    return {
-        phase: {
-            "beats": len(each),
-            "median_ms": round(float(np.median(each)), 1),
-            "p99_ms": round(float(np.percentile(each, 99)), 1),
-            "longest_ms": round(max(each), 1),
+    """Let the day pass and report it."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--crops", type=int, default=200)
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        project, inbox = project_for_a_day(folder)
+        acknowledged, report = folder / "acknowledged.jsonl", folder / "report.json"
+        options = ["--crops", asked.crops, "--frames", FRAMES]
+        command = [sys.executable, ROOT / "tests/faults/day.py", project.folder, acknowledged, report, *options]
+        before = machine()
+        with microscope(inbox, FRAMES, every=4):
+            subprocess.run([str(each) for each in command], check=True)
+        told = json.loads(report.read_text())
+        figures = {
+            "machine": before | {"load at the end": machine()["load"]},
+            "crops": len(told["done"]),
+            "error": told["error"],
+            "stalls_ms": {phase: stalls(beats) for phase, beats in told["beats"].items()},
+            "efforts": efforts(project, told["done"]),
         }
-        for phase, each in late_ms.items()
-        if phase
+    print(kept("day", figures))
+
+
+def machine() -> dict[str, Any]:
+    """Return what the figures depend on: the machine, how busy others keep it, and versions."""
+    cpus = Path("/proc/cpuinfo")
+    models = [line.split(":")[1].strip() for line in cpus.read_text().splitlines() if line.startswith("model name")]
+    return {
+        "when": f"{datetime.now():%Y-%m-%d %H:%M}",
+        "system": platform.platform(),
+        "processor": models[0] if models else platform.processor(),
+        "cores": os.cpu_count(),
+        "load": [round(each, 1) for each in os.getloadavg()],
+        "renderer": "llvmpipe (software)" if not Path("/dev/dri").exists() else "a GPU's",
+        "versions": {each: version(each) for each in ("napari", "PyQt6", "torch", "numpy")},
     }
 
 
-def pump(seconds: float) -> None:
-    """Let the window work for some time."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        QApplication.processEvents()
-        time.sleep(0.001)
+def spread(values: Sequence[float]) -> dict[str, float]:
+    """Return count, median, percentiles and extremes."""
+    parts = np.percentile(values, [0, 50, 90, 99, 100]).round(1).tolist()
+    return {"count": len(values)} | dict(zip(("least", "median", "p90", "p99", "most"), parts, strict=True))
 
 
-def wait(condition: "object", patience_s: float = 300) -> None:
-    """Let the window work until a condition holds."""
-    end = time.monotonic() + patience_s
-    while not condition():  # type: ignore[operator]
-        if time.monotonic() > end:
-            raise SystemExit("Waited in vain.")
-        pump(0.01)
+def stalls(beats: list[list[float]]) -> dict[str, Any]:
+    """Return how late the beats of a phase came, and of those how long the GUI thread worked and drew meanwhile."""
+    late, worked, _ = np.array(beats).T
+    longest = np.array(beats)[np.argsort(late)[::-1][:5]].round(1)
+    return {
+        "late": spread(late) | {"over 50": int((late > 50).sum()), "over 100": int((late > 100).sum())},
+        "the thread's own work": spread(worked) | {"over 100": int((worked > 100).sum())},
+        "the longest": [f"{waited} late, {work} at work, {drawn} drawing" for waited, work, drawn in longest],
+    }
+
+
+def efforts(project: Project, done: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return by how many milliseconds efforts are off the script, and how interruptions were flagged."""
+    with Store(project.store_path, read_only=True) as store:
+        rows = {row.label_id: row for row in store.presentations() if row.label_id is not None}
+        labels = {label.label_id: label.class_id for label in store.labels()}
+    limit_ns = round(IDLE_LIMIT_S * 1e9)
+    found = [(each, derive(replay(rows[each["label_id"]].events, limit_ns))) for each in done]
+    off_ms = [(effort.active_s - each["looked_s"]) * 1e3 for each, effort in found if not each["interruption"]]
+    away = [(each, effort) for each, effort in found if each["interruption"] == "focus"]
+    idle = [effort for each, effort in found if each["interruption"] == "idle"]
+    return {
+        "labels as given": labels == {each["label_id"]: each["class_id"] for each in done},
+        "off_ms": spread(off_ms) | {"within 50": sum(abs(each) <= 50 for each in off_ms)},
+        "usable and not censored": sum(e.usable and not e.censored for each, e in found if not each["interruption"]),
+        "idle gaps": {"scripted": len(idle), "censored": sum(each.censored for each in idle)},
+        "focus losses": {
+            "scripted": len(away),
+            "paused": sum(effort.idle_ns > 0 for _, effort in away),
+            "off_ms": spread([(effort.active_s - each["looked_s"]) * 1e3 for each, effort in away]),
+        },
+    }
+
+
+def kept(name: str, figures: dict[str, Any]) -> str:
+    """Write figures to the committed results and return their text."""
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(figures, indent=1)
+    (RESULTS / f"{name}.json").write_text(text + "\n")
+    return text
 
 
 if __name__ == "__main__":

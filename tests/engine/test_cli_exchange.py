@@ -96,25 +96,29 @@ def test_with_json_each_command_prints_one_object(costal, folder, tmp_path):
     assert figures("project", "repair", folder) == {"folder": str(folder), "done": [], "whole": True}
 
 
+def test_what_a_crash_left_behind_is_listed_and_no_damage(costal, folder):
+    (folder / "project.toml.new").write_text("half")
+    code, out, err = costal("project", "check", folder)
+    assert (code, err) == (0, "")
+    assert "project.toml.new: a crash left it behind half written" in out
+    code, out, _ = costal("project", "check", folder, "--json")
+    found = json.loads(out)
+    assert (code, found["whole"]) == (0, True)
+    assert [(each["kind"], each["where"]) for each in found["findings"]] == [("leftover", "project.toml.new")]
+
+
 def test_a_damaged_project_fails_the_check_until_it_is_repaired(costal, folder):
+    (folder / "project.toml").write_text("half =")
     (folder / "project.toml.new").write_text("half")
     code, out, err = costal("project", "check", folder)
     assert (code, out) == (1, "")
-    assert "project.toml.new: a crash left it behind half written" in err
     assert f"Run: costal project repair {folder}" in err
     code, out, _ = costal("project", "check", folder, "--json")
     assert code == 1
-    assert json.loads(out)["findings"] == [
-        {
-            "kind": "leftover",
-            "where": "project.toml.new",
-            "what": "a crash left it behind half written",
-            "mendable": True,
-        }
-    ]
+    assert [each["kind"] for each in json.loads(out)["findings"]] == ["settings", "leftover"]
     code, out, _ = costal("project", "repair", folder)
     assert code == 0
-    assert out.splitlines()[1] == "Moved project.toml.new to lost and found."
+    assert "Moved project.toml.new to lost and found." in out
     assert costal("project", "check", folder)[:2] == (0, f"{folder} is whole.\n")
     assert costal("project", "repair", folder)[1] == "There is nothing to mend.\n"
 

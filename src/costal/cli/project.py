@@ -83,12 +83,18 @@ def info(folder: Folder, as_json: AsJson = False) -> None:
 
 
 def check(folder: Folder, as_json: AsJson = False) -> None:
-    """Check that settings, labels, events and models are whole; exit code 1 and what is wrong when they are not."""
+    """Check that settings, labels, events and models are whole; exit code 1 and what is wrong when they are not.
+
+    What a crash left behind half written is listed, and harmless.
+    """
     found = examine(folder)
-    if as_json or not found:
+    damage = [each for each in found if each.kind != "leftover"]
+    if as_json or not damage:
+        lines = [f"{folder} is whole."] + [f"  {each}" for each in found[:MOST_SAID]]
+        lines += [f"  'costal project repair {folder}' puts these aside."] * bool(found)
         findings = [asdict(each) for each in found]
-        tell(f"{folder} is whole.", {"folder": folder, "whole": not found, "findings": findings}, as_json)
-    if found:
+        tell("\n".join(lines), {"folder": folder, "whole": not damage, "findings": findings}, as_json)
+    if damage:
         raise ProjectError(_sentence(folder, found))
 
 

@@ -26,7 +26,10 @@ FindingKind = Literal["settings", "classes", "store", "model", "leftover"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that is amiss with a file of a project, `where` within its folder; `repair` does what is `mendable`."""
+    """Something that is amiss with a file of a project, `where` within its folder; `repair` does what is `mendable`.
+
+    A leftover of a crash is no damage: nothing of it was ever acknowledged.
+    """
 
     kind: FindingKind
     where: str
@@ -140,7 +143,9 @@ def given_classes(store: Store) -> dict[int, int]:
 def _models(folder: Path) -> Iterator[Finding]:
     for path in sorted(folder.glob("*.safetensors")):
         if not path.with_suffix(".json").exists():
-            yield Finding("model", f"{MODEL_FOLDER}/{path.name}", "it has no card, so it is never used")
+            yield Finding(
+                "leftover", f"{MODEL_FOLDER}/{path.name}", "a crash left it behind without its card: it is never used"
+            )
     for path in sorted(each for each in folder.glob("*.json") if each.stem.isdecimal()):
         try:
             expected = load_generation(folder, int(path.stem)).model_hash

@@ -181,7 +181,8 @@ def test_a_model_that_cannot_be_used_is_put_aside_and_the_others_stay(project, h
         save_model(project)
     break_model(project, how)
     before = files_of(project.folder)
-    assert [(each.kind, each.mendable) for each in examine(project.folder)] == [("model", True)]
+    kind = "leftover" if how == "no card" else "model"
+    assert [(each.kind, each.mendable) for each in examine(project.folder)] == [(kind, True)]
     repair(project.folder, NOW)
     assert examine(project.folder) == []
     after = files_of(project.folder)
