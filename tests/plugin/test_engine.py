@@ -86,8 +86,8 @@ def test_a_job_that_does_not_listen_is_cancelled_firmly(qtbot, engine, monkeypat
     outcome(qtbot, job, "progress")
     pid = engine.pid
     engine.cancel(job)
-    outcome(qtbot, job, "cancelled", timeout=5000)
-    qtbot.waitUntil(lambda: not psutil.pid_exists(pid), timeout=2000)
+    outcome(qtbot, job, "cancelled", timeout=20_000)
+    qtbot.waitUntil(lambda: not psutil.pid_exists(pid), timeout=10_000)
     assert outcome(qtbot, start(engine, "counting_job", 1, 0.0), "result") == [1]
 
 
