@@ -28,12 +28,14 @@ from costal.workbench.rounds import (
     FrameScores,
     PickedCrops,
     RetrainRequest,
+    by_index,
     query_of,
     query_seed,
+    unanswered,
 )
 from napari_costal._calls import Caller, Thread
 from napari_costal._layer_frames import LayerView, frame_of
-from napari_costal._placed import Placed, by_index, colour_of
+from napari_costal._placed import Placed, colour_of
 from napari_costal._trainer import Trainer
 from napari_costal._view import Shown, View
 
@@ -309,7 +311,7 @@ class LabelController:
         project, grid, found, placed = self.project, self.grid, self.found, self.placed
         if project is None or grid is None or found is None or placed is None:
             return
-        candidates = np.setdiff1d(np.arange(len(grid)), np.fromiter(self.labels, dtype=np.intp))
+        candidates = unanswered(self.labels, grid)
         arguments = (found, project, grid, candidates, query_seed(project, found, placed.placed.id, len(self.labels)))
         self._combining = ticket = object()
         self._draw_heatmap()

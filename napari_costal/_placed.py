@@ -7,7 +7,6 @@ from numpy.typing import NDArray
 
 from costal.labels.project import Project
 from costal.labels.records import CropLabel
-from costal.types import Grid
 from costal.workbench.rounds import PlacedFrame
 
 
@@ -27,14 +26,3 @@ def colour_of(label: CropLabel, project: Project) -> str:
         return "#888888" if label.kind == "skip" else "#000000"
     meant = project.class_of(label.class_id)
     return meant.colour if meant is not None else "#888888"
-
-
-def by_index(labels: list[CropLabel], grid: Grid) -> dict[int, CropLabel]:
-    """Return the labels of a frame by the crop of this grid that they belong to; others are left out."""
-    found = {}
-    for label in labels:
-        row, rest_y = divmod(label.y, grid.stride)
-        col, rest_x = divmod(label.x, grid.stride)
-        if label.side == grid.crop and not (rest_y or rest_x) and row < grid.rows and col < grid.cols:
-            found[row * grid.cols + col] = label
-    return found

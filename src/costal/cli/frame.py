@@ -1,7 +1,7 @@
 """``costal open``, ``score``, ``query`` and ``train``: the microscope's loop from the terminal."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -9,29 +9,18 @@ import numpy as np
 import pandas as pd
 import typer
 
+from costal.agent.value import value
 from costal.cli.output import AsJson, tell
 from costal.cli.progress import ProgressBar
 from costal.cli.terminal import has_display, require_place_for_table, writing
 from costal.errors import ProjectError
-from costal.frames.grid import tile
 from costal.frames.read import read
 from costal.labels.lock import ProjectLock
-from costal.labels.project import LARGEST, Project
+from costal.labels.project import LARGEST, Choices, Project
 from costal.labels.project_file import load_project
 from costal.labels.store import Store, require_store
-from costal.types import Grid
-from costal.workbench.arrivals import FilePlane, frames_of
-from costal.workbench.rounds import (
-    FrameRequest,
-    FrameScores,
-    PickedCrops,
-    RetrainRequest,
-    query_of,
-    query_seed,
-    range_in_use,
-    retrain,
-    score_frame,
-)
+from costal.workbench.arrivals import ScoredPlane, frames_of, score_plane
+from costal.workbench.rounds import PickedCrops, RetrainRequest, retrain
 
 Image = Annotated[Path, typer.Argument(help="A TIFF, OME-TIFF, PNG or JPEG file.")]
 Folder = Annotated[Path, typer.Option("--project", help="The project's folder.")]
@@ -57,16 +46,6 @@ def open_window(
     open_label_crops([read(path) for path in images or []], project)
 
 
-@dataclass(frozen=True, slots=True)
-class Scored:
-    """A frame of a file with its scores and query."""
-
-    plane: FilePlane
-    grid: Grid
-    found: FrameScores
-    query: PickedCrops
-
-
 def score(
     image: Image,
     project: Folder,
@@ -80,12 +59,14 @@ def score(
     but not asked again.
     """
     require_place_for_table(out)
-    frames = list(_scored(load_project(project), image, device))
+    settings = load_project(project)
+    frames = list(_scored(settings, image, device))
     with writing(out):
-        pd.concat([_table(each) for each in frames]).to_csv(out, index=False, lineterminator="\n", float_format="%.6g")
-    first = frames[0].found
-    crops = sum(len(each.grid) for each in frames)
-    asked = [int(index) for index in frames[0].query.picked_n]
+        tables = [_table(each, asked, settings.choices) for each, asked in frames]
+        pd.concat(tables).to_csv(out, index=False, lineterminator="\n", float_format="%.6g")
+    first, first_asked = frames[0][0].found, frames[0][1]
+    crops = sum(map(len, tables))
+    asked = [] if first_asked is None else [int(index) for index in first_asked.picked_n]
     how = first.reason or f"Scored on {first.scores.device if first.scores else 'no device'}."
     text = f"{how}\nWrote {crops} crops to {out}"
     if len(frames) == 1:
@@ -119,11 +100,9 @@ def query(
     elif minutes is not None:
         choices = replace(choices, by="minutes", minutes=minutes)
     tables = []
-    for each in _scored(replace(settings, choices=choices), image, device):
-        table = _table(each)
-        asked = table[table["rank"] != ""].sort_values("rank", key=lambda ranks: ranks.astype(int))
-        if len(asked):
-            tables.append(asked.assign(**{"class": ""}))
+    for scored, asked in _scored(replace(settings, choices=choices), image, device):
+        if asked is not None:
+            tables.append(_table(scored, asked, choices).iloc[asked.picked_n].assign(**{"class": ""}))
     if not tables:
         raise ProjectError(f"Every crop of {image} is labelled. Choose another image, or undo a label.")
     chosen = pd.concat(tables)
@@ -133,39 +112,29 @@ def query(
     tell(f"Wrote a query of {len(chosen)} crops to {out}", {"out": out, "crops": rows}, as_json)
 
 
-def _scored(settings: Project, image: Path, device: str) -> Iterator[Scored]:
-    """Return the frames of a file one by one, scored, each with its query among the crops that have no answer."""
-    tiling = settings.tiling
+def _scored(settings: Project, image: Path, device: str) -> Iterator[tuple[ScoredPlane, PickedCrops | None]]:
+    """Return the frames of a file one by one, scored, each with its query; None where every crop has an answer."""
     require_store(settings.store_path)
     with ProgressBar() as bar, Store(settings.store_path, read_only=True) as store:
         for each in frames_of(settings, image):
-            grid = tile(each.frame.pixels.shape[1:], tiling.crop, tiling.stride, tiling.edge)
-            limits = range_in_use(settings, each.range, store.ranges())
-            labels = store.labels_of(each.frame.content_hash)
-            answered = {(label.y, label.x) for label in labels if label.side == grid.crop}
-            candidates = np.array([i for i in range(len(grid)) if grid.origin(i) not in answered], dtype=np.intp)
-            request = FrameRequest(settings, each.frame.pixels, limits, grid, "", 0, settings.choices.seed, device)
-            found = bar.drain(score_frame(request), f"{image.name} {each.description}")
-            seed = query_seed(settings, found, 0, len(answered))
-            is_answered = len(candidates) == 0
-            asked = query_of(found, settings, grid, np.arange(len(grid)) if is_answered else candidates, seed)
-            if is_answered:  # of a stack, other planes may have crops to ask for
-                asked = replace(asked, picked_n=asked.picked_n[:0], control_n=asked.control_n[:0])
-            yield Scored(each, grid, found, asked)
+            job = score_plane(settings, each, store, device=device)
+            scored = bar.drain(job, f"{image.name} {each.description}")
+            yield scored, scored.query(settings) if len(scored.free_M) else None
 
 
-def _table(scored: Scored) -> pd.DataFrame:
+def _table(scored: ScoredPlane, asked: PickedCrops | None, choices: Choices) -> pd.DataFrame:
     """Return one row per crop: where it is, its scores, and its rank in the query."""
-    grid, scores, asked = scored.grid, scored.found.scores, scored.query
+    grid, scores, frame = scored.grid, scored.found.scores, scored.plane.frame
     origins = np.array([grid.origin(index) for index in range(len(grid))]).reshape(-1, 2)
     rank, control = np.full(len(grid), "", dtype=object), np.zeros(len(grid), dtype=int)
-    rank[asked.picked_n] = np.arange(1, len(asked.picked_n) + 1)
-    control[asked.picked_n] = asked.control_n
+    if asked is not None:
+        rank[asked.picked_n] = np.arange(1, len(asked.picked_n) + 1)
+        control[asked.picked_n] = asked.control_n
     blank = np.full(len(grid), np.nan)
     return pd.DataFrame(
         {
-            "frame": scored.plane.frame.source,
-            "content_hash": scored.plane.frame.content_hash,
+            "frame": frame.source,
+            "content_hash": frame.content_hash,
             "planes": scored.plane.description,
             "crop": np.arange(len(grid)),
             "y": origins[:, 0],
@@ -173,7 +142,9 @@ def _table(scored: Scored) -> pd.DataFrame:
             "side": grid.crop,
             "information": blank if scores is None else scores.information_N,
             "cost": blank if scores is None else scores.cost_N,
-            "value": blank if scores is None or asked.value_N is None else asked.value_N,
+            "value": blank
+            if scores is None
+            else value(scores.information_N, scores.cost_N, choices.alpha, choices.beta),
             "rank": rank,
             "control": control,
         }

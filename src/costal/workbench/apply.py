@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from costal.errors import AgentError, FrameError, ProjectError
-from costal.frames.grid import crops, tile
+from costal.frames.grid import crops
 from costal.frames.listing import LABELS_END
 from costal.frames.normalise import IntensityRange, intensity_range, normalise
 from costal.frames.planes import describe, planes_of
@@ -34,7 +34,7 @@ from costal.workbench.applied import (
 )
 from costal.workbench.image_files import CLASSES, COUNTS, CROPS, image_files, make_room, output_names
 from costal.workbench.outputs import write_classes, write_counts, write_crops, write_geojson, write_label_tiff
-from costal.workbench.rounds import current_generation, range_in_use
+from costal.workbench.rounds import current_generation, grid_of, range_in_use
 
 Ranges = list[tuple[tuple[float, ...], tuple[float, ...]]]
 MOST_LISTED = 200
@@ -119,8 +119,7 @@ def plane_request(project: Project, plane_C_Y_X: NDArray[np.generic], ranges: Ra
     FrameError
         When crops of the project's size do not fit the plane, or a channel has no finite pixel.
     """
-    tiling = project.tiling
-    grid = tile(plane_C_Y_X.shape[1:], tiling.crop, tiling.stride, tiling.edge)
+    grid = grid_of(project, plane_C_Y_X)
     limits = range_in_use(project, intensity_range(plane_C_Y_X), ranges)
     return PlaneRequest(project, plane_C_Y_X, limits, grid, project.choices.seed, device)
 

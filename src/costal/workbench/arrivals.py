@@ -4,16 +4,27 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from costal.errors import FrameError
-from costal.frames.grid import tile
 from costal.frames.normalise import IntensityRange, intensity_range
 from costal.frames.planes import describe, planes_of
 from costal.frames.read import Planes, frame_from_array, plane, read
 from costal.labels.project import Project
 from costal.labels.store import Store
-from costal.types import Frame, Job
-from costal.workbench.rounds import FrameRequest, query_of, query_seed, range_in_use, score_frame
+from costal.types import Frame, Grid, Job
+from costal.workbench.rounds import (
+    FrameRequest,
+    FrameScores,
+    PickedCrops,
+    by_index,
+    grid_of,
+    query_of,
+    query_seed,
+    range_in_use,
+    score_frame,
+    unanswered,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +81,46 @@ def frames_of(project: Project, path: Path) -> list[FilePlane]:
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class ScoredPlane:
+    """A frame of a file with its scores; `free_M` are the crops that have no answer in the project."""
+
+    plane: FilePlane
+    grid: Grid
+    found: FrameScores
+    free_M: NDArray[np.intp]
+
+    @property
+    def answered_count(self) -> int:
+        """How many crops have an answer."""
+        return len(self.grid) - len(self.free_M)
+
+    def query(self, project: Project) -> PickedCrops:
+        """Return what would be asked of it (see `query_of`)."""
+        seed = query_seed(project, self.found, 0, self.answered_count)
+        return query_of(self.found, project, self.grid, self.free_M, seed)
+
+
+def score_plane(
+    project: Project, plane: FilePlane, store: Store, annotator: str = "", device: str = "auto"
+) -> Job[ScoredPlane]:
+    """Return a frame of a file scored for a project, as its store knows the frame.
+
+    Raises
+    ------
+    CostalError
+        When the project's model cannot be read, or crops do not fit.
+    """
+    pixels = plane.frame.pixels
+    grid = grid_of(project, pixels)
+    limits = range_in_use(project, plane.range, store.ranges())
+    order = store.presentation_count(annotator)
+    request = FrameRequest(project, pixels, limits, grid, annotator, order, project.choices.seed, device)
+    found = yield from score_frame(request)
+    labels = by_index(store.labels_of(plane.frame.content_hash), grid)
+    return ScoredPlane(plane, grid, found, unanswered(labels, grid))
+
+
 def offer(request: OfferRequest) -> Job[tuple[Offer, ...]]:
     """Return what each frame of a file has to give.
 
@@ -78,27 +129,18 @@ def offer(request: OfferRequest) -> Job[tuple[Offer, ...]]:
     CostalError
         When the file or the project cannot be read, or the crops do not fit.
     """
-    project, tiling = request.project, request.project.tiling
+    project = request.project
+    offers = []
     with Store(project.store_path, read_only=True) as store:
-        ranges, order = store.ranges(), store.presentation_count(request.annotator)
-        offers = []
         for each in frames_of(project, request.path):
-            grid = tile(each.frame.pixels.shape[1:], tiling.crop, tiling.stride, tiling.edge)
-            limits = range_in_use(project, each.range, ranges)
-            seed = project.choices.seed
-            asked = FrameRequest(
-                project, each.frame.pixels, limits, grid, request.annotator, order, seed, request.device
-            )
-            found = yield from score_frame(asked)
-            answered = {(label.y, label.x) for label in store.labels_of(each.frame.content_hash)}
-            free = np.array([index for index in range(len(grid)) if grid.origin(index) not in answered], dtype=np.intp)
-            value = seconds = None
-            if found.scores is not None and len(free):
-                query = query_of(found, project, grid, free, query_seed(project, found, 0, len(answered)))
+            scored = yield from score_plane(project, each, store, request.annotator, request.device)
+            scores, value, seconds = scored.found.scores, None, None
+            if scores is not None and len(scored.free_M):
+                query = scored.query(project)
                 value = float(query.value_N[query.picked_n].sum()) if query.value_N is not None else None
-                seconds = None if found.scores.cost_is_uniform else float(found.scores.cost_N[query.picked_n].sum())
-            told = (each.planes, each.description, each.frame.content_hash, len(grid), len(answered))
-            offers.append(Offer(*told, value, seconds, found.generation))
+                seconds = None if scores.cost_is_uniform else float(scores.cost_N[query.picked_n].sum())
+            told = (each.planes, each.description, each.frame.content_hash, len(scored.grid), scored.answered_count)
+            offers.append(Offer(*told, value, seconds, scored.found.generation))
     if not offers:
         raise FrameError(f"{request.path} gives no frame. Choose another Z or T under Advanced.")
     return tuple(offers)

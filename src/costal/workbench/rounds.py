@@ -4,6 +4,7 @@
 """
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,13 +12,13 @@ from numpy.typing import NDArray
 
 from costal.agent.features import simple_features, spread_out
 from costal.errors import ProjectError
-from costal.frames.grid import crops
+from costal.frames.grid import crops, tile
 from costal.frames.normalise import IntensityRange, merge_ranges, normalise
 from costal.labels.effort import derive, replay
 from costal.labels.ledger import read_on
 from costal.labels.models import Generation, Origin, load_newest, save_agent
 from costal.labels.project import Project
-from costal.labels.records import PresentedCrop
+from costal.labels.records import CropLabel, PresentedCrop
 from costal.labels.store import Store
 from costal.loop import choose, learn, new_agent, score
 from costal.seeds import rng_for, seed_for
@@ -60,6 +61,34 @@ class FrameScores:
     generation: int
     reason: str = ""
     model_hash: str = ""
+
+
+def grid_of(project: Project, plane_C_Y_X: NDArray[np.generic]) -> Grid:
+    """Return how a project cuts a plane into crops.
+
+    Raises
+    ------
+    FrameError
+        When crops of the project's size do not fit.
+    """
+    tiling = project.tiling
+    return tile(plane_C_Y_X.shape[1:], tiling.crop, tiling.stride, tiling.edge)
+
+
+def by_index(labels: list[CropLabel], grid: Grid) -> dict[int, CropLabel]:
+    """Return the labels of a frame by the crop of this grid that they belong to; others are left out."""
+    found = {}
+    for label in labels:
+        row, rest_y = divmod(label.y, grid.stride)
+        col, rest_x = divmod(label.x, grid.stride)
+        if label.side == grid.crop and not (rest_y or rest_x) and row < grid.rows and col < grid.cols:
+            found[row * grid.cols + col] = label
+    return found
+
+
+def unanswered(labels: Mapping[int, CropLabel], grid: Grid) -> NDArray[np.intp]:
+    """Return the crops of a grid that have no answer, in order."""
+    return np.setdiff1d(np.arange(len(grid)), np.fromiter(labels, dtype=np.intp))
 
 
 def score_frame(request: FrameRequest) -> Job[FrameScores]:
