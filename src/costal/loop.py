@@ -1,7 +1,7 @@
 """The one loop: `propose` a query, `learn` from the answers. The plugin, the CLI and the experiment call these two."""
 
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,10 +19,7 @@ from costal.agent.selection import (
 from costal.agent.value import value
 from costal.errors import AgentError
 from costal.seeds import rng_for, seed_for
-from costal.types import Agent, AgentSettings, Answer, CostModel, Floats, Job, Pool, Query, Scores, Weights
-
-if TYPE_CHECKING:
-    from costal.agent.devices import Footing
+from costal.types import Agent, AgentSettings, Answer, CostModel, Floats, Job, Pool, Query, Scores
 
 
 def new_agent(settings: AgentSettings, crop_shape: tuple[int, int, int]) -> Agent:
@@ -145,39 +142,51 @@ def propose(agent: Agent, pool: Pool, seed: int, device: str = "auto") -> Job[Qu
 
 
 def learn(agent: Agent, answers: list[Answer], seed: int, device: str = "auto") -> Job[Agent]:
-    """Return the agent retrained on `answers`, which are all answers so far.
+    """Return the agent retrained on `answers`, which are all answers so far (see `learn_together`)."""
+    (learned,) = yield from learn_together([agent], [answers], [seed], device)
+    return learned
 
-    Where labels or efforts do not suffice, that model is missing and `notes` say why.
+
+def learn_together(
+    agents: Sequence[Agent], answers: Sequence[Sequence[Answer]], seeds: Sequence[int], device: str = "auto"
+) -> Job[list[Agent]]:
+    """Return each agent retrained on its own answers, which are all its answers so far.
+
+    Their networks train as one stack where shapes and numbers of crops are equal; all agents have one `Training`. Where
+    labels or efforts do not suffice, that model is missing and `notes` say why.
 
     Raises
     ------
     AgentError
-        When training diverges: the agent passed in is still good.
+        When training diverges: the agents passed in are still good.
     """
-    from costal.agent.classifier import train_classifier, why_refused
-    from costal.agent.cost import train_cost_model, why_uniform
-    from costal.agent.devices import Footing, choose_device, with_room
+    from costal.agent.classifier import classifier_lessons, train_classifiers, why_refused
+    from costal.agent.cost import annotators_of, cost_lesson, train_cost_models, usable_efforts, why_uniform
+    from costal.agent.devices import Footing, choose_device
+    from costal.agent.stacks import in_stacks
 
-    settings = agent.settings
-    labelled = [int(answer.class_index) for answer in answers if answer.class_index is not None]
-    notes = [note for note in (why_refused(labelled), why_uniform(answers)) if note]
-    classifier = None
-    footing = Footing(choose_device(device), settings.training.batch)
-    if not why_refused(labelled):
-
-        def train(there: Footing) -> Job[Weights]:
-            return train_classifier(answers, on_footing(settings, there), agent.classifier, seed, there.device)
-
-        classifier, footing = yield from with_room(footing, train)
-
-    def train_cost(there: Footing) -> Job[CostModel | None]:
-        return train_cost_model(answers, on_footing(settings, there), seed, there.device)
-
-    cost_model, footing = yield from with_room(footing, train_cost)
-    notes += [footing.note] if footing.note else []
-    return replace(agent, classifier=classifier, cost_model=cost_model, label_count=len(labelled), notes=tuple(notes))
-
-
-def on_footing(settings: AgentSettings, footing: "Footing") -> AgentSettings:
-    """Return the settings with the batch size of a footing."""
-    return replace(settings, training=replace(settings.training, batch=footing.batch))
+    training = agents[0].settings.training
+    footing = Footing(choose_device(device), training.batch)
+    labelled = [[int(each.class_index) for each in own if each.class_index is not None] for own in answers]
+    trios = list(zip(agents, answers, seeds, strict=True))
+    lessons = [
+        [] if why_refused(labels) else classifier_lessons(*trio) for labels, trio in zip(labelled, trios, strict=True)
+    ]
+    classifiers, footing = yield from in_stacks(lessons, training, footing, train_classifiers)
+    costly = [[] if why_uniform(trio[1]) else [cost_lesson(*trio)] for trio in trios]
+    costs, footing = yield from in_stacks(costly, training, footing, train_cost_models)
+    learned = []
+    for (agent, own, _), labels, classifier, cost in zip(trios, labelled, classifiers, costs, strict=True):
+        notes = (why_refused(labels), why_uniform(own), footing.note)
+        likelihood = agent.settings.cost_likelihood
+        cost_model = CostModel(cost[0], annotators_of(own), len(usable_efforts(own)), likelihood) if cost else None
+        learned.append(
+            replace(
+                agent,
+                classifier=tuple(classifier),
+                cost_model=cost_model,
+                label_count=len(labels),
+                notes=tuple(note for note in notes if note),
+            )
+        )
+    return learned

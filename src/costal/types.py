@@ -21,6 +21,10 @@ ACQUISITION_NAMES: tuple[AcquisitionName, ...] = (
     "random",
 )
 
+Schedule = Literal["constant", "one_cycle"]
+Precision = Literal["float32", "bfloat16"]
+CostLikelihood = Literal["log_normal", "least_squares"]
+
 Result = TypeVar("Result")
 
 
@@ -164,7 +168,11 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """How a network is trained: Adam, `batch` crops a step, the larger of `min_steps` and `epochs` epochs."""
+    """How a network is trained: Adam, `batch` crops a step, the larger of `min_steps` and `epochs` epochs.
+
+    With ``schedule="one_cycle"`` the learning rate rises to `learning_rate` and falls again to nearly nothing; with
+    ``precision="bfloat16"`` products are taken in that precision, in training and when the mean network classifies.
+    """
 
     learning_rate: float = 1e-3
     batch: int = 32
@@ -173,6 +181,8 @@ class Training:
     augment: bool = False
     class_weights: bool = False
     warm: bool = False
+    schedule: Schedule = "constant"
+    precision: Precision = "float32"
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +195,9 @@ class AgentSettings:
 
     With `diverse` near-duplicates and direct neighbours of a better crop are passed over. `control_share` of a query
     is drawn at random. A `budget`, in the unit of effort, takes the place of `n`: the most information it can buy.
+
+    `members` networks, trained from different seeds, form the committee together, T passes each. `cost_likelihood`
+    tells how the cost model is fitted (see `agent.cost`).
     """
 
     class_count: int
@@ -199,28 +212,32 @@ class AgentSettings:
     diverse: bool = False
     control_share: float = 0.0
     budget: float | None = None
+    members: int = 1
+    cost_likelihood: CostLikelihood = "log_normal"
 
 
 @dataclass(frozen=True, slots=True)
 class CostModel:
-    """A trained cost model: the weights of log effort, and the annotators that its terms know, in order."""
+    """A trained cost model: its weights, the annotators that its terms know, in order, and how it was fitted."""
 
     weights: Weights
     annotators: tuple[str, ...]
     effort_count: int
+    likelihood: CostLikelihood = "log_normal"
 
 
 @dataclass(frozen=True, slots=True)
 class Agent:
     """Classifier, cost model and their settings; weights are numpy arrays, so an agent travels and is saved as is.
 
-    `classifier` is None until two classes have labels; `cost_model` is None until there are enough efforts.
+    `classifier` has the weights of each member of the ensemble, of none until two classes have labels; `cost_model` is
+    None until there are enough efforts.
     `crop_shape` is (C, H, W). `notes` says what the agent cannot do yet, and why.
     """
 
     settings: AgentSettings
     crop_shape: tuple[int, int, int]
-    classifier: Weights | None = None
+    classifier: tuple[Weights, ...] = ()
     cost_model: CostModel | None = None
     label_count: int = 0
     notes: tuple[str, ...] = ()

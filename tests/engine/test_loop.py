@@ -11,7 +11,7 @@ from scipy import stats
 from costal.agent.cost import FEWEST_EFFORTS
 from costal.agent.value import select
 from costal.errors import AgentError
-from costal.loop import acquisition_cost, choose, learn, new_agent, propose, score
+from costal.loop import acquisition_cost, choose, learn, learn_together, new_agent, propose, score
 from costal.seeds import rng_for
 from costal.types import Agent, AgentSettings, Pool, Scores, finish
 
@@ -28,14 +28,21 @@ def scores_of(information, cost):
     return Scores(np.float32(information), np.float32(cost), np.full((count, 2), 0.5, np.float32), False, "cpu")
 
 
-def assert_equal_agents(first, second):
-    for one, other in (
-        (first.classifier, second.classifier),
-        (first.cost_model.weights, second.cost_model.weights),
-    ):
+def assert_close_agents(first, second, atol):
+    assert replace(first, classifier=(), cost_model=None) == replace(second, classifier=(), cost_model=None)
+    assert (first.cost_model is None) == (second.cost_model is None)
+    pairs = list(zip(first.classifier, second.classifier, strict=True))
+    if first.cost_model is not None:
+        assert replace(first.cost_model, weights={}) == replace(second.cost_model, weights={})
+        pairs.append((first.cost_model.weights, second.cost_model.weights))
+    for one, other in pairs:
         assert one.keys() == other.keys()
         for name in one:
-            np.testing.assert_array_equal(one[name], other[name])
+            np.testing.assert_allclose(one[name], other[name], rtol=0, atol=atol)
+
+
+def assert_equal_agents(first, second):
+    assert_close_agents(first, second, atol=0)
 
 
 def test_a_round_asks_n_crops_of_the_pool_best_first(agent, digit_pool):
@@ -86,7 +93,7 @@ def test_below_two_classes_the_committee_is_refused_with_the_reason(
 ):
     answers = [replace(answer, class_index=each) for answer, each in zip(digit_answers, classes, strict=False)]
     agent = finish(learn(new_agent(quick_settings, SHAPE), answers, 0, "cpu"))
-    assert agent.classifier is None
+    assert agent.classifier == ()
     with pytest.raises(AgentError, match=f"cannot be asked.*{counted}"):
         finish(propose(agent, Pool(digit_pool), 0, "cpu"))
 
@@ -138,30 +145,127 @@ def test_skipped_crops_are_not_counted_as_labels(quick_settings, digit_answers):
 
 
 def test_learning_leaves_the_agent_it_began_with_as_it_was(agent, digit_answers):
-    before = {name: array.copy() for name, array in agent.classifier.items()}
+    before = {name: array.copy() for name, array in agent.classifier[0].items()}
     finish(learn(agent, list(digit_answers), 9, "cpu"))
     for name, array in before.items():
-        np.testing.assert_array_equal(agent.classifier[name], array)
+        np.testing.assert_array_equal(agent.classifier[0][name], array)
 
 
-def test_a_full_gpu_while_training_gives_way_to_the_cpu_and_is_told(quick_settings, digit_answers, monkeypatch):
+@pytest.fixture
+def crowded_gpu(monkeypatch):
+    """Return the attempts to train classifiers (networks, device, batch) beside a GPU that is always full."""
     from costal.agent import classifier
 
-    real, tried = classifier.train_classifier, []
+    real, tried = classifier.train_classifiers, []
 
-    def crowded(answers, settings, before, seed, device):
-        tried.append((device, settings.training.batch))
+    def crowded(lessons, training, device):
+        tried.append((len(lessons), device, training.batch))
         if device == "cuda":
             raise torch.OutOfMemoryError("simulated")
-        return (yield from real(answers, settings, before, seed, device))
+        return (yield from real(lessons, training, device))
 
-    monkeypatch.setattr(classifier, "train_classifier", crowded)
+    monkeypatch.setattr(classifier, "train_classifiers", crowded)
     monkeypatch.setattr("costal.agent.devices.choose_device", lambda wanted: wanted)
+    return tried
+
+
+def test_a_full_gpu_while_training_gives_way_to_the_cpu_and_is_told(quick_settings, digit_answers, crowded_gpu):
     settings = replace(quick_settings, training=replace(quick_settings.training, batch=4))
     agent = finish(learn(new_agent(settings, SHAPE), list(digit_answers), 0, "cuda"))
-    assert tried == [("cuda", 4), ("cuda", 2), ("cuda", 1), ("cpu", 32)]
+    assert crowded_gpu == [(1, "cuda", 4), (1, "cuda", 2), (1, "cuda", 1), (1, "cpu", 32)]
     assert "went on with the CPU" in " ".join(agent.notes)
     assert agent.settings == settings
+
+
+# learning together
+
+
+def test_a_full_gpu_halves_the_batch_of_all_that_learn_together_and_each_is_told(
+    quick_settings, digit_answers, crowded_gpu
+):
+    settings = replace(quick_settings, training=replace(quick_settings.training, batch=2))
+    agents = finish(learn_together([new_agent(settings, SHAPE)] * 3, [digit_answers] * 3, range(3), "cuda"))
+    assert crowded_gpu == [(3, "cuda", 2), (3, "cuda", 1), (3, "cpu", 32)]
+    for agent in agents:
+        assert "went on with the CPU" in " ".join(agent.notes)
+        assert agent.settings == settings
+
+
+def test_agents_that_learn_together_learn_what_each_learns_alone(quick_settings, digit_answers):
+    """Two that share stacks, one with fewer labels, one without a cost model and one that knows a single class."""
+    blind = [replace(each, effort=None) for each in digit_answers]
+    single = [replace(each, class_index=3) for each in digit_answers]
+    answers = [list(digit_answers), blind, digit_answers[:15], single, [*reversed(digit_answers)]]
+    agents = [
+        new_agent(quick_settings, SHAPE),
+        new_agent(quick_settings, SHAPE),
+        new_agent(replace(quick_settings, members=2), SHAPE),
+        new_agent(quick_settings, SHAPE),
+        new_agent(replace(quick_settings, cost_likelihood="least_squares"), SHAPE),
+    ]
+    together = finish(learn_together(agents, answers, [4, 5, 6, 7, 8], "cpu"))
+    assert [len(each.classifier) for each in together] == [1, 1, 2, 0, 1]
+    assert [each.cost_model is None for each in together] == [False, True, False, False, False]
+    for agent, own, seed, learned in zip(agents, answers, [4, 5, 6, 7, 8], together, strict=True):
+        assert_close_agents(learned, finish(learn(agent, list(own), seed, "cpu")), atol=1e-4)
+
+
+def test_learning_together_twice_gives_the_same_agents(quick_settings, digit_answers):
+    agents, answers = [new_agent(quick_settings, SHAPE)] * 3, [digit_answers, digit_answers[::-1], digit_answers[:15]]
+    first, again = (finish(learn_together(agents, answers, [1, 2, 3], "cpu")) for _ in range(2))
+    for one, other in zip(first, again, strict=True):
+        assert_equal_agents(one, other)
+
+
+def test_one_that_diverges_stops_all_that_learn_together_and_leaves_them_as_they_were(
+    quick_settings, digit_answers, agent
+):
+    before = {name: array.copy() for name, array in agent.classifier[0].items()}
+    broken = [replace(each, crop_C_H_W=each.crop_C_H_W * np.nan) for each in digit_answers]
+    with pytest.raises(AgentError, match=r"Training the classifier diverged at step .* learning rate below 0\.001"):
+        finish(learn_together([agent] * 3, [digit_answers, broken, digit_answers], range(3), "cpu"))
+    for name, array in before.items():
+        np.testing.assert_array_equal(agent.classifier[0][name], array)
+
+
+# an ensemble
+
+
+@pytest.fixture
+def ensemble(quick_settings, digit_answers):
+    return finish(learn(new_agent(replace(quick_settings, members=3), SHAPE), list(digit_answers), 1, "cpu"))
+
+
+def test_the_first_member_of_an_ensemble_is_the_single_agents_classifier_and_the_others_differ(ensemble, agent):
+    assert len(ensemble.classifier) == 3
+    first = replace(ensemble, settings=agent.settings, classifier=ensemble.classifier[:1])
+    assert_close_agents(first, agent, atol=1e-4)
+    for one, other in ((0, 1), (0, 2), (1, 2)):
+        for name in ("trunk.0.weight", "hidden.weight", "output.weight"):
+            assert abs(ensemble.classifier[one][name] - ensemble.classifier[other][name]).max() > 0.01
+
+
+def test_an_ensemble_scores_with_all_its_members(ensemble, digit_pool):
+    scores = finish(score(ensemble, Pool(digit_pool), 1, "cpu"))
+    own = [
+        finish(score(replace(ensemble, classifier=(each,)), Pool(digit_pool), 1, "cpu")) for each in ensemble.classifier
+    ]
+    np.testing.assert_allclose(scores.probs_N_K.sum(1), 1, rtol=1e-5)
+    assert all(abs(scores.probs_N_K - each.probs_N_K).max() > 1e-3 for each in own)
+    assert (scores.information_N >= -1e-6).all()
+    np.testing.assert_allclose(scores.cost_N, own[0].cost_N)
+
+
+def test_a_warm_ensemble_goes_on_from_the_weights_of_each_member(ensemble, digit_answers):
+    still = replace(ensemble.settings.training, learning_rate=0.0, warm=True)
+    wider = replace(ensemble, settings=replace(ensemble.settings, training=still, members=4))
+    after = finish(learn(wider, list(digit_answers), 7, "cpu"))
+    assert len(after.classifier) == 4
+    for old, new in zip(ensemble.classifier, after.classifier, strict=False):
+        for name in old:
+            np.testing.assert_array_equal(new[name], old[name])
+    newcomer = after.classifier[3]["hidden.weight"]
+    assert all(abs(newcomer - old["hidden.weight"]).max() > 0.01 for old in ensemble.classifier)
 
 
 # choosing

@@ -53,7 +53,7 @@ from costal.types import Agent, AgentSettings
 folder = Path(sys.argv[1])
 project, store = load_project(folder), Store(folder / "labels.sqlite")
 answer = AnswerRecord(1, 0, 0, np.zeros((1, 64, 64), np.uint8), "class", 1, "ada", ())
-agent = Agent(AgentSettings(2), (1, 8, 8), {"hidden.weight": np.zeros(4, np.float32)})
+agent = Agent(AgentSettings(2), (1, 8, 8), ({"hidden.weight": np.zeros(4, np.float32)},))
 store.add_frame(FrameRecord("hash", "all", "source", 64, 64, None, (0.0,), (1.0,)))
 """
 CALL = re.compile(r"^\d+ +(?P<name>\w+)\((?P<arguments>.*)\) += (?P<result>-?\d+)")
@@ -232,7 +232,7 @@ def test_answers_until_the_disk_is_full_are_kept_and_the_one_that_did_not_fit_is
             assert (seen.class_id, seen.events) == (1 + row % 2, EVENTS)
 
 
-AGENT = Agent(AgentSettings(2), (1, 8, 8), {"hidden.weight": np.zeros(64, np.float32)})
+AGENT = Agent(AgentSettings(2), (1, 8, 8), ({"hidden.weight": np.zeros(64, np.float32)},))
 ACTS = {
     "answer": lambda bench: bench.answer(answer_at(9)),
     "undo": lambda bench: bench.undo(),

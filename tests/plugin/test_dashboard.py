@@ -40,7 +40,7 @@ from napari_costal.dashboard import Dashboard
 from napari_costal.label_crops import LabelCrops
 
 S = 1_000_000_000
-AGENT = Agent(AgentSettings(2), (1, 4, 4), {"bias": np.zeros(2, np.float32)})
+AGENT = Agent(AgentSettings(2), (1, 4, 4), ({"bias": np.zeros(2, np.float32)},))
 DARK = colours_of("dark")
 
 

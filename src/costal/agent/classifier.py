@@ -1,29 +1,34 @@
 """The classifier: trained on labels, asked as a committee for information or as one mean network for classes."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from costal.agent.acquisition import ACQUISITION_FUNCTIONS
 from costal.agent.committee import Committee
 from costal.agent.devices import Footing, choose_device, in_batches
 from costal.agent.networks import Network, initialise, load_weights, to_weights
-from costal.agent.training import fit
+from costal.agent.training import Lesson, fit, in_precision
 from costal.errors import AgentError
 from costal.seeds import seed_for
-from costal.types import Agent, AgentSettings, Answer, Floats, Job, Weights
+from costal.types import Agent, Answer, Floats, Job, Training, Weights
 
 BATCH = 256
 
 
-def build_classifier(crop_shape: tuple[int, int, int], class_count: int, weights: Weights) -> Network:
-    """Return the network of these weights, or raise AgentError when they do not fit."""
-    network = Network(crop_shape, class_count)
-    load_weights(network, weights)
-    return network.eval().to(memory_format=torch.channels_last)
+def build_classifiers(agent: Agent) -> list[Network]:
+    """Return the networks of an agent's ensemble, or raise AgentError when its weights do not fit."""
+    networks = []
+    for weights in agent.classifier:
+        network = Network(agent.crop_shape, agent.settings.class_count)
+        load_weights(network, weights)
+        networks.append(network.eval().to(memory_format=torch.channels_last))
+    return networks
 
 
 def why_refused(class_indices: list[int]) -> str:
@@ -38,45 +43,57 @@ def why_refused(class_indices: list[int]) -> str:
     )
 
 
-def train_classifier(
-    answers: list[Answer], settings: AgentSettings, before: Weights | None, seed: int, device: str
-) -> Job[Weights]:
-    """Return the weights of a classifier trained on all answers that have a label.
+class ClassifierLesson(nn.Module):
+    """The loss of a classifier on a batch: cross entropy, each class with its weight."""
 
-    From scratch, or with ``settings.training.warm`` from `before`.
+    def __init__(self, network: Network, weight_K: torch.Tensor) -> None:
+        super().__init__()
+        self.network = network
+        self.register_buffer("weight_K", weight_K)
+
+    def forward(
+        self, inputs: torch.Tensor, feature_mask: torch.Tensor, hidden_mask: torch.Tensor, class_B: torch.Tensor
+    ) -> torch.Tensor:
+        """Return the mean loss."""
+        outputs = self.network.head(self.network.trunk(inputs), feature_mask, hidden_mask)
+        return F.cross_entropy(outputs.float(), class_B, weight=self.get_buffer("weight_K"))
+
+
+def classifier_lessons(agent: Agent, answers: Sequence[Answer], seed: int) -> list[Lesson]:
+    """Return what each member of an agent's ensemble learns from the answers that have a label.
+
+    From scratch, or with ``settings.training.warm`` from the agent's own weights.
 
     Raises
     ------
     AgentError
-        When `before` does not fit, fewer than two classes have labels, or training diverges.
+        When fewer than two classes have labels, or the agent's weights do not fit.
     """
     labelled = [answer for answer in answers if answer.class_index is not None]
     classes = [int(answer.class_index) for answer in labelled if answer.class_index is not None]
     if why_refused(classes):
         raise AgentError(why_refused(classes))
+    settings = agent.settings
     crops = np.stack([answer.crop_C_H_W for answer in labelled])
-    network = Network(crops.shape[1:], settings.class_count)
-    initialise(network, torch.Generator().manual_seed(seed_for(seed, "classifier weights")))
-    if settings.training.warm and before is not None:
-        load_weights(network, before)
-    network.to(device)
-    targets = torch.tensor(classes, device=device)
-    weight = class_weights(classes, settings.class_count).to(device) if settings.training.class_weights else None
+    even = torch.ones(settings.class_count)
+    weight_K = class_weights(classes, settings.class_count) if settings.training.class_weights else even
+    lessons = []
+    for member in range(settings.members):
+        own = seed_for(seed, "member", member) if member else seed
+        network = Network(crops.shape[1:], settings.class_count)
+        initialise(network, torch.Generator().manual_seed(seed_for(own, "classifier weights")))
+        if settings.training.warm and member < len(agent.classifier):
+            load_weights(network, agent.classifier[member])
+        module = ClassifierLesson(network, weight_K.clone())
+        lessons.append(Lesson(module, crops, (torch.tensor(classes),), seed_for(own, "classifier training")))
+    return lessons
 
-    def loss(outputs: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-        return F.cross_entropy(outputs, targets[rows], weight=weight)
 
-    yield from fit(
-        network,
-        [{"params": network.parameters()}],
-        crops,
-        loss,
-        settings.training,
-        seed_for(seed, "classifier training"),
-        device,
-        "Training the classifier",
-    )
-    return to_weights(network)
+def train_classifiers(lessons: Sequence[Lesson], training: Training, device: str) -> Job[list[Weights]]:
+    """Return the weights of each lesson's classifier, trained together (see `training.fit`)."""
+    yield from fit(lessons, training, device, "Training the classifier")
+    networks = [lesson.module.network for lesson in lessons]
+    return [to_weights(network) for network in networks if isinstance(network, Network)]
 
 
 def class_weights(class_indices: list[int], class_count: int) -> torch.Tensor:
@@ -103,16 +120,15 @@ def ask_committee(agent: Agent, crops_N_C_H_W: Floats, seed: int, device: str) -
     AgentError
         When the agent has no classifier, with the reason, or its weights do not fit the crops.
     """
-    if agent.classifier is None:
+    if not agent.classifier:
         raise AgentError("The committee cannot be asked. " + " ".join(agent.notes or ("It has not learned yet.",)))
-    network = build_classifier(agent.crop_shape, agent.settings.class_count, agent.classifier)
-    committee = Committee(network, agent.settings.passes, seed)
+    committee = Committee(build_classifiers(agent), agent.settings.passes, seed)
     acquisition = ACQUISITION_FUNCTIONS[agent.settings.acquisition]
 
     def attempt(crops: Floats, there: Footing) -> tuple[Floats, Floats, Floats]:
-        features_F_B = committee.features(crops, there.device)
-        probs_T_B_K = committee.probs(features_F_B)
-        found = acquisition(probs_T_B_K), probs_T_B_K.mean(0), committee.projected(features_F_B)
+        features_M = committee.features(crops, there.device)
+        probs_T_B_K = committee.probs(features_M)
+        found = acquisition(probs_T_B_K), probs_T_B_K.mean(0), committee.projected(features_M)
         information_B, probs_B_K, features_B_P = (each.cpu().numpy() for each in found)
         return information_B, probs_B_K, features_B_P
 
@@ -121,22 +137,23 @@ def ask_committee(agent: Agent, crops_N_C_H_W: Floats, seed: int, device: str) -
 
 
 def classify(agent: Agent, crops_N_C_H_W: Floats, device: str = "auto") -> Job[Floats]:
-    """Return the class probabilities (N, K) of the mean network (nothing dropped).
+    """Return the class probabilities (N, K) of the mean network (nothing dropped), averaged over the ensemble.
 
     Raises
     ------
     AgentError
         When the agent has no classifier yet.
     """
-    if agent.classifier is None:
+    if not agent.classifier:
         raise AgentError("There is no classifier yet. Label crops of two classes and train first.")
-    network = build_classifier(agent.crop_shape, agent.settings.class_count, agent.classifier)
+    networks = build_classifiers(agent)
 
     def attempt(crops: Floats, there: Footing) -> Floats:
-        with torch.inference_mode():
-            batch = torch.from_numpy(np.ascontiguousarray(crops)).to(there.device)
-            probs: Floats = network.to(there.device)(batch).softmax(-1).cpu().numpy()
-            return probs
+        batch = torch.from_numpy(np.ascontiguousarray(crops)).to(there.device)
+        with torch.inference_mode(), in_precision(agent.settings.training.precision, there.device):
+            outputs = [network.to(there.device)(batch).float().softmax(-1) for network in networks]
+        probs: Floats = torch.stack(outputs).mean(0).cpu().numpy()
+        return probs
 
     probs_N_K, _ = yield from in_batches(crops_N_C_H_W, Footing(choose_device(device), BATCH), attempt, "Classifying")
     return np.concatenate(probs_N_K)

@@ -9,6 +9,7 @@ Source: Gal & Ghahramani 2016 (MC dropout); Kirsch, van Amersfoort, Gal 2019 (co
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -83,36 +84,46 @@ def draw_projection(feature_count: int) -> Tensor:
 
 
 class Committee:
-    """T passes of one network, whose masks are drawn from `seed`; heads are thinned once per device.
+    """T passes of each network of an ensemble, whose masks are drawn from `seed`; heads are thinned once per device.
 
-    `features` come first, once per crop; `probs` and `projected` are made of them.
+    `features` come first, once per crop and network; `probs` and `projected` are made of them.
     """
 
-    def __init__(self, network: Network, passes: int, seed: int) -> None:
-        self._network = network
-        self._masks = draw_masks(network.hidden.in_features, passes, seed)
-        self._projection = draw_projection(network.hidden.in_features)
-        self._heads: list[ThinnedHead] = []
+    def __init__(self, networks: Sequence[Network], passes: int, seed: int) -> None:
+        count = networks[0].hidden.in_features
+        self._networks = networks
+        # The first network's masks are what they would be without the others.
+        seeds = [seed_for(seed, "member", member) if member else seed for member in range(len(networks))]
+        self._masks_M = [draw_masks(count, passes, own) for own in seeds]
+        self._projection = draw_projection(count)
+        self._heads_M: list[list[ThinnedHead]] = []
         self._device = ""
 
+    def _move(self, device: str) -> None:
+        for network in self._networks:
+            network.to(device)
+        pairs = zip(self._networks, self._masks_M, strict=True)
+        self._heads_M = [thin_heads(network, masks, device) for network, masks in pairs]
+        self._projection = self._projection.to(device)
+        self._device = device
+
     @torch.inference_mode()
-    def features(self, crops_B_C_H_W: Floats, device: str) -> Tensor:
-        """Return the deterministic trunk features `features_F_B`; a crop's do not depend on its batch."""
+    def features(self, crops_B_C_H_W: Floats, device: str) -> list[Tensor]:
+        """Return each network's deterministic trunk features `features_F_B`; a crop's do not depend on its batch."""
         if device != self._device:
-            self._network.to(device)
-            self._heads = thin_heads(self._network, self._masks, device)
-            self._projection = self._projection.to(device)
-            self._device = device
+            self._move(device)
         crops = torch.from_numpy(np.ascontiguousarray(crops_B_C_H_W)).to(device)
         # Features lie in rows, so that keeping some copies whole rows.
-        return self._network.trunk(crops).T.contiguous()  # type: ignore[no-any-return]
+        return [network.trunk(crops).T.contiguous() for network in self._networks]
 
     @torch.inference_mode()
-    def probs(self, features_F_B: Tensor) -> Tensor:
-        """Return the class probabilities of every pass, `probs_T_B_K`."""
-        return torch.stack([head.logits(features_F_B) for head in self._heads]).transpose(1, 2).softmax(-1)
+    def probs(self, features_M: Sequence[Tensor]) -> Tensor:
+        """Return the class probabilities of every pass of every network, `probs_T_B_K` with M x T passes."""
+        pairs = zip(self._heads_M, features_M, strict=True)
+        logits = [head.logits(features_F_B) for heads, features_F_B in pairs for head in heads]
+        return torch.stack(logits).transpose(1, 2).softmax(-1)
 
     @torch.inference_mode()
-    def projected(self, features_F_B: Tensor) -> Tensor:
-        """Return the features in few dimensions, `(B, P)`, by a projection that is the same for every committee."""
-        return (self._projection @ features_F_B).T
+    def projected(self, features_M: Sequence[Tensor]) -> Tensor:
+        """Return the first network's features in few dimensions, `(B, P)`, by one projection for every committee."""
+        return (self._projection @ features_M[0]).T

@@ -4,10 +4,14 @@ mu = mean + scale x (network(crop) + annotator term + practice term x log(1 + or
 A censored effort (at least so long) contributes the probability of exceeding it. A prediction is the log-normal
 *mean*, exp(mu + spread^2 / 2), in the unit of the efforts.
 
+With the likelihood ``least_squares`` mu is the effort itself and a prediction is mu: what a plain regression would do,
+kept to compare with. It takes a censored effort as if it were measured.
+
 Source: Bernatchez, Durand, Lavoie-Cardinal 2022 (a CNN for the cost); Tobin 1958 (censored likelihood).
 """
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -15,24 +19,25 @@ from torch import Tensor, nn
 
 from costal.agent.devices import Footing, in_batches
 from costal.agent.networks import Network, initialise, load_weights, to_weights
-from costal.agent.training import fit
+from costal.agent.training import Lesson, fit
 from costal.agent.value import COST_FLOOR
 from costal.seeds import seed_for
-from costal.types import AgentSettings, Answer, CostModel, Floats, Job, Pool
+from costal.types import Agent, Answer, CostLikelihood, CostModel, Floats, Job, Pool, Training, Weights
 
 FEWEST_EFFORTS = 10
 """Below this many measured efforts that are not censored, the cost stays uniform."""
 LEAST_SPREAD = 0.05
 TERM_PENALTY = 0.01
-TERM_RATE = 10
+TERM_RATE = 10.0
 BATCH = 512
 
 
 class CostNetwork(nn.Module):
-    """Network and terms of the cost model; `mu` is in log units of effort."""
+    """Network and terms of the cost model; `mu` is in log units of effort, or for least squares in units of effort."""
 
-    def __init__(self, crop_shape: tuple[int, int, int], annotator_count: int) -> None:
+    def __init__(self, crop_shape: tuple[int, int, int], annotator_count: int, likelihood: CostLikelihood) -> None:
         super().__init__()
+        self.likelihood = likelihood
         self.network = Network(crop_shape, 1)
         self.log_spread = nn.Parameter(torch.tensor(0.0))
         self.annotator_A = nn.Parameter(torch.zeros(annotator_count))
@@ -41,7 +46,7 @@ class CostNetwork(nn.Module):
         self.register_buffer("scale", torch.tensor(1.0))
 
     def mu(self, output_N: Tensor, annotator_N: Tensor, order_N: Tensor) -> Tensor:
-        """Return the mean log effort (N,) from the network's output and the presentation's terms."""
+        """Return the mean (N,) from the network's output and the presentation's terms."""
         known = annotator_N >= 0
         annotator = torch.where(known, self.annotator_A[annotator_N.clamp(min=0)], self.annotator_A.mean())
         mean, scale = self.get_buffer("mean"), self.get_buffer("scale")
@@ -51,20 +56,53 @@ class CostNetwork(nn.Module):
         """Return the shared standard deviation of log effort, at least `LEAST_SPREAD`."""
         return self.log_spread.exp().clamp(min=LEAST_SPREAD)
 
+    def effort(self, mu_N: Tensor) -> Tensor:
+        """Return the predicted effort (N,), at least `COST_FLOOR`."""
+        mean = mu_N if self.likelihood == "least_squares" else (mu_N + self.spread() ** 2 / 2).exp()
+        return mean.clamp(min=COST_FLOOR)
+
+    def forward(
+        self,
+        inputs: Tensor,
+        feature_mask: Tensor,
+        hidden_mask: Tensor,
+        target_B: Tensor,
+        censored_B: Tensor,
+        annotator_B: Tensor,
+        order_B: Tensor,
+    ) -> Tensor:
+        """Return the mean loss of a batch."""
+        output_B = self.network.head(self.network.trunk(inputs), feature_mask, hidden_mask)[:, 0].float()
+        mu_B = self.mu(output_B, annotator_B, order_B)
+        if self.likelihood == "least_squares":
+            loss = ((target_B - mu_B) / self.get_buffer("scale")).square().mean()
+        else:
+            loss = censored_nll(target_B, censored_B, mu_B, self.spread()).mean()
+        return loss + TERM_PENALTY * (self.annotator_A.square().sum() + self.practice.square())
+
 
 def censored_nll(log_effort_N: Tensor, censored_N: Tensor, mu_N: Tensor, spread: Tensor) -> Tensor:
     """Return the negative log likelihood (N,) of log efforts, of which the censored ones are lower bounds."""
     z = (log_effort_N - mu_N) / spread
     measured = 0.5 * z**2 + spread.log() + 0.5 * math.log(2 * math.pi)
-    return torch.where(censored_N, -torch.special.log_ndtr(-z), measured)
+    return torch.where(censored_N, -_log_survival(z), measured)
 
 
-def usable_efforts(answers: list[Answer]) -> list[Answer]:
+def _log_survival(z_N: Tensor) -> Tensor:
+    """Return log P(Z > z), exact in both tails; `torch.special.log_ndtr` cannot be batched by `vmap`."""
+    is_above = z_N > 0
+    # Each side sees zeros for the other side's: what overflows there would still be in the gradient.
+    above, below = torch.where(is_above, z_N, 0.0), torch.where(is_above, 0.0, z_N)
+    far = (torch.special.erfcx(above / math.sqrt(2)) / 2).log() - above**2 / 2
+    return torch.where(is_above, far, torch.log1p(-torch.erfc(-below / math.sqrt(2)) / 2))
+
+
+def usable_efforts(answers: Sequence[Answer]) -> list[Answer]:
     """Return the answers whose effort can teach the cost model."""
     return [answer for answer in answers if answer.effort is not None]
 
 
-def why_uniform(answers: list[Answer]) -> str:
+def why_uniform(answers: Sequence[Answer]) -> str:
     """Return why the cost must stay uniform for now, or an empty string when there are enough efforts."""
     measured = sum(not answer.censored for answer in usable_efforts(answers))
     if measured >= FEWEST_EFFORTS:
@@ -72,54 +110,41 @@ def why_uniform(answers: list[Answer]) -> str:
     return f"Cost is uniform until {FEWEST_EFFORTS} efforts are measured ({measured} so far): β has no effect yet."
 
 
-def train_cost_model(answers: list[Answer], settings: AgentSettings, seed: int, device: str) -> Job[CostModel | None]:
-    """Return the cost model trained from scratch on all usable efforts, None while there are too few.
-
-    Raises
-    ------
-    AgentError
-        When training diverges.
-    """
-    if why_uniform(answers):
-        return None
+def cost_lesson(agent: Agent, answers: Sequence[Answer], seed: int) -> Lesson:
+    """Return what an agent's cost model learns, from scratch, from all usable efforts, which must suffice."""
     usable = usable_efforts(answers)
-    crops = np.stack([answer.crop_C_H_W for answer in usable])
-    annotators = tuple(sorted({answer.annotator for answer in usable}))
-    log_effort = np.log(np.maximum([float(answer.effort or 0) for answer in usable], COST_FLOOR))
-    model = CostNetwork(crops.shape[1:], len(annotators))
+    likelihood = agent.settings.cost_likelihood
+    effort = np.maximum([float(answer.effort or 0) for answer in usable], COST_FLOOR)
+    target = effort if likelihood == "least_squares" else np.log(effort)
+    annotators = annotators_of(answers)
+    model = CostNetwork(agent.crop_shape, len(annotators), likelihood)
     initialise(model, torch.Generator().manual_seed(seed_for(seed, "cost weights")))
-    # A censored effort may be near zero seconds: only measured ones tell where log efforts lie.
-    measured = log_effort[[not answer.censored for answer in usable]]
+    # A censored effort may be near zero seconds: only measured ones tell where efforts lie.
+    measured = target[[not answer.censored for answer in usable]]
     model.get_buffer("mean").fill_(float(measured.mean()))
     model.get_buffer("scale").fill_(float(measured.std()) or 1.0)
     nn.init.constant_(model.log_spread, math.log(max(float(measured.std()), LEAST_SPREAD)))
-    model.to(device)
-    target = torch.tensor(log_effort, dtype=torch.float32, device=device)
-    censored = torch.tensor([answer.censored for answer in usable], device=device)
-    annotator = torch.tensor([annotators.index(answer.annotator) for answer in usable], device=device)
-    order = torch.tensor([answer.order for answer in usable], dtype=torch.float32, device=device)
-
-    def loss(outputs: Tensor, rows: Tensor) -> Tensor:
-        mu = model.mu(outputs[:, 0], annotator[rows], order[rows])
-        penalty = model.annotator_A.square().sum() + model.practice.square()
-        return censored_nll(target[rows], censored[rows], mu, model.spread()).mean() + TERM_PENALTY * penalty
-
-    # Adam moves a parameter by about its rate per step: the terms must get as far as log effort reaches.
-    rate = TERM_RATE * settings.training.learning_rate
-    yield from fit(
-        model.network,
-        [
-            {"params": model.network.parameters()},
-            {"params": [model.log_spread, model.annotator_A, model.practice], "lr": rate},
-        ],
-        crops,
-        loss,
-        settings.training,
-        seed_for(seed, "cost training"),
-        device,
-        "Training the cost model",
+    targets = (
+        torch.tensor(target, dtype=torch.float32),
+        torch.tensor([answer.censored for answer in usable]),
+        torch.tensor([annotators.index(answer.annotator) for answer in usable]),
+        torch.tensor([answer.order for answer in usable], dtype=torch.float32),
     )
-    return CostModel(to_weights(model), annotators, len(usable))
+    crops = np.stack([answer.crop_C_H_W for answer in usable])
+    return Lesson(model, crops, targets, seed_for(seed, "cost training"))
+
+
+def annotators_of(answers: Sequence[Answer]) -> tuple[str, ...]:
+    """Return who gave usable efforts, in order."""
+    return tuple(sorted({answer.annotator for answer in usable_efforts(answers)}))
+
+
+def train_cost_models(lessons: Sequence[Lesson], training: Training, device: str) -> Job[list[Weights]]:
+    """Return the weights of each lesson's cost model, trained together (see `training.fit`)."""
+    # Adam moves a parameter by about its rate per step: the terms must get as far as log effort reaches.
+    rates = dict.fromkeys(("log_spread", "annotator_A", "practice"), TERM_RATE)
+    yield from fit(lessons, training, device, "Training the cost model", rates)
+    return [to_weights(lesson.module) for lesson in lessons]
 
 
 def predict_cost(
@@ -135,19 +160,19 @@ def predict_cost(
     AgentError
         When the model's weights do not fit the crops.
     """
-    model = CostNetwork(crop_shape, len(cost_model.annotators))
+    model = CostNetwork(crop_shape, len(cost_model.annotators), cost_model.likelihood)
     load_weights(model, cost_model.weights)
     known = pool.annotator in cost_model.annotators
     annotator = torch.tensor([cost_model.annotators.index(pool.annotator) if known else -1])
     order = torch.tensor([float(pool.order)])
-    spread = model.spread().item()
+    spread = 0.0 if cost_model.likelihood == "least_squares" else model.spread().item()
 
     def attempt(crops: Floats, there: Footing) -> Floats:
         model.to(there.device)
         with torch.inference_mode():
             output = model.network(torch.from_numpy(np.ascontiguousarray(crops)).to(there.device))[:, 0]
             mu = model.mu(output, annotator.to(there.device), order.to(there.device))
-            cost: Floats = (mu + model.spread() ** 2 / 2).exp().clamp(min=COST_FLOOR).cpu().numpy()
+            cost: Floats = model.effort(mu).cpu().numpy()
             return cost
 
     costs, _ = yield from in_batches(pool.crops_N_C_H_W, Footing(device, BATCH), attempt, "Predicting the cost")

@@ -38,6 +38,11 @@ def feature_side(crop: int) -> int:
     return (crop - 6) // 2
 
 
+def feature_count(crop: int) -> int:
+    """Return how many features the trunk makes of a square crop: 3,872 for 28 px."""
+    return FILTERS * feature_side(crop) ** 2
+
+
 class Network(nn.Module):
     """Gal's network: `trunk` is deterministic, `head` takes the dropout masks as arguments.
 
@@ -69,7 +74,7 @@ class Network(nn.Module):
         blocks += [nn.Conv2d(channels, FILTERS, KERNEL), nn.ReLU()]
         blocks += [nn.Conv2d(FILTERS, FILTERS, KERNEL), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten()]
         self.trunk = nn.Sequential(*blocks)
-        self.hidden = nn.Linear(FILTERS * feature_side(height) ** 2, HIDDEN)
+        self.hidden = nn.Linear(feature_count(height), HIDDEN)
         self.output = nn.Linear(HIDDEN, outputs)
 
     def head(
@@ -96,10 +101,10 @@ def initialise(network: nn.Module, generator: torch.Generator) -> None:
             nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
 
 
-def dropout_mask(shape: tuple[int, ...], drop: float, generator: torch.Generator, device: str) -> Tensor:
-    """Return a mask of zeros and 1 / (1 - drop), drawn on the CPU so that every device sees the same one."""
-    kept = torch.rand(shape, generator=generator) >= drop
-    return (kept.to(torch.float32) / (1 - drop)).to(device)
+def dropout_mask(shape: tuple[int, ...], drop: float, generator: torch.Generator) -> Tensor:
+    """Return a mask of zeros and 1 / (1 - drop), drawn and kept where the generator is."""
+    kept = torch.rand(shape, generator=generator, device=generator.device) >= drop
+    return kept.to(torch.float32) / (1 - drop)
 
 
 def to_weights(network: nn.Module) -> Weights:

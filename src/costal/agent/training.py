@@ -1,62 +1,120 @@
-"""Training of one network, deterministic under a seed; a job that can be watched and cancelled."""
+"""Training of many networks of one shape as one stack, deterministic under their seeds; a job to watch and cancel.
 
-from collections.abc import Callable, Iterable
+One network is a stack of one: there is no other path. Batches, masks and augmentation are drawn per member, outside
+`vmap`, so a member's draws do not depend on the company it trains in.
+
+Source: `torch.func`, model ensembling.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.func import functional_call, grad_and_value, stack_module_state, vmap
 
-from costal.agent.networks import FEATURE_DROP, HIDDEN_DROP, Network, dropout_mask
+from costal.agent.networks import FEATURE_DROP, HIDDEN, HIDDEN_DROP, dropout_mask, feature_count
 from costal.errors import AgentError
-from costal.types import Floats, Job, Progress, Training
+from costal.types import Floats, Job, Precision, Progress, Training
 
 PROGRESS_EVERY = 10
-Loss = Callable[[Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """What one network of a stack learns.
+
+    ``module(inputs, feature_mask, hidden_mask, *targets)`` is the mean loss of a batch; each of `targets` has one entry
+    per crop. Batches, masks and augmentation are drawn from `seed`.
+    """
+
+    module: nn.Module
+    crops_N_C_H_W: Floats
+    targets: tuple[Tensor, ...]
+    seed: int
 
 
 def fit(
-    network: Network,
-    parameters: Iterable[dict[str, Any]],
-    crops_N_C_H_W: Floats,
-    loss: Loss,
-    training: Training,
-    seed: int,
-    device: str,
-    message: str,
+    lessons: Sequence[Lesson], training: Training, device: str, message: str, rates: Mapping[str, float] | None = None
 ) -> Job[None]:
-    """Train `parameters` (Adam's groups) in place, so that ``loss(network(crops), rows)`` falls; `rows` are indices.
+    """Train the modules of the lessons in place, all together; their shapes and numbers of crops are equal.
 
-    Batches, dropout masks and augmentation are drawn from `seed` alone. Yields progress in steps.
+    `rates` are factors of the learning rate, by parameter name. Yields progress in steps.
 
     Raises
     ------
     AgentError
-        When the loss is not finite; the caller keeps its old model.
+        When a loss is not finite; the caller keeps its old models.
     """
-    generator = torch.Generator().manual_seed(seed)
-    crops = torch.from_numpy(np.ascontiguousarray(crops_N_C_H_W))
-    batch = min(training.batch, len(crops))
-    total = step_count(len(crops), training)
-    optimiser = torch.optim.Adam(parameters, lr=training.learning_rate)
-    order = torch.empty(0, dtype=torch.long)
+    count = len(lessons[0].crops_N_C_H_W)
+    total = step_count(count, training)
+    for lesson in lessons:
+        lesson.module.to(device)
+    parameters, buffers = stack_module_state([lesson.module for lesson in lessons])
+    groups = [
+        {"params": [each], "lr": training.learning_rate * (rates or {}).get(name, 1.0)}
+        for name, each in parameters.items()
+    ]
+    optimiser = torch.optim.Adam(groups, fused=not device.startswith("mps"))
+    schedule = _schedule(optimiser, training, total)
+    crops_M_N = torch.from_numpy(np.stack([lesson.crops_N_C_H_W for lesson in lessons])).to(device)
+    targets_M_N = [torch.stack(column).to(device) for column in zip(*(each.targets for each in lessons), strict=True)]
+    draws = [_drawn(lesson.seed, crops_M_N.shape[1:], training, total, device) for lesson in lessons]
+    member = torch.arange(len(lessons), device=device)[:, None]
+    base = lessons[0].module
+
+    def loss_of(parameters: Any, buffers: Any, *batch: Tensor) -> Tensor:
+        return functional_call(base, (parameters, buffers), batch)  # type: ignore[no-any-return]
+
+    gradients = vmap(grad_and_value(loss_of))
     with torch.backends.cudnn.flags(enabled=True, deterministic=True, benchmark=False):
         for step in range(total):
-            if len(order) < batch:
-                order = torch.cat([order, torch.randperm(len(crops), generator=generator)])
-            rows, order = order[:batch], order[batch:]
-            inputs = augmented(crops[rows], generator) if training.augment else crops[rows]
-            step_loss = loss(train_outputs(network, inputs.to(device), generator, device), rows.to(device))
-            if not torch.isfinite(step_loss):
-                raise AgentError(
-                    f"{message} diverged at step {step + 1} (its loss is not a number). The model from before is "
-                    f"kept; try a learning rate below {training.learning_rate:g}, or look for broken pixels."
-                )
-            optimiser.zero_grad(set_to_none=True)
-            step_loss.backward()  # type: ignore[no-untyped-call]
+            rows, feature_mask, hidden_mask, turns = (torch.stack(each) for each in zip(*map(next, draws), strict=True))
+            inputs = crops_M_N[member, rows]
+            if training.augment:
+                inputs = turned(inputs.flatten(0, 1), turns.flatten()).view_as(inputs)
+            # Without no_grad the parameters would keep a second graph alive, and through their gradients themselves.
+            with torch.no_grad(), in_precision(training.precision, device):
+                batch = (inputs, feature_mask, hidden_mask, *(each[member, rows] for each in targets_M_N))
+                found, loss_M = gradients(parameters, buffers, *batch)
+            for name, each in parameters.items():
+                each.grad = found[name]
             optimiser.step()
-            if step % PROGRESS_EVERY == 0:
+            schedule.step()
+            if step % PROGRESS_EVERY == 0 or step == total - 1:
+                _require_finite(loss_M, step, training, message)
                 yield Progress(step, total, message)
+    _give_back(parameters, lessons)
+
+
+def _schedule(optimiser: torch.optim.Adam, training: Training, total: int) -> Any:
+    if training.schedule == "constant":
+        return torch.optim.lr_scheduler.ConstantLR(optimiser, factor=1.0)
+    rates = [group["lr"] for group in optimiser.param_groups]
+    return torch.optim.lr_scheduler.OneCycleLR(optimiser, rates, total + 1, cycle_momentum=False)
+
+
+def _require_finite(loss_M: Tensor, step: int, training: Training, message: str) -> None:
+    """Look at the losses now and then only, for a GPU waits while it is asked: a loss never recovers from NaN."""
+    if not torch.isfinite(loss_M).all():
+        raise AgentError(
+            f"{message} diverged at step {step + 1} or just before (its loss is not a number). The model from before "
+            f"is kept; try a learning rate below {training.learning_rate:g}, or look for broken pixels."
+        )
+
+
+@torch.no_grad()
+def _give_back(parameters: dict[str, Any], lessons: Sequence[Lesson]) -> None:
+    for place, lesson in enumerate(lessons):
+        for name, own in lesson.module.named_parameters():
+            own.copy_(parameters[name][place])
+
+
+def in_precision(precision: Precision, device: str) -> torch.autocast:
+    """Return a context in which products are taken in a precision."""
+    return torch.autocast(device.partition(":")[0], torch.bfloat16, enabled=precision == "bfloat16")
 
 
 def step_count(crop_count: int, training: Training) -> int:
@@ -65,20 +123,28 @@ def step_count(crop_count: int, training: Training) -> int:
     return max(training.min_steps, round(training.epochs * crop_count / batch))
 
 
-def train_outputs(network: Network, inputs: Tensor, generator: torch.Generator, device: str) -> Tensor:
-    """Return the network's outputs (B, K) with dropout drawn per crop, as ordinary training does."""
-    features = network.trunk(inputs)
-    feature_mask = dropout_mask((len(inputs), features.shape[1]), FEATURE_DROP, generator, device)
-    hidden_mask = dropout_mask((len(inputs), network.hidden.out_features), HIDDEN_DROP, generator, device)
-    return network.head(features, feature_mask, hidden_mask)
+def _drawn(
+    seed: int, shape: torch.Size, training: Training, total: int, device: str
+) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
+    """Yield for each step which crops its batch has, its dropout masks, and how its crops are turned."""
+    count, features = shape[0], feature_count(shape[-1])
+    batch = min(training.batch, count)
+    generator, masks = torch.Generator().manual_seed(seed), torch.Generator(device).manual_seed(seed)
+    rows = torch.cat([torch.randperm(count, generator=generator) for _ in range(-(-total * batch // count))])
+    rows_S_B = rows[: total * batch].view(total, batch).to(device)
+    turns_S_B = torch.randint(8, (total, batch), generator=generator).to(device)
+    for first in range(0, total, PROGRESS_EVERY):
+        steps = min(PROGRESS_EVERY, total - first)
+        feature_masks = dropout_mask((steps, batch, features), FEATURE_DROP, masks)
+        hidden_masks = dropout_mask((steps, batch, HIDDEN), HIDDEN_DROP, masks)
+        for step in range(steps):
+            yield rows_S_B[first + step], feature_masks[step], hidden_masks[step], turns_S_B[first + step]
 
 
-def augmented(crops_B_C_H_W: Tensor, generator: torch.Generator) -> Tensor:
-    """Return the crops, each turned by a random number of quarter turns and flipped or not."""
-    turns = torch.randint(8, (len(crops_B_C_H_W),), generator=generator)
-    turned = crops_B_C_H_W.clone()
+def turned(crops_B_C_H_W: Tensor, turns_B: Tensor) -> Tensor:
+    """Return each crop moved by one of eight turns: quarter turns by ``turn % 4``, from 4 on also flipped."""
+    moved = crops_B_C_H_W.clone()
     for turn in range(1, 8):
-        chosen = turns == turn
-        moved = torch.rot90(crops_B_C_H_W[chosen], turn % 4, (2, 3))
-        turned[chosen] = moved.flip(3) if turn >= 4 else moved
-    return turned
+        rotated = torch.rot90(crops_B_C_H_W, turn % 4, (2, 3))
+        moved = torch.where((turns_B == turn)[:, None, None, None], rotated.flip(3) if turn >= 4 else rotated, moved)
+    return moved

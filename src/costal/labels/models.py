@@ -10,6 +10,7 @@ import time
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields, replace
+from itertools import count, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,11 @@ def save_agent(folder: Path, agent: Agent, origin: Origin = Origin(), keep: int 
     With `keep` only so many of the newest generations stay.
     """
     number = 1 + max(_numbers(folder), default=0)
-    tensors = {f"classifier.{name}": array for name, array in (agent.classifier or {}).items()}
+    tensors = {
+        f"{_member(place)}{name}": array
+        for place, weights in enumerate(agent.classifier)
+        for name, array in weights.items()
+    }
     if agent.cost_model is not None:
         tensors |= {f"cost.{name}": array for name, array in agent.cost_model.weights.items()}
     content = save(tensors)
@@ -184,7 +189,7 @@ def _origin_of(card: dict[str, Any]) -> Origin:
 
 
 def _agent_of(card: dict[str, Any], tensors: Weights) -> Agent:
-    classifier = _under("classifier.", tensors)
+    classifier = tuple(takewhile(bool, (_under(_member(place), tensors) for place in count())))
     cost_weights = _under("cost.", tensors)
     known = {each.name for each in fields(AgentSettings)}  # an older or newer version may have had others
     settings = {key: entry for key, entry in card["settings"].items() if key in known} | {
@@ -192,11 +197,14 @@ def _agent_of(card: dict[str, Any], tensors: Weights) -> Agent:
         "acquisition_cost_K": tuple(card["settings"]["acquisition_cost_K"]),
         "class_ids": tuple(card["settings"]["class_ids"]),
     }
-    cost_model = CostModel(cost_weights, tuple(card["annotators"]), card["effort_count"]) if cost_weights else None
+    likelihood = card["settings"].get("cost_likelihood", "log_normal")
+    cost_model = (
+        CostModel(cost_weights, tuple(card["annotators"]), card["effort_count"], likelihood) if cost_weights else None
+    )
     return Agent(
         AgentSettings(**settings),
         tuple(card["crop_shape"]),
-        classifier or None,
+        classifier,
         cost_model,
         card["label_count"],
         tuple(card["notes"]),
@@ -234,6 +242,11 @@ def _read_card(path: Path) -> dict[str, Any]:
         raise ProjectError(f"{path} cannot be read: {error.strerror}. Choose another model, or train again.") from error
     except (ValueError, KeyError, TypeError) as error:
         raise ProjectError(f"{path} is not a model card ({error}). Delete it and train again.") from error
+
+
+def _member(place: int) -> str:
+    """Return what the names of an ensemble member's arrays begin with."""
+    return f"classifier{place}." if place else "classifier."
 
 
 def _under(prefix: str, tensors: Weights) -> Weights:

@@ -133,12 +133,12 @@ def trained_generation(project: Project) -> Generation:
         When there is none that classifies, or the project's classes are others by now.
     """
     newest = load_newest(project.model_folder)
-    if newest is None or newest.agent.classifier is None:
+    if newest is None or not newest.agent.classifier:
         raise ProjectError(
             f"'{project.name}' has no trained classifier yet. Label crops of at least two classes and train."
         )
     found = current_generation(project, newest.agent.crop_shape)
-    if found.agent.classifier is None:
+    if not found.agent.classifier:
         raise ProjectError(" ".join(found.agent.notes))
     return found
 

@@ -106,7 +106,7 @@ def score_frame(request: FrameRequest) -> Job[FrameScores]:
     pool = Pool(np.concatenate(batches), request.annotator, request.order)
     features_N_F = simple_features(pool.crops_N_C_H_W)
     generation = current_generation(request.project, pool.crops_N_C_H_W.shape[1:])
-    if generation.agent.classifier is None:
+    if not generation.agent.classifier:
         return FrameScores(None, features_N_F, generation.number, " ".join(generation.agent.notes))
     scores = yield from score(generation.agent, pool, request.seed, request.device)
     return FrameScores(scores, features_N_F, generation.number, model_hash=generation.model_hash)
@@ -198,7 +198,7 @@ def retrain(request: RetrainRequest) -> Job[Generation]:
     if left_out:
         side = request.crop_shape[1]
         agent = replace(agent, notes=(*agent.notes, f"{left_out} answers for crops unlike {side} px were not used."))
-    if agent.classifier is None and agent.cost_model is None:
+    if not agent.classifier and agent.cost_model is None:
         return Generation(0, agent)
     used = tuple(sorted(each.label_id for each in presented if each.label_id is not None))
     return save_agent(project.model_folder, agent, Origin(used, request.seed, figures.metrics()), project.kept_models)

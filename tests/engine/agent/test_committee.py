@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -14,20 +16,34 @@ CROPS = np.random.default_rng(0).random((5, 1, 8, 8), dtype=np.float32) * np.lin
 CROPS = CROPS.astype(np.float32)
 
 
-@pytest.fixture(scope="module")
-def network():
+def network_of(seed):
     made = Network((1, 8, 8), 3)
-    initialise(made, torch.Generator().manual_seed(3))
+    initialise(made, torch.Generator().manual_seed(seed))
     with torch.no_grad():
-        made.hidden.bias.uniform_(-0.5, 0.5, generator=torch.Generator().manual_seed(4))
-        made.output.bias.uniform_(-0.5, 0.5, generator=torch.Generator().manual_seed(5))
+        made.hidden.bias.uniform_(-0.5, 0.5, generator=torch.Generator().manual_seed(seed + 1))
+        made.output.bias.uniform_(-0.5, 0.5, generator=torch.Generator().manual_seed(seed + 2))
         made.output.weight.mul_(3)  # so that passes differ visibly
     return made.eval()
 
 
+@pytest.fixture(scope="module")
+def network():
+    return network_of(3)
+
+
 @pytest.fixture
 def agent(network):
-    return Agent(AgentSettings(3, "bald", passes=6), (1, 8, 8), to_weights(network))
+    return Agent(AgentSettings(3, "bald", passes=6), (1, 8, 8), (to_weights(network),))
+
+
+@pytest.fixture(scope="module")
+def networks(network):
+    return [network, network_of(10), network_of(20)]
+
+
+@pytest.fixture
+def ensemble(agent, networks):
+    return replace(agent, classifier=tuple(map(to_weights, networks)))
 
 
 def test_masks_keep_three_quarters_of_the_features_and_half_of_the_hidden_units():
@@ -67,7 +83,7 @@ def test_a_thinned_head_equals_the_whole_head_under_the_same_masks(network):
 
 
 def test_the_committees_passes_are_those_of_its_masks(network):
-    committee = Committee(network, 4, 11)
+    committee = Committee([network], 4, 11)
     probs_T_B_K = committee.probs(committee.features(CROPS, "cpu"))
     masks = draw_masks(network.hidden.in_features, 4, 11)
     with torch.inference_mode():
@@ -80,7 +96,7 @@ def test_the_committees_passes_are_those_of_its_masks(network):
 def over_seeds(network):
     """Information (S, N) and mean probabilities (S, N, K) of S committees, ours and by ordinary dropout passes."""
     seeds, passes = 500, 15
-    committees = [Committee(network, passes, seed) for seed in range(seeds)]
+    committees = [Committee([network], passes, seed) for seed in range(seeds)]
     ours = [committee.probs(committee.features(CROPS, "cpu")) for committee in committees]
     plain = []
     torch.manual_seed(0)
@@ -122,25 +138,28 @@ def test_the_result_does_not_depend_on_the_batch_size(agent, monkeypatch, batch)
 
 def test_information_is_the_acquisition_function_of_the_passes(agent, network):
     opinion, _ = finish(classifier.ask_committee(agent, CROPS, 5, "cpu"))
-    committee = Committee(network, 6, 5)
+    committee = Committee([network], 6, 5)
     passes = committee.probs(committee.features(CROPS, "cpu"))
     np.testing.assert_allclose(opinion.information_N, bald(passes).numpy(), atol=1e-6)
     np.testing.assert_allclose(opinion.probs_N_K, passes.mean(0).numpy(), atol=1e-6)
 
 
-def test_the_trunk_runs_once_per_crop(agent, monkeypatch):
+@pytest.mark.parametrize("members", [1, 3])
+def test_the_trunk_runs_once_per_crop_and_network(ensemble, monkeypatch, members):
     seen = []
     monkeypatch.setattr(classifier, "BATCH", 2)
-    build = classifier.build_classifier
+    build = classifier.build_classifiers
 
     def counting(*of):
         made = build(*of)
-        made.trunk.register_forward_hook(lambda trunk, crops, features: seen.append(len(features)))
+        for place, each in enumerate(made):
+            each.trunk.register_forward_hook(lambda _, crops, found, place=place: seen.append((place, len(found))))
         return made
 
-    monkeypatch.setattr(classifier, "build_classifier", counting)
+    monkeypatch.setattr(classifier, "build_classifiers", counting)
+    agent = replace(ensemble, classifier=ensemble.classifier[:members])
     finish(classifier.ask_committee(agent, CROPS, 5, "cpu"))
-    assert seen == [2, 2, 1]
+    assert seen == [(place, count) for count in (2, 2, 1) for place in range(members)]
 
 
 def test_features_are_the_trunks_projected_alike_whatever_the_seed_and_the_pool(agent, network):
@@ -182,3 +201,58 @@ def test_the_mean_network_drops_nothing(agent, network):
     with torch.inference_mode():
         expected = network(torch.from_numpy(CROPS)).softmax(-1).numpy()
     np.testing.assert_allclose(finish(classifier.classify(agent, CROPS, "cpu")), expected, atol=1e-6)
+
+
+# an ensemble
+
+
+def test_the_committee_of_an_ensemble_has_the_passes_of_each_network_the_first_as_if_alone(networks):
+    committee, alone = Committee(networks, 4, 11), Committee(networks[:1], 4, 11)
+    probs_T_B_K = committee.probs(committee.features(CROPS, "cpu"))
+    assert probs_T_B_K.shape == (3 * 4, 5, 3)
+    torch.testing.assert_close(probs_T_B_K.sum(-1), torch.ones(12, 5))
+    torch.testing.assert_close(probs_T_B_K[:4], alone.probs(alone.features(CROPS, "cpu")), rtol=0, atol=0)
+
+
+def test_each_network_of_an_ensemble_answers_with_its_own_weights(networks):
+    """Averaged over many masks a network's passes lie about its mean network, and nearer to it than to the others'."""
+    committee = Committee(networks, 300, 0)
+    probs_M_B_K = committee.probs(committee.features(CROPS, "cpu")).view(3, 300, 5, 3).mean(1)
+    with torch.inference_mode():
+        means = [network(torch.from_numpy(CROPS)).softmax(-1) for network in networks]
+    distance_M_M = torch.stack([(probs_M_B_K - mean).abs().mean((1, 2)) for mean in means])
+    assert distance_M_M.argmin(0).tolist() == [0, 1, 2]
+
+
+def test_networks_of_an_ensemble_are_thinned_by_masks_of_their_own(network):
+    committee = Committee([network, network], 6, 11)
+    probs_T_B_K = committee.probs(committee.features(CROPS, "cpu"))
+    assert len({each.numpy().tobytes() for each in probs_T_B_K}) == 12
+
+
+def test_the_information_of_an_ensemble_is_that_of_all_its_passes(ensemble, networks):
+    opinion, _ = finish(classifier.ask_committee(ensemble, CROPS, 5, "cpu"))
+    committee = Committee(networks, 6, 5)
+    passes = committee.probs(committee.features(CROPS, "cpu"))
+    np.testing.assert_allclose(opinion.information_N, bald(passes).numpy(), atol=1e-6)
+    np.testing.assert_allclose(opinion.probs_N_K, passes.mean(0).numpy(), atol=1e-6)
+
+
+def test_likeness_in_an_ensemble_is_judged_by_its_first_network(ensemble, agent):
+    whole, _ = finish(classifier.ask_committee(ensemble, CROPS, 5, "cpu"))
+    first, _ = finish(classifier.ask_committee(agent, CROPS, 5, "cpu"))
+    np.testing.assert_allclose(whole.features_N_F, first.features_N_F, atol=1e-6)
+
+
+def test_an_ensemble_classifies_by_the_average_of_its_mean_networks(ensemble):
+    own = [
+        finish(classifier.classify(replace(ensemble, classifier=(each,)), CROPS, "cpu")) for each in ensemble.classifier
+    ]
+    assert abs(own[0] - own[1]).max() > 0.05
+    np.testing.assert_allclose(finish(classifier.classify(ensemble, CROPS, "cpu")), np.mean(own, 0), atol=1e-6)
+
+
+def test_a_network_of_an_ensemble_that_does_not_fit_is_refused(ensemble):
+    broken = {name: array for name, array in ensemble.classifier[2].items() if name != "hidden.bias"}
+    with pytest.raises(AgentError, match=r"hidden.bias has shape none"):
+        finish(classifier.classify(replace(ensemble, classifier=(*ensemble.classifier[:2], broken)), CROPS, "cpu"))

@@ -4,7 +4,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from hypothesis import example, given
+from hypothesis import strategies as st
 from scipy import stats
+from torch.func import grad, vmap
 
 from costal.agent import cost as cost_module
 from costal.agent.cost import (
@@ -13,17 +16,18 @@ from costal.agent.cost import (
     CostNetwork,
     censored_nll,
     predict_cost,
-    train_cost_model,
     why_uniform,
 )
 from costal.agent.metrics import cost_rank_correlation
 from costal.agent.networks import to_weights
 from costal.agent.value import COST_FLOOR
 from costal.errors import AgentError
-from costal.types import AgentSettings, Answer, CostModel, Pool, Training, finish
+from costal.loop import choose, learn, new_agent
+from costal.types import AgentSettings, Answer, CostModel, Pool, Scores, Training, finish
 
 SHAPE = (1, 8, 8)
 SETTINGS = AgentSettings(2, training=Training(min_steps=150, epochs=1, learning_rate=3e-3, batch=32))
+LEAST_SQUARES = replace(SETTINGS, cost_likelihood="least_squares")
 
 
 def brightness_answers(count=60, seed=0, annotator="A", slowness=1.0):
@@ -39,8 +43,9 @@ def crops_of(answers):
     return np.stack([each.crop_C_H_W for each in answers])
 
 
-def train(answers, seed=0):
-    return finish(train_cost_model(answers, SETTINGS, seed, "cpu"))
+def train(answers, settings=SETTINGS, shape=SHAPE):
+    """Return the cost model of an agent that has too few classes for a classifier."""
+    return finish(learn(new_agent(settings, shape), answers, 0, "cpu")).cost_model
 
 
 def predict(model, crops, annotator="A", order=0):
@@ -48,18 +53,28 @@ def predict(model, crops, annotator="A", order=0):
     return cost_N
 
 
-def constant_model(mean=1.0, scale=1.0, spread=0.5, annotators=("A",), offsets=(0.0,), practice=0.0):
-    """Return a cost model whose network gives 0 for every crop."""
-    model = CostNetwork(SHAPE, len(annotators))
+def constant_model(
+    mean=1.0, scale=1.0, spread=0.5, annotators=("A",), offsets=(0.0,), practice=0.0, likelihood="log_normal", slope=0.0
+):
+    """Return a cost model whose network gives `slope` times the brightness of an even crop."""
+    model = CostNetwork(SHAPE, len(annotators), likelihood)
     with torch.no_grad():
         for parameter in model.network.parameters():
             parameter.zero_()
+        for layer in model.network.modules():
+            if isinstance(layer, torch.nn.Conv2d | torch.nn.Linear):
+                layer.weight.view(-1)[0] = 1.0
+        model.network.output.weight.mul_(slope)
         model.annotator_A.copy_(torch.tensor(offsets))
         model.practice.fill_(practice)
         model.log_spread.fill_(math.log(spread))
         model.get_buffer("mean").fill_(mean)
         model.get_buffer("scale").fill_(scale)
-    return CostModel(to_weights(model), annotators, 10)
+    return CostModel(to_weights(model), annotators, 10, likelihood)
+
+
+def even_crops(brightness_N):
+    return np.broadcast_to(np.float32(brightness_N)[:, None, None, None], (len(brightness_N), *SHAPE))
 
 
 @pytest.fixture(scope="module")
@@ -80,10 +95,48 @@ def test_likelihood_is_the_density_when_measured_and_the_survival_when_censored(
     np.testing.assert_allclose(both.numpy(), expected, rtol=1e-9)
 
 
+@given(st.lists(st.floats(-37, 1e4), min_size=1, max_size=20))
+@example([-37.0, -12.0, -4.0, 0.0, 1e-3, 30.0, 1e4])
+def test_the_likelihood_of_a_censored_effort_is_exact_in_both_tails(z):
+    log_effort = torch.tensor(z, dtype=torch.float64, requires_grad=True)
+    one = torch.tensor(1.0, dtype=torch.float64)
+    found = censored_nll(log_effort, torch.ones(len(z), dtype=torch.bool), 0 * one, one)
+    np.testing.assert_allclose(found.detach().numpy(), -stats.norm.logsf(z), rtol=1e-10, atol=1e-300)
+    found.sum().backward()
+    hazard = np.exp(stats.norm.logpdf(z) - stats.norm.logsf(z))
+    near = np.array(z) < 100  # further out the hazard itself is a small difference of large numbers: it nears z
+    np.testing.assert_allclose(log_effort.grad.numpy(), np.where(near, hazard, z), rtol=1e-4, atol=1e-300)
+
+
+@given(st.lists(st.floats(-12, 1e3, width=32), min_size=1, max_size=20))
+@example([-12.0, -4.0, 0.0, 30.0, 1e3])
+def test_the_likelihood_of_a_censored_effort_keeps_its_precision_in_float32(z):
+    log_effort = torch.tensor(z, requires_grad=True)
+    found = censored_nll(log_effort, torch.ones(len(z), dtype=torch.bool), torch.tensor(0.0), torch.tensor(1.0))
+    np.testing.assert_allclose(found.detach().numpy(), -stats.norm.logsf(z), rtol=1e-5)
+    found.sum().backward()
+    assert torch.isfinite(log_effort.grad).all()
+    assert (log_effort.grad >= 0).all()
+
+
 def test_the_likelihood_far_in_the_tail_has_a_finite_gradient():
     mu = torch.tensor([0.0], requires_grad=True)
     censored_nll(torch.tensor([60.0]), torch.tensor([True]), mu, torch.tensor(1.0)).sum().backward()
     assert mu.grad.item() == pytest.approx(-60, rel=0.01)
+
+
+def test_the_likelihood_is_batched_by_vmap_without_a_fallback(recwarn):
+    z_M_N = torch.linspace(-5, 5, 12).view(3, 4)
+    censored = torch.tensor([True, False, True, False])
+
+    def loss(z_N):
+        return censored_nll(z_N, censored, torch.tensor(0.3), torch.tensor(2.0)).sum()
+
+    found = vmap(grad(loss))(z_M_N)
+    torch.testing.assert_close(found, torch.stack([grad(loss)(z_N) for z_N in z_M_N]))
+    assert not recwarn.list
+    vmap(torch.special.log_ndtr)(z_M_N)
+    assert "batching rule" in str(recwarn.pop().message)  # so a fallback would have been seen
 
 
 def test_a_prediction_is_the_log_normal_mean_above_the_exponential_of_the_mean_log():
@@ -123,9 +176,10 @@ def test_predictions_are_floored_above_zero():
     )
 
 
-def test_brightness_is_learned_as_cost(trained):
+@pytest.mark.parametrize("settings", [SETTINGS, LEAST_SQUARES], ids=lambda settings: settings.cost_likelihood)
+def test_brightness_is_learned_as_cost(settings):
     unseen = brightness_answers(40, seed=1)
-    predicted = predict(trained, crops_of(unseen))
+    predicted = predict(train(brightness_answers(), settings), crops_of(unseen))
     measured = [each.effort for each in unseen]
     assert cost_rank_correlation(predicted, measured) > 0.9
     assert np.mean(predicted) == pytest.approx(np.mean(measured), rel=0.25)
@@ -144,14 +198,15 @@ def test_predictions_do_not_depend_on_the_batch_size(trained, monkeypatch):
 
 
 def test_censored_efforts_raise_predictions_above_those_that_take_them_as_measured():
-    cap = 8.0
-    cut = [replace(each, effort=min(each.effort, cap)) for each in brightness_answers()]
+    cap, whole = 8.0, brightness_answers()
+    cut = [replace(each, effort=min(each.effort, cap)) for each in whole]
     marked = [replace(each, censored=each.effort == cap) for each in cut]
     assert 10 < sum(each.censored for each in marked) < 50
-    bright = crops_of([each for each in marked if each.censored])
+    bright = crops_of([each for each in whole if each.effort > 1.2 * cap])
+    assert len(bright) > 20
     as_measured, as_censored = predict(train(cut), bright), predict(train(marked), bright)
     assert (as_censored > as_measured).all()
-    assert np.median(as_censored) > cap
+    assert np.median(as_censored) > 1.2 * cap
 
 
 def test_an_annotators_offset_is_learned_apart_from_the_content():
@@ -219,10 +274,88 @@ def test_the_default_training_learns_spread_and_annotator():
         Answer(crop, 0, float(4 * (1 + 2 * (row % 2)) * rng.lognormal(0, 0.1)), annotator="slow" if row % 2 else "fast")
         for row, crop in enumerate(crops)
     ]
-    model = finish(train_cost_model(answers, AgentSettings(2), 0, "cpu"))
+    model = train(answers, AgentSettings(2), (1, 12, 12))
     fast, slow = (
         finish(predict_cost(model, (1, 12, 12), Pool(crops, annotator), "cpu"))[0].mean()
         for annotator in ("fast", "slow")
     )
     assert 2.3 < slow / fast < 3.7
     assert 3.0 < fast < 5.2
+
+
+# the log-normal mean beside other predictions
+
+
+@given(
+    st.lists(st.integers(0, 400), min_size=2, max_size=12, unique=True),
+    st.floats(LEAST_SPREAD, 2.0),
+    st.floats(0.3, 2.0),
+    st.floats(-1.0, 3.0),
+)
+def test_the_log_normal_mean_is_one_factor_above_exp_of_the_mean_log_and_changes_no_query(
+    brightness, spread, scale, mean
+):
+    """The value is I / C^beta: one factor for all crops leaves its order, and so the query, as it was."""
+    bright_N = np.array(brightness) / 100
+    mean_log_N = mean + scale * bright_N
+    cost_N = predict(constant_model(mean, scale, spread, slope=1.0), even_crops(bright_N))
+    np.testing.assert_allclose(cost_N / np.exp(mean_log_N), math.exp(spread**2 / 2), rtol=1e-4)
+    assert np.argsort(cost_N).tolist() == np.argsort(mean_log_N).tolist()
+    settings = replace(SETTINGS, n=len(brightness) // 2)
+    picked = []
+    for each_N in (cost_N, np.exp(mean_log_N).astype(np.float32)):
+        scores = Scores(np.ones(len(cost_N), np.float32), each_N, np.full((len(cost_N), 2), 0.5), False, "cpu")
+        picked.append(choose(scores, settings, 0).picked_n.tolist())
+    assert picked[0] == picked[1]
+
+
+def test_least_squares_predicts_the_effort_itself():
+    model = constant_model(
+        mean=6.0, scale=2.0, annotators=("A", "B"), offsets=(0.1, -0.3), practice=-0.2, likelihood="least_squares"
+    )
+    predicted = predict(model, np.zeros((1, *SHAPE), np.float32), "B", order=9)
+    np.testing.assert_allclose(predicted, 6 + 2 * (-0.3 - 0.2 * math.log(10)), rtol=1e-5)
+
+
+def test_least_squares_has_no_spread_and_is_floored_above_zero():
+    crops = np.zeros((2, *SHAPE), np.float32)
+    model = constant_model(mean=-5.0, likelihood="least_squares")
+    cost_N, spread = finish(predict_cost(model, SHAPE, Pool(crops), "cpu"))
+    assert cost_N.tolist() == pytest.approx([COST_FLOOR] * 2)
+    assert spread == 0.0
+
+
+def even_answers(efforts, censored=()):
+    """Return answers for crops that look all the same."""
+    crop = np.full(SHAPE, 0.5, np.float32)
+    return [Answer(crop, 0, effort, effort in censored) for effort in efforts * (32 // len(efforts))]
+
+
+SHORT = Training(min_steps=60, epochs=0, learning_rate=3e-3, batch=32)
+
+
+@pytest.mark.parametrize(
+    ("likelihood", "least", "most"),
+    [
+        pytest.param("least_squares", 45, 56, id="least squares: the mean, 50.5"),
+        pytest.param("log_normal", 90, 200, id="log-normal: exp(2.3 + 2.3^2 / 2) = 141"),
+    ],
+)
+def test_least_squares_predicts_the_mean_effort_where_efforts_are_not_log_normal(likelihood, least, most):
+    model = train(even_answers([1.0, 100.0]), AgentSettings(2, training=SHORT, cost_likelihood=likelihood))
+    assert model.likelihood == likelihood
+    predicted = predict(model, np.full((1, *SHAPE), 0.5, np.float32))
+    assert least < predicted[0] < most
+
+
+@pytest.mark.parametrize(
+    ("likelihood", "least", "most"),
+    [
+        pytest.param("least_squares", 4.4, 5.6, id="least squares: the mean of 1, 8, 3, 8"),
+        pytest.param("log_normal", 8, 100, id="log-normal: half lie beyond 8"),
+    ],
+)
+def test_least_squares_takes_a_censored_effort_as_if_it_were_measured(likelihood, least, most):
+    answers = even_answers([1.0, 8.0, 3.0, 8.0], censored=[8.0])
+    model = train(answers, AgentSettings(2, training=SHORT, cost_likelihood=likelihood))
+    assert least < predict(model, np.full((1, *SHAPE), 0.5, np.float32))[0] < most

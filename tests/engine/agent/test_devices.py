@@ -115,7 +115,7 @@ def test_another_error_is_not_taken_for_a_full_gpu():
 @pytest.mark.parametrize(("room", "device", "batch"), [(2, "cuda", 2), (0, "cpu", CPU_BATCH)])
 def test_a_committee_on_a_full_gpu_gives_the_same_scores(monkeypatch, room, device, batch):
     crops = np.random.default_rng(0).random((7, 1, 8, 8), dtype=np.float32)
-    agent = Agent(AgentSettings(3, passes=3), (1, 8, 8), to_weights(Network((1, 8, 8), 3)))
+    agent = Agent(AgentSettings(3, passes=3), (1, 8, 8), (to_weights(Network((1, 8, 8), 3)),))
     expected, _ = finish(classifier.ask_committee(agent, crops, 1, "cpu"))
     features = Committee.features
 

@@ -5,6 +5,7 @@ import torch
 from costal.agent.networks import (
     Network,
     dropout_mask,
+    feature_count,
     feature_side,
     initialise,
     load_weights,
@@ -36,7 +37,7 @@ def test_reducing_blocks_bring_the_feature_map_to_16_pixels_or_less(crop, blocks
     assert feature_side(crop) == side
     with torch.device("meta"):
         features = Network((1, crop, crop), 2).trunk(torch.zeros(1, 1, crop, crop))
-    assert features.shape == (1, 32 * side**2)
+    assert features.shape == (1, 32 * side**2) == (1, feature_count(crop))
 
 
 @pytest.mark.parametrize("channels", [1, 2, 5])
@@ -104,6 +105,6 @@ def test_masks_in_the_head_drop_and_scale_by_hand():
 
 
 def test_a_dropout_mask_holds_zeros_and_the_inverse_of_what_is_kept():
-    mask = dropout_mask((200, 500), 0.25, torch.Generator().manual_seed(0), "cpu")
+    mask = dropout_mask((200, 500), 0.25, torch.Generator().manual_seed(0))
     assert mask.unique().tolist() == pytest.approx([0, 4 / 3])
     assert mask.mean().item() == pytest.approx(1, abs=0.01)

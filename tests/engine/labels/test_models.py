@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from safetensors.numpy import save
+from safetensors.numpy import load_file, save
 
 from costal.errors import ProjectError
 from costal.labels.models import (
@@ -28,7 +28,18 @@ COST = {"network.hidden.weight": RNG.random((2, 2), dtype=np.float32), "log_spre
 SETTINGS = AgentSettings(
     2, "std", 2.0, 0.1, 7, 3, Training(1e-2, 8, 10, 2, True, True, True), acquisition_cost_K=(0.5, 1.5)
 )
-WHOLE = Agent(SETTINGS, (1, 8, 8), CLASSIFIER, CostModel(COST, ("ada", "bob"), 12), 20, ("a note with β",))
+WHOLE = Agent(SETTINGS, (1, 8, 8), (CLASSIFIER,), CostModel(COST, ("ada", "bob"), 12), 20, ("a note with β",))
+ENSEMBLE = replace(
+    WHOLE,
+    settings=replace(
+        SETTINGS,
+        members=12,
+        training=replace(SETTINGS.training, schedule="one_cycle", precision="bfloat16"),
+        cost_likelihood="least_squares",
+    ),
+    classifier=tuple({name: array + place for name, array in CLASSIFIER.items()} for place in range(12)),
+    cost_model=CostModel(COST, ("ada", "bob"), 12, "least_squares"),
+)
 
 
 def assert_equal_weights(first, second):
@@ -40,20 +51,44 @@ def assert_equal_weights(first, second):
 
 @pytest.mark.parametrize(
     "agent",
-    [WHOLE, replace(WHOLE, cost_model=None), replace(WHOLE, classifier=None)],
-    ids=["both models", "no cost model", "no classifier"],
+    [WHOLE, replace(WHOLE, cost_model=None), replace(WHOLE, classifier=()), ENSEMBLE, replace(ENSEMBLE, classifier=())],
+    ids=["both models", "no cost model", "no classifier", "an ensemble of 12", "an ensemble without a classifier yet"],
 )
 def test_an_agent_comes_back_as_it_was_saved(tmp_path, agent):
     assert save_agent(tmp_path / "models", agent).number == 1
     back = load_newest(tmp_path / "models").agent
-    assert_equal_weights(back.classifier or {}, agent.classifier or {})
+    for found, saved in zip(back.classifier, agent.classifier, strict=True):
+        assert_equal_weights(found, saved)
     if agent.cost_model is None:
         assert back.cost_model is None
     else:
         assert_equal_weights(back.cost_model.weights, agent.cost_model.weights)
         assert replace(back.cost_model, weights={}) == replace(agent.cost_model, weights={})
-    bare = {"classifier": None, "cost_model": None}
+    bare = {"classifier": (), "cost_model": None}
     assert replace(back, **bare) == replace(agent, **bare)
+
+
+def test_the_arrays_of_the_first_member_are_named_as_before_there_were_ensembles(tmp_path):
+    save_agent(tmp_path, replace(ENSEMBLE, classifier=ENSEMBLE.classifier[:2]))
+    found = load_file(tmp_path / "0001.safetensors")
+    assert sorted(found) == [
+        "classifier.hidden.weight",
+        "classifier.output.bias",
+        "classifier1.hidden.weight",
+        "classifier1.output.bias",
+        "cost.log_spread",
+        "cost.network.hidden.weight",
+    ]
+
+
+@pytest.mark.parametrize("members", [1, 5])
+def test_all_networks_of_a_file_come_back_whatever_number_the_settings_ask_for(tmp_path, members):
+    asked = replace(ENSEMBLE, settings=replace(ENSEMBLE.settings, members=members), classifier=ENSEMBLE.classifier[:3])
+    save_agent(tmp_path, asked)
+    back = load_newest(tmp_path).agent
+    assert back.settings.members == members
+    for found, saved in zip(back.classifier, asked.classifier, strict=True):
+        assert_equal_weights(found, saved)
 
 
 def test_generations_count_up_and_the_newest_wins(tmp_path):
@@ -233,6 +268,25 @@ def as_version_1(path):
     for key in ("diverse", "control_share", "budget"):
         del card["settings"][key]
     path.write_text(json.dumps(card | {"format": 1}))
+    as_before_ensembles(path)
+
+
+def as_before_ensembles(path):
+    card = json.loads(path.read_text("utf-8"))
+    del card["settings"]["members"], card["settings"]["cost_likelihood"]
+    del card["settings"]["training"]["schedule"], card["settings"]["training"]["precision"]
+    path.write_text(json.dumps(card))
+
+
+def test_a_card_from_before_there_were_ensembles_still_loads(tmp_path):
+    save_agent(tmp_path, WHOLE, ORIGIN)
+    as_before_ensembles(tmp_path / "0001.json")
+    found = load_newest(tmp_path).agent
+    assert found.settings == SETTINGS
+    assert (found.settings.members, found.settings.cost_likelihood) == (1, "log_normal")
+    assert found.cost_model.likelihood == "log_normal"
+    (weights,) = found.classifier
+    assert_equal_weights(weights, CLASSIFIER)
 
 
 def test_a_card_of_format_1_still_loads(tmp_path):
@@ -268,7 +322,7 @@ def test_rolling_back_saves_an_older_generation_again_as_the_newest(tmp_path):
     assert replace(again.origin, utc_ns=0) == replace(ORIGIN, copy_of=1)
     assert again.model_hash == newest.model_hash == first.model_hash
     assert newest.agent.label_count == WHOLE.label_count
-    assert_equal_weights(newest.agent.classifier, WHOLE.classifier)
+    assert_equal_weights(newest.agent.classifier[0], CLASSIFIER)
     assert_equal_weights(newest.agent.cost_model.weights, WHOLE.cost_model.weights)
     assert load_generation(tmp_path, 2).agent.label_count == 99
 

@@ -485,7 +485,8 @@ def test_every_frame_is_classified_by_the_model_that_was_newest_at_the_start(tra
     job = apply_to_files(FilesRequest(trained, (tmp_path / "images",), tmp_path / "out", "cpu"))
     assert isinstance(next(job), Progress)
     agent = load_newest(trained.model_folder).agent
-    save_agent(trained.model_folder, replace(agent, classifier={k: 0 * v for k, v in agent.classifier.items()}))
+    blank = tuple({name: 0 * array for name, array in each.items()} for each in agent.classifier)
+    save_agent(trained.model_folder, replace(agent, classifier=blank))
     found = finish(job)
     assert found.generation == 1
     assert found.frames[0].counts_K == found.frames[1].counts_K

@@ -18,7 +18,7 @@ from costal.types import Agent, AgentSettings
 from costal.workbench.overview import look, roll_back_to
 
 EVENTS = (Event(EventKind.SHOWN, 0, 0), Event(EventKind.ANSWERED, 2 * 10**9, 2 * 10**9))
-AGENT = Agent(AgentSettings(2), (1, 4, 4), {"bias": np.zeros(2, np.float32)})
+AGENT = Agent(AgentSettings(2), (1, 4, 4), ({"bias": np.zeros(2, np.float32)},))
 
 
 @pytest.fixture

@@ -57,7 +57,7 @@ def edit(project, *statements):
 
 
 def save_model(project):
-    agent = Agent(AgentSettings(2), (1, 8, 8), {"weight": np.ones(3, np.float32)}, label_count=5)
+    agent = Agent(AgentSettings(2), (1, 8, 8), ({"weight": np.ones(3, np.float32)},), label_count=5)
     return save_agent(project.model_folder, agent).number
 
 
