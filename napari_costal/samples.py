@@ -6,7 +6,7 @@ import numpy as np
 
 from costal.frames.simulate import CLASS_NAMES, simulate_field
 from costal.paper.datasets import load_dataset
-from costal.paper.mosaic import mosaic
+from costal.paper.mosaic import mosaic, to_images
 
 LayerData = list[tuple[Any, dict[str, Any], str]]
 FIELD_PX, CROP_PX = 1024, 64
@@ -35,5 +35,5 @@ def simulated_sted_field() -> LayerData:
 def mnist_mosaic() -> LayerData:
     """Return 1000 digits in a mosaic: of MNIST when it is found, else synthetic ones; the layer's name says which."""
     dataset = load_dataset("auto")
-    images, _ = dataset.take(np.arange(1000))
-    return [(mosaic(images), {"name": f"{dataset.name} mosaic"}, "image")]
+    crops, _ = dataset.take(np.arange(1000))
+    return [(mosaic(to_images(crops)), {"name": f"{dataset.name} mosaic"}, "image")]

@@ -1,15 +1,15 @@
 """What the engine's tests share: small things that are quick to train."""
 
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from costal import cli
-from costal.paper.datasets import Dataset
-from costal.paper.digits import render
+from costal.paper.digits import perimeters, render, to_crops
+from costal.paper.plan import Arm, Experiment, Plan
+from costal.paper.sources import Dataset
 from costal.types import AgentSettings, Answer, Training
 
 QUICK = Training(min_steps=5, epochs=1)
@@ -30,6 +30,13 @@ def costal(monkeypatch, capsys):
         return stopped.value.code or 0, captured.out, captured.err
 
     return run
+
+
+@pytest.fixture
+def quick_training(monkeypatch) -> None:
+    """Let the arms of every experiment train for five steps, whatever the plan says."""
+    settings = Experiment.settings
+    monkeypatch.setattr(Experiment, "settings", lambda *arguments: replace(settings(*arguments), training=QUICK))
 
 
 @pytest.fixture
@@ -59,16 +66,28 @@ def digit_pool() -> np.ndarray:
 def small_digits() -> Dataset:
     """Return 400 synthetic digits to draw from and 40 for tests, rendered once."""
     images, classes = render(0, range(440))
+    crops = to_crops(images)
     return Dataset(
-        "small digits", 400, lambda rows: (images[rows], classes[rows]), lambda: (images[400:], classes[400:])
+        "small digits",
+        tuple(map(str, range(10))),
+        (1, 28, 28),
+        "cost units",
+        400,
+        lambda rows: (crops[rows], classes[rows]),
+        lambda: (crops[400:], classes[400:]),
+        lambda rows, _repeat, _order: perimeters(crops[rows]),
+        "md5 of the small digits",
     )
 
 
 @pytest.fixture
-def quick_experiment(monkeypatch) -> Callable[..., object]:
-    """Return `Experiment`, whose agents train for five steps."""
-    from costal.paper.experiment import Experiment
+def quick_experiment() -> Experiment:
+    """Return what the arms of a small experiment share: training takes five steps."""
+    return Experiment(pool_size=30, n=4, passes=3, device="cpu", training=QUICK)
 
-    settings = Experiment.settings
-    monkeypatch.setattr(Experiment, "settings", lambda self, arm: replace(settings(self, arm), training=QUICK))
-    return Experiment
+
+@pytest.fixture
+def quick_plan(quick_experiment) -> Plan:
+    """Return two arms, two repeats, three rounds."""
+    arms = (Arm("STD, β = 0.3", "std", beta=0.3), Arm("random", "random"))
+    return Plan("small", "synthetic", arms, quick_experiment, rounds=3, repeats=2, committee_every=3, looked_at=(1,))

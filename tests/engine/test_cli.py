@@ -29,7 +29,8 @@ from costal.workbench.desk import Workbench
 COMMANDS = [
     ("demo",), ("mnist",), ("open",), ("score",), ("query",), ("train",), ("apply",), ("export",), ("import",),
     ("label",), ("microscope",), ("project",), ("project", "new"), ("project", "info"), ("project", "check"),
-    ("project", "repair"), ("project", "recent"),
+    ("project", "repair"), ("project", "recent"), ("reproduce",), ("reproduce", "table1"), ("reproduce", "figure1"),
+    ("reproduce", "base-costs"), ("experiment",), ("bench",), ("bench", "training"),
 ]  # fmt: skip
 DEMO = (
     "demo",
@@ -144,15 +145,15 @@ def test_the_module_runs_as_a_program():
 
 
 def test_the_headless_demo_writes_tables_and_pictures_and_equal_ones_again(
-    costal, tmp_path, monkeypatch, quick_experiment
+    costal, tmp_path, monkeypatch, quick_training
 ):
     monkeypatch.setattr(datasets, "SYNTHETIC_TEST", 100)
     for name in ("first", "again"):
         code, out, _ = costal(*DEMO, "--beta", "0.1", "--device", "cpu", "--out", tmp_path / name)
         assert code == 0
-    assert "synthetic digits: 1 rounds of 4 from 40, seed 0" in out
-    names = {"rounds.csv", "timings.csv", "mosaic.png", "picks.png", "curves.png"}
-    assert {each.name for each in (tmp_path / "first").iterdir()} == names
+    assert "bald, β = 0.1: 1 of 1 repeats finished" in out
+    names = {"rounds.csv", "timings.csv", "summary.md", "mosaic.png", "picks.png", "curves.png"}
+    assert names <= {each.name for each in (tmp_path / "first").iterdir()}
     rows = rows_of(tmp_path / "first" / "rounds.csv")
     seen = [(row["data"], row["arm"], row["round"], row["labels"]) for row in rows]
     assert seen == [
@@ -160,7 +161,18 @@ def test_the_headless_demo_writes_tables_and_pictures_and_equal_ones_again(
         for arm in ("bald, β = 0.1", "random")
         for numbers in (("0", "20"), ("1", "24"))
     ]
-    assert (tmp_path / "first" / "rounds.csv").read_bytes() == (tmp_path / "again" / "rounds.csv").read_bytes()
+    for name in ("rounds.csv", "summary.md", "curves.png", "curves.svg"):
+        assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
+
+
+def test_a_demo_into_the_folder_of_another_one_is_refused_with_the_difference(
+    costal, tmp_path, monkeypatch, quick_training
+):
+    monkeypatch.setattr(datasets, "SYNTHETIC_TEST", 100)
+    assert costal(*DEMO, "--out", tmp_path)[0] == 0
+    code, _, err = costal(*DEMO, "--seed", "1", "--out", tmp_path)
+    assert code == 1
+    assert re.search(r"^costal: .* holds a run of another configuration \(.*seed: 0 -> 1.*\)", err)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from costal.errors import CostalError
 
 def make_app() -> typer.Typer:
     """Return the command line with all its commands."""
-    from costal.cli import apply, demo, exchange, frame, microscope, mnist, project
+    from costal.cli import apply, bench, demo, exchange, frame, microscope, mnist, project, reproduce
 
     app = typer.Typer(
         no_args_is_help=True,
@@ -19,7 +19,7 @@ def make_app() -> typer.Typer:
         add_completion=False,
         help="Cost-sensitive active learning: label the crops that teach the most for the least effort.",
     )
-    for commands in (demo, mnist, frame, apply, exchange, project, microscope):
+    for commands in (demo, mnist, frame, apply, exchange, project, microscope, reproduce, bench):
         commands.register(app)
     return app
 

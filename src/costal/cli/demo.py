@@ -5,14 +5,14 @@ from typing import Annotated
 
 import typer
 
-from costal.cli.progress import ProgressBar
+from costal.cli.running import run_experiment
 from costal.cli.terminal import has_display, writing
-from costal.errors import DatasetError
 from costal.labels.project import LARGEST
-from costal.paper.datasets import load_dataset, pool_indices
-from costal.paper.experiment import RANDOM_ARM, Arm, Experiment, RoundReport, play_round, start
-from costal.paper.expert import SimulatedExpert
-from costal.paper.report import curves_figure, mosaic_figure, picks_figure, write_rounds, write_timings
+from costal.paper.archive import read_round
+from costal.paper.datasets import load_dataset
+from costal.paper.mosaic import to_images
+from costal.paper.plan import RANDOM_ARM, Arm, Experiment, Plan
+from costal.paper.report import mosaic_figure, picks_figure
 from costal.types import ACQUISITION_NAMES
 
 
@@ -40,7 +40,8 @@ def demo(
     """Watch the loop run on MNIST, or on synthetic digits where MNIST is not found, beside a random arm.
 
     Opens napari with the MNIST mosaic widget running. Without a display, or with --headless, it writes the mosaic with
-    its heatmap, the picked crops and the learning curves as PNG and the rounds as CSV into --out.
+    its heatmap, the picked crops and the learning curves as PNG and the rounds as CSV into --out, where a run that was
+    stopped goes on.
     """
     if acquisition not in ACQUISITION_NAMES:
         raise typer.BadParameter(
@@ -55,48 +56,19 @@ def demo(
         return
     if not headless:
         print("No display: running headless.")
-    run_headless(experiment, arm, data, rounds, out)
+    plan = Plan("demo", data, (arm, RANDOM_ARM), experiment, rounds, repeats=1, committee_every=rounds)
+    run_experiment(plan, out, None, resume=True)
+    write_round_figures(plan, out)
 
 
-def run_headless(experiment: Experiment, arm: Arm, data: str, rounds: int, out: Path) -> None:
-    """Run the arm and the random arm for some rounds, and write what they came to after each."""
-    dataset = load_dataset(data)
-    oracle = SimulatedExpert()
-    pool_indices(dataset, experiment.seed, experiment.repeat, rounds, experiment.pool_size)  # refuse before any work
-    if experiment.n > experiment.pool_size:
-        raise DatasetError(f"{experiment.n} images cannot be chosen from {experiment.pool_size}. Lower -n or raise -N.")
+def write_round_figures(plan: Plan, out: Path) -> None:
+    """Write the last round of a plan's first arm as pictures."""
+    dataset, kept = load_dataset(plan.data), read_round(out, plan.arms[0].name, 0, plan.rounds)
+    if kept.query is None:
+        return
+    crops, classes = dataset.take(kept.pool_N)
+    images, names = to_images(crops), [dataset.class_names[each] for each in classes]
     with writing(out):
-        out.mkdir(parents=True, exist_ok=True)
-        (out / "rounds.csv").open("a").close()  # find out now, not after the first round
-    print(f"{dataset.name}: {rounds} rounds of {experiment.n} from {experiment.pool_size}, seed {experiment.seed}")
-    reports: list[RoundReport] = []
-    with ProgressBar() as bar:
-        states = []
-        for each in (arm, RANDOM_ARM):
-            state, report = bar.drain(start(experiment, each, dataset, oracle), f"start, {each.name}")
-            states.append(state)
-            reports.append(report)
-        for number in range(1, rounds + 1):
-            for place, state in enumerate(states):
-                job = play_round(experiment, state, dataset, oracle)
-                states[place], report, proposal = bar.drain(job, f"round {number} of {rounds}, {state.arm.name}")
-                reports.append(report)
-                if state.arm is arm:
-                    asked = proposal
-            print("  ".join([f"round {number:2}", *(describe(each) for each in reports[-2:])]))
-            with writing(out):
-                write_rounds(out / "rounds.csv", dataset.name, sorted(reports, key=lambda each: each.arm))
-                write_timings(out / "timings.csv", sorted(reports, key=lambda each: each.arm))
-    for name, figure in (
-        ("mosaic", mosaic_figure(dataset.name, asked)),
-        ("picks", picks_figure(dataset.name, asked)),
-        ("curves", curves_figure(dataset.name, reports)),
-    ):
-        with writing(out):
-            figure.savefig(out / f"{name}.png", dpi=110)
-    print(f"Wrote rounds.csv, timings.csv, mosaic.png, picks.png and curves.png to {out}")
-
-
-def describe(report: RoundReport) -> str:
-    """Return a round's outcome in a few words."""
-    return f"{report.arm}: {report.labels} labels, accuracy {report.accuracy:.3f}, cost {report.total_cost:.0f}"
+        mosaic_figure(dataset.name, images, kept.query).savefig(out / "mosaic.png", dpi=110)
+        picks_figure(dataset.name, images, names, kept.query).savefig(out / "picks.png", dpi=110)
+    print(f"Wrote mosaic.png and picks.png to {out}")

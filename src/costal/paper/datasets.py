@@ -1,8 +1,7 @@
-"""Where the experiment's digits come from: MNIST when it is found, otherwise synthetic digits that say so."""
+"""Where the experiment's crops come from: MNIST when it is found, synthetic digits that say so, and other sources."""
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +9,13 @@ import platformdirs
 from numpy.typing import NDArray
 
 from costal.errors import DatasetError
-from costal.paper.digits import render
-from costal.seeds import rng_for
+from costal.labels.project import PROJECT_FILE
+from costal.paper import digits
+from costal.paper.digits import CLASS_COUNT, SIDE, perimeters, to_crops
+from costal.paper.image_folder import COSTS_FILE, load_image_folder
+from costal.paper.own_project import load_own_project
+from costal.paper.sources import Crops, Dataset, Indices, md5
+from costal.paper.sted import sted_dataset
 
 MNIST, SYNTHETIC = "MNIST", "synthetic digits"
 MNIST_FILES = {
@@ -20,21 +24,8 @@ MNIST_FILES = {
     "t10k-images-idx3-ubyte": 7_840_016,
     "t10k-labels-idx1-ubyte": 10_008,
 }
-CLASS_COUNT, SIDE = 10, 28
-PER_CLASS_AT_START = 2
+DIGIT_NAMES = tuple(map(str, range(CLASS_COUNT)))
 SYNTHETIC_TRAIN, SYNTHETIC_TEST = 60_000, 2_000
-
-Digits = tuple[NDArray[np.uint8], NDArray[np.int64]]
-
-
-@dataclass(frozen=True, slots=True)
-class Dataset:
-    """Digits to draw pools from: `take` returns images (N, 28, 28) uint8 and classes (N,) of the given indices."""
-
-    name: str
-    train_size: int
-    take: Callable[[NDArray[np.integer]], Digits]
-    test: Callable[[], Digits]
 
 
 def user_cache() -> Path:
@@ -64,25 +55,41 @@ def where_to_put(root: Path) -> str:
 
 
 def load_mnist(folder: Path | None = None) -> Dataset:
-    """Return MNIST.
+    """Return MNIST, from `folder` and nowhere else when one is given.
+
+    The effort of a digit is the perimeter of what is brighter than half.
 
     Raises
     ------
     DatasetError
         When it is not found: never replaced by something else. Says where to put the files.
     """
-    root = find_mnist(folder)
-    if root is None:
+    root = find_mnist() if folder is None else folder
+    if root is None or missing_files(root):
         place = folder or user_cache()
         wrong = f" Missing or of the wrong length there: {', '.join(missing_files(place))}." if folder else ""
         raise DatasetError(f"MNIST was not found.{wrong} Run 'costal mnist --download', or: {where_to_put(place)}")
     images, classes = _read_mnist(root, "train")
+
+    def test() -> Crops:
+        tested, tested_classes = _read_mnist(root, "t10k")
+        return to_crops(tested), tested_classes
+
     return Dataset(
-        MNIST, len(images), lambda indices: (images[indices], classes[indices]), lambda: _read_mnist(root, "t10k")
+        MNIST,
+        DIGIT_NAMES,
+        (1, SIDE, SIDE),
+        "cost units",
+        len(images),
+        take=lambda indices: (to_crops(images[indices]), classes[indices]),
+        test=test,
+        effort=lambda indices, _repeat, _order: perimeters(to_crops(images[indices])),
+        fingerprint=md5((root / "MNIST" / "raw" / name).read_bytes() for name in MNIST_FILES),
+        class_of=lambda indices: classes[indices],
     )
 
 
-def _read_mnist(root: Path, part: str) -> Digits:
+def _read_mnist(root: Path, part: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Return images and classes of one part. The lengths were checked; headers have 16 and 8 bytes."""
     raw = root / "MNIST" / "raw"
     images = np.fromfile(raw / f"{part}-images-idx3-ubyte", np.uint8, offset=16).reshape(-1, SIDE, SIDE)
@@ -91,31 +98,64 @@ def _read_mnist(root: Path, part: str) -> Digits:
 
 def synthetic_dataset(seed: int = 0) -> Dataset:
     """Return synthetic digits: 60,000 to draw from and 2,000 for tests, each rendered when it is asked for."""
-    test_indices = np.arange(SYNTHETIC_TRAIN, SYNTHETIC_TRAIN + SYNTHETIC_TEST)
+
+    def take(indices: Indices) -> Crops:
+        images, classes = digits.render(seed, indices)
+        return to_crops(images), classes
+
     return Dataset(
-        SYNTHETIC, SYNTHETIC_TRAIN, lambda indices: render(seed, indices), lambda: render(seed, test_indices)
+        SYNTHETIC,
+        DIGIT_NAMES,
+        (1, SIDE, SIDE),
+        "cost units",
+        SYNTHETIC_TRAIN,
+        take=take,
+        test=lambda: take(np.arange(SYNTHETIC_TRAIN, SYNTHETIC_TRAIN + SYNTHETIC_TEST)),
+        effort=lambda indices, _repeat, _order: perimeters(take(indices)[0]),
+        fingerprint=md5([digits.render(seed, range(32))[0].tobytes()]),
+        class_of=lambda indices: digits.classes(seed, indices),
     )
 
 
 def load_dataset(choice: str = "auto") -> Dataset:
-    """Return the digits of a choice: ``auto`` (MNIST when found, else synthetic), ``mnist``, ``synthetic`` or a folder.
+    """Return the source of a choice: ``auto`` (MNIST when found, else synthetic), ``mnist``, ``synthetic``, ``sted``.
+
+    Any other is a folder: with MNIST, with a labelled project, or with a folder of images per class and their costs.
 
     Raises
     ------
     DatasetError
         When MNIST is asked for by name or folder and is not there, or the choice is none of these.
+    CostalError
+        When what is in the folder cannot be read.
     """
     if choice == "auto":
-        return load_mnist() if find_mnist() else synthetic_dataset()
-    if choice == "synthetic":
-        return synthetic_dataset()
-    if choice == "mnist":
-        return load_mnist()
-    if Path(choice).is_dir():
-        return load_mnist(Path(choice))
-    raise DatasetError(
-        f"'{choice}' is no data set and no folder. Use auto, mnist, synthetic or a folder with MNIST/raw."
+        choice = "mnist" if find_mnist() else "synthetic"
+    named: dict[str, Callable[[], Dataset]] = {
+        "mnist": load_mnist,
+        "synthetic": synthetic_dataset,
+        "sted": sted_dataset,
+    }
+    if choice in named:
+        return named[choice]()
+    return _load_folder(Path(choice))
+
+
+def _load_folder(folder: Path) -> Dataset:
+    """Return what a folder holds, told apart by what lies in it."""
+    if (folder / "MNIST" / "raw").is_dir():
+        return load_mnist(folder)
+    if (folder / PROJECT_FILE).is_file():
+        return load_own_project(folder)
+    if (folder / COSTS_FILE).is_file():
+        return load_image_folder(folder)
+    known = (
+        f"a folder with MNIST/raw, a labelled project (with {PROJECT_FILE}), or a folder of images per class with "
+        f"what each costs (in {COSTS_FILE}, columns file and cost)"
     )
+    if folder.is_dir():
+        raise DatasetError(f"{folder} has none of the data sets that can be used. Looked for {known}.")
+    raise DatasetError(f"'{folder}' is no data set and no folder. Use auto, mnist, synthetic, sted, or {known}.")
 
 
 def download_mnist(root: Path) -> None:
@@ -133,36 +173,3 @@ def download_mnist(root: Path) -> None:
         TorchvisionMNIST(str(root), download=True)
     except (OSError, RuntimeError) as error:
         raise DatasetError(f"MNIST could not be downloaded: {error}. {where_to_put(root)}") from error
-
-
-def initial_indices(dataset: Dataset, seed: int, repeat: int) -> NDArray[np.int64]:
-    """Return the indices of the 20 images labelled at the start: 2 of each class, drawn at random."""
-    order = _drawing_order(dataset, seed, repeat)[:1000]
-    _, classes = dataset.take(order)
-    rows = [np.flatnonzero(classes == each)[:PER_CLASS_AT_START] for each in range(CLASS_COUNT)]
-    return order[np.sort(np.concatenate(rows))]
-
-
-def pool_indices(dataset: Dataset, seed: int, repeat: int, round_number: int, pool_size: int) -> NDArray[np.int64]:
-    """Return the indices of round `round_number` (from 1): pools and the initial set share no image.
-
-    Raises
-    ------
-    DatasetError
-        When the data set is too small for disjoint pools, with the arithmetic.
-    """
-    initial = CLASS_COUNT * PER_CLASS_AT_START
-    needed = round_number * pool_size + initial
-    if needed > dataset.train_size:
-        raise DatasetError(
-            f"{round_number} disjoint pools of {pool_size} images and {initial} at the start need {needed:,}; "
-            f"{dataset.name} has {dataset.train_size:,}. Use fewer rounds or pools of at most "
-            f"{(dataset.train_size - initial) // round_number}."
-        )
-    order = _drawing_order(dataset, seed, repeat)
-    fresh = order[~np.isin(order, initial_indices(dataset, seed, repeat))]
-    return fresh[(round_number - 1) * pool_size : round_number * pool_size]
-
-
-def _drawing_order(dataset: Dataset, seed: int, repeat: int) -> NDArray[np.int64]:
-    return rng_for(seed, "pools", repeat).permutation(dataset.train_size)

@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
 from costal.seeds import rng_for
+from costal.types import Floats
 
 SIDE = 28
 CLASS_COUNT = 10
@@ -67,6 +68,28 @@ def render(seed: int, indices: Sequence[int] | NDArray[np.integer]) -> tuple[NDA
     return images_N_Y_X, labels_N
 
 
+def classes(seed: int, indices: Sequence[int] | NDArray[np.integer]) -> NDArray[np.int64]:
+    """Return the classes (N,) of the digits `indices` of the set `seed`, without drawing them."""
+    return np.array([_label(rng_for(seed, "digit", int(index))) for index in indices], np.int64)
+
+
+def to_crops(images_N_Y_X: NDArray[np.uint8]) -> Floats:
+    """Return images as crops of shape (N, 1, 28, 28) in [0, 1]."""
+    return (images_N_Y_X[:, None] / 255).astype(np.float32)
+
+
+def perimeter(crop_Y_X: Floats) -> float:
+    """Return the length in pixels of the outline of the binarised digit (brighter than half)."""
+    from skimage.measure import perimeter as contour_length
+
+    return float(contour_length(crop_Y_X > 0.5, neighborhood=4))
+
+
+def perimeters(crops_N_1_Y_X: Floats) -> Floats:
+    """Return the perimeter (N,) of each digit."""
+    return np.array([perimeter(crop) for crop in crops_N_1_Y_X[:, 0]], dtype=np.float32)
+
+
 @dataclass(frozen=True, slots=True)
 class _Drawing:
     """Every random choice behind one digit; lengths are in image pixels."""
@@ -82,10 +105,15 @@ class _Drawing:
     noise_Y_X: NDArray[np.float32]
 
 
+def _label(rng: np.random.Generator) -> int:
+    """Return the class of a digit: the first thing that its generator draws."""
+    return int(rng.integers(CLASS_COUNT))
+
+
 def _draw(seed: int, index: int) -> _Drawing:
     """Return the random choices of one digit."""
     rng = rng_for(seed, "digit", index)
-    label, font = int(rng.integers(CLASS_COUNT)), int(rng.integers(len(FONT_FILES)))
+    label, font = _label(rng), int(rng.integers(len(FONT_FILES)))
     severity = rng.lognormal(0, _LOG_SEVERITY)
     turn, slant, tall, wide = severity * rng.normal(0, (_ROTATION_RAD, _SHEAR, _LOG_STRETCH, _LOG_STRETCH))
     cos, sin = np.cos(turn), np.sin(turn)

@@ -1,200 +1,220 @@
-"""The paper's experiment, one round at a time: the loop of the microscope with another source and another oracle.
+"""The experiment, one round at a time: the loop of the microscope with another source and another oracle.
 
-Every random choice has a seed named after what it is for: pools and the initial set from (seed, repeat), so all arms of
-a repeat share them; training and masks from (seed, repeat, arm, round).
+Arms and repeats go side by side, so that their networks train as one stack. Every random choice has a seed named after
+what it is for: pools and the initial set from (seed, repeat), so all arms of a repeat share them; training and masks
+from (seed, repeat, arm, round).
 """
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from costal.loop import learn, new_agent, propose
-from costal.paper.datasets import CLASS_COUNT, SIDE, Dataset, initial_indices, pool_indices
-from costal.paper.expert import Oracle
+from costal.agent.metrics import accuracy, cost_bias, cost_rank_correlation
+from costal.loop import choose, learn_together, new_agent, score
+from costal.paper.expert import Oracle, SimulatedExpert
+from costal.paper.plan import Arm, Experiment
+from costal.paper.sources import Crops, Dataset, initial_indices, pool_indices
 from costal.seeds import seed_for
-from costal.types import AcquisitionName, Agent, AgentSettings, Answer, Floats, Job, Pool, Query, Training
+from costal.types import Agent, Answer, Floats, Job, Pool, Query
 
-
-@dataclass(frozen=True, slots=True)
-class Arm:
-    """One setting under comparison; with ``learns_cost`` false the cost model is not trained and C is uniform."""
-
-    name: str
-    acquisition: AcquisitionName
-    alpha: float = 1.0
-    beta: float = 0.0
-
-    @property
-    def learns_cost(self) -> bool:
-        """Whether this arm needs a cost model: only when β lets the cost matter."""
-        return self.beta > 0
-
-
-RANDOM_ARM = Arm("random", "random")
-
-
-@dataclass(frozen=True, slots=True)
-class Experiment:
-    """What all arms share: seed, repeat, N images a round, n of them labelled, T passes, device and training."""
-
-    seed: int = 0
-    repeat: int = 0
-    pool_size: int = 1000
-    n: int = 10
-    passes: int = 50
-    device: str = "auto"
-    training: Training = field(default_factory=Training)
-
-    def settings(self, arm: Arm) -> AgentSettings:
-        """Return the settings of an arm's agent."""
-        return AgentSettings(CLASS_COUNT, arm.acquisition, arm.alpha, arm.beta, self.passes, self.n, self.training)
-
-
-@dataclass(frozen=True, slots=True)
-class RoundReport:
-    """What one round came to. `accuracy` is the mean network's on the test set; `total_cost` leaves out the start.
-
-    `seconds` holds the time spent by phase: it differs between equal runs, so it is kept apart from the figures.
-    """
-
-    arm: str
-    round_number: int
-    labels: int
-    accuracy: float
-    total_cost: float
-    class_counts_K: tuple[int, ...]
-    mean_information: float = float("nan")
-    predicted_cost: float = float("nan")
-    measured_cost: float = float("nan")
-    seconds: dict[str, float] = field(default_factory=dict)
+NAN = float("nan")
 
 
 @dataclass(frozen=True, slots=True)
 class ArmState:
-    """An arm between two rounds: its agent and all answers so far. Enough to go on from."""
+    """An arm in one repeat, between two rounds: its agent, what was asked per round, and all answers. Enough to go on.
+
+    `total_cost` leaves out the start.
+    """
 
     arm: Arm
-    round_number: int
+    repeat: int
     agent: Agent
+    asked: tuple[NDArray[np.int64], ...]
     answers: tuple[Answer, ...]
     total_cost: float
+
+    @property
+    def round_number(self) -> int:
+        """The rounds whose answers are in; 0 at the start."""
+        return len(self.asked) - 1
 
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """An arm's query of a round: the pool's images and true classes, and what was picked."""
+    """An arm's query of a round from the pool `index_N`, and what every crop of it would cost the simulated expert."""
 
-    images_N_H_W: NDArray[np.uint8]
+    index_N: NDArray[np.int64]
+    crops_N_C_H_W: Floats
     class_N: NDArray[np.int64]
+    true_cost_N: Floats
     query: Query
-    seconds: float
+    seconds: float = 0.0
+
+    @property
+    def asked_n(self) -> NDArray[np.int64]:
+        """The indices asked for, best first."""
+        return self.index_N[self.query.picked_n]
 
 
-def to_crops(images_N_H_W: NDArray[np.uint8]) -> Floats:
-    """Return images as crops of shape (N, 1, 28, 28) in [0, 1]."""
-    return (images_N_H_W[:, None] / 255).astype(np.float32)
+@dataclass(frozen=True, slots=True)
+class RoundReport:
+    """What one round came to; NaN where there is nothing to tell.
+
+    `accuracy` is the mean network's on the test set, `committee_accuracy` that of the mean of all passes; `total_cost`
+    leaves out the start. Costs and I are means over the query, the biases means of predicted less true cost over the
+    query and over the whole pool. `seconds` holds the time spent by phase: it differs between equal runs, so it is kept
+    apart from the figures.
+    """
+
+    arm: str
+    repeat: int
+    round_number: int
+    labels: int
+    accuracy: float
+    committee_accuracy: float
+    total_cost: float
+    class_counts_K: tuple[int, ...]
+    mean_information: float = NAN
+    mean_value: float = NAN
+    predicted_cost: float = NAN
+    measured_cost: float = NAN
+    cost_bias_picked: float = NAN
+    cost_bias_pool: float = NAN
+    cost_rank_pool: float = NAN
+    chosen_cost_n: tuple[float, ...] = ()
+    seconds: dict[str, float] = field(default_factory=dict)
 
 
-def start(experiment: Experiment, arm: Arm, dataset: Dataset, oracle: Oracle) -> Job[tuple[ArmState, RoundReport]]:
-    """Return an arm after round 0: trained on 20 labelled images, 2 of each class, whose cost does not count."""
-    images, classes = dataset.take(initial_indices(dataset, experiment.seed, experiment.repeat))
-    labels, costs = oracle.answer(images, classes)
-    agent = new_agent(experiment.settings(arm), (1, SIDE, SIDE))
-    state = ArmState(arm, 0, agent, to_answers(images, labels, costs), 0.0)
-    state, report = yield from _close_round(experiment, state, dataset)
-    return state, report
+def begin(experiment: Experiment, arm: Arm, repeat: int, dataset: Dataset, oracle: Oracle) -> ArmState:
+    """Return an arm before its first training, with the initial set answered: 2 crops of each class."""
+    indices = initial_indices(dataset, experiment.seed, repeat)
+    labels, costs = oracle.answer(dataset, indices, repeat, 0)
+    agent = new_agent(experiment.settings(arm, len(dataset.class_names)), dataset.crop_shape)
+    state = ArmState(arm, repeat, agent, (), (), 0.0)
+    return replace(answered(state, indices, to_answers(dataset.take(indices)[0], labels, costs)), total_cost=0.0)
 
 
-def propose_round(experiment: Experiment, state: ArmState, dataset: Dataset) -> Job[Proposal]:
-    """Return what the arm asks in its next round, from a pool that no round has seen."""
-    began, number = time.perf_counter(), state.round_number + 1
-    indices = pool_indices(dataset, experiment.seed, experiment.repeat, number, experiment.pool_size)
-    images, classes = dataset.take(indices)
-    seed = _seed(experiment, state.arm, number)
-    query = yield from propose(state.agent, Pool(to_crops(images)), seed, experiment.device)
-    return Proposal(images, classes, query, time.perf_counter() - began)
-
-
-def learn_round(
-    experiment: Experiment, state: ArmState, proposal: Proposal, answers: tuple[Answer, ...], dataset: Dataset
-) -> Job[tuple[ArmState, RoundReport]]:
-    """Return the arm retrained on its new answers too, and the report of the round that this ends."""
+def answered(state: ArmState, indices: NDArray[np.int64], answers: tuple[Answer, ...]) -> ArmState:
+    """Return the arm with one more round's answers; its agent has not learned from them yet."""
     cost = sum(answer.effort or 0.0 for answer in answers)
-    state = replace(
+    return replace(
         state,
-        round_number=state.round_number + 1,
+        asked=(*state.asked, indices),
         answers=(*state.answers, *answers),
         total_cost=state.total_cost + cost,
     )
-    state, report = yield from _close_round(experiment, state, dataset)
-    return state, _with_query(report, state.arm, proposal, answers)
 
 
-def play_round(
-    experiment: Experiment, state: ArmState, dataset: Dataset, oracle: Oracle
-) -> Job[tuple[ArmState, RoundReport, Proposal]]:
-    """Return the arm after one whole round in which `oracle` answers, its report and what was proposed."""
-    proposal = yield from propose_round(experiment, state, dataset)
-    answers = simulated_answers(proposal, oracle)
-    state, report = yield from learn_round(experiment, state, proposal, answers, dataset)
-    return state, report, proposal
+def learned(experiment: Experiment, states: Sequence[ArmState]) -> Job[list[ArmState]]:
+    """Return the arms with their agents retrained on all their answers, as one stack."""
+    answers = [
+        [answer if state.arm.learns_cost else replace(answer, effort=None) for answer in state.answers]
+        for state in states
+    ]
+    agents = [state.agent for state in states]
+    seeds = [_seed(experiment, state, state.round_number) for state in states]
+    agents = yield from learn_together(agents, answers, seeds, experiment.device)
+    return [replace(state, agent=agent) for state, agent in zip(states, agents, strict=True)]
 
 
-def simulated_answers(proposal: Proposal, oracle: Oracle) -> tuple[Answer, ...]:
+def propose_round(experiment: Experiment, state: ArmState, dataset: Dataset, expert: SimulatedExpert) -> Job[Proposal]:
+    """Return what the arm asks in its next round."""
+    began, number = time.perf_counter(), state.round_number + 1
+    indices = pool_indices(
+        dataset, experiment.seed, state.repeat, number, experiment.pool_size, experiment.pools, state.asked
+    )
+    crops, classes = dataset.take(indices)
+    true_cost_N = expert.cost(dataset, indices, state.repeat, len(state.answers))
+    seed = _seed(experiment, state, number)
+    scores = yield from score(state.agent, Pool(crops, order=len(state.answers)), seed, experiment.device)
+    if state.arm.cost == "known":
+        scores = replace(scores, cost_N=true_cost_N, cost_is_uniform=False)
+    query = choose(scores, state.agent.settings, seed)
+    return Proposal(indices, crops, classes, true_cost_N, query, time.perf_counter() - began)
+
+
+def simulated_answers(state: ArmState, proposal: Proposal, dataset: Dataset, oracle: Oracle) -> tuple[Answer, ...]:
     """Return what an oracle answers to a query, best first."""
-    picked = proposal.query.picked_n
-    images = proposal.images_N_H_W[picked]
-    return to_answers(images, *oracle.answer(images, proposal.class_N[picked]))
+    labels, costs = oracle.answer(dataset, proposal.asked_n, state.repeat, len(state.answers))
+    return to_answers(proposal.crops_N_C_H_W[proposal.query.picked_n], labels, costs, len(state.answers))
 
 
-def to_answers(images_N_H_W: NDArray[np.uint8], class_N: NDArray[np.int64], cost_N: Floats) -> tuple[Answer, ...]:
-    """Return labelled images with their costs as the loop takes them."""
-    crops = to_crops(images_N_H_W)
+def to_answers(crops_N_C_H_W: Floats, class_N: NDArray[np.int64], cost_N: Floats, order: int = 0) -> tuple[Answer, ...]:
+    """Return labelled crops with their costs as the loop takes them, given after `order` others."""
+    trios = zip(crops_N_C_H_W, class_N, cost_N, strict=True)
     return tuple(
-        Answer(crop, int(label), float(cost)) for crop, label, cost in zip(crops, class_N, cost_N, strict=True)
+        Answer(crop, int(label), float(cost), order=order + place) for place, (crop, label, cost) in enumerate(trios)
     )
 
 
-def _close_round(experiment: Experiment, state: ArmState, dataset: Dataset) -> Job[tuple[ArmState, RoundReport]]:
-    """Retrain on all answers, test, and report."""
-    from costal.agent.classifier import classify
-    from costal.agent.metrics import accuracy
+def accuracies(experiment: Experiment, state: ArmState, test: Crops, committee: bool) -> Job[tuple[float, float]]:
+    """Return the accuracy on a test set of the mean network, and, when it is wanted, of the committee."""
+    from costal.agent.classifier import ask_committee, classify
+    from costal.agent.devices import choose_device
 
+    crops, classes = test
+    probs_N_K = yield from classify(state.agent, crops, experiment.device)
+    by_committee = NAN
+    if committee:
+        settings = replace(state.agent.settings, acquisition="std")  # what it would find informative is not looked at
+        agent = replace(state.agent, settings=settings)
+        seed = seed_for(_seed(experiment, state, state.round_number), "test")
+        opinion, _ = yield from ask_committee(agent, crops, seed, choose_device(experiment.device))
+        by_committee = accuracy(opinion.probs_N_K, classes)
+    return accuracy(probs_N_K, classes), by_committee
+
+
+def close_round(
+    experiment: Experiment, state: ArmState, dataset: Dataset, proposal: Proposal | None = None
+) -> Job[tuple[ArmState, RoundReport]]:
+    """Return one arm retrained on its answers, and the report of the round that this ends."""
     began = time.perf_counter()
-    answers = [answer if state.arm.learns_cost else replace(answer, effort=None) for answer in state.answers]
-    seed = _seed(experiment, state.arm, state.round_number)
-    agent = yield from learn(state.agent, answers, seed, experiment.device)
-    learned = time.perf_counter()
-    images, classes = dataset.test()
-    probs_N_K = yield from classify(agent, to_crops(images), experiment.device)
-    seconds = {"learn": learned - began, "test": time.perf_counter() - learned}
+    (state,) = yield from learned(experiment, [state])
+    seconds = {"propose": proposal.seconds if proposal else 0.0, "learn": time.perf_counter() - began}
+    began = time.perf_counter()
+    found = yield from accuracies(experiment, state, dataset.test(), committee=False)
+    seconds["test"] = time.perf_counter() - began
+    return state, replace(report_of(state, len(dataset.class_names), proposal, found), seconds=seconds)
+
+
+def report_of(
+    state: ArmState, class_count: int, proposal: Proposal | None = None, found: tuple[float, float] = (NAN, NAN)
+) -> RoundReport:
+    """Return the report of the round that a state has come to: its query, what it cost, what the tests found."""
     labels = [answer.class_index for answer in state.answers if answer.class_index is not None]
+    counts = tuple(np.bincount(labels, minlength=class_count).tolist())
+    mean, committee = found
     report = RoundReport(
-        state.arm.name,
-        state.round_number,
-        len(labels),
-        accuracy(probs_N_K, classes),
-        state.total_cost,
-        tuple(np.bincount(labels, minlength=CLASS_COUNT).tolist()),
-        seconds=seconds,
+        state.arm.name, state.repeat, state.round_number, len(labels), mean, committee, state.total_cost, counts
     )
-    return replace(state, agent=agent), report
+    return report if proposal is None else _with_query(report, state, proposal)
 
 
-def _with_query(report: RoundReport, arm: Arm, proposal: Proposal, answers: tuple[Answer, ...]) -> RoundReport:
+def _with_query(report: RoundReport, state: ArmState, proposal: Proposal) -> RoundReport:
     """Return the report with what the query promised beside what it cost."""
-    query = proposal.query
-    costs = [answer.effort for answer in answers if answer.effort is not None]
+    scores, picked, true_N = proposal.query.scores, proposal.query.picked_n, proposal.true_cost_N
+    costs = [answer.effort for answer in state.answers[-len(picked) :] if answer.effort is not None]
+    report = replace(
+        report,
+        mean_information=float(scores.information_N[picked].mean()),
+        mean_value=float(proposal.query.value_N[picked].mean()),
+        measured_cost=float(np.mean(costs)) if costs else NAN,
+        chosen_cost_n=tuple(costs),
+    )
+    if state.agent.cost_model is None:
+        return report
     return replace(
         report,
-        mean_information=float(query.scores.information_N[query.picked_n].mean()),
-        predicted_cost=float(query.scores.cost_N[query.picked_n].mean()) if arm.learns_cost else float("nan"),
-        measured_cost=float(np.mean(costs)) if costs else float("nan"),
-        seconds=report.seconds | {"propose": proposal.seconds},
+        predicted_cost=float(scores.cost_N[picked].mean()),
+        cost_bias_picked=cost_bias(scores.cost_N[picked], true_N[picked]),
+        cost_bias_pool=cost_bias(scores.cost_N, true_N),
+        cost_rank_pool=cost_rank_correlation(scores.cost_N, true_N),
     )
 
 
-def _seed(experiment: Experiment, arm: Arm, round_number: int) -> int:
-    return seed_for(experiment.seed, "round", experiment.repeat, arm.name, round_number)
+def _seed(experiment: Experiment, state: ArmState, round_number: int) -> int:
+    return seed_for(experiment.seed, "round", state.repeat, state.arm.name, round_number)

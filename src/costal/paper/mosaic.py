@@ -16,6 +16,12 @@ def mosaic_grid(count: int, side: int) -> Grid:
     return Grid(rows * side, cols * side, side, side, "drop", rows, cols)
 
 
+def to_images(crops_N_C_H_W: Floats) -> NDArray[np.uint8]:
+    """Return the first channel of crops as images (N, H, W): 0 … 1 becomes 0 … 255, what lies beyond is clipped."""
+    images_N_H_W: NDArray[np.uint8] = np.rint(np.clip(crops_N_C_H_W[:, 0], 0, 1) * 255).astype(np.uint8)
+    return images_N_H_W
+
+
 def mosaic(images_N_H_W: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return the images side by side in one array, row by row; places left over are black."""
     count, side, _ = images_N_H_W.shape

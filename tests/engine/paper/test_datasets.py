@@ -2,19 +2,17 @@ import numpy as np
 import pytest
 
 from costal.errors import DatasetError
-from costal.paper import datasets
+from costal.paper import datasets, digits
 from costal.paper.datasets import (
     MNIST_FILES,
-    Dataset,
     download_mnist,
     find_mnist,
-    initial_indices,
     load_dataset,
     load_mnist,
     missing_files,
-    pool_indices,
     synthetic_dataset,
 )
+from costal.paper.digits import perimeter
 
 
 @pytest.fixture
@@ -37,11 +35,40 @@ def fake_mnist(root):
 
 def test_mnist_has_60000_digits_to_draw_from_and_10000_for_tests(costal_data):
     dataset = load_mnist(costal_data)
-    images, classes = dataset.take(np.array([0, 1, 59_999]))
-    assert (dataset.name, dataset.train_size) == ("MNIST", 60_000)
-    assert (images.shape, images.dtype, classes.tolist()) == ((3, 28, 28), np.uint8, [5, 0, 8])
-    test_images, test_classes = dataset.test()
-    assert (len(test_images), test_classes[:4].tolist()) == (10_000, [7, 2, 1, 0])
+    crops, classes = dataset.take(np.array([0, 1, 59_999]))
+    assert (dataset.name, dataset.train_size, dataset.crop_shape) == ("MNIST", 60_000, (1, 28, 28))
+    assert (crops.shape, crops.dtype, classes.tolist()) == ((3, 1, 28, 28), np.float32, [5, 0, 8])
+    assert (crops.min(), crops.max()) == (0, 1)
+    test_crops, test_classes = dataset.test()
+    assert (test_crops.shape, test_classes[:4].tolist()) == ((10_000, 1, 28, 28), [7, 2, 1, 0])
+
+
+def test_the_effort_of_a_digit_is_its_perimeter_whoever_answers_and_when(costal_data):
+    dataset = load_mnist(costal_data)
+    rows = np.array([3, 14, 15])
+    efforts = dataset.effort(rows, 0, 0)
+    assert efforts.tolist() == pytest.approx([perimeter(crop) for crop in dataset.take(rows)[0][:, 0]])
+    assert dataset.effort(rows, 7, np.array([1, 2, 3])).tolist() == efforts.tolist()
+
+
+def test_a_byte_more_in_the_files_is_another_fingerprint(nowhere):
+    fake_mnist(nowhere)
+    before = load_mnist(nowhere).fingerprint
+    labels = nowhere / "MNIST" / "raw" / "t10k-labels-idx1-ubyte"
+    labels.write_bytes(labels.read_bytes()[:-1] + b"\x01")
+    assert len(before) == 32
+    assert load_mnist(nowhere).fingerprint != before
+
+
+def test_synthetic_digits_of_other_seeds_have_other_fingerprints():
+    assert synthetic_dataset(0).fingerprint == synthetic_dataset(0).fingerprint != synthetic_dataset(1).fingerprint
+
+
+@pytest.mark.parametrize("load", [synthetic_dataset, load_mnist], ids=["synthetic", "mnist"])
+def test_classes_without_crops_are_those_that_come_with_them(load, costal_data):
+    dataset = load()
+    rows = np.array([500, 3, 3, 59_999])
+    assert dataset.classes(rows).tolist() == dataset.take(rows)[1].tolist()
 
 
 def test_missing_mnist_is_an_error_that_names_the_place_and_the_four_files(nowhere):
@@ -85,9 +112,19 @@ def test_a_choice_that_is_nothing_is_refused(nowhere):
         load_dataset("cifar")
 
 
-def test_a_folder_without_mnist_is_refused_not_replaced(nowhere):
-    with pytest.raises(DatasetError, match="was not found"):
+def test_a_folder_with_none_of_them_is_refused_with_what_was_looked_for(nowhere):
+    with pytest.raises(DatasetError, match=r"Looked for a folder with MNIST/raw.*project\.toml.*costs\.csv"):
         load_dataset(str(nowhere))
+
+
+def test_mnist_cut_short_in_a_folder_is_not_replaced_by_one_elsewhere(nowhere, monkeypatch):
+    fake_mnist(nowhere / "whole")
+    monkeypatch.setenv("COSTAL_DATA", str(nowhere / "whole"))
+    fake_mnist(nowhere / "cut")
+    (nowhere / "cut" / "MNIST" / "raw" / "train-images-idx3-ubyte").unlink()
+    assert load_dataset(str(nowhere / "whole")).name == "MNIST"
+    with pytest.raises(DatasetError, match="Missing or of the wrong length there: train-images-idx3-ubyte"):
+        load_dataset(str(nowhere / "cut"))
 
 
 @pytest.mark.parametrize("error", [RuntimeError("no route"), OSError("disk full")])
@@ -109,47 +146,10 @@ def test_synthetic_test_digits_are_not_among_those_to_draw_from(monkeypatch):
         asked.append(np.asarray(indices))
         return np.zeros((len(indices), 28, 28), np.uint8), np.zeros(len(indices), np.int64)
 
-    monkeypatch.setattr(datasets, "render", render)
     dataset = synthetic_dataset()
+    monkeypatch.setattr(digits, "render", render)
     dataset.take(np.arange(dataset.train_size))
     dataset.test()
     drawn, tested = asked
     assert (len(drawn), len(tested)) == (60_000, 2_000)
     assert not np.isin(tested, drawn).any()
-
-
-# pools
-
-
-def test_the_start_has_two_images_of_each_class(small_digits):
-    indices = initial_indices(small_digits, 0, 0)
-    assert len(set(indices.tolist())) == 20
-    assert np.bincount(small_digits.take(indices)[1]).tolist() == [2] * 10
-
-
-def test_pools_share_no_image_with_each_other_or_the_start(small_digits):
-    pools = [pool_indices(small_digits, 0, 0, number, 95) for number in range(1, 5)]
-    everything = np.concatenate([initial_indices(small_digits, 0, 0), *pools])
-    assert len(set(everything.tolist())) == len(everything) == 20 + 4 * 95
-    assert [len(pool) for pool in pools] == [95] * 4
-
-
-def test_repeats_and_seeds_draw_other_images(small_digits):
-    drawn = {tuple(pool_indices(small_digits, seed, repeat, 1, 50)) for seed in (0, 1) for repeat in (0, 1)}
-    assert len(drawn) == 4
-    starts = {tuple(initial_indices(small_digits, seed, repeat)) for seed in (0, 1) for repeat in (0, 1)}
-    assert len(starts) == 4
-
-
-def test_too_large_pools_are_refused_with_the_arithmetic():
-    dataset = Dataset("MNIST", 60_000, lambda rows: (rows, rows), lambda: None)
-    with pytest.raises(
-        DatasetError, match=r"98 disjoint pools of 1000 images and 20 at the start need 98,020; MNIST has 60,000.* 612"
-    ):
-        pool_indices(dataset, 0, 0, 98, 1000)
-
-
-def test_the_most_that_the_refusal_names_does_fit(small_digits):
-    with pytest.raises(DatasetError, match="at most 126"):
-        pool_indices(small_digits, 0, 0, 3, 127)
-    assert len(pool_indices(small_digits, 0, 0, 3, 126)) == 126

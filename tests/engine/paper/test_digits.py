@@ -124,3 +124,40 @@ def test_a_classifier_of_class_means_finds_the_classes_better_than_chance_but_no
     distance = ((asked[:, np.newaxis] - means) ** 2).sum(axis=(2, 3))
     accuracy = (distance.argmin(axis=1) == classes[800:]).mean()
     assert 0.5 < accuracy < 0.95
+
+
+def crop_of(image):
+    return digits.to_crops(image[None])[0, 0]
+
+
+def square(side, grey=255):
+    image = np.zeros((28, 28), dtype=np.uint8)
+    image[5 : 5 + side, 5 : 5 + side] = grey
+    return image
+
+
+@pytest.mark.parametrize("side", [3, 5, 10])
+def test_the_perimeter_of_a_square_runs_through_its_border_pixels(side):
+    assert digits.perimeter(crop_of(square(side))) == 4 * (side - 1)
+
+
+@pytest.mark.parametrize(("grey", "expected"), [(127, 0), (128, 36)])
+def test_a_digit_is_what_is_brighter_than_half(grey, expected):
+    assert digits.perimeter(crop_of(square(10, grey))) == expected
+
+
+def test_a_hole_adds_its_own_outline():
+    ring = square(9)
+    ring[8:11, 8:11] = 0
+    assert digits.perimeter(crop_of(ring)) > digits.perimeter(crop_of(square(9)))
+
+
+def test_classes_need_no_drawing(thousand, monkeypatch):
+    monkeypatch.setattr(digits, "_warp", None)
+    assert digits.classes(0, range(1000)).tolist() == thousand[1].tolist()
+
+
+def test_crops_are_images_with_a_channel_between_0_and_1():
+    crops = digits.to_crops(np.array([[[0, 51], [255, 102]]], np.uint8))
+    assert (crops.shape, crops.dtype) == ((1, 1, 2, 2), np.float32)
+    assert crops.ravel().tolist() == pytest.approx([0, 0.2, 1, 0.4])

@@ -3,9 +3,9 @@ import pytest
 from costal.agent.classifier import classify
 from costal.agent.metrics import accuracy
 from costal.loop import learn, new_agent
-from costal.paper.datasets import initial_indices, synthetic_dataset
-from costal.paper.digits import render
-from costal.paper.experiment import to_crops
+from costal.paper.datasets import synthetic_dataset
+from costal.paper.digits import render, to_crops
+from costal.paper.sources import initial_indices
 from costal.types import AgentSettings, Answer, finish
 
 

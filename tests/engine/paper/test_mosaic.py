@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from costal.frames.grid import crops
-from costal.paper.mosaic import mosaic, mosaic_grid, mosaic_heatmap
+from costal.paper.digits import to_crops
+from costal.paper.mosaic import mosaic, mosaic_grid, mosaic_heatmap, to_images
 
 
 def images_of(count, side=4):
@@ -47,3 +48,15 @@ def test_a_crops_value_lies_over_its_image_in_the_heatmap(count, data):
 
 def test_places_left_over_have_no_value():
     np.testing.assert_array_equal(mosaic_heatmap([1, 2, 3], 28), [[1, 2], [3, np.nan]])
+
+
+def test_images_that_became_crops_come_back():
+    images = np.arange(256, dtype=np.uint8).reshape(4, 8, 8)
+    shown = to_images(to_crops(images))
+    assert shown.dtype == np.uint8
+    np.testing.assert_array_equal(shown, images)
+
+
+def test_of_a_crop_the_first_channel_is_shown_and_what_is_too_bright_or_dark_is_clipped():
+    crops_1_2_1_4 = np.array([[[[-0.5, 0.5, 1.0, 7.0]], [[1.0, 1.0, 1.0, 1.0]]]], np.float32)
+    np.testing.assert_array_equal(to_images(crops_1_2_1_4), [[[0, 128, 255, 255]]])

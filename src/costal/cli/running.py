@@ -1,0 +1,64 @@
+"""An experiment run from the terminal: with its progress, its time left, and what it came to in the end."""
+
+import time
+from pathlib import Path
+
+import typer
+
+from costal.cli.output import tell
+from costal.cli.progress import ProgressBar
+from costal.paper.claim import claimed
+from costal.paper.datasets import load_dataset
+from costal.paper.plan import Plan
+from costal.paper.results import write_results
+from costal.paper.runner import require_enough, rounds_left, run_task, tasks
+from costal.paper.sources import Dataset
+from costal.types import Job, Progress
+
+
+def run_experiment(plan: Plan, out: Path, dask: str | None, resume: bool, as_json: bool = False) -> None:
+    """Run what is left of a plan in `out`, and write its tables, pages and figures, also when it is stopped."""
+    dataset = load_dataset(plan.data)
+    require_enough(plan, dataset)
+    is_stopped = False
+    with claimed(out, plan, dataset, resume):
+        try:
+            with ProgressBar() as bar:
+                bar.drain(_rounds(plan, out, dataset, dask))
+        except KeyboardInterrupt:
+            is_stopped = True
+        finally:
+            found = write_results(out, plan, dataset.effort_unit)
+    lines = [*found.headlines, f"Wrote {', '.join(found.files)} to {out}"]
+    lines += ["Stopped: the same command goes on from here."] if is_stopped else []
+    tell("\n".join(lines), {"out": out, "headlines": found.headlines, "stopped": is_stopped}, as_json)
+    if is_stopped:
+        raise typer.Exit(130)
+
+
+def _rounds(plan: Plan, out: Path, dataset: Dataset, dask: str | None) -> Job[None]:
+    if dask is not None:
+        from costal.spread import run_spread
+
+        yield from run_spread(plan, out, dask, dataset.fingerprint)
+        return
+    whole = tasks(plan)
+    left = {task: rounds_left(plan, task, out) * len(task.runs) for task in whole}
+    total = (plan.rounds + 1) * sum(len(task.runs) for task in whole)
+    began, before = time.monotonic(), total - sum(left.values())
+    for task in whole:
+        for each in run_task(plan, task, out, dataset):
+            left[task] = (plan.rounds + 1 - each.done) * len(task.runs)
+            done = total - sum(left.values())
+            yield Progress(
+                done, total, each.message + _time_left(time.monotonic() - began, done - before, total - done)
+            )
+        left[task] = 0
+
+
+def _time_left(spent_s: float, done: int, left: int) -> str:
+    """Return how long the rounds that are left will take, judged by those done."""
+    if done < 2:
+        return ""
+    minutes = spent_s / done * left / 60
+    return f", {minutes:.0f} min left" if minutes < 120 else f", {minutes / 60:.1f} h left"

@@ -1,0 +1,77 @@
+"""An experiment's folder claimed by one process, for one plan, on one set of crops."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+from costal.errors import DatasetError
+from costal.labels.lock import ProjectLock
+from costal.labels.project_file import write_atomically
+from costal.paper.environment import Environment, environment
+from costal.paper.plan import Plan
+from costal.paper.plan_file import differences, dump_plan, load_plan
+from costal.paper.sources import Dataset
+
+PLAN_FILE, ENVIRONMENT_FILE = "experiment.toml", "environment.json"
+
+
+@contextmanager
+def claimed(folder: Path, plan: Plan, dataset: Dataset, resume: bool = True) -> Iterator[None]:
+    """Hold a folder for a plan, new or begun before; the plan and the environment are written into it.
+
+    Raises
+    ------
+    DatasetError
+        When another process works in it; when it holds a run that is not to be resumed, or of another plan or other
+        crops, with the difference; when it holds something else.
+    ProjectError
+        When it cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DatasetError(f"{folder} cannot be made: {error.strerror}. Choose another place with --out.") from error
+    lock = ProjectLock(folder)
+    holder = lock.acquire()
+    if holder is not None:
+        raise DatasetError(f"{folder} is in use by {holder}. Wait until it ends, or choose another place with --out.")
+    try:
+        _take(folder, plan, dataset, resume)
+        yield
+    finally:
+        lock.release()
+
+
+def _take(folder: Path, plan: Plan, dataset: Dataset, resume: bool) -> None:
+    here = environment(plan.experiment.device, dataset.fingerprint)
+    if (folder / PLAN_FILE).exists():
+        if not resume:
+            raise DatasetError(f"{folder} holds a run already. Resume it, or choose another place with --out.")
+        changed = differences(load_plan(folder / PLAN_FILE), plan)
+        if changed:
+            raise DatasetError(
+                f"{folder} holds a run of another configuration ({'; '.join(changed)}). Give it the same one, or "
+                "choose another place with --out."
+            )
+        begun = kept_environment(folder)
+        if begun is None or begun.fingerprint == here.fingerprint:
+            return
+        raise DatasetError(
+            f"{folder} holds a run on other crops (MD5 {begun.fingerprint}, here {here.fingerprint}). Give it the same "
+            "ones, or choose another place with --out."
+        )
+    foreign = [path.name for path in folder.iterdir() if path.suffix not in (".lock", ".json")]
+    if foreign:
+        raise DatasetError(f"{folder} holds something else ({min(foreign)}). Choose an empty --out.")
+    write_atomically(folder / ENVIRONMENT_FILE, json.dumps(asdict(here), indent=1).encode())
+    write_atomically(folder / PLAN_FILE, dump_plan(plan).encode())
+
+
+def kept_environment(folder: Path) -> Environment | None:
+    """Return the environment that a run began in, None when it is not there or cannot be read."""
+    try:
+        return Environment(**json.loads((folder / ENVIRONMENT_FILE).read_text("utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None

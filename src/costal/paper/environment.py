@@ -1,0 +1,68 @@
+"""Where and with what an experiment ran, so that its figures can be judged and made again."""
+
+import functools
+import hashlib
+import platform
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import costal
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """Versions, device and machine of a run, and the MD5 of the code and of the crops that it used."""
+
+    costal: str
+    source: str
+    python: str
+    torch: str
+    numpy: str
+    system: str
+    processor: str
+    device: str
+    fingerprint: str
+
+    def differences(self, other: "Environment") -> tuple[str, ...]:
+        """Return one line for each thing that is not the same there."""
+        here, there = asdict(self), asdict(other)
+        return tuple(f"{name}: {here[name]} and {there[name]}" for name in here if here[name] != there[name])
+
+
+def environment(device: str, fingerprint: str) -> Environment:
+    """Return this process's environment, for crops with this fingerprint."""
+    from costal.agent.devices import choose_device, describe_device
+
+    return Environment(
+        costal.__version__,
+        source_fingerprint(),
+        platform.python_version(),
+        version("torch"),
+        version("numpy"),
+        platform.platform(),
+        _processor(),
+        describe_device(choose_device(device)),
+        fingerprint,
+    )
+
+
+@functools.cache
+def source_fingerprint() -> str:
+    """Return the MD5 of the engine's source code: equal code, equal fingerprint."""
+    folder = Path(costal.__file__).parent
+    digest = hashlib.md5(usedforsecurity=False)
+    for path in sorted(folder.rglob("*.py")):
+        digest.update(path.relative_to(folder).as_posix().encode())
+        digest.update(path.read_bytes().replace(b"\r\n", b"\n"))
+    return digest.hexdigest()
+
+
+def _processor() -> str:
+    """Return the processor's name; Linux tells it only in a file."""
+    told = Path("/proc/cpuinfo")
+    if told.is_file():
+        for line in told.read_text("utf-8", "replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

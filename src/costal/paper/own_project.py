@@ -1,0 +1,48 @@
+"""The experiment on a labelled project: its crops, its classes, and the seconds that its experts needed."""
+
+from pathlib import Path
+
+import numpy as np
+
+from costal.errors import DatasetError
+from costal.labels.project_file import load_project
+from costal.labels.store import Store
+from costal.paper.sources import Dataset, LabelledCrops, from_labelled
+from costal.workbench.rounds import answers_of
+
+
+def load_own_project(folder: Path, seed: int = 0) -> Dataset:
+    """Return the labelled crops of a project with their measured efforts in seconds, a quarter being for tests.
+
+    Classes are those that the project offers. Left out, and counted in the notes, are labels whose effort was not
+    measured to its end (the crop was looked at for longer than the idle limit, or the machine slept) and crops unlike
+    the last one in size or channels. Which are for tests is drawn by `seed`, class by class.
+
+    Raises
+    ------
+    DatasetError
+        When nothing is left, or too little of a class.
+    ProjectError
+        When the project or its labels cannot be read.
+    """
+    project = load_project(folder)
+    with Store(project.store_path, read_only=True) as store:
+        presented, ranges, shape = store.presented(), store.ranges(), store.newest_crop_shape()
+    labels = [each for each in presented if project.class_index(each.class_id) is not None]
+    # All that was presented, for the order of answers; those without a label are dropped below.
+    answers = answers_of(project, presented, ranges, shape) if shape is not None else []
+    usable = [
+        (answer.crop_C_H_W, answer.class_index, answer.effort)
+        for answer in answers
+        if answer.class_index is not None and answer.effort is not None and not answer.censored
+    ]
+    if not usable:
+        raise DatasetError(
+            f"{folder} has {len(labels)} labels and none with a measured effort. Label some crops, or choose another."
+        )
+    crops, classes, efforts = zip(*usable, strict=True)
+    labelled = LabelledCrops(np.stack(crops), np.array(classes, np.int64), np.array(efforts, np.float32))
+    left_out = len(labels) - len(usable)
+    notes = (f"{left_out} of {len(labels)} labels were left out: no usable effort, or another crop size.",)
+    names = tuple(each.name for each in project.offered)
+    return from_labelled(project.name, names, "s", labelled, notes if left_out else (), seed)

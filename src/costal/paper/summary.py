@@ -1,0 +1,294 @@
+"""The page of an experiment, in Markdown: what was run, Table 1, the claims with their verdicts, and every arm."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from costal.paper.outcomes import (
+    Interval,
+    Outcome,
+    Ratio,
+    comparisons,
+    finished,
+    interval,
+    outcomes,
+    percent,
+    random_arm,
+)
+from costal.paper.outcomes import table_1 as ratios_of
+from costal.paper.plan import Arm, Plan
+from costal.paper.verdicts import RULE, Part, Verdict, verdicts
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TITLES = {"table1": "Table 1", "figure1": "Figure 1"}
+PAPER_TABLE_1 = {
+    "bald": ("0.73 ± 0.16", (0.67, 0.75, 1.04, 0.59, 0.62)),
+    "predictive_entropy": ("0.75 ± 0.09", (0.71, 0.85, 0.87, 0.65, 0.65)),
+    "std": ("0.60 ± 0.09", (0.57, 0.53, 0.79, 0.53, 0.59)),
+}
+"""What the paper printed, by acquisition function: mean and standard deviation, and the ratios of its five repeats."""
+PAPER_POOL, PAPER_START, MNIST_SIZE = 1000, 20, 60_000
+
+
+def summary(df: "pd.DataFrame", plan: Plan, environment: Mapping[str, object], unit: str = "cost units") -> str:
+    """Return the whole page, from the rows of rounds.csv of an experiment that is finished or still runs.
+
+    `environment` is printed as it is, a line for each entry; `unit` is that of the costs.
+    """
+    sections = [
+        f"# {TITLES.get(plan.name, plan.name)}",
+        _warnings(df, plan),
+        "## What was run",
+        _what_was_run(df, plan),
+    ]
+    sections += _findings(df, plan, unit) if _done(df, plan) else []
+    sections += ["## Notes", _notes(plan), "## Environment", _environment(environment)]
+    return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def _findings(df: "pd.DataFrame", plan: Plan, unit: str) -> Iterable[str]:
+    if random_arm(plan) and not any(arm.weighs_cost for arm in plan.arms):
+        yield from (f"## Labels to reach {percent(plan.target)}", ratio_table(df, plan))
+    found = verdicts(df, plan)
+    if any(each.verdict != "not tested" for each in found):
+        yield from (f"## The paper's claims, on {_data(df, plan)}", *_claims(found))
+    yield from ("## Every arm", arm_table(df, plan, unit))
+    for baseline in _baselines(plan):
+        yield from (f"## Against {baseline}", comparison_table(df, plan, baseline, unit))
+
+
+def ratio_table(df: "pd.DataFrame", plan: Plan) -> str:
+    """Return Table 1: the ratio of each arm in each repeat, its mean, and the paper's beside it."""
+    header = ("", *range(1, plan.repeats + 1), "mean ± s.d.", "95 % interval", "never reached", "paper, 90 % on MNIST")
+    rows = []
+    for row in ratios_of(df, plan):
+        known = row.ratio.interval
+        never = f"{row.unreached} of {len(row.repeats)}; random {row.random_unreached}"
+        rows.append((row.arm.name, *_cells(row, plan), _spread(known, ".2f"), _bounds(known), never, _paper(row.arm)))
+    note = (
+        "Labels to the target, those of the start included, as a share of what random selection needs in the same "
+        "repeat; linear between tested rounds. Where only random selection never reached the target, the ratio is "
+        "less than (<) the one with its labels at the end; where only the arm did not, more (>). The mean is over the "
+        "ratios that are known."
+    )
+    return f"{_table(header, rows)}\n\n{note}"
+
+
+def arm_table(df: "pd.DataFrame", plan: Plan, unit: str = "cost units") -> str:
+    """Return what each arm came to: mean ± standard deviation over the repeats it finished."""
+    target = percent(plan.target)
+    header = (
+        "", "repeats", "labels", "accuracy", f"total cost ({unit})",
+        f"labels to {target}", f"cost to {target}", f"never reached {target}",
+    )  # fmt: skip
+    cost = _cost_form(df)
+    rows = [
+        (
+            each.arm.name,
+            f"{len(each.repeats)} of {plan.repeats}",
+            f"{each.labels.interval.mean:.0f}" if each.repeats else "–",
+            _spread(each.accuracy.interval, ".4f"),
+            _spread(each.total_cost.interval, cost),
+            _spread(each.labels_to_target.interval, ".0f"),
+            _spread(each.cost_to_target.interval, cost),
+            each.labels_to_target.missing,
+        )
+        for each in outcomes(df, plan)
+    ]
+    return f"{_table(header, rows)}\n\nLabels, accuracy and total cost are those after round {plan.rounds}."
+
+
+def comparison_table(df: "pd.DataFrame", plan: Plan, baseline: str, unit: str = "cost units") -> str:
+    """Return by how much each other arm differs from a baseline, in pairs, with 95 % intervals.
+
+    Raises
+    ------
+    CostalError
+        If the plan has no arm of that name.
+    """
+    target = percent(plan.target)
+    header = (
+        "", "repeats", "accuracy", f"total cost ({unit})", f"labels to {target}", f"cost to {target} ({unit})",
+    )  # fmt: skip
+    rows = [_comparison(each, f"+{_cost_form(df)}") for each in comparisons(df, plan, baseline)]
+    note = (
+        f"Mean of the paired differences, arm less {baseline}, with its 95 % interval. One that leaves out 0 tells a "
+        "difference; of many, a few do so by chance. A count in brackets: in so many repeats only did both arms reach "
+        "the target."
+    )
+    return f"{_table(header, rows)}\n\n{note}"
+
+
+def _comparison(each: Outcome, cost: str) -> tuple[object, ...]:
+    def priced(of: Interval, form: str) -> str:
+        return f"{of:{form}}" + (f" ({of.count})" if of.count < len(each.repeats) else "")
+
+    return (
+        each.arm.name,
+        len(each.repeats),
+        f"{each.accuracy.interval:+.4f}",
+        f"{each.total_cost.interval:{cost}}",
+        priced(each.labels_to_target.interval, "+.0f"),
+        priced(each.cost_to_target.interval, cost),
+    )
+
+
+def _baselines(plan: Plan) -> tuple[str, ...]:
+    """Return the names of what to compare with: random selection and, where others weigh cost, the first without."""
+    random = random_arm(plan)
+    uniform = next((arm for arm in plan.arms if arm != random and not arm.weighs_cost), None)
+    found = [random, uniform if any(arm.weighs_cost for arm in plan.arms) else None]
+    names = tuple(arm.name for arm in found if arm is not None)
+    return names or tuple(arm.name for arm in plan.arms[:1] if len(plan.arms) > 1)
+
+
+def _warnings(df: "pd.DataFrame", plan: Plan) -> str:
+    said = []
+    if plan.is_quick:
+        said.append(
+            "> **A quick run, smaller than the experiment it is named after: "
+            "it shows that everything works, not what the paper found.**"
+        )
+    done, total = _done(df, plan), len(plan.arms) * plan.repeats
+    if done < total:
+        said.append(f"> **Not finished: {done} of {total} runs. The others are left out of every table.**")
+    return "\n>\n".join(said)
+
+
+def _done(df: "pd.DataFrame", plan: Plan) -> int:
+    return sum(len(finished(df, plan, arm)) for arm in plan.arms)
+
+
+def _data(df: "pd.DataFrame", plan: Plan) -> str:
+    return str(df["data"].iloc[0]) if len(df) else plan.data
+
+
+def _setting(arm: Arm) -> str:
+    said: list[str] = [arm.acquisition]
+    if arm.acquisition != "random":
+        said.append(f"α = {arm.alpha:g}, β = {arm.beta:g}")
+    if arm.weighs_cost:
+        said.append(f"{arm.cost} cost")
+    if arm.budget is not None:
+        said.append(f"{arm.budget:g} of cost a round in place of n")
+    if arm.members > 1:
+        said.append(f"{arm.members} members")
+    return ", ".join((*said, "diverse") if arm.diverse else said)
+
+
+def _what_was_run(df: "pd.DataFrame", plan: Plan) -> str:
+    shared = plan.experiment
+    start = int(df.loc[df["round"] == 0, "labels"].min()) if (df["round"] == 0).any() else PAPER_START
+    pools = "never offered twice" if shared.pools == "disjoint" else "offered again when the unseen run out"
+    bases = ", ".join(f"{cost:g}" for cost in shared.base_cost_K)
+    tested = "every round" if plan.test_every == 1 else f"every {plan.test_every} rounds"
+    return "\n".join(
+        (
+            f"- Data: {_data(df, plan)}.",
+            f"- Arms: {'; '.join(f'**{arm.name}** ({_setting(arm)})' for arm in plan.arms)}.",
+            f"- {plan.rounds} rounds of N = {shared.pool_size} crops ({pools}), of which n = {shared.n} are labelled, "
+            f"after {start} labels at the start. T = {shared.passes} passes. Tested {tested}.",
+            f"- {plan.repeats} repeats of {len(plan.arms)} arms, seed {shared.seed}; "
+            f"{_done(df, plan)} of {len(plan.arms) * plan.repeats} runs finished. Device asked for: {shared.device}.",
+            f"- Training: {_protocol(plan)}.",
+            f"- Base costs of the classes: {bases if any(shared.base_cost_K) else 'none'}.",
+        )
+    )
+
+
+def _protocol(plan: Plan) -> str:
+    training = plan.experiment.training
+    steps = f"{training.min_steps} steps"
+    if training.epochs:
+        steps = f"the larger of {steps} and {training.epochs} epochs"
+    said = [
+        "from the last round's weights" if training.warm else "from scratch in every round",
+        f"Adam at {training.learning_rate:g} ({training.schedule.replace('_', ' ')})",
+        f"{steps} of {training.batch} crops",
+        training.precision,
+    ]
+    said += [word for word, on in (("augmented", training.augment), ("classes weighted", training.class_weights)) if on]
+    return ", ".join(said)
+
+
+def _claims(found: Sequence[Verdict]) -> Iterable[str]:
+    yield RULE
+    yield _table(("", "claim", "verdict"), [(each.number, each.claim, f"**{each.verdict}**") for each in found])
+    for each in found:
+        if each.parts:
+            lines = [line for part in each.parts for line in _part_lines(part)]
+            yield "\n".join((f"Claim {each.number}:\n", *lines, *(f"- {note}" for note in each.notes)))
+
+
+def _part_lines(part: Part) -> tuple[str, ...]:
+    first = f"- **{part.verdict}**: {part.says}:"
+    if len(part.figures) == 1:
+        return (f"{first} {part.figures[0]}.",)
+    return (first, *(f"  - {figure}." for figure in part.figures))
+
+
+def _notes(plan: Plan) -> str:
+    said = [
+        "Accuracy is that of the mean network (no dropout) on the test set; the committee's is in rounds.csv.",
+        "Total cost leaves out the labels of the start; numbers of labels include them.",
+        "Standard deviations divide by the number of repeats, as those printed in the paper do; intervals do not.",
+    ]
+    needed = plan.rounds * PAPER_POOL
+    if plan.name == "figure1" and needed + PAPER_START > MNIST_SIZE:
+        remedy = (
+            f"pools are of {plan.experiment.pool_size}"
+            if plan.experiment.pools == "disjoint"
+            else "images without a label are offered again"
+        )
+        said.append(
+            f"The paper's disjoint pools of N = {PAPER_POOL} do not fit: {plan.rounds} × {PAPER_POOL} = {needed:,} is "
+            f"more than the {MNIST_SIZE:,} images of MNIST. Here {remedy}."
+        )
+    return "\n".join(f"- {each}" for each in said)
+
+
+def _environment(environment: Mapping[str, object]) -> str:
+    lines = []
+    for name, entry in environment.items():
+        text = ", ".join(f"{key} {value}" for key, value in entry.items()) if isinstance(entry, Mapping) else entry
+        lines.append(f"- {name}: {text}")
+    return "\n".join(lines) or "Not recorded."
+
+
+def _cells(row: Ratio, plan: Plan) -> list[str]:
+    """Return an entry for each repeat of the plan."""
+    cells = ["not finished"] * plan.repeats
+    known = zip(row.repeats, row.ratio.value_R, row.ratio.low_R, row.ratio.high_R, strict=True)
+    for repeat, value, low, high in known:
+        bounds = (("", value), ("< ", high), ("> ", low))
+        cells[repeat] = next((f"{sign}{number:.2f}" for sign, number in bounds if not np.isnan(number)), "–")
+    return cells
+
+
+def _paper(arm: Arm) -> str:
+    printed, ratios = PAPER_TABLE_1.get(arm.acquisition, ("", ()))
+    return f"{printed} {_bounds(interval(ratios))}" if printed else ""
+
+
+def _spread(of: Interval, form: str) -> str:
+    if not of.count:
+        return "–"
+    return f"{of.mean:{form}}" if np.isnan(of.spread) else f"{of.mean:{form}} ± {of.spread:{form}}"
+
+
+def _bounds(of: Interval) -> str:
+    return "–" if np.isnan(of.low) else f"[{of.low:.2f}, {of.high:.2f}]"
+
+
+def _cost_form(df: "pd.DataFrame") -> str:
+    return ",.0f" if len(df) and df["total_cost"].max() >= 1000 else ",.1f"
+
+
+def _table(header: Sequence[object], rows: Iterable[Sequence[object]]) -> str:
+    def line(cells: Iterable[object]) -> str:
+        return f"| {' | '.join(str(cell).replace('|', '/') for cell in cells)} |"
+
+    return "\n".join((line(header), line("---" for _ in header), *map(line, rows)))

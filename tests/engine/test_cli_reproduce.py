@@ -1,0 +1,170 @@
+import json
+import re
+from dataclasses import replace
+
+import pytest
+
+from costal.cli import reproduce
+from costal.paper import datasets
+from costal.paper.plan import quick, table_1
+from costal.paper.plan_file import dump_plan, load_plan
+
+PLAN = """
+data = "synthetic"
+rounds = 2
+repeats = 2
+pool_size = 40
+n = 4
+passes = 3
+device = "cpu"
+looked_at = [1]
+target = 0.3
+[training]
+min_steps = 5
+batch = 8
+[[arms]]
+name = "STD"
+acquisition = "std"
+[[arms]]
+acquisition = "random"
+name = "random"
+"""
+
+
+@pytest.fixture
+def plan_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(datasets, "SYNTHETIC_TEST", 60)
+    path = tmp_path / "mine.toml"
+    path.write_text(PLAN, "utf-8")
+    return path
+
+
+@pytest.fixture
+def small_table_1(monkeypatch):
+    """Let Table 1 be a few rounds of a few crops."""
+
+    def smaller():
+        plan = table_1()
+        shared = replace(plan.experiment, pool_size=40, n=4, passes=3, device="cpu")
+        return replace(plan, experiment=shared, rounds=2, repeats=2)
+
+    monkeypatch.setattr(datasets, "SYNTHETIC_TEST", 60)
+    monkeypatch.setattr(reproduce, "table_1", smaller)
+
+
+def test_an_experiment_writes_tables_a_page_and_figures(costal, plan_file, tmp_path):
+    code, out, err = costal("experiment", plan_file, "--out", tmp_path / "out")
+    assert (code, err.strip()) == (0, "")
+    found = {each.name for each in (tmp_path / "out").iterdir()}
+    assert found >= {
+        "experiment.toml", "environment.json", "rounds.csv", "timings.csv", "summary.md", "curves.png", "curves.svg",
+        "figure1.png", "figure1.svg",
+    }  # fmt: skip
+    assert re.search(r"STD: 2 of 2 repeats finished, accuracy 0\.\d+", out)
+    assert len((tmp_path / "out" / "rounds.csv").read_text("utf-8").splitlines()) == 1 + 2 * 2 * 3
+    assert load_plan(tmp_path / "out" / "experiment.toml") == load_plan(plan_file)
+
+
+def test_an_experiment_run_again_does_nothing_and_says_the_same(costal, plan_file, tmp_path, monkeypatch):
+    first = costal("experiment", plan_file, "--out", tmp_path / "out", "--json")
+    monkeypatch.setattr("costal.paper.runner.begin", None)
+    again = costal("experiment", plan_file, "--out", tmp_path / "out", "--json")
+    assert first == again
+    assert len(json.loads(again[1])["headlines"]) >= 2
+
+
+def test_an_experiment_stopped_by_the_user_keeps_what_is_done_and_goes_on(costal, plan_file, tmp_path, monkeypatch):
+    from costal.cli import running
+
+    run_task, told = running.run_task, []
+
+    def stopped(*arguments):
+        for progress in run_task(*arguments):
+            told.append(progress)
+            if progress.done == 2:
+                raise KeyboardInterrupt
+            yield progress
+
+    monkeypatch.setattr(running, "run_task", stopped)
+    code, out, _ = costal("experiment", plan_file, "--out", tmp_path / "out")
+    assert code == 130
+    assert "Stopped: the same command goes on from here." in out
+    assert (tmp_path / "out" / "summary.md").exists()
+    kept = sorted((tmp_path / "out").rglob("round-*.json"))
+    assert kept
+    monkeypatch.setattr(running, "run_task", run_task)
+    assert costal("experiment", plan_file, "--out", tmp_path / "out")[0] == 0
+    assert costal("experiment", plan_file, "--out", tmp_path / "whole")[0] == 0
+    for name in ("rounds.csv", "summary.md", "figure1.png", "figure1.svg"):
+        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_another_configuration_is_refused_on_resume(costal, plan_file, tmp_path):
+    assert costal("experiment", plan_file, "--out", tmp_path / "out")[0] == 0
+    plan_file.write_text(PLAN.replace("rounds = 2", "rounds = 3"), "utf-8")
+    code, _, err = costal("experiment", plan_file, "--out", tmp_path / "out")
+    assert code == 1
+    assert "rounds: 2 -> 3" in err
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (("rounds = 2", "rounds = 9999"), "disjoint pools of 40 images|9999 disjoint pools"),
+        (('data = "synthetic"', 'data = "mnist"'), "MNIST was not found"),
+        (("passes = 3", "pases = 3"), "passes"),
+        (('acquisition = "std"', 'acquisition = "stdd"'), "stdd"),
+    ],
+    ids=["pools larger than the data", "MNIST is missing", "a misspelt key", "an unknown acquisition function"],
+)
+def test_bad_input_is_one_sentence_and_nothing_is_written(costal, plan_file, tmp_path, monkeypatch, change, sentence):
+    monkeypatch.delenv("COSTAL_DATA", raising=False)
+    monkeypatch.setattr(datasets, "user_cache", lambda: tmp_path / "cache")
+    plan_file.write_text(PLAN.replace(*change), "utf-8")
+    code, _, err = costal("experiment", plan_file, "--out", tmp_path / "out")
+    assert code == 1
+    assert re.search(sentence, err)
+    assert not (tmp_path / "out").exists()
+
+
+def test_table_1_is_run_and_its_labels_are_told(costal, tmp_path, small_table_1, quick_training):
+    code, out, _ = costal("reproduce", "table1", "--data", "synthetic", "--out", tmp_path / "out")
+    assert code == 0
+    assert "Claim 1" in out
+    page = (tmp_path / "out" / "summary.md").read_text("utf-8")
+    assert "Labels to reach 90%" in page or "Labels to reach 90 %" in page
+
+
+def test_quick_says_that_it_is_smaller_in_every_output(costal, tmp_path, small_table_1, quick_training, monkeypatch):
+    smaller = reproduce.quick
+    monkeypatch.setattr(
+        reproduce, "quick", lambda plan: replace(smaller(plan), rounds=1, looked_at=(), arms=plan.arms[:1])
+    )
+    code, out, _ = costal("reproduce", "table1", "--quick", "--data", "synthetic", "--out", tmp_path / "out")
+    assert code == 0
+    assert "smaller experiment" in out
+    assert load_plan(tmp_path / "out" / "experiment.toml").is_quick
+    assert "smaller" in (tmp_path / "out" / "summary.md").read_text("utf-8")[:600]
+
+
+def test_the_template_is_an_experiment_file(costal, tmp_path):
+    code, out, _ = costal("experiment", "--template")
+    assert code == 0
+    path = tmp_path / "template.toml"
+    path.write_text(out, "utf-8")
+    assert load_plan(path).data == "synthetic"
+
+
+def test_without_a_file_the_way_to_get_one_is_told(costal):
+    code, _, err = costal("experiment")
+    assert code == 2
+    assert "--template" in err
+
+
+def test_quick_is_smaller_in_rounds_repeats_and_pools():
+    plan, smaller = table_1(), quick(table_1())
+    assert smaller.is_quick
+    assert smaller.rounds < plan.rounds
+    assert smaller.repeats < plan.repeats
+    assert smaller.experiment.pool_size < plan.experiment.pool_size
+    assert dump_plan(smaller) != dump_plan(plan)
