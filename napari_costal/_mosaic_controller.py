@@ -8,12 +8,16 @@ from typing import Any, Protocol
 
 from costal.labels.effort import EventKind, derive
 from costal.labels.project import COLOURS, LabelClass
-from costal.paper.experiment import RANDOM_ARM, Arm, ArmState, Experiment, Proposal, RoundReport, to_crops
+from costal.paper.datasets import DIGIT_NAMES, load_dataset
+from costal.paper.digits import SIDE
+from costal.paper.experiment import ArmState, Proposal, RoundReport
+from costal.paper.plan import RANDOM_ARM, Arm, Experiment
 from costal.types import Answer, Progress
 from napari_costal._calls import Caller, Thread
 from napari_costal._presentation import Clock, Presenter, system_clock
 
-DIGITS = tuple(LabelClass(digit, str(digit), str(digit), COLOURS[digit]) for digit in range(10))
+DIGIT_DATA = ("auto", "mnist", "synthetic")
+DIGITS = tuple(LabelClass(digit, name, name, COLOURS[digit]) for digit, name in enumerate(DIGIT_NAMES))
 IDLE_LIMIT_NS = 20_000_000_000
 
 
@@ -26,7 +30,7 @@ class View(Protocol):
     def show_running(self, running: bool) -> None: ...
     def show_reports(self, dataset_name: str, reports: list[RoundReport], by_hand: bool) -> None: ...
     def show_proposal(self, dataset_name: str, proposal: Proposal, round_number: int) -> None: ...
-    def show_answers(self, proposal: Proposal, labels: list[int]) -> None: ...
+    def show_answers(self, proposal: Proposal, words: list[str]) -> None: ...
     def present(self, proposal: Proposal, index: int, title: str, active_s: Callable[[], float]) -> None: ...
     def cover(self, text: str) -> None: ...
     def leave_bench(self) -> None: ...
@@ -36,12 +40,12 @@ class MosaicController:
     """One experiment at a time: an arm of the user's choice and the random arm, in step."""
 
     def __init__(self, view: View, pixels: Thread, engine: Any, clock: Clock = system_clock) -> None:
-        self._view = view
+        self._view, self._pixels = view, pixels
         self._caller = Caller(pixels, engine, view.show_progress)
         self._experiment, self._arm, self._data, self._by_hand = Experiment(), RANDOM_ARM, "auto", False
         self._states: list[ArmState] = []
         self.reports: list[RoundReport] = []
-        self._dataset_name = ""
+        self._dataset_name, self._class_names = "", DIGIT_NAMES
         self._proposal: Proposal | None = None
         self._answers: list[Answer] = []
         self.presenter = Presenter(view.cover, clock)
@@ -58,6 +62,7 @@ class MosaicController:
         if (experiment, arm, data, by_hand) != (self._experiment, self._arm, self._data, self._by_hand):
             self.reset()
             self._experiment, self._arm, self._data, self._by_hand = experiment, arm, data, by_hand
+            self._class_names = DIGIT_NAMES if data in DIGIT_DATA else ()
 
     def step(self) -> None:
         """Play one round."""
@@ -111,12 +116,32 @@ class MosaicController:
 
         def started(outcome: tuple[ArmState, RoundReport, str]) -> None:
             state, report, self._dataset_name = outcome
+            if self._by_hand and not _is_of_digits(state):
+                self._failed(f"Only digits are labelled by hand. Let the simulated expert label {self._dataset_name}.")
+                return
             self._states.append(state)
             self.reports.append(report)
             self._show_reports()
             self._go_on()
 
+        if not self._class_names:
+            self._find_class_names()
         self._call("start", (self._experiment, arm, self._data, self._by_hand), started, f"start, {arm.name}")
+
+    def _find_class_names(self) -> None:
+        """Look up what the classes are called; until that is known, or when it fails, they have numbers."""
+        data = self._data
+
+        def found(names: tuple[str, ...]) -> None:
+            if data == self._data:
+                self._class_names = names
+
+        self._pixels.run(lambda: load_dataset(data).class_names, then=found)
+
+    def _word(self, label: int | None) -> str:
+        if label is None:
+            return "?"
+        return self._class_names[label] if self._class_names else str(label)
 
     def _ask(self) -> None:
         """Propose the next query of our arm and have it answered."""
@@ -137,7 +162,9 @@ class MosaicController:
         if proposal is None:
             return
         if answers is None:
-            self._view.show_answers(proposal, [int(proposal.class_N[index]) for index in proposal.query.picked_n])
+            self._view.show_answers(
+                proposal, [self._word(label) for label in proposal.class_N[proposal.query.picked_n]]
+            )
 
         def learned(outcome: tuple[ArmState, RoundReport]) -> None:
             self._states[0], report = outcome
@@ -197,8 +224,10 @@ class MosaicController:
         if not presentation.record(EventKind.SKIPPED if digit is None else EventKind.ANSWERED):
             return
         effort = derive(presentation.state)
-        crop = to_crops(proposal.images_N_H_W[presentation.index][None])[0]
-        self._answers.append(Answer(crop, digit, effort.active_s if effort.usable else None, effort.censored))
+        crop = proposal.crops_N_C_H_W[presentation.index]
+        order = len(self._states[0].answers) + len(self._answers)
+        active_s = effort.active_s if effort.usable else None
+        self._answers.append(Answer(crop, digit, active_s, effort.censored, order=order))
         self._show_answers()
         self._present_next()
 
@@ -211,8 +240,7 @@ class MosaicController:
 
     def _show_answers(self) -> None:
         if self._proposal is not None:
-            labels = [-1 if answer.class_index is None else answer.class_index for answer in self._answers]
-            self._view.show_answers(self._proposal, labels)
+            self._view.show_answers(self._proposal, [self._word(answer.class_index) for answer in self._answers])
 
     def stop_answering(self) -> None:
         """Leave the query unanswered; the same round can be played again."""
@@ -231,3 +259,8 @@ class MosaicController:
         self._is_busy = self._going_on = False
         self._view.show_running(False)
         self._view.complain(reason)
+
+
+def _is_of_digits(state: ArmState) -> bool:
+    """Return whether an arm learns crops of a digit's shape in ten classes."""
+    return state.agent.crop_shape == (1, SIDE, SIDE) and state.agent.settings.class_count == len(DIGIT_NAMES)

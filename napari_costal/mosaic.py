@@ -1,58 +1,63 @@
 """The dock widget *MNIST mosaic*: the paper's loop on digits, with its mosaic, heatmap, picks and learning curves."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from magicgui.widgets import ComboBox, Container, FloatSpinBox, SpinBox
-from matplotlib.axes import Axes
 from matplotlib.backends.backend_qtagg import FigureCanvasQTAgg
 from matplotlib.figure import Figure
 from napari.viewer import Viewer
-from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from costal.frames.normalise import IntensityRange
 from costal.labels.project import LARGEST
-from costal.paper.datasets import SIDE
-from costal.paper.experiment import RANDOM_ARM, Arm, Experiment, Proposal, RoundReport
-from costal.paper.mosaic import mosaic, mosaic_grid, mosaic_heatmap
+from costal.paper.experiment import Proposal, RoundReport
+from costal.paper.mosaic import to_images
+from costal.paper.plan import RANDOM_ARM, Arm, Experiment
 from costal.paper.report import draw_accuracy
 from costal.types import ACQUISITION_NAMES
 from napari_costal._background import Background
 from napari_costal._bench import STOP, Bench
+from napari_costal._dashboard_figures import Colours
 from napari_costal._dock import Dock, pages, push_button
-from napari_costal._layers import FrameOverlay, centres, placement_of
-from napari_costal._mosaic_controller import DIGITS, MosaicController
+from napari_costal._engine import Engine
+from napari_costal._mosaic_controller import DIGIT_DATA, DIGITS, MosaicController
+from napari_costal._mosaic_layers import MosaicLayers
+from napari_costal._playback_curves import darken
+from napari_costal._playback_page import PlaybackPage
 from napari_costal._preferences import BENCH_KEYS, Preferences, preferences
 from napari_costal._render import render
 
 SIMULATED, BY_HAND = "simulated expert", "I label myself"
-IMAGE = "mosaic"
-BACKGROUND, INK = "#262930", "#d6d8dc"
+COLOURS = Colours("#262930", "#d6d8dc", "#8a8f98", "#66bbee")
 WHOLE_RANGE = IntensityRange((0.0,), (255.0,))
 
 
 class MnistMosaic(Dock):
     """Watch the loop run on MNIST or synthetic digits, or answer it yourself."""
 
-    def __init__(self, napari_viewer: Viewer, chosen: Preferences | None = None) -> None:
+    def __init__(self, napari_viewer: Viewer, chosen: Preferences | None = None, painter: Any = None) -> None:
         super().__init__()
-        self._viewer = napari_viewer
         self._device = (chosen or preferences()).device
         self._pixels = Background("mosaic", self)
-        self._overlay = FrameOverlay(napari_viewer, "mosaic")
-        self._image: Any = None
+        self._painter = painter or Engine(self)  # its own: the window's is busy while a model trains
+        self.layers = MosaicLayers(napari_viewer)
         self.bench = Bench({name: BENCH_KEYS[name] for name in ("skip", "undo", "pause")})
         self.controller = MosaicController(self, self._pixels, self)
         self._pages = pages()
         self._pages.addWidget(self._experiment_page())
         self._pages.addWidget(self.bench)
+        self.playback = PlaybackPage(napari_viewer, self.layers, self._pixels, self._painter)
+        self._pages.addWidget(self.playback)
         self.say("Step plays one round, Run plays on.")
         column = QVBoxLayout(self)
         column.addWidget(self._pages, 1)
         column.addLayout(self.progress_row)
         column.addWidget(self.status)
         self._connect_bench()
+        self._connect_playback()
         self.show_running(False)
         self.show_reports("", [], False)
 
@@ -60,7 +65,7 @@ class MnistMosaic(Dock):
         page = QWidget()
         column = QVBoxLayout(page)
         column.setContentsMargins(0, 0, 0, 0)
-        self.data = ComboBox(label="data", choices=["auto", "mnist", "synthetic"], value="auto")
+        self.data = ComboBox(label="data", choices=list(DIGIT_DATA), value="auto")
         self.data.tooltip = "auto takes MNIST when it is found on this machine, else synthetic digits."
         self.pool_size = SpinBox(label="images a round (N)", value=1000, min=1, max=60_000)
         self.n = SpinBox(label="labelled a round (n)", value=10, min=1, max=LARGEST)
@@ -97,8 +102,11 @@ class MnistMosaic(Dock):
             button.clicked.connect(lambda _=False, act=act: act())
             self.buttons[name] = button
             row.addWidget(button)
+        self.open_button = push_button("Open a run …", "Play back an experiment, finished or running, from its folder.")
+        self.open_button.clicked.connect(self._ask_run)
+        row.addWidget(self.open_button)
         column.addLayout(row)
-        self.figure = Figure(figsize=(3.6, 4.6), layout="constrained", facecolor=BACKGROUND)
+        self.figure = Figure(figsize=(3.6, 4.6), layout="constrained", facecolor=COLOURS.background)
         self._axes = self.figure.subplots(2, 1)
         self.canvas = FigureCanvasQTAgg(self.figure)  # type: ignore[no-untyped-call]
         self.canvas.setMinimumHeight(320)
@@ -111,6 +119,12 @@ class MnistMosaic(Dock):
         acts = {"skip": lambda: controller.answer(None), "undo": controller.undo, STOP: controller.stop_answering}
         bench.asked_for.connect(lambda name: acts[name]() if name in acts else None)
         bench.drive(controller.presenter)
+
+    def _connect_playback(self) -> None:
+        self.playback.said.connect(self.say)
+        self.playback.complained.connect(self.complain)
+        self.playback.opened.connect(lambda: self._pages.setCurrentWidget(self.playback))
+        self.playback.closed.connect(lambda: self._pages.setCurrentIndex(0))
 
     def cancel_running(self) -> None:
         """Stop the job that runs, and the run."""
@@ -128,7 +142,17 @@ class MnistMosaic(Dock):
         self.seed.value, self._device = experiment.seed, experiment.device
         self._take_form()
 
+    def _ask_run(self) -> None:
+        folder = QFileDialog.getExistingDirectory(self, "Open a run: the folder given as --out")
+        if folder:
+            self.open_run(Path(folder))
+
+    def open_run(self, folder: Path) -> None:
+        """Play back the run of a folder, as ``costal reproduce`` and ``costal experiment`` leave it."""
+        self.playback.controller.open(folder)
+
     def _begin(self, act: Callable[[], None]) -> None:
+        self.playback.controller.close()  # it may still be reading a run: only one of the two shows a mosaic
         if not self.controller.is_started:
             self._take_form()
         act()
@@ -152,6 +176,7 @@ class MnistMosaic(Dock):
         self.buttons["Step"].setEnabled(not running)
         self.buttons["Run"].setEnabled(not running)
         self.buttons["Pause"].setEnabled(running)
+        self.open_button.setEnabled(not running)
         self.form.enabled = not running and not self.controller.is_started
 
     def show_reports(self, dataset_name: str, reports: list[RoundReport], by_hand: bool) -> None:
@@ -165,45 +190,29 @@ class MnistMosaic(Dock):
             draw_accuracy(by_cost, reports, "total_cost", "total cost (cost units)")
         by_labels.set_title(dataset_name or "learning curves", fontsize=9)
         for axes in self._axes:
-            darken(axes)
+            darken(axes, COLOURS)
         self.canvas.draw_idle()  # type: ignore[no-untyped-call]
         self.show_running(not self.buttons["Step"].isEnabled())
 
     def show_proposal(self, dataset_name: str, proposal: Proposal, round_number: int) -> None:
         """Show the mosaic of the round, the value of each crop, and the query's ranks."""
-        grid = mosaic_grid(len(proposal.images_N_H_W), SIDE)
-        pixels = mosaic(proposal.images_N_H_W)
-        name = f"{dataset_name} mosaic"
-        if self._image is None or self._image not in self._viewer.layers or self._image.data.shape != pixels.shape:
-            if self._image is not None and self._image in self._viewer.layers:
-                self._overlay.hide()
-                self._viewer.layers.remove(self._image)
-            self._image = self._viewer.add_image(pixels, name=name, contrast_limits=(0, 255))
-            self._viewer.reset_view()
-        else:
-            self._image.data = pixels
-        self._image.name = name
-        placement = placement_of(self._image)
-        values = mosaic_heatmap(proposal.query.value_N, SIDE)
-        self._overlay.draw_heatmap(values, grid, placement, "value v", None)
-        self._overlay.draw_query(centres(grid, proposal.query.picked_n), grid, placement)
+        images, query = to_images(proposal.crops_N_C_H_W), proposal.query
+        self.layers.show(f"{dataset_name} mosaic", images, ("value v", query.value_N), query.picked_n)
         self.say(f"Round {round_number}: the {len(proposal.query.picked_n)} crops of greatest value are asked.")
 
-    def show_answers(self, proposal: Proposal, labels: list[int]) -> None:
+    def show_answers(self, proposal: Proposal, words: list[str]) -> None:
         """Write the labels given so far into the query's squares."""
-        grid = mosaic_grid(len(proposal.images_N_H_W), SIDE)
-        count = len(proposal.query.picked_n)
-        texts = [str(label) if label >= 0 else "?" for label in labels] + ["·"] * (count - len(labels))
-        spots = centres(grid, proposal.query.picked_n)
-        self._overlay.draw_query(spots, grid, placement_of(self._image), texts)
+        picked_n = proposal.query.picked_n
+        self.layers.show_asked(picked_n, words + ["·"] * (len(picked_n) - len(words)))
 
     def present(self, proposal: Proposal, index: int, title: str, active_s: Callable[[], float]) -> None:
         """Put a digit on the bench."""
-        pixels = np.pad(proposal.images_N_H_W[index], SIDE // 4)[None]
+        side = proposal.crops_N_C_H_W.shape[-1]
+        pixels = np.pad(to_images(proposal.crops_N_C_H_W[index : index + 1])[0], side // 4)[None]
         self._pages.setCurrentWidget(self.bench)
         self.bench.begin(DIGITS)
         image = render(pixels, None, WHOLE_RANGE)
-        self.bench.present(image, (SIDE // 4, SIDE // 4, SIDE), None, title, active_s, 0.0)
+        self.bench.present(image, (side // 4, side // 4, side), None, title, active_s, 0.0)
 
     def cover(self, text: str) -> None:
         """Cover the digit, or uncover it with an empty text."""
@@ -219,18 +228,7 @@ class MnistMosaic(Dock):
     def shut_down(self) -> None:
         """Leave no process, thread or timer behind."""
         self.controller.reset()
+        self.playback.stop()
+        self._painter.stop()
         self._pixels.close()
         super().shut_down()
-
-
-def darken(axes: Axes) -> None:
-    """Draw axes in the viewer's colours. Explicitly: ticks are made later than any context that would hold them."""
-    axes.set_facecolor(BACKGROUND)
-    axes.tick_params(colors=INK, labelsize=7)
-    for text in (axes.xaxis.label, axes.yaxis.label, axes.title):
-        text.set(color=INK, fontsize=8)
-    for spine in axes.spines.values():
-        spine.set_color("#8a8f98")
-    legend = axes.get_legend()
-    for text in legend.get_texts() if legend is not None else []:
-        text.set(color=INK, fontsize=8)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import napari
 
-from costal.paper.experiment import Arm, Experiment
+from costal.paper.plan import Arm, Experiment
 from costal.types import Frame
 from napari_costal._opening import contrast_limits
 

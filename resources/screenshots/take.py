@@ -108,7 +108,7 @@ def mosaic(folder: Path) -> None:
     dock.data.value = "mnist"
     pump(2)
     click(dock.buttons["Run"])
-    wait(lambda: dock._image is not None)
+    wait(lambda: dock.layers.image is not None)
     viewer.reset_view()
     wait(lambda: len(dock.controller.reports) >= 10)
     pump(1)

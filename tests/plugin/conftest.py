@@ -28,7 +28,7 @@ def press(qtbot):
         window.activateWindow()
         xdotool = shutil.which("xdotool")
         if xdotool is None:
-            qtbot.keyClick(window, {"Escape": Qt.Key.Key_Escape}.get(key, key))
+            qtbot.keyClick(window, {"Escape": Qt.Key.Key_Escape, "space": Qt.Key.Key_Space}.get(key, key))
             return
         for command in (["windowfocus", "--sync", str(int(window.winId()))], ["key", key]):
             subprocess.run([xdotool, *command], check=True, timeout=10)

@@ -1,6 +1,5 @@
 """*MNIST mosaic* in a real viewer: rounds, reset, and labelling by hand."""
 
-from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,10 +7,12 @@ import pytest
 from qtpy.QtCore import Qt, QTimer
 
 from costal.loop import new_agent
-from costal.paper.datasets import SIDE
-from costal.paper.digits import render
-from costal.paper.experiment import ArmState, Proposal, RoundReport, simulated_answers
+from costal.paper.datasets import synthetic_dataset
+from costal.paper.digits import SIDE
+from costal.paper.experiment import ArmState, Proposal, answered, report_of, simulated_answers
 from costal.paper.expert import SimulatedExpert
+from costal.paper.mosaic import to_images
+from costal.paper.plan import Arm, Experiment
 from costal.seeds import rng_for
 from costal.types import Answer, Query, Scores
 from napari_costal._layers import is_ours
@@ -21,6 +22,8 @@ from tests.plugin.test_label_controller import Signal
 
 class QuickEngine:
     """Answers like `costal.paper.remote` with figures made up from the seed: no torch beside Qt, and no waiting."""
+
+    crop_shape = (1, SIDE, SIDE)
 
     def start(self, function, parcel):
         arguments = parcel.unpack()
@@ -35,29 +38,30 @@ class QuickEngine:
         job.cancelled.emit()
 
     def start_arm(self, experiment, arm, data, by_hand):
-        agent = new_agent(experiment.settings(arm), (1, SIDE, SIDE))
-        crop = np.zeros((1, SIDE, SIDE), np.float32)
-        answers = tuple(Answer(crop, digit % 10, 1.0) for digit in range(20))
-        return ArmState(arm, 0, agent, answers, 0.0), self.report(arm, 0, 20, 0.0), "synthetic digits"
+        agent = new_agent(experiment.settings(arm, 10), self.crop_shape)
+        answers = tuple(Answer(np.zeros(self.crop_shape, np.float32), digit % 10, 1.0) for digit in range(20))
+        state = answered(ArmState(arm, 0, agent, (), (), 0.0), np.arange(20), answers)
+        return state, self.report(state), "synthetic digits"
 
     def propose_round(self, experiment, state, data):
         rng = rng_for(experiment.seed, state.arm.name, state.round_number)
-        images, classes = render(0, rng.integers(0, 1000, experiment.pool_size))
-        figures = rng.random(len(images)).astype(np.float32)
-        scores = Scores(figures, np.ones_like(figures), np.zeros((len(images), 10), np.float32), True, "cpu")
-        return Proposal(images, classes, Query(np.argsort(-figures)[: experiment.n], figures, scores), 0.1)
+        indices = rng.integers(0, 1000, experiment.pool_size)
+        crops, classes = synthetic_dataset().take(indices)
+        figures = rng.random(len(crops)).astype(np.float32)
+        scores = Scores(figures, np.ones_like(figures), np.zeros((len(crops), 10), np.float32), True, "cpu")
+        query = Query(np.argsort(-figures)[: experiment.n], figures, scores)
+        return Proposal(indices, crops, classes, figures, query)
 
     def learn_round(self, experiment, state, proposal, answers, data):
-        answers = answers or simulated_answers(proposal, SimulatedExpert())
-        number, total = state.round_number + 1, state.total_cost + sum(answer.effort for answer in answers)
-        state = replace(state, round_number=number, answers=(*state.answers, *answers), total_cost=total)
-        return state, self.report(state.arm, number, len(state.answers), total)
+        answers = answers or simulated_answers(state, proposal, synthetic_dataset(), SimulatedExpert())
+        state = answered(state, proposal.asked_n, answers)
+        return state, self.report(state)
 
     def play_round(self, experiment, state, data):
         return self.learn_round(experiment, state, self.propose_round(experiment, state, data), None, data)
 
-    def report(self, arm, number, labels, cost):
-        return RoundReport(arm.name, number, labels, 0.5 + number / 100, cost, (2,) * 10)
+    def report(self, state):
+        return report_of(state, 10, found=(0.5 + state.round_number / 100, float("nan")))
 
 
 @pytest.fixture
@@ -98,14 +102,14 @@ def test_a_step_plays_one_round_of_both_arms_and_labels_the_picks(slow_dock, qtb
         ("random", 1, 24),
     ]
     proposal = dock.controller._proposal
-    image = dock._image.data
+    image, images = dock.layers.image.data, to_images(proposal.crops_N_C_H_W)
     for index in proposal.query.picked_n:
         row, col = divmod(int(index), image.shape[1] // SIDE)
         shown = image[row * SIDE : (row + 1) * SIDE, col * SIDE : (col + 1) * SIDE]
-        np.testing.assert_array_equal(shown, proposal.images_N_H_W[index])
-    query = next(each for each in dock._viewer.layers if each.metadata.get("part") == "query")
+        np.testing.assert_array_equal(shown, images[index])
+    query = next(each for each in dock.layers._viewer.layers if each.metadata.get("part") == "query")
     assert list(query.text.values) == [str(proposal.class_N[index]) for index in proposal.query.picked_n]
-    assert "synthetic digits" in dock._image.name
+    assert "synthetic digits" in dock.layers.image.name
     assert "synthetic digits" in dock._axes[0].get_title()
     assert [len(line.get_xdata()) for line in dock._axes[0].get_lines()] == [2, 2]
 
@@ -156,6 +160,7 @@ def test_i_label_myself_and_my_labels_are_learned(dock, qtbot):
     answers = dock.controller._states[0].answers[-4:]
     assert [answer.class_index for answer in answers] == given
     assert all(answer.effort > 0 for answer in answers)
+    assert [answer.order for answer in answers] == [20, 21, 22, 23]
     assert "random arm has none" in dock._axes[1].get_xlabel()
 
 
@@ -173,6 +178,27 @@ def test_stopping_by_hand_learns_nothing_and_can_go_on(dock, qtbot):
     assert presenter.current.index == first
 
 
+def test_only_digits_are_labelled_by_hand(dock, qtbot, monkeypatch):
+    monkeypatch.setattr(QuickEngine, "crop_shape", (1, 32, 32))
+    dock.oracle.value = BY_HAND
+    click(qtbot, dock, "Step")
+    qtbot.waitUntil(lambda: "Only digits are labelled by hand" in dock.status.text(), timeout=5000)
+    assert dock.controller.reports == []
+    assert dock.buttons["Step"].isEnabled()
+
+
+def test_picks_are_labelled_with_the_names_of_the_data_sets_classes(dock, qtbot, monkeypatch):
+    names = tuple("abcdefghij")
+    found = SimpleNamespace(class_names=names)
+    monkeypatch.setattr("napari_costal._mosaic_controller.load_dataset", lambda data: found)
+    dock.configure("a folder", Experiment(pool_size=30, n=4), Arm("std", "std"))
+    click(qtbot, dock, "Step")
+    wait_for_rounds(qtbot, dock, 1)
+    proposal = dock.controller._proposal
+    query = next(each for each in dock.layers._viewer.layers if each.metadata.get("part") == "query")
+    assert list(query.text.values) == [names[proposal.class_N[index]] for index in proposal.query.picked_n]
+
+
 def test_missing_mnist_is_said_and_nothing_is_substituted(slow_dock, qtbot, monkeypatch, tmp_path):
     monkeypatch.delenv("COSTAL_DATA", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
@@ -186,7 +212,7 @@ def test_missing_mnist_is_said_and_nothing_is_substituted(slow_dock, qtbot, monk
 def test_closing_leaves_the_layers_to_the_viewer(dock, qtbot):
     click(qtbot, dock, "Step")
     wait_for_rounds(qtbot, dock, 1)
-    viewer = dock._viewer
+    viewer = dock.layers._viewer
     dock.close()
     assert len([layer for layer in viewer.layers if is_ours(layer)]) == 2
-    assert dock._image in viewer.layers
+    assert dock.layers.image in viewer.layers

@@ -8,6 +8,7 @@ import csv
 import io
 import json
 import math
+import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,7 +115,7 @@ def read_round(folder: Path, arm: str, repeat: int, number: int) -> KeptRound:
                 query = Query(kept["picked_n"], kept["value_N"], scores)
             pool_N = kept["pool_N"] if query is not None else kept["asked_n"]
             return KeptRound(kept["asked_n"], kept["label_n"], kept["cost_n"], pool_N, query)
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error) as error:
         raise DatasetError(
             f"{path} cannot be read ({error}). Delete it and the .json beside it, and resume: the round is run again."
         ) from error

@@ -1,0 +1,144 @@
+"""A run's folder as it is played back: read on another thread, round by round, also while it grows. No Qt."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from costal.errors import DatasetError
+from costal.paper.archive import arm_folder, read_round, read_rows, report_from, rounds_done
+from costal.paper.claim import PLAN_FILE, kept_environment
+from costal.paper.datasets import load_dataset
+from costal.paper.experiment import RoundReport
+from costal.paper.mosaic import to_images
+from costal.paper.plan import Plan
+from costal.paper.plan_file import load_plan
+from costal.paper.runner import run_names
+from costal.paper.sources import Dataset
+from costal.types import Query
+
+Reports = tuple[RoundReport, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A round of an arm's repeat: the arm's place in the plan, the repeat, and the round's number."""
+
+    arm: int = 0
+    repeat: int = 0
+    number: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What a run's folder holds: its plan, and the reports of each arm's repeats, in the order of the plan."""
+
+    folder: Path
+    plan: Plan
+    reports: tuple[Reports, ...]
+
+    def of(self, arm: int, repeat: int) -> Reports:
+        """Return the finished rounds of an arm's repeat."""
+        return self.reports[arm * self.plan.repeats + repeat]
+
+    @property
+    def done(self) -> int:
+        """How many rounds are finished, those of all arms and repeats."""
+        return sum(map(len, self.reports))
+
+    @property
+    def total(self) -> int:
+        """How many rounds there will be."""
+        return (self.plan.rounds + 1) * len(self.reports)
+
+    def newest(self, before: "Run | None", here: Place) -> Place:
+        """Return the last round of a run that grew since `before`, else of one under way; of `here` when it is one."""
+        places = [Place(arm, repeat) for arm in range(len(self.plan.arms)) for repeat in range(self.plan.repeats)]
+        counts = [len(reports) for reports in self.reports]
+        earlier = [len(reports) for reports in before.reports] if before is not None else [0] * len(counts)
+        grown = [place for place, now, then in zip(places, counts, earlier, strict=True) if now > then]
+        under_way = [place for place in grown if len(self.of(place.arm, place.repeat)) <= self.plan.rounds]
+        candidates = (under_way if before is None else grown) or grown or [here]
+        found = next((each for each in candidates if (each.arm, each.repeat) == (here.arm, here.repeat)), candidates[0])
+        return Place(found.arm, found.repeat, max(len(self.of(found.arm, found.repeat)) - 1, 0))
+
+
+@dataclass(frozen=True, slots=True)
+class RoundShown:
+    """A round's pool as images, which of them were asked, best first, with the labels given; round 0 has no query."""
+
+    images_N_H_W: NDArray[np.uint8]
+    asked_n: NDArray[np.intp]
+    words_n: tuple[str, ...]
+    query: Query | None
+
+
+def look(folder: Path, before: Run | None = None) -> Run:
+    """Return what a run's folder holds now, `before` itself when nothing was added to it.
+
+    Raises
+    ------
+    DatasetError
+        When it is no run's folder, or is damaged.
+    """
+    if not (folder / PLAN_FILE).is_file():
+        raise DatasetError(
+            f"{folder} holds no experiment: there is no {PLAN_FILE} in it. Choose the folder that 'costal reproduce' "
+            "or 'costal experiment' was given with --out."
+        )
+    plan = load_plan(folder / PLAN_FILE)
+    names = run_names(plan)
+    known = before.reports if before is not None and before.plan == plan else ((),) * len(names)
+    reports = tuple(_reports(folder, *name, each) for name, each in zip(names, known, strict=True))
+    if (
+        before is not None
+        and plan == before.plan
+        and all(now is then for now, then in zip(reports, known, strict=True))
+    ):
+        return before
+    return Run(folder, plan, reports)
+
+
+def _reports(folder: Path, arm: str, repeat: int, known: Reports) -> Reports:
+    """Return the finished rounds of an arm's repeat, read anew only when there are more or fewer than known."""
+    if rounds_done(folder, arm, repeat) == len(known):
+        return known
+    try:
+        return tuple(report_from(row) for row in read_rows(folder, [(arm, repeat)]))
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        place = arm_folder(folder, arm, repeat)
+        raise DatasetError(
+            f"{place} holds a round that cannot be read ({error}). Delete the rounds there, and resume the run."
+        ) from error
+
+
+def crops_of(run: Run) -> Dataset:
+    """Return the data set that a run was made with.
+
+    Raises
+    ------
+    DatasetError
+        When it is not here, or there is another one in its place.
+    """
+    dataset, begun = load_dataset(run.plan.data), kept_environment(run.folder)
+    if begun is not None and begun.fingerprint != dataset.fingerprint:
+        raise DatasetError(
+            f"'{run.plan.data}' is {dataset.name} here, but not the crops of this run (MD5 {begun.fingerprint}, here "
+            f"{dataset.fingerprint}). Put those in its place and open the run again."
+        )
+    return dataset
+
+
+def read_shown(run: Run, place: Place, dataset: Dataset) -> RoundShown:
+    """Return a finished round.
+
+    Raises
+    ------
+    DatasetError
+        When it is missing or damaged.
+    """
+    kept = read_round(run.folder, run.plan.arms[place.arm].name, place.repeat, place.number)
+    asked_n = np.arange(len(kept.pool_N)) if kept.query is None else kept.query.picked_n
+    words_n = tuple(dataset.class_names[label] for label in kept.label_n)
+    return RoundShown(to_images(dataset.take(kept.pool_N)[0]), asked_n, words_n, kept.query)
