@@ -26,6 +26,7 @@ class Arm:
     beta: float = 0.0
     cost: CostKnowledge = "learned"
     diverse: bool = False
+    control_share: float = 0.0
     members: int = 1
     budget: float | None = None
 
@@ -76,6 +77,7 @@ class Experiment:
             self.n,
             self.training,
             diverse=arm.diverse,
+            control_share=arm.control_share,
             budget=arm.budget,
             members=arm.members,
             cost_likelihood=arm.likelihood,

@@ -184,6 +184,7 @@ def _description(arm: Arm) -> str:
         (f"β = {arm.beta:g}", arm.beta > 0),
         (arm.cost, arm.weighs_cost),
         ("diverse", arm.diverse),
+        (f"controls {arm.control_share:g}", arm.control_share > 0),
         (f"{arm.members} members", arm.members > 1),
         (f"budget {arm.budget or 0:g}", arm.budget is not None),
     )

@@ -122,6 +122,7 @@ ARM_KEYS = (
         words=get_args(CostKnowledge),
     ),
     Key("diverse", bool, "Passes over near-duplicates of a better crop."),
+    Key("control_share", float, "Share of a query that is drawn at random.", 0, 1),
     Key("members", int, "Networks that form the committee, each with so many passes.", 1),
     Key(
         "budget",

@@ -176,6 +176,7 @@ def _setting(arm: Arm) -> str:
         said.append(f"{arm.budget:g} of cost a round in place of n")
     if arm.members > 1:
         said.append(f"{arm.members} members")
+    said += [f"{percent(arm.control_share)} at random"] if arm.control_share else []
     return ", ".join((*said, "diverse") if arm.diverse else said)
 
 
