@@ -209,7 +209,7 @@ def test_importing_costal_loads_neither_torch_nor_numpy_nor_a_screen():
 @pytest.mark.parametrize("name", ["labels", "frames", "loop", "workbench", "paper", "bench", "spread", "cli"])
 def test_importing_a_room_loads_neither_torch_nor_a_screen(name):
     modules = [module for module in MODULES if room(module) == name and not module.endswith("__main__")]
-    assert modules or name in {"bench", "spread"}  # these two are not written yet
+    assert modules
     assert loaded_by(*modules) & (TORCH | SCREEN) == set()
 
 

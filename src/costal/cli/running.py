@@ -1,6 +1,7 @@
 """An experiment run from the terminal: with its progress, its time left, and what it came to in the end."""
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import typer
@@ -37,22 +38,29 @@ def run_experiment(plan: Plan, out: Path, dask: str | None, resume: bool, as_jso
 
 
 def _rounds(plan: Plan, out: Path, dataset: Dataset, dask: str | None) -> Job[None]:
-    if dask is not None:
-        from costal.spread import run_spread
+    """Run what is left, and tell the time that it will take."""
+    began, before = time.monotonic(), None
+    for each in _one_by_one(plan, out, dataset) if dask is None else _spread(plan, out, dataset, dask):
+        before = each.done if before is None else before
+        left = _time_left(time.monotonic() - began, each.done - before, each.total - each.done)
+        yield replace(each, message=each.message + left)
 
-        yield from run_spread(plan, out, dask, dataset.fingerprint)
-        return
+
+def _spread(plan: Plan, out: Path, dataset: Dataset, dask: str) -> Job[None]:
+    from costal.spread import run_spread
+
+    return run_spread(plan, out, dask, dataset.fingerprint)
+
+
+def _one_by_one(plan: Plan, out: Path, dataset: Dataset) -> Job[None]:
+    """Run a plan's tasks one after another; yields progress in rounds of all of them."""
     whole = tasks(plan)
     left = {task: rounds_left(plan, task, out) * len(task.runs) for task in whole}
     total = (plan.rounds + 1) * sum(len(task.runs) for task in whole)
-    began, before = time.monotonic(), total - sum(left.values())
     for task in whole:
         for each in run_task(plan, task, out, dataset):
             left[task] = (plan.rounds + 1 - each.done) * len(task.runs)
-            done = total - sum(left.values())
-            yield Progress(
-                done, total, each.message + _time_left(time.monotonic() - began, done - before, total - done)
-            )
+            yield Progress(total - sum(left.values()), total, each.message)
         left[task] = 0
 
 
