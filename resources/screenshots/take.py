@@ -29,6 +29,7 @@ from costal.labels.classes import new_class, rename_class
 from costal.labels.effort import derive, replay
 from costal.labels.project import Project
 from costal.labels.store import Store
+from costal.paper.plan_file import template
 from costal.types import finish
 from napari_costal._opening import contrast_limits
 from napari_costal._preferences import Preferences
@@ -45,7 +46,7 @@ def main(names: list[str]) -> None:
     """Take the pictures of these names, or all."""
     data = Path(os.environ["COSTAL_DATA"]) / "microscopy"
     images = {path.stem: path for path in sorted(data.glob("*/*.tif*"))}
-    pictures: dict[str, Callable[[Path], None]] = {"label-crops": simulated, "mosaic": mosaic}
+    pictures: dict[str, Callable[[Path], None]] = {"label-crops": simulated, "mosaic": mosaic, "playback": playback}
     pictures["watched-folder"] = pictures["dashboard"] = pictures["apply"] = day
     pictures |= {name: lambda folder, path=path: real(path, folder) for name, path in images.items()}
     for name in dict.fromkeys(names or pictures):
@@ -113,6 +114,23 @@ def mosaic(folder: Path) -> None:
     wait(lambda: len(dock.controller.reports) >= 10)
     pump(1)
     grab(viewer, "mosaic")
+    viewer.close()
+
+
+def playback(folder: Path) -> None:
+    """Run the template's experiment, and play one of its arms back."""
+    plan = folder / "small.toml"
+    plan.write_text(template(), "utf-8")
+    subprocess.run([sys.executable, "-m", "costal.cli", "experiment", plan, "--out", folder / "run"], check=True)
+    viewer = napari.Viewer(show=True)
+    viewer.window._qt_window.setGeometry(0, 0, 1500, 1000)
+    dock = MnistMosaic(viewer, Preferences("expert", folder, "auto"))
+    viewer.window.add_dock_widget(dock, name="MNIST mosaic")
+    dock.open_run(folder / "run")
+    wait(lambda: dock.layers.image is not None)
+    viewer.reset_view()
+    pump(5)
+    grab(viewer, "playback")
     viewer.close()
 
 

@@ -5,8 +5,6 @@ trained from scratch, so an agent is made again from the answers. Killed anywher
 """
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -68,11 +66,13 @@ def run_task(plan: Plan, task: Task, folder: Path, dataset: Dataset) -> Job[None
     CostalError
         When the data do not suffice for the plan, a kept round is damaged, or training diverges.
     """
+    from costal.agent.devices import on_threads
+
     expert = SimulatedExpert(plan.experiment.base_cost_K)
     done = plan.rounds + 1 - rounds_left(plan, task, folder)
     if done > plan.rounds:
         return
-    with _threads(plan.threads):
+    with on_threads(plan.threads):
         test = dataset.test()
         states = [_resumed(plan, arm, repeat, dataset, expert, folder, done) for arm, repeat in task.runs]
         if done == 0:
@@ -151,19 +151,6 @@ def _within(job: Job[Result], progress: Progress) -> Job[Result]:
         except StopIteration as stop:
             return stop.value  # type: ignore[no-any-return]
         yield progress
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    """Let torch compute on so many threads: sums in floating point depend on it."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def require_enough(plan: Plan, dataset: Dataset) -> None:

@@ -12,6 +12,7 @@ from costal.agent.devices import (
     choose_device,
     describe_device,
     on_smaller_footing,
+    on_threads,
     unused_gpu,
     with_room,
 )
@@ -130,3 +131,11 @@ def test_a_committee_on_a_full_gpu_gives_the_same_scores(monkeypatch, room, devi
     assert (footing.device, footing.batch) == (device, batch)
     np.testing.assert_allclose(opinion.information_N, expected.information_N, atol=1e-5)
     np.testing.assert_allclose(opinion.features_N_F, expected.features_N_F, atol=1e-5)
+
+
+def test_threads_are_as_before_also_after_a_failure():
+    before = torch.get_num_threads()
+    with pytest.raises(KeyError), on_threads(before + 1):
+        assert torch.get_num_threads() == before + 1
+        raise KeyError
+    assert torch.get_num_threads() == before

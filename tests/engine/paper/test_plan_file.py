@@ -184,7 +184,7 @@ ARM = "[[arms]]\n"
         ("[[arm]]\n", r"'arm' is not known. Did you mean 'arms'\?"),
         ("[trainings]\n", r"Did you mean 'training'\?"),
         (ARM + "bta = 1", r"'bta' of arm 1 is not known. Did you mean 'beta'\?"),
-        (ARM + "xyz = 1", "Known are name, acquisition, alpha, beta, cost, diverse, members, budget"),
+        (ARM + "xyz = 1", "Known are name, acquisition, alpha, beta, cost, diverse, control_share, members, budget"),
         (ARM + "name = 'dear'\nrounds = 8", r"'rounds' of arm 1 \(dear\) is not known. It belongs to the top"),
         ("batch = 8", r"'batch' is not known. It belongs to \[training\]"),
         ("rounds = 0", "rounds = 0 should be a whole number from 1. Correct it, or take it out for the default: 48"),

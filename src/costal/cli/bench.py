@@ -1,0 +1,113 @@
+"""``costal bench``: what the product costs, beside what a user would write instead."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from costal.bench.machine import Machine
+from costal.bench.training import FEWEST_LABELS, FEWEST_MODELS, TrainingFigures, TrainingRequest, compare_training
+from costal.cli.frame import Device
+from costal.cli.output import AsJson, tell
+from costal.cli.terminal import writing
+from costal.types import Job, Result
+
+Out = Annotated[Path | None, typer.Option("--out", help="JSON file for all figures.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    group = typer.Typer(no_args_is_help=True, help="Measure speed and cost on this machine, beside peers.")
+    group.callback()(_one_of_several)
+    group.command()(training)
+    app.add_typer(group, name="bench")
+
+
+def _one_of_several() -> None:
+    """Keep the name of a command needed, even while there is only one."""
+
+
+def training(
+    models: Annotated[int, typer.Option(min=FEWEST_MODELS, max=1000, help="Models that are trained together.")] = 20,
+    labels: Annotated[int, typer.Option(min=FEWEST_LABELS, max=10_000, help="Labels of each model.")] = 260,
+    seconds: Annotated[float, typer.Option(min=0, help="For how long it is repeated; three times at least.")] = 120,
+    data: Annotated[str, typer.Option(help="auto, mnist, synthetic, or a folder that holds MNIST/raw.")] = "auto",
+    seed: Annotated[int, typer.Option(min=0, help="Seed of every random choice.")] = 0,
+    device: Device = "auto",
+    out: Out = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train models as one stack and, in turns, one after another in a plain PyTorch loop.
+
+    Prints the throughput of both, their learning curves, and how long Table 1 and Figure 1 would take here. On a CPU
+    CPU seconds count, for others may have their share of the seconds on the clock.
+    """
+    _require_place(out)
+    request = TrainingRequest(models, labels, device, seconds, data, seed)
+    found = _told(compare_training(request))
+    _keep(found.figures, out)
+    tell("\n".join([*_about(found.machine), "", *_as_text(found)]), found.figures, as_json)
+
+
+def _told(job: Job[Result]) -> Result:
+    """Return the job's result, with a line on the error stream for each of its stages.
+
+    A bar that draws itself anew would be measured too.
+    """
+    while True:
+        try:
+            print(next(job).message, file=sys.stderr)
+        except StopIteration as stop:
+            return stop.value  # type: ignore[no-any-return]
+
+
+def _require_place(out: Path | None) -> None:
+    """Find out now, not after the work, that the figures cannot be written."""
+    if out is not None:
+        with writing(out):
+            is_there = out.exists()
+            out.open("a").close()
+            if not is_there:
+                out.unlink()
+
+
+def _keep(figures: dict[str, object], out: Path | None) -> None:
+    if out is not None:
+        with writing(out):
+            out.write_text(json.dumps(figures, indent=1, allow_nan=False) + "\n", encoding="utf-8", newline="\n")
+
+
+def _about(here: Machine) -> list[str]:
+    there = here.environment
+    load = "" if here.load is None else f", load {here.load:g}"
+    return [
+        f"{there.device}: {there.processor}, {here.cores} cores{load}, {there.system}",
+        f"costal {there.costal} ({here.commit[:12] or 'no commit'}), torch {there.torch}, numpy {there.numpy}, "
+        f"Python {there.python}",
+    ]
+
+
+def _as_text(found: TrainingFigures) -> list[str]:
+    request, tuning, unit = found.request, found.tuning, found.unit
+    layout = "channels last" if tuning.channels_last else "contiguous"
+    threads = "1 thread" if tuning.threads == 1 else f"{tuning.threads} threads"
+    lines = [
+        f"{request.models} models of {request.labels} labels, {found.repeats} repeats, {request.training.precision}",
+        f"  one stack          {found.stack_s:9.4f} {unit} a model  {1 / found.stack_s:9.2f} models a {unit}",
+        f"  one after another  {found.peer_s:9.4f} {unit} a model  {1 / found.peer_s:9.2f} models a {unit}"
+        f"  ({layout}, {threads})",
+        f"  the stack's throughput is {found.ratio:.2f} x the peer's "
+        f"({found.ratio_least:.2f} to {found.ratio_most:.2f} over the repeats)",
+        "",
+        "labels  models  stack            peer             difference, 95 %",
+    ]
+    lines += [
+        f"{at.labels:6}  {at.models:6}  {at.stack_mean:.4f} ± {at.stack_spread:.4f}  {at.peer_mean:.4f} ± "
+        f"{at.peer_spread:.4f}  {at.low:+.4f} to {at.high:+.4f}  {'same' if at.agrees else 'NOT the same'}"
+        for at in found.parity
+    ]
+    hours = ", ".join(f"{name} {seconds / 60:.1f}" for name, seconds in found.forecast_s.items())
+    kind = "minutes of one core" if unit == "CPU s" else "minutes"
+    return [*lines, "", f"Whole experiments, estimated from these figures, in {kind}: {hours}"]

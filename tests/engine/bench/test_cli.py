@@ -1,0 +1,67 @@
+import json
+from dataclasses import replace
+
+import pytest
+
+from costal.bench.training import TrainingRequest, compare_training
+from costal.cli import bench
+from costal.types import Training
+
+QUICK = Training(4e-3, batch=16, min_steps=2, epochs=0, schedule="one_cycle")
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """Return the requests that come to the benchmark, which is run in small."""
+    requests = []
+
+    def compare(request):
+        requests.append(request)
+        return compare_training(replace(request, models=2, seconds=0, data="synthetic", test_crops=20, training=QUICK))
+
+    monkeypatch.setattr(bench, "compare_training", compare)
+    return requests
+
+
+def test_training_is_told_as_a_table_and_kept_as_json(costal, asked, tmp_path):
+    out = tmp_path / "training.json"
+    code, told, stages = costal("bench", "training", "--labels", "80", "--device", "cpu", "--out", out)
+    assert code == 0
+    figures = json.loads(out.read_text("utf-8"))
+    assert f"throughput is {figures['ratio']:.2f} x the peer's" in told
+    assert [line.split()[0] for line in told.splitlines() if " ± " in line] == ["10", "20", "40", "80"]
+    assert "table1" in told
+    assert "estimated" in told
+    assert "80 labels: stack" in stages
+
+
+def test_options_reach_the_benchmark(costal, asked):
+    options = ("--models", "3", "--labels", "90", "--seconds", "1", "--data", "synthetic", "--seed", "5")
+    assert costal("bench", "training", *options, "--device", "cpu", "--json")[0] == 0
+    assert asked == [TrainingRequest(3, 90, "cpu", 1.0, "synthetic", 5)]
+
+
+def test_json_is_one_object_of_the_same_figures_as_the_file(costal, asked, tmp_path):
+    out = tmp_path / "training.json"
+    _, told, _ = costal("bench", "training", "--labels", "80", "--device", "cpu", "--out", out, "--json")
+    assert json.loads(told) == json.loads(out.read_text("utf-8"))
+
+
+def test_a_place_that_cannot_be_written_is_refused_before_any_work(costal, asked, tmp_path):
+    code, _, error = costal("bench", "training", "--out", tmp_path / "missing" / "training.json")
+    assert code == 1
+    assert "cannot be written" in error
+    assert asked == []
+
+
+@pytest.mark.parametrize("option", [("--models", "1"), ("--labels", "79"), ("--seconds", "-1")], ids=" ".join)
+def test_what_makes_no_comparison_is_refused(costal, asked, option):
+    code, _, error = costal("bench", "training", *option)
+    assert code == 2
+    assert option[0] in error
+    assert asked == []
+
+
+def test_the_name_of_the_benchmark_is_needed_and_offered(costal):
+    _, told, _ = costal("bench", "--help")
+    assert "training" in told

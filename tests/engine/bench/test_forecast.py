@@ -1,0 +1,48 @@
+from dataclasses import replace
+
+import pytest
+
+from costal.bench.forecast import Pace, forecast
+from costal.paper.plan import RANDOM_ARM, Arm, Experiment, Plan
+
+STD = Arm("STD", "std")
+PLAN = Plan(
+    "small", "synthetic", (STD,), Experiment(pool_size=10), rounds=4, repeats=3, test_every=2, committee_every=4
+)
+TRAIN, SCORE, CLASSIFY = Pace(1, 0, 0), Pace(0, 1, 0), Pace(0, 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("arm", "pace", "expected"),
+    [
+        (STD, TRAIN, 3 * 5),
+        (RANDOM_ARM, TRAIN, 3 * 5),
+        (replace(STD, beta=0.3), TRAIN, 3 * 5 * 2),
+        (replace(STD, beta=0.3, cost="known"), TRAIN, 3 * 5),
+        (replace(STD, members=3), TRAIN, 3 * 5 * 3),
+        (STD, SCORE, 3 * (4 * 10 + 100)),
+        (RANDOM_ARM, SCORE, 3 * 100),
+        (STD, CLASSIFY, 3 * 3 * 100),
+        (replace(STD, beta=0.3), CLASSIFY, 3 * (3 * 100 + 4 * 10)),
+    ],
+    ids=[
+        "after the start and each round",
+        "random trains too",
+        "a learned cost is a network more",
+        "a known cost is none",
+        "an ensemble",
+        "pools and the last test are scored",
+        "random is asked for nothing",
+        "every second round is tested",
+        "costs are predicted",
+    ],
+)
+def test_a_plan_is_counted_network_by_network_and_crop_by_crop(arm, pace, expected):
+    assert forecast(replace(PLAN, arms=(arm,)), pace, 100) == expected
+
+
+def test_arms_and_phases_add_up():
+    pace = Pace(2.0, 0.5, 0.25)
+    alone = [forecast(replace(PLAN, arms=(arm,)), pace, 100) for arm in (STD, RANDOM_ARM)]
+    assert forecast(replace(PLAN, arms=(STD, RANDOM_ARM)), pace, 100) == sum(alone)
+    assert alone[0] == 2 * 15 + 0.5 * 420 + 0.25 * 900
