@@ -135,9 +135,16 @@ def _require_bought(count: int, cost_M: Floats, budget: float) -> None:
         )
 
 
-def propose(agent: Agent, pool: Pool, seed: int, device: str = "auto") -> Job[Query]:
-    """Return the n crops of greatest value in the pool, best first, with all scores (see `score`)."""
+def propose(
+    agent: Agent, pool: Pool, seed: int, device: str = "auto", known_cost_N: Floats | None = None
+) -> Job[Query]:
+    """Return the n crops of greatest value in the pool, best first, with all scores (see `score`).
+
+    Costs that are known (N,) take the place of predicted ones.
+    """
     scores = yield from score(agent, pool, seed, device)
+    if known_cost_N is not None:
+        scores = replace(scores, cost_N=known_cost_N, cost_is_uniform=False)
     return choose(scores, agent.settings, seed)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from costal.agent.metrics import accuracy, cost_bias, cost_rank_correlation
-from costal.loop import choose, learn_together, new_agent, score
+from costal.loop import learn_together, new_agent, propose
 from costal.paper.expert import Oracle, SimulatedExpert
 from costal.paper.plan import Arm, Experiment
 from costal.paper.sources import Crops, Dataset, initial_indices, pool_indices
@@ -130,10 +130,9 @@ def propose_round(experiment: Experiment, state: ArmState, dataset: Dataset, exp
     crops, classes = dataset.take(indices)
     true_cost_N = expert.cost(dataset, indices, state.repeat, len(state.answers))
     seed = _seed(experiment, state, number)
-    scores = yield from score(state.agent, Pool(crops, order=len(state.answers)), seed, experiment.device)
-    if state.arm.cost == "known":
-        scores = replace(scores, cost_N=true_cost_N, cost_is_uniform=False)
-    query = choose(scores, state.agent.settings, seed)
+    pool = Pool(crops, order=len(state.answers))
+    known_cost_N = true_cost_N if state.arm.cost == "known" else None
+    query = yield from propose(state.agent, pool, seed, experiment.device, known_cost_N)
     return Proposal(indices, crops, classes, true_cost_N, query, time.perf_counter() - began)
 
 

@@ -137,7 +137,7 @@ def quick(plan: Plan) -> Plan:
     """Return a smaller plan that ends within minutes on two cores, and says that it is smaller."""
     whole = plan.experiment
     pool_size = whole.pool_size if plan.data == "sted" else min(200, whole.pool_size)  # there a pool is a whole frame
-    training = replace(PROTOCOL, min_steps=80)
+    training = replace(PROTOCOL, min_steps=60)
     shared = replace(whole, pool_size=pool_size, n=min(whole.n, pool_size), passes=20, training=training)
-    smaller = replace(plan, rounds=12, repeats=2, target=0.8, test_every=1, looked_at=(6,))
+    smaller = replace(plan, rounds=10, repeats=2, target=0.8, test_every=1, looked_at=(5,))
     return replace(smaller, experiment=shared, is_quick=True)
