@@ -165,7 +165,7 @@ def learn_together(
     Raises
     ------
     AgentError
-        When training diverges: the agents passed in are still good.
+        When training diverges, or agents differ in their `Training`: those passed in are still good.
     """
     from costal.agent.classifier import classifier_lessons, train_classifiers, why_refused
     from costal.agent.cost import annotators_of, cost_lesson, train_cost_models, usable_efforts, why_uniform
@@ -173,6 +173,8 @@ def learn_together(
     from costal.agent.stacks import in_stacks
 
     training = agents[0].settings.training
+    if any(agent.settings.training != training for agent in agents):
+        raise AgentError("Agents that learn together need one training: give them the same settings of [training].")
     footing = Footing(choose_device(device), training.batch)
     labelled = [[int(each.class_index) for each in own if each.class_index is not None] for own in answers]
     trios = list(zip(agents, answers, seeds, strict=True))

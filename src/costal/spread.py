@@ -11,7 +11,7 @@ import logging
 import re
 import socket
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -25,9 +25,9 @@ from costal.paper.archive import arm_folder
 from costal.paper.datasets import load_dataset
 from costal.paper.environment import Environment, environment, source_fingerprint
 from costal.paper.plan import Plan
-from costal.paper.runner import Task, rounds_left, run_task, tasks
+from costal.paper.runner import Task, progress_of, rounds_left, run_task, tasks
 from costal.paper.sources import Dataset
-from costal.types import Job, Progress
+from costal.types import Job
 
 CONNECT_S, LOOK_EVERY_S = 10.0, 1.0
 LOCAL, ADDRESS = re.compile(r"local:([1-9]\d*)"), re.compile(r"(tcp|tls)://.+")
@@ -69,7 +69,7 @@ def run_spread(plan: Plan, folder: Path, where: str, fingerprint: str) -> Job[No
     left = {task: rounds_left(plan, task, folder) for task in tasks(plan)}
     if not any(left.values()):
         return
-    yield _progress(plan, left, "looking for workers")
+    yield progress_of(plan, left, "looking for workers")
     with _connected(where) as client, tempfile.NamedTemporaryFile(prefix=".spread-", dir=folder) as token:
         errand = _Errand(plan, folder, Path(token.name), _comparable(fingerprint))
         try:
@@ -172,7 +172,7 @@ def _watched(client: Any, errand: _Errand, left: dict[Task, int]) -> Job[None]:
     while pending:
         workers = len(client.nthreads())
         waiting = f"waiting for a worker: dask worker {client.scheduler.address}"
-        yield _progress(plan, left, f"tasks to go: {len(pending)}, workers: {workers}" if workers else waiting)
+        yield progress_of(plan, left, f"tasks to go: {len(pending)}, workers: {workers}" if workers else waiting)
         with client.as_current(), suppress(TimeoutError):
             _distributed().wait(list(pending), timeout=LOOK_EVERY_S, return_when="FIRST_COMPLETED")
         done = [each for each in pending if each.done()]
@@ -202,11 +202,6 @@ def _as_told(error: BaseException, name: str, folder: Path) -> BaseException:
     told = CostalError(f"'{name}' failed on a worker ({_shown(error)}). What was finished is in {folder}.")
     told.__cause__ = error
     return told
-
-
-def _progress(plan: Plan, left: Mapping[Task, int], message: str) -> Progress:
-    total = (plan.rounds + 1) * sum(len(task.runs) for task in left)
-    return Progress(total - sum(len(task.runs) * rounds for task, rounds in left.items()), total, message)
 
 
 def _shown(error: BaseException) -> str:

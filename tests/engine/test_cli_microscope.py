@@ -66,7 +66,9 @@ def test_a_folder_that_cannot_be_made_is_one_sentence(costal, tmp_path):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signal that only this process gets")
-@pytest.mark.parametrize(("options", "code"), [((), 130), (("--forever",), 0)], ids=["counted", "forever"])
+@pytest.mark.parametrize(
+    ("options", "code"), [(("--frames", "1000"), 130), (("--forever",), 0)], ids=["counted", "forever"]
+)
 def test_ctrl_c_ends_it_and_leaves_only_whole_frames(tmp_path, options, code):
     arguments = ("microscope", tmp_path, "--every", "0.2", "--planes", "4", "--shape", "64", "--crop", "32", *options)
     process = subprocess.Popen(

@@ -217,6 +217,13 @@ def test_learning_together_twice_gives_the_same_agents(quick_settings, digit_ans
         assert_equal_agents(one, other)
 
 
+def test_agents_that_would_train_otherwise_cannot_learn_together(quick_settings, digit_answers):
+    other = replace(quick_settings, training=replace(quick_settings.training, batch=3))
+    agents = [new_agent(settings, SHAPE) for settings in (quick_settings, other)]
+    with pytest.raises(AgentError, match="need one training"):
+        finish(learn_together(agents, [digit_answers] * 2, [0, 1], "cpu"))
+
+
 def test_one_that_diverges_stops_all_that_learn_together_and_leaves_them_as_they_were(
     quick_settings, digit_answers, agent
 ):

@@ -61,7 +61,7 @@ class QuickEngine:
         return self.learn_round(experiment, state, self.propose_round(experiment, state, data), None, data)
 
     def report(self, state):
-        return report_of(state, 10, found=(0.5 + state.round_number / 100, float("nan")))
+        return report_of(state, found=(0.5 + state.round_number / 100, float("nan")))
 
 
 @pytest.fixture

@@ -1,8 +1,11 @@
 """``costal reproduce`` and ``costal experiment``: the paper's table and figure, and experiments of one's own."""
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import wraps
+from inspect import Signature, signature
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -12,52 +15,68 @@ from costal.paper.base_costs import BASE_COSTS, derive_base_costs
 from costal.paper.plan import Plan, figure_1, quick, table_1
 from costal.paper.plan_file import load_plan, template
 
-Out = Annotated[
-    Path | None, typer.Option(help="Folder for results; a run that it holds is resumed.", show_default="out/NAME")
-]
-Data = Annotated[
-    str | None, typer.Option(help="mnist, synthetic, sted, or a folder (see the README).", show_default="as planned")
-]
-Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps.", show_default="as planned")]
-Resume = Annotated[bool, typer.Option(help="Go on with a run that --out holds.")]
-Dask = Annotated[str | None, typer.Option(help="local:K processes, tcp://... or tls://... or a scheduler file.")]
-Quick = Annotated[bool, typer.Option("--quick", help="A smaller experiment that ends within minutes.")]
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What every command that runs an experiment can be told beside the plan."""
+
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for results; a run that it holds is resumed.", show_default="out/NAME")
+    ] = None
+    data: Annotated[
+        str | None,
+        typer.Option(help="mnist, synthetic, sted, or a folder (see the README).", show_default="as planned"),
+    ] = None
+    quick: Annotated[bool, typer.Option("--quick", help="A smaller experiment that ends within minutes.")] = False
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps.", show_default="as planned")] = None
+    dask: Annotated[str | None, typer.Option(help="local:K processes, tcp://... or tls://... or a scheduler file.")] = (
+        None
+    )
+    resume: Annotated[bool, typer.Option(help="Go on with a run that --out holds.")] = True
+    as_json: AsJson = False
+
+    def run(self, plan: Plan) -> None:
+        """Run the plan as chosen."""
+        plan = replace(plan, data=self.data or plan.data)
+        if self.device is not None:
+            plan = replace(plan, experiment=replace(plan.experiment, device=self.device))
+        plan = quick(plan) if self.quick else plan
+        run_experiment(plan, self.out or Path("out") / plan.name, self.dask, self.resume, self.as_json)
+
+
+def with_choices(command: Callable[..., None]) -> Callable[..., None]:
+    """Return the command with each of `Choices` as an option of its own, in place of its last parameter."""
+    own, offered = [*signature(command).parameters.values()][:-1], signature(Choices).parameters
+
+    @wraps(command)
+    def run(**given: Any) -> None:
+        chosen = Choices(**{name: given.pop(name) for name in offered})
+        command(**given, choices=chosen)
+
+    parameters = [*own, *offered.values()]
+    run.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {each.name: each.annotation for each in parameters}
+    return run
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     group = typer.Typer(no_args_is_help=True, help="Reproduce the paper: Table 1, Figure 1, and their base costs.")
-    group.command()(table1)
-    group.command()(figure1)
+    group.command()(with_choices(table1))
+    group.command()(with_choices(figure1))
     group.command("base-costs")(base_costs)
     app.add_typer(group, name="reproduce")
-    app.command()(experiment)
+    app.command()(with_choices(experiment))
 
 
-def table1(
-    out: Out = None,
-    data: Data = None,
-    is_quick: Quick = False,
-    device: Device = None,
-    dask: Dask = None,
-    resume: Resume = True,
-    as_json: AsJson = False,
-) -> None:
+def table1(choices: Choices) -> None:
     """Table 1: how many labels each acquisition function needs to reach 90 %, against random selection."""
-    _reproduce(table_1(), out, data, is_quick, device, dask, resume, as_json)
+    choices.run(table_1())
 
 
-def figure1(
-    out: Out = None,
-    data: Data = None,
-    is_quick: Quick = False,
-    device: Device = None,
-    dask: Dask = None,
-    resume: Resume = True,
-    as_json: AsJson = False,
-) -> None:
+def figure1(choices: Choices) -> None:
     """Figure 1: accuracy against total cost, for known costs at several β, learned costs, and random selection."""
-    _reproduce(figure_1(BASE_COSTS), out, data, is_quick, device, dask, resume, as_json)
+    choices.run(figure_1(BASE_COSTS))
 
 
 def base_costs(
@@ -74,13 +93,8 @@ def experiment(
     is_template: Annotated[
         bool, typer.Option("--template", help="Print an experiment file that runs as it is.")
     ] = False,
-    out: Out = None,
-    data: Data = None,
-    is_quick: Quick = False,
-    device: Device = None,
-    dask: Dask = None,
-    resume: Resume = True,
-    as_json: AsJson = False,
+    *,
+    choices: Choices,
 ) -> None:
     """Compare arms of your own choice, on digits, on simulated STED fields, or on a labelled project."""
     if is_template:
@@ -88,20 +102,4 @@ def experiment(
         return
     if file is None:
         raise typer.BadParameter("Give an experiment file, or --template to print one.", param_hint="FILE")
-    _reproduce(load_plan(file), out, data, is_quick, device, dask, resume, as_json)
-
-
-def _reproduce(
-    plan: Plan,
-    out: Path | None,
-    data: str | None,
-    is_quick: bool,
-    device: str | None,
-    dask: str | None,
-    resume: bool,
-    as_json: bool,
-) -> None:
-    plan = replace(plan, data=data or plan.data)
-    if device is not None:
-        plan = replace(plan, experiment=replace(plan.experiment, device=device))
-    run_experiment(quick(plan) if is_quick else plan, out or Path("out") / plan.name, dask, resume, as_json)
+    choices.run(load_plan(file))

@@ -12,9 +12,9 @@ from costal.paper.claim import claimed
 from costal.paper.datasets import load_dataset
 from costal.paper.plan import Plan
 from costal.paper.results import write_results
-from costal.paper.runner import require_enough, rounds_left, run_task, tasks
+from costal.paper.runner import progress_of, require_enough, rounds_left, run_task, tasks
 from costal.paper.sources import Dataset
-from costal.types import Job, Progress
+from costal.types import Job
 
 
 def run_experiment(plan: Plan, out: Path, dask: str | None, resume: bool, as_json: bool = False) -> None:
@@ -54,13 +54,11 @@ def _spread(plan: Plan, out: Path, dataset: Dataset, dask: str) -> Job[None]:
 
 def _one_by_one(plan: Plan, out: Path, dataset: Dataset) -> Job[None]:
     """Run a plan's tasks one after another; yields progress in rounds of all of them."""
-    whole = tasks(plan)
-    left = {task: rounds_left(plan, task, out) * len(task.runs) for task in whole}
-    total = (plan.rounds + 1) * sum(len(task.runs) for task in whole)
-    for task in whole:
+    left = {task: rounds_left(plan, task, out) for task in tasks(plan)}
+    for task in left:
         for each in run_task(plan, task, out, dataset):
-            left[task] = (plan.rounds + 1 - each.done) * len(task.runs)
-            yield Progress(total - sum(left.values()), total, each.message)
+            left[task] = each.total - each.done
+            yield progress_of(plan, left, each.message)
         left[task] = 0
 
 

@@ -168,24 +168,36 @@ def accuracies(experiment: Experiment, state: ArmState, test: Crops, committee: 
 
 
 def close_round(
-    experiment: Experiment, state: ArmState, dataset: Dataset, proposal: Proposal | None = None
-) -> Job[tuple[ArmState, RoundReport]]:
-    """Return one arm retrained on its answers, and the report of the round that this ends."""
+    experiment: Experiment,
+    states: Sequence[ArmState],
+    proposals: Sequence[Proposal | None],
+    test: Crops | None,
+    committee: bool = False,
+) -> Job[list[tuple[ArmState, RoundReport]]]:
+    """Return arms that go side by side retrained on their answers, each with the report of the round that this ends.
+
+    Their mean networks are tested on `test`, if there is one, and with `committee` their committees too.
+    """
     began = time.perf_counter()
-    (state,) = yield from learned(experiment, [state])
-    seconds = {"propose": proposal.seconds if proposal else 0.0, "learn": time.perf_counter() - began}
-    began = time.perf_counter()
-    found = yield from accuracies(experiment, state, dataset.test(), committee=False)
-    seconds["test"] = time.perf_counter() - began
-    return state, replace(report_of(state, len(dataset.class_names), proposal, found), seconds=seconds)
+    states = yield from learned(experiment, states)
+    learning = (time.perf_counter() - began) / len(states)
+    closed = []
+    for state, proposal in zip(states, proposals, strict=True):
+        began, found = time.perf_counter(), (NAN, NAN)
+        if test is not None:
+            found = yield from accuracies(experiment, state, test, committee)
+        testing = time.perf_counter() - began
+        seconds = {"propose": proposal.seconds if proposal else 0.0, "learn": learning, "test": testing}
+        closed.append((state, replace(report_of(state, proposal, found), seconds=seconds)))
+    return closed
 
 
 def report_of(
-    state: ArmState, class_count: int, proposal: Proposal | None = None, found: tuple[float, float] = (NAN, NAN)
+    state: ArmState, proposal: Proposal | None = None, found: tuple[float, float] = (NAN, NAN)
 ) -> RoundReport:
     """Return the report of the round that a state has come to: its query, what it cost, what the tests found."""
     labels = [answer.class_index for answer in state.answers if answer.class_index is not None]
-    counts = tuple(np.bincount(labels, minlength=class_count).tolist())
+    counts = tuple(np.bincount(labels, minlength=state.agent.settings.class_count).tolist())
     mean, committee = found
     report = RoundReport(
         state.arm.name, state.repeat, state.round_number, len(labels), mean, committee, state.total_cost, counts

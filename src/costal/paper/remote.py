@@ -19,7 +19,7 @@ def start(experiment: Experiment, arm: Arm, data: str, by_hand: bool) -> Job[tup
     state = rounds.begin(experiment, arm, 0, dataset, SimulatedExpert(experiment.base_cost_K))
     if by_hand:
         state = replace(state, answers=tuple(replace(answer, effort=None) for answer in state.answers))
-    state, report = yield from rounds.close_round(experiment, state, dataset)
+    ((state, report),) = yield from rounds.close_round(experiment, [state], [None], dataset.test())
     return state, report, dataset.name
 
 
@@ -38,7 +38,8 @@ def learn_round(
         expert = SimulatedExpert(experiment.base_cost_K)
         answers = rounds.simulated_answers(state, proposal, dataset, expert)
     state = rounds.answered(state, proposal.asked_n[: len(answers)], answers)
-    return (yield from rounds.close_round(experiment, state, dataset, proposal))
+    ((state, report),) = yield from rounds.close_round(experiment, [state], [proposal], dataset.test())
+    return state, report
 
 
 def play_round(experiment: Experiment, state: ArmState, data: str) -> Job[tuple[ArmState, RoundReport]]:

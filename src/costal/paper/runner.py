@@ -4,30 +4,29 @@ Only finished rounds are kept, and a round depends on nothing but the plan and t
 trained from scratch, so an agent is made again from the answers. Killed anywhere and resumed, a run gives equal files.
 """
 
-import time
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from costal.errors import DatasetError
 from costal.paper.archive import read_round, rounds_done, write_round
 from costal.paper.experiment import (
-    NAN,
     ArmState,
     Proposal,
-    accuracies,
+    RoundReport,
     answered,
     begin,
+    close_round,
     learned,
     propose_round,
-    report_of,
     simulated_answers,
     to_answers,
 )
 from costal.paper.expert import SimulatedExpert
 from costal.paper.plan import Plan
-from costal.paper.sources import Crops, Dataset
+from costal.paper.plan_file import check
+from costal.paper.sources import Dataset, initial_indices, pool_indices
 from costal.types import Job, Progress, Result
 
 
@@ -75,22 +74,21 @@ def run_task(plan: Plan, task: Task, folder: Path, dataset: Dataset) -> Job[None
     with on_threads(plan.threads):
         test = dataset.test()
         states = [_resumed(plan, arm, repeat, dataset, expert, folder, done) for arm, repeat in task.runs]
-        if done == 0:
-            states = yield from _close(plan, task, folder, dataset, test, states, [None] * len(states), NAN)
-        else:
-            message = _message(plan, task, done - 1)
-            states = yield from _within(learned(plan.experiment, states), message)
-        for number in range(max(done, 1), plan.rounds + 1):
-            began, message = time.perf_counter(), _message(plan, task, number)
-            proposals: list[Proposal | None] = []
-            for place, state in enumerate(states):
-                job = propose_round(plan.experiment, state, dataset, expert)
-                proposal = yield from _within(job, message)
-                answers = simulated_answers(state, proposal, dataset, expert)
-                states[place] = answered(state, proposal.asked_n, answers)
-                proposals.append(proposal)
-            seconds = time.perf_counter() - began
-            states = yield from _close(plan, task, folder, dataset, test, states, proposals, seconds)
+        if done > 0:
+            states = yield from _within(learned(plan.experiment, states), _message(plan, task, done - 1))
+        for number in range(done, plan.rounds + 1):
+            message = _message(plan, task, number)
+            proposals: list[Proposal | None] = [None] * len(states)
+            for place, state in enumerate(states if number > 0 else ()):
+                asked = yield from _within(propose_round(plan.experiment, state, dataset, expert), message)
+                answers = simulated_answers(state, asked, dataset, expert)
+                states[place], proposals[place] = answered(state, asked.asked_n, answers), asked
+            tested = test if plan.tests_mean(number) else None
+            job = close_round(plan.experiment, states, proposals, tested, plan.tests_committee(number))
+            closed = yield from _within(job, message)
+            states = [state for state, _ in closed]
+            for (state, report), proposal in zip(closed, proposals, strict=True):
+                _keep(folder, dataset.name, state, report, proposal)
 
 
 def _resumed(
@@ -106,37 +104,12 @@ def _resumed(
     return state
 
 
-def _close(
-    plan: Plan,
-    task: Task,
-    folder: Path,
-    dataset: Dataset,
-    test: Crops,
-    states: list[ArmState],
-    proposals: list[Proposal | None],
-    proposing: float,
-) -> Job[list[ArmState]]:
-    """Return the arms retrained on the answers of the round; test them, and keep the round."""
-    number, began = states[0].round_number, time.perf_counter()
-    message = _message(plan, task, number)
-    states = yield from _within(learned(plan.experiment, states), message)
-    learning = time.perf_counter() - began
-    for state, proposal in zip(states, proposals, strict=True):
-        began, found = time.perf_counter(), (NAN, NAN)
-        if plan.tests_mean(number):
-            committee = plan.tests_committee(number)
-            found = yield from _within(accuracies(plan.experiment, state, test, committee), message)
-        seconds = {
-            "propose": proposing / len(states),
-            "learn": learning / len(states),
-            "test": time.perf_counter() - began,
-        }
-        report = replace(report_of(state, len(dataset.class_names), proposal, found), seconds=seconds)
-        own = state.answers[-len(state.asked[-1]) :]
-        labels = np.array([answer.class_index for answer in own], dtype=np.int64)
-        costs = np.array([answer.effort for answer in own], dtype=np.float64)
-        write_round(folder, dataset.name, report, state.asked[-1], labels, costs, proposal)
-    return states
+def _keep(folder: Path, data: str, state: ArmState, report: RoundReport, proposal: Proposal | None) -> None:
+    """Write the round that an arm has come to."""
+    own = state.answers[-len(state.asked[-1]) :]
+    labels = np.array([answer.class_index for answer in own], dtype=np.int64)
+    costs = np.array([answer.effort for answer in own], dtype=np.float64)
+    write_round(folder, data, report, state.asked[-1], labels, costs, proposal)
 
 
 def _message(plan: Plan, task: Task, number: int) -> Progress:
@@ -153,21 +126,22 @@ def _within(job: Job[Result], progress: Progress) -> Job[Result]:
         yield progress
 
 
+def progress_of(plan: Plan, left: Mapping[Task, int], message: str) -> Progress:
+    """Return how far a plan is by the rounds that its tasks have left: counted once for each arm and repeat."""
+    total = (plan.rounds + 1) * sum(len(task.runs) for task in left)
+    return Progress(total - sum(len(task.runs) * rounds for task, rounds in left.items()), total, message)
+
+
 def require_enough(plan: Plan, dataset: Dataset) -> None:
-    """Find out before any work that the pools, the query or the base costs do not fit the data.
+    """Find out before any work that the plan contradicts itself, or does not fit the data.
 
     Raises
     ------
     CostalError
-        With the arithmetic.
+        With the key, or the arithmetic.
     """
-    from costal.paper.sources import initial_indices, pool_indices
-
+    check(plan)
     shared = plan.experiment
-    if shared.n > shared.pool_size:
-        raise DatasetError(
-            f"{shared.n} crops cannot be chosen from a pool of {shared.pool_size}. Lower n or raise pool_size."
-        )
     last = plan.rounds if shared.pools == "disjoint" else 1  # redrawn pools never end
     pool_indices(dataset, shared.seed, 0, last, shared.pool_size, shared.pools, ())
     SimulatedExpert(shared.base_cost_K).answer(dataset, initial_indices(dataset, shared.seed, 0)[:1], 0, 0)

@@ -28,12 +28,12 @@ EXPERT = SimulatedExpert(tuple(float(k) for k in range(10)))
 
 def run(experiment, arm, dataset, rounds, repeat=0):
     state = begin(experiment, arm, repeat, dataset, EXPERT)
-    state, report = finish(close_round(experiment, state, dataset))
+    ((state, report),) = finish(close_round(experiment, [state], [None], dataset.test()))
     reports, proposals = [report], []
     for _ in range(rounds):
         proposal = finish(propose_round(experiment, state, dataset, EXPERT))
         state = answered(state, proposal.asked_n, simulated_answers(state, proposal, dataset, EXPERT))
-        state, report = finish(close_round(experiment, state, dataset, proposal))
+        ((state, report),) = finish(close_round(experiment, [state], [proposal], dataset.test()))
         reports.append(report)
         proposals.append(proposal)
     return state, reports, proposals

@@ -1,12 +1,12 @@
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from costal.paper.figures import figure_1, learning_curves, styles
 from costal.paper.plan import RANDOM_ARM, Arm, Plan
 from costal.paper.plan import figure_1 as figure_1_plan
+from tests.engine.paper.rounds_table import rounds_table
 
 KNOWN = (Arm("known, β = 0.4", "std", beta=0.4, cost="known"), Arm("known, β = 0", "std", cost="known"))
 LEARNED = Arm("learned, β = 0.4", "std", beta=0.4)
@@ -22,8 +22,8 @@ def rounds_of(plan=PLAN):
             for at in range(plan.rounds + 1):
                 accuracy = 0.5 + 0.4 * at / plan.rounds + 0.02 * repeat
                 cost = BASE.get(arm, 600.0) * at * (1 + 0.2 * repeat)
-                rows.append(("MNIST", arm.name, repeat, at, 20 + 10 * at, accuracy, cost))
-    return pd.DataFrame(rows, columns=["data", "arm", "repeat", "round", "labels", "accuracy", "total_cost"])
+                rows.append((arm.name, repeat, at, 20 + 10 * at, accuracy, cost))
+    return rounds_table(rows)
 
 
 def points_of(axes):

@@ -6,6 +6,7 @@ import pytest
 
 from costal.paper.plan import RANDOM_ARM, Arm, Experiment, Plan, figure_1, quick, table_1
 from costal.paper.summary import arm_table, comparison_table, ratio_table, summary
+from tests.engine.paper.rounds_table import BIASES, rounds_table
 
 STD = Arm("STD", "std")
 PLAN = Plan("table1", "mnist", (STD, RANDOM_ARM), rounds=3, repeats=3)
@@ -14,23 +15,12 @@ PLAN = Plan("table1", "mnist", (STD, RANDOM_ARM), rounds=3, repeats=3)
 def rounds_of(plan=PLAN, **labels):
     """Return runs that reach 90 % at these labels, one for each repeat; 99: never."""
     rows = [
-        ("MNIST", arm, repeat, at, 20 + 10 * at, 0.9 if 20 + 10 * at >= reached else 0.5, 100.0 * at, -1.0, -1.0)
+        (arm, repeat, at, 20 + 10 * at, 0.9 if 20 + 10 * at >= reached else 0.5, 100.0 * at, -1.0, -1.0)
         for arm, runs in labels.items()
         for repeat, reached in enumerate(runs)
         for at in range(plan.rounds + 1)
     ]
-    columns = [
-        "data",
-        "arm",
-        "repeat",
-        "round",
-        "labels",
-        "accuracy",
-        "total_cost",
-        "cost_bias_picked",
-        "cost_bias_pool",
-    ]
-    return pd.DataFrame(rows, columns=columns)
+    return rounds_table(rows, *BIASES)
 
 
 def rounds_of_all(plan):

@@ -1,7 +1,6 @@
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -10,6 +9,7 @@ from scipy import stats
 from costal.paper.outcomes import Quantity, exactly
 from costal.paper.plan import RANDOM_ARM, Arm, Plan
 from costal.paper.verdicts import RULE, all_hold, any_holds, judge, verdicts
+from tests.engine.paper.rounds_table import BIASES, rounds_table
 
 STD, BALD, ENTROPY = Arm("STD", "std"), Arm("BALD", "bald"), Arm("Entropy", "predictive_entropy")
 KNOWN = tuple(Arm(f"known {beta}", "std", beta=beta, cost="known") for beta in (0.0, 0.1, 0.2, 0.3, 0.4))
@@ -28,8 +28,8 @@ def race(**labels):
             for round_number in range(TABLE_1.rounds + 1):
                 count = 20 + 10 * round_number
                 accuracy = 0.5 if at is None or count < at else 0.9
-                rows.append(("MNIST", names[name].name, repeat, round_number, count, accuracy, 0.0))
-    return pd.DataFrame(rows, columns=["data", "arm", "repeat", "round", "labels", "accuracy", "total_cost"])
+                rows.append((names[name].name, repeat, round_number, count, accuracy, 0.0))
+    return rounds_table(rows)
 
 
 def price(beta):
@@ -54,19 +54,8 @@ def sweep(
             for at, accuracy in enumerate(accuracies):
                 total = at / 2 * (learned_cost if arm == LEARNED else end) * (1 + jitter)
                 biases = (each + jitter if arm == LEARNED and at else np.nan for each in bias)
-                rows.append(("MNIST", arm.name, repeat, at, 20 + 10 * at, accuracy, total, *biases))
-    columns = [
-        "data",
-        "arm",
-        "repeat",
-        "round",
-        "labels",
-        "accuracy",
-        "total_cost",
-        "cost_bias_picked",
-        "cost_bias_pool",
-    ]
-    return pd.DataFrame(rows, columns=columns)
+                rows.append((arm.name, repeat, at, 20 + 10 * at, accuracy, total, *biases))
+    return rounds_table(rows, *BIASES)
 
 
 def parts_of(verdict):
