@@ -11,14 +11,15 @@ from torch import nn
 
 from costal.agent.acquisition import ACQUISITION_FUNCTIONS
 from costal.agent.committee import Committee
-from costal.agent.devices import Footing, choose_device, in_batches
+from costal.agent.devices import CPU_BATCH, Footing, choose_device, first_footing, in_batches, put_to_work, to_device
 from costal.agent.networks import Network, initialise, load_weights, to_weights
-from costal.agent.training import Lesson, fit, in_precision
+from costal.agent.training import Lesson, fit
 from costal.errors import AgentError
 from costal.seeds import seed_for
 from costal.types import Agent, Answer, Floats, Job, Training, Weights
 
 BATCH = 256
+"""Crops that a CPU asks a committee about at once: with fewer, reading the heads' weights would count."""
 
 
 def build_classifiers(agent: Agent) -> list[Network]:
@@ -27,7 +28,7 @@ def build_classifiers(agent: Agent) -> list[Network]:
     for weights in agent.classifier:
         network = Network(agent.crop_shape, agent.settings.class_count)
         load_weights(network, weights)
-        networks.append(network.eval().to(memory_format=torch.channels_last))
+        networks.append(network.eval())
     return networks
 
 
@@ -125,15 +126,14 @@ def ask_committee(agent: Agent, crops_N_C_H_W: Floats, seed: int, device: str) -
     committee = Committee(build_classifiers(agent), agent.settings.passes, seed)
     acquisition = ACQUISITION_FUNCTIONS[agent.settings.acquisition]
 
-    def attempt(crops: Floats, there: Footing) -> tuple[Floats, Floats, Floats]:
+    def attempt(crops: Floats, there: Footing) -> tuple[torch.Tensor, ...]:
         features_M = committee.features(crops, there.device)
         probs_T_B_K = committee.probs(features_M)
-        found = acquisition(probs_T_B_K), probs_T_B_K.mean(0), committee.projected(features_M)
-        information_B, probs_B_K, features_B_P = (each.cpu().numpy() for each in found)
-        return information_B, probs_B_K, features_B_P
+        return acquisition(probs_T_B_K), probs_T_B_K.mean(0), committee.projected(features_M)
 
-    found, footing = yield from in_batches(crops_N_C_H_W, Footing(device, BATCH), attempt, "Asking the committee")
-    return Opinion(*(np.concatenate(each) for each in zip(*found, strict=True))), footing
+    footing = first_footing(device, crops_N_C_H_W.shape, BATCH)
+    found, footing = yield from in_batches(crops_N_C_H_W, footing, attempt, "Asking the committee")
+    return Opinion(*found), footing
 
 
 def classify(agent: Agent, crops_N_C_H_W: Floats, device: str = "auto") -> Job[Floats]:
@@ -148,12 +148,13 @@ def classify(agent: Agent, crops_N_C_H_W: Floats, device: str = "auto") -> Job[F
         raise AgentError("There is no classifier yet. Label crops of two classes and train first.")
     networks = build_classifiers(agent)
 
-    def attempt(crops: Floats, there: Footing) -> Floats:
-        batch = torch.from_numpy(np.ascontiguousarray(crops)).to(there.device)
-        with torch.inference_mode(), in_precision(agent.settings.training.precision, there.device):
-            outputs = [network.to(there.device)(batch).float().softmax(-1) for network in networks]
-        probs: Floats = torch.stack(outputs).mean(0).cpu().numpy()
-        return probs
+    def attempt(crops: Floats, there: Footing) -> tuple[torch.Tensor]:
+        for network in networks:
+            put_to_work(network, there.device)
+        with torch.inference_mode():
+            batch = to_device(crops, there.device)
+            return (torch.stack([network(batch).softmax(-1) for network in networks]).mean(0),)
 
-    probs_N_K, _ = yield from in_batches(crops_N_C_H_W, Footing(choose_device(device), BATCH), attempt, "Classifying")
-    return np.concatenate(probs_N_K)
+    footing = first_footing(choose_device(device), crops_N_C_H_W.shape, CPU_BATCH)
+    (probs_N_K,), _ = yield from in_batches(crops_N_C_H_W, footing, attempt, "Classifying")
+    return probs_N_K

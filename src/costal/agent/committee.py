@@ -1,21 +1,22 @@
 """The MC-dropout committee, exact and cheap.
 
 Everything below the first dropout layer is deterministic, so the trunk runs once per crop. A pass draws one mask for
-all crops, so T passes are T matrix products over the kept features and kept hidden units alone. Each crop's marginal
+all crops, so all passes are one matrix product over the features and the kept hidden units alone. Each crop's marginal
 is that of ordinary MC dropout; across crops a pass is one and the same network (a *consistent* committee).
 
 Source: Gal & Ghahramani 2016 (MC dropout); Kirsch, van Amersfoort, Gal 2019 (consistent masks); Johnson & Lindenstrauss
 1984 (random projection).
 """
 
+import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from costal.agent.devices import CPU_BATCH, fast_dtype, to_device
 from costal.agent.networks import FEATURE_DROP, HIDDEN, HIDDEN_DROP, Network
 from costal.seeds import seed_for
 from costal.types import Floats
@@ -25,19 +26,24 @@ PROJECTED = 32
 
 
 @dataclass(frozen=True, slots=True)
-class ThinnedHead:
-    """One pass's head without what its mask drops, scaled as dropout scales; `kept` are feature indices."""
+class Heads:
+    """All passes' heads of one network as one product, scaled as dropout scales.
 
-    kept: Tensor
+    Hidden units that a pass drops are left out; features that it drops have weight zero, for one product over all of
+    them is faster than a product for each pass over copies of those kept.
+    """
+
     hidden_weight: Tensor
     hidden_bias: Tensor
-    output_weight: Tensor
+    output_weight_T: tuple[Tensor, ...]
     output_bias: Tensor
 
     def logits(self, features_F_B: Tensor) -> Tensor:
-        """Return the logits (K, B) of this pass for trunk features with one column per crop."""
-        hidden = torch.addmm(self.hidden_bias, self.hidden_weight, features_F_B[self.kept]).relu_()
-        return torch.addmm(self.output_bias, self.output_weight, hidden)
+        """Return the logits (T, K, B) of every pass for trunk features with one column per crop."""
+        hidden = torch.addmm(self.hidden_bias, self.hidden_weight, features_F_B).relu_()
+        own_T = torch.split(hidden, [weight.shape[1] for weight in self.output_weight_T])
+        pairs = zip(self.output_weight_T, own_T, strict=True)
+        return torch.stack([torch.addmm(self.output_bias, weight, own) for weight, own in pairs])
 
 
 def draw_masks(feature_count: int, passes: int, seed: int) -> list[tuple[Tensor, Tensor]]:
@@ -55,22 +61,23 @@ def draw_masks(feature_count: int, passes: int, seed: int) -> list[tuple[Tensor,
     return masks
 
 
-def thin_heads(network: Network, masks: list[tuple[Tensor, Tensor]], device: str) -> list[ThinnedHead]:
-    """Return one head per pass, holding only the weights that its mask keeps, on `device`."""
+@torch.inference_mode()
+def pack_heads(network: Network, masks: list[tuple[Tensor, Tensor]], device: str, dtype: torch.dtype) -> Heads:
+    """Return the heads of the passes that these masks make of a network, on `device`, in `dtype`."""
     hidden, output = network.hidden, network.output
-    heads = []
-    for features, units in masks:
-        features, units = features.to(device), units.to(device)
-        heads.append(
-            ThinnedHead(
-                features,
-                hidden.weight[units][:, features] / (1 - FEATURE_DROP),
-                hidden.bias[units, None],
-                output.weight[:, units] / (1 - HIDDEN_DROP),
-                output.bias[:, None],
-            )
-        )
-    return heads
+    units = torch.cat([own for _, own in masks])
+    hidden_weight = (hidden.weight / (1 - FEATURE_DROP)).to(device, dtype)[units.to(device)]
+    for rows, (kept, _) in zip(torch.split(hidden_weight, [len(own) for _, own in masks]), masks, strict=True):
+        feature_mask = torch.zeros(hidden.in_features, dtype=dtype)
+        feature_mask[kept] = 1
+        rows.mul_(feature_mask.to(device))
+    output_weight = (output.weight / (1 - HIDDEN_DROP)).to(device, dtype)
+    return Heads(
+        hidden_weight,
+        hidden.bias[units, None].to(device, dtype),
+        tuple(output_weight[:, own.to(device)] for _, own in masks),
+        output.bias[:, None].to(device, dtype),
+    )
 
 
 def draw_projection(feature_count: int) -> Tensor:
@@ -84,46 +91,49 @@ def draw_projection(feature_count: int) -> Tensor:
 
 
 class Committee:
-    """T passes of each network of an ensemble, whose masks are drawn from `seed`; heads are thinned once per device.
+    """T passes of each network of an ensemble, whose masks are drawn from `seed`; heads are packed once per device.
 
-    `features` come first, once per crop and network; `probs` and `projected` are made of them.
+    `features` come first, once per crop and network; `probs` and `projected` are made of them. Products are taken in
+    `dtype`, and what is returned of them is float32; None: what serves the device best (`devices.fast_dtype`).
     """
 
-    def __init__(self, networks: Sequence[Network], passes: int, seed: int) -> None:
+    def __init__(self, networks: Sequence[Network], passes: int, seed: int, dtype: torch.dtype | None = None) -> None:
         count = networks[0].hidden.in_features
         self._networks = networks
         # The first network's masks are what they would be without the others.
         seeds = [seed_for(seed, "member", member) if member else seed for member in range(len(networks))]
         self._masks_M = [draw_masks(count, passes, own) for own in seeds]
         self._projection = draw_projection(count)
-        self._heads_M: list[list[ThinnedHead]] = []
-        self._device = ""
+        self._wanted = dtype
+        self._trunks: list[nn.Module] = []
+        self._heads_M: list[Heads] = []
+        self._device, self._dtype = "", torch.float32
 
     def _move(self, device: str) -> None:
-        for network in self._networks:
-            network.to(device)
+        self._device, self._dtype = device, self._wanted or fast_dtype(device)
         pairs = zip(self._networks, self._masks_M, strict=True)
-        self._heads_M = [thin_heads(network, masks, device) for network, masks in pairs]
-        self._projection = self._projection.to(device)
-        self._device = device
+        self._heads_M = [pack_heads(network, masks, device, self._dtype) for network, masks in pairs]
+        trunks = [copy.deepcopy(network.trunk) for network in self._networks]
+        self._trunks = [each.to(device, self._dtype).to(memory_format=torch.channels_last) for each in trunks]
+        self._projection = self._projection.to(device, self._dtype)
 
     @torch.inference_mode()
     def features(self, crops_B_C_H_W: Floats, device: str) -> list[Tensor]:
         """Return each network's deterministic trunk features `features_F_B`; a crop's do not depend on its batch."""
         if device != self._device:
             self._move(device)
-        crops = torch.from_numpy(np.ascontiguousarray(crops_B_C_H_W)).to(device)
-        # Features lie in rows, so that keeping some copies whole rows.
-        return [network.trunk(crops).T.contiguous() for network in self._networks]
+        crops = to_device(crops_B_C_H_W, device).to(self._dtype)
+        parts = crops.split(CPU_BATCH if device == "cpu" else len(crops))  # type: ignore[no-untyped-call]
+        return [torch.cat([trunk(part) for part in parts]).T.contiguous() for trunk in self._trunks]
 
     @torch.inference_mode()
     def probs(self, features_M: Sequence[Tensor]) -> Tensor:
         """Return the class probabilities of every pass of every network, `probs_T_B_K` with M x T passes."""
         pairs = zip(self._heads_M, features_M, strict=True)
-        logits = [head.logits(features_F_B) for heads, features_F_B in pairs for head in heads]
-        return torch.stack(logits).transpose(1, 2).softmax(-1)
+        logits = torch.cat([heads.logits(features_F_B) for heads, features_F_B in pairs])
+        return logits.transpose(1, 2).float().softmax(-1)
 
     @torch.inference_mode()
     def projected(self, features_M: Sequence[Tensor]) -> Tensor:
         """Return the first network's features in few dimensions, `(B, P)`, by one projection for every committee."""
-        return (self._projection @ features_M[0]).T
+        return (self._projection @ features_M[0]).T.float()

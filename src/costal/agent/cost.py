@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from costal.agent.devices import Footing, in_batches
+from costal.agent.devices import CPU_BATCH, Footing, first_footing, in_batches, put_to_work, to_device
 from costal.agent.networks import Network, initialise, load_weights, to_weights
 from costal.agent.training import Lesson, fit
 from costal.agent.value import COST_FLOOR
@@ -29,7 +29,6 @@ FEWEST_EFFORTS = 10
 LEAST_SPREAD = 0.05
 TERM_PENALTY = 0.01
 TERM_RATE = 10.0
-BATCH = 512
 
 
 class CostNetwork(nn.Module):
@@ -167,13 +166,14 @@ def predict_cost(
     order = torch.tensor([float(pool.order)])
     spread = 0.0 if cost_model.likelihood == "least_squares" else model.spread().item()
 
-    def attempt(crops: Floats, there: Footing) -> Floats:
+    def attempt(crops: Floats, there: Footing) -> tuple[torch.Tensor]:
         model.to(there.device)
+        put_to_work(model.network, there.device)
         with torch.inference_mode():
-            output = model.network(torch.from_numpy(np.ascontiguousarray(crops)).to(there.device))[:, 0]
+            output = model.network(to_device(crops, there.device))[:, 0]
             mu = model.mu(output, annotator.to(there.device), order.to(there.device))
-            cost: Floats = model.effort(mu).cpu().numpy()
-            return cost
+            return (model.effort(mu),)
 
-    costs, _ = yield from in_batches(pool.crops_N_C_H_W, Footing(device, BATCH), attempt, "Predicting the cost")
-    return np.concatenate(costs), spread
+    footing = first_footing(device, pool.crops_N_C_H_W.shape, CPU_BATCH)
+    (cost_N,), _ = yield from in_batches(pool.crops_N_C_H_W, footing, attempt, "Predicting the cost")
+    return cost_N, spread

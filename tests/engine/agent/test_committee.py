@@ -7,7 +7,7 @@ import torch.nn.functional as F
 
 from costal.agent import classifier
 from costal.agent.acquisition import ACQUISITION_FUNCTIONS, bald
-from costal.agent.committee import PROJECTED, Committee, draw_masks, draw_projection, thin_heads
+from costal.agent.committee import PROJECTED, Committee, draw_masks, draw_projection, pack_heads
 from costal.agent.networks import Network, initialise, to_weights
 from costal.errors import AgentError
 from costal.types import Agent, AgentSettings, finish
@@ -71,24 +71,32 @@ def test_more_passes_begin_with_the_same_masks():
     assert all(torch.equal(a[0], b[0]) and torch.equal(a[1], b[1]) for a, b in zip(few, many, strict=False))
 
 
-def test_a_thinned_head_equals_the_whole_head_under_the_same_masks(network):
+def test_packed_heads_equal_the_whole_head_under_the_same_masks(network):
     masks = draw_masks(network.hidden.in_features, 4, 11)
     with torch.inference_mode():
         features = network.trunk(torch.from_numpy(CROPS))
-        for head, (kept, units) in zip(thin_heads(network, masks, "cpu"), masks, strict=True):
+        logits_T_K_B = pack_heads(network, masks, "cpu", torch.float32).logits(features.T.contiguous())
+        for logits_K_B, (kept, units) in zip(logits_T_K_B, masks, strict=True):
             feature_mask, hidden_mask = torch.zeros(features.shape[1]), torch.zeros(128)
             feature_mask[kept], hidden_mask[units] = 1 / 0.75, 1 / 0.5
             whole = network.head(features, feature_mask, hidden_mask)
-            torch.testing.assert_close(head.logits(features.T.contiguous()).T, whole, rtol=1e-5, atol=1e-5)
+            torch.testing.assert_close(logits_K_B.T, whole, rtol=1e-5, atol=1e-5)
+
+
+def test_hidden_units_that_every_pass_drops_are_not_computed(network):
+    masks = draw_masks(network.hidden.in_features, 4, 11)
+    heads = pack_heads(network, masks, "cpu", torch.float32)
+    assert len(heads.hidden_weight) == sum(len(units) for _, units in masks) < 4 * 128
 
 
 def test_the_committees_passes_are_those_of_its_masks(network):
-    committee = Committee([network], 4, 11)
+    committee = Committee([network], 4, 11, torch.float32)
     probs_T_B_K = committee.probs(committee.features(CROPS, "cpu"))
     masks = draw_masks(network.hidden.in_features, 4, 11)
     with torch.inference_mode():
         features = network.trunk(torch.from_numpy(CROPS)).T.contiguous()
-        expected = torch.stack([head.logits(features).T.softmax(-1) for head in thin_heads(network, masks, "cpu")])
+        heads = pack_heads(network, masks, "cpu", torch.float32)
+        expected = heads.logits(features).transpose(1, 2).softmax(-1)
     torch.testing.assert_close(probs_T_B_K, expected)
 
 
@@ -170,7 +178,7 @@ def test_features_are_the_trunks_projected_alike_whatever_the_seed_and_the_pool(
     np.testing.assert_allclose(part.features_N_F, whole.features_N_F[2:], atol=1e-5)
     with torch.inference_mode():
         expected = network.trunk(torch.from_numpy(CROPS)) @ draw_projection(network.hidden.in_features).T
-    np.testing.assert_allclose(whole.features_N_F, expected.numpy(), atol=1e-5)
+    np.testing.assert_allclose(whole.features_N_F, expected.numpy(), atol=0.02 * expected.norm(dim=1).max())
 
 
 def test_the_projection_keeps_distances_about_as_johnson_and_lindenstrauss_say():
@@ -200,7 +208,7 @@ def test_an_agent_without_a_classifier_gives_its_reason():
 def test_the_mean_network_drops_nothing(agent, network):
     with torch.inference_mode():
         expected = network(torch.from_numpy(CROPS)).softmax(-1).numpy()
-    np.testing.assert_allclose(finish(classifier.classify(agent, CROPS, "cpu")), expected, atol=1e-6)
+    np.testing.assert_allclose(finish(classifier.classify(agent, CROPS, "cpu")), expected, atol=0.01)
 
 
 # an ensemble

@@ -10,6 +10,7 @@ from scipy import stats
 from torch.func import grad, vmap
 
 from costal.agent import cost as cost_module
+from costal.agent import devices
 from costal.agent.cost import (
     FEWEST_EFFORTS,
     LEAST_SPREAD,
@@ -28,6 +29,14 @@ from costal.types import AgentSettings, Answer, CostModel, Pool, Scores, Trainin
 SHAPE = (1, 8, 8)
 SETTINGS = AgentSettings(2, training=Training(min_steps=150, epochs=1, learning_rate=3e-3, batch=32))
 LEAST_SQUARES = replace(SETTINGS, cost_likelihood="least_squares")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def in_float32():
+    """Exact figures are compared here; what bfloat16 does to them is tested with the devices."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(devices, "fast_dtype", lambda device: torch.float32)
+        yield
 
 
 def brightness_answers(count=60, seed=0, annotator="A", slowness=1.0):
@@ -193,7 +202,7 @@ def test_what_was_learned_is_recorded(trained):
 def test_predictions_do_not_depend_on_the_batch_size(trained, monkeypatch):
     crops = crops_of(brightness_answers(7, seed=2))
     whole = predict(trained, crops)
-    monkeypatch.setattr(cost_module, "BATCH", 2)
+    monkeypatch.setattr(cost_module, "CPU_BATCH", 2)
     np.testing.assert_allclose(predict(trained, crops), whole, rtol=1e-5)
 
 

@@ -1,24 +1,30 @@
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from scipy.stats import spearmanr
 
-from costal.agent import classifier
+from costal.agent import classifier, devices
+from costal.agent.acquisition import ACQUISITION_FUNCTIONS
 from costal.agent.committee import Committee
+from costal.agent.cost import predict_cost
 from costal.agent.devices import (
     CPU_BATCH,
     Footing,
     choose_device,
     describe_device,
+    first_footing,
     on_smaller_footing,
     on_threads,
     unused_gpu,
     with_room,
 )
-from costal.agent.networks import Network, to_weights
+from costal.agent.networks import Network, initialise, to_weights
 from costal.errors import AgentError
-from costal.types import Agent, AgentSettings, Progress, finish
+from costal.loop import learn, new_agent
+from costal.types import Agent, AgentSettings, Pool, Progress, Training, finish
 
 
 def full_above(batch, tried):
@@ -113,7 +119,7 @@ def test_another_error_is_not_taken_for_a_full_gpu():
         finish(with_room(Footing("cuda", 8), attempt))
 
 
-@pytest.mark.parametrize(("room", "device", "batch"), [(2, "cuda", 2), (0, "cpu", CPU_BATCH)])
+@pytest.mark.parametrize(("room", "device", "batch"), [(3, "cuda", 3), (0, "cpu", CPU_BATCH)])
 def test_a_committee_on_a_full_gpu_gives_the_same_scores(monkeypatch, room, device, batch):
     crops = np.random.default_rng(0).random((7, 1, 8, 8), dtype=np.float32)
     agent = Agent(AgentSettings(3, passes=3), (1, 8, 8), (to_weights(Network((1, 8, 8), 3)),))
@@ -126,7 +132,7 @@ def test_a_committee_on_a_full_gpu_gives_the_same_scores(monkeypatch, room, devi
         return features(self, crops_B_C_H_W, "cpu")
 
     monkeypatch.setattr(Committee, "features", crowded)
-    monkeypatch.setattr(classifier, "BATCH", 8)
+    monkeypatch.setattr(devices, "GPU_BATCH_PIXELS", 8 * 8 * 8)
     opinion, footing = finish(classifier.ask_committee(agent, crops, 1, "cuda"))
     assert (footing.device, footing.batch) == (device, batch)
     np.testing.assert_allclose(opinion.information_N, expected.information_N, atol=1e-5)
@@ -139,3 +145,52 @@ def test_threads_are_as_before_also_after_a_failure():
         assert torch.get_num_threads() == before + 1
         raise KeyError
     assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize(("count", "batch"), [(10**6, 8192), (7, 7)], ids=["many crops", "few crops"])
+def test_a_gpu_is_filled_and_a_cpu_gets_batches_for_its_cache(count, batch):
+    assert first_footing("cuda", (count, 1, 28, 28), 256) == Footing("cuda", batch)
+    assert first_footing("cpu", (count, 1, 28, 28), 256) == Footing("cpu", 256)
+
+
+def test_a_larger_crop_makes_smaller_batches_on_a_gpu_but_never_empty_ones():
+    assert first_footing("cuda", (10**6, 4, 56, 56), 256).batch == 8192 // 4
+    assert first_footing("cuda", (10**6, 1, 8192, 8192), 256).batch == 1
+
+
+@pytest.mark.parametrize(("bf16", "amx", "dtype"), [
+    (True, False, torch.bfloat16), (False, True, torch.bfloat16), (False, False, torch.float32),
+])  # fmt: skip
+def test_a_cpu_is_asked_in_bfloat16_only_where_it_multiplies_in_it(monkeypatch, bf16, amx, dtype):
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: bf16, raising=False)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx, raising=False)
+    assert devices.fast_dtype("cpu") == dtype
+    assert devices.fast_dtype("mps") == torch.float32
+
+
+@pytest.mark.parametrize("acquisition", ACQUISITION_FUNCTIONS)
+def test_bfloat16_ranks_crops_as_float64_does(small_digits, acquisition):
+    network = Network((1, 28, 28), 10)
+    initialise(network, torch.Generator().manual_seed(0))
+    crops, _ = small_digits.take(np.arange(400))
+    found = {}
+    for dtype in (torch.float64, torch.bfloat16):
+        committee = Committee([network.to(torch.float64)], 20, 1, dtype)
+        probs_T_N_K = committee.probs(committee.features(crops, "cpu"))
+        found[dtype] = ACQUISITION_FUNCTIONS[acquisition](probs_T_N_K)
+    assert spearmanr(*found.values())[0] >= 0.999
+
+
+def test_bfloat16_moves_classes_and_costs_by_less_than_a_hundredth(monkeypatch, digit_pool, digit_answers):
+    answers = [replace(each, effort=1.0 + place) for place, each in enumerate(digit_answers)]
+    settings = AgentSettings(10, training=Training(min_steps=30, epochs=0))
+    agent = finish(learn(new_agent(settings, (1, 28, 28)), answers, 0, "cpu"))
+    found = {}
+    for dtype in (torch.float32, torch.bfloat16):
+        monkeypatch.setattr(devices, "fast_dtype", lambda device, dtype=dtype: dtype)
+        cost_N, _ = finish(predict_cost(agent.cost_model, (1, 28, 28), Pool(digit_pool), "cpu"))
+        found[dtype] = finish(classifier.classify(agent, digit_pool, "cpu")), cost_N
+    (probs, cost_N), (low_probs, low_cost_N) = found.values()
+    assert not np.array_equal(probs, low_probs)
+    np.testing.assert_allclose(low_probs, probs, atol=0.01)
+    np.testing.assert_allclose(low_cost_N, cost_N, rtol=0.01)
