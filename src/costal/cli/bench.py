@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from costal.bench.committee import CommitteeFigures, CommitteeRequest, compare_committee
 from costal.bench.machine import Machine
 from costal.bench.training import FEWEST_LABELS, FEWEST_MODELS, TrainingFigures, TrainingRequest, compare_training
 from costal.cli.frame import Device
@@ -14,27 +15,46 @@ from costal.cli.output import AsJson, tell
 from costal.cli.terminal import writing
 from costal.types import Job, Result
 
+Data = Annotated[str, typer.Option(help="auto, mnist, synthetic, or a folder that holds MNIST/raw.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of every random choice.")]
 Out = Annotated[Path | None, typer.Option("--out", help="JSON file for all figures.")]
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     group = typer.Typer(no_args_is_help=True, help="Measure speed and cost on this machine, beside peers.")
-    group.callback()(_one_of_several)
+    group.command()(committee)
     group.command()(training)
     app.add_typer(group, name="bench")
 
 
-def _one_of_several() -> None:
-    """Keep the name of a command needed, even while there is only one."""
+def committee(
+    passes: Annotated[int, typer.Option("--passes", "-T", min=2, max=1000, help="MC-dropout passes.")] = 50,
+    repeats: Annotated[int, typer.Option(min=1, max=100, help="How often each way is taken.")] = 3,
+    data: Data = "auto",
+    seed: Seed = 0,
+    device: Device = "auto",
+    out: Out = None,
+    as_json: AsJson = False,
+) -> None:
+    """Ask a committee about crops, and in turns by what a user would install or write instead.
+
+    Prints what each takes for crops of several sizes, how far ours is from the fewest operations at this machine's
+    measured rate, and whether it says the same. Peers that are not installed are named: pip install
+    "napari-costal[bench]".
+    """
+    _require_place(out)
+    found = _told(compare_committee(CommitteeRequest(passes, repeats=repeats, device=device, data=data, seed=seed)))
+    _keep(found.figures, out)
+    tell("\n".join([*_about(found.machine), "", *_committee_text(found)]), found.figures, as_json)
 
 
 def training(
     models: Annotated[int, typer.Option(min=FEWEST_MODELS, max=1000, help="Models that are trained together.")] = 20,
     labels: Annotated[int, typer.Option(min=FEWEST_LABELS, max=10_000, help="Labels of each model.")] = 260,
     seconds: Annotated[float, typer.Option(min=0, help="For how long it is repeated; three times at least.")] = 120,
-    data: Annotated[str, typer.Option(help="auto, mnist, synthetic, or a folder that holds MNIST/raw.")] = "auto",
-    seed: Annotated[int, typer.Option(min=0, help="Seed of every random choice.")] = 0,
+    data: Data = "auto",
+    seed: Seed = 0,
     device: Device = "auto",
     out: Out = None,
     as_json: AsJson = False,
@@ -87,6 +107,30 @@ def _about(here: Machine) -> list[str]:
         f"costal {there.costal} ({here.commit[:12] or 'no commit'}), torch {there.torch}, numpy {there.numpy}, "
         f"Python {there.python}",
     ]
+
+
+def _committee_text(found: CommitteeFigures) -> list[str]:
+    unit, agreement = found.unit, found.agreement
+    lines = []
+    for (channels, side, count), limit, factor in zip(found.request.shapes, found.limits, found.of_limit, strict=True):
+        lines += [f"{count} crops of {channels} x {side} x {side}, {found.request.passes} passes, in {unit}"]
+        lines += [
+            f"  {row.name:24} {row.seconds:9.3f}  ({row.least:.3f} to {row.most:.3f})  {row.ratio:6.1f} x"
+            for row in found.rows
+            if (row.channels, row.side) == (channels, side)
+        ]
+        lines += [
+            f"  fewest operations: {limit.operations / 1e9:.1f} GFLOP at {limit.rate / 1e9:.0f} GFLOP/s in "
+            f"{limit.precision}: {limit.seconds:.3f}; ours is {factor:.2f} x that",
+            "",
+        ]
+    ranks = ", ".join(f"{name} {rank:.5f}" for name, rank in found.rank_correlation.items())
+    lines += [
+        f"I of {agreement.crops} crops over {agreement.seeds} mask seeds, beside ordinary dropout: means within two "
+        f"standard errors for {agreement.within:.0%}, spread {agreement.spread_ratio:.3f} x",
+        f"Rank correlation with float64: {ranks}",
+    ]
+    return [*lines, f"Not installed: {', '.join(found.missing)}"] if found.missing else lines
 
 
 def _as_text(found: TrainingFigures) -> list[str]:

@@ -3,6 +3,9 @@ from dataclasses import replace
 
 import pytest
 
+from costal.bench import committee
+from costal.bench.committee import compare_committee
+from costal.bench.committee_peers import CommitteePeer
 from costal.bench.training import TrainingRequest, compare_training
 from costal.cli import bench
 from costal.types import Training
@@ -65,3 +68,22 @@ def test_what_makes_no_comparison_is_refused(costal, asked, option):
 def test_the_name_of_the_benchmark_is_needed_and_offered(costal):
     _, told, _ = costal("bench", "--help")
     assert "training" in told
+
+
+def test_the_committee_is_told_beside_its_peers_and_the_limit(costal, monkeypatch, tmp_path):
+    def compare(request):
+        small = replace(request, shapes=((1, 28, 12),), device="cpu", data="synthetic")
+        return compare_committee(small)
+
+    monkeypatch.setattr(bench, "compare_committee", compare)
+    monkeypatch.setattr(committee, "PEERS", (*committee.PEERS[-2:], CommitteePeer("another", "no_such", None)))
+    monkeypatch.setattr(committee, "AGREEMENT_SEEDS", 3)
+    monkeypatch.setattr(committee, "PROTOCOL", QUICK)
+    out = tmp_path / "committee.json"
+    code, told, _ = costal("bench", "committee", "-T", "3", "--repeats", "1", "--out", out)
+    assert code == 0
+    figures = json.loads(out.read_text("utf-8"))
+    assert f"ours is {figures['of_limit'][0]:.2f} x that" in told
+    for row in figures["rows"]:
+        assert f"{row['name']:24} {row['seconds']:9.3f}" in told
+    assert "Not installed: another" in told
