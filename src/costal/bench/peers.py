@@ -19,7 +19,8 @@ from costal.paper.digits import CLASS_COUNT
 from costal.types import Floats, Training
 
 TRIAL_STEPS, TRIALS = 20, 2
-BATCH = 1000
+BATCH, ASKED = 1000, 32
+TRUNK = 5  # layers below the first dropout
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,3 +140,24 @@ def classes_of(network: Any, crops_N_C_H_W: Floats, training: Training, device: 
         batches = torch.split(torch.from_numpy(crops_N_C_H_W).to(device), BATCH)
         found: NDArray[np.int64] = torch.cat([network(batch).argmax(1) for batch in batches]).cpu().numpy()
     return found
+
+
+def bald_of(
+    network: Any, crops_N_C_H_W: Floats, passes: int, training: Training, device: str, trunk_once: bool
+) -> Floats:
+    """Return I (N,) by dropout passes of a network trained by the peer: all of it for each pass, or its trunk once."""
+    import torch
+
+    from costal.agent.acquisition import bald
+
+    is_low = training.precision == "bfloat16"
+    trunk, rest = network[:TRUNK], network[TRUNK:].train()
+    found = []
+    with torch.inference_mode(), torch.autocast(device.partition(":")[0], torch.bfloat16, enabled=is_low):
+        for batch in torch.split(torch.from_numpy(crops_N_C_H_W).to(device), ASKED):
+            features = trunk(batch) if trunk_once else None
+            logits = [rest(trunk(batch) if features is None else features) for _ in range(passes)]
+            found.append(bald(torch.stack(logits).float().softmax(-1)))
+    network.eval()
+    information_N: Floats = torch.cat(found).cpu().numpy()
+    return information_N

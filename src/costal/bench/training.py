@@ -12,6 +12,7 @@ from costal.bench.curves import Parity, parity
 from costal.bench.forecast import Pace, forecast
 from costal.bench.machine import Machine, machine
 from costal.bench.peers import Lot, Tuning, classes_of, train_in_turn, tuned
+from costal.bench.rounds import RoundCost, compare_rounds
 from costal.bench.stopwatch import Spent, timed
 from costal.loop import learn_together, new_agent, score
 from costal.paper.base_costs import BASE_COSTS
@@ -24,7 +25,7 @@ from costal.types import Agent, AgentSettings, Answer, Floats, Job, Pool, Progre
 
 STACK, PEER = "stack", "peer"
 FEWEST_MODELS, FEWEST_LABELS, LEAST_REPEATS = 2, 80, 3
-SCORED_CROPS = 1000
+SCORED_CROPS, ROUND_LABELS = 1000, 500
 STACK_THREADS = 1  # as the plans of the experiment say
 
 
@@ -68,7 +69,8 @@ class TrainingFigures:
 
     All seconds but those of `turns` are in `unit`: CPU seconds on a CPU, else seconds on the clock. `stack_s` and
     `peer_s` are medians for one model with all labels. `ratio` is the stack's throughput over the peer's: median, least
-    and greatest of the repeats. `forecast_s` are estimates for whole experiments, by name.
+    and greatest of the repeats. `rounds` is what a whole round of `ROUND_LABELS` labels
+    takes: trained, `SCORED_CROPS` crops scored, all tests. `forecast_s` are estimates for whole experiments, by name.
     """
 
     machine: Machine
@@ -82,6 +84,7 @@ class TrainingFigures:
     ratio_least: float
     ratio_most: float
     parity: tuple[Parity, ...]
+    rounds: tuple[RoundCost, ...]
     pace: Pace
     forecast_s: dict[str, float]
     turns: tuple[Turn, ...]
@@ -125,7 +128,16 @@ def compare_training(request: TrainingRequest) -> Job[TrainingFigures]:
                 yield Progress(repeat, max(repeat + 1, LEAST_REPEATS), f"{labels} labels: {path}")
                 turns.append(_turn(request, path, repeat, some, test, tuning))
         repeat += 1
-    return _figures(request, here, tuning, turns, (score_s, classify_s), len(crops))
+    apart = replace(request, models=LEAST_REPEATS, labels=ROUND_LABELS, seed=seed_for(request.seed, "a round"))
+    rounds = yield from compare_rounds(
+        _lots(dataset, apart, 0),
+        crops[:SCORED_CROPS],
+        (crops, classes),
+        request.training,
+        request.device,
+        tuning,
+    )
+    return _figures(request, here, tuning, turns, rounds, (score_s, classify_s), len(crops))
 
 
 def _lots(dataset: Dataset, request: TrainingRequest, repeat: int) -> list[Lot]:
@@ -189,6 +201,7 @@ def _figures(
     here: Machine,
     tuning: Tuning,
     turns: Sequence[Turn],
+    rounds: tuple[RoundCost, ...],
     paces: tuple[float, float],
     test_crops: int,
 ) -> TrainingFigures:
@@ -209,6 +222,7 @@ def _figures(
         min(ratios),
         max(ratios),
         tuple(_parity(turns, labels) for labels in request.label_counts),
+        rounds,
         pace,
         {plan.name: forecast(plan, pace, test_crops) for plan in plans},
         tuple(turns),

@@ -9,7 +9,15 @@ import typer
 
 from costal.bench.committee import CommitteeFigures, CommitteeRequest, compare_committee
 from costal.bench.machine import Machine
-from costal.bench.training import FEWEST_LABELS, FEWEST_MODELS, TrainingFigures, TrainingRequest, compare_training
+from costal.bench.training import (
+    FEWEST_LABELS,
+    FEWEST_MODELS,
+    ROUND_LABELS,
+    SCORED_CROPS,
+    TrainingFigures,
+    TrainingRequest,
+    compare_training,
+)
 from costal.cli.frame import Device
 from costal.cli.output import AsJson, tell
 from costal.cli.terminal import writing
@@ -151,6 +159,12 @@ def _as_text(found: TrainingFigures) -> list[str]:
         f"{at.labels:6}  {at.models:6}  {at.stack_mean:.4f} ± {at.stack_spread:.4f}  {at.peer_mean:.4f} ± "
         f"{at.peer_spread:.4f}  {at.low:+.4f} to {at.high:+.4f}  {'same' if at.agrees else 'NOT the same'}"
         for at in found.parity
+    ]
+    lines += ["", f"A round: {ROUND_LABELS} labels trained on, {SCORED_CROPS} crops scored, all tests, in {unit}"]
+    lines += [
+        f"  {each.name:24} train {each.train:7.3f}  score {each.score:7.3f}  test {each.test:7.3f}  accuracy "
+        f"{each.accuracy:.4f}  ours takes {each.ratio:.2f} x"
+        for each in found.rounds
     ]
     hours = ", ".join(f"{name} {seconds / 60:.1f}" for name, seconds in found.forecast_s.items())
     kind = "minutes of one core" if unit == "CPU s" else "minutes"

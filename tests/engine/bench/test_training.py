@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from costal.bench import training as bench
-from costal.bench.peers import Tuning
+from costal.bench.peers import Lot, Tuning, bald_of, train_in_turn
 from costal.bench.stopwatch import Spent
 from costal.bench.training import PEER, STACK, TrainingRequest, compare_training
 from costal.errors import AgentError, DatasetError
@@ -79,3 +79,23 @@ def test_repeats_have_labels_and_seeds_of_their_own():
 def test_what_is_not_here_is_refused_before_any_work(change, error):
     with pytest.raises(error):
         next(compare_training(replace(REQUEST, **change)))
+
+
+def test_a_round_is_trained_scored_and_tested_by_each_way(found):
+    ours, *others = found.rounds
+    assert (ours.name, ours.ratio) == ("costal", 1)
+    assert [each.name for each in others] == ["plain loops", "plain loops, trunk once"]
+    for each in found.rounds:
+        assert min(each.train, each.score, each.test) > 0
+        assert 0 < each.accuracy < 1
+
+
+@pytest.mark.parametrize("trunk_once", [True, False])
+def test_the_peer_asks_dropout_passes_of_what_it_trained(trunk_once):
+    lot = Lot(np.random.default_rng(0).random((10, 1, 28, 28), dtype=np.float32), np.arange(10), 3)
+    (network,) = train_in_turn([lot], QUICK, "cpu", Tuning(1, False))
+    found = np.stack([bald_of(network, lot.crops_N_C_H_W, 20, QUICK, "cpu", trunk_once) for _ in range(2)])
+    assert found.shape == (2, 10)
+    assert (found > 0).all()
+    assert not np.array_equal(found[0], found[1])
+    assert not network.training
