@@ -16,13 +16,16 @@ QUICK = Training(4e-3, batch=16, min_steps=2, epochs=0, schedule="one_cycle")
 REQUEST = TrainingRequest(2, 80, "cpu", 0, "synthetic", test_crops=20, training=QUICK)
 
 
-@pytest.fixture
-def no_tuning(monkeypatch):
-    monkeypatch.setattr(bench, "tuned", lambda lot, training, device: Tuning(1, False))
-    monkeypatch.setattr(bench, "SCORED_CROPS", 20)
+@pytest.fixture(scope="module")
+def no_tuning():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bench, "tuned", lambda lot, training, device: Tuning(1, False))
+        patch.setattr(bench, "SCORED_CROPS", 20)
+        patch.setattr(bench, "ROUND_LABELS", 40)
+        yield
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def found(no_tuning):
     return finish(compare_training(REQUEST))
 
