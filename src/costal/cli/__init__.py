@@ -3,25 +3,33 @@
 import io
 import os
 import sys
-
-import typer
+from typing import TYPE_CHECKING
 
 from costal.errors import CostalError
 
+if TYPE_CHECKING:
+    import typer
 
-def make_app() -> typer.Typer:
-    """Return the command line with all its commands."""
-    from costal.cli import apply, bench, demo, exchange, frame, microscope, mnist, project, reproduce
+
+def make_app() -> "typer.Typer":
+    """Return the command line with all its commands; none of their modules is imported yet."""
+    import typer
+
+    from costal.cli.commands import Commands
 
     app = typer.Typer(
+        cls=Commands,
         no_args_is_help=True,
         pretty_exceptions_enable=False,
         add_completion=False,
         help="Cost-sensitive active learning: label the crops that teach the most for the least effort.",
     )
-    for commands in (demo, mnist, frame, apply, exchange, project, microscope, reproduce, bench):
-        commands.register(app)
+    app.callback()(_commands)
     return app
+
+
+def _commands() -> None:
+    """Make the command line a group even though nothing is registered with it."""
 
 
 def main() -> None:

@@ -1,0 +1,71 @@
+import subprocess
+import sys
+
+import pytest
+
+from costal.cli.commands import TABLE, Loaded
+
+HEAVY = {"numpy", "pandas", "scipy", "matplotlib", "PIL", "torch", "tifffile", "skimage", "sqlite3"}
+
+
+def loaded_by(*arguments):
+    """Return what a command line prints, and which top-level modules its process holds at the end."""
+    script = (
+        "import sys\n"
+        "from costal.cli import main\n"
+        "try:\n    main()\n"
+        "finally:\n    sys.stderr.write(' '.join({name.partition('.')[0] for name in sys.modules}))"
+    )
+    ran = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True, timeout=120)
+    return ran.stdout, set(ran.stderr.split())
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("nothing",)], ids=" ".join)
+def test_a_list_of_commands_loads_none_of_them(arguments):
+    _, loaded = loaded_by(*arguments)
+    assert "typer" in loaded
+    assert loaded & HEAVY == set()
+
+
+def test_importing_the_command_line_loads_not_even_typer():
+    script = "import sys, costal.cli; sys.stdout.write(' '.join(sys.modules))"
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert {name.partition(".")[0] for name in ran.stdout.split()} & {"typer", "rich", *HEAVY} == set()
+
+
+def test_a_command_loads_what_it_needs():
+    told, loaded = loaded_by("score", "--help")
+    assert "--project" in told
+    assert {"numpy", "pandas"} <= loaded
+
+
+def test_help_lists_all_commands_in_the_order_of_the_table(costal):
+    _, told, _ = costal("--help")
+    lines = [line.strip(" │\n") for line in told.splitlines()]
+    listed = [line.split() for line in lines if line.partition(" ")[0] in TABLE]
+    assert [words[0] for words in listed] == list(TABLE)
+    assert [" ".join(words[1:]) for words in listed] == [entry.summary for entry in TABLE.values()]
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_a_summary_is_the_first_sentence_of_the_help_of_the_command(name):
+    first, stop, _ = " ".join(Loaded()[name].help.split()).partition(". ")
+    assert TABLE[name].summary == first + "." * bool(stop)
+
+
+@pytest.mark.parametrize("module", sorted({entry.module for entry in TABLE.values()}))
+def test_the_table_holds_every_command_that_a_module_registers(module):
+    import importlib
+
+    import typer
+
+    app = typer.Typer()
+    importlib.import_module(f"costal.cli.{module}").register(app)
+    names = {name for name, entry in TABLE.items() if entry.module == module}
+    assert set(typer.main.get_group(app).commands) == names
+
+
+def test_a_command_mistyped_is_answered_with_the_one_meant(costal):
+    code, _, error = costal("scoer")
+    assert code == 2
+    assert "'score'" in error
