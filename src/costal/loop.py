@@ -6,10 +6,10 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from costal.agent.likeness import likeness
 from costal.agent.selection import (
     draw_controls,
     draw_controls_within,
-    likeness,
     mixed_in,
     thinned,
     thinned_within_budget,

@@ -7,25 +7,20 @@ Source: Dantzig 1957 (knapsack by density); Balas & Zemel 1980 (its core).
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from costal.agent.likeness import Indices, Likeness
 from costal.agent.value import COST_FLOOR, select
 from costal.seeds import rng_for
 from costal.types import Floats
 
-Indices = NDArray[np.intp]
-
-PAIRS, NEAREST_SHARE = 10_000, 0.005
-"""Near-duplicates are nearer than the nearest 0.5 % of random pairs of the pool: whatever its scale, a crop then stands
-for about one in 200, so that ten pass over 5 % of the pool, and a hundred still find unlike ones."""
-FIRST, BLOCK = 4096, 256
-SAME = 1e-10
-"""Squared distance, against that from zero, which rounding alone makes between features of one crop in two batches."""
-
+SORTED, GROWTH, FIRST = 512, 8, 4096
+"""So many of the best are sorted at first, and so many times more each time that those do not suffice."""
+BLOCK, MOST_AT_ONCE = 64, 256
+"""Crops of a block, and blocks that are compared at a time when many are passed over."""
 COST_UNIT = 2.0**-10
 """Costs within a budget are counted in whole units of about a millisecond, rounded up. A power of two: exact."""
 NEAR_ENOUGH = 1e-3
@@ -35,64 +30,34 @@ CHOICE, FEWEST_CHOICES = 1.25, 50
 """Unlike crops are looked for until they cost this many budgets, and are so many: choice enough for the solver."""
 
 
-@dataclass(frozen=True, slots=True)
-class Likeness:
-    """What makes two crops alike: features within `limit` of each other, or places (row, column) that touch.
-
-    Features, places or both may be None: then they make none alike.
-    """
-
-    features_N_F: Floats | None
-    places_N_2: NDArray[np.integer] | None
-    limit: float = 0.0
-
-    def alike(self, ones_A: Indices, others_B: Indices) -> NDArray[np.bool_]:
-        """Return which of the ones are like which of the others, of shape (A, B)."""
-        alike_A_B = np.zeros((len(ones_A), len(others_B)), dtype=np.bool_)
-        if self.features_N_F is not None:
-            ones, others = (self.features_N_F[crops].astype(np.float64) for crops in (ones_A, others_B))
-            squares = np.square(ones).sum(axis=1)[:, None] + np.square(others).sum(axis=1)
-            alike_A_B |= squares - 2 * ones @ others.T <= self.limit**2 + SAME * squares
-        if self.places_N_2 is not None:
-            (rows, cols), (other_rows, other_cols) = self.places_N_2[ones_A].T, self.places_N_2[others_B].T
-            touch = (np.abs(rows[:, None] - other_rows) <= 1) & (np.abs(cols[:, None] - other_cols) <= 1)
-            alike_A_B |= touch
-        return alike_A_B
-
-
-def likeness(features_N_F: Floats | None, places_N_2: NDArray[np.integer] | None, rng: np.random.Generator) -> Likeness:
-    """Return what makes crops of this pool alike, its limit from random pairs (see `NEAREST_SHARE`)."""
-    if features_N_F is None or len(features_N_F) < 2:
-        return Likeness(features_N_F, places_N_2)
-    count = len(features_N_F)
-    one = rng.integers(count, size=PAIRS)
-    other = (one + rng.integers(1, count, size=PAIRS)) % count
-    distances = np.linalg.norm(features_N_F[one] - features_N_F[other], axis=1)
-    return Likeness(features_N_F, places_N_2, float(np.quantile(distances, NEAREST_SHARE)))
-
-
 def best_first(candidates: Indices, value_N: Floats, seed: int) -> Iterator[Indices]:
-    """Yield the candidates, best first, in blocks; what comes after `FIRST` is sorted only when it is asked for."""
+    """Yield the candidates, best first, in blocks; no more of them are sorted than are likely to be asked for."""
     value_M = value_N[candidates]
-    start = 0
-    for end in (FIRST, len(candidates)):
-        order = candidates[select(value_M, max(end, 1), rng_for(seed, "ties"))]
+    start, end = 0, SORTED
+    while start == 0 or start < len(candidates):
+        order = candidates[select(value_M, end, rng_for(seed, "ties"))]
         yield from (order[each : each + BLOCK] for each in range(start, len(order), BLOCK))
-        start = len(order)
+        start, end = end, end * GROWTH
 
 
 def unlike(order: Iterable[Indices], like: Likeness) -> Iterator[int]:
     """Yield one crop after another of an order that comes in blocks, without those like one yielded before."""
     taken: list[int] = []
-    for block in order:
-        new = block[~like.alike(np.array(taken, dtype=np.intp), block).any(axis=0)]
-        alike_B_B = like.alike(new, new)
-        free_B = np.ones(len(new), dtype=np.bool_)
-        for here, crop in enumerate(new.tolist()):
-            if free_B[here]:
-                taken.append(crop)
-                yield crop
-                free_B &= ~alike_B_B[here]
+    blocks, at_once = iter(order), 1
+    while some := list(islice(blocks, at_once)):
+        block, before = np.concatenate(some), len(taken)
+        left = block[~like.is_like_any(block, np.array(taken, dtype=np.intp))]
+        for start in range(0, len(left), BLOCK):
+            part = left[start : start + BLOCK]
+            new = part[~like.is_like_any(part, np.array(taken[before:], dtype=np.intp))]
+            alike_B_B = like.alike(new, new)
+            free_B = np.ones(len(new), dtype=np.bool_)
+            for here, crop in enumerate(new.tolist()):
+                if free_B[here]:
+                    taken.append(crop)
+                    yield crop
+                    free_B &= ~alike_B_B[here]
+        at_once = min(2 * at_once, MOST_AT_ONCE)
 
 
 def thinned(candidates: Indices, value_N: Floats, like: Likeness | None, most: int, seed: int) -> Indices:

@@ -45,14 +45,23 @@ def select(value_N: ArrayLike, n: int, rng: np.random.Generator) -> NDArray[np.i
     AgentError
         When n is less than 1 or a value is not a number.
     """
-    values = np.asarray(value_N, dtype=np.float64)
+    values = np.asarray(value_N)
+    if values.dtype != np.float32:
+        values = values.astype(np.float64)
     if n < 1:
         raise AgentError(f"A query of {n} crops asks nothing. Choose n = 1 or more.")
     if np.isnan(values).any():
         raise AgentError("A crop's value is not a number. Score the pool again.")
+    n = min(n, len(values))
+    # What is below the n-th greatest need not be sorted.
+    least = -np.partition(-values, n - 1)[n - 1] if n else np.inf
+    best = np.flatnonzero(values >= least)
+    if len(best) == n:
+        best = best[np.argsort(-values[best], kind="stable")]
+        if (values[best[1:]] != values[best[:-1]]).all():
+            return best
+    # Only ties need a random order, which takes longer than all of the above.
     shuffled = rng.permutation(len(values))
-    if n < len(values):
-        # What is below the n-th greatest need not be sorted.
-        least = np.partition(values, len(values) - n)[len(values) - n]
-        shuffled = shuffled[(values >= least)[shuffled]]
-    return shuffled[np.argsort(-values[shuffled], kind="stable")][:n]
+    in_turn = values[shuffled]
+    above, equal = shuffled[in_turn > least], shuffled[in_turn == least]
+    return np.concatenate([above[np.argsort(-values[above], kind="stable")], equal[: n - len(above)]])

@@ -8,15 +8,14 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from costal.agent import selection
+from costal.agent.likeness import Likeness, likeness
 from costal.agent.selection import (
     BLOCK,
     COST_UNIT,
     FIRST,
-    Likeness,
     best_first,
     draw_controls,
     draw_controls_within,
-    likeness,
     mixed_in,
     thinned,
     thinned_within_budget,
