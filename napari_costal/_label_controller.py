@@ -41,6 +41,8 @@ from napari_costal._view import Shown, View
 
 STALE = ". Stale: a label that it learned was taken back or replaced; train again."
 MOST_DRAWN = 500
+MOST_AT_ONCE = 20_000
+"""Of so many crops a query is chosen within milliseconds."""
 
 
 class LabelController:
@@ -306,7 +308,8 @@ class LabelController:
     def recombine(self, then: Callable[[], None] = lambda: None) -> None:
         """Turn cached I and C into v, the heatmap and the query: quick enough to follow a slider; then go on.
 
-        What fits into a budget is found on another thread.
+        What fits into a budget, and the best of very many crops, is found on another thread, where a query that another
+        move of the slider has made old is not begun.
         """
         project, grid, found, placed = self.project, self.grid, self.found, self.placed
         if project is None or grid is None or found is None or placed is None:
@@ -327,8 +330,11 @@ class LabelController:
                 self.view.say(reason)
                 combined(None)
 
-        if project.choices.by == "minutes":
-            self._pixels.run(query_of, *arguments, then=combined, failed=failed)
+        def wanted() -> PickedCrops | None:
+            return query_of(*arguments) if ticket is self._combining else None
+
+        if project.choices.by == "minutes" or len(grid) > MOST_AT_ONCE:
+            self._pixels.run(wanted, then=combined, failed=failed)
             return
         try:
             picked = query_of(*arguments)

@@ -10,6 +10,7 @@ from napari.layers import Image, Layer, Points, Vectors
 from napari.utils.colormaps import Colormap
 from numpy.typing import NDArray
 
+from costal.frames.grid import origins
 from costal.types import Floats, Grid
 
 MARK = "napari-costal"
@@ -17,6 +18,7 @@ GRID, HEATMAP, QUERY, LABELS = "crop grid", "heatmap", "query", "labels"
 FROM_BELOW = (GRID, HEATMAP, LABELS, QUERY)
 MOST_GRID_LINES = 400
 MOST_BOXES = 500
+LOOKED_AT_EACH = 50
 RED = "#ff5533"
 
 
@@ -99,20 +101,19 @@ class FrameOverlay:
         self, heatmap: Floats, grid: Grid, placement: Placement, name: str, colours: Colormap | None
     ) -> None:
         """Draw one value per crop with limits that follow the values; `colours` for classes, else viridis."""
-        finite = heatmap[np.isfinite(heatmap)]
-        low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
-        limits = (-0.5, len(colours.colors) - 0.5) if colours is not None else (low, high if high > low else low + 1e-6)
+        limits = (-0.5, len(colours.colors) - 0.5) if colours is not None else _limits_of(heatmap)
         layer = self._there(HEATMAP, placement.of_crops(grid))
         if layer is None:
             layer = Image(heatmap, name=HEATMAP, opacity=0.45, blending="translucent", interpolation2d="nearest")
             self._add(layer, placement.of_crops(grid))
-        if not np.array_equal(layer.data, heatmap, equal_nan=True):
+        if not _are_same(layer.data, heatmap):
             layer.data = heatmap
         if (shown := f"{HEATMAP}: {name}") != layer.name or colours is not None:
             layer.name, layer.colormap = shown, colours or "viridis"
             layer.colorbar.visible = colours is None
         if (tuple(layer.contrast_limits_range), tuple(layer.contrast_limits)) != (limits, limits):
-            layer.contrast_limits_range = limits
+            with layer.events.contrast_limits.blocker():  # the colour bar is made anew with each event
+                layer.contrast_limits_range = limits
             layer.contrast_limits = limits
 
     def draw_query(
@@ -239,5 +240,19 @@ class FrameOverlay:
 
 def centres(grid: Grid, indices: NDArray[np.intp] | Sequence[int]) -> NDArray[np.float64]:
     """Return the centres (n, 2) of crops, in the frame's pixels."""
-    origins = np.array([grid.origin(int(index)) for index in indices], dtype=np.float64).reshape(-1, 2)
-    return origins + (grid.crop - 1) / 2
+    return origins(grid, indices).astype(np.float64) + (grid.crop - 1) / 2
+
+
+def _limits_of(heatmap: Floats) -> tuple[float, float]:
+    """Return the least and the greatest value; what is not finite is left out."""
+    low, high = float(np.fmin.reduce(heatmap, axis=None)), float(np.fmax.reduce(heatmap, axis=None))
+    if not np.isfinite([low, high]).all():
+        finite = heatmap[np.isfinite(heatmap)]
+        low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
+    return low, high if high > low else low + 1e-6
+
+
+def _are_same(one: Floats, other: Floats) -> bool:
+    """Return whether two heatmaps are equal; those of two places of a slider differ at the first look."""
+    few = slice(None, None, LOOKED_AT_EACH)
+    return np.array_equal(one[few], other[few], equal_nan=True) and np.array_equal(one, other, equal_nan=True)

@@ -112,8 +112,11 @@ class SetupPage(QScrollArea):
         self.label_button.setStyleSheet("font-weight: bold;")
         self.train_button = push_button("Train", "Retrain both models on all labels now.")
         self.acts = _row(self.score_button, self.label_button, self.train_button)
+        self.boxes_label = QLabel()
+        self.boxes_label.setWordWrap(True)
+        self.boxes_label.hide()
         asked = _form(self.by, self.n, self.minutes, self.shown)
-        return _part("Query", slider, asked, self.keeps_going.native)
+        return _part("Query", slider, asked, self.boxes_label, self.keeps_going.native)
 
     def _advanced_part(self, annotator: str) -> QWidget:
         self.alpha = FloatSpinBox(label="α", value=1.0, min=0.0, max=100.0, step=0.1)
@@ -236,6 +239,11 @@ class SetupPage(QScrollArea):
             action = self.recent_menu.addAction(f"{folder.name}  —  {folder.parent}")
             action.triggered.connect(lambda _=False, folder=folder: open_project(folder))
         self.recent_button.setEnabled(bool(folders))
+
+    def show_query(self, asked: int, drawn: int) -> None:
+        """Say how many crops of the query have no box over the frame, when there are too many to see."""
+        self.boxes_label.setText(f"Boxes are drawn for the first {drawn} of {asked} crops; all of them are asked.")
+        self.boxes_label.setVisible(asked > drawn)
 
     def show_grid(self, grid: Grid | None, pixel_um: float | None) -> None:
         """Say how many crops of which size the frame has, and what is left out at the edge."""

@@ -30,7 +30,7 @@ from napari_costal._dock import Dock, pages
 from napari_costal._exchange import Exchange
 from napari_costal._label_controller import LabelController
 from napari_costal._layer_frames import SLICE_SHOWN, LayerView, PlaneChoice, view_of
-from napari_costal._layers import GRID, HEATMAP, LABELS, QUERY, FrameOverlay, centres, is_ours, placement_of
+from napari_costal._layers import GRID, HEATMAP, LABELS, MOST_BOXES, QUERY, FrameOverlay, centres, is_ours, placement_of
 from napari_costal._opening import FrameOpener
 from napari_costal._preferences import Preferences, preferences
 from napari_costal._setup_page import SetupPage
@@ -361,6 +361,7 @@ class LabelCrops(Dock):
 
     def show_query(self, indices: NDArray[np.intp], grid: Grid) -> None:
         """Show the query's crops with their ranks, soon."""
+        self.setup.show_query(len(indices), MOST_BOXES)
         self._query_wanted = indices, grid
         self._drawing.start()
 
@@ -379,11 +380,12 @@ class LabelCrops(Dock):
             self._overlay.draw_labels(centres(grid, list(colours)), list(colours.values()), grid, placement_of(layer))
         if query is not None and layer is not None:
             indices, grid = query
-            self._overlay.draw_query(centres(grid, indices), grid, placement_of(layer))
+            self._overlay.draw_query(centres(grid, indices[:MOST_BOXES]), grid, placement_of(layer))
 
     def clear_scores(self) -> None:
         """Take heatmap and query off the frame: they are not true any more."""
         self._query_wanted = None
+        self.setup.show_query(0, MOST_BOXES)
         self._overlay.hide(HEATMAP, QUERY)
 
     def clear_labels(self) -> None:

@@ -14,6 +14,7 @@ from costal.cli.output import AsJson, tell
 from costal.cli.progress import ProgressBar
 from costal.cli.terminal import has_display, require_place_for_table, writing
 from costal.errors import ProjectError
+from costal.frames.grid import origins
 from costal.frames.read import read
 from costal.labels.lock import ProjectLock
 from costal.labels.project import LARGEST, Choices, Project
@@ -125,7 +126,7 @@ def _scored(settings: Project, image: Path, device: str) -> Iterator[tuple[Score
 def _table(scored: ScoredPlane, asked: PickedCrops | None, choices: Choices) -> pd.DataFrame:
     """Return one row per crop: where it is, its scores, and its rank in the query."""
     grid, scores, frame = scored.grid, scored.found.scores, scored.plane.frame
-    origins = np.array([grid.origin(index) for index in range(len(grid))]).reshape(-1, 2)
+    origin_N_2 = origins(grid)
     rank, control = np.full(len(grid), "", dtype=object), np.zeros(len(grid), dtype=int)
     if asked is not None:
         rank[asked.picked_n] = np.arange(1, len(asked.picked_n) + 1)
@@ -137,8 +138,8 @@ def _table(scored: ScoredPlane, asked: PickedCrops | None, choices: Choices) -> 
             "content_hash": frame.content_hash,
             "planes": scored.plane.description,
             "crop": np.arange(len(grid)),
-            "y": origins[:, 0],
-            "x": origins[:, 1],
+            "y": origin_N_2[:, 0],
+            "x": origin_N_2[:, 1],
             "side": grid.crop,
             "information": blank if scores is None else scores.information_N,
             "cost": blank if scores is None else scores.cost_N,

@@ -42,6 +42,12 @@ def tile(shape: tuple[int, int], crop: int, stride: int | None = None, edge: Lit
     return Grid(height, width, crop, stride, edge, rows, cols)
 
 
+def origins(grid: Grid, indices: ArrayLike | None = None) -> NDArray[np.intp]:
+    """Return (y, x) of the first pixel of each of these crops (None: all), of shape (n, 2)."""
+    chosen = np.arange(len(grid)) if indices is None else np.asarray(indices, dtype=np.intp)
+    return np.stack(np.divmod(chosen, grid.cols), axis=-1) * grid.stride
+
+
 def crop_at(plane_C_Y_X: Plane, grid: Grid, index: int) -> Plane:
     """Return crop `index` as (C, crop, crop) in the plane's dtype; it may share memory with the plane.
 
@@ -91,9 +97,12 @@ def heatmap(grid: Grid, values_N: ArrayLike, indices: Sequence[int] | None = Non
         If there are not as many values as crops.
     """
     values = np.asarray(values_N, np.float32)
-    chosen = np.arange(len(grid)) if indices is None else np.asarray(indices, np.intp)
-    if values.shape != chosen.shape:
-        raise FrameError(f"{values.size} values do not fit {chosen.size} crops. Give one value per crop.")
+    chosen = None if indices is None else np.asarray(indices, np.intp)
+    count = len(grid) if chosen is None else chosen.size
+    if values.shape != (count,):
+        raise FrameError(f"{values.size} values do not fit {count} crops. Give one value per crop.")
+    if chosen is None:
+        return values.reshape(grid.rows, grid.cols)
     flat = np.full(len(grid), np.nan, np.float32)
     flat[chosen] = values
     return flat.reshape(grid.rows, grid.cols)

@@ -88,7 +88,9 @@ def by_index(labels: list[CropLabel], grid: Grid) -> dict[int, CropLabel]:
 
 def unanswered(labels: Mapping[int, CropLabel], grid: Grid) -> NDArray[np.intp]:
     """Return the crops of a grid that have no answer, in order."""
-    return np.setdiff1d(np.arange(len(grid)), np.fromiter(labels, dtype=np.intp))
+    is_free_N = np.ones(len(grid), dtype=np.bool_)
+    is_free_N[np.fromiter(labels, dtype=np.intp)] = False
+    return np.flatnonzero(is_free_N)
 
 
 def score_frame(request: FrameRequest) -> Job[FrameScores]:
@@ -154,7 +156,7 @@ def query_of(found: FrameScores, project: Project, grid: Grid, candidates: NDArr
     if len(candidates) == 0:
         raise ProjectError("Every crop of this frame is labelled. Choose another frame, or undo a label.")
     if found.scores is not None:
-        places_N_2 = np.stack(np.divmod(np.arange(len(grid)), grid.cols), axis=1)
+        places_N_2 = np.indices((grid.rows, grid.cols), dtype=np.int32).reshape(2, -1).T
         query = choose(found.scores, project.agent_settings(), seed, candidates, places_N_2)
         return PickedCrops(query.picked_n, query.value_N, query.control_n)
     features = found.features_N_F[candidates]
