@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from costal.bench.committee import CommitteeFigures, CommitteeRequest, compare_committee
+from costal.bench.imports import DOCKS, ImportFigures, bench_imports
 from costal.bench.machine import Machine
 from costal.bench.training import (
     FEWEST_LABELS,
@@ -20,7 +21,8 @@ from costal.bench.training import (
 )
 from costal.cli.frame import Device
 from costal.cli.output import AsJson, tell
-from costal.cli.terminal import writing
+from costal.cli.terminal import has_display, writing
+from costal.errors import CostalError
 from costal.types import Job, Result
 
 Data = Annotated[str, typer.Option(help="auto, mnist, synthetic, or a folder that holds MNIST/raw.")]
@@ -33,6 +35,8 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(no_args_is_help=True, help="Measure speed and cost on this machine, beside peers.")
     group.command()(committee)
     group.command()(training)
+    group.command()(gui)
+    group.command("import")(imports)
     app.add_typer(group, name="bench")
 
 
@@ -77,6 +81,64 @@ def training(
     found = _told(compare_training(request))
     _keep(found.figures, out)
     tell("\n".join([*_about(found.machine), "", *_as_text(found)]), found.figures, as_json)
+
+
+def gui(
+    crops: Annotated[
+        list[int] | None, typer.Option("--crops", min=100, max=4_000_000, help="Crops of a frame; may be repeated.")
+    ] = None,
+    moves: Annotated[int, typer.Option(min=4, max=1000, help="Moves of the slider on each frame.")] = 20,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the made-up scores.")] = 0,
+    out: Out = None,
+    as_json: AsJson = False,
+) -> None:
+    """Move the slider of Label crops and choose queries, on frames of 10,000 to 1,000,000 crops.
+
+    Opens napari with the real widgets and made-up scores. Of a move the GUI thread's own work is counted, the painting
+    by the graphics driver is not; of a selection all threads.
+    """
+    _require_place(out)
+    if not has_display():
+        raise CostalError("There is no display to open a window on. Run it under xvfb-run.")
+    from napari_costal._bench_gui import CROPS, bench_gui
+
+    found = _told(bench_gui(tuple(crops or CROPS), moves, seed))
+    _keep(found.figures, out)
+    lines = ["     crops                              CPU ms     worst   clock ms     worst"]
+    lines += [
+        f"{each.crops:10,}  {each.name:28} {each.cpu_ms:9.1f} {each.cpu_worst_ms:9.1f}  {each.wall_ms:9.1f} "
+        f"{each.wall_worst_ms:9.1f}"
+        for each in found.paces
+    ]
+    tell("\n".join([*_about(found.machine), "", *lines]), found.figures, as_json)
+
+
+def imports(
+    runs: Annotated[int, typer.Option(min=1, max=100, help="Fresh processes for each figure; the best counts.")] = 5,
+    out: Out = None,
+    as_json: AsJson = False,
+) -> None:
+    """Start the command line, the packages and the plugin's docks in fresh processes.
+
+    Says how late the window's heart beats while the engine process imports torch. Without a display docks are left out.
+    """
+    _require_place(out)
+    found = _told(bench_imports(runs, DOCKS if has_display() else ()))
+    _keep(found.figures, out)
+    tell("\n".join([*_about(found.machine), "", *_as_starts(found)]), found.figures, as_json)
+
+
+def _as_starts(found: ImportFigures) -> list[str]:
+    lines = [f"the best of {found.starts[0].runs}           clock s     CPU s"]
+    lines += [f"  {each.name:22} {each.wall_s:9.3f} {each.cpu_s:9.3f}" for each in found.starts]
+    if not found.docks:
+        return lines
+    lines += ["", "opening in napari         clock s     CPU s   torch?   late at rest   while torch loads, worst ms"]
+    return lines + [
+        f"  {each.name:22} {each.wall_s:9.3f} {each.cpu_s:9.3f}   {'yes' if each.imported_torch else 'no':6} "
+        f"{each.rest_worst_ms:14.1f} {each.torch_worst_ms:19.1f}"
+        for each in found.docks
+    ]
 
 
 def _told(job: Job[Result]) -> Result:

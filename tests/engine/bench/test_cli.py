@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 
-from costal.bench import committee
+from costal.bench import committee, imports
 from costal.bench.committee import compare_committee
 from costal.bench.committee_peers import CommitteePeer
 from costal.bench.training import TrainingRequest, compare_training
@@ -87,3 +87,36 @@ def test_the_committee_is_told_beside_its_peers_and_the_limit(costal, monkeypatc
     for row in figures["rows"]:
         assert f"{row['name']:24} {row['seconds']:9.3f}" in told
     assert "Not installed: another" in told
+
+
+# the window and the start
+
+
+@pytest.fixture
+def started(monkeypatch):
+    """Let `costal bench import` time two short starts, and one dock that is made up."""
+    monkeypatch.setattr(imports, "STARTS", {"python alone": "pass", "import costal": "import costal"})
+    dock = imports.DockOpened("Label crops", 1, 0.5, 0.4, False, 2.0, 0.1, 1.0, 0.2, 31.5)
+    monkeypatch.setattr(imports, "_opened", lambda name, runs: dock)
+    monkeypatch.setattr(bench, "DOCKS", ("Label crops",))
+
+
+@pytest.mark.parametrize("display", [True, False], ids=["display", "no display"])
+def test_starts_are_told_as_a_table_and_docks_only_where_there_is_a_display(
+    costal, started, monkeypatch, tmp_path, display
+):
+    monkeypatch.setattr(bench, "has_display", lambda: display)
+    out = tmp_path / "import.json"
+    code, told, _ = costal("bench", "import", "--runs", "1", "--out", out)
+    assert code == 0
+    figures = json.loads(out.read_text("utf-8"))
+    assert [each["name"] for each in figures["starts"]] == ["python alone", "import costal"]
+    assert "import costal " in told
+    assert ("31.5" in told) is bool(figures["docks"]) is display
+
+
+def test_without_a_display_the_window_is_not_timed(costal, monkeypatch):
+    monkeypatch.setattr(bench, "has_display", lambda: False)
+    code, _, error = costal("bench", "gui")
+    assert code == 1
+    assert "xvfb-run" in error

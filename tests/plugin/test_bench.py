@@ -1,0 +1,43 @@
+"""The benchmarks of the window, in small: that they measure what they name. How long it took is not judged here."""
+
+import json
+
+from costal.bench import imports
+from costal.types import finish
+from napari_costal._bench_docks import open_dock
+from napari_costal._bench_gui import SELECTIONS, bench_gui, made_up
+
+
+def test_made_up_scores_follow_their_seed_and_are_in_their_ranges():
+    one, again = made_up(50, 3).scores, made_up(50, 3).scores
+    assert one.information_N.tolist() == again.information_N.tolist()
+    assert one.information_N.min() >= 0
+    assert one.cost_N.min() > 0
+
+
+def test_moves_and_selections_are_timed_at_every_size(make_napari_viewer, monkeypatch):
+    monkeypatch.setattr("napari.Viewer", make_napari_viewer)
+    found = finish(bench_gui((900, 1600), moves=4))
+    names = ["slider move", *(f"selection: {name}" for name in SELECTIONS)]
+    assert [(each.crops, each.name) for each in found.paces] == [(size, name) for size in (900, 1600) for name in names]
+    assert all(0 <= each.cpu_ms <= each.cpu_worst_ms for each in found.paces)
+    json.dumps(found.figures, allow_nan=False)
+
+
+def test_opening_a_dock_and_waking_the_engine_leave_torch_out_of_the_window(monkeypatch, make_napari_viewer):
+    monkeypatch.setattr("napari.Viewer", make_napari_viewer)
+    monkeypatch.setattr("napari_costal._bench_docks.REST_S", 0.2)
+    found = open_dock("Labelling dashboard")
+    assert found["is_woken"]
+    assert found["late_before_ms"]
+    assert found["late_during_ms"]
+    assert found["wall_s"] > 0
+
+
+def test_the_docks_that_are_opened_are_those_of_the_manifest():
+    from importlib.resources import files
+
+    manifest = files("napari_costal").joinpath("napari.yaml").read_text("utf-8")
+    widgets = manifest.partition("widgets:")[2].partition("sample_data:")[0]
+    named = [line.partition("display_name: ")[2] for line in widgets.splitlines() if "display_name" in line]
+    assert named == list(imports.DOCKS)
