@@ -262,6 +262,28 @@ def test_the_slider_recombines_without_a_new_job(bench):
     assert len(bench.engine.jobs) == jobs
 
 
+def test_the_query_of_a_large_frame_is_chosen_elsewhere_and_only_for_where_the_slider_rests(bench, monkeypatch):
+    from dataclasses import replace
+
+    from napari_costal import _label_controller
+
+    bench.scored(information=1 + np.arange(COUNT) / COUNT)
+    chosen, choose = [], _label_controller.query_of
+    monkeypatch.setattr(_label_controller, "MOST_AT_ONCE", COUNT - 1)
+    monkeypatch.setattr(_label_controller, "query_of", lambda *given: [chosen.append(given), choose(*given)][1])
+    pixels = bench.controller._pixels
+    pixels.held = []
+    bench.view.show_query.reset_mock()
+    for number, beta in enumerate((0.1, 0.2, 0.4), 1):
+        bench.controller.change(lambda p, beta=beta: replace(p, choices=replace(p.choices, beta=beta)), save=False)
+        assert len(pixels.held) == number
+    assert chosen == []
+    bench.view.show_query.assert_not_called()
+    pixels.release()
+    assert [project.choices.beta for _, project, *_ in chosen] == [0.4]
+    bench.view.show_query.assert_called_once()
+
+
 def test_a_result_for_an_older_frame_is_dropped(bench):
     bench.controller.score()
     job = bench.engine.jobs[-1]

@@ -12,6 +12,7 @@ from costal.labels.effort import derive, replay
 from costal.labels.models import load_newest
 from costal.labels.store import Store
 from napari_costal._layers import GRID, HEATMAP, LABELS, QUERY, is_ours
+from napari_costal._setup_page import SetupPage
 from napari_costal.label_crops import LabelCrops
 
 CROP, SIDE = 16, 96
@@ -218,3 +219,12 @@ def test_a_layer_that_goes_away_takes_its_frame_along(viewer, dock):
     assert dock.setup.layer.value is None
     assert dock.controller.grid is None
     assert QUERY not in parts(viewer)
+
+
+@pytest.mark.parametrize(("asked", "is_said"), [(500, False), (501, True), (0, False)])
+def test_that_not_every_crop_asked_has_a_box_is_said(qtbot, asked, is_said):
+    page = SetupPage(lambda _: [], "tester")
+    qtbot.addWidget(page)
+    page.show_query(asked, 500)
+    assert page.boxes_label.isVisibleTo(page) is is_said
+    assert ("first 500 of 501" in page.boxes_label.text()) is is_said

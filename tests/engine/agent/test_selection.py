@@ -7,12 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from costal.agent import likeness as likeness_module
 from costal.agent import selection
 from costal.agent.likeness import Likeness, likeness
 from costal.agent.selection import (
     BLOCK,
     COST_UNIT,
-    FIRST,
+    GROWTH,
+    SORTED,
     best_first,
     draw_controls,
     draw_controls_within,
@@ -117,7 +119,7 @@ def test_a_pool_without_pairs_has_no_near_ones(count):
     assert thinned(np.arange(count), floats([1] * count), like, 2, 0).tolist() == [0] * count
 
 
-@pytest.mark.parametrize("count", [0, 1, BLOCK, FIRST - 1, FIRST, FIRST + 1, FIRST + 3 * BLOCK + 5])
+@pytest.mark.parametrize("count", [0, 1, BLOCK, SORTED - 1, SORTED, SORTED + 1, SORTED * GROWTH + 3 * BLOCK + 5])
 def test_the_blocks_together_are_the_order_of_the_values(count):
     values = floats(rng().permutation(count))
     blocks = list(best_first(np.arange(count), values, 0))
@@ -127,7 +129,7 @@ def test_the_blocks_together_are_the_order_of_the_values(count):
 
 
 def test_ties_follow_the_seed_across_blocks():
-    values = np.zeros(FIRST + 10, np.float32)
+    values = np.zeros(SORTED + 10, np.float32)
     first, again, other = (np.concatenate(list(best_first(np.arange(len(values)), values, s))) for s in (1, 1, 2))
     assert first.tolist() == again.tolist() != other.tolist()
     assert sorted(first.tolist()) == list(range(len(values)))
@@ -150,6 +152,36 @@ def test_thinned_crops_are_those_of_a_plain_walk(count, n, limit, seed, edge):
         (skipped if any(alike) else taken).append(crop)
     found = thinned(np.arange(count), values, Likeness(features, places, limit), n, 0)
     assert found.tolist() == (taken + skipped)[:n]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_walk_over_many_blocks_takes_what_a_plain_one_takes(monkeypatch, seed):
+    monkeypatch.setattr(selection, "BLOCK", 4)
+    monkeypatch.setattr(selection, "SORTED", 16)
+    count = 400
+    features = rng(seed).normal(size=(count, 2)).astype(np.float32)
+    values, places = floats(rng(seed + 1).permutation(count)), grid_places(20, 20)
+    like = Likeness(features, places, 0.3)
+    taken = []
+    for crop in np.argsort(-values):
+        if not like.alike(np.array(taken, dtype=np.intp), np.array([crop])).any():
+            taken.append(int(crop))
+    assert thinned(np.arange(count), values, like, len(taken), 0).tolist() == taken
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e3], ids=["centred", "far from zero"])
+@pytest.mark.parametrize("limit", [0.0, 0.5, 2.0, 50.0])
+@pytest.mark.parametrize("pairs", [8, 2**18], ids=["piece by piece", "at once"])
+def test_like_any_of_the_others_is_what_comparing_each_pair_says(monkeypatch, offset, limit, pairs):
+    monkeypatch.setattr(likeness_module, "CACHED_PAIRS", pairs)
+    features = (rng(3).normal(size=(90, 3)) + offset).astype(np.float32)
+    features[10:20] = features[:10]  # the same crops again
+    features[20:30] = features[:10] + np.array([limit, 0, 0], np.float32)  # as far as the limit but for rounding
+    places = np.array([(0, 3 * crop) for crop in range(90)])
+    places[40], places[50] = places[0] + (1, 1), (5, 0)
+    like, others = Likeness(features, places, limit), np.arange(10)
+    ones = np.arange(10, 90)
+    assert like.is_like_any(ones, others).tolist() == like.alike(others, ones).any(axis=0).tolist()
 
 
 # a time budget
