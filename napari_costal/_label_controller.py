@@ -393,7 +393,7 @@ class LabelController:
         self._count(label, 1)
         self.view.show_counts(self.project, self._counts)
         self.draw_labels()
-        if before is not None and self.trainer.lost(before.label_id):
+        if self.trainer.revised(before, label):
             self._tell_model()
 
     def reload(self) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 from costal.labels.models import Origin, newest_origin
 from costal.labels.project import Project
+from costal.labels.records import CropLabel
 from costal.workbench.rounds import RetrainRequest
 from napari_costal._calls import Caller, Thread
 
@@ -18,7 +19,12 @@ class Trainer:
         self._anew: Callable[[], None] | None = None
         self._is_put_off = False
         self._learned: frozenset[int] = frozenset()
-        self.is_stale = False
+        self._lost: frozenset[int] = frozenset()
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether the newest model learned a label that stands no more."""
+        return bool(self._lost)
 
     @property
     def is_busy(self) -> bool:
@@ -76,10 +82,16 @@ class Trainer:
     def learned(self, origin: Origin | None) -> None:
         """Note which labels the newest model learned."""
         self._learned = frozenset(origin.label_ids) if origin is not None else frozenset()
-        self.is_stale = False
+        self._lost = frozenset()
 
-    def lost(self, label_id: int) -> bool:
-        """Note that a label stands no more; return whether that makes the model stale now."""
+    def revised(self, before: CropLabel | None, now: CropLabel | None) -> bool:
+        """Note that a crop's label is another one, or none; return whether the model is stale where it was not, or not.
+
+        A label that is given again, in its place, is the one that was learned.
+        """
         was_stale = self.is_stale
-        self.is_stale = was_stale or label_id in self._learned
-        return self.is_stale and not was_stale
+        if before is not None:
+            self._lost |= self._learned & {before.first_id}
+        if now is not None:
+            self._lost -= {now.first_id}
+        return self.is_stale != was_stale

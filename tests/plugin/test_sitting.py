@@ -200,6 +200,20 @@ def test_a_model_is_stale_once_a_label_that_it_learned_is_taken_back(bench):
     assert second != first
 
 
+def test_a_label_undone_redone_and_undone_again_leaves_the_model_that_learned_it_stale(bench):
+    asked(bench)
+    bench.answer(1)
+    (first,) = (label.label_id for label in bench.stored())
+    trainer = bench.controller.trainer
+    trainer.learned(Origin(label_ids=(first,)))
+    for act, is_stale in ((bench.sitting.undo, True), (bench.sitting.redo, False)) * 2:
+        act()
+        assert trainer.is_stale is is_stale
+        assert ("Stale" in bench.view.show_model.call_args.args[0]) is is_stale
+    assert [label.first_id for label in bench.stored()] == [first]
+    assert [label.label_id for label in bench.stored()] != [first]
+
+
 def test_a_project_that_another_window_holds_is_shown_but_not_written(bench):
     asked(bench)
     bench.answer(1)

@@ -41,7 +41,7 @@ class Reader:
         """Return the current labels, of one frame or of all."""
         where = "" if frame_id is None else "WHERE crop.frame_id = :frame"
         rows = self._select(
-            f"""SELECT current_label.id, frame_id, y, x, side, class_id, kind
+            f"""SELECT current_label.id, frame_id, y, x, side, class_id, kind, original
             FROM crop CROSS JOIN current_label ON crop.id = crop_id {where} ORDER BY current_label.id""",
             {"frame": frame_id},
         )
@@ -55,7 +55,7 @@ class Reader:
     def label(self, label_id: int) -> CropLabel | None:
         """Return a label that was given, whether it stands or not."""
         rows = self._select(
-            """SELECT label.id, frame_id, y, x, side, class_id, kind
+            """SELECT label.id, frame_id, y, x, side, class_id, kind, original
             FROM label JOIN crop ON crop.id = crop_id WHERE label.id = :id""",
             {"id": label_id},
         )
@@ -64,7 +64,7 @@ class Reader:
     def label_at(self, label: CropLabel) -> CropLabel | None:
         """Return the current label of the crop that a label was given to, None when it has none."""
         rows = self._select(
-            """SELECT current_label.id, frame_id, y, x, side, class_id, kind FROM crop
+            """SELECT current_label.id, frame_id, y, x, side, class_id, kind, original FROM crop
             JOIN current_label ON crop_id = crop.id WHERE frame_id = :frame AND y = :y AND x = :x AND side = :side""",
             {"frame": label.frame_id, "y": label.y, "x": label.x, "side": label.side},
         )

@@ -90,7 +90,10 @@ class AnswerRecord:
 
 @dataclass(frozen=True, slots=True)
 class CropLabel:
-    """The current label of a crop: where it is and its class, None when it was skipped or excluded."""
+    """The current label of a crop: where it is and its class, None when it was skipped or excluded.
+
+    A label that was undone and redone has a new id; `original` is the one that it had at first, None where it is that.
+    """
 
     label_id: int
     frame_id: int
@@ -99,6 +102,12 @@ class CropLabel:
     side: int
     class_id: int | None
     kind: str = "class"
+    original: int | None = field(default=None, compare=False)
+
+    @property
+    def first_id(self) -> int:
+        """The id by which models know what they learned (see `Reader.label_snapshot`)."""
+        return self.label_id if self.original is None else self.original
 
 
 @dataclass(frozen=True, slots=True)

@@ -234,6 +234,7 @@ def test_redo_gives_an_undone_label_again(store):
     again = store.redo(label_id)
     assert again != label_id
     assert store.labels() == [CropLabel(again, 1, 8, 16, 8, 2)]
+    assert [each.first_id for each in (*store.labels(), store.label(again))] == [label_id, label_id]
     assert [each.class_id for each in store.presented()] == [2]
 
 
