@@ -95,7 +95,7 @@ def made_up(count: int, seed: int) -> FrameScores:
     cost_N = (3 * np.exp(0.4 * rng.normal(size=count))).astype(np.float32)
     probs_N_K = rng.dirichlet(np.ones(CLASSES), count).astype(np.float32)
     scores = Scores(information_N, cost_N, probs_N_K, False, "made up", (), features_N_F, 0.4)
-    return FrameScores(scores, latent[:, :4].astype(np.float64), 1)
+    return FrameScores(scores, 1)
 
 
 def _paces(viewer: Viewer, folder: Path, side: int, moves: int, seed: int) -> list[Pace]:

@@ -102,7 +102,7 @@ class Bench:
         cost = np.ones(COUNT) if cost is None else cost
         probs = np.full((COUNT, 2), 0.5, np.float32)
         scores = Scores(information.astype(np.float32), cost.astype(np.float32), probs, False, "cpu")
-        self.engine.jobs[-1].result.emit(FrameScores(scores, np.zeros((COUNT, 4)), generation))
+        self.engine.jobs[-1].result.emit(FrameScores(scores, generation))
 
     def show(self, seconds=1.0):
         """Paint the crop and let the expert look at it."""
@@ -289,7 +289,7 @@ def test_a_result_for_an_older_frame_is_dropped(bench):
     job = bench.engine.jobs[-1]
     bench.choose(bench.field.pixels_Y_X[::-1].copy())
     bench.view.show_query.reset_mock()
-    job.result.emit(FrameScores(None, np.zeros((COUNT, 4)), 0, "old"))
+    job.result.emit(FrameScores(None, 0, "old", features_N_F=np.zeros((COUNT, 4))))
     bench.view.show_query.assert_not_called()
 
 
@@ -441,7 +441,7 @@ def test_scores_that_come_late_do_not_take_the_clicked_crop_off_the_bench(bench)
     scoring = bench.engine.jobs[-1]
     bench.sitting.click(0)
     bench.show()
-    scoring.result.emit(FrameScores(None, np.random.default_rng(0).random((COUNT, 4)), 0, "no labels"))
+    scoring.result.emit(FrameScores(None, 0, "no labels", features_N_F=np.random.default_rng(0).random((COUNT, 4))))
     assert (bench.current.index, bench.current.rank) == (0, None)
     bench.sitting.answer(1)
     assert bench.current.rank == 1, "the query goes on after the clicked crop"
@@ -460,7 +460,7 @@ def test_a_result_for_other_classes_is_dropped(bench):
     bench.controller.score()
     job = bench.engine.jobs[-1]
     bench.controller.change(lambda project: new_class(project, "third"))
-    job.result.emit(FrameScores(None, np.zeros((COUNT, 4)), 0, "old"))
+    job.result.emit(FrameScores(None, 0, "old", features_N_F=np.zeros((COUNT, 4))))
     assert bench.controller.found is None
 
 

@@ -149,7 +149,10 @@ def in_batches(
 
         def attempt(there: Footing, start: int = start) -> Job[tuple[tuple[torch.Tensor, ...], int]]:
             yield Progress(start, len(crops_N_C_H_W), message)
-            batch = crops_N_C_H_W[start : start + there.batch]
+            stop = start + there.batch
+            if there.batch > 1 and stop == len(crops_N_C_H_W) - 1:
+                stop += 1  # products for a single crop are summed in another order
+            batch = crops_N_C_H_W[start:stop]
             return compute(batch, there), len(batch)
 
         (outcome, count), footing = yield from with_room(footing, attempt)

@@ -5,7 +5,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,14 +53,14 @@ class FrameRequest:
 class FrameScores:
     """The scores of a frame's crops by model `generation`; without a committee None, `reason` why.
 
-    `features_N_F` are simple features, for a first query that needs no model; `model_hash` names the model's file.
+    `features_N_F` are simple features for that first query, which needs no model; `model_hash` names the model's file.
     """
 
     scores: Scores | None
-    features_N_F: NDArray[np.float64]
     generation: int
     reason: str = ""
     model_hash: str = ""
+    features_N_F: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 0)))
 
 
 def grid_of(project: Project, plane_C_Y_X: NDArray[np.generic]) -> Grid:
@@ -106,12 +106,12 @@ def score_frame(request: FrameRequest) -> Job[FrameScores]:
         batches.append(normalise(batch, request.range))
         yield Progress(sum(map(len, batches)), len(request.grid), "Cutting crops")
     pool = Pool(np.concatenate(batches), request.annotator, request.order)
-    features_N_F = simple_features(pool.crops_N_C_H_W)
     generation = current_generation(request.project, pool.crops_N_C_H_W.shape[1:])
     if not generation.agent.classifier:
-        return FrameScores(None, features_N_F, generation.number, " ".join(generation.agent.notes))
+        features_N_F = simple_features(pool.crops_N_C_H_W)
+        return FrameScores(None, generation.number, " ".join(generation.agent.notes), features_N_F=features_N_F)
     scores = yield from score(generation.agent, pool, request.seed, request.device)
-    return FrameScores(scores, features_N_F, generation.number, model_hash=generation.model_hash)
+    return FrameScores(scores, generation.number, model_hash=generation.model_hash)
 
 
 def current_generation(project: Project, crop_shape: tuple[int, int, int]) -> Generation:
