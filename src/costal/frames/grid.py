@@ -66,7 +66,7 @@ def crop_at(plane_C_Y_X: Plane, grid: Grid, index: int) -> Plane:
     y, x = grid.origin(index)
     if y + grid.crop <= grid.height and x + grid.crop <= grid.width:
         return plane_C_Y_X[:, y : y + grid.crop, x : x + grid.crop]
-    ys, xs = _reflected(y, grid.crop, grid.height), _reflected(x, grid.crop, grid.width)
+    ys, xs = reflected(y, grid.crop, grid.height), reflected(x, grid.crop, grid.width)
     return plane_C_Y_X[:, ys[:, np.newaxis], xs]
 
 
@@ -126,8 +126,8 @@ def crop_um(grid: Grid, pixel_um: float | None) -> float | None:
     return None if pixel_um is None else grid.crop * pixel_um
 
 
-def _reflected(start: int, length: int, side: int) -> NDArray[np.intp]:
-    """Return the positions `start` onward, those past the last pixel mirrored at it."""
+def reflected(start: int, length: int, side: int) -> NDArray[np.intp]:
+    """Return `length` positions from `start` on, those past the last pixel of a side mirrored at it."""
     at = np.arange(start, start + length)
     return np.where(at < side, at, 2 * (side - 1) - at)
 

@@ -16,7 +16,8 @@ from watchdog.observers.api import BaseObserver
 from costal.errors import FrameError
 from costal.frames.listing import SUFFIXES as SUFFIXES
 from costal.frames.listing import TIFFS, listed, stamp_of
-from costal.frames.read import NO_OME, WAIT, blank_planes, read
+from costal.frames.read import blank_planes, read
+from costal.frames.tiff import NO_OME, WAIT
 from costal.types import Arrival, Stamp
 
 CHANGES = ("created", "modified", "moved", "deleted", "closed")  # not "opened": our own reading would wake us

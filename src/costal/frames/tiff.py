@@ -1,0 +1,176 @@
+"""TIFF, OME-TIFF and ImageJ TIFF: what their tags tell, checked for completeness, and the first series."""
+
+import math
+import struct
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+from xml.etree import ElementTree
+
+import numpy as np
+from numpy.typing import NDArray
+
+from costal.errors import FrameError
+
+if TYPE_CHECKING:
+    import tifffile
+
+Pixels = NDArray[np.generic]
+
+TIFFS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
+MICROMETRES = {"m": 1e6, "cm": 1e4, "mm": 1e3, "nm": 1e-3, "pm": 1e-6, "Å": 1e-4, "inch": 25400.0} | dict.fromkeys(
+    ("um", "µm", "μm", "\\u00B5m", "micron", "microns", "micrometer"), 1.0
+)
+PRINT_UM = 20.0  # resolution tags of 72 to 1200 dpi (21 um and more) are a printer's, not a microscope's
+WAIT = "Wait until it is fully written, or copy it again from the microscope."
+NO_OME = "It is named an OME-TIFF but holds no OME-XML; it may not be fully written yet."
+
+
+class Found(NamedTuple):
+    """Pixels as a file gives them, with the axes in the file's own letters."""
+
+    pixels: Pixels
+    axes: str
+    pixel_um: float | None
+    notes: tuple[str, ...]
+
+
+class Header(NamedTuple):
+    """The first series of a TIFF with what is known of it before any pixel is read."""
+
+    series: Any
+    axes: str
+    pixel_um: float | None
+    has_alpha: bool
+    notes: tuple[str, ...]
+
+
+def read_tiff(path: Path) -> Found:
+    """Return the first series of a TIFF.
+
+    Raises
+    ------
+    FrameError
+        When the file is cut short, still being written, or holds palette pixels.
+    """
+    import tifffile
+
+    try:
+        with tifffile.TiffFile(path) as tiff:
+            return _first_series(path, tiff)
+    except FrameError:
+        raise
+    except Exception as error:  # tifffile lets through whatever its codecs, struct and the file system raise
+        raise FrameError(f"{path} is cut short, damaged or in need of a codec ({error}). {WAIT}") from error
+
+
+def _first_series(path: Path, tiff: "tifffile.TiffFile") -> Found:
+    told = header(path, tiff)
+    pixels = told.series.asarray()
+    if told.has_alpha:
+        pixels = pixels.take(range(pixels.shape[told.axes.index("S")] - 1), axis=told.axes.index("S"))
+    return Found(pixels, told.axes, told.pixel_um, told.notes)
+
+
+def header(path: Path, tiff: "tifffile.TiffFile", may_be_sparse: bool = False) -> Header:
+    """Return what a TIFF tells of its first series; tiles that are not there are refused unless it `may_be_sparse`.
+
+    Raises
+    ------
+    FrameError
+        When the file is cut short, still being written, or holds palette pixels.
+    """
+    notes: tuple[str, ...] = ()
+    page, ome = tiff.pages.first, None
+    if tiff.ome_metadata:
+        try:
+            found = ElementTree.fromstring(tiff.ome_metadata).find("{*}Image/{*}Pixels")
+            ome = None if found is None else found.attrib
+        except ElementTree.ParseError as error:
+            notes += (f"The OME-XML is damaged ({error}): pixel size and completeness are unknown.",)
+    elif path.name.lower().endswith((".ome.tif", ".ome.tiff")):
+        notes += (NO_OME,)  # many writers add it at the end: until then the file reads as its first plane
+    _require_complete(path, tiff, ome, may_be_sparse)
+    if page.photometric == 3:
+        if not tiff.is_imagej:
+            raise FrameError(f"{path} has palette pixels, which are no intensities. Save it as greyscale or RGB.")
+        notes += ("ImageJ's colour table was left out; the values are intensities.",)
+    series = tiff.series[0]
+    if len(tiff.series) > 1:
+        notes += (f"Only the first of {len(tiff.series)} series was read.",)
+    has_alpha = bool(page.extrasamples and page.extrasamples[-1] in (1, 2) and "S" in series.axes)
+    notes += ("The alpha channel was left out.",) if has_alpha else ()
+    pixel_um, doubts = _pixel_um(tiff, ome)
+    return Header(series, series.axes, pixel_um, has_alpha, notes + doubts)
+
+
+def _require_complete(
+    path: Path, tiff: "tifffile.TiffFile", ome: Mapping[str, str] | None, may_be_sparse: bool
+) -> None:
+    """Refuse a file that promises more than it holds: tifffile only logs it, or fills in zeros."""
+    size: int = tiff.filehandle.size
+    reach = _directory_reach(path)  # first: a circle of directories would hold up whoever walks the pages
+    spans: list[tuple[int, int]] = []
+    for page in tiff.pages:
+        pieces = math.prod(page.chunked)
+        if not len(page.dataoffsets) == len(page.databytecounts) == pieces:
+            given = min(len(page.dataoffsets), len(page.databytecounts))
+            raise FrameError(f"{path} declares {pieces} strips or tiles in a plane but gives {given}. {WAIT}")
+        spans += zip(page.dataoffsets, page.databytecounts, strict=True)
+    reach = max(reach, *(at + n for at, n in spans))
+    if reach > size:
+        raise FrameError(f"{path} is cut short: {reach} bytes are declared, {size} are there. {WAIT}")
+    series = tiff.series[0]
+    lacks = not may_be_sparse and any(at == 0 or n == 0 for at, n in spans)
+    if lacks or any(page is None for page in series.pages):
+        raise FrameError(f"{path} has planes that are not written. {WAIT}")
+    declared = series.size
+    if ome is not None:
+        declared = math.prod(int(ome[f"Size{letter}"]) for letter in "XYZCT")
+    elif tiff.is_imagej:
+        declared = int(tiff.imagej_metadata.get("images", 1)) * tiff.pages.first.size
+    if declared != series.size:
+        raise FrameError(f"{path} declares {declared} pixels but gives {series.size}. {WAIT}")
+
+
+def _directory_reach(path: Path) -> int:
+    """Return where the last tag value of a TIFF ends; struct.error where a directory itself is cut off."""
+    with path.open("rb") as file:
+        head = file.read(16)
+        order, big = "<" if head[:1] == b"I" else ">", 43 in head[2:4]
+        word, width, entry, first = ("Q", 8, "HHQQ", 8) if big else ("I", 4, "HHII", 4)
+        tag_count = order + ("Q" if big else "H")
+        reach, seen = 0, set[int]()
+        (at,) = struct.unpack_from(order + word, head, first)
+        while at:
+            if at in seen:
+                raise FrameError(f"{path} is damaged: its directories run in a circle. Export it again.")
+            seen.add(at)
+            file.seek(at)
+            (tags,) = struct.unpack(tag_count, file.read(struct.calcsize(tag_count)))
+            length = tags * struct.calcsize(order + entry)
+            body = file.read(length + width)
+            for _, kind, count, value in struct.iter_unpack(order + entry, body[:length]):
+                held = TYPE_BYTES.get(kind, 0) * count
+                reach = max(reach, value + held if held > width else 0)
+            (at,) = struct.unpack(order + word, body[length:])
+    return reach
+
+
+def _pixel_um(tiff: "tifffile.TiffFile", ome: Mapping[str, str] | None) -> tuple[float | None, tuple[str, ...]]:
+    page, largest = tiff.pages.first, math.inf
+    per_x, per_y = page.resolution if "XResolution" in page.tags else (0.0, 0.0)
+    sides = [1 / per if per > 0 else 0.0 for per in (per_x, per_y)]
+    if ome is not None:
+        x = ome.get("PhysicalSizeX", "0")
+        sides, unit = [float(x), float(ome.get("PhysicalSizeY", x))], ome.get("PhysicalSizeXUnit", "µm")
+    elif tiff.is_imagej:
+        unit = tiff.imagej_metadata.get("unit", "")
+    else:
+        unit, largest = {2: "inch", 3: "cm"}.get(int(page.resolutionunit), ""), PRINT_UM
+    x_um, y_um = (side * MICROMETRES.get(unit, 0.0) for side in sides)
+    if not 0 < x_um < largest:
+        return None, ()
+    square = math.isclose(x_um, y_um, rel_tol=0.01)
+    return x_um, () if square else (f"Pixels are {x_um:g} by {y_um:g} um; the width is taken for both sides.",)
