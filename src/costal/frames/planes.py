@@ -3,13 +3,14 @@
 from itertools import product
 
 from costal.errors import FrameError
+from costal.frames.lazy import LazyFrame
 from costal.frames.read import Planes, Projection
 from costal.types import Frame, PlaneChoice, PlaneRule
 
 MOST_PLANES = 10_000
 
 
-def planes_of(frame: Frame, rule: PlaneRule) -> tuple[Planes, ...]:
+def planes_of(frame: Frame | LazyFrame, rule: PlaneRule) -> tuple[Planes, ...]:
     """Return the planes that the rule makes of a frame: T outermost, then Z; an axis of one plane gives that one.
 
     Raises
@@ -41,7 +42,9 @@ def _axes(planes: Planes) -> tuple[tuple[str, int | Projection | None], ...]:
     return ("z", planes.z), ("t", planes.t)
 
 
-def _length(frame: Frame, axis: str) -> int:
+def _length(frame: Frame | LazyFrame, axis: str) -> int:
+    if isinstance(frame, LazyFrame):
+        return frame.length(axis)
     return frame.pixels.shape[frame.axes.index(axis)] if axis in frame.axes else 1
 
 

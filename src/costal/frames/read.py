@@ -117,7 +117,7 @@ def plane(frame: Frame, planes: Planes = Planes()) -> Pixels:
     pixels, axes = frame.pixels, frame.axes
     for letter, choice in (("T", planes.t), ("Z", planes.z)):
         at = axes.find(letter)
-        _require_choice(frame, letter, choice, pixels.shape[at] if at >= 0 else 1)
+        require_choice(frame.source, letter, choice, pixels.shape[at] if at >= 0 else 1)
         if at >= 0:
             pixels, axes = _reduced(pixels, at, choice or 0), axes.replace(letter, "")
     if "C" not in axes:
@@ -125,7 +125,7 @@ def plane(frame: Frame, planes: Planes = Planes()) -> Pixels:
     pixels = pixels.transpose([axes.index(letter) for letter in "CYX"])
     if planes.channels is not None:
         for channel in planes.channels or (None,):
-            _require_choice(frame, "C", channel, len(pixels))
+            require_choice(frame.source, "C", channel, len(pixels))
         pixels = pixels[list(planes.channels)]
     return np.ascontiguousarray(pixels, dtype=np.float32 if "mean" in (planes.t, planes.z) else None)
 
@@ -136,10 +136,11 @@ def _reduced(pixels: NDArray[Any], axis: int, choice: int | Projection) -> Pixel
     return np.asarray(pixels.max(axis) if choice == "max" else pixels.take(choice, axis))
 
 
-def _require_choice(frame: Frame, letter: str, choice: int | str | None, length: int) -> None:
+def require_choice(source: str, letter: str, choice: int | str | None, length: int) -> None:
+    """Raise FrameError when a frame with so many channels, times or Z planes has no such choice of them."""
     projected = letter != "C" and (choice in ("max", "mean") or (choice is None and length == 1))
     if not projected and not (isinstance(choice, int) and 0 <= choice < length):
-        raise FrameError(f"{frame.source} has no {letter} {choice!r}. Choose {letter} from 0 to {length - 1}.")
+        raise FrameError(f"{source} has no {letter} {choice!r}. Choose {letter} from 0 to {length - 1}.")
 
 
 def _opening(path: Path) -> bytes:

@@ -1,0 +1,176 @@
+"""Frames larger than memory: opened without their pixels, read window by window. OME-Zarr, TIFF, and what fits."""
+
+import hashlib
+import json
+import weakref
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from costal.errors import FrameError
+from costal.frames.listing import stamp_of
+from costal.frames.ome_zarr import is_url, is_zarr, open_image
+from costal.frames.read import named, read
+from costal.frames.tiff import TIFFS, WAIT, header
+
+Missing = Literal["raise", "fill", "skip"]
+"""What becomes of chunks that a store does not have: an error, the array's fill value, or crops left out."""
+
+
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
+class LazyFrame:
+    """An image whose pixels stay where they are until a window is read.
+
+    `axes` are letters of TZCYX, `shape` is that of the finest level; `levels` are arrays, finest first, whose rows and
+    columns alone differ. `identity` changes when the store does: it is a hash of metadata and of the names, sizes and
+    times (or etags) of chunks, not of pixels. `notes` are as in `Frame`.
+    """
+
+    source: str
+    axes: str
+    shape: tuple[int, ...]
+    levels: tuple[Any, ...] = field(repr=False)
+    pixel_um: float | None
+    identity: str
+    notes: tuple[str, ...] = ()
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type of the pixels, in this machine's byte order; bool is read as uint8."""
+        found = np.dtype(self.levels[0].dtype)
+        return np.dtype(np.uint8) if found.kind == "b" else found.newbyteorder("=")
+
+    @property
+    def chunk(self) -> tuple[int, int]:
+        """Rows and columns that the finest level is stored and decoded by."""
+        return self._chunk_of("Y"), self._chunk_of("X")
+
+    def length(self, axis: str) -> int:
+        """Return how many there are along an axis, 1 for one that the frame does not have."""
+        return self.shape[self.axes.index(axis)] if axis in self.axes else 1
+
+    def size_of(self, level: int) -> tuple[int, int]:
+        """Return height and width of a level."""
+        shape = self.levels[level].shape
+        return int(shape[self.axes.index("Y")]), int(shape[self.axes.index("X")])
+
+    def _chunk_of(self, axis: str) -> int:
+        at = self.axes.index(axis)
+        chunks = getattr(self.levels[0], "chunks", None)
+        return int(chunks[at]) if chunks else 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Contiguous:
+    """Pixels that lie in a file as they lie in memory; mapped for each window, so that none stay in memory."""
+
+    path: Path
+    dtype: np.dtype[Any]
+    offset: int
+    shape: tuple[int, ...]
+
+    def __getitem__(self, key: tuple[int | slice, ...]) -> NDArray[Any]:
+        return np.array(np.memmap(self.path, self.dtype, "r", self.offset, self.shape)[key])
+
+
+def open_lazily(source: str | Path, missing: Missing = "raise") -> LazyFrame:
+    """Return an OME-Zarr group (a folder or URL) or an image file as a frame that is read window by window.
+
+    Other images than OME-Zarr and TIFF are read at once. A TIFF may lack tiles only if they are not to `raise`.
+
+    Raises
+    ------
+    FrameError
+        When it cannot be opened or is no image; see `ome_zarr.open_image` and `read`.
+    """
+    source = str(source)
+    if is_zarr(source):
+        image = open_image(source)
+        levels = _alike(image.levels, image.axes)
+        identity = _identity(source, levels, image.axes)
+        return LazyFrame(source, image.axes, levels[0].shape, levels, image.pixel_um, identity, image.notes)
+    if is_url(source):
+        raise FrameError(f"{source} is no OME-Zarr by its name. Name a group that ends in .zarr, or a file here.")
+    path = Path(source)
+    with suppress(OSError), path.open("rb") as file:
+        if file.read(4) in TIFFS:
+            return _tiff(path, missing != "raise")
+    frame = read(path)
+    return LazyFrame(
+        source, frame.axes, frame.pixels.shape, (frame.pixels,), frame.pixel_um, frame.content_hash, frame.notes
+    )
+
+
+def _alike(levels: tuple[Any, ...], axes: str) -> tuple[Any, ...]:
+    """Return the levels that have all channels, Z planes and times of the first."""
+
+    def others(level: Any) -> list[int]:
+        return [length for axis, length in zip(axes, level.shape, strict=True) if axis not in "YX"]
+
+    return tuple(level for level in levels if others(level) == others(levels[0]))
+
+
+def _identity(source: str, levels: tuple[Any, ...], axes: str) -> str:
+    """Return the hash of what a zarr store tells of itself without its pixels."""
+    digest = hashlib.sha256(axes.encode())
+    for level in levels:
+        digest.update(json.dumps(level.metadata.to_dict(), sort_keys=True, default=str).encode())
+    if not is_url(source):
+        folder = Path(source)
+        files = (each for each in folder.rglob("*") if each.is_file())
+        entries = sorted((each.relative_to(folder).as_posix(), str(stamp_of(each))) for each in files)
+    else:
+        entries = _remote_entries(source)
+    for name, stamp in entries:
+        digest.update(f"{name} {stamp}\n".encode())
+    return digest.hexdigest()
+
+
+def _remote_entries(source: str) -> list[tuple[str, str]]:
+    """Return name and stamp of what lies at a URL; nothing where the server lists nothing."""
+    import fsspec
+
+    with suppress(OSError, NotImplementedError, ValueError):
+        system, path = fsspec.core.url_to_fs(source)
+        found = system.find(path, detail=True)
+        kinds = ("size", "ETag", "etag", "mtime", "LastModified", "last_modified", "updated", "created")
+        return sorted((name, " ".join(str(each.get(kind, "")) for kind in kinds)) for name, each in found.items())
+    return []
+
+
+def _tiff(path: Path, may_be_sparse: bool) -> LazyFrame:
+    import tifffile
+    import zarr
+
+    tiff = tifffile.TiffFile(path)
+    try:
+        told = header(path, tiff, may_be_sparse)
+        series = told.series
+        axes, guesses = named(told.axes, series.shape, path)
+        if series.dataoffset is not None and len(series.levels) == 1:
+            tiff.close()
+            kind = np.dtype(tiff.byteorder + series.dtype.char)
+            levels: tuple[Any, ...] = (_Contiguous(path, kind, int(series.dataoffset), tuple(series.shape)),)
+        else:
+            levels = tuple(zarr.open(series.aszarr(level=at), mode="r") for at in range(len(series.levels)))
+            levels = _alike(levels, axes)
+    except FrameError:
+        tiff.close()
+        raise
+    except Exception as error:  # tifffile lets through whatever its codecs, struct and the file system raise
+        tiff.close()
+        raise FrameError(f"{path} is cut short, damaged or in need of a codec ({error}). {WAIT}") from error
+    shape = [int(each) for each in series.shape]
+    if told.has_alpha:
+        shape[axes.index("C")] -= 1
+    if np.dtype(series.dtype).kind not in "biuf":
+        raise FrameError(f"{path} has {series.dtype} pixels. Convert them to real numbers.")
+    stamp = stamp_of(path)
+    identity = hashlib.sha256(f"{axes} {shape} {series.dtype} {path.name} {stamp}".encode()).hexdigest()
+    frame = LazyFrame(str(path), axes, tuple(shape), levels, told.pixel_um, identity, told.notes + guesses)
+    weakref.finalize(frame, tiff.close)
+    return frame
