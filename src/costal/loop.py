@@ -49,7 +49,7 @@ def score(agent: Agent, pool: Pool, seed: int, device: str = "auto") -> Job[Scor
     notes = [note for note in (unused_gpu(),) if note]
     features_N_F = None
     if agent.settings.acquisition == "random":
-        information_N = np.random.default_rng(seed_for(seed, "information")).random(len(crops), dtype=np.float32)
+        information_N = random_information(seed, len(crops))
         probs_N_K = np.full((len(crops), agent.settings.class_count), np.nan, dtype=np.float32)
     else:
         from costal.agent.classifier import ask_committee
@@ -69,6 +69,11 @@ def score(agent: Agent, pool: Pool, seed: int, device: str = "auto") -> Job[Scor
     return Scores(
         information_N, cost_N, probs_N_K, uniform, describe_device(device), tuple(notes), features_N_F, spread
     )
+
+
+def random_information(seed: int, count: int) -> Floats:
+    """Return the information (N,) that the acquisition function ``random`` gives to so many crops."""
+    return np.random.default_rng(seed_for(seed, "information")).random(count, dtype=np.float32)
 
 
 def acquisition_cost(settings: AgentSettings, probs_N_K: Floats) -> Floats:

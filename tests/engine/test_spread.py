@@ -14,13 +14,14 @@ import pytest
 from distributed import LocalCluster
 from filelock import FileLock
 
-from costal import spread
 from costal.errors import CostalError, DatasetError
 from costal.paper.archive import arm_folder, write_tables
 from costal.paper.datasets import load_dataset, synthetic_dataset
 from costal.paper.plan import Arm, Experiment, Plan
 from costal.paper.runner import rounds_left, run_names, run_task, tasks
-from costal.spread import run_spread
+from costal.spread import cluster as dask_cluster
+from costal.spread import experiments, workers
+from costal.spread.experiments import run_spread
 from costal.types import Training, finish
 
 pytestmark = pytest.mark.timeout(900)
@@ -79,8 +80,8 @@ def cluster():
 
 @pytest.fixture(autouse=True)
 def quick_looks(monkeypatch):
-    monkeypatch.setattr(spread, "LOOK_EVERY_S", 0.2)
-    monkeypatch.setattr(spread, "CONNECT_S", 2.0)
+    monkeypatch.setattr(dask_cluster, "LOOK_EVERY_S", 0.2)
+    monkeypatch.setattr(dask_cluster, "CONNECT_S", 2.0)
 
 
 # the same files
@@ -172,13 +173,13 @@ def test_workers_may_die_as_often_as_there_are_rounds(tmp_path, monkeypatch):
     plan = replace(SHORT, rounds=4)  # dask itself lets a task end four workers
     place = arm_folder(tmp_path, "random", 0)
     place.mkdir(parents=True)
-    monkeypatch.setattr(spread, "_run", one_round_then_the_end(place, run_names(plan)))
+    monkeypatch.setattr(experiments, "_run", one_round_then_the_end(place, run_names(plan)))
     finish(run_spread(plan, tmp_path, "local:1", FINGERPRINT))
     assert left_of(plan, tmp_path) == 0
 
 
 def test_a_task_that_only_ends_workers_is_given_up(tmp_path, monkeypatch):
-    monkeypatch.setattr(spread, "_run", lambda errand, task: os._exit(1))
+    monkeypatch.setattr(experiments, "_run", lambda errand, task: os._exit(1))
     with pytest.raises(CostalError, match=r"'random 0' ended every worker .* Lower stack or pool_size"):
         finish(run_spread(SHORT, tmp_path, "local:1", FINGERPRINT))
 
@@ -218,8 +219,8 @@ def test_a_scheduler_waits_for_workers_and_when_it_dies_what_was_written_stays(e
 
 
 def other_environment(monkeypatch, **changes):
-    own = spread.environment
-    monkeypatch.setattr(spread, "environment", lambda *asked: replace(own(*asked), **changes))
+    own = workers.environment
+    monkeypatch.setattr(workers, "environment", lambda *asked: replace(own(*asked), **changes))
 
 
 @pytest.mark.parametrize(
@@ -229,7 +230,7 @@ def other_environment(monkeypatch, **changes):
 @pytest.mark.parametrize("is_late", [False, True], ids=["there at the start", "late"])
 def test_a_worker_of_another_kind_is_refused_with_the_difference(name, theirs, is_late, tmp_path, cluster, monkeypatch):
     if is_late:
-        monkeypatch.setattr(spread, "_require_alike", lambda *_: None)
+        monkeypatch.setattr(dask_cluster, "_require_alike", lambda *_: None)
     other_environment(monkeypatch, **{name: theirs})
     shown = theirs.removesuffix(".0") if name == "python" else theirs
     with pytest.raises(CostalError, match=rf"The worker tcp://\S+ on \S+ is not like .*: {name}: {shown} and \S+\. "):
@@ -238,7 +239,7 @@ def test_a_worker_of_another_kind_is_refused_with_the_difference(name, theirs, i
 
 
 def test_a_scheduler_with_other_code_is_refused(tmp_path, cluster, monkeypatch):
-    monkeypatch.setattr(spread, "_admit", lambda errand, dask_worker: None)
+    monkeypatch.setattr(dask_cluster, "admit", lambda errand, dask_worker: None)
     other_environment(monkeypatch, source="another")
     with pytest.raises(CostalError, match=r"^The scheduler has other source code .* \(MD5 \w+ and another\)"):
         finish(run_spread(SHORT, tmp_path, cluster, FINGERPRINT))
@@ -262,14 +263,14 @@ def test_a_worker_without_the_crops_is_refused(tmp_path, cluster):
 
 def test_a_worker_that_does_not_share_the_folder_is_refused(tmp_path, cluster, monkeypatch):
     elsewhere = SimpleNamespace(name=str(tmp_path / "elsewhere" / "token"))
-    monkeypatch.setattr(spread.tempfile, "NamedTemporaryFile", lambda **_: closing(elsewhere))
+    monkeypatch.setattr(dask_cluster.tempfile, "NamedTemporaryFile", lambda **_: closing(elsewhere))
     elsewhere.close = lambda: None
     with pytest.raises(CostalError, match=r"does not see .* Choose a folder with --out that all machines share"):
         finish(run_spread(SHORT, tmp_path, cluster, FINGERPRINT))
 
 
 def test_a_worker_that_cannot_be_asked_is_named(tmp_path, cluster, monkeypatch):
-    monkeypatch.setattr(spread, "_admit", lambda errand, dask_worker: {}["what it lacks"])
+    monkeypatch.setattr(dask_cluster, "admit", lambda errand, dask_worker: {}["what it lacks"])
     with pytest.raises(CostalError, match=r"The worker tcp://\S+ cannot be asked \(KeyError: 'what it lacks'\)\. "):
         finish(run_spread(SHORT, tmp_path, cluster, FINGERPRINT))
 
@@ -322,5 +323,6 @@ def test_without_the_extra_the_command_that_installs_it_is_told(tmp_path, monkey
 
 
 def test_the_module_loads_without_dask():
-    script = "import sys; sys.modules['distributed'] = sys.modules['dask'] = None; import costal.spread"
+    script = "import sys; sys.modules['distributed'] = sys.modules['dask'] = None; "
+    script += "import costal.spread.experiments, costal.spread.images"
     subprocess.run([sys.executable, "-c", script], check=True, timeout=PATIENCE_S)

@@ -47,7 +47,7 @@ def _rounds(plan: Plan, out: Path, dataset: Dataset, dask: str | None) -> Job[No
 
 
 def _spread(plan: Plan, out: Path, dataset: Dataset, dask: str) -> Job[None]:
-    from costal.spread import run_spread
+    from costal.spread.experiments import run_spread
 
     return run_spread(plan, out, dask, dataset.fingerprint)
 

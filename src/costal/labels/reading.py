@@ -75,6 +75,15 @@ class Reader:
         rows = self._select("SELECT id FROM frame WHERE content_hash = :hash", {"hash": content_hash})
         return [label for (frame_id,) in rows for label in self.labels(frame_id)]
 
+    def labels_in(self, source: str, planes: str, height: int, width: int) -> list[CropLabel]:
+        """Return the current labels of frames that came from here, are these planes and of this size."""
+        rows = self._select(
+            """SELECT id FROM frame WHERE source = :source AND planes = :planes AND height = :height
+            AND width = :width""",
+            {"source": source, "planes": planes, "height": height, "width": width},
+        )
+        return [label for (frame_id,) in rows for label in self.labels(frame_id)]
+
     def begun_sources(self) -> list[str]:
         """Return where the frames are from of which a crop was presented."""
         rows = self._select("SELECT source FROM frame WHERE EXISTS (SELECT 1 FROM crop WHERE frame_id = frame.id)")

@@ -1,0 +1,195 @@
+"""Connection to dask workers, their admission, and tasks followed to their end."""
+
+import hashlib
+import json
+import logging
+import re
+import tempfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from costal.errors import CostalError
+from costal.spread.workers import LOOK_EVERY_S, Errand, Work, admit, admit_scheduler, comparable
+from costal.types import Job, Progress
+
+CONNECT_S = 10.0
+LOCAL, ADDRESS = re.compile(r"local:([1-9]\d*)"), re.compile(r"(tcp|tls)://.+")
+DEAF = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
+FORMS = (
+    "local:4 for four processes on this machine, tcp://HOST:PORT or tls://HOST:PORT for a scheduler, or the path of a "
+    "scheduler file"
+)
+
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Tasks(Generic[T]):
+    """The tasks of some work, and how they are followed from here, by what is in the folder.
+
+    `run` is what a worker calls with the errand and a task. `left` tells how much each task has left, `left_of` looks
+    anew; `progress` tells how far all are. A task is called `name_of` it, finishes one `piece` after another, and
+    `remedy` helps where it takes too much memory.
+    """
+
+    key: str
+    run: Callable[[Any, T], None]
+    left: dict[T, int]
+    left_of: Callable[[T], int]
+    progress: Callable[[dict[T, int], str], Progress]
+    name_of: Callable[[T], str]
+    piece: str
+    remedy: str
+
+
+def run_on_workers(tasks: Tasks[T], work: Work, folder: Path, where: str, fingerprint: str) -> Job[None]:
+    """Have tasks run on dask workers, which keep what they finish in `folder`; yields progress.
+
+    `where` is ``local:K`` for K processes on this machine, a scheduler's ``tcp://`` or ``tls://`` address, or the path
+    of a scheduler file. Workers may come, go and be killed meanwhile. `fingerprint` is that of the work here. Closed,
+    the job stops the workers' tasks within seconds.
+
+    Raises
+    ------
+    CostalError
+        When dask.distributed is not installed, `where` says nothing or nobody is there; when a worker has another
+        version, other source code or another fingerprint, or does not share the folder, with the difference; when the
+        scheduler is lost or workers die of a task; and what a task raises.
+    """
+    folder = folder.absolute()
+    yield tasks.progress(tasks.left, "looking for workers")
+    with _connected(where, work.name) as client, tempfile.NamedTemporaryFile(prefix=".spread-", dir=folder) as token:
+        errand = Errand(work, folder, Path(token.name), comparable(fingerprint))
+        try:
+            _require_alike(client, errand)
+            yield from _watched(client, errand, tasks)
+        except (OSError, CancelledError) as error:
+            raise CostalError(
+                f"The scheduler of {where} was lost. What was finished is in {folder}: start a scheduler again, and "
+                "run the same command to go on from there."
+            ) from error
+
+
+def _distributed(name: str = "work") -> Any:
+    try:
+        import distributed
+    except ImportError as error:
+        raise CostalError(
+            f'To spread the {name} needs dask.distributed ({error}). Install it: pip install "napari-costal'
+            '[distributed]"'
+        ) from error
+    return distributed
+
+
+@contextmanager
+def _connected(where: str, name: str) -> Iterator[Any]:
+    """Provide a client of the scheduler that `where` says; one of this machine lasts no longer than the client."""
+    local = LOCAL.fullmatch(where)
+    address = "" if local else _address(where)
+    distributed = _distributed(name)
+    with ExitStack() as stack:
+        # What a person has to know is raised or told as progress; dask would print more between that.
+        stack.enter_context(distributed.utils.silence_logging_cmgr(logging.CRITICAL))
+        if local:
+            # Without a limit no worker is stopped for its memory; a port of its own, for several may run at once.
+            settings = {"threads_per_worker": 1, "memory_limit": 0, "dashboard_address": "127.0.0.1:0"}
+            # Ctrl+C reaches every process of a terminal; workers are stopped from here.
+            settings |= {"silence_logs": logging.CRITICAL, "preload": [DEAF]}
+            cluster = distributed.LocalCluster(int(local[1]), **settings)
+            address = stack.enter_context(cluster).scheduler_address
+        try:
+            client = distributed.Client(address, timeout=CONNECT_S, set_as_default=False)
+        except (OSError, ValueError, TypeError, RuntimeError) as error:
+            raise CostalError(
+                f"There is no scheduler to be reached at {address} ({_shown(error)}). Start one by 'dask scheduler', "
+                "or correct the address; for tls:// dask's configuration (distributed.comm.tls) must name certificates."
+            ) from error
+        yield stack.enter_context(client)
+
+
+def _address(where: str) -> str:
+    """Return the address of the scheduler that `where` says."""
+    if ADDRESS.fullmatch(where):
+        return where
+    if not Path(where).is_file():
+        raise CostalError(f"'{where}' says no place to run at, and there is no such file. Use {FORMS}.")
+    try:
+        return str(json.loads(Path(where).read_text("utf-8"))["address"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CostalError(
+            f"{where} is no scheduler file ({type(error).__name__}: {error}). 'dask scheduler --scheduler-file FILE' "
+            f"writes one; or use {FORMS}."
+        ) from error
+
+
+def _require_alike(client: Any, errand: Errand[Any]) -> None:
+    """Look at every worker that is there by now, a later one is before its first task; and at the scheduler's code."""
+    answers = client.run(admit, errand, on_error="return")
+    asked = {f"worker {address}": error for address, error in answers.items()}
+    try:
+        client.run_on_scheduler(admit_scheduler, errand.here.source, errand.work.name)
+    except Exception as error:  # whatever it ends with where the code is another
+        asked["scheduler"] = error
+    for name, refusal in asked.items():
+        if isinstance(refusal, CostalError):
+            raise refusal
+        if refusal is not None:
+            raise CostalError(
+                f"The {name} cannot be asked ({_shown(refusal)}). Start it from a Python in which the same "
+                "napari-costal is installed as here."
+            ) from refusal
+
+
+def _watched(client: Any, errand: Errand[Any], tasks: Tasks[T]) -> Job[None]:
+    """Have the tasks run that have something left, and tell how far they are by what is in the folder."""
+    left, folder = dict(tasks.left), errand.folder
+    digest = hashlib.md5(repr(errand.here).encode(), usedforsecurity=False).hexdigest()
+    pending = {
+        client.submit(tasks.run, errand, task, key=f"{tasks.key}-{digest}-{number}"): task
+        for number, task in enumerate(left)
+        if left[task]
+    }
+    at_last_death = dict(left)
+    while pending:
+        workers = len(client.nthreads())
+        waiting = f"waiting for a worker: dask worker {client.scheduler.address}"
+        yield tasks.progress(left, f"tasks to go: {len(pending)}, workers: {workers}" if workers else waiting)
+        with client.as_current(), suppress(TimeoutError):
+            _distributed().wait(list(pending), timeout=LOOK_EVERY_S, return_when="FIRST_COMPLETED")
+        done = [each for each in pending if each.done()]
+        # Looked at after that: what was finished before a worker's death counts.
+        left |= {task: tasks.left_of(task) for task in pending.values()}
+        for future in done:
+            task = pending[future]
+            error = future.exception()
+            if isinstance(error, _distributed().KilledWorker) and left[task] < at_last_death[task]:
+                at_last_death[task] = left[task]
+                future.retry()
+                continue
+            if error is not None:
+                raise _as_told(error, tasks, task, folder)
+            del pending[future]
+
+
+def _as_told(error: BaseException, tasks: Tasks[T], task: T, folder: Path) -> BaseException:
+    """Return what a task ended with, so that a person can read it."""
+    if isinstance(error, CostalError | CancelledError):
+        return error
+    name = tasks.name_of(task)
+    if isinstance(error, _distributed().KilledWorker):
+        return CostalError(
+            f"'{name}' ended every worker that ran it before {tasks.piece} was finished: most often the memory does "
+            f"not suffice. {tasks.remedy} What was finished is in {folder}."
+        )
+    told = CostalError(f"'{name}' failed on a worker ({_shown(error)}). What was finished is in {folder}.")
+    told.__cause__ = error
+    return told
+
+
+def _shown(error: BaseException) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"

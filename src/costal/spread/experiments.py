@@ -1,0 +1,92 @@
+"""An experiment spread over processes and machines.
+
+A task is some arms and repeats of the plan (see `runner.tasks`). Workers keep finished rounds in the run's folder
+themselves and nothing travels back, so a task begun anew, here or elsewhere, goes on from what is on disk.
+"""
+
+import functools
+import hashlib
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from costal.paper.archive import arm_folder
+from costal.paper.datasets import load_dataset
+from costal.paper.plan import Plan
+from costal.paper.runner import Task, progress_of, rounds_left, run_task, tasks
+from costal.paper.sources import Dataset
+from costal.spread.cluster import Tasks, run_on_workers
+from costal.spread.workers import Errand, admit, alone, look_for
+from costal.types import Job, Progress
+
+
+@dataclass(frozen=True, slots=True)
+class _Experiment:
+    """What a worker is sent beside a task."""
+
+    plan: Plan
+
+    @property
+    def name(self) -> str:
+        return "experiment"
+
+    def fingerprint(self) -> str:
+        return _dataset(self.plan.data).fingerprint
+
+    @property
+    def needs(self) -> str:
+        return self.plan.data
+
+
+def run_spread(plan: Plan, folder: Path, where: str, fingerprint: str) -> Job[None]:
+    """Run what is left of a plan on dask workers, which keep each round in `folder`; yields progress in rounds.
+
+    `where` is ``local:K`` for K processes on this machine, a scheduler's ``tcp://`` or ``tls://`` address, or the path
+    of a scheduler file. Workers may come, go and be killed meanwhile. `fingerprint` is that of the crops here. Closed,
+    the job stops the workers' tasks within seconds.
+
+    Raises
+    ------
+    CostalError
+        See `run_on_workers`; and what `run_task` raises.
+    """
+    folder = folder.absolute()
+    left = {task: rounds_left(plan, task, folder) for task in tasks(plan)}
+    if not any(left.values()):
+        return
+
+    def told(left: dict[Task, int], message: str) -> Progress:
+        return progress_of(plan, left, message)
+
+    digest = hashlib.md5(repr((plan, folder)).encode(), usedforsecurity=False).hexdigest()
+    spread = Tasks(
+        f"{plan.name}-{digest}",
+        _run,
+        left,
+        lambda task: rounds_left(plan, task, folder),
+        told,
+        lambda task: task.name(plan),
+        "a round",
+        "Lower stack or pool_size, or run fewer workers on a machine.",
+    )
+    yield from run_on_workers(spread, _Experiment(plan), folder, where, fingerprint)
+
+
+# on a worker
+
+
+@functools.lru_cache(1)
+def _dataset(choice: str) -> Dataset:
+    return load_dataset(choice)
+
+
+def _run(errand: Errand[_Experiment], task: Task) -> None:
+    """Run what is left of a task on this worker, as long as it is wanted."""
+    worker, look = look_for()
+    admit(errand, worker)
+    plan, (arm, repeat) = errand.work.plan, task.runs[0]
+    first = arm_folder(errand.folder, plan.arms[arm].name, repeat)
+    first.mkdir(parents=True, exist_ok=True)
+    with alone(first / "task.lock", look), closing(run_task(plan, task, errand.folder, _dataset(plan.data))) as job:
+        for _ in job:
+            look()

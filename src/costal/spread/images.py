@@ -1,0 +1,145 @@
+"""Large images, or many, scored on dask workers: the tasks are some bands of a frame.
+
+Workers keep finished bands in the frame's scores folder themselves and nothing travels back.
+"""
+
+import functools
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from costal.errors import FrameError
+from costal.frames.lazy import LazyFrame, Missing, open_lazily
+from costal.labels.models import load_newest, save_agent
+from costal.spread.cluster import Tasks, run_on_workers
+from costal.spread.workers import Errand, admit, alone, look_for
+from costal.types import Agent, Job, Progress
+from costal.workbench.bands import BandWork, is_there, score_bands
+
+TASK_CROPS = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class _Scoring:
+    """What a worker is sent beside a task: where the model is kept that all bands are scored by."""
+
+    models: Path
+    model_hash: str
+
+    @property
+    def name(self) -> str:
+        return "scoring"
+
+    @property
+    def needs(self) -> str:
+        return str(self.models)
+
+    def fingerprint(self) -> str:
+        return self.model_hash if _agent(self.models, self.model_hash) else ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Bands:
+    """A task: some bands of a frame."""
+
+    work: BandWork
+    numbers: tuple[int, ...]
+
+    def left(self) -> int:
+        """Return how many of its crops have no scores yet."""
+        spans = (self.work.span(number) for number in self.numbers if not is_there(self.work, number))
+        return sum(end - first for first, end in spans)
+
+
+def score_on_workers(
+    to_do: Sequence[tuple[BandWork, Sequence[int]]], agent: Agent, folder: Path, where: str
+) -> Job[None]:
+    """Have bands of frames scored by dask workers, which keep each in its frame's folder, in or below `folder`.
+
+    Yields progress in crops. Images must be where workers see them under the same name, as `folder` must.
+
+    Raises
+    ------
+    CostalError
+        See `run_on_workers`; when a worker finds another image than the one here; and what `score_bands` raises.
+    """
+    left = {task: task.left() for task in _tasks(to_do)}
+    if not any(left.values()):
+        return
+    total = sum(left.values())
+
+    def told(left: Mapping[_Bands, int], message: str) -> Progress:
+        return Progress(total - sum(left.values()), total, message)
+
+    folder = folder.absolute()
+    models, model_hash = _kept(agent, folder)
+    digest = hashlib.md5(repr(sorted((str(task.work.folder), task.work.digest) for task in left)).encode())
+    spread = Tasks(
+        f"bands-{digest.hexdigest()}",
+        _run,
+        left,
+        _Bands.left,
+        told,
+        lambda task: f"{Path(task.work.source).name}, bands {task.numbers[0]} to {task.numbers[-1]}",
+        "a band",
+        "Run fewer workers on a machine, or use smaller crops.",
+    )
+    yield from run_on_workers(spread, _Scoring(models, model_hash), folder, where, model_hash)
+
+
+def _tasks(to_do: Sequence[tuple[BandWork, Sequence[int]]]) -> list[_Bands]:
+    """Return bands in tasks of about as many crops: neighbours together, for they share chunks."""
+    tasks = []
+    for work, numbers in to_do:
+        crops = work.span(0)[1]
+        most = max(1, math.ceil(TASK_CROPS / crops))
+        tasks += [_Bands(work, tuple(numbers[at : at + most])) for at in range(0, len(numbers), most)]
+    return tasks
+
+
+def _kept(agent: Agent, folder: Path) -> tuple[Path, str]:
+    """Return where in the folder the agent is kept, once for each agent with its settings, and its hash."""
+    weights = [{name: array.tobytes() for name, array in member.items()} for member in agent.classifier]
+    cost = agent.cost_model and {name: array.tobytes() for name, array in agent.cost_model.weights.items()}
+    digest = hashlib.sha256(repr((agent.settings, agent.crop_shape, weights, cost)).encode()).hexdigest()
+    models = folder / f"model-{digest[:16]}"
+    kept = load_newest(models)
+    return models, (kept or save_agent(models, agent)).model_hash
+
+
+# on a worker
+
+
+@functools.lru_cache(1)
+def _agent(models: Path, model_hash: str) -> Agent | None:
+    found = load_newest(models)
+    return found.agent if found is not None and found.model_hash == model_hash else None
+
+
+@functools.lru_cache(4)
+def _frame(source: str, identity: str, missing: Missing) -> LazyFrame:
+    frame = open_lazily(source, missing)
+    if frame.identity != identity:
+        raise FrameError(
+            f"{source} is another image on a worker than where the scoring was started. Choose a place that all "
+            "machines share, and run the same command again."
+        )
+    return frame
+
+
+def _run(errand: Errand[_Scoring], task: _Bands) -> None:
+    """Score what is left of a task on this worker, as long as it is wanted."""
+    worker, look = look_for()
+    admit(errand, worker)
+    work = task.work
+    agent = _agent(errand.work.models, errand.work.model_hash)
+    if agent is None:
+        raise FrameError(f"The model in {errand.work.models} has gone. Run the same command again.")
+    with alone(work.folder / f"bands-{task.numbers[0]:05}.lock", look):
+        left = [number for number in task.numbers if not is_there(work, number)]
+        with closing(score_bands(work, _frame(work.source, work.identity, work.missing), agent, left)) as job:
+            for _ in job:
+                look()

@@ -1,0 +1,116 @@
+"""What a worker is sent, whether it may work at all, and how it notices that it is no longer wanted."""
+
+import socket
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
+
+from filelock import FileLock, Timeout
+
+from costal.errors import CostalError
+from costal.paper.environment import Environment, environment, source_fingerprint
+
+LOOK_EVERY_S = 1.0
+
+
+class Work(Protocol):
+    """What is spread, as a worker is sent it beside each task.
+
+    `fingerprint` is asked on the worker: that of the crops it would use. `name` is what a person calls the work, and
+    `needs` what a worker has to load for it.
+    """
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+    @property
+    def needs(self) -> str: ...  # noqa: D102
+    def fingerprint(self) -> str: ...  # noqa: D102
+
+
+W = TypeVar("W", bound=Work)
+
+
+@dataclass(frozen=True, slots=True)
+class Errand(Generic[W]):
+    """What a worker is sent: the work and where its results are kept.
+
+    `token` is a file that is in the folder while the work is spread, `here` the environment it was started in.
+    """
+
+    work: W
+    folder: Path
+    token: Path
+    here: Environment
+
+
+def comparable(fingerprint: str) -> Environment:
+    """Return what must be the same on all workers: results depend on it, or may do."""
+    found = environment("cpu", fingerprint)
+    minor = ".".join(found.python.split(".")[:2])
+    return replace(found, python=minor, system="", processor="", device="")
+
+
+def admit_scheduler(source: str, name: str) -> None:
+    """Raise CostalError when the scheduler, which hands the tasks on, may not know them."""
+    if source_fingerprint() != source:
+        raise CostalError(
+            f"The scheduler has other source code than the process that the {name} was started from "
+            f"(MD5 {source_fingerprint()} and {source}). Give it the same, restart it, and run the same command again."
+        )
+
+
+def admit(errand: Errand[Any], dask_worker: Any) -> None:
+    """Raise CostalError when this worker's rounds would not be those of any other, or would go astray."""
+    me = f"The worker {dask_worker.address} on {socket.gethostname()}"
+    if not errand.token.exists():
+        raise CostalError(
+            f"{me} does not see {errand.folder}. Choose a folder with --out that all machines share under one path."
+        )
+    try:
+        with tempfile.TemporaryFile(dir=errand.folder):
+            pass
+        fingerprint = errand.work.fingerprint()
+    except OSError as error:
+        raise CostalError(f"{me} cannot write to {errand.folder}: {error.strerror}. Give it the right to.") from error
+    except CostalError as error:
+        raise CostalError(f"{me} cannot load '{errand.work.needs}': {error}") from error
+    found = errand.here.differences(comparable(fingerprint))
+    if found:
+        raise CostalError(
+            f"{me} is not like the process that the {errand.work.name} was started from (told first): "
+            f"{'; '.join(found)}. Give it the same, restart it, and run the same command again."
+        )
+
+
+def look_for() -> tuple[Any, Callable[[], None]]:
+    """Return this worker, and a function that ends the task it is at when the task is no longer wanted."""
+    from distributed import get_worker
+
+    worker = get_worker()
+    key = worker.get_current_task()
+
+    def look() -> None:
+        from distributed import Reschedule
+
+        asked = worker.state.tasks.get(key)
+        if asked is None or asked.state == "cancelled" or worker.status.name not in ("running", "paused"):
+            raise Reschedule
+
+    return worker, look
+
+
+@contextmanager
+def alone(path: Path, look: Callable[[], None]) -> Iterator[None]:
+    """Hold a lock, for a worker given up for lost may still be at the task; `look` may raise while this waits."""
+    lock = FileLock(path)
+    while not lock.is_locked:
+        look()
+        with suppress(Timeout):
+            lock.acquire(timeout=LOOK_EVERY_S)
+    try:
+        yield
+    finally:
+        lock.release()

@@ -1,0 +1,124 @@
+"""The folder that the scores of a large frame are kept in, band by band, so that what is done is not done again.
+
+``scores.json`` says what the scores are made of; a band of crop rows is one .npz that carries the hash of that. A band
+that is cut short, damaged or made of something else counts as not there.
+"""
+
+import hashlib
+import io
+import json
+import zipfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import costal
+from costal.errors import ProjectError
+from costal.labels.project_file import write_atomically
+from costal.types import Floats
+
+CARD, HEATMAP, SKIPPED = "scores.json", "heatmap.tif", "skipped.csv"
+SCORED, BACKGROUND, MISSING = 0, 1, 2
+"""Why a crop has no scores."""
+WHY_SKIPPED = {BACKGROUND: "background", MISSING: "missing chunk"}
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """The scores of some whole rows of crops; NaN where `skipped_N` is not `SCORED`.
+
+    `features_N_F` has no columns where features are not kept.
+    """
+
+    information_N: Floats
+    cost_N: Floats
+    probs_N_K: Floats
+    features_N_F: Floats
+    skipped_N: NDArray[np.uint8]
+
+
+def digest_of(made_of: Mapping[str, Any]) -> str:
+    """Return the hash of what scores are made of."""
+    return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()
+
+
+def claim(folder: Path, made_of: Mapping[str, Any]) -> tuple[str, ...]:
+    """Write the card of a folder, made if need be; return what differs from the card before, whose bands are deleted.
+
+    Raises
+    ------
+    ProjectError
+        When it cannot be written.
+    """
+    wanted = json.loads(json.dumps(made_of))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ProjectError(f"{folder} cannot be made: {error.strerror}. Choose another place with --out.") from error
+    before = _card(folder)
+    if before == wanted:
+        return ()
+    stale = sorted(folder.glob("band-*.npz"))
+    names = sorted(name for name in wanted.keys() | before.keys() if wanted.get(name) != before.get(name))
+    for path in stale:
+        path.unlink(missing_ok=True)
+    card = {"software": f"napari-costal {costal.__version__}", "made_of": wanted}
+    write_atomically(folder / CARD, json.dumps(card, indent=1, ensure_ascii=False).encode())
+    return tuple(names) if stale else ()
+
+
+def _card(folder: Path) -> Mapping[str, Any]:
+    """Return what the card there says, nothing where there is none that can be read."""
+    try:
+        found = json.loads((folder / CARD).read_text("utf-8"))["made_of"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def save_band(folder: Path, number: int, band: Band, digest: str) -> None:
+    """Put a band into the folder in one step.
+
+    Raises
+    ------
+    ProjectError
+        When it cannot be written.
+    """
+    content = io.BytesIO()
+    np.savez_compressed(
+        content,
+        information=band.information_N,
+        cost=band.cost_N,
+        probs=band.probs_N_K,
+        features=band.features_N_F,
+        skipped=band.skipped_N,
+        digest=np.frombuffer(bytes.fromhex(digest), np.uint8),
+    )
+    write_atomically(_path(folder, number), content.getvalue())
+
+
+def load_band(folder: Path, number: int, digest: str, crops: int) -> Band | None:
+    """Return a band of so many crops, None where it is not there, damaged or made of something else."""
+    names = ("information", "cost", "probs", "features", "skipped")
+    try:
+        with np.load(_path(folder, number), allow_pickle=False) as held:
+            if held["digest"].tobytes().hex() != digest:
+                return None
+            arrays = [held[name] for name in names]
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+        return None
+    band = Band(*arrays)
+    if any(len(array) != crops for array in arrays):
+        return None
+    scored = band.skipped_N == SCORED
+    is_whole = np.isfinite(band.information_N[scored]).all() and np.isfinite(band.cost_N[scored]).all()
+    return band if is_whole else None
+
+
+def _path(folder: Path, number: int) -> Path:
+    return folder / f"band-{number:05}.npz"
