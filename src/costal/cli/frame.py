@@ -5,22 +5,24 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import pandas as pd
 import typer
 
 from costal.agent.value import value
+from costal.cli.large import LazyScoring, is_for_lazy, score_lazily
 from costal.cli.output import AsJson, tell
 from costal.cli.progress import ProgressBar
+from costal.cli.score_table import ScoreTable
 from costal.cli.terminal import has_display, require_place_for_table, writing
 from costal.errors import ProjectError
-from costal.frames.grid import origins
+from costal.frames.lazy import Missing
 from costal.frames.read import read
 from costal.labels.lock import ProjectLock
 from costal.labels.project import LARGEST, Choices, Project
 from costal.labels.project_file import load_project
 from costal.labels.store import Store, require_store
 from costal.workbench.arrivals import ScoredPlane, frames_of, score_plane
+from costal.workbench.large import Background
 from costal.workbench.rounds import PickedCrops, RetrainRequest, retrain
 
 Image = Annotated[Path, typer.Argument(help="A TIFF, OME-TIFF, PNG or JPEG file.")]
@@ -48,20 +50,32 @@ def open_window(
 
 
 def score(
-    image: Image,
+    image: Annotated[str, typer.Argument(help="An image file, an OME-Zarr folder or URL, or a folder of images.")],
     project: Folder,
     out: Annotated[Path, typer.Option(help="CSV to write, one row per crop.")] = Path("scores.csv"),
     device: Device = "auto",
+    lazy: Annotated[bool, typer.Option("--lazy", help="Read piece by piece even what would fit in memory.")] = False,
+    missing: Annotated[Missing, typer.Option(help="What becomes of chunks that are not there.")] = "raise",
+    background: Annotated[Background, typer.Option(help="skip leaves out crops that show nothing.")] = "none",
+    dask: Annotated[str | None, typer.Option(help="local:K, tcp://HOST:PORT or a scheduler file: spread it.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Score the crops of an image with a project's newest model and write I, C, v and the query's ranks as CSV.
 
     The project says which planes of a stack or series are frames. Crops that have an answer in the project are scored,
     but not asked again.
+
+    OME-Zarr, TIFFs with planes of more than 256 MB and folders of images are read piece by piece. What is scored is
+    kept beside the CSV, in a folder that ends in .scores, with a heatmap.tif: stopped, the same command goes on from
+    there, and only what is missing or stale is scored again.
     """
     require_place_for_table(out)
     settings = load_project(project)
-    frames = list(_scored(settings, image, device))
+    if lazy or dask is not None or missing != "raise" or background != "none" or is_for_lazy(image):
+        require_store(settings.store_path)
+        score_lazily(LazyScoring(settings, image, out, missing, background, dask, device), as_json)
+        return
+    frames = list(_scored(settings, Path(image), device))
     with writing(out):
         tables = [_table(each, asked, settings.choices) for each, asked in frames]
         pd.concat(tables).to_csv(out, index=False, lineterminator="\n", float_format="%.6g")
@@ -125,31 +139,12 @@ def _scored(settings: Project, image: Path, device: str) -> Iterator[tuple[Score
 
 def _table(scored: ScoredPlane, asked: PickedCrops | None, choices: Choices) -> pd.DataFrame:
     """Return one row per crop: where it is, its scores, and its rank in the query."""
-    grid, scores, frame = scored.grid, scored.found.scores, scored.plane.frame
-    origin_N_2 = origins(grid)
-    rank, control = np.full(len(grid), "", dtype=object), np.zeros(len(grid), dtype=int)
-    if asked is not None:
-        rank[asked.picked_n] = np.arange(1, len(asked.picked_n) + 1)
-        control[asked.picked_n] = asked.control_n
-    blank = np.full(len(grid), np.nan)
-    return pd.DataFrame(
-        {
-            "frame": frame.source,
-            "content_hash": frame.content_hash,
-            "planes": scored.plane.description,
-            "crop": np.arange(len(grid)),
-            "y": origin_N_2[:, 0],
-            "x": origin_N_2[:, 1],
-            "side": grid.crop,
-            "information": blank if scores is None else scores.information_N,
-            "cost": blank if scores is None else scores.cost_N,
-            "value": blank
-            if scores is None
-            else value(scores.information_N, scores.cost_N, choices.alpha, choices.beta),
-            "rank": rank,
-            "control": control,
-        }
-    )
+    scores, frame, described = scored.found.scores, scored.plane.frame, scored.plane.description
+    if scores is None:
+        return ScoreTable(frame.source, frame.content_hash, described, scored.grid, None, None, None, asked).whole()
+    value_N = value(scores.information_N, scores.cost_N, choices.alpha, choices.beta)
+    found = (scores.information_N, scores.cost_N, value_N)
+    return ScoreTable(frame.source, frame.content_hash, described, scored.grid, *found, asked).whole()
 
 
 def train(project: Folder, device: Device = "auto", as_json: AsJson = False) -> None:

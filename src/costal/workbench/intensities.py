@@ -65,7 +65,7 @@ def _spread(size: tuple[int, int], count: int) -> Iterator[Box]:
     for row in range(count):
         for col in range(count):
             y, x = (
-                round((side - part) * (2 * at + 1) / (2 * count))
+                round((side - part) * at / (count - 1))
                 for side, part, at in ((size[0], high, row), (size[1], wide, col))
             )
             yield y, y + high, x, x + wide

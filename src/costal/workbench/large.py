@@ -3,13 +3,14 @@
 import hashlib
 import io
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from costal.agent.value import value
 from costal.errors import FrameError, ProjectError
 from costal.frames.grid import heatmap, tile
 from costal.frames.lazy import LazyFrame, Missing
@@ -107,8 +108,16 @@ class LargeScores:
         """Which planes of the frame these are."""
         return describe(self.prepared.work.planes)
 
+    @property
+    def value_N(self) -> Floats:
+        """The value of each crop, for the project's α and β."""
+        choices, scored = self.prepared.project.choices, self.skipped_N == SCORED
+        found = np.full(len(self.grid), np.nan, np.float32)
+        found[scored] = value(self.information_N[scored], self.cost_N[scored], choices.alpha, choices.beta)
+        return found
+
     def query(self) -> PickedCrops:
-        """Return what would be asked of it (see `query_of`); values of crops without scores are NaN."""
+        """Return what would be asked of it (see `query_of`)."""
         project, generation = self.prepared.project, self.prepared.generation
         scored = self.skipped_N == SCORED
         is_uniform = generation.agent.cost_model is None and bool(np.ptp(self.cost_N[scored]) == 0)
@@ -122,10 +131,7 @@ class LargeScores:
         )
         found = FrameScores(scores, np.empty((0, 0)), generation.number, model_hash=generation.model_hash)
         seed = query_seed(project, found, 0, int(np.count_nonzero(scored)) - len(self.free_M))
-        picked = query_of(found, project, self.grid, self.free_M, seed)
-        if picked.value_N is None:
-            return picked
-        return replace(picked, value_N=np.where(scored, picked.value_N, np.float32(np.nan)))
+        return query_of(found, project, self.grid, self.free_M, seed)
 
 
 def prepare(request: LargeRequest) -> Prepared:

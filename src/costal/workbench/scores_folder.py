@@ -106,7 +106,7 @@ def load_band(folder: Path, number: int, digest: str, crops: int) -> Band | None
     """Return a band of so many crops, None where it is not there, damaged or made of something else."""
     names = ("information", "cost", "probs", "features", "skipped")
     try:
-        with np.load(_path(folder, number), allow_pickle=False) as held:
+        with _path(folder, number).open("rb") as file, np.load(file, allow_pickle=False) as held:
             if held["digest"].tobytes().hex() != digest:
                 return None
             arrays = [held[name] for name in names]

@@ -1,0 +1,189 @@
+"""``costal score`` for what is read piece by piece: the table of the in-memory path, resumed, skipped and spread."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import tifffile
+
+from costal.labels.models import save_agent
+from costal.labels.project import Tiling
+from costal.labels.project_file import create_project, save_project
+from costal.labels.records import AnswerRecord, FrameRecord
+from costal.labels.store import Store
+from costal.loop import learn, new_agent
+from costal.types import AgentSettings, Answer, Training, finish
+from costal.workbench import bands
+
+
+def picture(height=200, width=160, seed=0):
+    rng = np.random.default_rng(seed)
+    return (np.linspace(1000, 30_000, width) + rng.gamma(2, 2000, (height, width))).astype(np.uint16)
+
+
+@pytest.fixture
+def project(tmp_path):
+    """Return a project of 16 px crops with a model that has learned a little."""
+    rng = np.random.default_rng(1)
+    answers = [
+        Answer(rng.normal(label, 0.3, (1, 16, 16)).astype(np.float32), label, 1.0 + label + rng.random())
+        for label in (0, 1) * 8
+    ]
+    made = create_project(tmp_path / "project", ("a", "b"))
+    made = replace(made, tiling=Tiling(16, 16), choices=replace(made.choices, passes=4, n=3))
+    save_project(made)
+    settings: AgentSettings = replace(made.agent_settings(), training=Training(min_steps=8, epochs=0))
+    agent = finish(learn(new_agent(settings, (1, 16, 16)), answers, 0, "cpu"))
+    save_agent(made.model_folder, replace(agent, settings=made.agent_settings()))
+    return made
+
+
+@pytest.fixture
+def scored(costal, project, tmp_path, monkeypatch):
+    """Return a function that scores an image and gives what was printed, with the rows of the table."""
+    monkeypatch.setattr(bands, "BAND_CROPS", 20)
+
+    def run(image, *options, out="scores.csv"):
+        asked = ("score", image, "--project", project.folder, "--out", tmp_path / out, "--device", "cpu", "--json")
+        code, text, error = costal(*asked, *options)
+        rows = []
+        if (tmp_path / out).exists():
+            with (tmp_path / out).open(encoding="utf-8", newline="") as file:
+                rows = list(csv.DictReader(file))
+        return SimpleNamespace(code=code, told=json.loads(text) if text else {}, error=error, rows=rows)
+
+    return run
+
+
+def figures(rows, *names):
+    return np.array([[float(row[name] or "nan") for name in names] for row in rows])
+
+
+def test_the_table_is_that_of_the_frame_in_memory(scored, tmp_path, write_zarr):
+    tifffile.imwrite(tmp_path / "a.tif", picture(), tile=(64, 64))
+    plain = scored(tmp_path / "a.tif", out="plain.csv")
+    lazy = scored(tmp_path / "a.tif", "--lazy", out="lazy.csv")
+    stored = scored(write_zarr(tmp_path / "a.zarr", picture()), out="zarr.csv")
+    assert (plain.code, lazy.code, stored.code) == (0, 0, 0)
+    for other in (lazy, stored):
+        assert list(other.rows[0]) == list(plain.rows[0])
+        for name in ("content_hash", "planes", "crop", "y", "x", "side", "rank", "control"):
+            assert [row[name] for row in other.rows] == [row[name] for row in plain.rows], name
+        shown = figures(other.rows, "information", "cost", "value")
+        np.testing.assert_allclose(shown, figures(plain.rows, "information", "cost", "value"), rtol=1e-4, atol=1e-5)
+        assert other.told["query"] == plain.told["query"]
+    drawn = tifffile.imread(tmp_path / "zarr.scores" / "heatmap.tif")
+    np.testing.assert_allclose(drawn.ravel(), figures(stored.rows, "value")[:, 0], rtol=1e-4)
+
+
+def test_a_rerun_scores_nothing_and_a_change_is_told(scored, tmp_path, write_zarr, monkeypatch):
+    path = write_zarr(tmp_path / "a.zarr", picture())
+    first = scored(path)
+    own = bands.score
+    monkeypatch.setattr(bands, "score", None)
+    assert scored(path).rows == first.rows
+    monkeypatch.setattr(bands, "score", own)
+    write_zarr(path, picture(seed=1))
+    changed = scored(path)
+    assert any("scored anew: image, plane, range changed" in note for note in changed.told["notes"])
+    assert changed.rows != first.rows
+
+
+def test_crops_that_are_answered_are_scored_but_not_asked(scored, project, tmp_path, write_zarr):
+    path = write_zarr(tmp_path / "a.zarr", picture())
+    first = scored(path)
+    row = first.rows[first.told["query"][0]]
+    frame = FrameRecord(row["content_hash"], "all", str(path), 200, 160, None, (0.0,), (1.0,))
+    crop = picture()[None, int(row["y"]) :, int(row["x"]) :][:, :16, :16]
+    with Store(project.store_path) as store:
+        number = store.add_frame(frame)
+        answer = AnswerRecord(number, int(row["y"]), int(row["x"]), crop, "class", 1, "me", ())
+        store.commit(answer)
+    again = scored(path)
+    assert int(row["crop"]) not in again.told["query"]
+    assert len(again.rows) == len(first.rows)
+
+
+def test_missing_chunks_are_refused_left_out_or_filled(scored, tmp_path, write_zarr):
+    path = write_zarr(tmp_path / "a.zarr", picture())
+    (path / "0" / "c" / "1" / "1").unlink()
+    refused = scored(path)
+    assert (refused.code, refused.rows, "lacks 1 chunks" in refused.error) == (1, [], True)
+    skipped = scored(path, "--missing", "skip")
+    assert skipped.told["skipped"] == 4
+    blank = [(row["y"], row["x"]) for row in skipped.rows if row["information"] == ""]
+    with (tmp_path / "scores.scores" / "skipped.csv").open(encoding="utf-8") as file:
+        listed = list(csv.DictReader(file))
+    assert [(row["y"], row["x"]) for row in listed] == blank
+    assert {row["reason"] for row in listed} == {"missing chunk"}
+    filled = scored(path, "--missing", "fill")
+    assert (filled.told["skipped"], all(row["information"] for row in filled.rows)) == (0, True)
+    assert not (tmp_path / "scores.scores" / "skipped.csv").exists()
+
+
+def test_a_folder_of_images_is_scored_and_one_that_cannot_be_is_named(scored, tmp_path):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for seed in (1, 2):
+        tifffile.imwrite(folder / f"{seed}.tif", picture(64, 64, seed))
+    (folder / "3.tif").write_bytes(b"II*\0 no tiff")
+    found = scored(folder)
+    assert found.code == 1
+    assert "1 of 3 images could not be scored" in found.error
+    assert list(found.told["failures"]) == [str(folder / "3.tif")]
+    assert len(found.rows) == 32
+    assert sorted(each.name for each in (tmp_path / "scores.scores").iterdir()) == ["1", "2"]
+
+
+def test_each_plane_of_a_series_has_its_own_folder(scored, tmp_path, write_zarr):
+    path = write_zarr(tmp_path / "a.zarr", np.stack([picture(64, 64), picture(64, 64, 1)]), "tyx")
+    found = scored(path)
+    assert {row["planes"] for row in found.rows} == {"t 0", "t 1"}
+    assert sorted(each.name for each in (tmp_path / "scores.scores").iterdir()) == ["a t 0", "a t 1"]
+
+
+@pytest.mark.timeout(600)
+def test_workers_give_equal_scores_however_many_they_are(scored, tmp_path, write_zarr, monkeypatch):
+    images = tmp_path / "images"
+    images.mkdir()
+    tifffile.imwrite(images / "a.tif", picture())
+    tifffile.imwrite(images / "b.tif", picture(seed=1))
+    plain = scored(images, out="plain.csv")
+    for where in ("local:1", "local:2"):
+        spread = scored(images, "--dask", where, out=f"{where[-1]}.csv")
+        assert spread.code == 0, spread.error
+        names = ("information", "cost", "value")
+        np.testing.assert_allclose(figures(spread.rows, *names), figures(plain.rows, *names), rtol=1e-4, atol=1e-5)
+        assert [row["rank"] for row in spread.rows] == [row["rank"] for row in plain.rows]
+    # what workers kept is there for a run without them
+    monkeypatch.setattr(bands, "score", None)
+    assert scored(images, out="2.csv").rows == spread.rows
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no signal that reaches one process as Ctrl+C does")
+def test_ctrl_c_keeps_what_is_done_and_the_same_command_goes_on(scored, project, tmp_path, write_zarr):
+    path = write_zarr(tmp_path / "a.zarr", picture(1600, 1600), chunk=400)
+    out = tmp_path / "scores.csv"
+    command = [sys.executable, "-m", "costal.cli", "score", str(path), "--project", str(project.folder)]
+    command += ["--out", str(out), "--device", "cpu"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        until = time.monotonic() + 120
+        while not list((tmp_path / "scores.scores").glob("band-*.npz")):
+            assert time.monotonic() < until
+            assert running.poll() is None, "it was over before it could be stopped"
+            time.sleep(0.01)
+        running.send_signal(signal.SIGINT)
+        text, _ = running.communicate(timeout=60)
+    assert running.returncode == 130
+    assert "Stopped: the same command goes on" in text
+    assert not out.exists()
+    kept = len(list((tmp_path / "scores.scores").glob("band-*.npz")))
+    assert kept >= 1

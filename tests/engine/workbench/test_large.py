@@ -1,0 +1,314 @@
+"""Large frames scored band by band: the same scores as in memory whatever the pieces, and nothing done twice."""
+
+import time
+from contextlib import closing
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import tifffile
+import zarr
+
+from costal.errors import FrameError, ProjectError
+from costal.frames.grid import crops, tile
+from costal.frames.lazy import open_lazily
+from costal.frames.normalise import IntensityRange, intensity_range, normalise
+from costal.frames.read import Planes, plane, read
+from costal.labels.models import save_agent
+from costal.labels.project import Tiling
+from costal.labels.project_file import create_project, save_project
+from costal.loop import learn, new_agent, score
+from costal.types import Answer, Pool, Training, finish
+from costal.workbench import bands
+from costal.workbench.intensities import background, measured_range
+from costal.workbench.large import LargeRequest, prepare, put_together, score_large, write_heatmap
+from costal.workbench.scores_folder import BACKGROUND, MISSING, SCORED, load_band
+
+RANGE = IntensityRange((0.0,), (40_000.0,))
+
+
+def picture(height=150, width=130, seed=0):
+    rng = np.random.default_rng(seed)
+    ramp = np.linspace(1000, 30_000, width)
+    return (ramp + rng.gamma(2, 2000, (height, width))).astype(np.uint16)
+
+
+@pytest.fixture(scope="session")
+def trained():
+    """Return an agent for crops of 16 px that has learned a little, with a cost model."""
+    rng = np.random.default_rng(1)
+    answers = [
+        Answer(rng.normal(label, 0.3, (1, 16, 16)).astype(np.float32), label, 1.0 + label + rng.random())
+        for label in (0, 1) * 8
+    ]
+    from costal.types import AgentSettings
+
+    settings = AgentSettings(2, passes=4, training=Training(min_steps=8, epochs=0), class_ids=(1, 2))
+    return finish(learn(new_agent(settings, (1, 16, 16)), answers, 0, "cpu"))
+
+
+@pytest.fixture
+def project(tmp_path, trained):
+    made = create_project(tmp_path / "project", ("a", "b"))
+    made = replace(made, tiling=Tiling(16, 16), choices=replace(made.choices, passes=4, n=3))
+    save_project(made)
+    (made.folder / "models").mkdir(exist_ok=True)
+    save_agent(made.model_folder, replace(trained, settings=made.agent_settings()))
+    return made
+
+
+@pytest.fixture(autouse=True)
+def small_bands(monkeypatch):
+    monkeypatch.setattr(bands, "BAND_CROPS", 20)
+
+
+@pytest.fixture
+def scored_crops(monkeypatch):
+    """Return a list of how many crops each call of the scorer was given."""
+    counts = []
+
+    def counting(agent, pool, *rest):
+        counts.append(len(pool.crops_N_C_H_W))
+        return score(agent, pool, *rest)
+
+    monkeypatch.setattr(bands, "score", counting)
+    return counts
+
+
+def request_for(project, source, folder, **changes):
+    changes = {"range": RANGE, "device": "cpu"} | changes
+    frame = open_lazily(source, changes.get("missing", "raise"))
+    return LargeRequest(project, frame, Planes(), folder, **changes)
+
+
+def in_memory(project, pixels_C_Y_X, limits=RANGE):
+    tiling = project.tiling
+    grid = tile(pixels_C_Y_X.shape[1:], tiling.crop, tiling.stride, tiling.edge)
+    from costal.workbench.rounds import current_generation
+
+    cut = np.concatenate([normalise(some, limits) for some in crops(pixels_C_Y_X, grid)])
+    agent = current_generation(project, cut.shape[1:]).agent
+    return finish(score(agent, Pool(cut), project.choices.seed, "cpu"))
+
+
+def same(found, expected):
+    np.testing.assert_allclose(found.information_N, expected.information_N, atol=1e-5)
+    np.testing.assert_allclose(found.cost_N, expected.cost_N, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "tiling",
+    [Tiling(16, 16), Tiling(16, 16, "pad"), Tiling(16, 5), Tiling(16, 7, "pad")],
+    ids=["even", "padded", "overlapping", "both"],
+)
+@pytest.mark.parametrize("acquisition", ["std", "random"])
+def test_the_scores_are_those_of_the_frame_in_memory(tiling, acquisition, project, tmp_path, write_zarr):
+    project = replace(project, tiling=tiling, choices=replace(project.choices, acquisition=acquisition))
+    pixels = picture()
+    found = finish(score_large(request_for(project, write_zarr(tmp_path / "a.zarr", pixels), tmp_path / "out")))
+    expected = in_memory(project, pixels[None])
+    assert found.prepared.work.band_count > 1
+    same(found, expected)
+    np.testing.assert_allclose(found.features_N_F, expected.features_N_F, atol=1e-4) if acquisition == "std" else None
+
+
+@pytest.mark.parametrize("chunk", [7, 16, 64, 200])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("BAND_CROPS", 1), ("BAND_CROPS", 1000), ("POOL_PIXELS", 3000), ("PIECE_PIXELS", 300), ("KEPT_STRIP_BYTES", 0)],
+)
+def test_chunks_bands_pools_and_strips_change_no_score(chunk, name, value, project, tmp_path, write_zarr, monkeypatch):
+    monkeypatch.setattr(bands, name, value)
+    source = write_zarr(tmp_path / "a.zarr", picture(90, 70), chunk=chunk)
+    same(finish(score_large(request_for(project, source, tmp_path / "out"))), in_memory(project, picture(90, 70)[None]))
+
+
+def test_channels_of_a_tiff_are_scored_as_in_memory(project, tmp_path, trained):
+    pixels = np.stack([picture(seed=seed) for seed in (1, 2)])
+    tifffile.imwrite(tmp_path / "a.tif", pixels, tile=(32, 32), compression="zlib", metadata={"axes": "CYX"})
+    rng = np.random.default_rng(0)
+    answers = [Answer(rng.normal(k, 0.3, (2, 16, 16)).astype(np.float32), k, None) for k in (0, 1) * 4]
+    agent = finish(learn(new_agent(project.agent_settings(), (2, 16, 16)), answers, 0, "cpu"))
+    save_agent(project.model_folder, agent)
+    whole = plane(read(tmp_path / "a.tif"))
+    limits = intensity_range(whole)
+    found = finish(score_large(request_for(project, tmp_path / "a.tif", tmp_path / "out", range=None)))
+    assert found.prepared.work.range == limits
+    same(found, in_memory(project, whole, limits))
+
+
+def test_a_rerun_scores_nothing_and_a_kill_costs_what_was_not_finished(project, tmp_path, write_zarr, scored_crops):
+    source = write_zarr(tmp_path / "a.zarr", picture())
+    request = request_for(project, source, tmp_path / "out")
+    with closing(score_large(request)) as job:
+        for each in job:
+            if each.done >= 48:  # bands are of 24 crops
+                break
+    kept = sum(scored_crops)
+    begun = time.monotonic()
+    first = finish(score_large(request_for(project, source, tmp_path / "out")))
+    assert sum(scored_crops) - kept <= len(first.grid) - 48 + 24
+    scored_crops.clear()
+    again = finish(score_large(request_for(project, source, tmp_path / "out")))
+    assert scored_crops == []
+    assert time.monotonic() - begun < 60
+    np.testing.assert_array_equal(first.information_N, again.information_N)
+    assert again.prepared.differs == ()
+
+
+def test_a_job_that_is_closed_stops_within_a_second(project, tmp_path, write_zarr):
+    source = write_zarr(tmp_path / "a.zarr", picture(600, 600))
+    job = score_large(request_for(project, source, tmp_path / "out"))
+    next(each for each in job if each.done)
+    began = time.monotonic()
+    job.close()
+    assert time.monotonic() - began < 1
+
+
+@pytest.mark.parametrize("damage", ["cut", "empty", "other", "gone", "not a number"])
+def test_a_band_that_cannot_be_trusted_is_scored_again(damage, project, tmp_path, write_zarr, scored_crops):
+    source, folder = write_zarr(tmp_path / "a.zarr", picture()), tmp_path / "out"
+    first = finish(score_large(request_for(project, source, folder)))
+    path = folder / "band-00001.npz"
+    if damage == "gone":
+        path.unlink()
+    elif damage == "not a number":
+        with np.load(path) as held:
+            arrays = dict(held)
+        arrays["cost"][3] = np.nan
+        np.savez(path, **arrays)
+    else:
+        whole = path.read_bytes()
+        path.write_bytes({"cut": whole[: len(whole) // 2], "empty": b"", "other": b"x" * 900}[damage])
+    scored_crops.clear()
+    again = finish(score_large(request_for(project, source, folder)))
+    assert sum(scored_crops) == 24
+    np.testing.assert_array_equal(first.information_N, again.information_N)
+
+
+@pytest.mark.parametrize("change", ["pixels", "model", "seed", "range", "tiling"])
+def test_stale_scores_are_made_anew_and_what_changed_is_told(change, project, tmp_path, write_zarr, trained):
+    source, folder = write_zarr(tmp_path / "a.zarr", picture()), tmp_path / "out"
+    finish(score_large(request_for(project, source, folder)))
+    changes, differs = {}, {change}
+    if change == "pixels":
+        zarr.open_array(str(source / "0"), mode="r+")[0, 0] += 1
+        differs = {"image", "plane"}
+    elif change == "model":
+        save_agent(project.model_folder, replace(trained, settings=project.agent_settings(), cost_model=None))
+    elif change == "seed":
+        project = replace(project, choices=replace(project.choices, seed=3))
+    elif change == "range":
+        changes = {"range": IntensityRange((0.0,), (9.0,))}
+    else:
+        project, differs = replace(project, tiling=Tiling(16, 8)), {"grid"}
+    prepared = prepare(request_for(project, source, folder, **changes))
+    assert set(prepared.differs) == differs
+    assert len(prepared.to_do) == prepared.work.band_count
+
+
+def test_alpha_beta_and_n_make_no_score_stale(project, tmp_path, write_zarr):
+    source, folder = write_zarr(tmp_path / "a.zarr", picture()), tmp_path / "out"
+    one = finish(score_large(request_for(project, source, folder)))
+    project = replace(project, choices=replace(project.choices, alpha=2.0, beta=0.9, n=5, diverse=False))
+    prepared = prepare(request_for(project, source, folder))
+    assert (prepared.to_do, prepared.differs) == ((), ())
+    other = put_together(prepared)
+    assert len(other.query().picked_n) == 5
+    assert not np.array_equal(one.value_N, other.value_N)
+
+
+# chunks that are missing
+
+
+@pytest.fixture
+def holed(tmp_path, write_zarr):
+    """Return an image of 128 x 128 with chunks of 32, of which the second of the second row is missing."""
+    path = write_zarr(tmp_path / "holed.zarr", picture(128, 128), fill_value=500)
+    (path / "0" / "c" / "1" / "1").unlink()
+    return path
+
+
+def test_a_missing_chunk_is_refused_at_once(holed, project, tmp_path, scored_crops):
+    with pytest.raises(FrameError, match=r"lacks 1 chunks, the first at rows 32 to 64 and columns 32 to 64.*--missing"):
+        finish(score_large(request_for(project, holed, tmp_path / "out")))
+    assert scored_crops == []
+
+
+def test_crops_that_touch_a_missing_chunk_are_skipped_and_the_others_are_as_ever(holed, project, tmp_path):
+    project = replace(project, tiling=Tiling(16, 8))
+    found = finish(score_large(request_for(project, holed, tmp_path / "out", missing="skip")))
+    origins = np.array([found.grid.origin(index) for index in range(len(found.grid))])
+    touches = ((origins > 16) & (origins < 64)).all(axis=1)
+    np.testing.assert_array_equal(found.skipped_N == MISSING, touches)
+    expected = in_memory(project, picture(128, 128)[None])
+    np.testing.assert_allclose(found.information_N[~touches], expected.information_N[~touches], atol=1e-5)
+    assert np.isnan(found.information_N[touches]).all()
+    assert not set(found.query().picked_n) & set(np.flatnonzero(touches))
+
+
+def test_a_missing_chunk_may_be_filled(holed, project, tmp_path):
+    found = finish(score_large(request_for(project, holed, tmp_path / "out", missing="fill")))
+    pixels = picture(128, 128)
+    pixels[32:64, 32:64] = 500
+    same(found, in_memory(project, pixels[None]))
+    assert (found.skipped_N == SCORED).all()
+
+
+# what is looked at first
+
+
+def test_a_small_plane_has_the_range_of_all_its_pixels(tmp_path, write_zarr):
+    frame = open_lazily(write_zarr(tmp_path / "a.zarr", picture(), levels=2))
+    assert measured_range(frame, Planes(), "raise") == (intensity_range(picture()[None]), "")
+
+
+def test_a_large_plane_has_the_range_of_a_level_or_of_windows(tmp_path, write_zarr, monkeypatch):
+    from costal.workbench import intensities
+
+    monkeypatch.setattr(intensities, "MOST_PIXELS", 100)
+    monkeypatch.setattr(intensities, "ENOUGH_PIXELS", 60)
+    monkeypatch.setattr(intensities, "SAMPLED_SIDE", 64)
+    pixels = picture(64, 64)
+    found, note = measured_range(open_lazily(write_zarr(tmp_path / "a.zarr", pixels, levels=4)), Planes(), "raise")
+    assert "level 3 of the pyramid, 8 x 8" in note
+    assert found == intensity_range(pixels[None, ::8, ::8])
+    found, note = measured_range(open_lazily(write_zarr(tmp_path / "b.zarr", pixels)), Planes(), "raise")
+    assert "64 windows spread over the image" in note
+    assert found == intensity_range(pixels[None])
+
+
+def test_background_is_what_is_dark_on_the_coarsest_level(project, tmp_path, write_zarr):
+    pixels = np.random.default_rng(0).integers(100, 200, (128, 128)).astype(np.uint16)
+    pixels[40:44, 60:100] += 5000  # in crops of row 2, columns 3 to 6
+    source = write_zarr(tmp_path / "a.zarr", pixels, levels=3)
+    found = finish(score_large(request_for(project, source, tmp_path / "out", background="skip")))
+    shown = np.flatnonzero(found.skipped_N == SCORED)
+    assert shown.tolist() == [2 * 8 + col for col in range(3, 7)]
+    assert set(found.skipped_N) == {SCORED, BACKGROUND}
+    whole = background(open_lazily(write_zarr(tmp_path / "b.zarr", pixels)), Planes(), found.grid)
+    np.testing.assert_array_equal(whole, found.skipped_N == BACKGROUND)
+
+
+def test_the_heatmap_has_a_pixel_for_each_crop(holed, project, tmp_path):
+    found = finish(score_large(request_for(project, holed, tmp_path / "out", missing="skip")))
+    drawn = tifffile.imread(write_heatmap(found, found.value_N))
+    assert drawn.dtype == np.float32
+    np.testing.assert_array_equal(drawn.ravel(), found.value_N)
+    assert np.isnan(drawn).sum() == 4
+
+
+def test_without_a_model_it_is_told_what_to_do(tmp_path, write_zarr):
+    empty = create_project(tmp_path / "empty", ("a", "b"))
+    with pytest.raises(ProjectError, match=r"needs a model\. No crop is labelled yet.*smaller image"):
+        prepare(
+            request_for(replace(empty, tiling=Tiling(16, 16)), write_zarr(tmp_path / "a.zarr", picture()), tmp_path)
+        )
+
+
+def test_a_band_says_what_it_is_made_of(project, tmp_path, write_zarr):
+    found = finish(score_large(request_for(project, write_zarr(tmp_path / "a.zarr", picture()), tmp_path / "out")))
+    work = found.prepared.work
+    assert load_band(work.folder, 0, work.digest, 24) is not None
+    assert load_band(work.folder, 0, "00" * 32, 24) is None
+    assert load_band(work.folder, 0, work.digest, 23) is None
