@@ -30,8 +30,8 @@ COMMANDS = [
     ("demo",), ("mnist",), ("open",), ("score",), ("query",), ("train",), ("apply",), ("export",), ("import",),
     ("label",), ("microscope",), ("project",), ("project", "new"), ("project", "info"), ("project", "check"),
     ("project", "repair"), ("project", "recent"), ("reproduce",), ("reproduce", "table1"), ("reproduce", "figure1"),
-    ("reproduce", "base-costs"), ("experiment",), ("bench",), ("bench", "training"), ("bench", "gui"),
-    ("bench", "import"),
+    ("reproduce", "base-costs"), ("experiment",), ("bench",), ("bench", "committee"), ("bench", "training"),
+    ("bench", "frames"), ("bench", "gui"), ("bench", "import"), ("bench", "all"),
 ]  # fmt: skip
 DEMO = (
     "demo",

@@ -106,7 +106,7 @@ def test_crops_that_are_answered_are_scored_but_not_asked(scored, project, tmp_p
     with Store(project.store_path) as store:
         number = store.add_frame(frame)
         answer = AnswerRecord(number, int(row["y"]), int(row["x"]), crop, "class", 1, "me", ())
-        store.commit(answer)
+        store.answer(answer)
     again = scored(path)
     assert int(row["crop"]) not in again.told["query"]
     assert len(again.rows) == len(first.rows)

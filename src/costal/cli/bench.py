@@ -7,18 +7,16 @@ from typing import Annotated
 
 import typer
 
-from costal.bench.committee import CommitteeFigures, CommitteeRequest, compare_committee
-from costal.bench.imports import DOCKS, ImportFigures, bench_imports
-from costal.bench.machine import Machine
+from costal.bench.committee import CommitteeRequest, compare_committee
+from costal.bench.frames import FramesRequest, compare_frames, draw_growth
+from costal.bench.imports import DOCKS, bench_imports
 from costal.bench.training import (
     FEWEST_LABELS,
     FEWEST_MODELS,
-    ROUND_LABELS,
-    SCORED_CROPS,
-    TrainingFigures,
     TrainingRequest,
     compare_training,
 )
+from costal.cli.bench_text import about, committee_table, frames_table, starts_table, training_table
 from costal.cli.frame import Device
 from costal.cli.output import AsJson, tell
 from costal.cli.terminal import has_display, writing
@@ -35,8 +33,10 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(no_args_is_help=True, help="Measure speed and cost on this machine, beside peers.")
     group.command()(committee)
     group.command()(training)
+    group.command()(frames)
     group.command()(gui)
     group.command("import")(imports)
+    group.command("all")(everything)
     app.add_typer(group, name="bench")
 
 
@@ -58,7 +58,7 @@ def committee(
     _require_place(out)
     found = _told(compare_committee(CommitteeRequest(passes, repeats=repeats, device=device, data=data, seed=seed)))
     _keep(found.figures, out)
-    tell("\n".join([*_about(found.machine), "", *_committee_text(found)]), found.figures, as_json)
+    tell("\n".join([*about(found.machine), "", *committee_table(found)]), found.figures, as_json)
 
 
 def training(
@@ -80,7 +80,32 @@ def training(
     request = TrainingRequest(models, labels, device, seconds, data, seed)
     found = _told(compare_training(request))
     _keep(found.figures, out)
-    tell("\n".join([*_about(found.machine), "", *_as_text(found)]), found.figures, as_json)
+    tell("\n".join([*about(found.machine), "", *training_table(found)]), found.figures, as_json)
+
+
+def frames(
+    side: Annotated[int, typer.Option(min=128, help="Pixels a side of the image.")] = 20_000,
+    sparse_side: Annotated[int, typer.Option(min=128, help="Pixels a side of the sparse image.")] = 100_000,
+    crop: Annotated[int, typer.Option(min=8, help="Pixels a side of a crop.")] = 64,
+    passes: Annotated[int, typer.Option("-T", min=1, help="Passes of the committee.")] = 20,
+    repeats: Annotated[int, typer.Option(min=1, help="How often the two take turns.")] = 3,
+    peer_share: Annotated[float, typer.Option(min=0.001, max=1, help="Of the crop rows, for the peer.")] = 0.05,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of every random choice.")] = 0,
+    out: Out = None,
+    as_json: AsJson = False,
+) -> None:
+    """Score a large OME-Zarr lazily and, in turns, by a script of dask and torch; each time in a new process.
+
+    Prints CPU milliseconds a crop and the most memory of both, the memory that a sparse image takes, how long stopping
+    takes, and what a rerun scores again. Beside --out a PNG shows CPU seconds over crops.
+    """
+    _require_place(out)
+    found = _told(compare_frames(FramesRequest(side, sparse_side, crop, passes, repeats, peer_share, seed=seed)))
+    _keep(found.figures, out)
+    if out is not None:
+        with writing(out.with_suffix(".png")):
+            draw_growth(found, out.with_suffix(".png"))
+    tell("\n".join([*about(found.machine), "", *frames_table(found)]), found.figures, as_json)
 
 
 def gui(
@@ -110,7 +135,7 @@ def gui(
         f"{each.wall_worst_ms:9.1f}"
         for each in found.paces
     ]
-    tell("\n".join([*_about(found.machine), "", *lines]), found.figures, as_json)
+    tell("\n".join([*about(found.machine), "", *lines]), found.figures, as_json)
 
 
 def imports(
@@ -125,20 +150,22 @@ def imports(
     _require_place(out)
     found = _told(bench_imports(runs, DOCKS if has_display() else ()))
     _keep(found.figures, out)
-    tell("\n".join([*_about(found.machine), "", *_as_starts(found)]), found.figures, as_json)
+    tell("\n".join([*about(found.machine), "", *starts_table(found)]), found.figures, as_json)
 
 
-def _as_starts(found: ImportFigures) -> list[str]:
-    lines = [f"the best of {found.starts[0].runs}           clock s     CPU s"]
-    lines += [f"  {each.name:22} {each.wall_s:9.3f} {each.cpu_s:9.3f}" for each in found.starts]
-    if not found.docks:
-        return lines
-    lines += ["", "opening in napari         clock s     CPU s   torch?   late at rest   while torch loads, worst ms"]
-    return lines + [
-        f"  {each.name:22} {each.wall_s:9.3f} {each.cpu_s:9.3f}   {'yes' if each.imported_torch else 'no':6} "
-        f"{each.rest_worst_ms:14.1f} {each.torch_worst_ms:19.1f}"
-        for each in found.docks
-    ]
+def everything(
+    out: Annotated[Path, typer.Option("--out", help="Folder for the figures of all.")] = Path("benchmarks"),
+    device: Device = "auto",
+) -> None:
+    """Run all benchmarks, one after another; that of the window only where there is a display. Takes an hour or so."""
+    with writing(out):
+        out.mkdir(parents=True, exist_ok=True)
+    committee(device=device, out=out / "committee.json")
+    training(device=device, out=out / "training.json")
+    frames(out=out / "frames.json")
+    imports(out=out / "import.json")
+    if has_display():
+        gui(out=out / "gui.json")
 
 
 def _told(job: Job[Result]) -> Result:
@@ -167,67 +194,3 @@ def _keep(figures: dict[str, object], out: Path | None) -> None:
     if out is not None:
         with writing(out):
             out.write_text(json.dumps(figures, indent=1, allow_nan=False) + "\n", encoding="utf-8", newline="\n")
-
-
-def _about(here: Machine) -> list[str]:
-    there = here.environment
-    load = "" if here.load is None else f", load {here.load:g}"
-    return [
-        f"{there.device}: {there.processor}, {here.cores} cores{load}, {there.system}",
-        f"costal {there.costal} ({here.commit[:12] or 'no commit'}), torch {there.torch}, numpy {there.numpy}, "
-        f"Python {there.python}",
-    ]
-
-
-def _committee_text(found: CommitteeFigures) -> list[str]:
-    unit, agreement = found.unit, found.agreement
-    lines = []
-    for (channels, side, count), limit, factor in zip(found.request.shapes, found.limits, found.of_limit, strict=True):
-        lines += [f"{count} crops of {channels} x {side} x {side}, {found.request.passes} passes, in {unit}"]
-        lines += [
-            f"  {row.name:24} {row.seconds:9.3f}  ({row.least:.3f} to {row.most:.3f})  {row.ratio:6.1f} x"
-            for row in found.rows
-            if (row.channels, row.side) == (channels, side)
-        ]
-        lines += [
-            f"  fewest operations: {limit.operations / 1e9:.1f} GFLOP at {limit.rate / 1e9:.0f} GFLOP/s in "
-            f"{limit.precision}: {limit.seconds:.3f}; ours is {factor:.2f} x that",
-            "",
-        ]
-    ranks = ", ".join(f"{name} {rank:.5f}" for name, rank in found.rank_correlation.items())
-    lines += [
-        f"I of {agreement.crops} crops over {agreement.seeds} mask seeds, beside ordinary dropout: means within two "
-        f"standard errors for {agreement.within:.0%}, spread {agreement.spread_ratio:.3f} x",
-        f"Rank correlation with float64: {ranks}",
-    ]
-    return [*lines, f"Not installed: {', '.join(found.missing)}"] if found.missing else lines
-
-
-def _as_text(found: TrainingFigures) -> list[str]:
-    request, tuning, unit = found.request, found.tuning, found.unit
-    layout = "channels last" if tuning.channels_last else "contiguous"
-    threads = "1 thread" if tuning.threads == 1 else f"{tuning.threads} threads"
-    lines = [
-        f"{request.models} models of {request.labels} labels, {found.repeats} repeats, {request.training.precision}",
-        f"  one stack          {found.stack_s:9.4f} {unit} a model  {1 / found.stack_s:9.2f} models a {unit}",
-        f"  one after another  {found.peer_s:9.4f} {unit} a model  {1 / found.peer_s:9.2f} models a {unit}"
-        f"  ({layout}, {threads})",
-        f"  the stack's throughput is {found.ratio:.2f} x the peer's "
-        f"({found.ratio_least:.2f} to {found.ratio_most:.2f} over the repeats)",
-        "",
-        "labels  models  stack            peer             difference, 95 %",
-    ]
-    lines += [
-        f"{at.labels:6}  {at.models:6}  {at.stack_mean:.4f} ± {at.stack_spread:.4f}  {at.peer_mean:.4f} ± "
-        f"{at.peer_spread:.4f}  {at.low:+.4f} to {at.high:+.4f}  {'same' if at.agrees else 'NOT the same'}"
-        for at in found.parity
-    ]
-    lines += ["", f"A round: {ROUND_LABELS} labels trained on, {SCORED_CROPS} crops scored, all tests, in {unit}"]
-    lines += [
-        f"  {each.name:24} train {each.train:7.3f}  score {each.score:7.3f}  test {each.test:7.3f}  accuracy "
-        f"{each.accuracy:.4f}  ours takes {each.ratio:.2f} x"
-        for each in found.rounds
-    ]
-    hours = ", ".join(f"{name} {seconds / 60:.1f}" for name, seconds in found.forecast_s.items())
-    kind = "minutes of one core" if unit == "CPU s" else "minutes"
-    return [*lines, "", f"Whole experiments, estimated from these figures, in {kind}: {hours}"]

@@ -16,7 +16,7 @@ from costal.frames.grid import reflected
 from costal.frames.lazy import LazyFrame, Missing
 from costal.frames.normalise import IntensityRange, normalise
 from costal.frames.read import Planes
-from costal.frames.windows import Pixels, missing_boxes, read_window
+from costal.frames.windows import Box, Pixels, missing_boxes, read_window
 from costal.loop import random_information, score
 from costal.types import Agent, Floats, Grid, Job, Pool, Progress
 from costal.workbench.scores_folder import BACKGROUND, MISSING, SCORED, Band, load_band, save_band
@@ -29,14 +29,16 @@ KEPT_STRIP_BYTES = 64_000_000
 MOST_FEATURES = 200_000
 """In a frame of more crops their features are not kept."""
 BACKGROUND_FILE = "background.npy"
+FILLED = 255
+"""Marks crops that hold nothing but the fill value, until they have the scores of one of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class BandWork:
     """What the bands of a frame are made with; it travels to workers, which open the frame anew.
 
-    `digest` is the hash of what the scores are made of. `has_background` tells that `folder` holds a mask of the crops
-    that are background.
+    `digest` is the hash of what the scores are made of, `rows` are the crop rows of a band. `has_background` tells that
+    `folder` holds a mask of the crops that are background.
     """
 
     source: str
@@ -47,16 +49,12 @@ class BandWork:
     missing: Missing
     folder: Path
     digest: str
+    rows: int
     seed: int
     annotator: str = ""
     order: int = 0
     device: str = "auto"
     has_background: bool = False
-
-    @property
-    def rows(self) -> int:
-        """Crop rows in a band, the last one apart; by the grid alone."""
-        return -(-BAND_CROPS // self.grid.cols)
 
     @property
     def band_count(self) -> int:
@@ -67,6 +65,11 @@ class BandWork:
         """Return the first crop of a band and the first after it."""
         size = self.rows * self.grid.cols
         return number * size, min(len(self.grid), (number + 1) * size)
+
+
+def rows_of_band(grid: Grid) -> int:
+    """Return the crop rows in a band, the last one apart; by the grid alone."""
+    return -(-BAND_CROPS // grid.cols)
 
 
 def is_there(work: BandWork, number: int) -> bool:
@@ -94,7 +97,7 @@ def score_bands(work: BandWork, frame: LazyFrame, agent: Agent, numbers: Sequenc
             yield Progress(done, total, "Reading")
             window, skipped_N = waiting.result()
             if mask_N is not None:
-                skipped_N[mask_N[first:end] & (skipped_N == SCORED)] = BACKGROUND
+                skipped_N[mask_N[first:end] & np.isin(skipped_N, (SCORED, FILLED))] = BACKGROUND
             job = _scored(work, agent, window, skipped_N, None if draws_N is None else draws_N[first:end])
             del window, waiting
             band = yield from _shifted(job, done, total)
@@ -164,17 +167,18 @@ class _Source:
             window = window[:, ys - y0]
         return (window[:, :, xs] if xs[-1] != len(xs) - 1 else window[:, :, : len(xs)]), lacking
 
-    def _lacking(
-        self, number: int, ys: NDArray[np.intp], xs: NDArray[np.intp], box: tuple[int, int, int, int]
-    ) -> NDArray[np.uint8]:
+    def _lacking(self, number: int, ys: NDArray[np.intp], xs: NDArray[np.intp], box: Box) -> NDArray[np.uint8]:
         """Return for each crop of a band whether it is to be left out because a chunk is missing."""
         work, grid = self._work, self._work.grid
         first, end = work.span(number)
         lacking_N = np.full(end - first, SCORED, np.uint8)
-        boxes = [] if work.missing == "fill" else missing_boxes(self._frame, work.planes, box)
+        boxes = missing_boxes(self._frame, work.planes, box, wholly=work.missing == "fill")
         if boxes and work.missing == "raise":
             raise FrameError(told_missing(self._frame, boxes))
         rows, cols = np.divmod(np.arange(end - first), grid.cols)
+        if work.missing == "fill":
+            lacking_N[_filled(boxes, grid, first // grid.cols + rows, cols)] = FILLED
+            return lacking_N
         for y0, y1, x0, x1 in boxes:
             at_y, at_x = (np.flatnonzero((at >= a) & (at < b)) for at, a, b in ((ys, y0, y1), (xs, x0, x1)))
             is_row, is_col = _touching(at_y, grid, rows), _touching(at_x, grid, cols)
@@ -196,6 +200,25 @@ class _Source:
                 self._strips[at] = read_window(frame, planes, at * high, min(height, (at + 1) * high), 0, width)
         parts = [self._strips[at][:, max(0, y0 - at * high) : y1 - at * high] for at in wanted]
         return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+
+
+def _filled(boxes: Sequence[Box], grid: Grid, row_N: NDArray[np.intp], col_N: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """Return which crops hold nothing but the fill value: within the frame, and within missing chunks."""
+    y_N, x_N = row_N * grid.stride, col_N * grid.stride
+    if not boxes:
+        return np.zeros(len(y_N), np.bool_)
+    high, wide = boxes[0][1] - boxes[0][0], boxes[0][3] - boxes[0][2]
+    top, bottom = y_N // high, (y_N + grid.crop - 1) // high
+    left, right = x_N // wide, (x_N + grid.crop - 1) // wide
+    counts = np.zeros((int(bottom.max()) + 2, int(right.max()) + 2), np.int64)
+    for y0, _, x0, _ in boxes:
+        if y0 // high < len(counts) - 1 and x0 // wide < counts.shape[1] - 1:
+            counts[y0 // high + 1, x0 // wide + 1] = 1
+    counts = counts.cumsum(0).cumsum(1)
+    gone_N = counts[bottom + 1, right + 1] - counts[top, right + 1] - counts[bottom + 1, left] + counts[top, left]
+    inside_N = (y_N + grid.crop <= grid.height) & (x_N + grid.crop <= grid.width)
+    filled_N: NDArray[np.bool_] = inside_N & (gone_N == (bottom - top + 1) * (right - left + 1))
+    return filled_N
 
 
 def _touching(at: NDArray[np.intp], grid: Grid, places_N: NDArray[np.intp]) -> NDArray[np.bool_]:
@@ -221,6 +244,8 @@ def _scored(
     count, classes = len(skipped_N), agent.settings.class_count
     information_N, cost_N = (np.full(count, np.nan, np.float32) for _ in range(2))
     probs_N_K, features_N_F = np.full((count, classes), np.nan, np.float32), np.empty((count, 0), np.float32)
+    filled = np.flatnonzero(skipped_N == FILLED)  # these are all alike: the first one speaks for them
+    skipped_N[filled[:1]] = SCORED
     scored = np.flatnonzero(skipped_N == SCORED)
     most = max(1, POOL_PIXELS // (len(window) * work.grid.crop**2))
     for start in range(0, len(scored), most):
@@ -239,6 +264,11 @@ def _scored(
             if not features_N_F.shape[1]:
                 features_N_F = np.full((count, found.features_N_F.shape[1]), np.nan, np.float32)
             features_N_F[chosen] = found.features_N_F
+    for array_N in (cost_N, probs_N_K, features_N_F, *(() if draws_N is not None else (information_N,))):
+        array_N[filled] = array_N[filled[:1]]
+    if draws_N is not None:
+        information_N[filled] = draws_N[filled]
+    skipped_N[filled] = SCORED
     return Band(information_N, cost_N, probs_N_K, features_N_F, skipped_N)
 
 

@@ -24,7 +24,7 @@ from costal.labels.project import Project
 from costal.labels.project_file import write_atomically
 from costal.labels.store import Store
 from costal.types import Agent, Floats, Grid, Job, Scores
-from costal.workbench.bands import BACKGROUND_FILE, BandWork, is_there, score_bands, told_missing
+from costal.workbench.bands import BACKGROUND_FILE, BandWork, is_there, rows_of_band, score_bands, told_missing
 from costal.workbench.intensities import background, measured_range
 from costal.workbench.rounds import (
     FrameScores,
@@ -173,6 +173,7 @@ def prepare(request: LargeRequest) -> Prepared:
         request.missing,
         request.folder.absolute(),
         digest_of(made_of),
+        rows_of_band(grid),
         project.choices.seed,
         request.annotator,
         order,
@@ -211,7 +212,7 @@ def _made_of(
         "image": request.frame.identity,
         "plane": known_as,
         "planes": asdict(request.planes),
-        "grid": asdict(grid),
+        "grid": asdict(grid) | {"band": rows_of_band(grid)},
         "range": asdict(limits),
         "model": generation.model_hash,
         "settings": {name: entry for name, entry in settings.items() if name not in chooses},

@@ -255,6 +255,23 @@ def test_a_missing_chunk_may_be_filled(holed, project, tmp_path):
     assert (found.skipped_N == SCORED).all()
 
 
+@pytest.mark.parametrize("tiling", [Tiling(16, 16), Tiling(16, 5, "pad")], ids=["even", "padded"])
+@pytest.mark.parametrize("acquisition", ["std", "random"])
+def test_crops_of_nothing_but_fill_value_are_scored_once_a_band(
+    tiling, acquisition, project, tmp_path, write_zarr, scored_crops
+):
+    project = replace(project, tiling=tiling, choices=replace(project.choices, acquisition=acquisition))
+    path, pixels = write_zarr(tmp_path / "a.zarr", picture(128, 128), fill_value=500), picture(128, 128)
+    for y, x in np.ndindex(4, 4):
+        if (y, x) not in ((0, 0), (3, 2)):
+            (path / "0" / "c" / str(y) / str(x)).unlink()
+            pixels[32 * y : 32 * y + 32, 32 * x : 32 * x + 32] = 500
+    found = finish(score_large(request_for(project, path, tmp_path / "out", missing="fill")))
+    assert sum(scored_crops) < len(found.grid)
+    same(found, in_memory(project, pixels[None]))
+    assert (found.skipped_N == SCORED).all()
+
+
 # what is looked at first
 
 
