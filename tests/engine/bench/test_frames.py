@@ -3,9 +3,10 @@ import json
 import numpy as np
 import pytest
 
-from costal.bench import frames_turn
+from costal.bench import frames, frames_turn
 from costal.bench.frames import make_image
 from costal.bench.frames_peer import score_with_dask
+from costal.errors import CostalError
 from costal.frames.lazy import open_lazily
 from costal.frames.read import Planes
 from costal.frames.windows import missing_boxes
@@ -40,7 +41,8 @@ def test_the_peer_gives_the_statistics_of_the_product(tmp_path):
     assert found.mean() == pytest.approx(ours.mean(), rel=0.2)
 
 
-def test_frames_are_told_as_a_table_and_kept_as_json_with_a_plot(costal, tmp_path):
+def test_frames_are_told_as_a_table_and_kept_as_json_with_a_plot(costal, tmp_path, monkeypatch):
+    monkeypatch.setattr(frames, "_done", lambda turn, folder: frames_turn.run(turn))
     out = tmp_path / "frames.json"
     small = ("--side", "320", "--sparse-side", "2100", "--crop", "16", "-T", "2", "--repeats", "1", "--peer-share", "1")
     code, told, stages = costal("bench", "frames", *small, "--out", out)
@@ -52,3 +54,9 @@ def test_frames_are_told_as_a_table_and_kept_as_json_with_a_plot(costal, tmp_pat
     assert f"that is {figures['ratio']:.1f} x" in told
     assert (tmp_path / "frames.png").read_bytes().startswith(b"\x89PNG")
     assert "Repeat 1: peer" in stages
+
+
+def test_a_turn_runs_in_a_process_of_its_own_and_tells_why_it_failed(tmp_path):
+    turn = frames_turn.Turn("ours", str(tmp_path / "nowhere.zarr"), str(tmp_path), str(tmp_path), 2)
+    with pytest.raises(CostalError, match=r"The turn 'ours' failed: .*ProjectError"):
+        frames._done(turn, tmp_path)
