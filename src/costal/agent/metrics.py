@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 from costal.agent.value import COST_FLOOR
 from costal.types import Floats
@@ -69,6 +68,8 @@ def cost_rank_correlation(predicted_N: ArrayLike, measured_N: ArrayLike) -> floa
     predicted, measured = np.asarray(predicted_N, dtype=float), np.asarray(measured_N, dtype=float)
     if len(predicted) < 2 or np.ptp(predicted) == 0 or np.ptp(measured) == 0:
         return float("nan")
+    from scipy import stats
+
     return float(stats.spearmanr(predicted, measured).statistic)
 
 
@@ -76,6 +77,8 @@ def accuracy_interval(correct: int, total: int, level: float = 0.95) -> tuple[fl
     """Return Wilson's interval (low, high) of an accuracy of `correct` out of `total`; (0, 1) when there are none."""
     if total == 0:
         return 0.0, 1.0
+    from scipy import stats
+
     interval = stats.binomtest(correct, total).proportion_ci(level, method="wilson")
     return float(interval.low), float(interval.high)
 
@@ -124,6 +127,8 @@ def effort_fit(predicted_N: ArrayLike, measured_N: ArrayLike, spread_N: ArrayLik
     count = len(measured)
     apart = predicted - measured
     nan = float("nan")
+    from scipy import stats
+
     half = stats.t.ppf(0.975, count - 1) * apart.std(ddof=1) / np.sqrt(count) if count > 1 else nan
     bias = float(apart.mean()) if count else nan
     log_error = constant_error = nan

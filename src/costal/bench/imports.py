@@ -46,8 +46,8 @@ class Start:
 class DockOpened:
     """What opening a dock adds to a napari that is open, and how late the window's heart beats, in milliseconds.
 
-    Beats are counted while nothing happens (`rest_`) and while the engine process imports torch (`torch_`); others on
-    the machine delay both.
+    Beats are counted while nothing happens (`rest_`) and while the engine process imports torch (`torch_`), in that of
+    the runs whose worst beat under torch is the least; others on the machine delay both.
     """
 
     name: str

@@ -1,4 +1,6 @@
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -199,3 +201,8 @@ def test_random_answers_of_a_steady_gain_are_seldom_called_a_plateau():
     chances = np.concatenate([np.full(300, 0.75), np.full(300, 0.85)])
     said = sum(unlikely_to_help(rng.random(600) < chances).is_plateau for _ in range(300))
     assert said / 300 < 0.05
+
+
+def test_what_a_dock_loads_leaves_out_statistics_that_take_a_second():
+    script = "import sys, costal.workbench.rounds; sys.exit('scipy.stats' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], timeout=120).returncode == 0
