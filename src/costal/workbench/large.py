@@ -129,7 +129,7 @@ class LargeScores:
             self.prepared.work.device,
             features_N_F=self.features_N_F,
         )
-        found = FrameScores(scores, np.empty((0, 0)), generation.number, model_hash=generation.model_hash)
+        found = FrameScores(scores, generation.number, model_hash=generation.model_hash)
         seed = query_seed(project, found, 0, int(np.count_nonzero(scored)) - len(self.free_M))
         return query_of(found, project, self.grid, self.free_M, seed)
 
