@@ -11,6 +11,7 @@ from scipy.stats import spearmanr
 from costal.bench.committee_peers import BATCH, PEERS, CommitteePeer, trunk_once
 from costal.bench.limit import Limit, limit_of
 from costal.bench.machine import Machine, machine
+from costal.bench.overhead import Overhead, measure_overhead
 from costal.bench.stopwatch import timed
 from costal.loop import learn, new_agent
 from costal.paper.datasets import load_dataset
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 OURS = "costal"
 LABELS = 100
+OVERHEAD_SIDE = 128
 AGREEMENT_CROPS, AGREEMENT_SEEDS = 100, 40
 
 
@@ -88,6 +90,7 @@ class CommitteeFigures:
     of_limit: tuple[float, ...]
     agreement: Agreement
     rank_correlation: dict[str, float]
+    overhead: Overhead
     missing: tuple[str, ...]
 
     @property
@@ -125,6 +128,7 @@ def compare_committee(request: CommitteeRequest) -> Job[CommitteeFigures]:
         crops = _crops(dataset, request, 0)
         agreement = _agreement(digits, crops[:AGREEMENT_CROPS], request)
         ranks = _rank_correlation(digits, crops, request)
+        overhead = measure_overhead(OVERHEAD_SIDE, request.passes, request.device, request.seed)
     summed = _summed(rows, request)
     ours = [row.seconds for row in summed if row.name == OURS]
     return CommitteeFigures(
@@ -137,6 +141,7 @@ def compare_committee(request: CommitteeRequest) -> Job[CommitteeFigures]:
         tuple(took / limit.seconds for took, limit in zip(ours, limits, strict=True)),
         agreement,
         ranks,
+        overhead,
         tuple(peer.name for peer in PEERS if not peer.is_here),
     )
 

@@ -20,7 +20,7 @@ def about(here: Machine) -> list[str]:
 
 def committee_table(found: CommitteeFigures) -> list[str]:
     """Return what a committee takes, and whether it says the same."""
-    unit, agreement = found.unit, found.agreement
+    unit, agreement, overhead = found.unit, found.agreement, found.overhead
     lines = []
     for (channels, side, count), limit, factor in zip(found.request.shapes, found.limits, found.of_limit, strict=True):
         lines += [f"{count} crops of {channels} x {side} x {side}, {found.request.passes} passes, in {unit}"]
@@ -39,6 +39,8 @@ def committee_table(found: CommitteeFigures) -> list[str]:
         f"I of {agreement.crops} crops over {agreement.seeds} mask seeds, beside ordinary dropout: means within two "
         f"standard errors for {agreement.within:.0%}, spread {agreement.spread_ratio:.3f} x",
         f"Rank correlation with float64: {ranks}",
+        f"A frame of {overhead.crops} crops of {overhead.side} px: {overhead.whole:.3f} {unit} to score, "
+        f"{overhead.committee:.3f} of the committee alone, {overhead.ratio:.2f} x",
     ]
     return [*lines, f"Not installed: {', '.join(found.missing)}"] if found.missing else lines
 

@@ -78,6 +78,7 @@ def test_the_committee_is_told_beside_its_peers_and_the_limit(costal, monkeypatc
     monkeypatch.setattr(bench, "compare_committee", compare)
     monkeypatch.setattr(committee, "PEERS", (*committee.PEERS[-2:], CommitteePeer("another", "no_such", None)))
     monkeypatch.setattr(committee, "AGREEMENT_SEEDS", 3)
+    monkeypatch.setattr(committee, "OVERHEAD_SIDE", 16)
     monkeypatch.setattr(committee, "PROTOCOL", QUICK)
     out = tmp_path / "committee.json"
     code, told, _ = costal("bench", "committee", "-T", "3", "--repeats", "1", "--out", out)

@@ -27,6 +27,7 @@ def figures():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(committee, "PEERS", (*FROM_TORCH, replace(PEERS[0], name="of another world", package="no_such")))
         patch.setattr(committee, "AGREEMENT_SEEDS", 6)
+        patch.setattr(committee, "OVERHEAD_SIDE", 16)
         patch.setattr(committee, "PROTOCOL", replace(committee.PROTOCOL, min_steps=5))
         return finish(compare_committee(SMALL))
 
@@ -93,6 +94,13 @@ def test_our_information_has_the_mean_and_the_spread_of_ordinary_dropout(figures
 def test_crops_are_ranked_as_in_float64(figures):
     assert len(figures.rank_correlation) == 4
     assert min(figures.rank_correlation.values()) > 0.99
+
+
+def test_the_overhead_is_of_the_whole_score_over_its_committee(figures):
+    found = figures.overhead
+    assert (found.crops, found.side) == (144, 16)
+    assert found.whole > 0
+    assert found.ratio == pytest.approx(found.whole / found.committee, rel=0.5)
 
 
 def test_the_figures_can_be_written(figures):
