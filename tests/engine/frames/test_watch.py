@@ -13,7 +13,8 @@ from PIL import Image
 from costal.errors import FrameError
 from costal.frames import watch as module
 from costal.frames.listing import listed
-from costal.frames.read import NO_OME, blank_planes, frame_from_array, read
+from costal.frames.read import blank_planes, frame_from_array, read
+from costal.frames.tiff import NO_OME
 from costal.frames.watch import FolderWatch, watch
 from costal.types import Arrival, Stamp
 
