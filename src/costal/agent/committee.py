@@ -66,7 +66,7 @@ def pack_heads(network: Network, masks: list[tuple[Tensor, Tensor]], device: str
     """Return the heads of the passes that these masks make of a network, on `device`, in `dtype`."""
     hidden, output = network.hidden, network.output
     units = torch.cat([own for _, own in masks])
-    hidden_weight = (hidden.weight / (1 - FEATURE_DROP)).to(device, dtype)[units.to(device)]
+    hidden_weight = (hidden.weight / (1 - FEATURE_DROP)).to(device, dtype).index_select(0, units.to(device))
     for rows, (kept, _) in zip(torch.split(hidden_weight, [len(own) for _, own in masks]), masks, strict=True):
         feature_mask = torch.zeros(hidden.in_features, dtype=dtype)
         feature_mask[kept] = 1
