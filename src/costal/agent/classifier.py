@@ -131,7 +131,7 @@ def ask_committee(agent: Agent, crops_N_C_H_W: Floats, seed: int, device: str) -
         probs_T_B_K = committee.probs(features_M)
         return acquisition(probs_T_B_K), probs_T_B_K.mean(0), committee.projected(features_M)
 
-    footing = first_footing(device, crops_N_C_H_W.shape, BATCH)
+    footing = first_footing(device, len(crops_N_C_H_W), agent.crop_shape, BATCH)
     found, footing = yield from in_batches(crops_N_C_H_W, footing, attempt, "Asking the committee")
     return Opinion(*found), footing
 
@@ -155,6 +155,6 @@ def classify(agent: Agent, crops_N_C_H_W: Floats, device: str = "auto") -> Job[F
             batch = to_device(crops, there.device)
             return (torch.stack([network(batch).softmax(-1) for network in networks]).mean(0),)
 
-    footing = first_footing(choose_device(device), crops_N_C_H_W.shape, CPU_BATCH)
+    footing = first_footing(choose_device(device), len(crops_N_C_H_W), agent.crop_shape, CPU_BATCH)
     (probs_N_K,), _ = yield from in_batches(crops_N_C_H_W, footing, attempt, "Classifying")
     return probs_N_K

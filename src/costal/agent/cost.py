@@ -174,6 +174,6 @@ def predict_cost(
             mu = model.mu(output, annotator.to(there.device), order.to(there.device))
             return (model.effort(mu),)
 
-    footing = first_footing(device, pool.crops_N_C_H_W.shape, CPU_BATCH)
+    footing = first_footing(device, len(pool.crops_N_C_H_W), crop_shape, CPU_BATCH)
     (cost_N,), _ = yield from in_batches(pool.crops_N_C_H_W, footing, attempt, "Predicting the cost")
     return cost_N, spread

@@ -99,11 +99,11 @@ class Footing:
     note: str = ""
 
 
-def first_footing(device: str, shape: tuple[int, ...], cpu_batch: int) -> Footing:
-    """Return what work on crops of a shape (N, C, H, W) begins with: so many at once on a CPU, or what fills a GPU."""
+def first_footing(device: str, count: int, crop_shape: tuple[int, int, int], cpu_batch: int) -> Footing:
+    """Return what work on so many crops (C, H, W) begins with: so many at once on a CPU, or what fills a GPU."""
     if device == "cpu":
         return Footing(device, cpu_batch)
-    return Footing(device, max(1, min(shape[0], GPU_BATCH_PIXELS // (shape[2] * shape[3]))))
+    return Footing(device, max(1, min(count, GPU_BATCH_PIXELS // (crop_shape[1] * crop_shape[2]))))
 
 
 def on_smaller_footing(footing: Footing) -> Footing:
@@ -150,7 +150,7 @@ def in_batches(
         def attempt(there: Footing, start: int = start) -> Job[tuple[tuple[torch.Tensor, ...], int]]:
             yield Progress(start, len(crops_N_C_H_W), message)
             stop = start + there.batch
-            if there.batch > 1 and stop == len(crops_N_C_H_W) - 1:
+            if there.device == "cpu" and there.batch > 1 and stop == len(crops_N_C_H_W) - 1:
                 stop += 1  # products for a single crop are summed in another order
             batch = crops_N_C_H_W[start:stop]
             return compute(batch, there), len(batch)

@@ -149,13 +149,13 @@ def test_threads_are_as_before_also_after_a_failure():
 
 @pytest.mark.parametrize(("count", "batch"), [(10**6, 8192), (7, 7)], ids=["many crops", "few crops"])
 def test_a_gpu_is_filled_and_a_cpu_gets_batches_for_its_cache(count, batch):
-    assert first_footing("cuda", (count, 1, 28, 28), 256) == Footing("cuda", batch)
-    assert first_footing("cpu", (count, 1, 28, 28), 256) == Footing("cpu", 256)
+    assert first_footing("cuda", count, (1, 28, 28), 256) == Footing("cuda", batch)
+    assert first_footing("cpu", count, (1, 28, 28), 256) == Footing("cpu", 256)
 
 
 def test_a_larger_crop_makes_smaller_batches_on_a_gpu_but_never_empty_ones():
-    assert first_footing("cuda", (10**6, 4, 56, 56), 256).batch == 8192 // 4
-    assert first_footing("cuda", (10**6, 1, 8192, 8192), 256).batch == 1
+    assert first_footing("cuda", 10**6, (4, 56, 56), 256).batch == 8192 // 4
+    assert first_footing("cuda", 10**6, (1, 8192, 8192), 256).batch == 1
 
 
 @pytest.mark.parametrize(("bf16", "amx", "dtype"), [

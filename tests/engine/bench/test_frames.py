@@ -58,5 +58,5 @@ def test_frames_are_told_as_a_table_and_kept_as_json_with_a_plot(costal, tmp_pat
 
 def test_a_turn_runs_in_a_process_of_its_own_and_tells_why_it_failed(tmp_path):
     turn = frames_turn.Turn("ours", str(tmp_path / "nowhere.zarr"), str(tmp_path), str(tmp_path), 2)
-    with pytest.raises(CostalError, match=r"The turn 'ours' failed: .*ProjectError"):
+    with pytest.raises(CostalError, match=r"(?s)The turn 'ours' failed: .*ProjectError"):
         frames._done(turn, tmp_path)
