@@ -5,11 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
-from scipy import ndimage
 
 from costal.seeds import rng_for
 from costal.types import Floats
@@ -133,6 +131,8 @@ def _draw(seed: int, index: int) -> _Drawing:
 
 def _warp(drawings: list[_Drawing]) -> NDArray[np.float32]:
     """Return how far each pixel lies inside the distorted stroke, in image pixels: (N, 28, 28)."""
+    from scipy import ndimage
+
     centred = np.arange(SIDE) - (SIDE - 1) / 2
     affine = np.array([drawing.affine for drawing in drawings])[..., np.newaxis, np.newaxis]
     shift = np.array([drawing.shift for drawing in drawings])[..., np.newaxis, np.newaxis]
@@ -173,6 +173,8 @@ def _atlas() -> NDArray[np.float32]:
 
     Distances, positive inside, interpolate smoothly and give every stroke weight and blur from one template.
     """
+    import matplotlib
+
     folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
     atlas = np.concatenate([_template(folder / name, digit) for name in FONT_FILES for digit in range(CLASS_COUNT)])
     atlas.flags.writeable = False
@@ -181,6 +183,8 @@ def _atlas() -> NDArray[np.float32]:
 
 def _template(font_path: Path, digit: int) -> NDArray[np.float32]:
     """Return one glyph, centred and of common height, as signed distance to its outline."""
+    from scipy import ndimage
+
     probe = ImageFont.truetype(str(font_path), 100)
     _, top, _, bottom = probe.getbbox(str(digit))
     font = ImageFont.truetype(str(font_path), 100 * _GLYPH_HEIGHT / (bottom - top))
