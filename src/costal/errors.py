@@ -23,3 +23,8 @@ class EffortError(CostalError):
 
 class DatasetError(CostalError):
     """A data set of the paper's experiment is missing or unreadable."""
+
+
+def in_one_line(error: BaseException) -> str:
+    """Return the kind of an error and what it says, for a sentence about it."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from costal.errors import FrameError
+from costal.errors import FrameError, in_one_line
 
 UM_PER = {
     "micrometer": 1.0,
@@ -85,8 +85,8 @@ def _opened(source: str) -> Any:
         raise FrameError(f"{source} needs a package that is not installed ({error}).") from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         if not is_url(source) and Path(source).exists():
-            raise FrameError(f"{source} is no zarr group ({_shown(error)}). {WRITE_IT}") from error
-        raise FrameError(f"{source} cannot be opened ({_shown(error)}). Check the address.") from error
+            raise FrameError(f"{source} is no zarr group ({in_one_line(error)}). {WRITE_IT}") from error
+        raise FrameError(f"{source} cannot be opened ({in_one_line(error)}). Check the address.") from error
     if isinstance(found, zarr.Array):
         raise FrameError(f"{source} is a bare zarr array of shape {found.shape}, without OME metadata. {WRITE_IT}")
     return found
@@ -153,7 +153,3 @@ def _pixel_um(scale: Mapping[str, Any], axes: str, units: Sequence[str]) -> tupl
     square = math.isclose(*sides, rel_tol=0.01)
     doubt = f"Pixels are {sides[0]:g} by {sides[1]:g} um; the width is taken for both sides."
     return sides[0], () if square else (doubt,)
-
-
-def _shown(error: BaseException) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from costal.errors import CostalError
+from costal.errors import CostalError, in_one_line
 from costal.spread.workers import LOOK_EVERY_S, Errand, Work, admit, admit_scheduler, comparable
 from costal.types import Job, Progress
 
@@ -106,8 +106,9 @@ def _connected(where: str, name: str) -> Iterator[Any]:
             client = distributed.Client(address, timeout=CONNECT_S, set_as_default=False)
         except (OSError, ValueError, TypeError, RuntimeError) as error:
             raise CostalError(
-                f"There is no scheduler to be reached at {address} ({_shown(error)}). Start one by 'dask scheduler', "
-                "or correct the address; for tls:// dask's configuration (distributed.comm.tls) must name certificates."
+                f"There is no scheduler to be reached at {address} ({in_one_line(error)}). Start one by "
+                "'dask scheduler', or correct the address; for tls:// dask's configuration (distributed.comm.tls) "
+                "must name certificates."
             ) from error
         yield stack.enter_context(client)
 
@@ -140,7 +141,7 @@ def _require_alike(client: Any, errand: Errand[Any]) -> None:
             raise refusal
         if refusal is not None:
             raise CostalError(
-                f"The {name} cannot be asked ({_shown(refusal)}). Start it from a Python in which the same "
+                f"The {name} cannot be asked ({in_one_line(refusal)}). Start it from a Python in which the same "
                 "napari-costal is installed as here."
             ) from refusal
 
@@ -186,10 +187,6 @@ def _as_told(error: BaseException, tasks: Tasks[T], task: T, folder: Path) -> Ba
             f"'{name}' ended every worker that ran it before {tasks.piece} was finished: most often the memory does "
             f"not suffice. {tasks.remedy} What was finished is in {folder}."
         )
-    told = CostalError(f"'{name}' failed on a worker ({_shown(error)}). What was finished is in {folder}.")
+    told = CostalError(f"'{name}' failed on a worker ({in_one_line(error)}). What was finished is in {folder}.")
     told.__cause__ = error
     return told
-
-
-def _shown(error: BaseException) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"
