@@ -3,7 +3,7 @@
 Shapes are named in letters: N crops, T passes, K classes, C channels, H and W pixels.
 """
 
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeVar
 
@@ -38,6 +38,19 @@ class Progress:
 
 
 Job = Generator[Progress, None, Result]
+
+
+def retold(job: Job[Result], tell: Callable[[Progress], Progress]) -> Job[Result]:
+    """Return the result of a job, its progress told in other words; it is closed when this one is."""
+    try:
+        while True:
+            try:
+                progress = next(job)
+            except StopIteration as stop:
+                return stop.value  # type: ignore[no-any-return]
+            yield tell(progress)
+    finally:
+        job.close()
 
 
 def finish(job: Job[Result]) -> Result:

@@ -27,7 +27,7 @@ from costal.paper.expert import SimulatedExpert
 from costal.paper.plan import Plan
 from costal.paper.plan_file import check
 from costal.paper.sources import Dataset, initial_indices, pool_indices
-from costal.types import Job, Progress, Result
+from costal.types import Job, Progress, Result, retold
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,12 +118,7 @@ def _message(plan: Plan, task: Task, number: int) -> Progress:
 
 def _within(job: Job[Result], progress: Progress) -> Job[Result]:
     """Return the job's result, telling `progress` in place of its own."""
-    while True:
-        try:
-            next(job)
-        except StopIteration as stop:
-            return stop.value  # type: ignore[no-any-return]
-        yield progress
+    return retold(job, lambda _: progress)
 
 
 def progress_of(plan: Plan, left: Mapping[Task, int], message: str) -> Progress:

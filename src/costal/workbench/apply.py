@@ -22,7 +22,7 @@ from costal.labels.models import Generation, load_newest
 from costal.labels.project import Project
 from costal.labels.store import Store
 from costal.seeds import seed_for
-from costal.types import Floats, Frame, Grid, Job, Progress, Result
+from costal.types import Floats, Frame, Grid, Job, Progress, Result, retold
 from costal.workbench.applied import (
     Applied,
     ClassifiedCrop,
@@ -265,12 +265,9 @@ def _reason(error: Exception) -> str:
 
 def _as_part(job: Job[Result], title: str, at: int, total: int) -> Job[Result]:
     """Return a job's result, its progress told as that of part `at` of `total`."""
-    try:
-        while True:
-            progress = next(job)
-            done = STEPS * at + STEPS * progress.done // max(progress.total, 1)
-            yield Progress(done, STEPS * total, ": ".join(filter(None, (title, progress.message))))
-    except StopIteration as stop:
-        return cast(Result, stop.value)
-    finally:
-        job.close()
+
+    def tell(progress: Progress) -> Progress:
+        done = STEPS * at + STEPS * progress.done // max(progress.total, 1)
+        return Progress(done, STEPS * total, ": ".join(filter(None, (title, progress.message))))
+
+    return retold(job, tell)

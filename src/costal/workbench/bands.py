@@ -18,7 +18,7 @@ from costal.frames.normalise import IntensityRange, normalise
 from costal.frames.read import Planes
 from costal.frames.windows import Box, Pixels, missing_boxes, read_window
 from costal.loop import random_information, score
-from costal.types import Agent, Floats, Grid, Job, Pool, Progress
+from costal.types import Agent, Floats, Grid, Job, Pool, Progress, Result, retold
 from costal.workbench.scores_folder import BACKGROUND, MISSING, SCORED, Band, load_band, save_band
 
 BAND_CROPS = 1024
@@ -106,13 +106,8 @@ def score_bands(work: BandWork, frame: LazyFrame, agent: Agent, numbers: Sequenc
             yield Progress(done, total, "Scoring")
 
 
-def _shifted(job: Job[Band], before: int, total: int) -> Job[Band]:
-    while True:
-        try:
-            each = next(job)
-        except StopIteration as stop:
-            return stop.value  # type: ignore[no-any-return]
-        yield Progress(before + each.done, total, each.message)
+def _shifted(job: Job[Result], before: int, total: int) -> Job[Result]:
+    return retold(job, lambda each: Progress(before + each.done, total, "Scoring"))
 
 
 Read = tuple[Pixels, NDArray[np.uint8]]
@@ -251,13 +246,7 @@ def _scored(
     for start in range(0, len(scored), most):
         chosen = scored[start : start + most]
         pool = Pool(_cut(work, window, chosen), work.annotator, work.order)
-        job = score(agent, pool, work.seed, work.device)
-        while True:
-            try:
-                yield Progress(start + next(job).done, count, "Scoring")
-            except StopIteration as stop:
-                found = stop.value
-                break
+        found = yield from _shifted(score(agent, pool, work.seed, work.device), start, count)
         information_N[chosen] = found.information_N if draws_N is None else draws_N[chosen]
         cost_N[chosen], probs_N_K[chosen] = found.cost_N, found.probs_N_K
         if found.features_N_F is not None and len(work.grid) <= MOST_FEATURES:
