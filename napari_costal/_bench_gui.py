@@ -4,7 +4,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from napari.viewer import Viewer
 from qtpy.QtCore import QEventLoop
 from qtpy.QtWidgets import QApplication
 
-from costal.bench.machine import Machine, machine
+from costal.bench.machine import Figures, machine
 from costal.errors import CostalError
 from costal.frames.grid import SMALLEST_CROP
 from costal.labels.project import Choices, Project
@@ -52,17 +52,11 @@ class Pace:
 
 
 @dataclass(frozen=True, slots=True)
-class GuiFigures:
+class GuiFigures(Figures):
     """The paces of slider moves (CPU time of the GUI thread, painting left out) and of selections, by size."""
 
-    machine: Machine
     seed: int
     paces: tuple[Pace, ...]
-
-    @property
-    def figures(self) -> dict[str, object]:
-        """Everything by name, for a file."""
-        return asdict(self) | {"machine": self.machine.figures}
 
 
 def bench_gui(sizes: Sequence[int] = CROPS, moves: int = MOVES, seed: int = 0) -> Job[GuiFigures]:

@@ -2,7 +2,7 @@
 
 import statistics
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,15 +10,16 @@ from scipy.stats import spearmanr
 
 from costal.bench.committee_peers import BATCH, PEERS, CommitteePeer, trunk_once
 from costal.bench.limit import Limit, limit_of
-from costal.bench.machine import Machine, machine
+from costal.bench.machine import Figures, machine
 from costal.bench.overhead import Overhead, measure_overhead
-from costal.bench.stopwatch import timed
+from costal.bench.peers import Lot
+from costal.bench.stopwatch import timed, unit_on
 from costal.loop import learn, new_agent
 from costal.paper.datasets import load_dataset
 from costal.paper.plan import PROTOCOL
 from costal.paper.sources import Dataset
 from costal.seeds import rng_for, seed_for
-from costal.types import Agent, AgentSettings, Answer, Floats, Job, Progress, finish
+from costal.types import Agent, AgentSettings, Floats, Job, Progress, finish
 
 if TYPE_CHECKING:
     from costal.agent.networks import Network
@@ -74,14 +75,13 @@ class Agreement:
 
 
 @dataclass(frozen=True, slots=True)
-class CommitteeFigures:
+class CommitteeFigures(Figures):
     """What the comparison came to; seconds are in `unit`. `of_limit` is how many times our time is that of the limit.
 
     `rank_correlation` is Spearman's, by acquisition function, of our I to that of float64 under the same masks.
     `missing` names the peers whose packages are not installed.
     """
 
-    machine: Machine
     request: CommitteeRequest
     unit: str
     threads: int
@@ -92,11 +92,6 @@ class CommitteeFigures:
     rank_correlation: dict[str, float]
     overhead: Overhead
     missing: tuple[str, ...]
-
-    @property
-    def figures(self) -> dict[str, object]:
-        """Everything by name, for a file."""
-        return asdict(self) | {"machine": self.machine.figures}
 
 
 def compare_committee(request: CommitteeRequest) -> Job[CommitteeFigures]:
@@ -134,7 +129,7 @@ def compare_committee(request: CommitteeRequest) -> Job[CommitteeFigures]:
     return CommitteeFigures(
         here,
         request,
-        "CPU s" if request.device == "cpu" else "s",
+        unit_on(request.device),
         1,
         summed,
         tuple(limits),
@@ -149,10 +144,9 @@ def compare_committee(request: CommitteeRequest) -> Job[CommitteeFigures]:
 def _trained(dataset: Dataset, request: CommitteeRequest) -> Agent:
     """Return an agent that has learned from some labels of the data."""
     rng = rng_for(request.seed, "labels")
-    crops, classes = dataset.take(rng.permutation(dataset.train_size)[:LABELS])
-    answers = [Answer(crop, int(label), None) for crop, label in zip(crops, classes, strict=True)]
+    lot = Lot(*dataset.take(rng.permutation(dataset.train_size)[:LABELS]), request.seed)
     settings = AgentSettings(len(dataset.class_names), "bald", passes=request.passes, training=PROTOCOL)
-    return finish(learn(new_agent(settings, dataset.crop_shape), answers, request.seed, request.device))
+    return finish(learn(new_agent(settings, dataset.crop_shape), lot.answers, lot.seed, request.device))
 
 
 def _untrained(channels: int, side: int, request: CommitteeRequest) -> Agent:

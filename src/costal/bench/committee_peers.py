@@ -40,7 +40,7 @@ def plain_loop(network: "Network", crops: Any, passes: int) -> Floats:
     """Return I by the whole network run once for each pass, with the dropout of torch."""
     import torch
 
-    whole = _with_dropout(network, torch.nn.Dropout)
+    whole = with_dropout(network)
     whole.train()
     with torch.inference_mode():
         return _bald_of_batches(crops, lambda batch: [whole(batch) for _ in range(passes)])
@@ -113,13 +113,12 @@ PEERS = (
 
 
 def _by_baal(network: "Network", crops: Any, passes: int, caching: bool) -> Floats:
-    import torch
     from baal.active.heuristics import BALD
     from baal.bayesian.caching_utils import MCCachingModule
     from baal.bayesian.dropout import MCDropoutModule
     from baal.modelwrapper import ModelWrapper, TrainingArgs
 
-    model = MCDropoutModule(_with_dropout(network, torch.nn.Dropout))
+    model = MCDropoutModule(with_dropout(network))
     model = MCCachingModule(model) if caching else model
     settings = TrainingArgs(batch_size=BATCH, use_cuda=crops.is_cuda, replicate_in_memory=not caching)
     asked = ModelWrapper(model, settings)
@@ -128,7 +127,7 @@ def _by_baal(network: "Network", crops: Any, passes: int, caching: bool) -> Floa
     return np.asarray(BALD().compute_score(np.concatenate(probs)), dtype=np.float32)
 
 
-def _with_dropout(network: "Network", dropout: Any) -> Any:
+def with_dropout(network: "Network") -> Any:
     """Return the network as one sequence of layers, with dropout where Gal has it."""
     import torch
 
@@ -136,10 +135,10 @@ def _with_dropout(network: "Network", dropout: Any) -> Any:
 
     return torch.nn.Sequential(
         network.trunk,
-        dropout(FEATURE_DROP),
+        torch.nn.Dropout(FEATURE_DROP),
         network.hidden,
         torch.nn.ReLU(),
-        dropout(HIDDEN_DROP),
+        torch.nn.Dropout(HIDDEN_DROP),
         network.output,
     )
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from costal.bench.frames_turn import CANCEL, OURS, PEER, Outcome, Turn
-from costal.bench.machine import Machine, machine
+from costal.bench.machine import Figures, Machine, machine
 from costal.errors import CostalError
 from costal.frames.windows import Pixels
 from costal.labels.models import save_agent
@@ -47,14 +47,13 @@ class FramesRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class FramesFigures:
+class FramesFigures(Figures):
     """What the comparison came to; CPU milliseconds a crop are medians over repeats.
 
     `grown_mb` is the most memory beyond the loaded model. `growth` holds the crops and CPU seconds of images of
     growing size. `rescored` counts the crops that a rerun scored.
     """
 
-    machine: Machine
     request: FramesRequest
     ours_ms: float
     peer_ms: float
@@ -72,11 +71,6 @@ class FramesFigures:
     rerun_cpu_s: float
     growth: tuple[tuple[int, float], ...]
     turns: tuple[Outcome, ...]
-
-    @property
-    def figures(self) -> dict[str, object]:
-        """Everything by name, for a file."""
-        return asdict(self) | {"machine": self.machine.figures}
 
 
 def compare_frames(request: FramesRequest) -> Job[FramesFigures]:

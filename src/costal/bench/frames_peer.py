@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from costal.bench.committee_peers import with_dropout
 from costal.types import Weights
 
 BATCH = 256
@@ -48,12 +49,9 @@ def score_with_dask(
 
 
 def _network(crop: int, weights: Mapping[str, NDArray[np.generic]], classes: int) -> Any:
-    """Return the product's network as one sequence, with dropout where it belongs, switched on."""
-    from torch import nn
-
-    from costal.agent.networks import FEATURE_DROP, HIDDEN_DROP, Network, load_weights
+    """Return the product's network with dropout where it belongs, switched on."""
+    from costal.agent.networks import Network, load_weights
 
     own = Network((1, crop, crop), classes)
     load_weights(own, weights)
-    head = (nn.Dropout(FEATURE_DROP), own.hidden, nn.ReLU(), nn.Dropout(HIDDEN_DROP), own.output)
-    return nn.Sequential(*own.trunk, *head).train()
+    return with_dropout(own).train()

@@ -5,10 +5,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from statistics import median
 
-from costal.bench.machine import Machine, machine
+from costal.bench.machine import Figures, machine
 from costal.errors import CostalError
 from costal.types import Job, Progress
 
@@ -63,17 +63,11 @@ class DockOpened:
 
 
 @dataclass(frozen=True, slots=True)
-class ImportFigures:
+class ImportFigures(Figures):
     """How long everything takes to start; no docks where there is no display."""
 
-    machine: Machine
     starts: tuple[Start, ...]
     docks: tuple[DockOpened, ...]
-
-    @property
-    def figures(self) -> dict[str, object]:
-        """Everything by name, for a file."""
-        return asdict(self) | {"machine": self.machine.figures}
 
 
 def bench_imports(runs: int, docks: Sequence[str] = DOCKS) -> Job[ImportFigures]:

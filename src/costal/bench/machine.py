@@ -29,6 +29,18 @@ class Machine:
         return asdict(self.environment) | own
 
 
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What a benchmark came to, and where it ran."""
+
+    machine: Machine
+
+    @property
+    def figures(self) -> dict[str, object]:
+        """Everything by name, for a file."""
+        return asdict(self) | {"machine": self.machine.figures}
+
+
 def machine(device: str, fingerprint: str) -> Machine:
     """Return this machine as it is now, for work on a device with crops of this fingerprint.
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from costal.bench.stopwatch import timed
 from costal.paper.digits import CLASS_COUNT
-from costal.types import Floats, Training
+from costal.types import Answer, Floats, Training
 
 TRIAL_STEPS, TRIALS = 20, 2
 BATCH, ASKED = 1000, 32
@@ -38,6 +38,11 @@ class Lot:
     crops_N_C_H_W: Floats
     class_N: NDArray[np.int64]
     seed: int
+
+    @property
+    def answers(self) -> list[Answer]:
+        """The same as the product takes it."""
+        return [Answer(crop, int(k), None) for crop, k in zip(self.crops_N_C_H_W, self.class_N, strict=True)]
 
     def first(self, count: int) -> "Lot":
         """Return the lot of the first crops alone."""

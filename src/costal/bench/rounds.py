@@ -13,7 +13,7 @@ from costal.bench.stopwatch import timed
 from costal.loop import learn, new_agent, score
 from costal.paper.digits import CLASS_COUNT
 from costal.paper.sources import Crops
-from costal.types import AgentSettings, Answer, Floats, Job, Pool, Progress, Training, finish
+from costal.types import AgentSettings, Floats, Job, Pool, Progress, Training, finish
 
 OURS, PLAIN, CAREFUL = "costal", "plain loops", "plain loops, trunk once"
 PASSES = 50
@@ -81,9 +81,8 @@ def _ours(lot: Lot, pool: Floats, test: Floats, training: Training, device: str)
     from costal.agent.classifier import classify
 
     agent = new_agent(AgentSettings(CLASS_COUNT, "bald", passes=PASSES, training=training), lot.crops_N_C_H_W.shape[1:])
-    answers = [Answer(crop, int(k), None) for crop, k in zip(lot.crops_N_C_H_W, lot.class_N, strict=True)]
     return (
-        lambda: finish(learn(agent, answers, lot.seed, device)),
+        lambda: finish(learn(agent, lot.answers, lot.seed, device)),
         lambda learned: finish(score(learned, Pool(pool), 0, device)),
         lambda learned: finish(classify(learned, test, device)).argmax(1),
     )

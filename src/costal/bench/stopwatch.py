@@ -20,6 +20,11 @@ class Spent:
         return self.cpu_s if device == "cpu" else self.wall_s
 
 
+def unit_on(device: str) -> str:
+    """Return the unit of `Spent.on` a device."""
+    return "CPU s" if device == "cpu" else "s"
+
+
 def timed(work: Callable[[], Outcome], device: str) -> tuple[Outcome, Spent]:
     """Return what some work on a device comes to, and what it took until the device had finished it."""
     _wait_for(device)

@@ -3,17 +3,17 @@
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from costal.agent.metrics import accuracy
 from costal.bench.curves import Parity, parity
 from costal.bench.forecast import Pace, forecast
-from costal.bench.machine import Machine, machine
+from costal.bench.machine import Figures, Machine, machine
 from costal.bench.peers import Lot, Tuning, classes_of, train_in_turn, tuned
 from costal.bench.rounds import RoundCost, compare_rounds
-from costal.bench.stopwatch import Spent, timed
+from costal.bench.stopwatch import Spent, timed, unit_on
 from costal.loop import learn_together, new_agent, score
 from costal.paper.base_costs import BASE_COSTS
 from costal.paper.datasets import load_dataset
@@ -21,7 +21,7 @@ from costal.paper.digits import CLASS_COUNT
 from costal.paper.plan import PROTOCOL, figure_1, table_1
 from costal.paper.sources import Crops, Dataset
 from costal.seeds import rng_for, seed_for
-from costal.types import Agent, AgentSettings, Answer, Floats, Job, Pool, Progress, Training, finish
+from costal.types import Agent, AgentSettings, Floats, Job, Pool, Progress, Training, finish
 
 STACK, PEER = "stack", "peer"
 FEWEST_MODELS, FEWEST_LABELS, LEAST_REPEATS = 2, 80, 3
@@ -64,7 +64,7 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True)
-class TrainingFigures:
+class TrainingFigures(Figures):
     """What the comparison came to.
 
     All seconds but those of `turns` are in `unit`: CPU seconds on a CPU, else seconds on the clock. `stack_s` and
@@ -73,7 +73,6 @@ class TrainingFigures:
     takes: trained, `SCORED_CROPS` crops scored, all tests. `forecast_s` are estimates for whole experiments, by name.
     """
 
-    machine: Machine
     request: TrainingRequest
     tuning: Tuning
     unit: str
@@ -88,11 +87,6 @@ class TrainingFigures:
     pace: Pace
     forecast_s: dict[str, float]
     turns: tuple[Turn, ...]
-
-    @property
-    def figures(self) -> dict[str, object]:
-        """Everything by name, for a file."""
-        return asdict(self) | {"machine": self.machine.figures}
 
 
 def compare_training(request: TrainingRequest) -> Job[TrainingFigures]:
@@ -166,10 +160,7 @@ def _stacked(lots: Sequence[Lot], training: Training, device: str) -> tuple[list
     from costal.agent.devices import on_threads
 
     agent = new_agent(AgentSettings(CLASS_COUNT, training=training), lots[0].crops_N_C_H_W.shape[1:])
-    answers = [
-        [Answer(crop, int(label), None) for crop, label in zip(lot.crops_N_C_H_W, lot.class_N, strict=True)]
-        for lot in lots
-    ]
+    answers = [lot.answers for lot in lots]
     job = learn_together([agent] * len(lots), answers, [lot.seed for lot in lots], device)
     with on_threads(STACK_THREADS):
         return timed(lambda: finish(job), device)
@@ -214,7 +205,7 @@ def _figures(
         here,
         request,
         tuning,
-        "CPU s" if request.device == "cpu" else "s",
+        unit_on(request.device),
         len(stack),
         pace.train_s,
         statistics.median(peer) / request.models,

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,7 @@ import typer
 from costal.bench.committee import CommitteeRequest, compare_committee
 from costal.bench.frames import FramesRequest, compare_frames, draw_growth
 from costal.bench.imports import DOCKS, bench_imports
+from costal.bench.machine import Figures
 from costal.bench.training import (
     FEWEST_LABELS,
     FEWEST_MODELS,
@@ -57,8 +59,7 @@ def committee(
     """
     _require_place(out)
     found = _told(compare_committee(CommitteeRequest(passes, repeats=repeats, device=device, data=data, seed=seed)))
-    _keep(found.figures, out)
-    tell("\n".join([*about(found.machine), "", *committee_table(found)]), found.figures, as_json)
+    _report(found, committee_table(found), out, as_json)
 
 
 def training(
@@ -79,8 +80,7 @@ def training(
     _require_place(out)
     request = TrainingRequest(models, labels, device, seconds, data, seed)
     found = _told(compare_training(request))
-    _keep(found.figures, out)
-    tell("\n".join([*about(found.machine), "", *training_table(found)]), found.figures, as_json)
+    _report(found, training_table(found), out, as_json)
 
 
 def frames(
@@ -101,11 +101,10 @@ def frames(
     """
     _require_place(out)
     found = _told(compare_frames(FramesRequest(side, sparse_side, crop, passes, repeats, peer_share, seed=seed)))
-    _keep(found.figures, out)
     if out is not None:
         with writing(out.with_suffix(".png")):
             draw_growth(found, out.with_suffix(".png"))
-    tell("\n".join([*about(found.machine), "", *frames_table(found)]), found.figures, as_json)
+    _report(found, frames_table(found), out, as_json)
 
 
 def gui(
@@ -128,14 +127,13 @@ def gui(
     from napari_costal._bench_gui import CROPS, bench_gui
 
     found = _told(bench_gui(tuple(crops or CROPS), moves, seed))
-    _keep(found.figures, out)
     lines = ["     crops                              CPU ms     worst   clock ms     worst"]
     lines += [
         f"{each.crops:10,}  {each.name:28} {each.cpu_ms:9.1f} {each.cpu_worst_ms:9.1f}  {each.wall_ms:9.1f} "
         f"{each.wall_worst_ms:9.1f}"
         for each in found.paces
     ]
-    tell("\n".join([*about(found.machine), "", *lines]), found.figures, as_json)
+    _report(found, lines, out, as_json)
 
 
 def imports(
@@ -149,8 +147,7 @@ def imports(
     """
     _require_place(out)
     found = _told(bench_imports(runs, DOCKS if has_display() else ()))
-    _keep(found.figures, out)
-    tell("\n".join([*about(found.machine), "", *starts_table(found)]), found.figures, as_json)
+    _report(found, starts_table(found), out, as_json)
 
 
 def everything(
@@ -190,7 +187,10 @@ def _require_place(out: Path | None) -> None:
                 out.unlink()
 
 
-def _keep(figures: dict[str, object], out: Path | None) -> None:
+def _report(found: Figures, table: Sequence[str], out: Path | None, as_json: bool) -> None:
+    """Keep the figures where they are wanted, and tell them."""
     if out is not None:
         with writing(out):
-            out.write_text(json.dumps(figures, indent=1, allow_nan=False) + "\n", encoding="utf-8", newline="\n")
+            kept = json.dumps(found.figures, indent=1, allow_nan=False) + "\n"
+            out.write_text(kept, encoding="utf-8", newline="\n")
+    tell("\n".join([*about(found.machine), "", *table]), found.figures, as_json)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from costal.frames.grid import origins
 from costal.types import Floats, Grid
 from costal.workbench.rounds import PickedCrops
 
@@ -37,6 +38,7 @@ class ScoreTable:
     def part(self, start: int, end: int) -> pd.DataFrame:
         """Return the rows of crops `start` to `end`."""
         crop = np.arange(start, end)
+        origin_n_2 = origins(self.grid, crop)
         rank, control = np.full(len(crop), "", dtype=object), np.zeros(len(crop), dtype=int)
         if self.asked is not None:
             picked_n = self.asked.picked_n
@@ -53,8 +55,8 @@ class ScoreTable:
                 "content_hash": self.content_hash,
                 "planes": self.planes,
                 "crop": crop,
-                "y": crop // self.grid.cols * self.grid.stride,
-                "x": crop % self.grid.cols * self.grid.stride,
+                "y": origin_n_2[:, 0],
+                "x": origin_n_2[:, 1],
                 "side": self.grid.crop,
                 "information": information,
                 "cost": cost,
