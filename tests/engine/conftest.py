@@ -91,28 +91,3 @@ def quick_plan(quick_experiment) -> Plan:
     """Return two arms, two repeats, three rounds."""
     arms = (Arm("STD, β = 0.3", "std", beta=0.3), Arm("random", "random"))
     return Plan("small", "synthetic", arms, quick_experiment, rounds=3, repeats=2, committee_every=3, looked_at=(1,))
-
-
-@pytest.fixture
-def write_zarr():
-    """Return a function that writes an OME-Zarr image: axes with a step in um, levels by taking every other pixel."""
-    import zarr
-
-    def write(path, pixels, axes="yx", version="0.5", chunk=32, levels=1, um=0.1, **options):
-        group = zarr.open_group(str(path), mode="w", zarr_format=2 if version == "0.4" else 3)
-        datasets = []
-        for level in range(levels):
-            small = pixels[..., :: 2**level, :: 2**level]
-            chunks = (1,) * (small.ndim - 2) + (chunk, chunk)
-            array = group.create_array(str(level), shape=small.shape, chunks=chunks, dtype=small.dtype, **options)
-            array[...] = small
-            scale = [1.0] * (small.ndim - 2) + [um * 2**level] * 2
-            datasets.append({"path": str(level), "coordinateTransformations": [{"type": "scale", "scale": scale}]})
-        named = [
-            {"name": name, "type": "space", "unit": "micrometer"} if name in "zyx" else {"name": name} for name in axes
-        ]
-        scales = {"multiscales": [{"axes": named, "datasets": datasets, "version": version}]}
-        group.attrs.update(scales if version == "0.4" else {"ome": scales | {"version": version}})
-        return path
-
-    return write

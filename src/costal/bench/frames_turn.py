@@ -19,7 +19,8 @@ from costal.labels.models import load_newest
 from costal.labels.project_file import load_project
 from costal.types import finish
 from costal.workbench.bands import score_bands
-from costal.workbench.large import LargeRequest, prepare, put_together, write_heatmap
+from costal.workbench.large import LargeRequest, prepare
+from costal.workbench.large_scores import put_together, write_heatmap
 
 RANGE = (500.0, 30_000.0)
 OURS, PEER, CANCEL = "ours", "peer", "cancel"

@@ -15,7 +15,7 @@ from costal.cli.progress import ProgressBar
 from costal.cli.score_table import ScoreTable
 from costal.cli.terminal import writing
 from costal.errors import CostalError, FrameError
-from costal.frames.lazy import Missing, open_lazily
+from costal.frames.lazy import LARGE_BYTES, Missing, open_lazily
 from costal.frames.listing import TIFFS
 from costal.frames.ome_zarr import is_url, is_zarr
 from costal.frames.planes import describe, planes_of
@@ -24,19 +24,10 @@ from costal.labels.project import Project
 from costal.types import Job
 from costal.workbench.bands import score_bands
 from costal.workbench.image_files import image_files
-from costal.workbench.large import (
-    Background,
-    LargeRequest,
-    LargeScores,
-    Prepared,
-    prepare,
-    put_together,
-    write_heatmap,
-)
+from costal.workbench.large import Background, LargeRequest, Prepared, prepare
+from costal.workbench.large_scores import LargeScores, put_together, write_heatmap
 from costal.workbench.scores_folder import SCORED, SKIPPED, WHY_SKIPPED
 
-LARGE_BYTES = 256_000_000
-"""A plane of more bytes is read piece by piece."""
 MOST_COMPRESSED = 100
 """A file that is so much smaller need not be looked into."""
 
@@ -173,7 +164,7 @@ def _differing(prepared: Prepared) -> tuple[str, ...]:
 def _write(scores: LargeScores, table: TextIO, with_header: bool) -> list[int]:
     """Append a frame to the table, write its heatmap and the list of what was skipped; return its query."""
     work = scores.prepared.work
-    asked = scores.query() if len(scores.free_M) else None
+    asked = scores.query()
     value_N = scores.value_N
     rows = ScoreTable(
         work.source,

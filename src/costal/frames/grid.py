@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,7 +11,17 @@ from costal.errors import FrameError
 from costal.types import Floats, Grid
 
 SMALLEST_CROP = 8
-Plane = NDArray[np.generic]
+Crop = NDArray[np.generic]
+
+
+class Plane(Protocol):
+    """Pixels (C, Y, X): an array, or one that is read where it is cut (see `windows.LazyPlane`)."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Channels, height and width."""
+
+    def __getitem__(self, key: Any, /) -> Any: ...
 
 
 def tile(shape: tuple[int, int], crop: int, stride: int | None = None, edge: Literal["drop", "pad"] = "drop") -> Grid:
@@ -48,7 +58,7 @@ def origins(grid: Grid, indices: ArrayLike | None = None) -> NDArray[np.intp]:
     return np.stack(np.divmod(chosen, grid.cols), axis=-1) * grid.stride
 
 
-def crop_at(plane_C_Y_X: Plane, grid: Grid, index: int) -> Plane:
+def crop_at(plane_C_Y_X: Plane, grid: Grid, index: int) -> Crop:
     """Return crop `index` as (C, crop, crop) in the plane's dtype; it may share memory with the plane.
 
     Raises
@@ -65,19 +75,21 @@ def crop_at(plane_C_Y_X: Plane, grid: Grid, index: int) -> Plane:
         )
     y, x = grid.origin(index)
     if y + grid.crop <= grid.height and x + grid.crop <= grid.width:
-        return plane_C_Y_X[:, y : y + grid.crop, x : x + grid.crop]
+        inside: Crop = plane_C_Y_X[:, y : y + grid.crop, x : x + grid.crop]
+        return inside
     ys, xs = reflected(y, grid.crop, grid.height), reflected(x, grid.crop, grid.width)
-    return plane_C_Y_X[:, ys[:, np.newaxis], xs]
+    mirrored: Crop = plane_C_Y_X[:, ys[:, np.newaxis], xs]
+    return mirrored
 
 
-def crops(plane_C_Y_X: Plane, grid: Grid, indices: Sequence[int] | None = None, batch: int = 256) -> Iterator[Plane]:
+def crops(plane_C_Y_X: Plane, grid: Grid, indices: Sequence[int] | None = None, batch: int = 256) -> Iterator[Crop]:
     """Return the crops of `indices` (None: all), in that order, as arrays (B, C, crop, crop) with B <= `batch`."""
     chosen = range(len(grid)) if indices is None else indices
     for start in range(0, len(chosen), batch):
         yield np.stack([crop_at(plane_C_Y_X, grid, int(index)) for index in chosen[start : start + batch]])
 
 
-def crop_with_surroundings(plane_C_Y_X: Plane, grid: Grid, index: int, margin: int) -> tuple[Plane, tuple[int, int]]:
+def crop_with_surroundings(plane_C_Y_X: Plane, grid: Grid, index: int, margin: int) -> tuple[Crop, tuple[int, int]]:
     """Return what lies up to `margin` pixels around crop `index`, and the (y, x) of the crop's first pixel in it.
 
     Only pixels of the frame are shown: at an edge the surroundings end, and what a padded crop reflects is left out.

@@ -20,6 +20,9 @@ from costal.frames.tiff import TIFFS, WAIT, header
 Missing = Literal["raise", "fill", "skip"]
 """What becomes of chunks that a store does not have: an error, the array's fill value, or crops left out."""
 
+LARGE_BYTES = 256_000_000
+"""A plane of more bytes is read piece by piece."""
+
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class LazyFrame:

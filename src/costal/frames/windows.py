@@ -3,6 +3,7 @@
 import hashlib
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
@@ -21,10 +22,39 @@ Box = tuple[int, int, int, int]
 """Rows from and to, columns from and to."""
 
 
+@dataclass(frozen=True, slots=True)
+class LazyPlane:
+    """A chosen plane of a frame that is indexed like an array (C, Y, X) in memory, and read where it is.
+
+    All channels are given, of rows and columns that a slice (of step 1) or an array of positions names.
+    """
+
+    frame: LazyFrame
+    planes: Planes
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width."""
+        channels = self.frame.length("C") if self.planes.channels is None else len(self.planes.channels)
+        return channels, *self.frame.size_of(0)
+
+    def __getitem__(self, key: tuple[Any, Any, Any]) -> Pixels:
+        """Return the pixels (see `read_window`)."""
+        (y0, y1, rows), (x0, x1, cols) = (_within(*each) for each in zip(key[1:], self.shape[1:], strict=True))
+        return read_window(self.frame, self.planes, y0, y1, x0, x1)[:, rows, cols]
+
+
+def _within(chosen: Any, length: int) -> tuple[int, int, Any]:
+    """Return from where to where a side is to be read for a choice of positions, and the same choice in that."""
+    if isinstance(chosen, slice):
+        first, end, _ = chosen.indices(length)
+        return first, end, slice(None)
+    return int(chosen.min()), int(chosen.max()) + 1, chosen - chosen.min()
+
+
 def plane_bytes(frame: LazyFrame, planes: Planes) -> int:
     """Return the bytes of the chosen plane, were it in memory."""
-    channels = frame.length("C") if planes.channels is None else len(planes.channels)
-    return channels * math.prod(frame.size_of(0)) * frame.dtype.itemsize
+    return math.prod(LazyPlane(frame, planes).shape) * frame.dtype.itemsize
 
 
 def content_hash(frame: LazyFrame, planes: Planes) -> str:

@@ -9,7 +9,7 @@ from typing import Literal
 from costal.errors import ProjectError
 from costal.types import ACQUISITION_NAMES, AgentSettings, PlaneChoice, PlaneRule, Training
 
-PROJECT_FILE, STORE_FILE, MODEL_FOLDER = "project.toml", "labels.sqlite", "models"
+PROJECT_FILE, STORE_FILE, MODEL_FOLDER, SCORES_FOLDER = "project.toml", "labels.sqlite", "models", "scores"
 COLOURS = (
     "#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#ee8866", "#44bb99", "#bbbbbb", "#ffaabb",
 )  # fmt: skip
@@ -122,6 +122,11 @@ class Project:
     def model_folder(self) -> Path:
         """Where the models are."""
         return self.folder / MODEL_FOLDER
+
+    @property
+    def scores_folder(self) -> Path:
+        """Where the scores of large frames are; they can be made anew."""
+        return self.folder / SCORES_FOLDER
 
     def class_of(self, class_id: int) -> LabelClass | None:
         """Return what a stored class id means today: the class that it was merged into, None when it is unknown."""

@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from costal.errors import FrameError
-from costal.frames.lazy import LazyFrame, Missing, open_lazily
 from costal.labels.models import load_newest, save_agent
 from costal.spread.cluster import Tasks, run_on_workers
 from costal.spread.workers import Errand, admit, alone, look_for
 from costal.types import Agent, Job, Progress
-from costal.workbench.bands import BandWork, is_there, score_bands
+from costal.workbench.bands import BandWork, is_there, reopen, score_bands
 
 TASK_CROPS = 8192
 
@@ -119,15 +118,7 @@ def _agent(models: Path, model_hash: str) -> Agent | None:
     return found.agent if found is not None and found.model_hash == model_hash else None
 
 
-@functools.lru_cache(4)
-def _frame(source: str, identity: str, missing: Missing) -> LazyFrame:
-    frame = open_lazily(source, missing)
-    if frame.identity != identity:
-        raise FrameError(
-            f"{source} is another image on a worker than where the scoring was started. Choose a place that all "
-            "machines share, and run the same command again."
-        )
-    return frame
+_frame = functools.lru_cache(4)(reopen)
 
 
 def _run(errand: Errand[_Scoring], task: _Bands) -> None:

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from costal.errors import FrameError
 from costal.frames.grid import reflected
-from costal.frames.lazy import LazyFrame, Missing
+from costal.frames.lazy import LazyFrame, Missing, open_lazily
 from costal.frames.normalise import IntensityRange, normalise
+from costal.frames.ome_zarr import is_url
 from costal.frames.read import Planes
 from costal.frames.windows import Box, Pixels, missing_boxes, read_window
 from costal.loop import random_information, score
@@ -65,6 +66,28 @@ class BandWork:
         """Return the first crop of a band and the first after it."""
         size = self.rows * self.grid.cols
         return number * size, min(len(self.grid), (number + 1) * size)
+
+
+def known_as(frame: LazyFrame) -> str:
+    """Return by what another process or machine opens a frame."""
+    return frame.source if is_url(frame.source) else str(Path(frame.source).absolute())
+
+
+def reopen(source: str, identity: str, missing: Missing) -> LazyFrame:
+    """Return an image that was opened before, perhaps by another process or machine.
+
+    Raises
+    ------
+    FrameError
+        When it cannot be opened, or is another one than it was.
+    """
+    frame = open_lazily(source, missing)
+    if frame.identity != identity:
+        raise FrameError(
+            f"{source} is another image here and now than where the scoring was started: it has changed, or this "
+            "machine sees another one there. Score it again, from a place that all machines share."
+        )
+    return frame
 
 
 def rows_of_band(grid: Grid) -> int:
@@ -239,6 +262,7 @@ def _scored(
     count, classes = len(skipped_N), agent.settings.class_count
     information_N, cost_N = (np.full(count, np.nan, np.float32) for _ in range(2))
     probs_N_K, features_N_F = np.full((count, classes), np.nan, np.float32), np.empty((count, 0), np.float32)
+    cost_spread = 0.0
     filled = np.flatnonzero(skipped_N == FILLED)  # these are all alike: the first one speaks for them
     skipped_N[filled[:1]] = SCORED
     scored = np.flatnonzero(skipped_N == SCORED)
@@ -248,7 +272,7 @@ def _scored(
         pool = Pool(_cut(work, window, chosen), work.annotator, work.order)
         found = yield from _shifted(score(agent, pool, work.seed, work.device), start, count)
         information_N[chosen] = found.information_N if draws_N is None else draws_N[chosen]
-        cost_N[chosen], probs_N_K[chosen] = found.cost_N, found.probs_N_K
+        cost_N[chosen], probs_N_K[chosen], cost_spread = found.cost_N, found.probs_N_K, found.cost_spread
         if found.features_N_F is not None and len(work.grid) <= MOST_FEATURES:
             if not features_N_F.shape[1]:
                 features_N_F = np.full((count, found.features_N_F.shape[1]), np.nan, np.float32)
@@ -258,7 +282,7 @@ def _scored(
     if draws_N is not None:
         information_N[filled] = draws_N[filled]
     skipped_N[filled] = SCORED
-    return Band(information_N, cost_N, probs_N_K, features_N_F, skipped_N)
+    return Band(information_N, cost_N, probs_N_K, features_N_F, skipped_N, cost_spread)
 
 
 def _cut(work: BandWork, window: Pixels, chosen: NDArray[np.intp]) -> Floats:

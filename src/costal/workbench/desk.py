@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from costal.errors import ProjectError
-from costal.frames.normalise import intensity_range
+from costal.frames.normalise import IntensityRange, intensity_range
 from costal.labels.history import History, LabelRow
 from costal.labels.lock import Holder, ProjectLock
 from costal.labels.models import newest_origin
@@ -13,6 +13,14 @@ from costal.labels.records import AnswerRecord, CropLabel, FrameRecord
 from costal.labels.store import Store, require_store
 from costal.types import Arrival, Frame
 from costal.workbench.rounds import PlacedFrame, range_in_use
+
+
+def recorded(frame: Frame, planes: str) -> FrameRecord:
+    """Return what the store keeps of a frame with pixels (C, Y, X), whose planes are these."""
+    found, (_, height, width) = intensity_range(frame.pixels), frame.pixels.shape
+    return FrameRecord(
+        frame.content_hash, planes, frame.source, height, width, frame.pixel_um, found.low_C, found.high_C
+    )
 
 
 class Workbench:
@@ -67,13 +75,13 @@ class Workbench:
 
     def place(self, frame: Frame, planes: str) -> PlacedFrame:
         """Return the frame, pixels (C, Y, X), as part of the project; equal content is the same frame."""
-        found = intensity_range(frame.pixels)
-        _, height, width = frame.pixels.shape
-        record = FrameRecord(
-            frame.content_hash, planes, frame.source, height, width, frame.pixel_um, found.low_C, found.high_C
-        )
+        return self.place_record(recorded(frame, planes))
+
+    def place_record(self, record: FrameRecord) -> PlacedFrame:
+        """Return a frame whose record was made before, as part of the project."""
         known = self.store.frame_id(record) if self.holder is not None else self.store.add_frame(record)
-        return PlacedFrame(known, frame.content_hash, range_in_use(self.project, found, self.store.ranges()))
+        own = IntensityRange(record.low_C, record.high_C)
+        return PlacedFrame(known, record.content_hash, range_in_use(self.project, own, self.store.ranges()))
 
     def answer(self, answer: AnswerRecord) -> int | None:
         """Return the label's id once it is on disk (see `Store.answer`)."""

@@ -53,14 +53,20 @@ class FrameRequest:
 class FrameScores:
     """The scores of a frame's crops by model `generation`; without a committee None, `reason` why.
 
-    `features_N_F` are simple features for that first query, which needs no model; `model_hash` names the model's file.
+    `features_M_F` are simple features for that first query, which needs no model; `model_hash` names the model's file.
+    `which_M` are the crops that were scored, or have features, in order; None when all.
     """
 
     scores: Scores | None
     generation: int
     reason: str = ""
     model_hash: str = ""
-    features_N_F: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 0)))
+    features_M_F: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 0)))
+    which_M: NDArray[np.intp] | None = None
+
+    def among(self, candidates: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Return those of these crops (in order) that were scored, or have features."""
+        return candidates if self.which_M is None else np.intersect1d(candidates, self.which_M, assume_unique=True)
 
 
 def grid_of(project: Project, plane_C_Y_X: NDArray[np.generic]) -> Grid:
@@ -108,8 +114,8 @@ def score_frame(request: FrameRequest) -> Job[FrameScores]:
     pool = Pool(np.concatenate(batches), request.annotator, request.order)
     generation = current_generation(request.project, pool.crops_N_C_H_W.shape[1:])
     if not generation.agent.classifier:
-        features_N_F = simple_features(pool.crops_N_C_H_W)
-        return FrameScores(None, generation.number, " ".join(generation.agent.notes), features_N_F=features_N_F)
+        features_M_F = simple_features(pool.crops_N_C_H_W)
+        return FrameScores(None, generation.number, " ".join(generation.agent.notes), features_M_F=features_M_F)
     scores = yield from score(generation.agent, pool, request.seed, request.device)
     return FrameScores(scores, generation.number, model_hash=generation.model_hash)
 
@@ -153,13 +159,16 @@ def query_of(found: FrameScores, project: Project, grid: Grid, candidates: NDArr
     ProjectError
         When there is no candidate left.
     """
+    candidates = found.among(candidates)
     if len(candidates) == 0:
-        raise ProjectError("Every crop of this frame is labelled. Choose another frame, or undo a label.")
+        which = "crop of this frame" if found.which_M is None else "crop that was scored"
+        raise ProjectError(f"Every {which} is labelled. Choose another frame, or undo a label.")
     if found.scores is not None:
         places_N_2 = np.indices((grid.rows, grid.cols), dtype=np.int32).reshape(2, -1).T
         query = choose(found.scores, project.agent_settings(), seed, candidates, places_N_2)
         return PickedCrops(query.picked_n, query.value_N, query.control_n)
-    features = found.features_N_F[candidates]
+    places = candidates if found.which_M is None else np.searchsorted(found.which_M, candidates)
+    features = found.features_M_F[places]
     picked_n = candidates[spread_out(features, project.choices.n, rng_for(seed, "first query"))]
     return PickedCrops(picked_n, None, np.zeros(len(picked_n), dtype=bool))
 

@@ -23,8 +23,8 @@ from costal.labels.project_file import write_atomically
 from costal.types import Floats
 
 CARD, HEATMAP, SKIPPED = "scores.json", "heatmap.tif", "skipped.csv"
-SCORED, BACKGROUND, MISSING = 0, 1, 2
-"""Why a crop has no scores."""
+SCORED, BACKGROUND, MISSING, PENDING = 0, 1, 2, 3
+"""Whether a crop has scores, or why not; `PENDING` where its band is not there yet."""
 WHY_SKIPPED = {BACKGROUND: "background", MISSING: "missing chunk"}
 
 
@@ -32,7 +32,7 @@ WHY_SKIPPED = {BACKGROUND: "background", MISSING: "missing chunk"}
 class Band:
     """The scores of some whole rows of crops; NaN where `skipped_N` is not `SCORED`.
 
-    `features_N_F` has no columns where features are not kept.
+    `features_N_F` has no columns where features are not kept; `cost_spread` is as in `Scores`.
     """
 
     information_N: Floats
@@ -40,6 +40,7 @@ class Band:
     probs_N_K: Floats
     features_N_F: Floats
     skipped_N: NDArray[np.uint8]
+    cost_spread: float = 0.0
 
 
 def digest_of(made_of: Mapping[str, Any]) -> str:
@@ -97,6 +98,7 @@ def save_band(folder: Path, number: int, band: Band, digest: str) -> None:
         probs=band.probs_N_K,
         features=band.features_N_F,
         skipped=band.skipped_N,
+        cost_spread=band.cost_spread,
         digest=np.frombuffer(bytes.fromhex(digest), np.uint8),
     )
     write_atomically(_path(folder, number), content.getvalue())
@@ -109,15 +111,15 @@ def load_band(folder: Path, number: int, digest: str, crops: int) -> Band | None
         with _path(folder, number).open("rb") as file, np.load(file, allow_pickle=False) as held:
             if held["digest"].tobytes().hex() != digest:
                 return None
-            arrays = [held[name] for name in names]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+            information_N, cost_N, probs_N_K, features_N_F, skipped_N = (held[name] for name in names)
+            cost_spread = float(held["cost_spread"])
+    except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
         return None
-    band = Band(*arrays)
-    if any(len(array) != crops for array in arrays):
+    if any(len(array) != crops for array in (information_N, cost_N, probs_N_K, features_N_F, skipped_N)):
         return None
-    scored = band.skipped_N == SCORED
-    is_whole = np.isfinite(band.information_N[scored]).all() and np.isfinite(band.cost_N[scored]).all()
-    return band if is_whole else None
+    scored = skipped_N == SCORED
+    is_whole = np.isfinite(information_N[scored]).all() and np.isfinite(cost_N[scored]).all()
+    return Band(information_N, cost_N, probs_N_K, features_N_F, skipped_N, cost_spread) if is_whole else None
 
 
 def _path(folder: Path, number: int) -> Path:

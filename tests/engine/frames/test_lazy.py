@@ -7,12 +7,15 @@ import numpy as np
 import pytest
 import tifffile
 import zarr
+from hypothesis import given
+from hypothesis import strategies as st
 
 from costal.errors import FrameError
+from costal.frames.grid import crop_at, crop_with_surroundings, tile
 from costal.frames.lazy import open_lazily
 from costal.frames.planes import planes_of
 from costal.frames.read import Planes, frame_from_array, plane, read
-from costal.frames.windows import content_hash, missing_boxes, read_window
+from costal.frames.windows import LazyPlane, content_hash, missing_boxes, read_window
 from costal.types import PlaneRule
 
 PIXELS = np.random.default_rng(0).integers(0, 60_000, (2, 3, 4, 70, 90)).astype(np.uint16)  # T, Z, C, Y, X
@@ -252,3 +255,31 @@ def test_a_plane_that_is_not_there_is_refused(tmp_path, write_zarr):
     for planes, told in ((Planes((4,)), "no C 4"), (Planes(z=1), "no Z 1"), (Planes(t=2), "no T 2")):
         with pytest.raises(FrameError, match=told):
             read_window(frame, planes, 0, 9, 0, 9)
+
+
+@given(st.integers(8, 60), st.integers(1, 60), st.sampled_from(["drop", "pad"]), st.integers(0, 10**6))
+def test_a_lazy_plane_is_cut_like_one_in_memory(lazy_and_whole, crop, stride, edge, at):
+    lazy, whole = lazy_and_whole
+    crop = crop if edge == "pad" else min(crop, 50)
+    grid = tile((50, 61), crop, min(stride, crop), edge)
+    index = at % len(grid)
+    np.testing.assert_array_equal(crop_at(lazy, grid, index), crop_at(whole, grid, index))
+    for one, other in zip(
+        crop_with_surroundings(lazy, grid, index, crop // 2),
+        crop_with_surroundings(whole, grid, index, crop // 2),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.fixture(scope="module")
+def lazy_and_whole(tmp_path_factory):
+    """Return a plane that is read where it lies, and the same in memory."""
+    pixels = np.random.default_rng(0).integers(0, 9999, (3, 50, 61)).astype(np.uint16)
+    path = tmp_path_factory.mktemp("lazy") / "a.tif"
+    tifffile.imwrite(
+        path, pixels, tile=(16, 32), compression="zlib", photometric="minisblack", metadata={"axes": "CYX"}
+    )
+    plane = LazyPlane(open_lazily(path), Planes((2, 0)))
+    assert plane.shape == (2, 50, 61)
+    return plane, pixels[[2, 0]]

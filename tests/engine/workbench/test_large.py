@@ -1,5 +1,6 @@
 """Large frames scored band by band: the same scores as in memory whatever the pieces, and nothing done twice."""
 
+import pickle
 import time
 from contextlib import closing
 from dataclasses import replace
@@ -9,8 +10,9 @@ import pytest
 import tifffile
 import zarr
 
+from costal.agent.features import simple_features
 from costal.errors import FrameError, ProjectError
-from costal.frames.grid import crops, tile
+from costal.frames.grid import crop_at, crops, tile
 from costal.frames.lazy import open_lazily
 from costal.frames.normalise import IntensityRange, intensity_range, normalise
 from costal.frames.read import Planes, plane, read
@@ -19,10 +21,13 @@ from costal.labels.project import Tiling
 from costal.labels.project_file import create_project, save_project
 from costal.loop import learn, new_agent, score
 from costal.types import Answer, Pool, Training, finish
-from costal.workbench import bands
+from costal.workbench import bands, first_look, large_scores
+from costal.workbench.first_look import begin, score_begun
 from costal.workbench.intensities import background, measured_range
-from costal.workbench.large import LargeRequest, prepare, put_together, score_large, write_heatmap
-from costal.workbench.scores_folder import BACKGROUND, MISSING, SCORED, load_band
+from costal.workbench.large import LargeRequest, prepare
+from costal.workbench.large_scores import gather, put_together, score_large, write_heatmap
+from costal.workbench.rounds import query_of
+from costal.workbench.scores_folder import BACKGROUND, MISSING, PENDING, SCORED, load_band
 
 RANGE = IntensityRange((0.0,), (40_000.0,))
 
@@ -329,3 +334,70 @@ def test_a_band_says_what_it_is_made_of(project, tmp_path, write_zarr):
     assert load_band(work.folder, 0, work.digest, 24) is not None
     assert load_band(work.folder, 0, "00" * 32, 24) is None
     assert load_band(work.folder, 0, work.digest, 23) is None
+
+
+# for the screen
+
+
+def test_what_is_there_so_far_is_gathered_and_read_once(project, tmp_path, write_zarr, monkeypatch):
+    prepared = prepare(request_for(project, write_zarr(tmp_path / "a.zarr", picture()), tmp_path / "out"))
+    with closing(score_begun(prepared)) as job:
+        next(each for each in job if each.done >= 24)  # bands are of 24 crops
+    some = gather(prepared)
+    assert set(some.skipped_N[:24]) == {SCORED}
+    assert set(some.skipped_N[-24:]) == {PENDING}
+    shown = some.frame_scores
+    np.testing.assert_array_equal(shown.which_M, np.flatnonzero(some.skipped_N == SCORED))
+    finish(score_begun(prepared))
+    read = []
+    monkeypatch.setattr(large_scores, "load_band", lambda *work: read.append(work[1]) or load_band(*work))
+    whole = gather(prepared, some)
+    assert read == list(range(len(shown.which_M) // 24, prepared.work.band_count))
+    expected = put_together(prepared, with_probs=True)
+    for name in ("information_N", "cost_N", "probs_N_K", "skipped_N"):
+        np.testing.assert_array_equal(getattr(whole, name), getattr(expected, name))
+
+
+def test_the_scores_for_the_screen_are_those_of_the_frame_in_memory(project, tmp_path, write_zarr):
+    found = finish(score_begun(begin(request_for(project, write_zarr(tmp_path / "a.zarr", picture()), tmp_path / "o"))))
+    expected = in_memory(project, picture()[None])
+    same(found.scores, expected)
+    np.testing.assert_allclose(found.scores.probs_N_K, expected.probs_N_K, atol=1e-5)
+    assert found.which_M is None
+    assert (found.scores.device, found.scores.cost_spread) == (expected.device, pytest.approx(expected.cost_spread))
+
+
+def test_only_crops_that_are_scored_are_asked(holed, project, tmp_path):
+    found = finish(score_begun(begin(request_for(project, holed, tmp_path / "out", missing="skip"))))
+    assert found.scores.notes == ("4 crops that touch missing chunks are left out.",)
+    grid = tile((128, 128), 16)
+    everything = np.arange(len(grid))
+    choices = replace(project.choices, n=200, diverse=False)
+    asked = query_of(found, replace(project, choices=choices), grid, everything, 0)
+    assert sorted(asked.picked_n) == found.which_M.tolist() == sorted(set(everything) - {18, 19, 26, 27})
+    with pytest.raises(ProjectError, match="Every crop that was scored is labelled"):
+        query_of(found, project, grid, np.array([18, 27]), 0)
+
+
+def test_without_a_model_a_first_query_is_spread_over_some_crops(holed, tmp_path, monkeypatch):
+    monkeypatch.setattr(first_look, "LOOKED_AT", 40)
+    empty = replace(create_project(tmp_path / "empty", ("a", "b")), tiling=Tiling(16, 16))
+    begun = begin(request_for(empty, holed, tmp_path / "out", missing="skip"))
+    found = finish(score_begun(pickle.loads(pickle.dumps(begun))))
+    assert found.scores is None
+    assert "among 40 crops drawn at random" in found.reason
+    lacking = {18, 19, 26, 27} & set(begun.which_M)
+    assert lacking, "some of the crops that were drawn lack their chunk"
+    assert sorted(found.which_M) == sorted(set(begun.which_M) - lacking)
+    asked = query_of(found, empty, begun.grid, np.arange(len(begun.grid)), 0)
+    assert len(set(asked.picked_n) & set(found.which_M)) == empty.choices.n
+    cut = np.stack([crop_at(picture(128, 128)[None], begun.grid, index) for index in found.which_M])
+    np.testing.assert_allclose(found.features_M_F, simple_features(normalise(cut, RANGE)), atol=1e-5)
+
+
+def test_an_image_that_changed_since_is_not_scored(project, tmp_path, write_zarr):
+    source = write_zarr(tmp_path / "a.zarr", picture())
+    prepared = prepare(request_for(project, source, tmp_path / "out"))
+    zarr.open_array(str(source / "0"), mode="r+")[0, 0] += 1
+    with pytest.raises(FrameError, match="another image here and now"):
+        finish(score_begun(prepared))

@@ -95,7 +95,7 @@ def test_the_first_query_of_a_project_without_labels_is_spread_out_and_says_why(
     assert not query.control_n.any()
     assert len(set(query.picked_n.tolist())) == 5
     assert set(query.picked_n.tolist()) <= set(candidates.tolist())
-    features = found.features_N_F
+    features = found.features_M_F
     first, second = query.picked_n[:2]
     distances = np.linalg.norm(features[candidates] - features[first], axis=1)
     assert np.linalg.norm(features[second] - features[first]) == pytest.approx(distances.max())
