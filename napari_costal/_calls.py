@@ -32,12 +32,16 @@ class Caller:
     def call(
         self,
         function: str,
-        arguments: tuple[Any, ...],
+        arguments: tuple[Any, ...] | Callable[[], tuple[Any, ...]],
         then: Callable[[Any], None],
         failed: Callable[[str], None],
         title: str,
+        heard: Callable[[Progress], None] = lambda _: None,
     ) -> None:
-        """Start a call; exactly one of `then` and `failed` is called, unless it is cancelled."""
+        """Start a call; exactly one of `then` and `failed` is called, unless it is cancelled.
+
+        `arguments` may be a function, which is called on the thread; `heard` takes what the call tells of its progress.
+        """
         self.cancel()
         self.is_busy = True
         self._show_progress(Progress(0, 0, f"{title}: starting the engine …"))
@@ -59,13 +63,17 @@ class Caller:
                 return
             self._job = job = self._engine.start(function, parcel)
             job.progress.connect(current(lambda each: self._show_progress(titled(each))))
+            job.progress.connect(current(heard))
             job.result.connect(ending(then))
             job.failed.connect(ending(failed))
 
         def titled(progress: Progress) -> Progress:
-            return replace(progress, message=f"{title}: {progress.message}")
+            return progress if progress.message == title else replace(progress, message=f"{title}: {progress.message}")
 
-        self._thread.run(pack, arguments, then=start, failed=ending(failed))
+        def packed() -> Parcel:
+            return pack(arguments() if callable(arguments) else arguments)
+
+        self._thread.run(packed, then=start, failed=ending(failed))
 
     def cancel(self) -> bool:
         """Stop the call, if there is one, and say whether there was: neither of its functions is called any more."""

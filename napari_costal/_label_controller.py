@@ -5,24 +5,25 @@ the GUI thread and only passes values between them. `generation` counts changes 
 an older one is dropped. Labelling itself is in `Sitting`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from costal.agent.value import value
 from costal.errors import CostalError, ProjectError
 from costal.frames.grid import tile
+from costal.frames.windows import LazyPlane
 from costal.labels.project import Project, checked
 from costal.labels.project_file import create_project, load_project, save_project
-from costal.labels.records import CropLabel
+from costal.labels.records import CropLabel, FrameRecord
 from costal.labels.store import require_store
-from costal.types import Floats, Frame, Grid
+from costal.types import Floats, Grid
 from costal.workbench.desk import Workbench
+from costal.workbench.large import LargeRequest
 from costal.workbench.rounds import (
     FrameRequest,
     FrameScores,
@@ -34,8 +35,10 @@ from costal.workbench.rounds import (
     unanswered,
 )
 from napari_costal._calls import Caller, Thread
-from napari_costal._layer_frames import LayerView, frame_of
-from napari_costal._placed import Placed, colour_of
+from napari_costal._large_layer import read_for_store, request_for
+from napari_costal._layer_frames import LayerView
+from napari_costal._placed import Picture, Pixels, Placed, colour_of, picture_of
+from napari_costal._scoring import Scoring
 from napari_costal._trainer import Trainer
 from napari_costal._view import Shown, View
 
@@ -53,7 +56,7 @@ class LabelController:
     ) -> None:
         self.view, self.store, self._pixels = view, store, pixels
         self.annotator, self._device = annotator, device
-        self._scoring = Caller(pixels, engine, view.show_progress)
+        self._scoring = Scoring(Caller(pixels, engine, view.show_progress), pixels, self._filled)
         self.trainer = Trainer(Caller(pixels, engine, view.show_progress), store, view.complain)
         self._counts: dict[int, int] = {}
         self.generation = 0
@@ -200,7 +203,7 @@ class LabelController:
         self._drop_scores()
 
     def _stop_scoring(self) -> None:
-        self._scoring.cancel()
+        self._scoring.stop()
         self.trainer.go_on()
 
     def _drop_scores(self) -> None:
@@ -219,14 +222,14 @@ class LabelController:
             return
         self.view.say("Reading the frame …")
 
-        def read() -> tuple[Frame, NDArray[np.generic]] | None:
-            return frame_of(layer_view) if ticket == self.generation else None
+        def read() -> tuple[FrameRecord, Pixels] | None:
+            return read_for_store(layer_view) if ticket == self.generation else None
 
-        def keep(outcome: tuple[Frame, NDArray[np.generic]] | None) -> Placed | None:
+        def keep(outcome: tuple[FrameRecord, Pixels] | None) -> Placed | None:
             if outcome is None or ticket != self.generation:
                 return None
-            frame, plane = outcome
-            placed = bench.place(frame, layer_view.description)
+            record, plane = outcome
+            placed = bench.place_record(record)
             labels = by_index(bench.store.labels(placed.id), grid)
             return Placed(plane, placed, labels, bench.store.presentation_count(self.annotator))
 
@@ -237,7 +240,7 @@ class LabelController:
                 self.placed = placed
                 self.draw_labels()
                 seen = len(placed.labels)
-                self.view.say(f"{len(grid)} crops, {seen} answered. Score the frame, or click a crop to label it.")
+                self.view.say(f"{len(grid):,} crops, {seen} answered. Score the frame, or click a crop to label it.")
             then()
 
         self._pixels.run(
@@ -245,6 +248,26 @@ class LabelController:
             then=lambda outcome: self.store.run(keep, outcome, then=kept, failed=self.view.complain),
             failed=self.view.complain,
         )
+
+    def fetch(self, indices: Sequence[int], then: Callable[[], None] = lambda: None) -> None:
+        """Read crops that are not at hand on another thread; then go on."""
+        placed, grid, ticket = self.placed, self.grid, self.generation
+        if placed is None or grid is None:
+            return
+        wanted = [index for index in indices if not placed.is_at_hand(index)]
+        if not wanted:
+            then()
+            return
+
+        def read() -> dict[int, Picture]:
+            return {index: picture_of(placed.plane_C_Y_X, grid, index) for index in wanted if ticket == self.generation}
+
+        def held(pictures: dict[int, Picture]) -> None:
+            if ticket == self.generation:
+                placed.hold(pictures)
+                then()
+
+        self._pixels.run(read, then=held, failed=self.view.complain)
 
     # Scores and the query
 
@@ -257,16 +280,22 @@ class LabelController:
         placed, project, grid = self.placed, self.project, self.grid
         if placed is None or project is None or grid is None:
             return
-        request = FrameRequest(
-            project,
-            placed.plane_C_Y_X,
-            placed.placed.range,
-            grid,
-            self.annotator,
-            placed.asked_before,
-            project.choices.seed,
-            self._device,
-        )
+        request: FrameRequest | LargeRequest
+        if isinstance(placed.plane_C_Y_X, LazyPlane):
+            if not self.may_write():  # its scores are kept in the project's folder
+                return
+            request = request_for(project, placed.plane_C_Y_X, placed.placed, self.annotator, self._device)
+        else:
+            request = FrameRequest(
+                project,
+                placed.plane_C_Y_X,
+                placed.placed.range,
+                grid,
+                self.annotator,
+                placed.asked_before,
+                project.choices.seed,
+                self._device,
+            )
 
         def scored(found: FrameScores) -> None:
             self.found = found
@@ -283,7 +312,17 @@ class LabelController:
             self.trainer.go_on()
 
         self.trainer.put_off()
-        self._scoring.call("costal.workbench.rounds:score_frame", (request,), scored, failed, "Scoring")
+        self._scoring.score(request, scored, failed)
+
+    def _filled(self, found: FrameScores) -> None:
+        """Show what is there of a large frame, while it is scored or after that was cancelled."""
+        self.found = found
+        self._tell_model()
+        self.recombine()
+        total = 0 if self.grid is None else len(self.grid)
+        done = total if found.which_M is None else len(found.which_M)
+        after = "Cancel keeps them." if self._scoring.is_busy else "Score again to go on, or label a query among them."
+        self.view.say(f"{done:,} of {total:,} crops are scored. {after}")
 
     def _tell_model(self) -> None:
         found = self.found
@@ -291,7 +330,7 @@ class LabelController:
             text = "Not scored yet" if found is None else "No model yet"
         else:
             cost = "uniform cost" if found.scores.cost_is_uniform else "learned cost"
-            text = f"Model {found.generation}, {cost}, {found.scores.device}"
+            text = ", ".join(filter(None, (f"Model {found.generation}", cost, found.scores.device)))
         self.view.show_model(text + (STALE if self.trainer.is_stale else ""))
 
     def _tell_scores(self, found: FrameScores) -> None:
@@ -359,7 +398,11 @@ class LabelController:
             "cost C": lambda: scores.cost_N,
             "predicted class": lambda: scores.predicted_class_N,
         }
-        self.view.show_heatmap(shown[self.shown](), self.grid, self.shown, self.project)
+        shown_N = shown[self.shown]()
+        if self.found.which_M is not None:
+            scored_N, shown_N = shown_N, np.full(len(self.grid), np.nan, np.float32)
+            shown_N[self.found.which_M] = scored_N[self.found.which_M]
+        self.view.show_heatmap(shown_N, self.grid, self.shown, self.project)
 
     def draw_labels(self) -> None:
         """Draw the labelled crops in their class colours, skipped ones in grey."""
@@ -427,7 +470,7 @@ class LabelController:
         if placed is None or project is None or grid is None:
             self.view.complain("There is nothing to train on yet. Choose a frame and label some crops.")
             return
-        shape = (len(placed.plane_C_Y_X), grid.crop, grid.crop)
+        shape = (placed.plane_C_Y_X.shape[0], grid.crop, grid.crop)
         if not self.may_write():
             return
         request = RetrainRequest(project, shape, project.choices.seed, self._device)
@@ -444,7 +487,7 @@ class LabelController:
     def cancel(self) -> None:
         """Stop what the engine does; the newest model is unchanged."""
         self._wanted = None
-        was_busy = [self._scoring.cancel(), self.trainer.cancel()]
+        was_busy = [self.trainer.cancel(), self._scoring.cancel()]
         if any(was_busy):
             self.view.say("Cancelled. The newest model is unchanged.")
 

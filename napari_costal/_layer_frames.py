@@ -30,7 +30,8 @@ PLANE_CHOICES = (SLICE_SHOWN, PROJECTION, ALL_AS_CHANNELS)
 class LayerView:
     """What of a layer is labelled, gathered on the GUI thread so that another thread can read the pixels.
 
-    `array` may be lazy; `steps` holds the slice shown for each leading axis.
+    `array` may be lazy; `steps` holds the slice shown for each leading axis. `axes` are letters of TZC for these, where
+    the layer names them.
     """
 
     array: Any
@@ -39,6 +40,12 @@ class LayerView:
     steps: tuple[int, ...]
     is_rgb: bool
     pixel_um: float | None
+    axes: str = ""
+
+    @property
+    def plane_bytes(self) -> int:
+        """How large one channel is in memory."""
+        return math.prod(self.shape) * int(np.dtype(self.array.dtype).itemsize)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -74,7 +81,9 @@ def view_of(layer: Image, dims: Dims, planes: PlaneChoice) -> LayerView:
     shown = np.round(layer.world_to_data(dims.point)[:leading]).astype(int)
     steps = tuple(int(np.clip(step, 0, size - 1)) for step, size in zip(shown, array.shape, strict=False))
     source = str(layer.metadata.get(SOURCE) or layer.source.path or f"layer:{layer.name}")
-    return LayerView(array, source, planes, steps, bool(layer.rgb), pixel_um_of(layer))
+    letters = [str(label).upper() for label in layer.axis_labels[:leading]]
+    axes = "".join(letters) if set(letters) <= set("TZC") else ""
+    return LayerView(array, source, planes, steps, bool(layer.rgb), pixel_um_of(layer), axes)
 
 
 def pixel_um_of(layer: Image) -> float | None:
@@ -92,13 +101,28 @@ def frame_of(view: LayerView) -> tuple[Frame, NDArray[np.generic]]:
     FrameError
         When the pixels cannot be a frame (complex, empty), or there are too many to be channels.
     """
+    pixels = pixels_of(view)
+    # A copy: an acquisition may go on writing into the layer's own array.
+    frame = frame_from_array(pixels.copy(), "CYX", view.pixel_um, view.source)
+    return frame, frame.pixels
+
+
+def pixels_of(view: LayerView, rows: slice = slice(None), columns: slice = slice(None)) -> NDArray[np.generic]:
+    """Return the pixels (C, Y, X) that a view names, or a window of them.
+
+    Raises
+    ------
+    FrameError
+        See `frame_of`.
+    """
     leading = tuple(range(len(view.steps)))
-    array = view.array
-    if view.planes == SLICE_SHOWN:
-        array = array[view.steps]
-    elif view.planes == PROJECTION and leading:
+    samples = (slice(None),) if view.is_rgb else ()
+    array = view.array[
+        (*(view.steps if view.planes == SLICE_SHOWN else (slice(None),) * len(leading)), rows, columns, *samples)
+    ]
+    if view.planes == PROJECTION and leading:
         array = array.max(axis=leading)
-    elif (channels := math.prod(array.shape[: len(leading)])) > MOST_CHANNELS:
+    elif view.planes == ALL_AS_CHANNELS and (channels := math.prod(array.shape[: len(leading)])) > MOST_CHANNELS:
         raise FrameError(
             f"{view.source} would give {channels} channels; at most {MOST_CHANNELS} are taken. "
             "Choose 'the slice shown' or 'maximum projection' under Advanced."
@@ -108,7 +132,4 @@ def frame_of(view: LayerView) -> tuple[Frame, NDArray[np.generic]]:
         raise FrameError(f"{view.source} has complex pixels. Convert them to real numbers, for example the magnitude.")
     if view.is_rgb:
         pixels = np.moveaxis(pixels, -1, -3)[..., :3, :, :]
-    # A copy: an acquisition may go on writing into the layer's own array.
-    plane = pixels.reshape(-1, *pixels.shape[-2:]).copy()
-    frame = frame_from_array(plane, "CYX", view.pixel_um, view.source)
-    return frame, frame.pixels
+    return pixels.reshape(-1, *pixels.shape[-2:])

@@ -10,11 +10,14 @@ from napari.viewer import Viewer
 from numpy.typing import NDArray
 
 from costal.errors import FrameError
-from costal.frames.normalise import intensity_range
-from costal.frames.read import read
+from costal.frames.lazy import LazyFrame, open_lazily
+from costal.frames.normalise import IntensityRange, intensity_range
+from costal.frames.ome_zarr import is_zarr
+from costal.frames.read import Planes, read
 from costal.labels.project import Project
 from costal.types import Frame
 from costal.workbench.arrivals import FilePlane, frames_of
+from costal.workbench.intensities import measured_range
 from napari_costal._calls import Thread
 from napari_costal._layer_frames import ALL_AS_CHANNELS, SLICE_SHOWN, SOURCE, PlaneChoice
 
@@ -34,14 +37,23 @@ class FrameOpener:
         self._viewer, self._pixels, self._chosen, self._complain = viewer, pixels, chosen, complain
 
     def open_file(self, path: Path) -> None:
-        """Open an image file as a layer of its own: leading axes as sliders, its pixel size as scale."""
-        self._pixels.run(_read_with_limits, path, then=lambda found: self.add(*found), failed=self._complain)
+        """Open an image file or OME-Zarr as a layer of its own: leading axes as sliders, its pixel size as scale."""
+        self._pixels.run(open_image, path, then=lambda found: self.add(*found), failed=self._complain)
 
-    def add(self, frame: Frame, limits: tuple[float, float]) -> None:
-        """Add a frame that was read as a layer."""
-        letters = [letter for letter in "TZCYX" if letter in frame.axes]
-        pixels = frame.pixels.transpose([frame.axes.index(letter) for letter in letters])
-        layer = self._viewer.add_image(pixels, name=Path(frame.source).stem, **_looks(frame, letters, limits))
+    def add(self, frame: Frame | LazyFrame, limits: tuple[float, float]) -> None:
+        """Add a frame that was opened as a layer."""
+        if isinstance(frame, LazyFrame):
+            levels, letters = list(frame.levels), list(frame.axes)
+            layer = self._viewer.add_image(
+                levels if len(levels) > 1 else levels[0],
+                name=Path(frame.source).stem,
+                multiscale=len(levels) > 1,
+                **_looks(frame, letters, limits),
+            )
+        else:
+            letters = [letter for letter in "TZCYX" if letter in frame.axes]
+            pixels = frame.pixels.transpose([frame.axes.index(letter) for letter in letters])
+            layer = self._viewer.add_image(pixels, name=Path(frame.source).stem, **_looks(frame, letters, limits))
         planes = ALL_AS_CHANNELS if letters == ["C", "Y", "X"] else SLICE_SHOWN
         self._chosen(layer, planes, " ".join(frame.notes))
 
@@ -84,7 +96,7 @@ class FrameOpener:
         self._chosen(layer, ALL_AS_CHANNELS if pixels.ndim == 3 else SLICE_SHOWN, " ".join(frame.notes))
 
 
-def _looks(frame: Frame, letters: list[str], limits: tuple[float, float]) -> dict[str, Any]:
+def _looks(frame: Frame | LazyFrame, letters: list[str], limits: tuple[float, float]) -> dict[str, Any]:
     """Return how a frame's layer is added: scale and units of its pixels, named axes, contrast that shows it."""
     size, unit = (frame.pixel_um, "micrometer") if frame.pixel_um else (1.0, "pixel")
     leading = len(letters) - 2
@@ -97,15 +109,27 @@ def _looks(frame: Frame, letters: list[str], limits: tuple[float, float]) -> dic
     }
 
 
-def _read_with_limits(path: Path) -> tuple[Frame, tuple[float, float]]:
-    """Return a file's frame and contrast limits that show it."""
-    frame = read(path)
-    return frame, contrast_limits(frame)
+def open_image(path: Path) -> tuple[Frame | LazyFrame, tuple[float, float]]:
+    """Return the frame in a file or group and contrast limits that show it; OME-Zarr is not read, only looked at.
+
+    Raises
+    ------
+    FrameError
+        When it is no image, or is damaged.
+    """
+    if not is_zarr(str(path)):
+        frame = read(path)
+        return frame, contrast_limits(frame)
+    lazy = open_lazily(path, "skip")
+    return lazy, _limits(measured_range(lazy, Planes(None, 0, 0), "skip")[0])
 
 
 def contrast_limits(frame: Frame) -> tuple[float, float]:
     """Return contrast limits by percentiles over all planes of a frame."""
     flat: NDArray[np.generic] = frame.pixels.reshape(1, -1, frame.pixels.shape[-1])
-    found = intensity_range(flat)
-    low, high = found.low_C[0], found.high_C[0]
+    return _limits(intensity_range(flat))
+
+
+def _limits(found: IntensityRange) -> tuple[float, float]:
+    low, high = min(found.low_C), max(found.high_C)
     return low, high if high > low else low + 1.0

@@ -1,23 +1,62 @@
 """A frame in its project: its pixels, and the labels of its crops by their place in the grid."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from costal.frames.grid import Plane, crop_at, crop_with_surroundings
+from costal.frames.windows import LazyPlane
 from costal.labels.project import Project
 from costal.labels.records import CropLabel
+from costal.types import Grid
 from costal.workbench.rounds import PlacedFrame
+
+Pixels = NDArray[np.generic] | LazyPlane
+MOST_HELD = 200
+
+
+class Picture(NamedTuple):
+    """A crop, the pixels around it, and the (y, x) of the crop's first pixel in these."""
+
+    crop_C_H_W: NDArray[np.generic]
+    around_C_H_W: NDArray[np.generic]
+    at: tuple[int, int]
+
+
+def picture_of(plane_C_Y_X: Plane, grid: Grid, index: int) -> Picture:
+    """Return a crop with half its side around it."""
+    crop = crop_at(plane_C_Y_X, grid, index)
+    return Picture(crop, *crop_with_surroundings(plane_C_Y_X, grid, index, grid.crop // 2))
 
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """The frame in the project: pixels, place in the store, labels by crop (kept current), and how many were asked."""
+    """The frame in the project: pixels, place in the store, labels by crop (kept current), and how many were asked.
 
-    plane_C_Y_X: NDArray[np.generic]
+    `held` are the crops of a lazy plane that were read (kept current): the screen does not wait for a disk.
+    """
+
+    plane_C_Y_X: Pixels
     placed: PlacedFrame
     labels: dict[int, CropLabel]
     asked_before: int
+    held: dict[int, Picture] = field(default_factory=dict)
+
+    def is_at_hand(self, index: int) -> bool:
+        """Return whether a crop can be shown without reading it first."""
+        return index in self.held or not isinstance(self.plane_C_Y_X, LazyPlane)
+
+    def hold(self, pictures: dict[int, Picture]) -> None:
+        """Keep crops that were read, in place of those that were read long ago."""
+        self.held.update(pictures)
+        for index in list(self.held)[:-MOST_HELD]:
+            del self.held[index]
+
+    def picture(self, grid: Grid, index: int) -> Picture:
+        """Return a crop that is at hand."""
+        return self.held.get(index) or picture_of(self.plane_C_Y_X, grid, index)
 
 
 def colour_of(label: CropLabel, project: Project) -> str:

@@ -257,7 +257,7 @@ class SetupPage(QScrollArea):
         left_out = f"<br><small>left out: {max(below, 0)} rows, {max(beside, 0)} columns of pixels</small>"
         has_rest = below > 0 or beside > 0
         self.grid_label.setText(
-            f"{grid.rows} × {grid.cols} = <b>{len(grid)} crops</b> of {size}{left_out if has_rest else ''}"
+            f"{grid.rows} × {grid.cols} = <b>{len(grid):,} crops</b> of {size}{left_out if has_rest else ''}"
         )
 
 

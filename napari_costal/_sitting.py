@@ -4,13 +4,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from costal.frames.grid import crop_at, crop_with_surroundings
 from costal.labels.effort import EventKind
 from costal.labels.records import AnswerKind, AnswerRecord, CropLabel
 from costal.workbench.desk import Workbench
 from napari_costal._label_controller import LabelController
 from napari_costal._presentation import Clock, Presentation, Presenter, system_clock
 from napari_costal._why import crop_title, why_of, why_text
+
+READ_AHEAD = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ class Sitting:
         self.presenter = Presenter(controller.view.cover, clock)
         self.keeps_going = False
         self._now: Asked | None = None
+        self._coming: Asked | None = None
         self._waiting: list[Asked] = []
         self._asked = 0
         self._answered: list[int] = []
@@ -85,7 +87,7 @@ class Sitting:
         """Present a crop at once; one of the query that was on the bench comes back after it."""
         if self._saving:
             return
-        interrupted = self._now if self.current is not None else None
+        interrupted = self._now if self.current is not None else self._coming
         self._abandon()
         if interrupted is not None and interrupted.rank is not None and interrupted.index != asked.index:
             self._waiting.insert(0, interrupted)
@@ -138,10 +140,16 @@ class Sitting:
             self._controller.retrain()
 
     def _present(self, asked: Asked) -> None:
+        """Put a crop on the bench once it is at hand, and have the next ones brought."""
+        self._coming = asked
+        self._controller.fetch([asked.index], lambda: self._show(asked))
+        self._controller.fetch([each.index for each in self._waiting[:READ_AHEAD]])
+
+    def _show(self, asked: Asked) -> None:
         now = self._controller
-        if now.placed is None or now.project is None or now.grid is None:
+        if asked is not self._coming or now.placed is None or now.project is None or now.grid is None:
             return
-        self._now = asked
+        self._now, self._coming = asked, None
         presentation = self.presenter.open(asked.index, asked.rank, round(now.project.idle_limit_s * 1e9))
         presentation.control = asked.control
         presentation.why = why_of(now.found, now.picked, now.project, asked.index)
@@ -150,7 +158,7 @@ class Sitting:
         title = crop_title(asked.rank, self._asked, now.labels.get(asked.index), now.project)
         left_s = sum(now.predicted_s(each.index) for each in (asked, *self._waiting)) if asked.rank else 0.0
         self._view.present(now.project, *self._picture(asked.index), title, presentation.active_s, left_s)
-        if self._waiting:
+        if self._waiting and now.placed.is_at_hand(self._waiting[0].index):
             self._view.prepare(*self._picture(self._waiting[0].index))
 
     def _picture(self, index: int) -> tuple[Any, tuple[int, int, int], Any]:
@@ -158,8 +166,8 @@ class Sitting:
         placed, grid = self._controller.placed, self._controller.grid
         if placed is None or grid is None:
             raise RuntimeError("There is no frame to show a crop of.")
-        pixels, (y, x) = crop_with_surroundings(placed.plane_C_Y_X, grid, index, grid.crop // 2)
-        return pixels, (y, x, grid.crop), placed.placed.range
+        picture = placed.picture(grid, index)
+        return picture.around_C_H_W, (*picture.at, grid.crop), placed.placed.range
 
     def _end(self, kind: EventKind, said: AnswerKind, class_id: int | None) -> None:
         """Commit the answer; only then comes the next crop. An answer that was not saved can be given again."""
@@ -201,7 +209,7 @@ class Sitting:
             placed.placed.id,
             y,
             x,
-            crop_at(placed.plane_C_Y_X, grid, presentation.index),
+            placed.picture(grid, presentation.index).crop_C_H_W,
             kind,
             class_id,
             self._controller.annotator,
@@ -258,7 +266,7 @@ class Sitting:
 
     def _abandon(self) -> None:
         """End the crop on the bench unanswered; the time it took is kept as a lower bound."""
-        presentation, self.presenter.current = self.current, None
+        presentation, self.presenter.current, self._coming = self.current, None, None
         bench = self._controller.bench
         if presentation is None or not presentation.is_shown or bench is None:
             return

@@ -1,12 +1,12 @@
 """Windows that the command line opens: napari with one of the docks, ready to go."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import napari
 
 from costal.paper.plan import Arm, Experiment
-from costal.types import Frame
-from napari_costal._opening import contrast_limits
+from napari_costal._opening import open_image
 
 
 def open_mosaic(data: str, experiment: Experiment, arm: Arm) -> None:
@@ -18,12 +18,13 @@ def open_mosaic(data: str, experiment: Experiment, arm: Arm) -> None:
     napari.run()
 
 
-def open_label_crops(frames: list[Frame], project: Path | None) -> None:
-    """Open napari with *Label crops*, these frames as layers and this project, until the window is closed."""
+def open_label_crops(images: Sequence[Path], project: Path | None) -> None:
+    """Open napari with *Label crops*, these images as layers and this project, until the window is closed."""
+    found = [open_image(path) for path in images]
     viewer = napari.Viewer()
     _, widget = viewer.window.add_plugin_dock_widget("napari-costal", "Label crops")
-    for frame in frames:
-        widget.opener.add(frame, contrast_limits(frame))
+    for frame, limits in found:
+        widget.opener.add(frame, limits)
     if project is not None:
         widget.controller.open_project(project)
     viewer.reset_view()

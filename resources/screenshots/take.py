@@ -17,6 +17,7 @@ from typing import Any
 
 import napari
 import numpy as np
+import zarr
 from PIL import ImageGrab
 from qtpy.QtCore import QPoint
 from qtpy.QtWidgets import QApplication, QWidget
@@ -47,6 +48,7 @@ def main(names: list[str]) -> None:
     data = Path(os.environ["COSTAL_DATA"]) / "microscopy"
     images = {path.stem: path for path in sorted(data.glob("*/*.tif*"))}
     pictures: dict[str, Callable[[Path], None]] = {"label-crops": simulated, "mosaic": mosaic, "playback": playback}
+    pictures["large-image"] = large
     pictures["watched-folder"] = pictures["dashboard"] = pictures["apply"] = day
     pictures |= {name: lambda folder, path=path: real(path, folder) for name, path in images.items()}
     for name in dict.fromkeys(names or pictures):
@@ -98,6 +100,51 @@ def simulated(folder: Path) -> None:
     check(dock, asked)
     grab(viewer, "label-crops")
     viewer.close()
+
+
+def large(folder: Path) -> None:
+    """Label a query of an OME-Zarr that is read piece by piece, and picture its heatmap while it fills in."""
+    slide = folder / "slide.ome.zarr"
+    write_slide(slide, 13_000)
+    viewer, dock = opened(folder)
+    dock.open_image(slide)
+    wait(lambda: dock.setup.layer.value is not None)
+    pump(1)
+    viewer.reset_view()
+    click(dock.setup.label_button)
+    wait(lambda: current(dock) is not None)
+    pump(1)
+    held = dock.controller.placed.held
+    dim = np.median([each.crop_C_H_W.mean() for each in held.values()])
+    asked = 0
+    while (now := current(dock)) is not None:
+        wait(lambda now=now: now.is_shown)
+        pump(0.3)
+        press(viewer, "2" if held[now.index].crop_C_H_W.mean() > dim else "1")
+        wait(lambda now=now: current(dock) is not now)
+        asked += 1
+    wait(lambda: dock.controller.found.which_M is not None and len(dock.controller.found.which_M) > 15_000)
+    grab(viewer, "large-image")
+    wait(lambda: not dock.controller.is_busy)
+    check(dock, asked)
+    viewer.close()
+
+
+def write_slide(path: Path, side: int) -> None:
+    """Write an OME-Zarr 0.5 of so many rows and columns, made of turned copies of a simulated field."""
+    field = simulate_field((1500, 1500), 128, seed=3).pixels_Y_X
+    rng, pieces = np.random.default_rng(0), -(-side // len(field))
+    rows = [[np.rot90(field, rng.integers(4)) * rng.uniform(0.6, 1.4) for _ in range(pieces)] for _ in range(pieces)]
+    pixels = np.block(rows)[:side, :side].astype(np.uint16)
+    group, datasets = zarr.open_group(str(path), mode="w", zarr_format=3), []
+    for level in range(5):
+        array = group.create_array(str(level), shape=pixels.shape, chunks=(1024, 1024), dtype=pixels.dtype)
+        array[...] = pixels
+        scale = {"type": "scale", "scale": [0.02 * 2**level] * 2}
+        datasets.append({"path": str(level), "coordinateTransformations": [scale]})
+        pixels = pixels[::2, ::2]
+    axes = [{"name": axis, "type": "space", "unit": "micrometer"} for axis in "yx"]
+    group.attrs["ome"] = {"version": "0.5", "multiscales": [{"axes": axes, "datasets": datasets}]}
 
 
 def mosaic(folder: Path) -> None:

@@ -289,7 +289,7 @@ def test_a_result_for_an_older_frame_is_dropped(bench):
     job = bench.engine.jobs[-1]
     bench.choose(bench.field.pixels_Y_X[::-1].copy())
     bench.view.show_query.reset_mock()
-    job.result.emit(FrameScores(None, 0, "old", features_N_F=np.zeros((COUNT, 4))))
+    job.result.emit(FrameScores(None, 0, "old", features_M_F=np.zeros((COUNT, 4))))
     bench.view.show_query.assert_not_called()
 
 
@@ -441,7 +441,7 @@ def test_scores_that_come_late_do_not_take_the_clicked_crop_off_the_bench(bench)
     scoring = bench.engine.jobs[-1]
     bench.sitting.click(0)
     bench.show()
-    scoring.result.emit(FrameScores(None, 0, "no labels", features_N_F=np.random.default_rng(0).random((COUNT, 4))))
+    scoring.result.emit(FrameScores(None, 0, "no labels", features_M_F=np.random.default_rng(0).random((COUNT, 4))))
     assert (bench.current.index, bench.current.rank) == (0, None)
     bench.sitting.answer(1)
     assert bench.current.rank == 1, "the query goes on after the clicked crop"
@@ -460,7 +460,7 @@ def test_a_result_for_other_classes_is_dropped(bench):
     bench.controller.score()
     job = bench.engine.jobs[-1]
     bench.controller.change(lambda project: new_class(project, "third"))
-    job.result.emit(FrameScores(None, 0, "old", features_N_F=np.zeros((COUNT, 4))))
+    job.result.emit(FrameScores(None, 0, "old", features_M_F=np.zeros((COUNT, 4))))
     assert bench.controller.found is None
 
 
@@ -488,3 +488,71 @@ def test_what_the_model_thought_is_kept_with_the_presentation(bench):
     with sqlite3.connect(bench.folder / "labels.sqlite") as connection:
         row = connection.execute("SELECT generation, rank, information, cost, prediction_shown FROM presentation")
         assert row.fetchone() == (7, 1, float(asked), 2.0, 0)
+
+
+# images that are read piece by piece
+
+
+@pytest.fixture
+def large(bench, tmp_path, write_zarr, monkeypatch):
+    """Return the bench with its field in an OME-Zarr, which is read piece by piece."""
+    monkeypatch.setattr("napari_costal._large_layer.LARGE_BYTES", 100)
+    path = write_zarr(tmp_path / "field.zarr", bench.field.pixels_Y_X)
+    pixels = bench.field.pixels_Y_X
+    bench.controller.choose_frame(LayerView(pixels, str(path), "the slice shown", (), False, 0.02))
+    return bench
+
+
+def test_a_crop_comes_on_the_bench_when_it_has_been_read(large):
+    large.controller._pixels.held = []
+    large.sitting.click(5)
+    large.view.present.assert_not_called()
+    large.sitting.answer(1)
+    large.controller._pixels.release()
+    assert large.current.index == 5
+    large.answer(2)
+    with Store(large.folder / "labels.sqlite", read_only=True) as store:
+        (presented,) = store.presented()
+    np.testing.assert_array_equal(presented.pixels_C_H_W[0], large.field.pixels_Y_X[32:64, 32:64])
+
+
+def test_a_click_while_a_crop_of_the_query_is_read_brings_that_one_back_later(large):
+    large.controller.found = FrameScores(None, 0, "no model", features_M_F=np.random.default_rng(0).random((COUNT, 4)))
+    large.controller._pixels.held = []
+    large.sitting.label_query()
+    first = large.sitting._coming.index
+    other = next(index for index in range(COUNT) if index != first)
+    large.sitting.click(other)
+    large.controller._pixels.release()
+    assert large.current.index == other
+    large.answer()
+    assert large.current.index == first
+
+
+def test_what_was_read_for_another_frame_is_dropped(large):
+    large.controller._pixels.held = []
+    large.sitting.click(5)
+    large.choose(large.field.pixels_Y_X)
+    large.controller._pixels.release()
+    assert large.current is None
+    large.view.present.assert_not_called()
+
+
+def test_a_crop_that_cannot_be_read_is_told_and_another_can_be_chosen(large, tmp_path):
+    for chunk in (tmp_path / "field.zarr" / "0" / "c" / "1").iterdir():
+        chunk.write_bytes(b"damaged")
+    large.sitting.click(5)
+    assert "cannot be read at rows" in large.view.complain.call_args.args[0]
+    large.sitting.click(12)
+    assert large.current.index == 12
+
+
+def test_a_reader_of_a_project_is_told_why_it_cannot_score_a_large_image(large):
+    other = Bench.__new__(Bench)
+    other.view, other.engine = MagicMock(spec=View), Engine()
+    reader = LabelController(other.view, Thread(), Thread(), other.engine, "reader")
+    reader.open_project(large.folder)
+    reader.choose_frame(large.controller.layer_view)
+    reader.score()
+    assert "is open for reading only" in other.view.complain.call_args.args[0]
+    assert other.engine.jobs == []

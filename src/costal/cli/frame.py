@@ -16,7 +16,6 @@ from costal.cli.score_table import ScoreTable
 from costal.cli.terminal import has_display, require_place_for_table, writing
 from costal.errors import ProjectError
 from costal.frames.lazy import Missing
-from costal.frames.read import read
 from costal.labels.lock import ProjectLock
 from costal.labels.project import LARGEST, Choices, Project
 from costal.labels.project_file import load_project
@@ -38,7 +37,9 @@ def register(app: typer.Typer) -> None:
 
 
 def open_window(
-    images: Annotated[list[Path] | None, typer.Argument(help="TIFF, OME-TIFF, PNG or JPEG files.")] = None,
+    images: Annotated[
+        list[Path] | None, typer.Argument(help="TIFF, OME-TIFF, PNG or JPEG files, or OME-Zarr folders.")
+    ] = None,
     project: Annotated[Path | None, typer.Option("--project", help="The project's folder.")] = None,
 ) -> None:
     """Open napari with the Label crops widget, these images and this project."""
@@ -46,7 +47,7 @@ def open_window(
         raise ProjectError("There is no display to open a window on. Use 'costal score' and 'costal train' instead.")
     from napari_costal.window import open_label_crops
 
-    open_label_crops([read(path) for path in images or []], project)
+    open_label_crops(images or [], project)
 
 
 def score(
