@@ -3,12 +3,14 @@
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from costal.errors import FrameError
-from costal.types import Floats
+from costal.frames.grid import Plane, crops
+from costal.types import Floats, Grid
 
 MOST_PIXELS = 4_000_000  # percentiles of more pixels than this are no better, only slower
 CLIP = (-1.0, 2.0)
@@ -90,6 +92,32 @@ def normalise(crops: NDArray[np.generic], limits: IntensityRange) -> Floats:
         if high > low:
             normalised[..., channel, :, :] = _scaled(crops[..., channel, :, :], low, high)
     return normalised
+
+
+@dataclass(frozen=True, slots=True)
+class _Cut:
+    plane_C_Y_X: Plane
+    range: IntensityRange
+    grid: Grid
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        return len(self.grid), self.plane_C_Y_X.shape[0], self.grid.crop, self.grid.crop
+
+    def __len__(self) -> int:
+        return len(self.grid)
+
+    def __getitem__(self, rows: slice) -> Floats:
+        indices = range(len(self.grid))[rows]
+        return np.concatenate([normalise(batch, self.range) for batch in crops(self.plane_C_Y_X, self.grid, indices)])
+
+
+def cut_when_sliced(plane_C_Y_X: Plane, limits: IntensityRange, grid: Grid) -> Floats:
+    """Return the normalised crops (N, C, H, W) of a plane, each cut when a slice of them is taken.
+
+    Only what is sliced is ever in memory. It is no array, but has the length, the shape and the slices of one.
+    """
+    return cast(Floats, _Cut(plane_C_Y_X, limits, grid))
 
 
 def _scaled(pixels: NDArray[np.generic], low: float, high: float) -> NDArray[np.float64]:

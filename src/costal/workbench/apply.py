@@ -6,15 +6,13 @@ disagree, and it is surer of itself only where they agree. `score_frame` predict
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from costal.errors import AgentError, FrameError, ProjectError
-from costal.frames.grid import crops
 from costal.frames.listing import LABELS_END
-from costal.frames.normalise import IntensityRange, intensity_range, normalise
+from costal.frames.normalise import IntensityRange, cut_when_sliced, intensity_range
 from costal.frames.planes import describe, planes_of
 from costal.frames.read import Planes, plane, read
 from costal.labels.exchange.filenames import unlike
@@ -22,7 +20,7 @@ from costal.labels.models import Generation, load_newest
 from costal.labels.project import Project
 from costal.labels.store import Store
 from costal.seeds import seed_for
-from costal.types import Floats, Frame, Grid, Job, Progress, Result, retold
+from costal.types import Frame, Grid, Job, Progress, Result, retold
 from costal.workbench.applied import (
     Applied,
     ClassifiedCrop,
@@ -84,22 +82,6 @@ class AppliedFiles:
         return tuple(sum(each.counts_K[k] for each in self.frames) for k in range(len(self.class_ids)))
 
 
-@dataclass(frozen=True, slots=True)
-class CropsOfPlane:
-    """The crops of a plane, cut and normalised where they are sliced: only a batch of them is ever in memory."""
-
-    plane_C_Y_X: NDArray[np.generic]
-    range: IntensityRange
-    grid: Grid
-
-    def __len__(self) -> int:
-        return len(self.grid)
-
-    def __getitem__(self, rows: slice) -> Floats:
-        indices = range(len(self.grid))[rows]
-        return np.concatenate([normalise(batch, self.range) for batch in crops(self.plane_C_Y_X, self.grid, indices)])
-
-
 def apply_to_plane(request: PlaneRequest) -> Job[Applied]:
     """Return the class of every crop of a plane, by the project's newest model; needs memory for one batch of crops.
 
@@ -157,10 +139,9 @@ def _classified(generation: Generation, request: PlaneRequest) -> Job[Applied]:
         )
     if agent.settings.acquisition == "random":
         agent = replace(agent, settings=replace(agent.settings, acquisition="std"))
-    # The committee only counts and slices its crops.
-    pool = cast(Floats, CropsOfPlane(request.plane_C_Y_X, request.range, grid))
+    crops_N_C_H_W = cut_when_sliced(request.plane_C_Y_X, request.range, grid)
     device = choose_device(request.device)
-    opinion, footing = yield from ask_committee(agent, pool, seed_for(request.seed, "masks"), device)
+    opinion, footing = yield from ask_committee(agent, crops_N_C_H_W, seed_for(request.seed, "masks"), device)
     likeliest_N = opinion.probs_N_K.argmax(axis=1)
     return Applied(
         grid,

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from costal.agent.features import simple_features, spread_out
 from costal.errors import ProjectError
-from costal.frames.grid import crops, tile
-from costal.frames.normalise import IntensityRange, merge_ranges, normalise
+from costal.frames.grid import tile
+from costal.frames.normalise import IntensityRange, cut_when_sliced, merge_ranges, normalise
 from costal.labels.effort import derive, replay
 from costal.labels.ledger import read_on
 from costal.labels.models import Generation, Origin, load_newest, save_agent
@@ -100,18 +100,16 @@ def unanswered(labels: Mapping[int, CropLabel], grid: Grid) -> NDArray[np.intp]:
 
 
 def score_frame(request: FrameRequest) -> Job[FrameScores]:
-    """Return the scores of every crop of a frame, by the project's newest agent.
+    """Return the scores of every crop of a frame, by the project's newest agent; crops are cut batch by batch.
 
     Raises
     ------
     CostalError
         When the project or its model cannot be read.
     """
-    batches = []
-    for batch in crops(request.plane_C_Y_X, request.grid):
-        batches.append(normalise(batch, request.range))
-        yield Progress(sum(map(len, batches)), len(request.grid), "Cutting crops")
-    pool = Pool(np.concatenate(batches), request.annotator, request.order)
+    yield Progress(0, len(request.grid), "Reading the model")
+    crops_N_C_H_W = cut_when_sliced(request.plane_C_Y_X, request.range, request.grid)
+    pool = Pool(crops_N_C_H_W, request.annotator, request.order)
     generation = current_generation(request.project, pool.crops_N_C_H_W.shape[1:])
     if not generation.agent.classifier:
         features_M_F = simple_features(pool.crops_N_C_H_W)

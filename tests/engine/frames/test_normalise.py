@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from costal.errors import FrameError
-from costal.frames.normalise import IntensityRange, intensity_range, merge_ranges, normalise
+from costal.frames.grid import crops, tile
+from costal.frames.normalise import IntensityRange, cut_when_sliced, intensity_range, merge_ranges, normalise
 
 pixels_C_Y_X = arrays(np.float64, (2, 9, 11), elements=st.integers(0, 1000).map(float), fill=st.nothing())
 
@@ -136,3 +137,12 @@ def test_the_result_is_finite_and_within_the_clip_whatever_the_pixels(crop, low,
     assert np.isfinite(found).all()
     assert found.min() >= -1
     assert found.max() <= 2
+
+
+def test_any_slice_of_a_planes_crops_is_those_crops_normalised():
+    pixels = np.random.default_rng(0).integers(0, 999, (2, 80, 96)).astype(np.uint16)
+    grid, limits = tile((80, 96), 16), intensity_range(pixels)
+    (cut,) = crops(pixels, grid)
+    lazy = cut_when_sliced(pixels, limits, grid)
+    assert (len(lazy), lazy.shape) == (30, (30, 2, 16, 16))
+    np.testing.assert_array_equal(lazy[25:40], normalise(cut, limits)[25:])

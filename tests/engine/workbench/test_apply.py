@@ -24,7 +24,7 @@ from costal.labels.project_file import create_project, save_project
 from costal.loop import learn, new_agent
 from costal.types import Answer, Progress, Training, finish
 from costal.workbench.applied import Applied, ClassifiedFrame, Failure, class_map, counts_of, uncertain_first
-from costal.workbench.apply import CropsOfPlane, FilesRequest, PlaneRequest, apply_to_files, apply_to_plane
+from costal.workbench.apply import FilesRequest, PlaneRequest, apply_to_files, apply_to_plane
 from costal.workbench.image_files import image_files, output_names
 from costal.workbench.outputs import write_counts, write_crops, write_geojson, write_label_tiff
 from costal.workbench.rounds import FrameRequest, score_frame
@@ -182,15 +182,6 @@ def test_a_project_that_asks_at_random_is_classified_by_the_committee_too(traine
     found = finish(apply_to_plane(request(at_random, field.pixels_Y_X[None])))
     np.testing.assert_array_equal(found.class_index_N, by_std.class_index_N)
     np.testing.assert_array_equal(found.information_N, by_std.information_N)
-
-
-def test_any_slice_of_a_plane_is_its_normalised_crops(field):
-    pixels = field.pixels_Y_X[None]
-    (cut,) = crops(pixels, field.grid)
-    limits = intensity_range(pixels)
-    lazy = CropsOfPlane(pixels, limits, field.grid)
-    assert len(lazy) == 30
-    np.testing.assert_array_equal(lazy[25:40], normalise(cut, limits)[25:])
 
 
 def test_memory_is_that_of_a_batch_of_crops_and_not_of_all(trained, field):

@@ -1,10 +1,11 @@
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from costal.errors import ProjectError
-from costal.frames.grid import crop_at
+from costal.frames.grid import crop_at, tile
 from costal.frames.normalise import intensity_range, normalise
 from costal.frames.read import frame_from_array
 from costal.frames.simulate import CLASS_NAMES, simulate_field, simulated_effort_s
@@ -378,3 +379,20 @@ def test_a_refused_setting_changes_neither_the_file_nor_the_project(bench, folde
         bench.configure(replace(before, classes=(before.classes[0], replace(before.classes[0], id=9, key="9"))))
     assert bench.project is before
     assert (folder / "project.toml").read_bytes() == text
+
+
+@pytest.mark.parametrize("is_trained", [False, True])
+def test_scoring_a_frame_holds_a_batch_of_crops_and_not_all(is_trained, bench, folder, field):
+    if is_trained:
+        label_and_train(bench, folder, field)
+    placed, pixels = place(bench, field)
+    wide = np.tile(pixels, (1, 6, 6))
+    grid = tile(wide.shape[1:], CROP, 2)
+    request = FrameRequest(bench.project, wide, placed.range, grid, "ada", 0, 0, "cpu")
+    finish(score_frame(replace(request, plane_C_Y_X=pixels, grid=tile(pixels.shape[1:], CROP))))  # loads what is needed
+    tracemalloc.start()
+    found = finish(score_frame(request))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert (found.scores is not None) == is_trained
+    assert peak < 4 * CROP**2 * len(grid) / 2
