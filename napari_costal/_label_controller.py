@@ -229,7 +229,7 @@ class LabelController:
             if outcome is None or ticket != self.generation:
                 return None
             record, plane = outcome
-            placed = bench.place_record(record)
+            placed = bench.place(record)
             labels = by_index(bench.store.labels(placed.id), grid)
             return Placed(plane, placed, labels, bench.store.presentation_count(self.annotator))
 

@@ -12,13 +12,11 @@ from costal.frames.lazy import LARGE_BYTES, LazyFrame, open_lazily
 from costal.frames.ome_zarr import is_url, is_zarr
 from costal.frames.planes import describe
 from costal.frames.read import Planes
-from costal.frames.windows import LazyPlane, content_hash
+from costal.frames.windows import LazyPlane
 from costal.labels.exchange.filenames import safe_name
 from costal.labels.project import Project
 from costal.labels.records import FrameRecord
-from costal.workbench.bands import known_as
 from costal.workbench.desk import recorded
-from costal.workbench.intensities import measured_range
 from costal.workbench.large import LargeRequest
 from costal.workbench.rounds import PlacedFrame
 from napari_costal._layer_frames import ALL_AS_CHANNELS, PROJECTION, SLICE_SHOWN, LayerView, frame_of, pixels_of
@@ -42,7 +40,7 @@ def lazy_plane_of(view: LayerView) -> LazyPlane | None:
     frame = open_lazily(view.source, "skip") if _may_be_lazy(view.source) else None
     if frame is None or isinstance(frame.levels[0], np.ndarray) or view.shape != frame.size_of(0):
         return None
-    alike = [each for each in _choices(view, frame) if _are_same(view, LazyPlane(frame, each))]
+    alike = [each for each in _choices(view, frame) if _are_same(view, LazyPlane(frame, each, "fill"))]
     if len(alike) > 1:
         raise FrameError(
             f"{view.source} has channels that look alike, and the layer does not say which of them it shows. Open it "
@@ -61,24 +59,9 @@ def read_for_store(view: LayerView) -> tuple[FrameRecord, NDArray[np.generic] | 
     """
     lazy = lazy_plane_of(view)
     if lazy is not None:
-        return record_of(lazy, view.pixel_um), lazy
+        return replace(recorded(lazy, describe(lazy.planes)), pixel_um=view.pixel_um or lazy.frame.pixel_um), lazy
     frame, plane = frame_of(view)
     return recorded(frame, view.description), plane
-
-
-def record_of(plane: LazyPlane, pixel_um: float | None) -> FrameRecord:
-    """Return what the store keeps of a plane. Reads much of a small one, and windows of a large one.
-
-    Raises
-    ------
-    FrameError
-        When it cannot be read.
-    """
-    frame, planes = plane.frame, plane.planes
-    limits, _ = measured_range(frame, planes, "skip")
-    place = known_as(frame), *frame.size_of(0)
-    known = content_hash(frame, planes)
-    return FrameRecord(known, describe(planes), *place, pixel_um or frame.pixel_um, limits.low_C, limits.high_C)
 
 
 def request_for(project: Project, plane: LazyPlane, placed: PlacedFrame, annotator: str, device: str) -> LargeRequest:

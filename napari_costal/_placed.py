@@ -1,6 +1,6 @@
 """A frame in its project: its pixels, and the labels of its crops by their place in the grid."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -28,7 +28,8 @@ class Picture(NamedTuple):
 def picture_of(plane_C_Y_X: Plane, grid: Grid, index: int) -> Picture:
     """Return a crop with half its side around it."""
     crop = crop_at(plane_C_Y_X, grid, index)
-    return Picture(crop, *crop_with_surroundings(plane_C_Y_X, grid, index, grid.crop // 2))
+    around = replace(plane_C_Y_X, missing="fill") if isinstance(plane_C_Y_X, LazyPlane) else plane_C_Y_X
+    return Picture(crop, *crop_with_surroundings(around, grid, index, grid.crop // 2))
 
 
 @dataclass(frozen=True, slots=True)

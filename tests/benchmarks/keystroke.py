@@ -27,7 +27,7 @@ from costal.labels.project import Project
 from costal.labels.project_file import create_project, load_project, save_project
 from costal.labels.records import AnswerRecord
 from costal.types import Frame
-from costal.workbench.desk import Workbench
+from costal.workbench.desk import Workbench, recorded
 from napari_costal._class_table import LABELS
 from napari_costal._preferences import Preferences
 from napari_costal.label_crops import LabelCrops
@@ -53,7 +53,7 @@ def large_project(folder: Path, labels: int) -> tuple[Project, Frame]:
         frame = frame_from_array(plane, "CYX", None, f"layer:frame {number}")
         opened = opened or frame
         with Workbench(folder, ANNOTATOR) as bench:
-            frame_id = bench.place(frame, "all").id
+            frame_id = bench.place(recorded(frame, "all")).id
         count = min(IN_THE_OPEN_FRAME if number == 0 else OTHER_NUMBERS, left)
         insert_labels(project.store_path, frame_id, plane, grid.origin, labels - left, count)
         left -= count
@@ -103,7 +103,7 @@ def without_a_window(project: Project, frame: Frame) -> dict[str, Any]:
             bench.store.label_counts()
             counting.append(ms_since(began))
             began = time.perf_counter()
-            frame_id = bench.place(frame, "all").id
+            frame_id = bench.place(recorded(frame, "all")).id
             bench.store.labels(frame_id)
             reading.append(ms_since(began))
     grid = tile(frame.pixels.shape[1:], CROP)

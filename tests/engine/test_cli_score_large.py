@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -187,3 +188,34 @@ def test_ctrl_c_keeps_what_is_done_and_the_same_command_goes_on(scored, project,
     assert not out.exists()
     kept = len(list((tmp_path / "scores.scores").glob("band-*.npz")))
     assert kept >= 1
+
+
+def test_a_query_of_a_large_image_is_a_csv_to_take_labels_from(costal, scored, project, tmp_path, write_zarr):
+    path, out = write_zarr(tmp_path / "a.zarr", picture()), tmp_path / "query.csv"
+    asked = ("query", path, "--project", project.folder, "-n", "4", "--out", out, "--device", "cpu")
+    assert costal(*asked)[0] == 0
+    with out.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["rank"] for row in rows] == ["1", "2", "3", "4"]
+    best = {int(row["crop"]): row["rank"] for row in rows}
+    save_project(replace(project, choices=replace(project.choices, n=4)))
+    assert {int(row["crop"]): row["rank"] for row in scored(path).rows if row["rank"]} == best
+    out.write_text(out.read_text().replace(",0,\n", ",0,a\n").replace(",1,\n", ",1,b\n"))
+    code, text, error = costal("label", "--from", out, "--project", project.folder)
+    assert (code, error.strip(), "4 new labels" in text, "1 new frames" in text) == (0, "", True, True)
+    with Store(project.store_path, read_only=True) as store:
+        for each, label in zip(store.presented(), store.labels(), strict=True):
+            y, x = label.y, label.x
+            np.testing.assert_array_equal(each.pixels_C_H_W[0], picture()[y : y + 16, x : x + 16])
+    assert not best.keys() & set(scored(path).told["query"])
+
+
+def test_a_crop_whose_chunk_is_missing_is_no_label(costal, project, tmp_path, write_zarr):
+    path, table = write_zarr(tmp_path / "a.zarr", picture()), tmp_path / "labels.csv"
+    (path / "0" / "c" / "1" / "1").unlink()
+    table.write_text("frame,y,x,class\na.zarr,0,0,a\na.zarr,32,48,b\n")
+    code, _, error = costal("label", "--from", table, "--project", project.folder)
+    assert code == 1
+    assert re.search(r"row 3.*lacks chunks at rows 32 to 48 and columns 48 to 64", error)
+    with Store(project.store_path, read_only=True) as store:
+        assert store.labels() == []

@@ -453,11 +453,11 @@ def test_closing_leaves_no_thread_and_no_callback(viewer, dock, engine, qtbot, f
 def labelled(project, field):
     """Label 20 crops of the field in the project's store."""
     from costal.frames.read import frame_from_array
-    from costal.workbench.desk import Workbench
+    from costal.workbench.desk import Workbench, recorded
 
     with Workbench(project.folder) as bench:
         frame = frame_from_array(field.pixels_Y_X[None], "CYX", field.pixel_um, "field")
-        placed = bench.place(frame, "all")
+        placed = bench.place(recorded(frame, "all"))
         for index in range(20):
             y, x = field.grid.origin(index)
             pixels = frame.pixels[:, y : y + CROP, x : x + CROP]

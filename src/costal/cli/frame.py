@@ -9,13 +9,13 @@ import pandas as pd
 import typer
 
 from costal.agent.value import value
-from costal.cli.large import LazyScoring, is_for_lazy, score_lazily
+from costal.cli.large import LazyScoring, query_lazily, score_lazily
 from costal.cli.output import AsJson, tell
 from costal.cli.progress import ProgressBar
 from costal.cli.score_table import ScoreTable
 from costal.cli.terminal import has_display, require_place_for_table, writing
 from costal.errors import ProjectError
-from costal.frames.lazy import Missing
+from costal.frames.lazy import Missing, is_large
 from costal.labels.lock import ProjectLock
 from costal.labels.project import LARGEST, Choices, Project
 from costal.labels.project_file import load_project
@@ -24,8 +24,8 @@ from costal.workbench.arrivals import ScoredPlane, frames_of, score_plane
 from costal.workbench.large import Background
 from costal.workbench.rounds import PickedCrops, RetrainRequest, retrain
 
-Image = Annotated[Path, typer.Argument(help="A TIFF, OME-TIFF, PNG or JPEG file.")]
 Folder = Annotated[Path, typer.Option("--project", help="The project's folder.")]
+WhatIsMissing = Annotated[Missing, typer.Option(help="What becomes of chunks that are not there.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 
 
@@ -56,7 +56,7 @@ def score(
     out: Annotated[Path, typer.Option(help="CSV to write, one row per crop.")] = Path("scores.csv"),
     device: Device = "auto",
     lazy: Annotated[bool, typer.Option("--lazy", help="Read piece by piece even what would fit in memory.")] = False,
-    missing: Annotated[Missing, typer.Option(help="What becomes of chunks that are not there.")] = "raise",
+    missing: WhatIsMissing = "raise",
     background: Annotated[Background, typer.Option(help="skip leaves out crops that show nothing.")] = "none",
     dask: Annotated[str | None, typer.Option(help="local:K, tcp://HOST:PORT or a scheduler file: spread it.")] = None,
     as_json: AsJson = False,
@@ -72,13 +72,20 @@ def score(
     """
     require_place_for_table(out)
     settings = load_project(project)
-    if lazy or dask is not None or missing != "raise" or background != "none" or is_for_lazy(image):
+    if (
+        lazy
+        or dask is not None
+        or missing != "raise"
+        or background != "none"
+        or is_large(image)
+        or Path(image).is_dir()
+    ):
         require_store(settings.store_path)
         score_lazily(LazyScoring(settings, image, out, missing, background, dask, device), as_json)
         return
     frames = list(_scored(settings, Path(image), device))
     with writing(out):
-        tables = [_table(each, asked, settings.choices) for each, asked in frames]
+        tables = [_table(each, asked, settings.choices).whole() for each, asked in frames]
         pd.concat(tables).to_csv(out, index=False, lineterminator="\n", float_format="%.6g")
     first, first_asked = frames[0][0].found, frames[0][1]
     crops = sum(map(len, tables))
@@ -92,19 +99,20 @@ def score(
 
 
 def query(
-    image: Image,
+    image: Annotated[str, typer.Argument(help="An image file, or an OME-Zarr folder or URL.")],
     project: Folder,
     out: Annotated[Path, typer.Option(help="CSV to write, one row per crop asked.")] = Path("query.csv"),
     n: Annotated[int | None, typer.Option("-n", min=1, max=LARGEST, help="Crops to ask for.")] = None,
     minutes: Annotated[float | None, typer.Option(min=0.01, help="Or as many as fit into these minutes.")] = None,
     device: Device = "auto",
+    missing: WhatIsMissing = "raise",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a query that is there.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Write the crops of an image that are worth labelling next, best first.
 
     Fill in the column ``class`` and give the file to 'costal label --from'. Without -n or --minutes the project's own
-    choice holds.
+    choice holds. The scores of an image that is read piece by piece are kept beside the CSV, as by 'costal score'.
     """
     settings = load_project(project)
     if n is not None and minutes is not None:
@@ -115,13 +123,16 @@ def query(
         choices = replace(choices, by="crops", n=n)
     elif minutes is not None:
         choices = replace(choices, by="minutes", minutes=minutes)
-    tables = []
-    for scored, asked in _scored(replace(settings, choices=choices), image, device):
-        if asked is not None:
-            tables.append(_table(scored, asked, choices).iloc[asked.picked_n].assign(**{"class": ""}))
+    settings = replace(settings, choices=choices)
+    if missing != "raise" or is_large(image):
+        require_store(settings.store_path)
+        tables = query_lazily(LazyScoring(settings, image, out, missing, device=device), as_json)
+    else:
+        each = _scored(settings, Path(image), device)
+        tables = [_table(scored, asked, choices).rows(asked.picked_n) for scored, asked in each if asked is not None]
     if not tables:
         raise ProjectError(f"Every crop of {image} is labelled. Choose another image, or undo a label.")
-    chosen = pd.concat(tables)
+    chosen = pd.concat(tables).assign(**{"class": ""})
     with writing(out):
         chosen.to_csv(out, index=False, lineterminator="\n", float_format="%.6g")
     rows = chosen[["planes", "y", "x", "rank", "control"]].to_dict("records")
@@ -138,14 +149,13 @@ def _scored(settings: Project, image: Path, device: str) -> Iterator[tuple[Score
             yield scored, scored.query(settings) if len(scored.free_M) else None
 
 
-def _table(scored: ScoredPlane, asked: PickedCrops | None, choices: Choices) -> pd.DataFrame:
-    """Return one row per crop: where it is, its scores, and its rank in the query."""
+def _table(scored: ScoredPlane, asked: PickedCrops | None, choices: Choices) -> ScoreTable:
     scores, frame, described = scored.found.scores, scored.plane.frame, scored.plane.description
     if scores is None:
-        return ScoreTable(frame.source, frame.content_hash, described, scored.grid, None, None, None, asked).whole()
+        return ScoreTable(frame.source, frame.content_hash, described, scored.grid, None, None, None, asked)
     value_N = value(scores.information_N, scores.cost_N, choices.alpha, choices.beta)
     found = (scores.information_N, scores.cost_N, value_N)
-    return ScoreTable(frame.source, frame.content_hash, described, scored.grid, *found, asked).whole()
+    return ScoreTable(frame.source, frame.content_hash, described, scored.grid, *found, asked)
 
 
 def train(project: Folder, device: Device = "auto", as_json: AsJson = False) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TextIO
 
 import numpy as np
+import pandas as pd
 import typer
 
 from costal.cli.output import tell
@@ -15,8 +16,7 @@ from costal.cli.progress import ProgressBar
 from costal.cli.score_table import ScoreTable
 from costal.cli.terminal import writing
 from costal.errors import CostalError, FrameError
-from costal.frames.lazy import LARGE_BYTES, Missing, open_lazily
-from costal.frames.listing import TIFFS
+from costal.frames.lazy import Missing, open_lazily
 from costal.frames.ome_zarr import is_url, is_zarr
 from costal.frames.planes import describe, planes_of
 from costal.labels.exchange.filenames import safe_name, unlike
@@ -26,10 +26,8 @@ from costal.workbench.bands import score_bands
 from costal.workbench.image_files import image_files
 from costal.workbench.large import Background, LargeRequest, Prepared, prepare
 from costal.workbench.large_scores import LargeScores, put_together, write_heatmap
+from costal.workbench.rounds import PickedCrops
 from costal.workbench.scores_folder import SCORED, SKIPPED, WHY_SKIPPED
-
-MOST_COMPRESSED = 100
-"""A file that is so much smaller need not be looked into."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,18 +54,6 @@ class LazyScoring:
         return [str(path) for path in image_files([Path(self.image)], self.folder)]
 
 
-def is_for_lazy(image: str) -> bool:
-    """Return whether an image is one that is not read at once: OME-Zarr, a URL, a folder, a TIFF of large planes."""
-    if is_url(image) or is_zarr(image) or Path(image).is_dir():
-        return True
-    path = Path(image)
-    if not path.is_file() or path.suffix.lower() not in TIFFS or path.stat().st_size <= LARGE_BYTES // MOST_COMPRESSED:
-        return False
-    frame = open_lazily(image, "fill")
-    height, width = frame.size_of(0)
-    return height * width * frame.length("C") * frame.dtype.itemsize > LARGE_BYTES
-
-
 def score_lazily(asked: LazyScoring, as_json: bool) -> None:
     """Score images band by band and write the table, the heatmaps and what was skipped; say what came of it."""
     failures: dict[str, str] = {}
@@ -89,8 +75,7 @@ def score_lazily(asked: LazyScoring, as_json: bool) -> None:
             finally:
                 beside.unlink(missing_ok=True)
     except KeyboardInterrupt:
-        tell(f"Stopped: the same command goes on from what is kept in {asked.folder}", {"stopped": True}, as_json)
-        raise typer.Exit(130) from None
+        raise _stopped(asked, as_json) from None
     lines = [*notes, *(f"not scored: {source}: {why}" for source, why in failures.items())]
     lines.append(f"Wrote {crops} crops to {asked.out}; heatmaps and bands are in {asked.folder}")
     lines[-1] += f"; the query is crops {' '.join(map(str, query))}" if frames == 1 else ""
@@ -101,6 +86,21 @@ def score_lazily(asked: LazyScoring, as_json: bool) -> None:
     tell("\n".join(lines), figures | kept, as_json)
     if failures:
         raise FrameError(f"{len(failures)} of {len(failures) + frames} images could not be scored.")
+
+
+def query_lazily(asked: LazyScoring, as_json: bool) -> list[pd.DataFrame]:
+    """Return the rows of the crops that are worth labelling next, best first, a table for each frame that has some."""
+    try:
+        with ProgressBar() as bar:
+            each = ((scores, scores.query()) for scores in _scored(asked, bar, {}, {}))
+            return [_table(*scored).rows(scored[1].picked_n) for scored in each if scored[1] is not None]
+    except KeyboardInterrupt:
+        raise _stopped(asked, as_json) from None
+
+
+def _stopped(asked: LazyScoring, as_json: bool) -> typer.Exit:
+    tell(f"Stopped: the same command goes on from what is kept in {asked.folder}", {"stopped": True}, as_json)
+    return typer.Exit(130)
 
 
 def _scored(
@@ -163,25 +163,27 @@ def _differing(prepared: Prepared) -> tuple[str, ...]:
 
 def _write(scores: LargeScores, table: TextIO, with_header: bool) -> list[int]:
     """Append a frame to the table, write its heatmap and the list of what was skipped; return its query."""
-    work = scores.prepared.work
     asked = scores.query()
-    value_N = scores.value_N
-    rows = ScoreTable(
-        work.source,
+    rows = _table(scores, asked)
+    for part in rows.parts():
+        part.to_csv(table, header=with_header, index=False, lineterminator="\n", float_format="%.6g")
+        with_header = False
+    write_heatmap(scores, scores.value_N)
+    _list_skipped(scores)
+    return [] if asked is None else [int(index) for index in asked.picked_n]
+
+
+def _table(scores: LargeScores, asked: PickedCrops | None) -> ScoreTable:
+    return ScoreTable(
+        scores.prepared.work.source,
         scores.prepared.content_hash,
         scores.description,
         scores.grid,
         scores.information_N,
         scores.cost_N,
-        value_N,
+        scores.value_N,
         asked,
     )
-    for part in rows.parts():
-        part.to_csv(table, header=with_header, index=False, lineterminator="\n", float_format="%.6g")
-        with_header = False
-    write_heatmap(scores, value_N)
-    _list_skipped(scores)
-    return [] if asked is None else [int(index) for index in asked.picked_n]
 
 
 def _list_skipped(scores: LargeScores) -> None:

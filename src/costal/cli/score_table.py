@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from costal.frames.grid import origins
 from costal.types import Floats, Grid
@@ -28,33 +29,32 @@ class ScoreTable:
 
     def whole(self) -> pd.DataFrame:
         """Return one row per crop: where it is, its scores, and its rank in the query."""
-        return self.part(0, len(self.grid))
+        return self.rows(np.arange(len(self.grid)))
 
     def parts(self) -> Iterator[pd.DataFrame]:
         """Return the same in pieces."""
         for start in range(0, len(self.grid), PIECE):
-            yield self.part(start, min(len(self.grid), start + PIECE))
+            yield self.rows(np.arange(start, min(len(self.grid), start + PIECE)))
 
-    def part(self, start: int, end: int) -> pd.DataFrame:
-        """Return the rows of crops `start` to `end`."""
-        crop = np.arange(start, end)
-        origin_n_2 = origins(self.grid, crop)
-        rank, control = np.full(len(crop), "", dtype=object), np.zeros(len(crop), dtype=int)
+    def rows(self, crop_n: NDArray[np.intp]) -> pd.DataFrame:
+        """Return the rows of these crops."""
+        origin_n_2 = origins(self.grid, crop_n)
+        rank, control = np.full(len(crop_n), "", dtype=object), np.zeros(len(crop_n), dtype=int)
         if self.asked is not None:
-            picked_n = self.asked.picked_n
-            here = np.flatnonzero((picked_n >= start) & (picked_n < end))
-            rank[picked_n[here] - start] = here + 1
-            control[picked_n[here] - start] = self.asked.control_n[here]
-        blank = np.full(len(crop), np.nan)
+            places = {int(crop): place for place, crop in enumerate(self.asked.picked_n)}
+            for row in np.flatnonzero(np.isin(crop_n, self.asked.picked_n)):
+                place = places[int(crop_n[row])]
+                rank[row], control[row] = place + 1, self.asked.control_n[place]
+        blank = np.full(len(crop_n), np.nan)
         information, cost, value = (
-            blank if each is None else each[start:end] for each in (self.information_N, self.cost_N, self.value_N)
+            blank if each is None else each[crop_n] for each in (self.information_N, self.cost_N, self.value_N)
         )
         return pd.DataFrame(
             {
                 "frame": self.source,
                 "content_hash": self.content_hash,
                 "planes": self.planes,
-                "crop": crop,
+                "crop": crop_n,
                 "y": origin_n_2[:, 0],
                 "x": origin_n_2[:, 1],
                 "side": self.grid.crop,

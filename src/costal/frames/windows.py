@@ -5,7 +5,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,11 +26,13 @@ Box = tuple[int, int, int, int]
 class LazyPlane:
     """A chosen plane of a frame that is indexed like an array (C, Y, X) in memory, and read where it is.
 
-    All channels are given, of rows and columns that a slice (of step 1) or an array of positions names.
+    All channels are given, of rows and columns that a slice (of step 1) or an array of positions names. Where chunks
+    are missing it refuses, unless these are to be filled.
     """
 
     frame: LazyFrame
     planes: Planes
+    missing: Literal["raise", "fill"] = "raise"
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -39,8 +41,19 @@ class LazyPlane:
         return channels, *self.frame.size_of(0)
 
     def __getitem__(self, key: tuple[Any, Any, Any]) -> Pixels:
-        """Return the pixels (see `read_window`)."""
+        """Return the pixels.
+
+        Raises
+        ------
+        FrameError
+            When chunks are missing that must not; see `read_window`.
+        """
         (y0, y1, rows), (x0, x1, cols) = (_within(*each) for each in zip(key[1:], self.shape[1:], strict=True))
+        if self.missing == "raise" and missing_boxes(self.frame, self.planes, (y0, y1, x0, x1)):
+            raise FrameError(
+                f"{self.frame.source} lacks chunks at rows {y0} to {y1} and columns {x0} to {x1}: nothing was written "
+                "there yet. Choose another crop, or wait until it is fully written."
+            )
         return read_window(self.frame, self.planes, y0, y1, x0, x1)[:, rows, cols]
 
 

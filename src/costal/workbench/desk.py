@@ -4,6 +4,7 @@ from pathlib import Path
 
 from costal.errors import ProjectError
 from costal.frames.normalise import IntensityRange, intensity_range
+from costal.frames.windows import LazyPlane, content_hash
 from costal.labels.history import History, LabelRow
 from costal.labels.lock import Holder, ProjectLock
 from costal.labels.models import newest_origin
@@ -12,15 +13,29 @@ from costal.labels.project_file import load_project, save_project
 from costal.labels.records import AnswerRecord, CropLabel, FrameRecord
 from costal.labels.store import Store, require_store
 from costal.types import Arrival, Frame
+from costal.workbench.bands import known_as
+from costal.workbench.intensities import measured_range
 from costal.workbench.rounds import PlacedFrame, range_in_use
 
 
-def recorded(frame: Frame, planes: str) -> FrameRecord:
-    """Return what the store keeps of a frame with pixels (C, Y, X), whose planes are these."""
-    found, (_, height, width) = intensity_range(frame.pixels), frame.pixels.shape
-    return FrameRecord(
-        frame.content_hash, planes, frame.source, height, width, frame.pixel_um, found.low_C, found.high_C
-    )
+def recorded(frame: Frame | LazyPlane, planes: str) -> FrameRecord:
+    """Return what the store keeps of a frame with pixels (C, Y, X), or of a plane that is read where it is cut.
+
+    Reads all of a frame in memory, and windows of a large plane.
+
+    Raises
+    ------
+    FrameError
+        When it cannot be read, or a channel has no finite pixel.
+    """
+    if isinstance(frame, LazyPlane):
+        lazy, (_, height, width) = frame.frame, frame.shape
+        found, _ = measured_range(lazy, frame.planes, "skip")
+        known, source, pixel_um = content_hash(lazy, frame.planes), known_as(lazy), lazy.pixel_um
+    else:
+        found, (_, height, width) = intensity_range(frame.pixels), frame.pixels.shape
+        known, source, pixel_um = frame.content_hash, frame.source, frame.pixel_um
+    return FrameRecord(known, planes, source, height, width, pixel_um, found.low_C, found.high_C)
 
 
 class Workbench:
@@ -73,12 +88,8 @@ class Workbench:
         save_project(project)
         self.project = project
 
-    def place(self, frame: Frame, planes: str) -> PlacedFrame:
-        """Return the frame, pixels (C, Y, X), as part of the project; equal content is the same frame."""
-        return self.place_record(recorded(frame, planes))
-
-    def place_record(self, record: FrameRecord) -> PlacedFrame:
-        """Return a frame whose record was made before, as part of the project."""
+    def place(self, record: FrameRecord) -> PlacedFrame:
+        """Return the frame of this record (see `recorded`) as part of the project; equal content is the same frame."""
         known = self.store.frame_id(record) if self.holder is not None else self.store.add_frame(record)
         own = IntensityRange(record.low_C, record.high_C)
         return PlacedFrame(known, record.content_hash, range_in_use(self.project, own, self.store.ranges()))

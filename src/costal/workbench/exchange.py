@@ -9,9 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from costal.errors import FrameError, ProjectError
-from costal.frames.grid import crop_at, tile
+from costal.frames.grid import Plane, crop_at, tile
+from costal.frames.lazy import LazyFrame, is_large, open_lazily
+from costal.frames.ome_zarr import is_zarr
 from costal.frames.planes import describe, planes_of
 from costal.frames.read import Planes, frame_from_array, plane, read
+from costal.frames.windows import LazyPlane, content_hash
 from costal.labels.exchange.exports import Exported, ExportKind, export
 from costal.labels.exchange.imports import LabelRow, read_label_rows, refuse, with_classes
 from costal.labels.project import Tiling
@@ -19,7 +22,7 @@ from costal.labels.project_file import load_project
 from costal.labels.records import AnswerRecord, FrameRecord
 from costal.labels.store import Store, require_store
 from costal.types import Frame, Grid, Job, PlaneRule, Progress
-from costal.workbench.desk import Workbench
+from costal.workbench.desk import Workbench, recorded
 
 IMPORTED_BY = "imported"
 """Whom labels are from that say no annotator."""
@@ -103,7 +106,7 @@ class _Found:
 
     id: int
     record: FrameRecord
-    plane_C_Y_X: NDArray[np.generic] | None = None
+    plane_C_Y_X: Plane | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,12 +159,12 @@ class _Reading:
             return _Found(matching[0], self.frames[matching[0]])
         frame, planes = self._plane(row, row.frame, row.content_hash, row.planes)
         try:
-            placed = self.bench.place(frame, planes)
+            placed = self.bench.place(recorded(frame, planes))
         except FrameError as error:
             raise self._refuse(row, str(error)) from error
         if placed.id not in self.frames:
             self.frames[placed.id] = self.bench.store.frames()[placed.id]
-        return _Found(placed.id, self.frames[placed.id], frame.pixels)
+        return _Found(placed.id, self.frames[placed.id], _pixels(frame))
 
     def _cut(self, found: _Found, row: LabelRow, side: int) -> tuple[_Found, NDArray[np.generic]]:
         """Return a crop's pixels from the frame's plane, and the frame with that plane."""
@@ -177,10 +180,15 @@ class _Reading:
             )
         if found.plane_C_Y_X is None:
             frame, _ = self._plane(row, record.source, record.content_hash, None)
-            found = _Found(found.id, record, frame.pixels)
-        return found, crop_at(found.plane_C_Y_X, *at)  # type: ignore[arg-type]  # it is read by now
+            found = _Found(found.id, record, _pixels(frame))
+        try:
+            return found, crop_at(found.plane_C_Y_X, *at)  # type: ignore[arg-type]  # it is there by now
+        except FrameError as error:
+            raise refuse(self.table, row.number, "y, x", str(error)) from error
 
-    def _plane(self, row: LabelRow, source: str, content_hash: str, planes: str | None) -> tuple[Frame, str]:
+    def _plane(
+        self, row: LabelRow, source: str, content_hash: str, planes: str | None
+    ) -> tuple[Frame | LazyPlane, str]:
         """Return the one plane of a file that has this content, or else is called so; and what it is called."""
         path = self._file(row.frame, source)
         if path is None:
@@ -189,7 +197,7 @@ class _Reading:
             choices = [
                 (frame, called)
                 for frame, called in _planes_in(path, self.bench.project.intake.rule(), bool(content_hash))
-                if (frame.content_hash == content_hash if content_hash else planes in (None, called))
+                if (_hash_of(frame) == content_hash if content_hash else planes in (None, called))
             ]
         except FrameError as error:
             raise self._refuse(row, str(error)) from error
@@ -206,7 +214,7 @@ class _Reading:
             beside = [folder / part for folder in folders for part in (name, PureWindowsPath(name).name)]
             for path in (*beside, Path(name)):
                 with suppress(OSError):  # a name can be longer than any file's
-                    if path.is_file():
+                    if path.is_file() or (path.is_dir() and is_zarr(str(path))):
                         return path
         return None
 
@@ -226,14 +234,27 @@ def _matching(frames: Mapping[int, FrameRecord], row: LabelRow) -> list[int]:
     return same or [at for at in asked if PureWindowsPath(frames[at].source).name == name]
 
 
-def _planes_in(path: Path, rule: PlaneRule, any_rule: bool) -> Iterator[tuple[Frame, str]]:
-    """Return the planes of a file as frames, with what they are called: by one rule, or by all that are common."""
-    whole, seen = read(path), set[Planes]()
+def _planes_in(path: Path, rule: PlaneRule, any_rule: bool) -> Iterator[tuple[Frame | LazyPlane, str]]:
+    """Return the planes of an image with what they are called: by one rule, or by all that are common."""
+    whole = open_lazily(path, "skip") if is_large(str(path)) else read(path)
+    seen = set[Planes]()
     for each in (rule, *(OTHER_RULES if any_rule else ())):
         for planes in planes_of(whole, each):
-            if planes not in seen:
-                seen.add(planes)
+            if planes in seen:
+                continue
+            seen.add(planes)
+            if isinstance(whole, LazyFrame):
+                yield LazyPlane(whole, planes), describe(planes)
+            else:
                 yield frame_from_array(plane(whole, planes), "CYX", whole.pixel_um, whole.source), describe(planes)
+
+
+def _hash_of(frame: Frame | LazyPlane) -> str:
+    return content_hash(frame.frame, frame.planes) if isinstance(frame, LazyPlane) else frame.content_hash
+
+
+def _pixels(frame: Frame | LazyPlane) -> Plane:
+    return frame if isinstance(frame, LazyPlane) else frame.pixels
 
 
 def _grid_with(height: int, width: int, y: int, x: int, side: int, tiling: Tiling) -> tuple[Grid, int] | None:

@@ -87,7 +87,7 @@ def score_begun(begun: Prepared | FirstLook) -> Job[FrameScores]:
 def _look(look: FirstLook) -> Job[FrameScores]:
     """Return simple features of some crops; those that lack chunks are left out."""
     frame, grid = reopen(look.source, look.identity, look.missing), look.grid
-    plane, seen, which = LazyPlane(frame, look.planes), [], []
+    plane, seen, which = LazyPlane(frame, look.planes, "fill"), [], []
     for done, index in enumerate(look.which_M.tolist()):
         yield Progress(done, len(look.which_M), "Looking at some crops")
         y, x = grid.origin(index)

@@ -20,7 +20,7 @@ from costal.labels.effort import EffortState, Event, EventKind, PauseReason, adv
 from costal.labels.ledger import read_on
 from costal.labels.project_file import create_project, load_project
 from costal.labels.records import AnswerRecord
-from costal.workbench.desk import Workbench
+from costal.workbench.desk import Workbench, recorded
 
 S = 1_000_000_000
 LIMIT_NS = 20 * S
@@ -80,7 +80,7 @@ class Sitting(RuleBasedStateMachine):
             self.now_ns += gap_ns
             events.append(Event(event_kind, self.now_ns, 2 * 10**18 + self.now_ns, reason))
             live = advance(live, events[-1], LIMIT_NS)
-        placed = self.bench.place(FRAME, "all")
+        placed = self.bench.place(recorded(FRAME, "all"))
         pixels = FRAME.pixels[:, :, 8 * crop : 8 * crop + 8]
         who = self.bench.annotator
         label_id = self.bench.answer(AnswerRecord(placed.id, 0, 8 * crop, pixels, kind, class_id, who, tuple(events)))

@@ -15,7 +15,7 @@ from costal.labels.project_file import create_project, load_project, save_projec
 from costal.labels.records import AnswerRecord
 from costal.paper.datasets import load_dataset
 from costal.paper.sources import initial_indices
-from costal.workbench.desk import Workbench
+from costal.workbench.desk import Workbench, recorded
 
 CROP = 16
 S = 1_000_000_000
@@ -50,7 +50,7 @@ def give(bench, field, index, seconds, class_id=None, kind="class", pause=None, 
     if kind == "class" and class_id is None:
         class_id = 1 + int(field.classes_N[index])
     frame = frame_from_array(field.pixels_Y_X[np.newaxis], "CYX", field.pixel_um, "a field")
-    placed = bench.place(frame, "all")
+    placed = bench.place(recorded(frame, "all"))
     y, x = field.grid.origin(index)
     pixels = crop_at(frame.pixels, field.grid, index)[:, :crop, :crop]
     bench.answer(AnswerRecord(placed.id, y, x, pixels, kind, class_id, "ada", events))

@@ -15,14 +15,14 @@ from costal.labels.history import History
 from costal.labels.project_file import create_project, load_project
 from costal.labels.records import AnswerRecord
 from costal.types import Arrival, Stamp
-from costal.workbench.desk import Workbench
+from costal.workbench.desk import Workbench, recorded
 
 EVENTS = (Event(EventKind.SHOWN, 0, 0), Event(EventKind.ANSWERED, 10**9, 10**9))
 PIXELS = np.arange(32 * 32, dtype=np.uint16).reshape(1, 32, 32)
 HOLD = """
 import sys, time
 from pathlib import Path
-from costal.workbench.desk import Workbench
+from costal.workbench.desk import Workbench, recorded
 with Workbench(Path(sys.argv[1]), "eve") as bench:
     print(bench.holder, flush=True)
     time.sleep(300)
@@ -46,7 +46,7 @@ def frame(gain=1, source="a.tif"):
 
 def answer(bench, index, class_id=1, kind="class", annotator=None):
     """Answer crop `index` of the frame, four crops to a row."""
-    placed = bench.place(frame(), "all")
+    placed = bench.place(recorded(frame(), "all"))
     y, x = 8 * (index // 4), 8 * (index % 4)
     class_id = class_id if kind == "class" else None
     pixels = PIXELS[:, y : y + 8, x : x + 8]
@@ -76,13 +76,13 @@ def another_process(folder):
 
 @pytest.mark.parametrize("planes", ["all", "z 3"])
 def test_equal_content_is_the_same_frame_whatever_its_file_and_planes_are_called(bench, planes):
-    placed = bench.place(frame(), "all")
-    assert bench.place(frame(source="renamed.tif"), planes) == placed
-    assert bench.place(frame(gain=2), "all").id != placed.id
+    placed = bench.place(recorded(frame(), "all"))
+    assert bench.place(recorded(frame(source="renamed.tif"), planes)) == placed
+    assert bench.place(recorded(frame(gain=2), "all")).id != placed.id
 
 
 def test_a_frame_is_kept_with_what_is_known_of_it(bench):
-    bench.place(frame(), "z 3")
+    bench.place(recorded(frame(), "z 3"))
     (kept,) = bench.store.frames().values()
     assert (kept.source, kept.planes, kept.height, kept.width, kept.pixel_um) == ("a.tif", "z 3", 32, 32, 0.02)
     assert kept.content_hash == frame().content_hash
@@ -276,10 +276,10 @@ def test_a_window_that_reads_refuses_to_write_and_names_the_holder(bench, folder
 
 
 def test_a_window_that_reads_knows_the_frames_of_the_project_and_adds_none(bench, folder):
-    placed = bench.place(frame(), "all")
+    placed = bench.place(recorded(frame(), "all"))
     with Workbench(folder, "bob") as reader:
-        assert reader.place(frame(source="renamed.tif"), "all") == placed
-        assert reader.place(frame(gain=2), "all").id == 0
+        assert reader.place(recorded(frame(source="renamed.tif"), "all")) == placed
+        assert reader.place(recorded(frame(gain=2), "all")).id == 0
         reader.note_arrivals([Arrival("a.tif", Stamp(1, 2), "ready")])
     assert len(bench.store.ranges()) == 1
     assert bench.store.arrivals() == []

@@ -20,7 +20,7 @@ from costal.labels.project_file import create_project, load_project, save_projec
 from costal.labels.records import AnswerRecord
 from costal.labels.store import Store
 from costal.types import finish
-from costal.workbench.desk import Workbench
+from costal.workbench.desk import Workbench, recorded
 from costal.workbench.exchange import import_labels
 from costal.workbench.rounds import answers_of
 
@@ -89,7 +89,7 @@ def label(folder, path, said):
     frame = read(path)
     pixels = frame.pixels[None]
     with Workbench(folder) as bench:
-        placed = bench.place(frame_from_array(pixels, "CYX", frame.pixel_um, frame.source), "all")
+        placed = bench.place(recorded(frame_from_array(pixels, "CYX", frame.pixel_um, frame.source), "all"))
         for (y, x), (kind, class_id, annotator) in said.items():
             crop = pixels[:, y : y + CROP, x : x + CROP]
             bench.answer(AnswerRecord(placed.id, y, x, crop, kind, class_id, annotator, EVENTS))

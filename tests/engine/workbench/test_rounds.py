@@ -17,7 +17,7 @@ from costal.labels.project_file import create_project, load_project, save_projec
 from costal.labels.records import AnswerRecord
 from costal.labels.store import Store
 from costal.types import Training, finish
-from costal.workbench.desk import Workbench
+from costal.workbench.desk import Workbench, recorded
 from costal.workbench.rounds import FrameRequest, RetrainRequest, answers_of, query_of, retrain, score_frame
 
 CROP = 16
@@ -50,7 +50,7 @@ def bench(folder):
 
 def place(bench, field, gain=1):
     frame = frame_from_array(field.pixels_Y_X[np.newaxis] * gain, "CYX", field.pixel_um, f"gain {gain}")
-    return bench.place(frame, "all"), frame.pixels
+    return bench.place(recorded(frame, "all")), frame.pixels
 
 
 def events_of(seconds, end=EventKind.ANSWERED):
