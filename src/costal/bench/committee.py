@@ -76,8 +76,9 @@ class Agreement:
 
 @dataclass(frozen=True, slots=True)
 class CommitteeFigures(Figures):
-    """What the comparison came to; seconds are in `unit`. `of_limit` is how many times our time is that of the limit.
+    """What the comparison came to; seconds are in `unit`.
 
+    `of_limit` is how many times our time is that of the limit as measured in the same turn, the median over turns.
     `rank_correlation` is Spearman's, by acquisition function, of our I to that of float64 under the same masks.
     `missing` names the peers whose packages are not installed.
     """
@@ -109,23 +110,28 @@ def compare_committee(request: CommitteeRequest) -> Job[CommitteeFigures]:
     here = machine(request.device, dataset.fingerprint)
     rows: list[Row] = []
     limits: list[Limit] = []
+    of_limit: list[float] = []
     with on_threads(1):
         yield Progress(0, len(request.shapes), "Training the network that is asked")
         digits = _trained(dataset, request)
         for number, (channels, side, count) in enumerate(request.shapes):
             agent = digits if number == 0 else _untrained(channels, side, request)
             crops = _crops(dataset, request, number)
+            turns: list[tuple[float, Limit]] = []
             for repeat in range(request.repeats):
                 yield Progress(number, len(request.shapes), f"{count} crops of {side} px, repeat {repeat + 1}")
-                rows += _turns(agent, crops, request, repeat)
-            limits.append(limit_of(_network(agent), count, request.passes, side, request.device))
+                of_repeat = _turns(agent, crops, request, repeat)
+                limit = limit_of(_network(agent), count, request.passes, side, request.device)
+                turns.append((next(row.seconds for row in of_repeat if row.name == OURS), limit))
+                rows += of_repeat
+            limits.append(sorted((limit for _, limit in turns), key=lambda limit: limit.seconds)[len(turns) // 2])
+            of_limit.append(statistics.median(took / limit.seconds for took, limit in turns))
         yield Progress(len(request.shapes), len(request.shapes), "Comparing what they say")
         crops = _crops(dataset, request, 0)
         agreement = _agreement(digits, crops[:AGREEMENT_CROPS], request)
         ranks = _rank_correlation(digits, crops, request)
         overhead = measure_overhead(OVERHEAD_SIDE, request.passes, request.device, request.seed)
     summed = _summed(rows, request)
-    ours = [row.seconds for row in summed if row.name == OURS]
     return CommitteeFigures(
         here,
         request,
@@ -133,7 +139,7 @@ def compare_committee(request: CommitteeRequest) -> Job[CommitteeFigures]:
         1,
         summed,
         tuple(limits),
-        tuple(took / limit.seconds for took, limit in zip(ours, limits, strict=True)),
+        tuple(of_limit),
         agreement,
         ranks,
         overhead,
