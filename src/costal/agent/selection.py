@@ -17,7 +17,7 @@ from costal.agent.value import COST_FLOOR, select
 from costal.seeds import rng_for
 from costal.types import Floats
 
-SORTED, GROWTH, FIRST = 512, 8, 4096
+SORTED, GROWTH, FIRST = 2048, 16, 4096
 """So many of the best are sorted at first, and so many times more each time that those do not suffice."""
 BLOCK, MOST_AT_ONCE = 64, 256
 """Crops of a block, and blocks that are compared at a time when many are passed over."""

@@ -56,12 +56,5 @@ def select(value_N: ArrayLike, n: int, rng: np.random.Generator) -> NDArray[np.i
     # What is below the n-th greatest need not be sorted.
     least = -np.partition(-values, n - 1)[n - 1] if n else np.inf
     best = np.flatnonzero(values >= least)
-    if len(best) == n:
-        best = best[np.argsort(-values[best], kind="stable")]
-        if (values[best[1:]] != values[best[:-1]]).all():
-            return best
-    # Only ties need a random order, which takes longer than all of the above.
-    shuffled = rng.permutation(len(values))
-    in_turn = values[shuffled]
-    above, equal = shuffled[in_turn > least], shuffled[in_turn == least]
-    return np.concatenate([above[np.argsort(-values[above], kind="stable")], equal[: n - len(above)]])
+    drawn = rng.random(len(values))[best]  # one for each crop, so that ties come in the same order whatever n is
+    return best[np.lexsort((drawn, -values[best]))][:n]
