@@ -32,7 +32,8 @@ def value(information_N: ArrayLike, cost_N: ArrayLike, alpha: float = 1.0, beta:
         broken = int(np.count_nonzero(~np.isfinite(scores)))
         if broken:
             raise AgentError(f"The {name} of {broken} crops is not a number. Retrain the agent, then score again.")
-    return (np.maximum(information, 0) ** alpha / np.maximum(cost, COST_FLOOR) ** beta).astype(np.float32)
+    worth = np.maximum(information, 0) ** alpha
+    return (worth / np.maximum(cost, COST_FLOOR) ** beta if beta else worth).astype(np.float32)
 
 
 def select(value_N: ArrayLike, n: int, rng: np.random.Generator) -> NDArray[np.intp]:
