@@ -6,16 +6,16 @@ garbage: on a thread beside the window that holds it up, and the commit of a lab
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator, PercentFormatter
 from numpy.typing import NDArray
 
 from costal.types import Job
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 DPI = 96
 TEXT = 8
@@ -41,11 +41,14 @@ class Colours:
 class Picture(Protocol):
     """A figure as a value."""
 
-    def draw(self, figure: Figure, colours: Colours) -> None: ...
+    def draw(self, figure: "Figure", colours: Colours) -> None: ...
 
 
 def drawn(picture: Picture, width: int, height: int, ratio: float, colours: Colours) -> Job[tuple[int, int, bytes]]:
     """Return width, height and RGBA pixels of a picture for a widget of so many pixels, `ratio` true ones to each."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     yield from ()
     size = (width / DPI, height / DPI)
     figure = Figure(size, dpi=DPI * ratio, layout="constrained", facecolor=colours.background)
@@ -66,8 +69,10 @@ class AccuracyPicture:
     low_S: Floats
     high_S: Floats
 
-    def draw(self, figure: Figure, colours: Colours) -> None:
+    def draw(self, figure: "Figure", colours: Colours) -> None:
         """Draw two axes that share the accuracy."""
+        from matplotlib.ticker import MaxNLocator, PercentFormatter
+
         for axes, along, title in zip(
             figure.subplots(1, 2, sharey=True),
             (self.label_count_S, self.minutes_S),
@@ -90,7 +95,7 @@ class EffortPicture:
     chosen_s_2_Q: Floats
     control_s_2_Q: Floats
 
-    def draw(self, figure: Figure, colours: Colours) -> None:
+    def draw(self, figure: "Figure", colours: Colours) -> None:
         """Draw dots and the diagonal, on which the prediction is right."""
         axes = figure.subplots()
         both = np.maximum(np.concatenate([self.chosen_s_2_Q, self.control_s_2_Q], axis=1), SHORTEST_S)
@@ -126,8 +131,10 @@ class ClassesPicture:
 
     rows: Sequence[ClassRow]
 
-    def draw(self, figure: Figure, colours: Colours) -> None:
+    def draw(self, figure: "Figure", colours: Colours) -> None:
         """Draw bars, and beside them a strip of dots with median and quartiles."""
+        from matplotlib.ticker import MaxNLocator
+
         balance, effort = figure.subplots(1, 2, sharey=True, width_ratios=(2, 3))
         for at, row in enumerate(self.rows):
             balance.barh(at, row.labels, color=row.colour, height=0.62)
@@ -148,7 +155,7 @@ class ClassesPicture:
             axes.tick_params(axis="y", length=0)
 
 
-def _draw_strip(axes: Axes, at: int, row: ClassRow, colours: Colours) -> None:
+def _draw_strip(axes: "Axes", at: int, row: ClassRow, colours: Colours) -> None:
     low, middle, high = np.maximum(row.quartiles_s, SHORTEST_S)
     apart = 0.28 * (np.arange(len(row.efforts_s)) * 0.618 % 1 * 2 - 1)  # spread evenly, the same at every drawing
     dots = np.maximum(row.efforts_s, SHORTEST_S)
@@ -167,8 +174,10 @@ class CalibrationPicture:
     high_B: Floats
     count_B: NDArray[np.intp]
 
-    def draw(self, figure: Figure, colours: Colours) -> None:
+    def draw(self, figure: "Figure", colours: Colours) -> None:
         """Draw points with whiskers about the diagonal, and faint bars that show where the labels are."""
+        from matplotlib.ticker import PercentFormatter
+
         axes = figure.subplots()
         bins = len(self.count_B)
         centres, tall = (np.arange(bins) + 0.5) / bins, 0.35 * self.count_B / max(self.count_B.max(), 1)
@@ -182,8 +191,10 @@ class CalibrationPicture:
         _dress(axes, colours)
 
 
-def _in_seconds(axes: Axes, which: Literal["x", "y"]) -> None:
+def _in_seconds(axes: "Axes", which: Literal["x", "y"]) -> None:
     """Make an axis logarithmic, with plain numbers for ticks."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
     axes.set(**{f"{which}scale": "log"})
     low, high = getattr(axes, f"get_{which}lim")()
     axis = getattr(axes, f"{which}axis")
@@ -192,7 +203,7 @@ def _in_seconds(axes: Axes, which: Literal["x", "y"]) -> None:
     axis.set_minor_locator(NullLocator())
 
 
-def _dress(axes: Axes, colours: Colours) -> None:
+def _dress(axes: "Axes", colours: Colours) -> None:
     """Give axes the viewer's colours."""
     axes.set_facecolor(colours.background)
     axes.tick_params(colors=colours.ink, labelsize=TEXT, length=2.5, color=colours.faint)

@@ -1,18 +1,22 @@
-"""The learning curves of a run, with the round that is shown: a picture that another process draws. No Qt."""
+"""Learning curves of a mosaic that runs and of a run played back: pictures that another process draws. No Qt."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import cycle
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from costal.labels.project import COLOURS
 from costal.paper.experiment import RoundReport
+from costal.paper.plan import RANDOM_ARM
+from costal.paper.report import draw_accuracy
 from napari_costal._dashboard_figures import DASHED, TEXT, Colours, Floats
 from napari_costal._playback_run import Place, Run
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 LONGEST_NAME = 28
 
@@ -39,7 +43,7 @@ class CurvesPicture:
     cost: float
     effort_unit: str
 
-    def draw(self, figure: Figure, colours: Colours) -> None:
+    def draw(self, figure: "Figure", colours: Colours) -> None:
         """Draw accuracy against labels, below it against total cost, and one legend for both."""
         by_labels, by_cost = figure.subplots(2, 1)
         for number, curve in enumerate(self.curves):
@@ -63,7 +67,7 @@ class CurvesPicture:
         for text in legend.get_texts():
             text.set_color(colours.ink)
 
-    def _mark(self, axes: Axes, along_M: Floats, here: float, colours: Colours) -> None:
+    def _mark(self, axes: "Axes", along_M: Floats, here: float, colours: Colours) -> None:
         """Draw the shown repeat up to here."""
         colour = self.own.colour or colours.ink
         axes.axvline(here, color=colours.ink, linewidth=0.8, alpha=0.7, zorder=1)
@@ -76,6 +80,28 @@ class CurvesPicture:
                 "zorder": 5,
             }
             axes.plot(along_M[-1:], self.own.accuracy_M[-1:], "o", color=colour, **dot)
+
+
+@dataclass(frozen=True, slots=True)
+class RoundsPicture:
+    """The rounds played so far; efforts by hand are seconds, so the random arm has no cost to compare."""
+
+    title: str
+    reports: tuple[RoundReport, ...]
+    by_hand: bool
+
+    def draw(self, figure: "Figure", colours: Colours) -> None:
+        """Draw accuracy against labels, and below it against total cost."""
+        by_labels, by_cost = figure.subplots(2, 1)
+        draw_accuracy(by_labels, self.reports, "labels", "labels")
+        if self.by_hand:
+            own = [each for each in self.reports if each.arm != RANDOM_ARM.name]
+            draw_accuracy(by_cost, own, "total_cost", "your seconds (the random arm has none)")
+        else:
+            draw_accuracy(by_cost, self.reports, "total_cost", "total cost (cost units)")
+        by_labels.set_title(self.title)
+        for axes in (by_labels, by_cost):
+            darken(axes, colours)
 
 
 def curves_picture(run: Run, place: Place, effort_unit: str) -> CurvesPicture:
@@ -103,7 +129,7 @@ def mean_curve(name: str, colour: str, repeats: Sequence[Sequence[RoundReport]])
     return Curve(name, colour, *means_M_3.T)
 
 
-def darken(axes: Axes, colours: Colours) -> None:
+def darken(axes: "Axes", colours: Colours) -> None:
     """Draw axes in the viewer's colours. Explicitly: ticks are made later than any context that would hold them."""
     axes.set_facecolor(colours.background)
     axes.tick_params(colors=colours.ink, labelsize=TEXT - 1)

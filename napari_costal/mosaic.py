@@ -6,8 +6,6 @@ from typing import Any
 
 import numpy as np
 from magicgui.widgets import ComboBox, Container, FloatSpinBox, SpinBox
-from matplotlib.backends.backend_qtagg import FigureCanvasQTAgg
-from matplotlib.figure import Figure
 from napari.viewer import Viewer
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
@@ -15,23 +13,21 @@ from costal.frames.normalise import IntensityRange
 from costal.labels.project import LARGEST
 from costal.paper.experiment import Proposal, RoundReport
 from costal.paper.mosaic import to_images
-from costal.paper.plan import RANDOM_ARM, Arm, Experiment
-from costal.paper.report import draw_accuracy
+from costal.paper.plan import Arm, Experiment
 from costal.types import ACQUISITION_NAMES
 from napari_costal._background import Background
 from napari_costal._bench import STOP, Bench
-from napari_costal._dashboard_figures import Colours
 from napari_costal._dock import Dock, pages, push_button
 from napari_costal._engine import Engine
+from napari_costal._figure_view import FigureView, colours_of
 from napari_costal._mosaic_controller import DIGIT_DATA, DIGITS, MosaicController
 from napari_costal._mosaic_layers import MosaicLayers
-from napari_costal._playback_curves import darken
-from napari_costal._playback_page import PlaybackPage
+from napari_costal._playback_curves import RoundsPicture
+from napari_costal._playback_page import CURVES_HEIGHT, PlaybackPage
 from napari_costal._preferences import BENCH_KEYS, Preferences, preferences
 from napari_costal._render import render
 
 SIMULATED, BY_HAND = "simulated expert", "I label myself"
-COLOURS = Colours("#262930", "#d6d8dc", "#8a8f98", "#66bbee")
 WHOLE_RANGE = IntensityRange((0.0,), (255.0,))
 
 
@@ -43,6 +39,7 @@ class MnistMosaic(Dock):
         self._device = (chosen or preferences()).device
         self._pixels = Background("mosaic", self)
         self._painter = painter or Engine(self)  # its own: the window's is busy while a model trains
+        self._viewer = napari_viewer
         self.layers = MosaicLayers(napari_viewer)
         self.bench = Bench({name: BENCH_KEYS[name] for name in ("skip", "undo", "pause")})
         self.controller = MosaicController(self, self._pixels, self)
@@ -58,6 +55,7 @@ class MnistMosaic(Dock):
         column.addWidget(self.status)
         self._connect_bench()
         self._connect_playback()
+        napari_viewer.events.theme.connect(self._recolour)
         self.show_running(False)
         self.show_reports("", [], False)
 
@@ -106,11 +104,8 @@ class MnistMosaic(Dock):
         self.open_button.clicked.connect(self._ask_run)
         row.addWidget(self.open_button)
         column.addLayout(row)
-        self.figure = Figure(figsize=(3.6, 4.6), layout="constrained", facecolor=COLOURS.background)
-        self._axes = self.figure.subplots(2, 1)
-        self.canvas = FigureCanvasQTAgg(self.figure)  # type: ignore[no-untyped-call]
-        self.canvas.setMinimumHeight(320)
-        column.addWidget(self.canvas, 1)
+        self.curves = FigureView(self._painter, colours_of(self._viewer.theme))
+        column.addWidget(self.curves, 1)
         return page
 
     def _connect_bench(self) -> None:
@@ -180,18 +175,9 @@ class MnistMosaic(Dock):
         self.form.enabled = not running and not self.controller.is_started
 
     def show_reports(self, dataset_name: str, reports: list[RoundReport], by_hand: bool) -> None:
-        """Draw the learning curves; efforts by hand are seconds, so the random arm has no cost to compare."""
-        by_labels, by_cost = self._axes
-        own = [each for each in reports if each.arm != RANDOM_ARM.name]
-        draw_accuracy(by_labels, reports, "labels", "labels")
-        if by_hand:
-            draw_accuracy(by_cost, own, "total_cost", "your seconds (the random arm has none)")
-        else:
-            draw_accuracy(by_cost, reports, "total_cost", "total cost (cost units)")
-        by_labels.set_title(dataset_name or "learning curves", fontsize=9)
-        for axes in self._axes:
-            darken(axes, COLOURS)
-        self.canvas.draw_idle()  # type: ignore[no-untyped-call]
+        """Draw the learning curves."""
+        picture = RoundsPicture(dataset_name or "learning curves", tuple(reports), by_hand)
+        self.curves.show_picture(picture, CURVES_HEIGHT)
         self.show_running(not self.buttons["Step"].isEnabled())
 
     def show_proposal(self, dataset_name: str, proposal: Proposal, round_number: int) -> None:
@@ -223,12 +209,17 @@ class MnistMosaic(Dock):
         self.bench.end()
         self._pages.setCurrentIndex(0)
 
+    def _recolour(self, _event: Any = None) -> None:
+        self.curves.recolour(colours_of(self._viewer.theme))
+
     # The end
 
     def shut_down(self) -> None:
         """Leave no process, thread or timer behind."""
+        self._viewer.events.theme.disconnect(self._recolour)
         self.controller.reset()
         self.playback.stop()
+        self.curves.stop()
         self._painter.stop()
         self._pixels.close()
         super().shut_down()

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from qtpy.QtCore import Qt, QTimer
 
 from costal.loop import new_agent
@@ -15,7 +16,9 @@ from costal.paper.mosaic import to_images
 from costal.paper.plan import Arm, Experiment
 from costal.seeds import rng_for
 from costal.types import Answer, Query, Scores
+from napari_costal._dashboard_figures import Colours
 from napari_costal._layers import is_ours
+from napari_costal._playback_curves import RoundsPicture
 from napari_costal.mosaic import BY_HAND, MnistMosaic
 from tests.plugin.test_label_controller import Signal
 
@@ -90,6 +93,23 @@ def wait_for_rounds(qtbot, dock, rounds):
     qtbot.waitUntil(lambda: len(dock.controller.reports) >= 2 * (rounds + 1), timeout=120_000)
 
 
+def drawn(dock):
+    picture = dock.curves._picture
+    return picture.title, list(picture.reports), picture.by_hand
+
+
+def test_efforts_by_hand_are_not_compared_with_costs_of_the_random_arm():
+    agent = new_agent(Experiment().settings(Arm("own", "std"), 10), (1, SIDE, SIDE))
+    states = [ArmState(Arm(name, "std"), 0, agent, (), (), 0.0) for name in ("own", "random")]
+    reports = tuple(report_of(state, found=(0.5, 0.5)) for state in states)
+    for by_hand, lines, told in ((False, 2, "cost units"), (True, 1, "your seconds")):
+        figure = Figure()
+        RoundsPicture("digits", reports, by_hand).draw(figure, Colours("#000000", "#ffffff", "#888888", "#66bbee"))
+        by_labels, by_cost = figure.axes
+        assert (by_labels.get_title(), len(by_labels.get_lines())) == ("digits", 2)
+        assert (len(by_cost.get_lines()), told in by_cost.get_xlabel()) == (lines, True)
+
+
 def test_a_step_plays_one_round_of_both_arms_and_labels_the_picks(slow_dock, qtbot):
     dock = slow_dock
     click(qtbot, dock, "Step")
@@ -110,8 +130,8 @@ def test_a_step_plays_one_round_of_both_arms_and_labels_the_picks(slow_dock, qtb
     query = next(each for each in dock.layers._viewer.layers if each.metadata.get("part") == "query")
     assert list(query.text.values) == [str(proposal.class_N[index]) for index in proposal.query.picked_n]
     assert "synthetic digits" in dock.layers.image.name
-    assert "synthetic digits" in dock._axes[0].get_title()
-    assert [len(line.get_xdata()) for line in dock._axes[0].get_lines()] == [2, 2]
+    assert drawn(dock) == ("synthetic digits", dock.controller.reports, False)
+    qtbot.waitUntil(lambda: not dock.curves.image.isNull(), timeout=60_000)
 
 
 def test_run_goes_on_until_pause(dock, qtbot):
@@ -131,7 +151,7 @@ def test_reset_forgets_the_rounds_and_frees_the_form(dock, qtbot):
     click(qtbot, dock, "Reset")
     assert dock.controller.reports == []
     assert dock.form.enabled
-    assert dock._axes[0].get_lines()[:] == []
+    assert drawn(dock) == ("synthetic digits", [], False)
 
 
 def test_equal_seeds_give_equal_rounds_and_others_do_not(dock, qtbot):
@@ -161,7 +181,7 @@ def test_i_label_myself_and_my_labels_are_learned(dock, qtbot):
     assert [answer.class_index for answer in answers] == given
     assert all(answer.effort > 0 for answer in answers)
     assert [answer.order for answer in answers] == [20, 21, 22, 23]
-    assert "random arm has none" in dock._axes[1].get_xlabel()
+    assert drawn(dock)[1:] == (dock.controller.reports, True)
 
 
 def test_stopping_by_hand_learns_nothing_and_can_go_on(dock, qtbot):

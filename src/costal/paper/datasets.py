@@ -15,7 +15,6 @@ from costal.paper.digits import CLASS_COUNT, SIDE, perimeters, to_crops
 from costal.paper.image_folder import COSTS_FILE, load_image_folder
 from costal.paper.own_project import load_own_project
 from costal.paper.sources import Crops, Dataset, Indices, md5
-from costal.paper.sted import sted_dataset
 
 MNIST, SYNTHETIC = "MNIST", "synthetic digits"
 MNIST_FILES = {
@@ -134,11 +133,18 @@ def load_dataset(choice: str = "auto") -> Dataset:
     named: dict[str, Callable[[], Dataset]] = {
         "mnist": load_mnist,
         "synthetic": synthetic_dataset,
-        "sted": sted_dataset,
+        "sted": _load_sted,
     }
     if choice in named:
         return named[choice]()
     return _load_folder(Path(choice))
+
+
+def _load_sted() -> Dataset:
+    # Imported here: simulated fields need scipy.ndimage, which takes a quarter of a second.
+    from costal.paper.sted import sted_dataset
+
+    return sted_dataset()
 
 
 def _load_folder(folder: Path) -> Dataset:
