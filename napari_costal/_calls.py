@@ -57,7 +57,9 @@ class Caller:
 
             return current(end)
 
-        def start(parcel: Parcel) -> None:
+        def start(parcel: Parcel | None) -> None:
+            if parcel is None:
+                return
             if ticket != self._ticket:
                 parcel.discard()
                 return
@@ -70,7 +72,9 @@ class Caller:
         def titled(progress: Progress) -> Progress:
             return progress if progress.message == title else replace(progress, message=f"{title}: {progress.message}")
 
-        def packed() -> Parcel:
+        def packed() -> Parcel | None:
+            if ticket != self._ticket:
+                return None
             return pack(arguments() if callable(arguments) else arguments)
 
         self._thread.run(packed, then=start, failed=ending(failed))

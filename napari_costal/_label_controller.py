@@ -5,7 +5,7 @@ the GUI thread and only passes values between them. `generation` counts changes 
 an older one is dropped. Labelling itself is in `Sitting`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -69,6 +69,7 @@ class LabelController:
         self.picked: PickedCrops | None = None
         self.asked: PickedCrops | None = None
         self._combining = object()
+        self._after_combining: Callable[[], None] | None = None
         self.shown: Shown = "value v"
         self._wanted: Callable[[], None] | None = None
         self.on_frame_left: Callable[[], None] = lambda: None
@@ -142,7 +143,8 @@ class LabelController:
         """Stop everything; return what the store's thread must do last."""
         self.on_frame_left()
         self.generation += 1
-        self.cancel()
+        self.trainer.cancel()
+        self._scoring.stop()
         bench, self.bench = self.bench, None
         return bench.close if bench is not None else None
 
@@ -208,7 +210,7 @@ class LabelController:
 
     def _drop_scores(self) -> None:
         self.found, self.picked, self.asked = None, None, None
-        self._combining = object()
+        self._combining, self._after_combining = object(), None
         self.view.clear_scores()
 
     def place(self, then: Callable[[], None]) -> None:
@@ -249,25 +251,28 @@ class LabelController:
             failed=self.view.complain,
         )
 
-    def fetch(self, indices: Sequence[int], then: Callable[[], None] = lambda: None) -> None:
-        """Read crops that are not at hand on another thread; then go on."""
+    def fetch(
+        self, index: int, then: Callable[[], None] = lambda: None, failed: Callable[[str], None] = lambda _: None
+    ) -> None:
+        """Read a crop that is not at hand on another thread; then go on."""
         placed, grid, ticket = self.placed, self.grid, self.generation
         if placed is None or grid is None:
             return
-        wanted = [index for index in indices if not placed.is_at_hand(index)]
-        if not wanted:
+        if placed.is_at_hand(index):
             then()
             return
 
-        def read() -> dict[int, Picture]:
-            return {index: picture_of(placed.plane_C_Y_X, grid, index) for index in wanted if ticket == self.generation}
+        def read() -> Picture | None:
+            if ticket != self.generation:
+                return None
+            return placed.held.get(index) or picture_of(placed.plane_C_Y_X, grid, index)
 
-        def held(pictures: dict[int, Picture]) -> None:
-            if ticket == self.generation:
-                placed.hold(pictures)
+        def held(picture: Picture | None) -> None:
+            if picture is not None and ticket == self.generation:
+                placed.hold(index, picture)
                 then()
 
-        self._pixels.run(read, then=held, failed=self.view.complain)
+        self._pixels.run(read, then=held, failed=lambda reason: failed(reason) if ticket == self.generation else None)
 
     # Scores and the query
 
@@ -344,8 +349,10 @@ class LabelController:
         self.shown = shown
         self._draw_heatmap()
 
-    def recombine(self, then: Callable[[], None] = lambda: None) -> None:
+    def recombine(self, then: Callable[[], None] | None = None) -> None:
         """Turn cached I and C into v, the heatmap and the query: quick enough to follow a slider; then go on.
+
+        What is to be done then waits for the last of several that follow each other.
 
         What fits into a budget, and the best of very many crops, is found on another thread, where a query that another
         move of the slider has made old is not begun.
@@ -356,13 +363,16 @@ class LabelController:
         candidates = unanswered(self.labels, grid)
         arguments = (found, project, grid, candidates, query_seed(project, found, placed.placed.id, len(self.labels)))
         self._combining = ticket = object()
+        self._after_combining = then or self._after_combining
         self._draw_heatmap()
 
         def combined(picked: PickedCrops | None) -> None:
             if ticket is self._combining:
                 self.picked = picked
                 self.draw_query()
-                then()
+                after, self._after_combining = self._after_combining, None
+                if after is not None:
+                    after()
 
         def failed(reason: str) -> None:
             if ticket is self._combining:
@@ -462,6 +472,10 @@ class LabelController:
         if label is not None and label.class_id is not None:
             self._counts[label.class_id] = self._counts.get(label.class_id, 0) + difference
 
+    def forget_wanted(self) -> None:
+        """Want nothing more of a scoring, or of a query, that is on its way."""
+        self._wanted = self._after_combining = None
+
     # Training
 
     def retrain(self) -> None:
@@ -482,6 +496,8 @@ class LabelController:
             else:
                 self.view.say(" ".join(generation.agent.notes))
 
+        if isinstance(placed.plane_C_Y_X, LazyPlane):
+            self._stop_scoring()  # it may take long, and what it scores by is old with the new model
         self.trainer.train(request, trained)
 
     def cancel(self) -> None:

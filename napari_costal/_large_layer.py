@@ -1,5 +1,6 @@
 """A layer whose plane is too large to be held again: found in the file or group that it shows, and cut from there."""
 
+import logging
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -21,6 +22,8 @@ from costal.workbench.large import LargeRequest
 from costal.workbench.rounds import PlacedFrame
 from napari_costal._layer_frames import ALL_AS_CHANNELS, PROJECTION, SLICE_SHOWN, LayerView, frame_of, pixels_of
 
+LOG = logging.getLogger(__name__)
+LONGEST_NAME = 40
 COMPARED, SIDE = 4, 32
 """Layer and file are compared in so many windows of so many pixels along each side."""
 
@@ -33,11 +36,15 @@ def lazy_plane_of(view: LayerView) -> LazyPlane | None:
     Raises
     ------
     FrameError
-        When the file is damaged, or the layer shows one of its channels and several look alike.
+        When the file is damaged where it is compared, or the layer shows one of its channels and several look alike.
     """
     if view.plane_bytes <= LARGE_BYTES or view.source.startswith("layer:"):
         return None
-    frame = open_lazily(view.source, "skip") if _may_be_lazy(view.source) else None
+    try:
+        frame = open_lazily(view.source, "skip") if _may_be_lazy(view.source) else None
+    except FrameError as error:
+        LOG.info("The layer's own pixels are taken: %s", error)
+        return None
     if frame is None or isinstance(frame.levels[0], np.ndarray) or view.shape != frame.size_of(0):
         return None
     alike = [each for each in _choices(view, frame) if _are_same(view, LazyPlane(frame, each, "fill"))]
@@ -66,7 +73,9 @@ def read_for_store(view: LayerView) -> tuple[FrameRecord, NDArray[np.generic] | 
 
 def request_for(project: Project, plane: LazyPlane, placed: PlacedFrame, annotator: str, device: str) -> LargeRequest:
     """Return how a plane is scored for a project; its bands are kept in the project's folder."""
-    folder = project.scores_folder / f"{safe_name(Path(plane.frame.source).stem)} {placed.content_hash[:12]}"
+    folder = (
+        project.scores_folder / f"{safe_name(Path(plane.frame.source).stem[:LONGEST_NAME])} {placed.content_hash[:12]}"
+    )
     return LargeRequest(
         project, plane.frame, plane.planes, folder, "skip", annotator=annotator, device=device, range=placed.range
     )

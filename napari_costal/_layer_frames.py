@@ -44,8 +44,9 @@ class LayerView:
 
     @property
     def plane_bytes(self) -> int:
-        """How large one channel is in memory."""
-        return math.prod(self.shape) * int(np.dtype(self.array.dtype).itemsize)
+        """How much is to be read for the plane."""
+        read = self.array.shape[len(self.steps) :] if self.planes == SLICE_SHOWN else self.array.shape
+        return int(math.prod(read) * np.dtype(self.array.dtype).itemsize)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -116,17 +117,18 @@ def pixels_of(view: LayerView, rows: slice = slice(None), columns: slice = slice
         See `frame_of`.
     """
     leading = tuple(range(len(view.steps)))
+    channels = math.prod(view.array.shape[: len(leading)])
+    if view.planes == ALL_AS_CHANNELS and channels > MOST_CHANNELS:
+        raise FrameError(
+            f"{view.source} would give {channels} channels; at most {MOST_CHANNELS} are taken. "
+            "Choose 'the slice shown' or 'maximum projection' under Advanced."
+        )
     samples = (slice(None),) if view.is_rgb else ()
     array = view.array[
         (*(view.steps if view.planes == SLICE_SHOWN else (slice(None),) * len(leading)), rows, columns, *samples)
     ]
     if view.planes == PROJECTION and leading:
         array = array.max(axis=leading)
-    elif view.planes == ALL_AS_CHANNELS and (channels := math.prod(array.shape[: len(leading)])) > MOST_CHANNELS:
-        raise FrameError(
-            f"{view.source} would give {channels} channels; at most {MOST_CHANNELS} are taken. "
-            "Choose 'the slice shown' or 'maximum projection' under Advanced."
-        )
     pixels = np.asarray(array)
     if pixels.dtype.kind == "c":
         raise FrameError(f"{view.source} has complex pixels. Convert them to real numbers, for example the magnitude.")

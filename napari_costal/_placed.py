@@ -14,7 +14,7 @@ from costal.types import Grid
 from costal.workbench.rounds import PlacedFrame
 
 Pixels = NDArray[np.generic] | LazyPlane
-MOST_HELD = 200
+MOST_HELD_BYTES, FEWEST_HELD = 500_000_000, 10
 
 
 class Picture(NamedTuple):
@@ -23,6 +23,11 @@ class Picture(NamedTuple):
     crop_C_H_W: NDArray[np.generic]
     around_C_H_W: NDArray[np.generic]
     at: tuple[int, int]
+
+    @property
+    def size(self) -> int:
+        """Bytes in memory."""
+        return self.crop_C_H_W.nbytes + self.around_C_H_W.nbytes
 
 
 def picture_of(plane_C_Y_X: Plane, grid: Grid, index: int) -> Picture:
@@ -49,11 +54,14 @@ class Placed:
         """Return whether a crop can be shown without reading it first."""
         return index in self.held or not isinstance(self.plane_C_Y_X, LazyPlane)
 
-    def hold(self, pictures: dict[int, Picture]) -> None:
-        """Keep crops that were read, in place of those that were read long ago."""
-        self.held.update(pictures)
-        for index in list(self.held)[:-MOST_HELD]:
-            del self.held[index]
+    def hold(self, index: int, picture: Picture) -> None:
+        """Keep a crop that was read, in place of those that were read long ago."""
+        self.held[index] = picture
+        left = sum(each.size for each in self.held.values())
+        for old in list(self.held)[:-FEWEST_HELD]:
+            if left <= MOST_HELD_BYTES:
+                break
+            left -= self.held.pop(old).size
 
     def picture(self, grid: Grid, index: int) -> Picture:
         """Return a crop that is at hand."""

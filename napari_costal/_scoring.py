@@ -20,6 +20,7 @@ class Scoring:
 
     def __init__(self, caller: Caller, thread: Thread, filled: Callable[[FrameScores], None]) -> None:
         self._caller, self._thread, self._filled = caller, thread, filled
+        self._request: LargeRequest | None = None
         self._begun: Prepared | FirstLook | None = None
         self._so_far: LargeScores | None = None
         self._is_gathering = False
@@ -49,9 +50,13 @@ class Scoring:
 
             return end
 
+        self._request = request
+
         def begun() -> tuple[Prepared | FirstLook]:
-            self._begun = begin(request)
-            return (self._begun,)
+            made = begin(request)
+            if request is self._request:
+                self._begun = made
+            return (made,)
 
         name = "costal.workbench.first_look:score_begun"
         self._caller.call(name, begun, ending(scored), ending(failed), "Scoring", self._heard)
@@ -59,7 +64,7 @@ class Scoring:
     def stop(self) -> None:
         """Stop: another frame comes."""
         self._caller.cancel()
-        self._begun = None
+        self._begun = self._request = None
 
     def cancel(self) -> bool:
         """Stop, and say whether there was something to stop; `filled` takes what is done of a large frame."""
@@ -80,7 +85,9 @@ class Scoring:
         def work() -> FrameScores | None:
             if begun is not self._begun:
                 return None
-            self._so_far = gather(begun, None if with_features else self._so_far, with_features=with_features)
+            before = self._so_far
+            is_same = before is not None and before.prepared is begun and not with_features
+            self._so_far = gather(begun, before if is_same else None, with_features=with_features)
             return self._so_far.frame_scores
 
         def done(found: FrameScores | None) -> None:
@@ -89,7 +96,7 @@ class Scoring:
                 self._filled(found)
 
         def failed(_reason: str) -> None:
-            self._is_gathering = False
+            self._is_gathering, self._gathered_at = False, time.monotonic()
 
         self._is_gathering = True
         self._thread.run(work, then=done, failed=failed)

@@ -11,7 +11,7 @@ from napari_costal._label_controller import LabelController
 from napari_costal._presentation import Clock, Presentation, Presenter, system_clock
 from napari_costal._why import crop_title, why_of, why_text
 
-READ_AHEAD = 20
+READ_AHEAD = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,7 @@ class Sitting:
         if self._controller.found is None:
             self._controller.score(then=self.label_query)
             return
+        self._controller.forget_wanted()
         if self._controller.may_write():
             self._controller.asked = None
             self._controller.recombine(then=self._ask)
@@ -118,6 +119,7 @@ class Sitting:
         self._waiting, self._asked = [], 0
         self._controller.asked = None
         self._view.leave_bench()
+        self._controller.forget_wanted()
         self._controller.recombine()
 
     def leave(self) -> None:
@@ -142,8 +144,19 @@ class Sitting:
     def _present(self, asked: Asked) -> None:
         """Put a crop on the bench once it is at hand, and have the next ones brought."""
         self._coming = asked
-        self._controller.fetch([asked.index], lambda: self._show(asked))
-        self._controller.fetch([each.index for each in self._waiting[:READ_AHEAD]])
+
+        def unread(reason: str) -> None:
+            if asked is self._coming:
+                self._coming = None
+                self._view.complain(reason)
+                if self._waiting:
+                    self._next()
+                else:
+                    self.stop()
+
+        self._controller.fetch(asked.index, lambda: self._show(asked), unread)
+        for each in self._waiting[:READ_AHEAD]:
+            self._controller.fetch(each.index)
 
     def _show(self, asked: Asked) -> None:
         now = self._controller

@@ -556,3 +556,40 @@ def test_a_reader_of_a_project_is_told_why_it_cannot_score_a_large_image(large):
     reader.score()
     assert "is open for reading only" in other.view.complain.call_args.args[0]
     assert other.engine.jobs == []
+
+
+def test_a_crop_of_the_query_that_cannot_be_read_gives_way_to_the_next(large, tmp_path):
+    for chunk in (tmp_path / "field.zarr" / "0" / "c" / "1").iterdir():
+        chunk.write_bytes(b"damaged")
+    large.controller.found = FrameScores(None, 0, "no model", features_M_F=np.random.default_rng(0).random((COUNT, 4)))
+    large.sitting.label_query()
+    asked = large.controller.asked.picked_n.tolist()
+    answered = []
+    while large.current is not None:
+        answered.append(large.current.index)
+        large.answer()
+    assert answered == [index for index in asked if index >= 12]  # crops of other rows show some of the damaged one
+    assert answered != asked
+
+
+def test_a_query_asked_while_a_large_image_fills_in_still_comes_on_the_bench(large, monkeypatch):
+    monkeypatch.setattr("napari_costal._label_controller.MOST_AT_ONCE", 1)
+    features_M_F = np.random.default_rng(0).random((COUNT, 4))
+    large.controller.found = FrameScores(None, 0, "no model", features_M_F=features_M_F)
+    large.controller._pixels.held = []
+    large.sitting.label_query()
+    large.controller._filled(FrameScores(None, 0, "so far", features_M_F=features_M_F, which_M=np.arange(COUNT)))
+    large.controller._pixels.release()
+    assert large.current is not None
+
+
+def test_a_query_wanted_of_a_scoring_does_not_replace_the_one_being_answered(bench):
+    bench.sitting.label_query()
+    scores = FrameScores(None, 0, "so far", features_M_F=np.random.default_rng(0).random((COUNT, 4)))
+    bench.controller._filled(scores)
+    bench.sitting.label_query()
+    bench.answer()
+    title = bench.view.present.call_args.args[4]
+    assert title.startswith("Crop 2 of")
+    bench.engine.jobs[-1].result.emit(FrameScores(None, 0, "all", features_M_F=scores.features_M_F))
+    assert bench.view.present.call_args.args[4] == title

@@ -90,12 +90,16 @@ def score_lazily(asked: LazyScoring, as_json: bool) -> None:
 
 def query_lazily(asked: LazyScoring, as_json: bool) -> list[pd.DataFrame]:
     """Return the rows of the crops that are worth labelling next, best first, a table for each frame that has some."""
+    failures: dict[str, str] = {}
     try:
         with ProgressBar() as bar:
-            each = ((scores, scores.query()) for scores in _scored(asked, bar, {}, {}))
-            return [_table(*scored).rows(scored[1].picked_n) for scored in each if scored[1] is not None]
+            each = ((scores, scores.query()) for scores in _scored(asked, bar, failures, {}))
+            tables = [_table(*scored).rows(scored[1].picked_n) for scored in each if scored[1] is not None]
     except KeyboardInterrupt:
         raise _stopped(asked, as_json) from None
+    if failures:
+        raise FrameError("; ".join(failures.values()))
+    return tables
 
 
 def _stopped(asked: LazyScoring, as_json: bool) -> typer.Exit:

@@ -85,7 +85,7 @@ def reopen(source: str, identity: str, missing: Missing) -> LazyFrame:
     if frame.identity != identity:
         raise FrameError(
             f"{source} is another image here and now than where the scoring was started: it has changed, or this "
-            "machine sees another one there. Score it again, from a place that all machines share."
+            "machine sees another one there. Open it again, from a place that all machines share, then score."
         )
     return frame
 

@@ -60,7 +60,7 @@ def begin(request: LargeRequest) -> Prepared | FirstLook:
         grid,
         limits,
         np.sort(drawn),
-        f"{' '.join(generation.agent.notes)} A first query is chosen among {len(drawn)} crops drawn at random.",
+        " ".join(generation.agent.notes),
     )
 
 
@@ -98,4 +98,5 @@ def _look(look: FirstLook) -> Job[FrameScores]:
         which.append(index)
     if not seen:
         raise FrameError(f"{look.source} lacks the chunks of every crop that was looked at. Wait until it is written.")
-    return FrameScores(None, 0, look.reason, features_M_F=simple_features(np.stack(seen)), which_M=np.array(which))
+    reason = f"{look.reason} A first query is chosen among {len(which)} crops drawn at random."
+    return FrameScores(None, 0, reason, features_M_F=simple_features(np.stack(seen)), which_M=np.array(which))

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,7 +25,7 @@ from costal.types import Agent, Grid
 from costal.workbench.bands import BACKGROUND_FILE, BandWork, is_there, known_as, rows_of_band, told_missing
 from costal.workbench.intensities import background, measured_range
 from costal.workbench.rounds import current_generation, range_in_use
-from costal.workbench.scores_folder import claim, digest_of
+from costal.workbench.scores_folder import card, claim, digest_of
 
 Background = Literal["none", "skip"]
 RECIPE = 2
@@ -99,8 +100,8 @@ def prepare(request: LargeRequest) -> Prepared:
     generation = generation_for(request)
     if not generation.agent.classifier:
         raise ProjectError(
-            f"{frame.source} is scored piece by piece, which needs a model. {' '.join(generation.agent.notes)} Label "
-            "crops of a smaller image of this kind first, and train."
+            f"{frame.source} is scored piece by piece, which needs a model. {' '.join(generation.agent.notes)} "
+            "For this image, do so in napari (costal open), and train."
         )
     own, note = (request.range, "") if request.range else measured_range(frame, planes, request.missing)
     with Store(project.store_path, read_only=True) as store:
@@ -108,6 +109,7 @@ def prepare(request: LargeRequest) -> Prepared:
     mask_N = background(frame, planes, grid) if request.background == "skip" else None
     plane_hash = content_hash(frame, planes)
     made_of = _made_of(request, grid, limits, generation, order, plane_hash, mask_N)
+    made_of, order = _in_one_order(made_of, card(request.folder), order)
     differs = claim(request.folder, made_of)
     if mask_N is not None:
         write_atomically(request.folder / BACKGROUND_FILE, _npy(mask_N))
@@ -168,6 +170,16 @@ def _made_of(
         "missing": request.missing,
         "background": "none" if mask_N is None else hashlib.sha256(np.packbits(mask_N).tobytes()).hexdigest(),
     }
+
+
+def _in_one_order(now: Mapping[str, Any], before: Mapping[str, Any], order: int) -> tuple[Mapping[str, Any], int]:
+    """Return of what, and after how many answers, scores are made: as many as before, where nothing else differs.
+
+    Practice makes every crop of a frame cheaper alike, and bands of one frame must not differ by it.
+    """
+    told = before.get("annotator", ["", 0])
+    alike = told[0] == now["annotator"][0] and json.loads(json.dumps(now)) | {"annotator": told} == before
+    return (before, int(told[1])) if alike else (now, order)
 
 
 def _npy(array: NDArray[Any]) -> bytes:

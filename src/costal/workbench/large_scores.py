@@ -136,7 +136,7 @@ def put_together(prepared: Prepared, with_probs: bool = False) -> LargeScores:
     if len(pending):
         work = prepared.work
         number = pending[0] // work.span(0)[1]
-        raise ProjectError(f"Band {number} in {work.folder} has gone. Run the same command again.")
+        raise ProjectError(f"Band {number} in {work.folder} has gone. Score again: what is there is kept.")
     return found
 
 

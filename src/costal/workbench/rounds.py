@@ -159,8 +159,9 @@ def query_of(found: FrameScores, project: Project, grid: Grid, candidates: NDArr
     """
     candidates = found.among(candidates)
     if len(candidates) == 0:
-        which = "crop of this frame" if found.which_M is None else "crop that was scored"
-        raise ProjectError(f"Every {which} is labelled. Choose another frame, or undo a label.")
+        if found.which_M is not None:
+            raise ProjectError("Every crop that was scored is labelled. Train, or score again to go on.")
+        raise ProjectError("Every crop of this frame is labelled. Choose another frame, or undo a label.")
     if found.scores is not None:
         places_N_2 = np.indices((grid.rows, grid.cols), dtype=np.int32).reshape(2, -1).T
         query = choose(found.scores, project.agent_settings(), seed, candidates, places_N_2)

@@ -60,21 +60,23 @@ def claim(folder: Path, made_of: Mapping[str, Any]) -> tuple[str, ...]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ProjectError(f"{folder} cannot be made: {error.strerror}. Choose another place with --out.") from error
-    before = _card(folder)
+        raise ProjectError(
+            f"{folder} cannot be made: {error.strerror}. Choose another place, or make it writable."
+        ) from error
+    before = card(folder)
     if before == wanted:
         return ()
     stale = sorted(folder.glob("band-*.npz"))
     names = sorted(name for name in wanted.keys() | before.keys() if wanted.get(name) != before.get(name))
     for path in stale:
         path.unlink(missing_ok=True)
-    card = {"software": f"napari-costal {costal.__version__}", "made_of": wanted}
-    write_atomically(folder / CARD, json.dumps(card, indent=1, ensure_ascii=False).encode())
+    written = {"software": f"napari-costal {costal.__version__}", "made_of": wanted}
+    write_atomically(folder / CARD, json.dumps(written, indent=1, ensure_ascii=False).encode())
     return tuple(names) if stale else ()
 
 
-def _card(folder: Path) -> Mapping[str, Any]:
-    """Return what the card there says, nothing where there is none that can be read."""
+def card(folder: Path) -> Mapping[str, Any]:
+    """Return what the card of a folder says, nothing where there is none that can be read."""
     try:
         found = json.loads((folder / CARD).read_text("utf-8"))["made_of"]
     except (OSError, ValueError, KeyError, TypeError):
