@@ -1,9 +1,12 @@
 """Progress of a job on the terminal."""
 
+from contextlib import closing
+
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-from costal.types import Job, Result
+from costal.types import Job, Result, finish, retold
+from costal.types import Progress as Told
 
 
 class ProgressBar:
@@ -29,13 +32,11 @@ class ProgressBar:
 
     def drain(self, job: Job[Result], title: str = "") -> Result:
         """Return the job's result, drawing its progress; the job is closed when this is interrupted."""
-        try:
-            while True:
-                try:
-                    progress = next(job)
-                except StopIteration as stop:
-                    return stop.value  # type: ignore[no-any-return]
-                description = f"{title}: {progress.message}" if title else progress.message
-                self._bar.update(self._task, description=description, completed=progress.done, total=progress.total)
-        finally:
-            job.close()
+
+        def draw(progress: Told) -> Told:
+            description = f"{title}: {progress.message}" if title else progress.message
+            self._bar.update(self._task, description=description, completed=progress.done, total=progress.total)
+            return progress
+
+        with closing(job), closing(retold(job, draw)) as drawn:
+            return finish(drawn)
