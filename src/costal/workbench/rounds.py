@@ -66,7 +66,9 @@ class FrameScores:
 
     def among(self, candidates: NDArray[np.intp]) -> NDArray[np.intp]:
         """Return those of these crops (in order) that were scored, or have features."""
-        return candidates if self.which_M is None else np.intersect1d(candidates, self.which_M, assume_unique=True)
+        if self.which_M is None:
+            return candidates
+        return candidates[np.isin(candidates, self.which_M, assume_unique=True)]
 
 
 def grid_of(project: Project, plane_C_Y_X: NDArray[np.generic]) -> Grid:
