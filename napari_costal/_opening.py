@@ -43,17 +43,13 @@ class FrameOpener:
     def add(self, frame: Frame | LazyFrame, limits: tuple[float, float]) -> None:
         """Add a frame that was opened as a layer."""
         if isinstance(frame, LazyFrame):
-            levels, letters = list(frame.levels), list(frame.axes)
-            layer = self._viewer.add_image(
-                levels if len(levels) > 1 else levels[0],
-                name=Path(frame.source).stem,
-                multiscale=len(levels) > 1,
-                **_looks(frame, letters, limits),
-            )
+            letters, levels = list(frame.axes), list(frame.levels)
         else:
             letters = [letter for letter in "TZCYX" if letter in frame.axes]
-            pixels = frame.pixels.transpose([frame.axes.index(letter) for letter in letters])
-            layer = self._viewer.add_image(pixels, name=Path(frame.source).stem, **_looks(frame, letters, limits))
+            levels = [frame.pixels.transpose([frame.axes.index(letter) for letter in letters])]
+        has_levels = len(levels) > 1
+        shown, name = levels if has_levels else levels[0], Path(frame.source).stem
+        layer = self._viewer.add_image(shown, name=name, multiscale=has_levels, **_looks(frame, letters, limits))
         planes = ALL_AS_CHANNELS if letters == ["C", "Y", "X"] else SLICE_SHOWN
         self._chosen(layer, planes, " ".join(frame.notes))
 
