@@ -114,18 +114,13 @@ def compare_committee(request: CommitteeRequest) -> Job[CommitteeFigures]:
     with on_threads(1):
         yield Progress(0, len(request.shapes), "Training the network that is asked")
         digits = _trained(dataset, request)
-        for number, (channels, side, count) in enumerate(request.shapes):
+        for number, (channels, side, _) in enumerate(request.shapes):
             agent = digits if number == 0 else _untrained(channels, side, request)
             crops = _crops(dataset, request, number)
-            turns: list[tuple[float, Limit]] = []
-            for repeat in range(request.repeats):
-                yield Progress(number, len(request.shapes), f"{count} crops of {side} px, repeat {repeat + 1}")
-                of_repeat = _turns(agent, crops, request, repeat)
-                limit = limit_of(_network(agent), count, request.passes, side, request.device)
-                turns.append((next(row.seconds for row in of_repeat if row.name == OURS), limit))
-                rows += of_repeat
-            limits.append(sorted((limit for _, limit in turns), key=lambda limit: limit.seconds)[len(turns) // 2])
-            of_limit.append(statistics.median(took / limit.seconds for took, limit in turns))
+            found, limit, times = yield from _repeated(agent, crops, request, number)
+            rows += found
+            limits.append(limit)
+            of_limit.append(times)
         yield Progress(len(request.shapes), len(request.shapes), "Comparing what they say")
         crops = _crops(dataset, request, 0)
         agreement = _agreement(digits, crops[:AGREEMENT_CROPS], request)
@@ -179,6 +174,23 @@ def _network(agent: Agent) -> "Network":
     from costal.agent.classifier import build_classifiers
 
     return build_classifiers(agent)[0]
+
+
+def _repeated(
+    agent: Agent, crops: Floats, request: CommitteeRequest, number: int
+) -> Job[tuple[list[Row], Limit, float]]:
+    """Return what each way took in each repeat, the limit's median, and how many times our time is that of it."""
+    rows: list[Row] = []
+    turns: list[tuple[float, Limit]] = []
+    count, side = len(crops), crops.shape[-1]
+    for repeat in range(request.repeats):
+        yield Progress(number, len(request.shapes), f"{count} crops of {side} px, repeat {repeat + 1}")
+        of_repeat = _turns(agent, crops, request, repeat)
+        limit = limit_of(_network(agent), count, request.passes, side, request.device)
+        turns.append((next(row.seconds for row in of_repeat if row.name == OURS), limit))
+        rows += of_repeat
+    middle = sorted((limit for _, limit in turns), key=lambda limit: limit.seconds)[len(turns) // 2]
+    return rows, middle, statistics.median(took / limit.seconds for took, limit in turns)
 
 
 def _turns(agent: Agent, crops: Floats, request: CommitteeRequest, repeat: int) -> list[Row]:
