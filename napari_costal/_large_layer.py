@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from costal.errors import FrameError
-from costal.frames.lazy import LARGE_BYTES, LazyFrame, open_lazily
+from costal.frames.lazy import LazyFrame, open_lazily
+from costal.frames.listing import TIFFS
 from costal.frames.ome_zarr import is_url, is_zarr
 from costal.frames.planes import describe
 from costal.frames.read import Planes
-from costal.frames.windows import LazyPlane
+from costal.frames.windows import LARGE_BYTES, LazyPlane
 from costal.labels.exchange.filenames import safe_name
 from costal.labels.project import Project
 from costal.labels.records import FrameRecord
@@ -82,7 +83,7 @@ def request_for(project: Project, plane: LazyPlane, placed: PlacedFrame, annotat
 
 
 def _may_be_lazy(source: str) -> bool:
-    return is_zarr(source) or (not is_url(source) and source.lower().endswith((".tif", ".tiff")))
+    return is_zarr(source) or (not is_url(source) and source.lower().endswith(TIFFS))
 
 
 def _choices(view: LayerView, frame: LazyFrame) -> list[Planes]:

@@ -15,7 +15,8 @@ from costal.cli.progress import ProgressBar
 from costal.cli.score_table import ScoreTable
 from costal.cli.terminal import has_display, require_place_for_table, writing
 from costal.errors import ProjectError
-from costal.frames.lazy import Missing, is_large
+from costal.frames.lazy import Missing
+from costal.frames.windows import is_large
 from costal.labels.lock import ProjectLock
 from costal.labels.project import LARGEST, Choices, Project
 from costal.labels.project_file import load_project

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from costal.errors import FrameError
-from costal.frames import listing
 from costal.frames.listing import stamp_of
 from costal.frames.ome_zarr import is_url, is_zarr, open_image
 from costal.frames.read import named, read
@@ -20,11 +19,6 @@ from costal.frames.tiff import TIFFS, WAIT, header
 
 Missing = Literal["raise", "fill", "skip"]
 """What becomes of chunks that a store does not have: an error, the array's fill value, or crops left out."""
-
-LARGE_BYTES = 256_000_000
-"""A plane of more bytes is read piece by piece."""
-MOST_COMPRESSED = 100
-"""A file that is so much smaller need not be looked into."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
@@ -109,19 +103,6 @@ def open_lazily(source: str | Path, missing: Missing = "raise") -> LazyFrame:
     return LazyFrame(
         source, frame.axes, frame.pixels.shape, (frame.pixels,), frame.pixel_um, frame.content_hash, frame.notes
     )
-
-
-def is_large(source: str) -> bool:
-    """Return whether an image is one to be read piece by piece: OME-Zarr, a URL, or a TIFF of large planes."""
-    if is_url(source) or is_zarr(source):
-        return True
-    path = Path(source)
-    is_tiff = path.is_file() and path.suffix.lower() in listing.TIFFS
-    if not is_tiff or path.stat().st_size <= LARGE_BYTES // MOST_COMPRESSED:
-        return False
-    frame = open_lazily(source, "fill")
-    height, width = frame.size_of(0)
-    return height * width * frame.length("C") * frame.dtype.itemsize > LARGE_BYTES
 
 
 def _alike(levels: tuple[Any, ...], axes: str) -> tuple[Any, ...]:

@@ -5,17 +5,24 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from costal.errors import FrameError
-from costal.frames.lazy import LazyFrame
+from costal.frames.lazy import LazyFrame, open_lazily
+from costal.frames.listing import TIFFS
+from costal.frames.ome_zarr import is_url, is_zarr
 from costal.frames.read import Planes, Projection, require_choice
 
 Pixels = NDArray[np.generic]
-HASHED_BYTES = 256_000_000
+LARGE_BYTES = 256_000_000
+"""A plane of more bytes is read piece by piece."""
+MOST_COMPRESSED = 100
+"""A file that is so much smaller need not be looked into."""
+HASHED_BYTES = LARGE_BYTES
 """A plane up to this size is known by its pixels, a larger one by what its store tells without them."""
 STRIP_BYTES = 16_000_000
 Box = tuple[int, int, int, int]
@@ -68,6 +75,17 @@ def _within(chosen: Any, length: int) -> tuple[int, int, Any]:
 def plane_bytes(frame: LazyFrame, planes: Planes) -> int:
     """Return the bytes of the chosen plane, were it in memory."""
     return math.prod(LazyPlane(frame, planes).shape) * frame.dtype.itemsize
+
+
+def is_large(source: str) -> bool:
+    """Return whether an image is one to be read piece by piece: OME-Zarr, a URL, or a TIFF of large planes."""
+    if is_url(source) or is_zarr(source):
+        return True
+    path = Path(source)
+    is_tiff = path.is_file() and path.suffix.lower() in TIFFS
+    if not is_tiff or path.stat().st_size <= LARGE_BYTES // MOST_COMPRESSED:
+        return False
+    return plane_bytes(open_lazily(source, "fill"), Planes()) > LARGE_BYTES
 
 
 def content_hash(frame: LazyFrame, planes: Planes) -> str:

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from costal.errors import FrameError, ProjectError
 from costal.frames.grid import Plane, crop_at, tile
-from costal.frames.lazy import LazyFrame, is_large, open_lazily
+from costal.frames.lazy import LazyFrame, open_lazily
 from costal.frames.ome_zarr import is_zarr
 from costal.frames.planes import describe, planes_of
 from costal.frames.read import Planes, frame_from_array, plane, read
-from costal.frames.windows import LazyPlane, content_hash
+from costal.frames.windows import LazyPlane, content_hash, is_large
 from costal.labels.exchange.exports import Exported, ExportKind, export
 from costal.labels.exchange.imports import LabelRow, read_label_rows, refuse, with_classes
 from costal.labels.project import Tiling
