@@ -15,7 +15,7 @@ RANKS = {
     "costal": 0, "types": 0, "errors": 0, "seeds": 0,
     "frames": 1, "agent": 1, "labels": 1,
     "loop": 2,
-    "workbench": 3, "paper": 3, "bench": 3, "spread": 3,
+    "workbench": 3, "paper": 3, "spread": 3,
     "cli": 4, "napari_costal": 4,
 }  # fmt: skip
 APART = {"frames", "agent", "labels", "napari_costal"}
@@ -114,7 +114,6 @@ def test_imports_point_one_way():
         ("costal.cli.demo", "napari_costal.window", True, False),
         ("costal.labels.models", "costal", False, False),
         ("costal.workbench", "costal.frames.grid", False, False),
-        ("costal.bench", "costal.paper.experiment", False, False),
     ],
 )
 def test_the_rule_refuses_what_the_design_forbids_and_nothing_else(module, target, lazy, expected):
@@ -206,7 +205,7 @@ def test_importing_costal_loads_neither_torch_nor_numpy_nor_a_screen():
     assert loaded_by("costal") & (TORCH | SCREEN | {"numpy"}) == set()
 
 
-@pytest.mark.parametrize("name", ["labels", "frames", "loop", "workbench", "paper", "bench", "spread", "cli"])
+@pytest.mark.parametrize("name", ["labels", "frames", "loop", "workbench", "paper", "spread", "cli"])
 def test_importing_a_room_loads_neither_torch_nor_a_screen(name):
     modules = [module for module in MODULES if room(module) == name and not module.endswith("__main__")]
     assert modules

@@ -12,8 +12,8 @@ from costal.agent.value import value
 from costal.frames.grid import heatmap, tile
 from costal.labels.project_file import create_project
 from costal.workbench.rounds import query_of, unanswered
-from napari_costal._bench_gui import made_up
 from napari_costal._layers import HEATMAP, FrameOverlay, centres, placement_of
+from tests.benchmarks.gui import made_up
 
 CROP, SIDES = 8, (100, 1000)
 MOVE_CPU_S, SELECTION_CPU_S = 5 * 0.05, 5 * 0.1

@@ -53,7 +53,7 @@ def fast_dtype(device: str) -> torch.dtype:
     """Return the precision in which a device asks a network fastest without a change to who is asked.
 
     bfloat16 where the device multiplies in it, else float32. The ranking of crops stays what float64 gives (Spearman
-    0.999 and better, measured by ``costal bench committee``).
+    0.999 and better, measured by ``python -m tests.benchmarks committee``).
     """
     if device.startswith("cuda"):
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32

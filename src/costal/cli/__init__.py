@@ -3,6 +3,7 @@
 import io
 import os
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from costal.errors import CostalError
@@ -33,14 +34,19 @@ def _commands() -> None:
 
 
 def main() -> None:
-    """Run the command line; an expected failure is one sentence on the error stream and exit code 1."""
+    """Run ``costal``."""
+    run(make_app)
+
+
+def run(make: Callable[[], "typer.Typer"]) -> None:
+    """Run a command line; an expected failure is one sentence on the error stream and exit code 1."""
     # A waiting torch thread must not spin: on a busy machine it would slow training by an order of magnitude.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a Windows code page has no β
     try:
-        make_app()()
+        make()()
     except CostalError as error:
         print(f"costal: {error}", file=sys.stderr)
         raise SystemExit(1) from None

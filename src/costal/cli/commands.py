@@ -50,7 +50,6 @@ TABLE: dict[str, Entry] = {
     ),
     "project": Entry("project", "Make a project, say what is in it, check it and mend it."),
     "reproduce": Entry("reproduce", "Reproduce the paper: Table 1, Figure 1, and their base costs."),
-    "bench": Entry("bench", "Measure speed and cost on this machine, beside peers."),
 }
 
 

@@ -4,13 +4,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from costal.bench import training as bench
-from costal.bench.peers import Lot, Tuning, bald_of, train_in_turn
-from costal.bench.stopwatch import Spent
-from costal.bench.training import PEER, STACK, TrainingRequest, compare_training
 from costal.errors import AgentError, DatasetError
 from costal.paper.datasets import load_dataset
 from costal.types import Training, finish
+from tests.benchmarks import training as bench
+from tests.benchmarks.peers import Lot, Tuning, bald_of, train_in_turn
+from tests.benchmarks.stopwatch import Spent
+from tests.benchmarks.training import PEER, STACK, TrainingRequest, compare_training
 
 QUICK = Training(4e-3, batch=16, min_steps=2, epochs=0, schedule="one_cycle")
 REQUEST = TrainingRequest(2, 80, "cpu", 0, "synthetic", test_crops=20, training=QUICK)

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from costal.bench.peers import Lot, Tuning, bald_of, classes_of, train_in_turn
-from costal.bench.stopwatch import timed
 from costal.loop import learn, new_agent, score
 from costal.paper.digits import CLASS_COUNT
 from costal.paper.sources import Crops
 from costal.types import AgentSettings, Floats, Job, Pool, Progress, Training, finish
+from tests.benchmarks.peers import Lot, Tuning, bald_of, classes_of, train_in_turn
+from tests.benchmarks.stopwatch import timed
 
 OURS, PLAIN, CAREFUL = "costal", "plain loops", "plain loops, trunk once"
 PASSES = 50

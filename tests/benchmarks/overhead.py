@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 
-from costal.bench.stopwatch import timed
 from costal.frames.grid import crops, tile
 from costal.frames.normalise import intensity_range, normalise
 from costal.labels.models import save_agent
@@ -16,6 +15,7 @@ from costal.loop import new_agent
 from costal.seeds import rng_for, seed_for
 from costal.types import finish
 from costal.workbench.rounds import FrameRequest, score_frame
+from tests.benchmarks.stopwatch import timed
 
 CROPS_A_SIDE, REPEATS = 12, 5
 

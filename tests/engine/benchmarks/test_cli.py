@@ -1,16 +1,32 @@
 import json
+import sys
 from dataclasses import replace
 
 import pytest
 
-from costal.bench import committee, imports
-from costal.bench.committee import compare_committee
-from costal.bench.committee_peers import CommitteePeer
-from costal.bench.training import TrainingRequest, compare_training
-from costal.cli import bench
+from costal.cli import run
 from costal.types import Training
+from tests.benchmarks import commands, committee, imports
+from tests.benchmarks.committee import compare_committee
+from tests.benchmarks.committee_peers import CommitteePeer
+from tests.benchmarks.training import TrainingRequest, compare_training
 
 QUICK = Training(4e-3, batch=16, min_steps=2, epochs=0, schedule="one_cycle")
+
+
+@pytest.fixture
+def measured(monkeypatch, capsys):
+    """Return a function that runs a benchmark's command and returns exit code, output and error output."""
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run_benchmark(*arguments):
+        monkeypatch.setattr(sys, "argv", ["benchmarks", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            run(commands.make_app)
+        captured = capsys.readouterr()
+        return stopped.value.code or 0, captured.out, captured.err
+
+    return run_benchmark
 
 
 @pytest.fixture
@@ -22,13 +38,13 @@ def asked(monkeypatch):
         requests.append(request)
         return compare_training(replace(request, models=2, seconds=0, data="synthetic", test_crops=20, training=QUICK))
 
-    monkeypatch.setattr(bench, "compare_training", compare)
+    monkeypatch.setattr(commands, "compare_training", compare)
     return requests
 
 
-def test_training_is_told_as_a_table_and_kept_as_json(costal, asked, tmp_path):
+def test_training_is_told_as_a_table_and_kept_as_json(measured, asked, tmp_path):
     out = tmp_path / "training.json"
-    code, told, stages = costal("bench", "training", "--labels", "80", "--device", "cpu", "--out", out)
+    code, told, stages = measured("training", "--labels", "80", "--device", "cpu", "--out", out)
     assert code == 0
     figures = json.loads(out.read_text("utf-8"))
     assert f"throughput is {figures['ratio']:.2f} x the peer's" in told
@@ -38,50 +54,50 @@ def test_training_is_told_as_a_table_and_kept_as_json(costal, asked, tmp_path):
     assert "80 labels: stack" in stages
 
 
-def test_options_reach_the_benchmark(costal, asked):
+def test_options_reach_the_benchmark(measured, asked):
     options = ("--models", "3", "--labels", "90", "--seconds", "1", "--data", "synthetic", "--seed", "5")
-    assert costal("bench", "training", *options, "--device", "cpu", "--json")[0] == 0
+    assert measured("training", *options, "--device", "cpu", "--json")[0] == 0
     assert asked == [TrainingRequest(3, 90, "cpu", 1.0, "synthetic", 5)]
 
 
-def test_json_is_one_object_of_the_same_figures_as_the_file(costal, asked, tmp_path):
+def test_json_is_one_object_of_the_same_figures_as_the_file(measured, asked, tmp_path):
     out = tmp_path / "training.json"
-    _, told, _ = costal("bench", "training", "--labels", "80", "--device", "cpu", "--out", out, "--json")
+    _, told, _ = measured("training", "--labels", "80", "--device", "cpu", "--out", out, "--json")
     assert json.loads(told) == json.loads(out.read_text("utf-8"))
 
 
-def test_a_place_that_cannot_be_written_is_refused_before_any_work(costal, asked, tmp_path):
-    code, _, error = costal("bench", "training", "--out", tmp_path / "missing" / "training.json")
+def test_a_place_that_cannot_be_written_is_refused_before_any_work(measured, asked, tmp_path):
+    code, _, error = measured("training", "--out", tmp_path / "missing" / "training.json")
     assert code == 1
     assert "cannot be written" in error
     assert asked == []
 
 
 @pytest.mark.parametrize("option", [("--models", "1"), ("--labels", "79"), ("--seconds", "-1")], ids=" ".join)
-def test_what_makes_no_comparison_is_refused(costal, asked, option):
-    code, _, error = costal("bench", "training", *option)
+def test_what_makes_no_comparison_is_refused(measured, asked, option):
+    code, _, error = measured("training", *option)
     assert code == 2
     assert option[0] in error
     assert asked == []
 
 
-def test_the_name_of_the_benchmark_is_needed_and_offered(costal):
-    _, told, _ = costal("bench", "--help")
+def test_the_name_of_the_benchmark_is_needed_and_offered(measured):
+    _, told, _ = measured("--help")
     assert "training" in told
 
 
-def test_the_committee_is_told_beside_its_peers_and_the_limit(costal, monkeypatch, tmp_path):
+def test_the_committee_is_told_beside_its_peers_and_the_limit(measured, monkeypatch, tmp_path):
     def compare(request):
         small = replace(request, shapes=((1, 28, 12),), device="cpu", data="synthetic")
         return compare_committee(small)
 
-    monkeypatch.setattr(bench, "compare_committee", compare)
+    monkeypatch.setattr(commands, "compare_committee", compare)
     monkeypatch.setattr(committee, "PEERS", (*committee.PEERS[-2:], CommitteePeer("another", "no_such", None)))
     monkeypatch.setattr(committee, "AGREEMENT_SEEDS", 3)
     monkeypatch.setattr(committee, "OVERHEAD_SIDE", 16)
     monkeypatch.setattr(committee, "PROTOCOL", QUICK)
     out = tmp_path / "committee.json"
-    code, told, _ = costal("bench", "committee", "-T", "3", "--repeats", "1", "--out", out)
+    code, told, _ = measured("committee", "-T", "3", "--repeats", "1", "--out", out)
     assert code == 0
     figures = json.loads(out.read_text("utf-8"))
     assert f"ours is {figures['of_limit'][0]:.2f} x that" in told
@@ -95,20 +111,20 @@ def test_the_committee_is_told_beside_its_peers_and_the_limit(costal, monkeypatc
 
 @pytest.fixture
 def started(monkeypatch):
-    """Let `costal bench import` time two short starts, and one dock that is made up."""
+    """Let `import` time two short starts, and one dock that is made up."""
     monkeypatch.setattr(imports, "STARTS", {"python alone": "pass", "import costal": "import costal"})
     dock = imports.DockOpened("Label crops", 1, 0.5, 0.4, False, 2.0, 0.1, 1.0, 0.2, 31.5)
     monkeypatch.setattr(imports, "_opened", lambda name, runs: dock)
-    monkeypatch.setattr(bench, "DOCKS", ("Label crops",))
+    monkeypatch.setattr(commands, "DOCKS", ("Label crops",))
 
 
 @pytest.mark.parametrize("display", [True, False], ids=["display", "no display"])
 def test_starts_are_told_as_a_table_and_docks_only_where_there_is_a_display(
-    costal, started, monkeypatch, tmp_path, display
+    measured, started, monkeypatch, tmp_path, display
 ):
-    monkeypatch.setattr(bench, "has_display", lambda: display)
+    monkeypatch.setattr(commands, "has_display", lambda: display)
     out = tmp_path / "import.json"
-    code, told, _ = costal("bench", "import", "--runs", "1", "--out", out)
+    code, told, _ = measured("import", "--runs", "1", "--out", out)
     assert code == 0
     figures = json.loads(out.read_text("utf-8"))
     assert [each["name"] for each in figures["starts"]] == ["python alone", "import costal"]
@@ -116,8 +132,8 @@ def test_starts_are_told_as_a_table_and_docks_only_where_there_is_a_display(
     assert ("31.5" in told) is bool(figures["docks"]) is display
 
 
-def test_without_a_display_the_window_is_not_timed(costal, monkeypatch):
-    monkeypatch.setattr(bench, "has_display", lambda: False)
-    code, _, error = costal("bench", "gui")
+def test_without_a_display_the_window_is_not_timed(measured, monkeypatch):
+    monkeypatch.setattr(commands, "has_display", lambda: False)
+    code, _, error = measured("gui")
     assert code == 1
     assert "xvfb-run" in error

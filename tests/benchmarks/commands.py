@@ -1,4 +1,4 @@
-"""``costal bench``: what the product costs, beside what a user would write instead."""
+"""The benchmarks as commands: what the product costs, beside what a user would write instead."""
 
 import json
 import sys
@@ -8,38 +8,43 @@ from typing import Annotated
 
 import typer
 
-from costal.bench.committee import CommitteeRequest, compare_committee
-from costal.bench.frames import FramesRequest, compare_frames, draw_growth
-from costal.bench.imports import DOCKS, bench_imports
-from costal.bench.machine import Figures
-from costal.bench.training import (
-    FEWEST_LABELS,
-    FEWEST_MODELS,
-    TrainingRequest,
-    compare_training,
-)
-from costal.cli.bench_text import about, committee_table, frames_table, starts_table, training_table
 from costal.cli.frame import Device
 from costal.cli.output import AsJson, tell
 from costal.cli.terminal import has_display, writing
 from costal.errors import CostalError
 from costal.types import Job, Result
+from tests.benchmarks.committee import CommitteeRequest, compare_committee
+from tests.benchmarks.frames import FramesRequest, compare_frames, draw_growth
+from tests.benchmarks.imports import DOCKS, bench_imports
+from tests.benchmarks.machine import Figures
+from tests.benchmarks.tables import about, committee_table, frames_table, starts_table, training_table
+from tests.benchmarks.training import (
+    FEWEST_LABELS,
+    FEWEST_MODELS,
+    TrainingRequest,
+    compare_training,
+)
 
 Data = Annotated[str, typer.Option(help="auto, mnist, synthetic, or a folder that holds MNIST/raw.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of every random choice.")]
 Out = Annotated[Path | None, typer.Option("--out", help="JSON file for all figures.")]
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands."""
-    group = typer.Typer(no_args_is_help=True, help="Measure speed and cost on this machine, beside peers.")
-    group.command()(committee)
-    group.command()(training)
-    group.command()(frames)
-    group.command()(gui)
-    group.command("import")(imports)
-    group.command("all")(everything)
-    app.add_typer(group, name="bench")
+def make_app() -> typer.Typer:
+    """Return the command line of the benchmarks."""
+    app = typer.Typer(
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        add_completion=False,
+        help="Measure speed and cost on this machine, beside peers.",
+    )
+    app.command()(committee)
+    app.command()(training)
+    app.command()(frames)
+    app.command()(gui)
+    app.command("import")(imports)
+    app.command("all")(everything)
+    return app
 
 
 def committee(
@@ -124,7 +129,7 @@ def gui(
     _require_place(out)
     if not has_display():
         raise CostalError("There is no display to open a window on. Run it under xvfb-run.")
-    from napari_costal._bench_gui import CROPS, bench_gui
+    from tests.benchmarks.gui import CROPS, bench_gui
 
     found = _told(bench_gui(tuple(crops or CROPS), moves, seed))
     lines = ["     crops                              CPU ms     worst   clock ms     worst"]

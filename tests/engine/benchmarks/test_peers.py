@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from costal.agent.networks import parameter_count
-from costal.bench import peers
-from costal.bench.peers import Lot, Tuning, classes_of, train_in_turn, tuned
-from costal.bench.stopwatch import Spent
 from costal.paper.digits import render, to_crops
 from costal.types import Training
+from tests.benchmarks import peers
+from tests.benchmarks.peers import Lot, Tuning, classes_of, train_in_turn, tuned
+from tests.benchmarks.stopwatch import Spent
 
 TRAINING = Training(4e-3, batch=16, min_steps=3, epochs=0, schedule="one_cycle")
 PLAIN = Tuning(1, False)

@@ -14,7 +14,6 @@ from napari.viewer import Viewer
 from qtpy.QtCore import QEventLoop
 from qtpy.QtWidgets import QApplication
 
-from costal.bench.machine import Figures, machine
 from costal.errors import CostalError
 from costal.frames.grid import SMALLEST_CROP
 from costal.labels.project import Choices, Project
@@ -24,6 +23,7 @@ from costal.types import Job, Progress, Scores
 from costal.workbench.rounds import FrameScores, query_of, unanswered
 from napari_costal._preferences import Preferences
 from napari_costal.label_crops import LabelCrops
+from tests.benchmarks.machine import Figures, machine
 
 CROPS = (10_000, 100_000, 1_000_000)
 MOVES = 20

@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from costal.agent.networks import Network, initialise
-from costal.bench import committee
-from costal.bench.committee import OURS, CommitteeRequest, compare_committee
-from costal.bench.committee_peers import PEERS, plain_loop, trunk_once
-from costal.bench.limit import copy_rate, head_operations, limit_of, product_rate, trunk_operations
 from costal.types import finish
+from tests.benchmarks import committee
+from tests.benchmarks.committee import OURS, CommitteeRequest, compare_committee
+from tests.benchmarks.committee_peers import PEERS, plain_loop, trunk_once
+from tests.benchmarks.limit import copy_rate, head_operations, limit_of, product_rate, trunk_operations
 
 SMALL = CommitteeRequest(passes=4, shapes=((1, 28, 40), (2, 12, 8)), repeats=2, device="cpu", data="synthetic")
 FROM_TORCH = tuple(peer for peer in PEERS if not peer.package)

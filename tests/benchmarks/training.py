@@ -8,12 +8,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from costal.agent.metrics import accuracy
-from costal.bench.curves import Parity, parity
-from costal.bench.forecast import Pace, forecast
-from costal.bench.machine import Figures, Machine, machine
-from costal.bench.peers import Lot, Tuning, classes_of, train_in_turn, tuned
-from costal.bench.rounds import RoundCost, compare_rounds
-from costal.bench.stopwatch import Spent, timed, unit_on
 from costal.loop import learn_together, new_agent, score
 from costal.paper.base_costs import BASE_COSTS
 from costal.paper.datasets import load_dataset
@@ -22,6 +16,12 @@ from costal.paper.plan import PROTOCOL, figure_1, table_1
 from costal.paper.sources import Crops, Dataset
 from costal.seeds import rng_for, seed_for
 from costal.types import Agent, AgentSettings, Floats, Job, Pool, Progress, Training, finish
+from tests.benchmarks.curves import Parity, parity
+from tests.benchmarks.forecast import Pace, forecast
+from tests.benchmarks.machine import Figures, Machine, machine
+from tests.benchmarks.peers import Lot, Tuning, classes_of, train_in_turn, tuned
+from tests.benchmarks.rounds import RoundCost, compare_rounds
+from tests.benchmarks.stopwatch import Spent, timed, unit_on
 
 STACK, PEER = "stack", "peer"
 FEWEST_MODELS, FEWEST_LABELS, LEAST_REPEATS = 2, 80, 3

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from costal.bench.committee_peers import with_dropout
 from costal.types import Weights
+from tests.benchmarks.committee_peers import with_dropout
 
 BATCH = 256
 

@@ -2,10 +2,10 @@ import json
 
 import pytest
 
-from costal.bench import imports
-from costal.bench.imports import bench_imports
 from costal.errors import CostalError
 from costal.types import finish
+from tests.benchmarks import imports
+from tests.benchmarks.imports import bench_imports
 
 
 @pytest.fixture

@@ -3,15 +3,15 @@ import json
 import numpy as np
 import pytest
 
-from costal.bench import frames, frames_turn
-from costal.bench.frames import make_image
-from costal.bench.frames_peer import score_with_dask
 from costal.errors import CostalError
 from costal.frames.lazy import open_lazily
 from costal.frames.read import Planes
 from costal.frames.windows import missing_boxes
 from costal.loop import learn, new_agent
 from costal.types import AgentSettings, Answer, Training, finish
+from tests.benchmarks import frames, frames_turn
+from tests.benchmarks.frames import make_image
+from tests.benchmarks.frames_peer import score_with_dask
 
 
 def test_the_image_has_its_size_and_a_sparse_one_few_chunks(tmp_path):

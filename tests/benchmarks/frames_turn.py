@@ -1,6 +1,6 @@
 """One turn of the benchmark of large frames, in a process of its own so that its memory is its own.
 
-``python -m costal.bench.frames_turn TURN.json RESULT.json``
+``python -m tests.benchmarks.frames_turn TURN.json RESULT.json``
 """
 
 import json
@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 
-from costal.bench.frames_peer import score_with_dask
 from costal.frames.lazy import open_lazily
 from costal.frames.normalise import IntensityRange
 from costal.frames.read import Planes
@@ -21,6 +20,7 @@ from costal.types import finish
 from costal.workbench.bands import score_bands
 from costal.workbench.large import LargeRequest, prepare
 from costal.workbench.large_scores import put_together, write_heatmap
+from tests.benchmarks.frames_peer import score_with_dask
 
 RANGE = (500.0, 30_000.0)
 OURS, PEER, CANCEL = "ours", "peer", "cancel"

@@ -2,10 +2,10 @@
 
 import json
 
-from costal.bench import imports
 from costal.types import finish
-from napari_costal._bench_docks import open_dock
-from napari_costal._bench_gui import SELECTIONS, bench_gui, made_up
+from tests.benchmarks import imports
+from tests.benchmarks.docks import open_dock
+from tests.benchmarks.gui import SELECTIONS, bench_gui, made_up
 
 
 def test_made_up_scores_follow_their_seed_and_are_in_their_ranges():
@@ -26,7 +26,7 @@ def test_moves_and_selections_are_timed_at_every_size(make_napari_viewer, monkey
 
 def test_opening_a_dock_and_waking_the_engine_leave_torch_out_of_the_window(monkeypatch, make_napari_viewer):
     monkeypatch.setattr("napari.Viewer", make_napari_viewer)
-    monkeypatch.setattr("napari_costal._bench_docks.REST_S", 0.2)
+    monkeypatch.setattr("tests.benchmarks.docks.REST_S", 0.2)
     found = open_dock("Labelling dashboard")
     assert found["is_woken"]
     assert found["late_before_ms"]

@@ -2,8 +2,8 @@ from dataclasses import replace
 
 import pytest
 
-from costal.bench.forecast import Pace, forecast
 from costal.paper.plan import RANDOM_ARM, Arm, Experiment, Plan
+from tests.benchmarks.forecast import Pace, forecast
 
 STD = Arm("STD", "std")
 PLAN = Plan(

@@ -1,7 +1,7 @@
 import pytest
 from scipy import stats
 
-from costal.bench.curves import parity
+from tests.benchmarks.curves import parity
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from costal.bench.frames_turn import CANCEL, OURS, PEER, Outcome, Turn
-from costal.bench.machine import Figures, Machine, machine
 from costal.errors import CostalError
 from costal.frames.windows import Pixels
 from costal.labels.models import save_agent
@@ -23,6 +21,8 @@ from costal.labels.project_file import create_project, save_project
 from costal.loop import learn, new_agent
 from costal.seeds import rng_for
 from costal.types import Answer, Job, Progress, Training, finish
+from tests.benchmarks.frames_turn import CANCEL, OURS, PEER, Outcome, Turn
+from tests.benchmarks.machine import Figures, Machine, machine
 
 CHUNK = 1024
 SHARES = (0.25, 0.5, 0.75, 1.0)
@@ -167,7 +167,7 @@ def _done(turn: Turn, folder: Path) -> Outcome:
     """Return what a turn took in a process of its own."""
     asked, told = folder / "turn.json", folder / "outcome.json"
     asked.write_text(json.dumps(asdict(turn)), encoding="utf-8")
-    command = [sys.executable, "-m", "costal.bench.frames_turn", str(asked), str(told)]
+    command = [sys.executable, "-m", "tests.benchmarks.frames_turn", str(asked), str(told)]
     ran = subprocess.run(command, capture_output=True, text=True)
     if ran.returncode:
         raise CostalError(f"The turn '{turn.kind}' failed: {ran.stderr.strip()[-500:]}")

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.stats import spearmanr
 
-from costal.bench.committee_peers import BATCH, PEERS, CommitteePeer, trunk_once
-from costal.bench.limit import Limit, limit_of
-from costal.bench.machine import Figures, machine
-from costal.bench.overhead import Overhead, measure_overhead
-from costal.bench.peers import Lot
-from costal.bench.stopwatch import timed, unit_on
 from costal.loop import learn, new_agent
 from costal.paper.datasets import load_dataset
 from costal.paper.plan import PROTOCOL
 from costal.paper.sources import Dataset
 from costal.seeds import rng_for, seed_for
 from costal.types import Agent, AgentSettings, Floats, Job, Progress, finish
+from tests.benchmarks.committee_peers import BATCH, PEERS, CommitteePeer, trunk_once
+from tests.benchmarks.limit import Limit, limit_of
+from tests.benchmarks.machine import Figures, machine
+from tests.benchmarks.overhead import Overhead, measure_overhead
+from tests.benchmarks.peers import Lot
+from tests.benchmarks.stopwatch import timed, unit_on
 
 if TYPE_CHECKING:
     from costal.agent.networks import Network

@@ -1,10 +1,10 @@
 """The figures of the benchmarks as tables for a terminal."""
 
-from costal.bench.committee import CommitteeFigures
-from costal.bench.frames import FramesFigures
-from costal.bench.imports import ImportFigures
-from costal.bench.machine import Machine
-from costal.bench.training import ROUND_LABELS, SCORED_CROPS, TrainingFigures
+from tests.benchmarks.committee import CommitteeFigures
+from tests.benchmarks.frames import FramesFigures
+from tests.benchmarks.imports import ImportFigures
+from tests.benchmarks.machine import Machine
+from tests.benchmarks.training import ROUND_LABELS, SCORED_CROPS, TrainingFigures
 
 
 def about(here: Machine) -> list[str]:

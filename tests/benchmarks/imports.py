@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from costal.bench.machine import Figures, machine
 from costal.errors import CostalError
 from costal.types import Job, Progress
+from tests.benchmarks.machine import Figures, machine
 
 HELP = "import sys; sys.argv = ['costal', '--help']; from costal.cli import main; main()"
 STARTS = {
@@ -100,7 +100,7 @@ def _started(code: str) -> tuple[float, float]:
 
 def _opened(name: str, runs: int) -> DockOpened:
     # By name: the engine knows no window, and this one is another process.
-    found = [json.loads(_ran(["-m", "napari_costal._bench_docks", name]).stdout.splitlines()[-1]) for _ in range(runs)]
+    found = [json.loads(_ran(["-m", "tests.benchmarks.docks", name]).stdout.splitlines()[-1]) for _ in range(runs)]
     best = min(found, key=lambda each: float(max(each["late_during_ms"])))
     return DockOpened(
         name,

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from costal.bench.stopwatch import timed
 from costal.paper.digits import CLASS_COUNT
 from costal.types import Answer, Floats, Training
+from tests.benchmarks.stopwatch import timed
 
 TRIAL_STEPS, TRIALS = 20, 2
 BATCH, ASKED = 1000, 32

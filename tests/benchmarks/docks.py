@@ -1,4 +1,4 @@
-"""What opening a dock adds to napari, in a process of its own: ``python -m napari_costal._bench_docks NAME``.
+"""What opening a dock adds to napari, in a process of its own: ``python -m tests.benchmarks.docks NAME``.
 
 Prints one JSON object. A second part measures how late the window's heart beats while the engine imports torch.
 """
@@ -64,7 +64,7 @@ def open_dock(name: str) -> dict[str, Any]:
     ended: list[bool] = []
     late_ms.clear()
     began = time.perf_counter()
-    job = dock.start("napari_costal._bench_docks:waking", pack(()))
+    job = dock.start("tests.benchmarks.docks:waking", pack(()))
     job.result.connect(ended.append)
     live(lambda: bool(ended))
     timer.stop()

@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from costal.bench.machine import commit_of, machine
+from tests.benchmarks.machine import commit_of, machine
 
 needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 

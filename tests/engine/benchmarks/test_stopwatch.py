@@ -3,7 +3,7 @@ import time
 import pytest
 import torch
 
-from costal.bench.stopwatch import Spent, timed
+from tests.benchmarks.stopwatch import Spent, timed
 
 
 def test_waiting_counts_on_the_clock_alone():

@@ -60,7 +60,7 @@ def product_rate(device: str, dtype: object) -> float:
     """Return the operations a second of a product of two large matrices on a device, the best of some tries."""
     import torch
 
-    from costal.bench.stopwatch import timed
+    from tests.benchmarks.stopwatch import timed
 
     left, right = (torch.rand(SIDE, SIDE, device=device).to(dtype) for _ in range(2))  # type: ignore[call-overload]
     spent = [timed(lambda: left @ right, device)[1].on(device) for _ in range(TRIES)]
@@ -71,7 +71,7 @@ def copy_rate(device: str) -> float:
     """Return the bytes a second that a large copy on a device reads and writes, the best of some tries."""
     import torch
 
-    from costal.bench.stopwatch import timed
+    from tests.benchmarks.stopwatch import timed
 
     there, here = (torch.zeros(COPIED, dtype=torch.uint8, device=device) for _ in range(2))
     spent = [timed(lambda: here.copy_(there), device)[1].on(device) for _ in range(TRIES)]
