@@ -1,8 +1,8 @@
 """Which crops to ask beyond the best n: unlike ones, those that a time budget buys, and controls drawn at random.
 
-Crops are named by their index in the pool. Needs numpy only; the time budget needs scipy's solver.
+Crops are named by their index in the pool. Needs numpy only.
 
-Source: Dantzig 1957 (knapsack by density); Balas & Zemel 1980 (its core).
+Source: Dantzig 1957 (knapsack by density).
 """
 
 import math
@@ -23,11 +23,8 @@ BLOCK, MOST_AT_ONCE = 64, 256
 """Crops of a block, and blocks that are compared at a time when many are passed over."""
 COST_UNIT = 2.0**-10
 """Costs within a budget are counted in whole units of about a millisecond, rounded up. A power of two: exact."""
-NEAR_ENOUGH = 1e-3
-"""A total worth within this share of its upper bound is not improved: no prediction knows better."""
-LARGEST_CORE, SOLVER_S = 1000, 0.1
 CHOICE, FEWEST_CHOICES = 1.25, 50
-"""Unlike crops are looked for until they cost this many budgets, and are so many: choice enough for the solver."""
+"""Unlike crops are looked for until they cost this many budgets, and are so many: choice enough."""
 
 
 def best_first(candidates: Indices, value_N: Floats, seed: int) -> Iterator[Indices]:
@@ -90,23 +87,20 @@ def total_cost(cost_N: ArrayLike) -> float:
 
 
 def within_budget(worth_M: ArrayLike, cost_M: ArrayLike, budget: float) -> Indices:
-    """Return the indices of greatest total worth whose total cost is within the budget, greatest worth per cost first.
+    """Return the indices of crops bought by greatest worth per cost, in that order, until no other crop fits.
 
-    What is worth nothing is left out; no other crop would fit. Costs are counted in `COST_UNIT`. The total is within
-    `NEAR_ENOUGH` of the greatest one, and falls short by a single crop's worth at most if `SOLVER_S` do not suffice.
+    What is worth nothing is left out. Costs are counted in `COST_UNIT`. The total worth falls short of the greatest
+    possible by less than the worth of one crop: of the first that did not fit.
     """
     worths, units, room = np.asarray(worth_M, dtype=np.float64), whole_units(cost_M), math.floor(budget / COST_UNIT)
     able = np.flatnonzero((worths > 0) & (units <= room))
-    if len(able) == 0:
-        return able
-    # The solver stops within an absolute error, so worth is measured by the greatest.
-    worths, units = worths[able] / worths[able].max(), units[able]
-    densities = worths / units
-    chosen = _fullest(worths, units, room)
-    left = room - int(units[chosen].sum())
-    others = np.setdiff1d(np.flatnonzero(units <= left), chosen)
-    chosen = np.concatenate([chosen, _greedy(others[np.argsort(-densities[others], kind="stable")], units, left)])
-    return able[chosen[np.argsort(-densities[chosen], kind="stable")]]
+    units, densities = units[able], worths[able] / units[able]
+    bought = _greedy(_densest(densities, units, room), units, room)
+    left = room - int(units[bought].sum())
+    others = np.setdiff1d(np.flatnonzero(units <= left), bought)
+    more = _greedy(others[np.argsort(-densities[others], kind="stable")], units, left)
+    picked: Indices = able[np.concatenate([bought, more])]
+    return picked
 
 
 def thinned_within_budget(
@@ -137,35 +131,6 @@ def thinned_within_budget(
     return np.concatenate([picked, bought(without(able, picked), budget - total_cost(cost_N[picked]))])
 
 
-def _fullest(worth_M: NDArray[np.float64], units_M: NDArray[np.int64], room: int) -> Indices:
-    """Return the crops of greatest total worth that fit; each of them fits alone and is worth something.
-
-    What the greedy choice lacks of the bound settles all crops but a few: the solver is asked about those.
-    """
-    density_M = worth_M / units_M
-    order = _densest(density_M, units_M, room)
-    spent = np.cumsum(units_M[order])
-    count = int(np.searchsorted(spent, room, side="right"))
-    if count == len(order):
-        return order
-    greedy = _greedy(order, units_M, room)
-    price = density_M[order[count]]
-    bound = worth_M[order[:count]].sum() + price * (room - spent[count - 1])
-    lacking, allowed = bound - worth_M[greedy].sum(), NEAR_ENOUGH * bound
-    if lacking <= allowed:
-        return greedy
-    gain_M = worth_M - price * units_M
-    core = np.flatnonzero(np.abs(gain_M) <= lacking)
-    if len(core) > LARGEST_CORE:
-        core = core[np.argpartition(np.abs(gain_M[core]), LARGEST_CORE)[:LARGEST_CORE]]
-    settled = np.setdiff1d(np.flatnonzero(gain_M > 0), core)
-    rest, left = bound - worth_M[settled].sum(), room - int(units_M[settled].sum())
-    solution = np.concatenate([settled, core[_solved(worth_M[core], units_M[core], left, allowed / rest)]])
-    is_better = worth_M[solution].sum() > worth_M[greedy].sum()
-    # The solver's own tolerance is above zero: its answer is counted again.
-    return solution if is_better and units_M[solution].sum() <= room else greedy
-
-
 def _densest(density_M: NDArray[np.float64], units_M: NDArray[np.int64], room: int) -> Indices:
     """Return the crops of greatest worth per cost, greatest first: all, or enough that they do not all fit."""
     count = FIRST
@@ -187,21 +152,6 @@ def _greedy(order: Indices, units_M: NDArray[np.int64], room: int) -> Indices:
         room -= int(spent[count - 1])
         order = order[count:]
     return np.concatenate(picked)
-
-
-def _solved(worth_M: NDArray[np.float64], units_M: NDArray[np.int64], room: int, gap: float) -> Indices:
-    """Return the crops that the solver chooses, within a share `gap` of the best; none if its time does not suffice."""
-    # Imported here: it takes half a second, and only a time budget needs it.
-    from scipy.optimize import Bounds, LinearConstraint, milp
-
-    solution = milp(
-        -worth_M,
-        integrality=np.ones(len(worth_M), dtype=np.intp),
-        bounds=Bounds(0, 1),
-        constraints=LinearConstraint(units_M[None].astype(np.float64), ub=room),
-        options={"time_limit": SOLVER_S, "mip_rel_gap": gap},
-    )
-    return np.flatnonzero(solution.x > 0.5) if solution.x is not None else np.empty(0, dtype=np.intp)
 
 
 def draw_controls(candidates: Indices, share: float, n: int, rng: np.random.Generator) -> Indices:

@@ -196,11 +196,11 @@ def best_by_force(worths, costs, budget):
     )
 
 
-def test_a_budget_buys_more_information_than_the_densest_or_the_best_would():
-    worths, costs = [6.0, 5.0, 5.0], [3.0, 2.0, 2.0]
-    assert sorted(within_budget(worths, costs, 4).tolist()) == [1, 2]
-    # The densest first: 10 for 1, which leaves no room for the crop of 90.
-    assert within_budget([10.0, 90.0], [1.0, 10.0], 10).tolist() == [1]
+def test_a_budget_buys_by_worth_per_cost_and_what_else_fits():
+    # Per cost 2.5, 2.5 and 2: the first two fit into 4.
+    assert sorted(within_budget([6.0, 5.0, 5.0], [3.0, 2.0, 2.0], 4).tolist()) == [1, 2]
+    # 10 for 1 comes first and leaves 9: 90 for 10 no longer fits, 8 for 9 does.
+    assert within_budget([10.0, 90.0, 8.0], [1.0, 10.0, 9.0], 10).tolist() == [0, 2]
 
 
 def test_what_is_bought_comes_with_the_greatest_worth_per_cost_first():
@@ -222,10 +222,12 @@ crops_with_costs = st.lists(st.tuples(st.integers(0, 60), st.integers(1, 20)), m
 
 
 @given(crops=crops_with_costs, budget=st.integers(0, 80))
-def test_a_budget_buys_as_much_as_every_subset_tried(crops, budget):
+def test_a_budget_falls_short_of_the_best_subset_by_less_than_one_crops_worth(crops, budget):
     worths, costs = zip(*crops, strict=True)
     bought = within_budget(worths, costs, budget)
-    assert sum(worths[crop] for crop in bought) == best_by_force(worths, costs, budget)
+    lacking = best_by_force(worths, costs, budget) - sum(worths[crop] for crop in bought)
+    dearest = max((worth for worth, cost in crops if cost <= budget), default=0)
+    assert lacking == 0 or lacking < dearest
 
 
 @given(
@@ -247,15 +249,6 @@ def test_a_budget_is_never_exceeded_not_even_by_rounding(crops, share):
 def test_tenths_that_binary_fractions_cannot_hold_stay_within_the_budget():
     assert 0.1 + 0.2 > 0.3
     assert math.fsum(np.array([0.1, 0.2])[within_budget([1.0, 1.0], [0.1, 0.2], 0.3)]) <= 0.3
-
-
-@pytest.mark.parametrize("answer", ["nothing", "everything", "the dearest"])
-def test_a_solver_that_fails_leaves_the_greedy_choice(monkeypatch, answer):
-    worths, costs, budget = [6.0, 5.0, 5.0], [2.5, 2.25, 2.25], 4.5
-    assert sorted(within_budget(worths, costs, budget).tolist()) == [1, 2]
-    found = {"nothing": [], "everything": [0, 1, 2], "the dearest": [1]}[answer]
-    monkeypatch.setattr(selection, "_solved", lambda *of: np.array(found, dtype=np.intp))
-    assert within_budget(worths, costs, budget).tolist() == [0]
 
 
 def test_many_equal_crops_are_bought_as_far_as_the_budget_goes():
