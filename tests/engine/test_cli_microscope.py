@@ -65,6 +65,7 @@ def test_a_folder_that_cannot_be_made_is_one_sentence(costal, tmp_path):
     assert err.startswith(f"costal: {tmp_path / 'file'} cannot be made (File exists). Choose another folder.")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signal that only this process gets")
 @pytest.mark.parametrize(
     ("options", "code"), [(("--frames", "1000"), 130), (("--forever",), 0)], ids=["counted", "forever"]

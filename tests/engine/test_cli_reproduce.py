@@ -65,6 +65,7 @@ def test_an_experiment_writes_tables_a_page_and_figures(costal, plan_file, tmp_p
     assert load_plan(tmp_path / "out" / "experiment.toml") == load_plan(plan_file)
 
 
+@pytest.mark.slow
 def test_an_experiment_run_again_does_nothing_and_says_the_same(costal, plan_file, tmp_path, monkeypatch):
     first = costal("experiment", plan_file, "--out", tmp_path / "out", "--json")
     monkeypatch.setattr("costal.paper.runner.begin", None)
@@ -73,6 +74,7 @@ def test_an_experiment_run_again_does_nothing_and_says_the_same(costal, plan_fil
     assert len(json.loads(again[1])["headlines"]) >= 2
 
 
+@pytest.mark.slow
 def test_an_experiment_stopped_by_the_user_keeps_what_is_done_and_goes_on(costal, plan_file, tmp_path, monkeypatch):
     from costal.cli import running
 
@@ -99,6 +101,7 @@ def test_an_experiment_stopped_by_the_user_keeps_what_is_done_and_goes_on(costal
         assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_another_configuration_is_refused_on_resume(costal, plan_file, tmp_path):
     assert costal("experiment", plan_file, "--out", tmp_path / "out")[0] == 0
     plan_file.write_text(PLAN.replace("rounds = 2", "rounds = 3"), "utf-8")

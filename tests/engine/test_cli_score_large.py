@@ -151,6 +151,7 @@ def test_each_plane_of_a_series_has_its_own_folder(scored, tmp_path, write_zarr)
     assert sorted(each.name for each in (tmp_path / "scores.scores").iterdir()) == ["a t 0", "a t 1"]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_workers_give_equal_scores_however_many_they_are(scored, tmp_path, write_zarr, monkeypatch):
     images = tmp_path / "images"
@@ -169,6 +170,7 @@ def test_workers_give_equal_scores_however_many_they_are(scored, tmp_path, write
     assert scored(images, out="2.csv").rows == spread.rows
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no signal that reaches one process as Ctrl+C does")
 def test_ctrl_c_keeps_what_is_done_and_the_same_command_goes_on(scored, project, tmp_path, write_zarr):
     path = write_zarr(tmp_path / "a.zarr", picture(1600, 1600), chunk=400)

@@ -24,7 +24,7 @@ from costal.spread import experiments, workers
 from costal.spread.experiments import run_spread
 from costal.types import Training, finish
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 PATIENCE_S = 300
 EXPERIMENT = Experiment(pool_size=30, n=4, passes=3, device="cpu", training=Training(min_steps=5, epochs=0))
 ARMS = (Arm("learned", "std", beta=0.3, diverse=True), Arm("random", "random"))

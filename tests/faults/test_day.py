@@ -20,6 +20,8 @@ from costal.labels.store import Store
 from napari_costal._presentation import KeyClock, Presenter
 from tests.faults.day import AWAY_EVERY, AWAY_S, IDLE_EVERY, IDLE_LIMIT_S, microscope, project_for_a_day
 
+pytestmark = pytest.mark.slow
+
 DAY = Path(__file__).with_name("day.py")
 CROPS = 60
 IDLE = [number for number in range(1, CROPS + 1) if number % IDLE_EVERY == 0]

@@ -22,7 +22,7 @@ from tests.faults.small_experiment import EXPERIMENT, PLAN, few_digits, files_of
 SCRIPT = Path(__file__).with_name("small_experiment.py")
 ROOT = SCRIPT.parents[2]
 KILLS, PATIENCE_S = 20, 300
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 ROUNDS = len(run_names(PLAN)) * (PLAN.rounds + 1)
 IN_FIVE_ROUNDS = 25  # files opened or renamed
 NEEDED = [

@@ -42,6 +42,7 @@ def asked(monkeypatch):
     return requests
 
 
+@pytest.mark.slow
 def test_training_is_told_as_a_table_and_kept_as_json(measured, asked, tmp_path):
     out = tmp_path / "training.json"
     code, told, stages = measured("training", "--labels", "80", "--device", "cpu", "--out", out)
@@ -54,12 +55,14 @@ def test_training_is_told_as_a_table_and_kept_as_json(measured, asked, tmp_path)
     assert "80 labels: stack" in stages
 
 
+@pytest.mark.slow
 def test_options_reach_the_benchmark(measured, asked):
     options = ("--models", "3", "--labels", "90", "--seconds", "1", "--data", "synthetic", "--seed", "5")
     assert measured("training", *options, "--device", "cpu", "--json")[0] == 0
     assert asked == [TrainingRequest(3, 90, "cpu", 1.0, "synthetic", 5)]
 
 
+@pytest.mark.slow
 def test_json_is_one_object_of_the_same_figures_as_the_file(measured, asked, tmp_path):
     out = tmp_path / "training.json"
     _, told, _ = measured("training", "--labels", "80", "--device", "cpu", "--out", out, "--json")

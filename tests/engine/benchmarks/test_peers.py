@@ -11,6 +11,8 @@ from tests.benchmarks import peers
 from tests.benchmarks.peers import Lot, Tuning, classes_of, train_in_turn, tuned
 from tests.benchmarks.stopwatch import Spent
 
+pytestmark = pytest.mark.slow
+
 TRAINING = Training(4e-3, batch=16, min_steps=3, epochs=0, schedule="one_cycle")
 PLAIN = Tuning(1, False)
 

@@ -12,6 +12,8 @@ from tests.benchmarks.peers import Lot, Tuning, bald_of, train_in_turn
 from tests.benchmarks.stopwatch import Spent
 from tests.benchmarks.training import PEER, STACK, TrainingRequest, compare_training
 
+pytestmark = pytest.mark.slow
+
 QUICK = Training(4e-3, batch=16, min_steps=2, epochs=0, schedule="one_cycle")
 REQUEST = TrainingRequest(2, 80, "cpu", 0, "synthetic", test_crops=20, training=QUICK)
 

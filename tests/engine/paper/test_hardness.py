@@ -21,9 +21,11 @@ def accuracy_after(indices, digits):
     return accuracy(finish(classify(agent, to_crops(digits[0]), "cpu")), digits[1])
 
 
+@pytest.mark.slow
 def test_20_synthetic_digits_do_not_suffice(unseen_digits):
     assert 0.3 < accuracy_after(initial_indices(synthetic_dataset(), 0, 0), unseen_digits) < 0.8
 
 
+@pytest.mark.slow
 def test_1000_synthetic_digits_suffice(unseen_digits):
     assert 0.93 < accuracy_after(range(1000), unseen_digits) < 0.995

@@ -48,6 +48,7 @@ def test_rounds_between_tests_have_no_accuracy(quick_plan, small_digits, tmp_pat
     assert [row["accuracy"] != "" for row in rows] == [True, False, True, True]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stack", [1, 4])
 @pytest.mark.parametrize("lost", ["the last round", "figures alone", "all but the start"])
 def test_a_run_resumed_equals_one_that_was_never_stopped(quick_plan, small_digits, tmp_path, stack, lost):
