@@ -9,7 +9,7 @@ from napari.utils.colormaps import DirectLabelColormap
 from costal.labels.project import Project
 from costal.types import Grid
 from costal.workbench.applied import Applied, ClassifiedCrop
-from napari_costal._layers import MARK, FrameOverlay, Placement
+from napari_costal._layers import HELD_BACK, MARK, REVEALS, FrameOverlay, Placement
 
 CLASS_MAP, CONFIDENCE, CHOSEN = "class map", "confidence", "chosen crop"
 
@@ -39,6 +39,7 @@ class AppliedOverlay(FrameOverlay):
             layer = self._find(part)
             if layer is not None:
                 layer.metadata.pop("hidden", None)
+                layer.metadata.pop(HELD_BACK, None)
                 if layer.visible != (part == shown):
                     layer.visible = part == shown
 
@@ -88,7 +89,7 @@ class AppliedOverlay(FrameOverlay):
 
     def _add(self, layer: Layer, transform: dict[str, Any]) -> None:
         """Add a layer on top, without taking the user's selection away from the frame."""
-        layer.metadata = {MARK: self._owner, "part": layer.name}
+        layer.metadata = {MARK: self._owner, "part": layer.name, REVEALS: layer.name == CLASS_MAP}
         self._put(layer, transform)
         selected = self._viewer.layers.selection.active
         self._viewer.add_layer(layer)

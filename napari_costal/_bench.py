@@ -22,7 +22,7 @@ from costal.labels.effort import PauseReason
 from costal.labels.project import LabelClass
 from napari_costal._crop_view import CropView
 from napari_costal._engine import main_window_of
-from napari_costal._presentation import Presenter
+from napari_costal._presentation import KeyStrokes, Presenter
 
 SIGNS_OF_LIFE = (
     QEvent.Type.MouseMove,
@@ -31,6 +31,8 @@ SIGNS_OF_LIFE = (
     QEvent.Type.Wheel,
 )
 PAUSE, HELP, STOP = "pause", "help", "stop"
+ANSWERS = ("skip", "exclude")
+FIRST_SIGNS = (QEvent.Type.ShortcutOverride, QEvent.Type.MouseButtonPress)
 TOOLS = {
     "skip": ("Skip", "you cannot tell; the time still teaches the cost model"),
     "exclude": ("Exclude", "a bad crop: never ask for it again"),
@@ -60,6 +62,7 @@ class Bench(QWidget):
         self._tool_keys = dict(keys)
         self._classes: tuple[LabelClass, ...] = ()
         self._is_paused = False
+        self._strokes, self._is_repeat = KeyStrokes(), False
         self.crop_view = CropView()
         self._title, self._time, self._message, self._left = QLabel(), QLabel(), QLabel(), QLabel()
         self._left.setStyleSheet("color: #9aa0aa; padding-right: 6px;")
@@ -86,6 +89,8 @@ class Bench(QWidget):
         self._ticker = QTimer(self)
         self._ticker.setInterval(200)
         self._active_s: Callable[[], float] = lambda: 0.0
+        self._uncover: Callable[[], bool] = lambda: False
+        self._refusal: Callable[[], str] = lambda: ""
         self._ticker.timeout.connect(self._tick)
 
     def _lay_out_tools(self) -> QGridLayout:
@@ -106,6 +111,7 @@ class Bench(QWidget):
 
     def drive(self, presenter: Presenter) -> None:
         """Let what happens here reach the presentation on the bench."""
+        self._uncover, self._refusal = presenter.uncover, presenter.refusal
         self.crop_view.painted.connect(presenter.painted)
         self.active.connect(presenter.active)
         self.key_heard.connect(presenter.key_heard)
@@ -133,6 +139,7 @@ class Bench(QWidget):
 
     def end(self) -> None:
         """Stop taking answers: keys are the viewer's again."""
+        self.say("")
         if not self._shortcuts:
             return
         self._ticker.stop()
@@ -151,13 +158,15 @@ class Bench(QWidget):
         active_s: Callable[[], float],
         left_s: float,
     ) -> None:
-        """Show the next crop; ``active_s()`` gives the seconds to show, `left_s` what the query may still take."""
+        """Show the next crop; ``active_s()`` gives the seconds to show, `left_s` what the query may still take.
+
+        What was said of the crop before leaves with it.
+        """
+        self.say("")
         self._active_s = active_s
         self._title.setText(title)
         self._left.setText(f"about {max(left_s / 60, 0.1):.1f} min left" if left_s else "")
-        if self._is_paused:
-            self._is_paused = False
-            self._name_buttons()
+        self._show_paused(False)
         self.crop_view.cover("")
         self.crop_view.show_crop(image_H_W_4, crop, pixel_um)
 
@@ -171,9 +180,16 @@ class Bench(QWidget):
         self._message.setText(text)
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
-        """Notice that the expert is there; nothing is held back."""
-        if event is not None and event.type() == QEvent.Type.ShortcutOverride and isinstance(watched, QWindow):
-            self.key_heard.emit(event.timestamp())
+        """Notice that the expert is there; what uncovers the crop is held back, so that it does nothing else."""
+        if event is not None and event.type() in FIRST_SIGNS and self._is_ours(watched) and self._go_on():
+            event.accept()
+            return True
+        if event is not None and event.type() == QEvent.Type.ShortcutOverride:
+            self._is_repeat = event.isAutoRepeat() or self._strokes.is_repeat(event.key(), event.timestamp())
+            if isinstance(watched, QWindow):
+                self.key_heard.emit(event.timestamp())
+        elif event is not None and event.type() == QEvent.Type.KeyRelease and isinstance(watched, QWindow):
+            self._strokes.released(event.key(), event.timestamp())
         elif event is not None and event.type() in SIGNS_OF_LIFE:
             self.active.emit()
         elif event is not None and watched is self.window():
@@ -182,6 +198,43 @@ class Bench(QWidget):
             elif event.type() == QEvent.Type.WindowUnblocked:
                 self.resumed.emit(PauseReason.MODAL)
         return False
+
+    def _is_ours(self, watched: QObject | None) -> bool:
+        """Return whether a key or click there is for the window that shows the crop."""
+        windows = [each for each in (self.window(), main_window_of(self)) if each is not None]
+        if isinstance(watched, QWidget):
+            return self.isVisible() and watched.window() in windows
+        return self.isVisible() and watched in [each.windowHandle() for each in windows]
+
+    def _go_on(self) -> bool:
+        """Uncover the crop; return whether it was covered by a pause that a key or a click ends."""
+        if not self._uncover():
+            return False
+        self._show_paused(False)
+        return True
+
+    def _show_paused(self, is_paused: bool) -> None:
+        if is_paused != self._is_paused:
+            self._is_paused = is_paused
+            self._name_buttons()
+
+    def _answer(self, give: Callable[[], None]) -> None:
+        """Give an answer, unless the crop was covered, or has not been on the screen for long enough."""
+        if self._go_on():
+            return
+        refusal = self._refusal()
+        if refusal:
+            self.say(refusal, alarming=True)
+        else:
+            give()
+
+    def _give(self, class_id: int) -> None:
+        self._answer(partial(self.answered.emit, class_id))
+
+    def _stroke(self, act: Callable[[], None]) -> None:
+        """Do what a key means, once for each time that it is pressed, however long it is held."""
+        if not self._is_repeat:
+            act()
 
     def showEvent(self, event: QEvent | None) -> None:
         """Take keys again: the crop can be seen."""
@@ -209,13 +262,13 @@ class Bench(QWidget):
             button.setObjectName(f"class-{each.id}")
             button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
             button.setStyleSheet(f"border-left: 6px solid {each.colour}; padding: 5px; text-align: left;")
-            button.clicked.connect(lambda _=False, class_id=each.id: self.answered.emit(class_id))
+            button.clicked.connect(lambda _=False, class_id=each.id: self._give(class_id))
             self._class_grid.addWidget(button, place // 2, place % 2)
 
     def _bind_keys(self) -> None:
         """Bind the keys in the main window; Qt sends it those of a floating dock too."""
         acts: dict[str, Callable[[], None]] = {
-            each.key: partial(self.answered.emit, each.id) for each in self._classes if each.key
+            each.key: partial(self._give, each.id) for each in self._classes if each.key
         }
         acts |= {key: partial(self._use, name) for name, key in self._tool_keys.items() if self._is_free(key)}
         acts |= {
@@ -228,7 +281,7 @@ class Bench(QWidget):
         for keys, act in acts.items():
             shortcut = QShortcut(QKeySequence(keys), window)
             shortcut.setAutoRepeat(False)
-            shortcut.activated.connect(act)
+            shortcut.activated.connect(partial(self._stroke, act))
             self._shortcuts.append(shortcut)
 
     def _unbind_keys(self) -> None:
@@ -242,9 +295,12 @@ class Bench(QWidget):
         return bool(key) and key.upper() not in {each.key.upper() for each in self._classes}
 
     def _use(self, name: str) -> None:
-        if name == PAUSE:
-            self._is_paused = not self._is_paused
-            self._name_buttons()
+        if name in ANSWERS:
+            self._answer(partial(self.asked_for.emit, name))
+        elif self._go_on():
+            return
+        elif name == PAUSE:
+            self._show_paused(not self._is_paused)
             (self.paused if self._is_paused else self.resumed).emit(PauseReason.USER)
         elif name == HELP:
             self._keys.setText(self._key_sheet())

@@ -71,6 +71,7 @@ class LabelController:
         self._combining = object()
         self._after_combining: Callable[[], None] | None = None
         self.shown: Shown = "value v"
+        self._is_blind = False
         self._wanted: Callable[[], None] | None = None
         self.on_frame_left: Callable[[], None] = lambda: None
         self.on_learned: Callable[[], None] = lambda: None
@@ -345,9 +346,24 @@ class LabelController:
             self.view.say(" ".join(found.scores.notes) or "Scored. Move the slider, or label the query.")
 
     def show(self, shown: Shown) -> None:
-        """Show another score in the heatmap."""
+        """Show another score in the heatmap; the predicted class not before the query has ended."""
         self.shown = shown
+        self._tell_blind()
         self._draw_heatmap()
+
+    def blind(self, is_blind: bool) -> None:
+        """Show no predicted class while a query is answered: it would sway the expert. It comes back after it."""
+        if is_blind == self._is_blind:
+            return
+        self._is_blind = is_blind
+        self._tell_blind()
+        if self.shown == "predicted class":
+            self._draw_heatmap()
+        self.view.hold_back_predictions(is_blind)
+
+    def _tell_blind(self) -> None:
+        if self._is_blind and self.shown == "predicted class":
+            self.view.say("The predicted class is hidden until the query ends, and value v is shown in its place.")
 
     def recombine(self, then: Callable[[], None] | None = None) -> None:
         """Turn cached I and C into v, the heatmap and the query: quick enough to follow a slider; then go on.
@@ -408,11 +424,12 @@ class LabelController:
             "cost C": lambda: scores.cost_N,
             "predicted class": lambda: scores.predicted_class_N,
         }
-        shown_N = shown[self.shown]()
+        name: Shown = "value v" if self._is_blind and self.shown == "predicted class" else self.shown
+        shown_N = shown[name]()
         if self.found.which_M is not None:
             scored_N, shown_N = shown_N, np.full(len(self.grid), np.nan, np.float32)
             shown_N[self.found.which_M] = scored_N[self.found.which_M]
-        self.view.show_heatmap(shown_N, self.grid, self.shown, self.project)
+        self.view.show_heatmap(shown_N, self.grid, name, self.project)
 
     def draw_labels(self) -> None:
         """Draw the labelled crops in their class colours, skipped ones in grey."""

@@ -14,6 +14,7 @@ from costal.frames.grid import origins
 from costal.types import Floats, Grid
 
 MARK = "napari-costal"
+REVEALS, HELD_BACK = "tells the predicted class", "held back during a query"
 GRID, HEATMAP, QUERY, LABELS = "crop grid", "heatmap", "query", "labels"
 FROM_BELOW = (GRID, HEATMAP, LABELS, QUERY)
 MOST_GRID_LINES = 400
@@ -108,6 +109,7 @@ class FrameOverlay:
             self._add(layer, placement.of_crops(grid))
         if not _are_same(layer.data, heatmap):
             layer.data = heatmap
+        layer.metadata[REVEALS] = colours is not None
         if (shown := f"{HEATMAP}: {name}") != layer.name or colours is not None:
             layer.name, layer.colormap = shown, colours or "viridis"
             layer.colorbar.visible = colours is None
@@ -198,7 +200,7 @@ class FrameOverlay:
         """
         for layer in self._viewer.layers:
             is_meant = layer.metadata.get(MARK) == self._owner and (not parts or layer.metadata["part"] in parts)
-            if is_meant and layer.visible:
+            if is_meant and (layer.metadata.pop(HELD_BACK, False) or layer.visible):
                 layer.metadata["hidden"] = True
                 layer.visible = False
 

@@ -6,11 +6,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from costal.errors import EffortError
-from costal.labels.effort import TERMINAL, EffortState, Event, EventKind, PauseReason, Phase, advance
+from costal.labels.effort import (
+    TERMINAL,
+    EffortState,
+    Event,
+    EventKind,
+    PauseReason,
+    Phase,
+    advance,
+    is_too_soon,
+)
 from costal.labels.records import Why
 
-WAKING_NS = 300_000_000
-"""An answer that comes with the key that ended an idle pause is not meant: the crop was covered until then."""
 LATE_NS = 500_000_000
 LONGEST_LAG_NS = 10_000_000_000
 LAGS_REMEMBERED = 50
@@ -18,7 +25,13 @@ AT_ONCE_NS = 50_000_000
 ACTIVITY_EVERY_NS = 250_000_000
 """Moves of the mouse come by the hundred; one sign of activity in this time is enough."""
 
-COVERS = {PauseReason.IDLE: "Paused: nothing happened for a while.\nMove the mouse or press a key to go on."}
+REPEAT_MS = 20
+"""A finger needs longer to release a key and press it again."""
+HOW_TO_GO_ON = "Press any key or click to show the crop again.\nThat key or click does nothing else."
+COVERS = {
+    PauseReason.IDLE: f"Paused: nothing happened for a while.\n{HOW_TO_GO_ON}",
+    PauseReason.USER: f"Paused.\n{HOW_TO_GO_ON}",
+}
 
 Clock = Callable[[], tuple[int, int]]
 
@@ -43,7 +56,6 @@ class Presentation:
     generation: int = 0
     control: bool = False
     prediction_shown: bool = False
-    woken_ns: int | None = None
     state: EffortState = field(default_factory=EffortState)
     events: list[Event] = field(default_factory=list)
 
@@ -64,9 +76,8 @@ class Presentation:
 
     def may_end(self, at: tuple[int, int]) -> bool:
         """Whether an answer of that moment is meant for this crop: it can be seen, and was when the key was pressed."""
-        is_waking = self.woken_ns is not None and self.clock()[0] - self.woken_ns < WAKING_NS
         is_early = self.state.shown_ns is not None and at[0] < self.state.shown_ns
-        return not self.is_paused and not is_waking and not is_early
+        return not self.is_paused and not is_early
 
     def idle_ns(self) -> int:
         """Return for how long nothing happened while the clock runs."""
@@ -124,6 +135,25 @@ class KeyClock:
         return lag_ns if lag_ns < LONGEST_LAG_NS else 0
 
 
+class KeyStrokes:
+    """Tells a new stroke of a key from the repeats of one that is held.
+
+    X11 repeats a key by a release and a press at the same time, and Qt takes some of these for new strokes.
+    """
+
+    def __init__(self) -> None:
+        self._released_ms: dict[int, int] = {}
+
+    def released(self, key: int, timestamp_ms: int) -> None:
+        """Note when a key was released."""
+        self._released_ms[key] = timestamp_ms
+
+    def is_repeat(self, key: int, timestamp_ms: int) -> bool:
+        """Return whether a key that is pressed has been held since its last stroke."""
+        released_ms = self._released_ms.get(key)
+        return released_ms is not None and 0 <= timestamp_ms - released_ms < REPEAT_MS
+
+
 class Presenter:
     """The presentation on the bench, if any, and the events that reach it; `cover` hides the crop behind a text."""
 
@@ -159,13 +189,25 @@ class Presenter:
         return perf_ns - lag_ns, utc_ns - lag_ns
 
     def active(self) -> None:
-        """Note that the expert moved, clicked or typed; that ends an idle pause."""
-        if self.current is None:
-            return
-        if PauseReason.IDLE in self.current.state.pauses:
-            self.current.woken_ns = self._clock()[0]
-            self.resume(PauseReason.IDLE)
-        self.current.record(EventKind.ACTIVITY)
+        """Note that the expert moved, clicked or typed."""
+        if self.current is not None:
+            self.current.record(EventKind.ACTIVITY)
+
+    def uncover(self) -> bool:
+        """End a pause by the expert or by idling; return whether there was one: then the key or click is used up."""
+        reasons = {PauseReason.IDLE, PauseReason.USER}
+        standing = reasons & self.current.state.pauses if self.current is not None else set()
+        for reason in sorted(standing):
+            self.resume(reason)
+        return bool(standing)
+
+    def refusal(self) -> str:
+        """Return why an answer by hand is refused at this moment; empty when it is taken."""
+        now, perf_ns = self.current, self.moment()[0]
+        if now is None or now.has_ended or not is_too_soon(now.state, perf_ns):
+            return ""
+        shown_ns = perf_ns if now.state.shown_ns is None else now.state.shown_ns
+        return f"Too fast: this crop was on screen for {max(perf_ns - shown_ns, 0) // 1_000_000} ms. Press again."
 
     def tick(self) -> None:
         """Pause when nothing happened for longer than the idle limit: the known part of the effort ends.

@@ -66,6 +66,7 @@ class Sitting:
         pairs = zip(picked.picked_n, picked.control_n, strict=True)
         self._waiting = [Asked(int(index), rank, bool(control)) for rank, (index, control) in enumerate(pairs, 1)]
         self._asked = len(self._waiting)
+        self._controller.blind(True)
         if self.current is None:
             self._next()
 
@@ -110,13 +111,19 @@ class Sitting:
         """Show what the agent thinks of the crop and why it was asked; that it was shown is kept with the answer."""
         now, project = self.current, self._controller.project
         if now is not None and project is not None:
-            now.prediction_shown = True
+            now.prediction_shown |= bool(now.why.probs_K)
             self._view.bench_says(why_text(now.why, project, now.rank, now.control), False)
+
+    def look(self) -> None:
+        """Note whether a predicted class can be seen beside the crop on the bench."""
+        if self.current is not None and not self.current.has_ended:
+            self.current.prediction_shown |= self._view.shows_predictions()
 
     def stop(self) -> None:
         """Leave the bench; answers given are kept, the crop on it is abandoned."""
         self._abandon()
         self._waiting, self._asked = [], 0
+        self._controller.blind(False)
         self._controller.asked = None
         self._view.leave_bench()
         self._controller.forget_wanted()
@@ -126,6 +133,7 @@ class Sitting:
         """Leave the frame; what was answered on it can still be undone."""
         self._abandon()
         self._waiting, self._asked, self._answered = [], 0, []
+        self._controller.blind(False)
         self._view.leave_bench()
 
     def _next(self) -> None:
@@ -167,7 +175,7 @@ class Sitting:
         presentation.control = asked.control
         presentation.why = why_of(now.found, now.picked, now.project, asked.index)
         presentation.generation = now.found.generation if now.found is not None and now.found.scores else 0
-        presentation.prediction_shown = now.shown == "predicted class" and now.found is not None
+        self.look()
         title = crop_title(asked.rank, self._asked, now.labels.get(asked.index), now.project)
         left_s = sum(now.predicted_s(each.index) for each in (asked, *self._waiting)) if asked.rank else 0.0
         self._view.present(now.project, *self._picture(asked.index), title, presentation.active_s, left_s)

@@ -32,6 +32,7 @@ from napari_costal._label_controller import LabelController
 from napari_costal._layer_frames import SLICE_SHOWN, LayerView, PlaneChoice, view_of
 from napari_costal._layers import GRID, HEATMAP, LABELS, MOST_BOXES, QUERY, FrameOverlay, centres, is_ours, placement_of
 from napari_costal._opening import FrameOpener
+from napari_costal._predictions import Predictions
 from napari_costal._preferences import Preferences, preferences
 from napari_costal._setup_page import SetupPage
 from napari_costal._sitting import Sitting
@@ -70,6 +71,7 @@ class LabelCrops(Dock):
             self, self._store, self._pixels, self, self._preferences.annotator, self._preferences.device
         )
         self.sitting = Sitting(self.controller)
+        self._predictions = Predictions(napari_viewer, self.sitting.look)
         self.arriving = Arriving(self, Caller(self._pixels, self, lambda _: None), self._store, self._preferences)
         self.intake = self.arriving.intake
         out_and_in = Caller(self._pixels, self, self.show_progress)
@@ -358,6 +360,7 @@ class LabelCrops(Dock):
             rgba = [QColor(each.colour).getRgbF() for each in project.offered]
             colours = Colormap(rgba, name="classes", interpolation="zero")
         self._overlay.draw_heatmap(heatmap(grid, values_N), grid, placement_of(layer), shown, colours)
+        self.sitting.look()
 
     def show_query(self, indices: NDArray[np.intp], grid: Grid) -> None:
         """Show the query's crops with their ranks, soon."""
@@ -427,6 +430,17 @@ class LabelCrops(Dock):
         """Show a sentence under the crop."""
         self.bench.say(text, alarming)
 
+    def hold_back_predictions(self, are_held_back: bool) -> None:
+        """Hide the layers that tell the predicted class, or show them again."""
+        if are_held_back:
+            self._predictions.hold_back()
+        else:
+            self._predictions.give_back()
+
+    def shows_predictions(self) -> bool:
+        """Return whether a layer of ours tells the predicted class now."""
+        return self._predictions.are_shown
+
     def leave_bench(self) -> None:
         """Go back to the settings."""
         self.bench.end()
@@ -441,6 +455,7 @@ class LabelCrops(Dock):
         """Leave no process, thread, timer or callback behind. Answers given are on disk already."""
         self.arriving.stop()
         self._store.close(self.controller.close())
+        self._predictions.stop()
         self._pixels.close()
         layers = self._viewer.layers.events
         for event in (layers.inserted, layers.removed, layers.reordered):

@@ -37,7 +37,7 @@ from tests.faults.day import Hands
 SIDE, CROP, FRAMES, CLASSES = 72, 32, 31, 4
 IN_THE_OPEN_FRAME, OTHER_NUMBERS = 4000, 3200
 COMMITS, ANSWERS, TAKEN_BACK, OPENINGS = 100, 100, 20, 5
-ANNOTATOR, PATIENCE_S, LOOK_S = "expert", 60.0, 0.15
+ANNOTATOR, PATIENCE_S, LOOK_S = "expert", 60.0, 0.2
 EVENTS = (("shown", 0), ("activity", 400), ("answered", 900))
 
 

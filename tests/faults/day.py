@@ -208,7 +208,7 @@ class Expert(threading.Thread):
         self.has_begun = True
         frame = dock.controller.layer_view.source
         class_id = 1 + int(truth(self._seed, number_of(Path(frame)))[now.index])
-        wanted_s, interruption, away_s = self._rng.uniform(0.08, 0.3), "", 0.0
+        wanted_s, interruption, away_s = self._rng.uniform(0.2, 0.4), "", 0.0
         if number % IDLE_EVERY == 0:
             interruption = "idle"
             self._fall_asleep(now)
@@ -227,10 +227,10 @@ class Expert(threading.Thread):
         self.done.append(done)
 
     def _fall_asleep(self, now: Presentation) -> None:
-        """Do nothing for longer than the idle limit, then move the mouse and look again."""
+        """Do nothing for longer than the idle limit, then uncover the crop by a class key and look again."""
         self._until(lambda: now.is_paused, "it was not noticed that nothing happened")
-        self._hands.move(300 + len(self.done) % 100, 300)
-        self._until(lambda: not now.is_paused, "a moving mouse did not wake the bench")
+        self._hands.press("1")
+        self._until(lambda: not now.is_paused, "a key did not uncover the crop")
         time.sleep(0.5)
 
     def _look_away(self, shown_ns: int, wanted_s: float) -> float:

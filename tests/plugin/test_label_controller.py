@@ -85,6 +85,7 @@ class Bench:
         self.field = simulate_field((SIDE, SIDE), CROP, seed=3)
         self.folder, self.now = folder, 10**9
         self.view, self.store, self.engine = MagicMock(spec=View), Thread(), Engine()
+        self.view.shows_predictions.return_value = False
         self.controller = LabelController(self.view, self.store, Thread(), self.engine, "tester")
         self.sitting = Sitting(self.controller, clock=lambda: (self.now, self.now))
         create_project(folder)

@@ -1,14 +1,16 @@
 """*Label crops* in a real viewer, with a real store and a real engine process."""
 
 import threading
+from dataclasses import replace
 
 import numpy as np
 import psutil
 import pytest
-from qtpy.QtCore import QPoint, Qt
+from qtpy.QtCore import QEvent, QPoint, Qt
+from qtpy.QtGui import QKeyEvent
 
 from costal.frames.simulate import simulate_field
-from costal.labels.effort import derive, replay
+from costal.labels.effort import PauseReason, derive, replay
 from costal.labels.models import load_newest
 from costal.labels.store import Store
 from napari_costal._layers import GRID, HEATMAP, LABELS, QUERY, is_ours
@@ -53,10 +55,16 @@ def wait_for_crop(qtbot, dock):
     return dock.sitting.presenter.current
 
 
+def wait_for_look(qtbot, dock):
+    """Wait until somebody can have seen the crop."""
+    qtbot.waitUntil(lambda: not dock.sitting.presenter.refusal(), timeout=5000)
+
+
 def press_class(qtbot, dock, class_index):
     project = dock.controller.project
     button = dock.bench.findChild(object, f"class-{project.classes[class_index].id}")
     before = dock.sitting.presenter.current
+    wait_for_look(qtbot, dock)
     qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: dock.sitting.presenter.current is not before, timeout=5000)
 
@@ -135,6 +143,7 @@ def test_keys_answer_while_a_crop_is_presented_and_only_then(viewer, dock, qtbot
     window = viewer.window._qt_window
     dock._present_at((5, 5))
     first = wait_for_crop(qtbot, dock)
+    wait_for_look(qtbot, dock)
     press(window, "2")
     qtbot.waitUntil(lambda: dock.sitting.presenter.current is not first, timeout=5000)
     assert dock.controller.labels[0].class_id == 2
@@ -152,12 +161,97 @@ def test_pausing_covers_the_crop(dock, qtbot):
     crop = wait_for_crop(qtbot, dock)
     qtbot.mouseClick(dock.bench.buttons["pause"], Qt.MouseButton.LeftButton)
     assert crop.is_paused
-    assert dock.bench.crop_view._cover == "Paused (user)"
+    assert dock.bench.crop_view._cover.startswith("Paused.\nPress any key or click")
     dock.sitting.answer(1)
     assert dock.controller.labels == {}, "a covered crop cannot be answered"
     qtbot.mouseClick(dock.bench.buttons["pause"], Qt.MouseButton.LeftButton)
     assert not crop.is_paused
     assert dock.bench.crop_view._cover == ""
+
+
+def test_an_answer_before_anybody_can_decide_is_refused_with_a_hint_and_stored_as_nothing(dock, qtbot):
+    dock._present_at((5, 5))
+    crop = wait_for_crop(qtbot, dock)
+    button = dock.bench.findChild(object, f"class-{dock.controller.project.classes[0].id}")
+    shown = crop.state
+    crop.state = replace(shown, shown_ns=crop.clock()[0] + 10**12)  # however slow this machine is
+    for each in (button, dock.bench.buttons["skip"], dock.bench.buttons["exclude"]):
+        dock.bench.say("")
+        qtbot.mouseClick(each, Qt.MouseButton.LeftButton)
+        assert "Too fast: this crop was on screen for" in dock.bench._message.text()
+    assert dock.sitting.current is crop
+    assert not crop.has_ended
+    crop.state = shown
+    press_class(qtbot, dock, 0)
+    assert dock.controller.labels[0].class_id == 1
+
+
+def test_a_key_that_is_held_does_nothing_more(viewer, dock, qtbot):
+    dock._present_at((5, 5))
+    wait_for_crop(qtbot, dock)
+    wait_for_look(qtbot, dock)
+    window = viewer.window._qt_window
+    window.activateWindow()
+    event = QKeyEvent(QEvent.Type.ShortcutOverride, Qt.Key.Key_1, Qt.KeyboardModifier.NoModifier, "1", True)
+    dock.bench.eventFilter(window, event)
+    heard = []
+    dock.bench.answered.connect(heard.append)
+    dock.bench.asked_for.connect(heard.append)
+    for shortcut in dock.bench._shortcuts:
+        shortcut.activated.emit()
+    assert heard == []
+    assert not any(shortcut.autoRepeat() for shortcut in dock.bench._shortcuts)
+
+
+@pytest.mark.parametrize("reason", [PauseReason.IDLE, PauseReason.USER])
+def test_the_first_key_or_click_uncovers_the_crop_and_does_nothing_else(viewer, dock, qtbot, press, reason):
+    window, presenter = viewer.window._qt_window, dock.sitting.presenter
+    dock._present_at((5, 5))
+    wait_for_crop(qtbot, dock)
+    press_class(qtbot, dock, 0)
+    dock._present_at((5, CROP + 5))
+    crop = wait_for_crop(qtbot, dock)
+    wait_for_look(qtbot, dock)
+    heard = []
+    dock.bench.answered.connect(heard.append)
+    dock.bench.asked_for.connect(heard.append)
+    buttons = [dock.bench.buttons[name] for name in ("undo", "skip", "pause", "stop")]
+    clicks = [lambda each=each: qtbot.mouseClick(each, Qt.MouseButton.LeftButton) for each in buttons]
+    for act in (*clicks, *(lambda key=key: press(window, key) for key in ("2", "z", "Escape"))):
+        presenter.pause(reason)
+        assert "Press any key or click" in dock.bench.crop_view._cover
+        act()
+        qtbot.waitUntil(lambda: not crop.is_paused, timeout=5000)
+        qtbot.wait(50)
+        assert dock.bench.crop_view._cover == ""
+        assert heard == []
+    assert dock.sitting.current is crop
+    assert list(dock.controller.labels) == [0]
+    press(window, "2")
+    qtbot.waitUntil(lambda: len(dock.controller.labels) == 2, timeout=5000)
+    assert dock.controller.labels[1].class_id == 2
+
+
+def test_what_was_said_of_a_crop_leaves_with_it(dock, qtbot):
+    dock._present_at((5, 5))
+    wait_for_crop(qtbot, dock)
+    for leave in (
+        lambda: dock._present_at((5, CROP + 5)),
+        dock.sitting.skip,
+        dock.sitting.undo,
+        dock.sitting.exclude,
+        dock.sitting.back,
+    ):
+        before = dock.sitting.current or dock._present_at((5, 2 * CROP + 5)) or wait_for_crop(qtbot, dock)
+        dock.sitting.show_prediction()
+        assert "Asked because" in dock.bench._message.text()
+        leave()
+        qtbot.waitUntil(lambda before=before: dock.sitting.current is not before, timeout=5000)
+        assert "Asked because" not in dock.bench._message.text() or dock.sitting.current is None
+        qtbot.wait(50)
+    dock.bench.say("Asked because")
+    dock.sitting.stop()
+    assert dock.bench._message.text() == ""
 
 
 def test_classes_are_added_and_renamed_on_disk(dock, qtbot):

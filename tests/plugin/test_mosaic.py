@@ -175,6 +175,7 @@ def test_i_label_myself_and_my_labels_are_learned(dock, qtbot):
     for digit in (3, 1, 4, 1):
         qtbot.waitUntil(lambda: presenter.current is not None and presenter.current.is_shown, timeout=60_000)
         given.append(digit)
+        qtbot.waitUntil(lambda: not presenter.refusal(), timeout=5000)
         qtbot.mouseClick(dock.bench.findChild(object, f"class-{digit}"), Qt.MouseButton.LeftButton)
     wait_for_rounds(qtbot, dock, 1)
     answers = dock.controller._states[0].answers[-4:]

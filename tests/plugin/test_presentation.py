@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from costal.labels.effort import EventKind, PauseReason, derive
-from napari_costal._presentation import ACTIVITY_EVERY_NS, Presenter
+from napari_costal._presentation import ACTIVITY_EVERY_NS, COVERS, KeyStrokes, Presenter
 
 SECOND = 1_000_000_000
 
@@ -58,7 +58,7 @@ def test_a_pause_covers_the_crop_and_stops_the_clock(presenter, clock, covers):
     clock.now += 30 * SECOND
     presenter.resume(PauseReason.USER)
     assert presentation.is_paused, "the focus is still elsewhere"
-    assert covers == ["Paused (user)", "Paused (focus lost)"]
+    assert covers == [COVERS[PauseReason.USER], "Paused (focus lost)"]
     presenter.resume(PauseReason.FOCUS)
     assert covers[-1] == ""
     clock.now += SECOND
@@ -120,3 +120,52 @@ def test_the_clock_on_the_screen_runs_and_stands_with_the_effort(presenter, cloc
     presenter.resume(PauseReason.USER)
     clock.now += 500 * SECOND
     assert presentation.active_s() == 23, "no more than the idle limit is believed"
+
+
+@pytest.mark.parametrize(("ms", "is_taken"), [(0, False), (40, False), (149, False), (150, True), (900, True)])
+def test_an_answer_sooner_than_anybody_can_decide_is_refused_with_its_time(presenter, clock, ms, is_taken):
+    presenter.open(3, 1, 20 * SECOND)
+    presenter.painted(clock())
+    clock.now += ms * 10**6
+    expected = "" if is_taken else f"Too fast: this crop was on screen for {ms} ms. Press again."
+    assert presenter.refusal() == expected
+
+
+def test_a_key_that_waited_is_judged_by_when_it_was_pressed(presenter, clock):
+    presenter.key_heard(clock.now // 10**6)  # this one did not wait
+    presenter.open(3, 1, 20 * SECOND)
+    presenter.painted(clock())
+    clock.now += 400 * 10**6
+    presenter.key_heard(clock.now // 10**6 - 300)
+    assert "on screen for 100 ms" in presenter.refusal()
+
+
+def test_an_answer_before_the_first_paint_is_refused(presenter, clock):
+    presenter.open(3, 1, 20 * SECOND)
+    clock.now += SECOND
+    assert "on screen for 0 ms" in presenter.refusal()
+
+
+@pytest.mark.parametrize(
+    ("key", "gap_ms", "is_repeat"), [(49, 0, True), (49, 19, True), (49, 20, False), (50, 0, False)]
+)
+def test_a_key_pressed_as_it_was_released_is_held(key, gap_ms, is_repeat):
+    strokes = KeyStrokes()
+    assert not strokes.is_repeat(49, 500), "it was never released"
+    strokes.released(49, 1000)
+    assert strokes.is_repeat(key, 1000 + gap_ms) is is_repeat
+
+
+@pytest.mark.parametrize("reason", [PauseReason.IDLE, PauseReason.USER])
+def test_only_a_pause_by_the_expert_or_by_idling_is_ended_by_a_key(presenter, clock, covers, reason):
+    presentation = presenter.open(0, 1, 20 * SECOND)
+    presenter.painted(clock())
+    assert not presenter.uncover()
+    presenter.pause(PauseReason.FOCUS)
+    assert not presenter.uncover(), "a click elsewhere must do what it says"
+    presenter.resume(PauseReason.FOCUS)
+    presenter.pause(reason)
+    assert covers[-1] == COVERS[reason]
+    assert presenter.uncover()
+    assert covers[-1] == ""
+    assert not presentation.is_paused

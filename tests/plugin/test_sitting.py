@@ -129,6 +129,49 @@ def test_looking_at_the_prediction_is_kept_with_the_answer(bench):
     assert [row.prediction_shown for row in rows(bench)] == [True, False]
 
 
+def test_a_look_at_why_before_there_is_a_model_shows_no_prediction(bench):
+    bench.sitting.click(0)
+    bench.show()
+    bench.sitting.show_prediction()
+    assert "No model had seen it" in said(bench)
+    bench.sitting.answer(1)
+    assert [row.prediction_shown for row in rows(bench)] == [False]
+
+
+def shown(bench):
+    return bench.view.show_heatmap.call_args.args[2]
+
+
+@pytest.mark.parametrize("end", ["stop", "leave", "last answer"])
+def test_the_predicted_class_is_replaced_during_a_query_and_comes_back_after_it(bench, end):
+    bench.controller.show("predicted class")
+    asked(bench, n=1)
+    assert shown(bench) == "value v"
+    assert "predicted class is hidden until the query ends" in bench.view.say.call_args.args[0]
+    for wanted, drawn in (("cost C", "cost C"), ("predicted class", "value v")):
+        bench.controller.show(wanted)
+        assert shown(bench) == drawn
+    assert bench.view.hold_back_predictions.call_args_list[-1].args == (True,)
+    if end == "last answer":
+        bench.answer(1)
+    else:
+        getattr(bench.sitting, end)()
+    assert bench.current is None
+    assert shown(bench) == "predicted class"
+    assert bench.view.hold_back_predictions.call_args_list[-1].args == (False,)
+
+
+def test_a_prediction_seen_at_any_time_of_a_presentation_is_kept_and_only_with_that_one(bench):
+    asked(bench)
+    bench.show()
+    for is_seen in (True, False):
+        bench.view.shows_predictions.return_value = is_seen
+        bench.sitting.look()
+    bench.sitting.answer(1)
+    bench.answer(2)
+    assert [row.prediction_shown for row in rows(bench)] == [True, False]
+
+
 def test_controls_are_flagged_and_what_was_predicted_is_kept(bench):
     asked(bench, control_share=1.0)
     for _ in range(3):
@@ -236,7 +279,7 @@ def test_without_a_class_to_give_nothing_is_asked(bench):
     assert "No class is offered" in bench.view.complain.call_args.args[0]
 
 
-def test_after_an_idle_pause_the_waking_key_is_no_answer(bench):
+def test_an_idle_pause_ends_by_an_act_of_its_own_and_not_by_an_answer_or_a_moving_mouse(bench):
     asked(bench)
     bench.controller.change(lambda project: replace(project, idle_limit_s=5.0))
     bench.sitting.click(0)
@@ -246,10 +289,13 @@ def test_after_an_idle_pause_the_waking_key_is_no_answer(bench):
         bench.now += SECOND // 4
         presenter.tick()
     assert "nothing happened" in bench.view.cover.call_args.args[0]
+    assert "Press any key or click" in bench.view.cover.call_args.args[0]
     presenter.active()
     bench.sitting.answer(1)
-    assert bench.stored() == [], "the key that uncovers the crop says nothing about it"
-    bench.now += SECOND
+    assert bench.stored() == [], "the crop is covered still"
+    assert presenter.uncover()
+    assert bench.view.cover.call_args.args[0] == ""
+    assert not presenter.uncover(), "the second key means what it says"
     bench.sitting.answer(1)
     assert len(bench.stored()) == 1
     effort = derive(replay(rows(bench)[-1].events, 5 * SECOND))

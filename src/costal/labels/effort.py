@@ -20,6 +20,8 @@ DERIVATION = 1
 """Version of the rules by which seconds follow from events; exports carry it."""
 CLOCK_TOLERANCE_NS = 2_000_000_000
 """How far wall clock and monotonic clock may drift apart between two events."""
+FASTEST_ANSWER_NS = 150_000_000
+"""Nobody sees a crop and decides in less time: an answer that comes sooner was meant for the crop before."""
 
 
 class EventKind(StrEnum):
@@ -160,6 +162,11 @@ def _moved(state: EffortState, event: Event) -> EffortState:
     if state.shown_ns is None:
         return state
     return replace(state, phase=Phase.PAUSED if state.pauses else Phase.ACTIVE)
+
+
+def is_too_soon(state: EffortState, perf_ns: int) -> bool:
+    """Return whether an answer of that moment comes before anybody can have seen the crop and decided."""
+    return state.shown_ns is None or perf_ns - state.shown_ns < FASTEST_ANSWER_NS
 
 
 def replay(events: Iterable[Event], idle_limit_ns: int) -> EffortState:

@@ -14,6 +14,7 @@ from costal.labels.effort import (
     Phase,
     advance,
     derive,
+    is_too_soon,
     replay,
 )
 
@@ -30,6 +31,20 @@ def event(kind, at_ns, reason=None, drift_ns=0):
 
 def effort_of(*events):
     return derive(replay(events, LIMIT_NS))
+
+
+# answers
+
+
+@pytest.mark.parametrize(("after_ns", "is_refused"), [(-1, True), (S * 149 // 1000, True), (S * 150 // 1000, False)])
+def test_nobody_answers_within_150_ms_of_the_first_paint(after_ns, is_refused):
+    shown = replay([event(SHOWN, 7), event(ACTIVITY, S // 10)], LIMIT_NS)
+    assert is_too_soon(shown, 5_007 + after_ns) is is_refused
+    assert is_too_soon(EffortState(), 10**15), "a crop that was not painted"
+
+
+def test_quick_answers_that_were_stored_before_the_rule_are_read_on():
+    assert effort_of(event(SHOWN, 0), event(ANSWERED, 4)).usable
 
 
 # seconds
