@@ -497,14 +497,13 @@ class LabelController:
 
     def retrain(self) -> None:
         """Retrain both models on all answers in the background, then score the frame again."""
-        placed, project, grid = self.placed, self.project, self.grid
-        if placed is None or project is None or grid is None:
+        placed, project = self.placed, self.project
+        if placed is None or project is None:
             self.view.complain("There is nothing to train on yet. Choose a frame and label some crops.")
             return
-        shape = (placed.plane_C_Y_X.shape[0], grid.crop, grid.crop)
         if not self.may_write():
             return
-        request = RetrainRequest(project, shape, project.choices.seed, self._device)
+        request = RetrainRequest(project, project.choices.seed, self._device)
 
         def trained(generation: Any) -> None:
             if generation.number:

@@ -244,7 +244,7 @@ def test_after_the_query_both_models_retrain_and_the_frame_is_scored_again(bench
         bench.answer()
     job = bench.engine.jobs[-1]
     assert job.function == "costal.workbench.rounds:retrain"
-    assert job.request.crop_shape == (1, CROP, CROP)
+    assert job.request.project == bench.controller.project
     job.result.emit(MagicMock(number=2))
     assert bench.engine.jobs[-1].function == "costal.workbench.rounds:score_frame"
 

@@ -169,15 +169,15 @@ def train(project: Folder, device: Device = "auto", as_json: AsJson = False) -> 
         raise ProjectError(f"{project} is in use: {holder} writes to it. Train there, or close it first.")
     try:
         with Store(settings.store_path) as store:  # for writing, which brings an older one up to date
-            shape = store.newest_crop_shape()
-        if shape is None:
+            is_labelled = bool(store.label_counts())
+        if not is_labelled:
             raise ProjectError(
                 f"{project} has no labels yet. Label crops in napari first: costal open --project {project}"
             )
         with ProgressBar() as bar:
-            generation = bar.drain(retrain(RetrainRequest(settings, shape, settings.choices.seed, device)))
+            generation = bar.drain(retrain(RetrainRequest(settings, settings.choices.seed, device)))
     finally:
         lock.release()
-    ending = f"Model {generation.number} saved." if generation.number else "Nothing could be trained yet."
+    ending = [f"Model {generation.number} saved."] if generation.number else []
     figures = {"generation": generation.number, "labels": generation.agent.label_count, "notes": generation.agent.notes}
-    tell("\n".join([*generation.agent.notes, ending]), figures | {"metrics": generation.origin.metrics}, as_json)
+    tell("\n".join([*generation.agent.notes, *ending]), figures | {"metrics": generation.origin.metrics}, as_json)

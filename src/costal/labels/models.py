@@ -58,7 +58,7 @@ def save_agent(folder: Path, agent: Agent, origin: Origin = Origin(), keep: int 
 
     With `keep` only so many of the newest generations stay.
     """
-    number = 1 + max(_numbers(folder), default=0)
+    number = 1 + newest_number(folder)
     tensors = {
         f"{_member(place)}{name}": array
         for place, weights in enumerate(agent.classifier)
@@ -120,6 +120,11 @@ def kept_generations(folder: Path) -> list[Generation]:
         with suppress(ProjectError):
             found.append(load_generation(folder, number))
     return found
+
+
+def newest_number(folder: Path) -> int:
+    """Return the number of the newest generation on disk, 0 when there is none."""
+    return max(_numbers(folder), default=0)
 
 
 def newest_origin(folder: Path) -> Origin | None:

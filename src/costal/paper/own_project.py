@@ -8,6 +8,7 @@ from costal.errors import DatasetError
 from costal.labels.project_file import load_project
 from costal.labels.store import Store
 from costal.paper.sources import Dataset, LabelledCrops, from_labelled
+from costal.workbench.fitting import learned_shape, left_out, remedy
 from costal.workbench.rounds import answers_of
 
 
@@ -15,8 +16,8 @@ def load_own_project(folder: Path, seed: int = 0) -> Dataset:
     """Return the labelled crops of a project with their measured efforts in seconds, a quarter being for tests.
 
     Classes are those that the project offers. Left out, and counted in the notes, are labels whose effort was not
-    measured to its end (the crop was looked at for longer than the idle limit, or the machine slept) and crops unlike
-    the last one in size or channels. Which are for tests is drawn by `seed`, class by class.
+    measured to its end (the crop was looked at for longer than the idle limit, or the machine slept) and crops that the
+    project does not learn from (see `learned_shape`). Which are for tests is drawn by `seed`, class by class.
 
     Raises
     ------
@@ -27,10 +28,11 @@ def load_own_project(folder: Path, seed: int = 0) -> Dataset:
     """
     project = load_project(folder)
     with Store(project.store_path, read_only=True) as store:
-        presented, ranges, shape = store.presented(), store.ranges(), store.newest_crop_shape()
+        presented, ranges = store.presented(), store.ranges()
     labels = [each for each in presented if project.class_index(each.class_id) is not None]
     # All that was presented, for the order of answers; those without a label are dropped below.
-    answers = answers_of(project, presented, ranges, shape) if shape is not None else []
+    shape = learned_shape(project, labels or presented)
+    answers = answers_of(project, presented, ranges, shape)
     usable = [
         (answer.crop_C_H_W, answer.class_index, answer.effort)
         for answer in answers
@@ -38,11 +40,18 @@ def load_own_project(folder: Path, seed: int = 0) -> Dataset:
     ]
     if not usable:
         raise DatasetError(
-            f"{folder} has {len(labels)} labels and none with a measured effort. Label some crops, or choose another."
+            " ".join(
+                (
+                    f"{folder} has {len(labels)} labels and none with a measured effort.",
+                    *left_out(labels, shape),
+                    remedy(labels, shape) or "Label some crops, or choose another.",
+                )
+            )
         )
     crops, classes, efforts = zip(*usable, strict=True)
     labelled = LabelledCrops(np.stack(crops), np.array(classes, np.int64), np.array(efforts, np.float32))
-    left_out = len(labels) - len(usable)
-    notes = (f"{left_out} of {len(labels)} labels were left out: no usable effort, or another crop size.",)
+    unfit = left_out(labels, shape)
+    unmeasured = sum(each.pixels_C_H_W.shape == shape for each in labels) - len(usable)
+    notes = (f"{unmeasured} of {len(labels)} labels were left out: no usable effort.",) if unmeasured else ()
     names = tuple(each.name for each in project.offered)
-    return from_labelled(project.name, names, "s", labelled, notes if left_out else (), seed)
+    return from_labelled(project.name, names, "s", labelled, (*unfit, *notes), seed)

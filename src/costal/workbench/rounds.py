@@ -16,13 +16,14 @@ from costal.frames.grid import tile
 from costal.frames.normalise import IntensityRange, cut_when_sliced, merge_ranges, normalise
 from costal.labels.effort import derive, replay
 from costal.labels.ledger import read_on
-from costal.labels.models import Generation, Origin, load_newest, save_agent
+from costal.labels.models import Generation, Origin, load_newest, newest_number, save_agent
 from costal.labels.project import Project
 from costal.labels.records import CropLabel, PresentedCrop
 from costal.labels.store import Store
 from costal.loop import choose, learn, new_agent, score
 from costal.seeds import rng_for, seed_for
 from costal.types import Answer, Floats, Grid, Job, Pool, Progress, Scores
+from costal.workbench.fitting import learned_shape, left_out, remedy
 from costal.workbench.review import review
 
 
@@ -131,7 +132,7 @@ def current_generation(project: Project, crop_shape: tuple[int, int, int]) -> Ge
         (channels, side, _), classes = made_for
         note = (
             f"The newest model was trained for {len(classes)} classes and crops of {side} px with {channels} "
-            "channel(s), not for these. Train to make one that fits."
+            "channel(s), not for these. Train to make one that fits; labels of such crops are needed for that."
         )
         return Generation(0, replace(fresh, notes=(note,)))
     return replace(newest, agent=replace(newest.agent, settings=fresh.settings))
@@ -181,10 +182,9 @@ def query_seed(project: Project, found: FrameScores, frame_id: int, answered: in
 
 @dataclass(frozen=True, slots=True)
 class RetrainRequest:
-    """A project to retrain for crops of this shape."""
+    """A project to retrain."""
 
     project: Project
-    crop_shape: tuple[int, int, int]
     seed: int
     device: str = "auto"
 
@@ -192,7 +192,8 @@ class RetrainRequest:
 def retrain(request: RetrainRequest) -> Job[Generation]:
     """Return the agent retrained on all labels and efforts of a project, saved as its next generation.
 
-    When neither model can be trained yet, nothing is saved and the generation is 0; its notes say why.
+    Crops of another shape than the project's (see `learned_shape`) are left out and counted in the notes. Without a
+    classifier nothing is saved, for nothing could be asked of it: the generation is 0 and the notes say why.
 
     Raises
     ------
@@ -203,17 +204,21 @@ def retrain(request: RetrainRequest) -> Job[Generation]:
     with Store(project.store_path, read_only=True) as store:
         presented, ranges = store.presented(), store.ranges()
         figures = review(project, read_on(store))
-    answers = answers_of(project, presented, ranges, request.crop_shape)
-    agent = current_generation(project, request.crop_shape).agent
-    agent = yield from learn(agent, answers, request.seed, request.device)
-    left_out = len(presented) - len(answers)
-    if left_out:
-        side = request.crop_shape[1]
-        agent = replace(agent, notes=(*agent.notes, f"{left_out} answers for crops unlike {side} px were not used."))
-    if not agent.classifier and agent.cost_model is None:
-        return Generation(0, agent)
-    used = tuple(sorted(each.label_id for each in presented if each.label_id is not None))
-    return save_agent(project.model_folder, agent, Origin(used, request.seed, figures.metrics()), project.kept_models)
+    shape = learned_shape(project, presented)
+    answers = answers_of(project, presented, ranges, shape)
+    agent = yield from learn(current_generation(project, shape).agent, answers, request.seed, request.device)
+    notes = (*agent.notes, *left_out(presented, shape))
+    if not agent.classifier:
+        ends = (remedy(presented, shape), _nothing_saved(project))
+        return Generation(0, replace(agent, notes=(*notes, *filter(None, ends))))
+    used = sorted(each.label_id for each in presented if each.label_id is not None and each.pixels_C_H_W.shape == shape)
+    origin = Origin(tuple(used), request.seed, figures.metrics())
+    return save_agent(project.model_folder, replace(agent, notes=notes), origin, project.kept_models)
+
+
+def _nothing_saved(project: Project) -> str:
+    newest = newest_number(project.model_folder)
+    return "No model was saved." + (f" Model {newest} stays the newest." if newest else "")
 
 
 def answers_of(

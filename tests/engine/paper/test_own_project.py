@@ -86,7 +86,7 @@ def test_labels_without_a_usable_effort_are_left_out_and_counted(folder, field):
     answer(folder, field, 1, 5.0, pause=PauseReason.SUSPEND)
     answer(folder, field, 2, 5.0, kind="skip")
     dataset = load_dataset(str(folder))
-    assert dataset.notes[1:] == ("2 of 63 labels were left out: no usable effort, or another crop size.",)
+    assert dataset.notes[1:] == ("2 of 63 labels were left out: no usable effort.",)
     assert dataset.train_size + len(dataset.test()[1]) == 61
     assert dataset.fingerprint != whole.fingerprint
     assert whole.notes[1:] == ()
@@ -108,12 +108,20 @@ def test_merged_classes_count_as_one(folder, field):
     assert np.bincount(rows).min() > 0
 
 
-def test_crops_of_another_size_than_the_last_are_left_out(folder, field):
+def test_crops_of_another_size_than_the_projects_are_left_out_whichever_came_last(folder, field):
     answer(folder, field, 0, 3.0, crop=12)
-    with pytest.raises(DatasetError, match="fewer than 2 crops"):
+    dataset = load_dataset(str(folder))
+    assert dataset.notes[1:] == ("1 of 65 labels were left out: their crops are 12 px, the project's are 16 px.",)
+    assert dataset.crop_shape == (1, CROP, CROP)
+    assert dataset.train_size + len(dataset.test()[1]) == 64
+
+
+def test_a_project_whose_labels_are_all_of_an_old_crop_size_is_refused_with_the_reason(folder):
+    save_project(replace(load_project(folder), tiling=Tiling(24, 24)))
+    with pytest.raises(
+        DatasetError, match="64 of 64 labels were left out: their crops are 16 px, the project's are 24"
+    ):
         load_dataset(str(folder))
-    answer(folder, field, 1, 3.0)
-    assert load_dataset(str(folder)).notes[1].startswith("1 of 65 labels")
 
 
 def test_a_class_without_labels_is_refused_by_name(folder):

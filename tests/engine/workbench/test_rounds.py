@@ -82,7 +82,7 @@ def label_and_train(bench, folder, field, count=18):
     placed, pixels = place(bench, field)
     for index in range(count):
         answer_with(bench, field, placed, pixels, index)
-    return placed, pixels, finish(retrain(RetrainRequest(load_project(folder), (1, CROP, CROP), 0, "cpu")))
+    return placed, pixels, finish(retrain(RetrainRequest(load_project(folder), 0, "cpu")))
 
 
 def test_the_first_query_of_a_project_without_labels_is_spread_out_and_says_why(bench, folder, field):
@@ -162,7 +162,7 @@ def test_one_class_alone_saves_no_model_and_says_why(bench, folder, field):
     alike = np.flatnonzero(field.classes_N == field.classes_N[0])[:2]
     for index in alike:
         answer_with(bench, field, placed, pixels, int(index))
-    generation = finish(retrain(RetrainRequest(load_project(folder), (1, CROP, CROP), 0, "cpu")))
+    generation = finish(retrain(RetrainRequest(load_project(folder), 0, "cpu")))
     assert generation.number == 0
     assert "of 1 class. Label crops of another class." in " ".join(generation.agent.notes)
     assert list((folder / "models").iterdir()) == []
@@ -174,7 +174,7 @@ def test_a_class_added_after_training_makes_the_model_old_with_a_note(bench, fol
     found = score(folder, field, placed, pixels)
     assert found.scores is None
     assert "was trained for 4 classes" in found.reason
-    assert finish(retrain(RetrainRequest(load_project(folder), (1, CROP, CROP), 0, "cpu"))).number == 2
+    assert finish(retrain(RetrainRequest(load_project(folder), 0, "cpu"))).number == 2
     assert score(folder, field, placed, pixels).scores.probs_N_K.shape == (36, 5)
 
 
@@ -301,7 +301,7 @@ def test_a_model_learns_the_classes_that_are_offered_after_a_merge(bench, folder
     placed, pixels, _ = label_and_train(bench, folder, field)
     bench.configure(merge_classes(bench.project, 1, 3))
     assert "was trained for 4 classes" in score(folder, field, placed, pixels).reason
-    generation = finish(retrain(RetrainRequest(load_project(folder), (1, CROP, CROP), 0, "cpu")))
+    generation = finish(retrain(RetrainRequest(load_project(folder), 0, "cpu")))
     assert generation.agent.settings.class_ids == (2, 3, 4)
     assert score(folder, field, placed, pixels).scores.probs_N_K.shape == (36, 3)
 
@@ -331,7 +331,7 @@ def test_a_model_is_stale_after_a_crop_was_labelled_anew(bench, folder, field):
     assert not bench.model_is_stale()
     answer_with(bench, field, placed, pixels, 0, kind="exclude")
     assert bench.model_is_stale()
-    finish(retrain(RetrainRequest(load_project(folder), (1, CROP, CROP), 0, "cpu")))
+    finish(retrain(RetrainRequest(load_project(folder), 0, "cpu")))
     assert not bench.model_is_stale()
 
 
@@ -339,7 +339,7 @@ def test_a_model_rolled_back_to_is_asked_and_as_stale_as_it_was(bench, folder, f
     placed, pixels, first = label_and_train(bench, folder, field)
     before = score(folder, field, placed, pixels)
     bench.undo()
-    finish(retrain(RetrainRequest(load_project(folder), (1, CROP, CROP), 0, "cpu")))
+    finish(retrain(RetrainRequest(load_project(folder), 0, "cpu")))
     assert not bench.model_is_stale()
     roll_back(folder / "models", 1)
     assert bench.model_is_stale()
@@ -351,25 +351,93 @@ def test_a_model_rolled_back_to_is_asked_and_as_stale_as_it_was(bench, folder, f
 def test_as_many_models_are_kept_as_the_project_says(bench, folder, field):
     bench.configure(replace(bench.project, kept_models=1))
     label_and_train(bench, folder, field)
-    finish(retrain(RetrainRequest(load_project(folder), (1, CROP, CROP), 0, "cpu")))
+    finish(retrain(RetrainRequest(load_project(folder), 0, "cpu")))
     assert [each.number for each in kept_generations(folder / "models")] == [2]
 
 
-def test_crops_of_another_size_are_left_out_and_counted_in_a_note(bench, folder, field):
+# which crops a model learns from
+
+
+def train(folder):
+    return finish(retrain(RetrainRequest(load_project(folder), 0, "cpu")))
+
+
+def answer_cut(bench, placed, pixels_C_Y_X, side, at, kind="class", class_id=1):
+    """Answer a crop of any size and channels, at (at, 0)."""
+    own = pixels_C_Y_X[:, at : at + side, :side]
+    end = EventKind.ANSWERED if kind == "class" else EventKind.SKIPPED
+    record = AnswerRecord(placed.id, at, 0, own, kind, class_id if kind == "class" else None, "ada", events_of(1, end))
+    return bench.answer(record)
+
+
+def stacked(bench, field, channels):
+    frame = frame_from_array(np.stack([field.pixels_Y_X] * channels), "CYX", None, f"{channels} channels")
+    return bench.place(recorded(frame, "all")), frame.pixels
+
+
+def test_labels_of_another_size_are_left_out_and_counted_though_they_came_last(bench, folder, field):
     placed, pixels, _ = label_and_train(bench, folder, field)
-    y, x = field.grid.origin(20)
-    small = pixels[:, y : y + 8, x : x + 8]
-    bench.answer(AnswerRecord(placed.id, y, x, small, "class", 1, "ada", events_of(1)))
-    generation = finish(retrain(RetrainRequest(load_project(folder), (1, CROP, CROP), 0, "cpu")))
-    assert "1 answers for crops unlike 16 px were not used." in generation.agent.notes
-    assert generation.agent.label_count == 18
+    for at in (0, 8):
+        answer_cut(bench, placed, pixels, 8, at)
+    generation = train(folder)
+    assert "2 of 20 labels were left out: their crops are 8 px, the project's are 16 px." in generation.agent.notes
+    assert (generation.number, generation.agent.label_count, generation.agent.crop_shape) == (2, 18, (1, CROP, CROP))
+    assert generation.origin.label_ids == tuple(range(1, 19))
+
+
+def test_an_unanswered_crop_of_another_kind_changes_no_training(bench, folder, field):
+    label_and_train(bench, folder, field)
+    answer_cut(bench, *stacked(bench, field, 3), CROP, 0, kind="skip")
+    generation = train(folder)
+    assert generation.agent.crop_shape == (1, CROP, CROP)
+    assert (
+        "1 of 1 answers without a label were left out: their crops have 3 channels, most of the project's have 1."
+        in generation.agent.notes
+    )
+
+
+def test_labels_with_other_channels_than_most_are_left_out_and_counted(bench, folder, field):
+    label_and_train(bench, folder, field)
+    placed, pixels = stacked(bench, field, 2)
+    for at in (0, 16):
+        answer_cut(bench, placed, pixels, CROP, at)
+    generation = train(folder)
+    assert generation.agent.crop_shape == (1, CROP, CROP)
+    assert (
+        "2 of 20 labels were left out: their crops have 2 channels, most of the project's have 1."
+        in generation.agent.notes
+    )
+
+
+def test_after_a_change_of_crop_size_training_names_the_reason_and_keeps_the_older_model(bench, folder, field):
+    label_and_train(bench, folder, field)
+    bench.configure(replace(bench.project, tiling=Tiling(24, 24)))
+    generation = train(folder)
+    assert generation.number == 0
+    assert [each.number for each in kept_generations(folder / "models")] == [1]
+    assert generation.agent.notes[-3:] == (
+        "18 of 18 labels were left out: their crops are 16 px, the project's are 24 px.",
+        "Label crops of 24 px, or set the project's crop size back to 16 px, then train again.",
+        "No model was saved. Model 1 stays the newest.",
+    )
+    bench.configure(replace(bench.project, tiling=Tiling(CROP, CROP)))
+    assert train(folder).agent.label_count == 18
+
+
+def test_efforts_without_a_classifier_save_no_model(bench, folder, field):
+    placed, pixels = place(bench, field)
+    for index in range(12):
+        answer_with(bench, field, placed, pixels, index, kind="skip", seconds=1 + index)
+    generation = train(folder)
+    assert (generation.number, list((folder / "models").iterdir())) == (0, [])
+    assert generation.agent.notes[-1] == "No model was saved."
 
 
 def test_a_diverging_training_leaves_the_newest_model(bench, folder, field, monkeypatch):
     label_and_train(bench, folder, field)
     monkeypatch.setattr("costal.workbench.rounds.normalise", lambda pixels, limits: normalise(pixels, limits) * np.nan)
     with pytest.raises(Exception, match="diverged"):
-        finish(retrain(RetrainRequest(load_project(folder), (1, CROP, CROP), 0, "cpu")))
+        finish(retrain(RetrainRequest(load_project(folder), 0, "cpu")))
     assert sorted(each.name for each in (folder / "models").iterdir()) == ["0001.json", "0001.safetensors"]
 
 
