@@ -53,7 +53,7 @@ class AppliedOverlay(FrameOverlay):
             layers.move(layers.index(layer), len(layers))
 
     def _draw_classes(self, applied: Applied, project: Project, placement: Placement) -> None:
-        grid, place = applied.grid, placement.of_crops(applied.grid)
+        grid, place = applied.grid, placement.of_crops(applied.grid, applied.zoom_2)
         # napari colours every number that a pixel can hold: 256 are quick.
         dtype = np.uint8 if max(applied.class_ids) <= 255 else np.uint16
         ids_R_C = applied.class_id_N.astype(dtype).reshape(grid.rows, grid.cols)
@@ -74,9 +74,10 @@ class AppliedOverlay(FrameOverlay):
         layer.data = ids_R_C
 
     def _draw_confidence(self, applied: Applied, placement: Placement) -> None:
-        grid, place = applied.grid, placement.of_crops(applied.grid)
+        grid, place = applied.grid, placement.of_crops(applied.grid, applied.zoom_2)
         confidence_R_C = applied.confidence_N.reshape(grid.rows, grid.cols)
-        limits = (min(1 / max(len(applied.class_ids), 2), float(confidence_R_C.min())), 1.0)
+        lowest = float(np.nanmin(confidence_R_C, initial=1.0))
+        limits = (min(1 / max(len(applied.class_ids), 2), lowest), 1.0)
         layer = self._there(CONFIDENCE, place)
         if layer is None:
             layer = Image(confidence_R_C, name=CONFIDENCE, opacity=0.6, blending="translucent", visible=False)

@@ -1,5 +1,6 @@
 """The tables of *Apply classifier*: the crops of each class, and those that the committee is least sure of."""
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import PurePath
 
@@ -27,7 +28,7 @@ MOST_NAMED, MOST_REASONS = 3, 20
 
 
 class CountsTable(QWidget):
-    """A row per class: its crops and their share, of one frame or of all; its colours are the legend of the map."""
+    """A row per class: its crops and their share, of one frame or of all, and notes; colours are the map's legend."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -40,12 +41,16 @@ class CountsTable(QWidget):
         self.failures = QLabel()
         self.failures.setWordWrap(True)
         self.failures.setStyleSheet("color: #ff6655;")
-        for widget in (self.frame, self.table, self.failures):
+        self.notes = QLabel()
+        self.notes.setWordWrap(True)
+        self.notes.setStyleSheet("color: #ffcc33;")
+        for widget in (self.frame, self.table, self.notes, self.failures):
             column.addWidget(widget)
         self.frame.currentIndexChanged.connect(self._show)
         self._project: Project | None = None
         self._class_ids: tuple[int, ...] = ()
         self._counts: tuple[tuple[int, ...], ...] = ()
+        self._notes: tuple[str, ...] = ()
 
     def fill(
         self,
@@ -58,6 +63,9 @@ class CountsTable(QWidget):
         totals = tuple(sum(each.counts_K[k] for each in frames) for k in range(len(class_ids)))
         self._project, self._class_ids = project, class_ids
         self._counts = (totals, *(each.counts_K for each in frames))
+        noted = Counter(each.notes for each in frames if each.notes).most_common(MOST_NAMED)
+        together = (note if count == 1 else f"{count} frames: {note}" for note, count in noted)
+        self._notes = ("\n".join(together), *(each.notes for each in frames))
         self.frame.blockSignals(True)
         self.frame.clear()
         self.frame.addItems([f"{ALL_FRAMES} ({len(frames)})", *(name_of(each.source, each.planes) for each in frames)])
@@ -75,6 +83,8 @@ class CountsTable(QWidget):
     def _show(self, which: int) -> None:
         if self._project is None or not 0 <= which < len(self._counts):
             return
+        self.notes.setText(self._notes[which])
+        self.notes.setVisible(bool(self._notes[which]))
         counts_K = self._counts[which]
         total = sum(counts_K)
         for row, (class_id, count) in enumerate(zip(self._class_ids, counts_K, strict=True)):

@@ -58,8 +58,8 @@ class ApplyController:
         self.generation = 0
         self.result: LayerResult | None = None
 
-    def apply_to_layer(self, asked: Asked, layer_view: LayerView) -> None:
-        """Classify the plane that a layer shows."""
+    def apply_to_layer(self, asked: Asked, layer_view: LayerView, resample: bool = False) -> None:
+        """Classify the plane that a layer shows; `resample` brings it to the pixel size of the labels first."""
         ticket = self._begin("Reading the frame …")
 
         def prepare() -> PlaneRequest | None:
@@ -68,7 +68,8 @@ class ApplyController:
             project = project_of(asked)
             _, pixels = frame_of(layer_view)
             with Store(project.store_path, read_only=True) as store:
-                return plane_request(project, pixels, store.ranges(), self._device)
+                ranges = store.ranges()
+            return plane_request(project, pixels, ranges, self._device, layer_view.pixel_um, resample)
 
         def start(request: PlaneRequest | None) -> None:
             if request is not None and ticket == self.generation:
@@ -85,13 +86,15 @@ class ApplyController:
 
         self._thread.run(prepare, then=start, failed=self._failing(ticket))
 
-    def apply_to_files(self, asked: Asked, paths: tuple[Path, ...], out: Path, overwrite: bool) -> None:
+    def apply_to_files(
+        self, asked: Asked, paths: tuple[Path, ...], out: Path, overwrite: bool, resample: bool = False
+    ) -> None:
         """Classify image files and folders of them; what comes of it is written to `out`."""
         ticket = self._begin("Looking for images …")
 
         def start(project: Project) -> None:
             if ticket == self.generation:
-                request = FilesRequest(project, paths, out, self._device, overwrite)
+                request = FilesRequest(project, paths, out, self._device, overwrite, resample)
                 job = "costal.workbench.apply:apply_to_files"
                 self._call(job, request, lambda found: self.view.show_files_result(project, found))
 

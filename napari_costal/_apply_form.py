@@ -50,7 +50,13 @@ class ApplyForm(QWidget):
         column.addWidget(heading("Classifier of the project"))
         column.addWidget(self.project_label)
         column.addLayout(buttons)
+        self.resample = QCheckBox("resample to the pixel size of the labels")
+        self.resample.setToolTip(
+            "A frame whose pixels are larger or smaller than those that the classifier was trained on by more than a "
+            "tenth\nis brought to their size before it is classified. Positions stay those of the frame."
+        )
         column.addWidget(self.tabs)
+        column.addWidget(self.resample)
         column.addWidget(self.apply_button)
 
     def _layer_tab(self, layers: Callable[[Any], list[Any]]) -> QWidget:

@@ -301,6 +301,7 @@ class LabelController:
                 placed.asked_before,
                 project.choices.seed,
                 self._device,
+                self.layer_view.pixel_um if self.layer_view is not None else None,
             )
 
         def scored(found: FrameScores) -> None:
@@ -340,10 +341,13 @@ class LabelController:
         self.view.show_model(text + (STALE if self.trainer.is_stale else ""))
 
     def _tell_scores(self, found: FrameScores) -> None:
-        if found.scores is None:
-            self.view.say(f"{found.reason} The query is spread over the image by simple features.")
+        if found.which_M is not None and len(found.which_M) == 0:
+            said = found.warnings
+        elif found.scores is None:
+            said = (found.reason, "The query is spread over the image by simple features.", *found.warnings)
         else:
-            self.view.say(" ".join(found.scores.notes) or "Scored. Move the slider, or label the query.")
+            said = (*found.scores.notes, *found.warnings)
+        self.view.say(" ".join(said) or "Scored. Move the slider, or label the query.")
 
     def show(self, shown: Shown) -> None:
         """Show another score in the heatmap; the predicted class not before the query has ended."""
@@ -425,11 +429,7 @@ class LabelController:
             "predicted class": lambda: scores.predicted_class_N,
         }
         name: Shown = "value v" if self._is_blind and self.shown == "predicted class" else self.shown
-        shown_N = shown[name]()
-        if self.found.which_M is not None:
-            scored_N, shown_N = shown_N, np.full(len(self.grid), np.nan, np.float32)
-            shown_N[self.found.which_M] = scored_N[self.found.which_M]
-        self.view.show_heatmap(shown_N, self.grid, name, self.project)
+        self.view.show_heatmap(self.found.of_scored(shown[name]()), self.grid, name, self.project)
 
     def draw_labels(self) -> None:
         """Draw the labelled crops in their class colours, skipped ones in grey."""

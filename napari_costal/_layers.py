@@ -34,12 +34,13 @@ class Placement:
     affine: NDArray[np.float64]
     units: tuple[str, ...]
 
-    def of_crops(self, grid: Grid) -> dict[str, Any]:
-        """Return the transform of an image with one pixel per crop."""
-        centre_of_first = np.full(2, (grid.crop - 1) / 2)
+    def of_crops(self, grid: Grid, zoom_2: tuple[float, float] = (1.0, 1.0)) -> dict[str, Any]:
+        """Return the transform of an image with one pixel per crop; `zoom_2`: grid pixels to one of the frame."""
+        zoom = np.array(zoom_2)
+        centre_of_first = (grid.crop / zoom - 1) / 2
         upper = np.array([[1.0, self.shear[0]], [0.0, 1.0]])
         moved = self.rotate @ upper @ (self.scale * centre_of_first)
-        return self.of_pixels() | {"scale": self.scale * grid.stride, "translate": self.translate + moved}
+        return self.of_pixels() | {"scale": self.scale * grid.stride / zoom, "translate": self.translate + moved}
 
     def of_pixels(self) -> dict[str, Any]:
         """Return the transform of something drawn in the frame's pixels."""

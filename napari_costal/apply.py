@@ -143,7 +143,7 @@ class ApplyClassifier(Dock):
         except CostalError as error:
             self.complain(str(error))
             return
-        self.controller.apply_to_layer(asked, view)
+        self.controller.apply_to_layer(asked, view, self.form.resample.isChecked())
         self._classified.take(layer, view)
 
     def _apply_to_folder(self, asked: Asked) -> None:
@@ -151,7 +151,8 @@ class ApplyClassifier(Dock):
         if not images or not out:
             self.complain("Choose the folder of images, and one for the results.")
             return
-        self.controller.apply_to_files(asked, (Path(images),), Path(out), self.form.overwrite.isChecked())
+        choices = self.form.overwrite.isChecked(), self.form.resample.isChecked()
+        self.controller.apply_to_files(asked, (Path(images),), Path(out), *choices)
 
     def cancel_running(self) -> None:
         """Stop the job that runs."""
@@ -254,8 +255,9 @@ class ApplyClassifier(Dock):
         self._list(result.project, result.uncertain, is_layer=True)
         self._classified.draw(result)
         model = f"Model {applied.generation}, {applied.device}"
-        said = f"{model}: {len(applied.grid):,} crops, mean confidence {counts.confidence:.2f}."
-        self.say(" ".join((said, *applied.notes)))
+        classified = sum(counts.counts_K)
+        said = f"{model}: {classified:,} crops" + (f", mean confidence {counts.confidence:.2f}." if classified else ".")
+        self.say(said)
 
     def show_files_result(self, project: Project, found: AppliedFiles) -> None:
         """Show the counts of many frames, their uncertain crops, and what could not be classified."""

@@ -126,8 +126,9 @@ def test_missing_chunks_are_refused_left_out_or_filled(scored, tmp_path, write_z
     assert [(row["y"], row["x"]) for row in listed] == blank
     assert {row["reason"] for row in listed} == {"missing chunk"}
     filled = scored(path, "--missing", "fill")
-    assert (filled.told["skipped"], all(row["information"] for row in filled.rows)) == (0, True)
-    assert not (tmp_path / "scores.scores" / "skipped.csv").exists()
+    assert [(row["y"], row["x"]) for row in filled.rows if row["information"] == ""] == blank
+    with (tmp_path / "scores.scores" / "skipped.csv").open(encoding="utf-8") as file:
+        assert {row["reason"] for row in csv.DictReader(file)} == {"no information"}
 
 
 def test_a_folder_of_images_is_scored_and_one_that_cannot_be_is_named(scored, tmp_path):

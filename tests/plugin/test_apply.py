@@ -12,7 +12,7 @@ import pytest
 import tifffile
 from qtpy.QtCore import Qt
 
-from costal.frames.grid import index_at
+from costal.frames.grid import index_at, tile
 from costal.frames.normalise import intensity_range
 from costal.frames.simulate import CLASS_NAMES, simulate_field
 from costal.labels.effort import Event, EventKind
@@ -20,7 +20,7 @@ from costal.labels.project import Tiling
 from costal.labels.project_file import create_project, save_project
 from costal.labels.records import AnswerRecord
 from costal.types import Progress
-from costal.workbench.applied import Applied, ClassifiedCrop, Failure, FrameCounts
+from costal.workbench.applied import NO_CLASS, Applied, ClassifiedCrop, Failure, FrameCounts
 from costal.workbench.apply import AppliedFiles
 from napari_costal._applied_layers import CHOSEN, CLASS_MAP, CONFIDENCE
 from napari_costal._apply_controller import ApplyController, View
@@ -445,6 +445,49 @@ def test_closing_leaves_no_thread_and_no_callback(viewer, dock, engine, qtbot, f
     frame.translate = (50, 50)
     viewer.layers.remove(frame)
     assert part(viewer, CLASS_MAP).translate.tolist() == before
+
+
+# frames that are not to be trusted
+
+
+def test_the_tick_box_asks_for_resampling_and_the_pixel_size_goes_along(viewer, dock, engine, qtbot, field):
+    viewer.add_image(field.pixels_Y_X, scale=(0.5, 0.5), units=("um", "um"))
+    classify(dock, engine, qtbot)
+    assert (engine.jobs[-1].request.pixel_um, engine.jobs[-1].request.resample) == (0.5, False)
+    dock.form.resample.setChecked(True)
+    classify(dock, engine, qtbot)
+    assert engine.jobs[-1].request.resample
+
+
+def test_a_warning_is_seen_below_the_counts_and_goes_into_the_table(viewer, dock, engine, qtbot, field, tmp_path):
+    viewer.add_image(field.pixels_Y_X)
+    qtbot.mouseClick(dock.form.apply_button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: len(engine.jobs) > 0, timeout=10_000)
+    applied = answer_to(engine.jobs[-1].request)
+    index_N = applied.class_index_N.copy()
+    index_N[:6] = NO_CLASS
+    engine.jobs[-1].result.emit(replace(applied, class_index_N=index_N, notes=("Do not trust it.",)))
+    qtbot.waitUntil(lambda: dock.controller.result is not None, timeout=10_000)
+    assert dock.counts.notes.text() == "Do not trust it."
+    assert not dock.counts.notes.isHidden()
+    assert "30 crops" in dock.status.text()
+    assert (part(viewer, CLASS_MAP).data[0] == 0).all()
+    dock.controller.export("counts", tmp_path / "counts.csv")
+    qtbot.waitUntil((tmp_path / "counts.csv").exists, timeout=10_000)
+    assert (tmp_path / "counts.csv").read_text("utf-8").splitlines()[1].endswith(",6,Do not trust it.")
+
+
+def test_the_map_of_a_resampled_layer_lies_on_the_layer(viewer, dock, engine, qtbot, field):
+    frame = viewer.add_image(field.pixels_Y_X[:48, :48])
+    qtbot.mouseClick(dock.form.apply_button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: len(engine.jobs) > 0, timeout=10_000)
+    applied = answer_to(replace(engine.jobs[-1].request, grid=tile((96, 96), CROP)))
+    engine.jobs[-1].result.emit(replace(applied, frame_shape=(48, 48)))
+    qtbot.waitUntil(lambda: dock.controller.result is not None, timeout=10_000)
+    layer = part(viewer, CLASS_MAP)
+    for pixel in [(0, 0), (7, 8), (40, 47)]:
+        row, col = (int(each) for each in np.round(layer.world_to_data(frame.data_to_world(pixel))))
+        assert (row, col) == (pixel[0] // 8, pixel[1] // 8)
 
 
 # with the real engine

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from costal.cli.frame import Device, Folder
-from costal.cli.output import AsJson, tell
+from costal.cli.output import AsJson, tell, warn
 from costal.cli.progress import ProgressBar
 from costal.errors import FrameError
 from costal.labels.project import Project
@@ -26,6 +26,9 @@ def apply(
     out: Annotated[Path, typer.Option("--out", help="Folder for tables, label TIFFs and GeoJSON.")],
     device: Device = "auto",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is in --out already.")] = False,
+    resample: Annotated[
+        bool, typer.Option("--resample", help="Classify frames of another pixel size as if taken at the labels' one.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Classify every crop of images with a project's newest model.
@@ -33,12 +36,16 @@ def apply(
     Into --out go crops.csv (uncertain crops first), counts.csv (a row per frame), classes.json, and for each frame a
     label TIFF and a GeoJSON for QuPath. Z stacks and time series become frames as the project says.
 
+    A frame whose pixel size differs by more than a tenth from that of the labels gives a warning; --resample brings it
+    to their pixel size first. Crops that are constant or mostly NaN are counted apart and get no class.
+
     A file that cannot be classified stops nothing: the others are done, it is named with the reason, and the exit code
     is 1. It is 0 only when every file was classified.
     """
     settings = load_project(project)
     with ProgressBar() as bar:
-        found = bar.drain(apply_to_files(FilesRequest(settings, tuple(images), out, device, overwrite)))
+        found = bar.drain(apply_to_files(FilesRequest(settings, tuple(images), out, device, overwrite, resample)))
+    warn((Path(each.source).name, each.notes) for each in found.frames if each.notes)
     tell(_as_text(found, settings), _as_figures(found, settings), as_json)
     if found.failures:
         failed, total = len(found.failures), len(found.failures) + len(found.frames)
@@ -52,6 +59,7 @@ def _as_text(found: AppliedFiles, project: Project) -> str:
     for class_id, count in zip(found.class_ids, totals, strict=True):
         meant = project.class_of(class_id)
         lines.append(f"  {meant.name if meant else class_id}: {count} ({count / max(sum(totals), 1):.1%})")
+    lines += [f"  without information: {found.blank}"] if found.blank else []
     lines += [f"  not classified: {' '.join((each.planes, each.reason)).strip()}" for each in found.failures]
     return "\n".join(lines)
 
@@ -63,12 +71,14 @@ def _as_figures(found: AppliedFiles, project: Project) -> dict[str, object]:
         "generation": found.generation,
         "model_hash": found.model_hash,
         "counts": dict(zip(names, found.totals_K, strict=True)),
+        "without_information": found.blank,
         "frames": [
             {
                 "frame": each.source,
                 "planes": each.planes,
                 "counts": dict(zip(names, each.counts_K, strict=True)),
                 "mean_confidence": each.confidence,
+                "without_information": each.blank,
                 "notes": each.notes,
             }
             for each in found.frames

@@ -1,6 +1,6 @@
 """``costal open``, ``score``, ``query`` and ``train``: the microscope's loop from the terminal."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +10,7 @@ import typer
 
 from costal.agent.value import value
 from costal.cli.large import LazyScoring, query_lazily, score_lazily
-from costal.cli.output import AsJson, tell
+from costal.cli.output import AsJson, tell, warn
 from costal.cli.progress import ProgressBar
 from costal.cli.score_table import ScoreTable
 from costal.cli.terminal import has_display, require_place_for_table, writing
@@ -95,7 +95,10 @@ def score(
     text = f"{how}\nWrote {crops} crops to {out}"
     if len(frames) == 1:
         text += f"; the query is crops {' '.join(map(str, asked))}"
+    notes = list(warnings_of(each for each, _ in frames))
     figures = {"crops": crops, "frames": len(frames), "generation": first.generation, "reason": first.reason}
+    figures |= {"notes": list(dict.fromkeys(note for _, note in notes))}
+    warn(notes)
     tell(text, figures | {"out": out, "query": asked}, as_json)
 
 
@@ -129,10 +132,14 @@ def query(
         require_store(settings.store_path)
         tables = query_lazily(LazyScoring(settings, image, out, missing, device=device), as_json)
     else:
-        each = _scored(settings, Path(image), device)
+        each = list(_scored(settings, Path(image), device))
         tables = [_table(scored, asked, choices).rows(asked.picked_n) for scored, asked in each if asked is not None]
+        warn(warnings_of(scored for scored, _ in each))
     if not tables:
-        raise ProjectError(f"Every crop of {image} is labelled. Choose another image, or undo a label.")
+        raise ProjectError(
+            f"Every crop of {image} is labelled, or has no information (constant, or mostly NaN). Choose another "
+            "image, or undo a label."
+        )
     chosen = pd.concat(tables).assign(**{"class": ""})
     with writing(out):
         chosen.to_csv(out, index=False, lineterminator="\n", float_format="%.6g")
@@ -150,13 +157,19 @@ def _scored(settings: Project, image: Path, device: str) -> Iterator[tuple[Score
             yield scored, scored.query(settings) if len(scored.free_M) else None
 
 
+def warnings_of(frames: Iterable[ScoredPlane]) -> Iterator[tuple[str, str]]:
+    """Return the warnings about frames, each after the frame's name."""
+    return ((Path(each.plane.frame.source).name, warning) for each in frames for warning in each.found.warnings)
+
+
 def _table(scored: ScoredPlane, asked: PickedCrops | None, choices: Choices) -> ScoreTable:
     scores, frame, described = scored.found.scores, scored.plane.frame, scored.plane.description
     if scores is None:
         return ScoreTable(frame.source, frame.content_hash, described, scored.grid, None, None, None, asked)
     value_N = value(scores.information_N, scores.cost_N, choices.alpha, choices.beta)
-    found = (scores.information_N, scores.cost_N, value_N)
-    return ScoreTable(frame.source, frame.content_hash, described, scored.grid, *found, asked)
+    information_N, cost_N, value_N = map(scored.found.of_scored, (scores.information_N, scores.cost_N, value_N))
+    place = frame.source, frame.content_hash, described, scored.grid
+    return ScoreTable(*place, information_N, cost_N, value_N, asked)
 
 
 def train(project: Folder, device: Device = "auto", as_json: AsJson = False) -> None:

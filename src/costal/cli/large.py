@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import typer
 
-from costal.cli.output import tell
+from costal.cli.output import tell, warn
 from costal.cli.progress import ProgressBar
 from costal.cli.score_table import ScoreTable
 from costal.cli.terminal import writing
@@ -67,6 +67,7 @@ def score_lazily(asked: LazyScoring, as_json: bool) -> None:
                 with beside.open("w", encoding="utf-8", newline="") as table:
                     for scores in _scored(asked, bar, failures, notes):
                         query = _write(scores, table, with_header=first is None)
+                        notes |= dict.fromkeys(scores.notes)
                         first = first or scores
                         frames, crops = frames + 1, crops + len(scores.grid)
                         skipped += int((scores.skipped_N != SCORED).sum())
@@ -90,15 +91,19 @@ def score_lazily(asked: LazyScoring, as_json: bool) -> None:
 
 def query_lazily(asked: LazyScoring, as_json: bool) -> list[pd.DataFrame]:
     """Return the rows of the crops that are worth labelling next, best first, a table for each frame that has some."""
-    failures: dict[str, str] = {}
+    failures, notes, tables = dict[str, str](), list[tuple[str, str]](), list[pd.DataFrame]()
     try:
         with ProgressBar() as bar:
-            each = ((scores, scores.query()) for scores in _scored(asked, bar, failures, {}))
-            tables = [_table(*scored).rows(scored[1].picked_n) for scored in each if scored[1] is not None]
+            for scores in _scored(asked, bar, failures, {}):
+                notes += [(Path(scores.prepared.work.source).name, note) for note in scores.notes]
+                query = scores.query()
+                if query is not None:
+                    tables.append(_table(scores, query).rows(query.picked_n))
     except KeyboardInterrupt:
         raise _stopped(asked, as_json) from None
     if failures:
         raise FrameError("; ".join(failures.values()))
+    warn(notes)
     return tables
 
 

@@ -1,7 +1,8 @@
 """What a command says: a text for people, or with ``--json`` one object for programs."""
 
 import json
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterable, Mapping
 from typing import Annotated
 
 import typer
@@ -13,6 +14,15 @@ def tell(text: str, figures: Mapping[str, object], as_json: bool) -> None:
     """Print the text, or the same as one line of strict JSON; paths become text, NaN and infinity null."""
     # In escapes alone, for the code page of a Windows terminal has no β.
     print(json.dumps(_plain(figures), default=str, allow_nan=False) if as_json else text)
+
+
+def warn(notes: Iterable[tuple[str, str]]) -> None:
+    """Print notes, each after the name of the frame that it is about, on the error output; equal ones once."""
+    names: dict[str, list[str]] = {}
+    for name, note in notes:
+        names.setdefault(note, []).append(name)
+    for note, own in names.items():
+        print(f"{own[0] if len(own) == 1 else f'{len(own)} frames'}: {note}", file=sys.stderr)
 
 
 def _plain(entry: object) -> object:

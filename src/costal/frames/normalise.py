@@ -1,7 +1,7 @@
 """Intensities made comparable: percentiles of a plane to 0 and 1, so that offset and gain do not matter."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -99,25 +99,28 @@ class _Cut:
     plane_C_Y_X: Plane
     range: IntensityRange
     grid: Grid
+    chosen: Sequence[int]
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
-        return len(self.grid), self.plane_C_Y_X.shape[0], self.grid.crop, self.grid.crop
+        return len(self.chosen), self.plane_C_Y_X.shape[0], self.grid.crop, self.grid.crop
 
     def __len__(self) -> int:
-        return len(self.grid)
+        return len(self.chosen)
 
     def __getitem__(self, rows: slice) -> Floats:
-        indices = range(len(self.grid))[rows]
+        indices = self.chosen[rows]
         return np.concatenate([normalise(batch, self.range) for batch in crops(self.plane_C_Y_X, self.grid, indices)])
 
 
-def cut_when_sliced(plane_C_Y_X: Plane, limits: IntensityRange, grid: Grid) -> Floats:
-    """Return the normalised crops (N, C, H, W) of a plane, each cut when a slice of them is taken.
+def cut_when_sliced(
+    plane_C_Y_X: Plane, limits: IntensityRange, grid: Grid, chosen: Sequence[int] | None = None
+) -> Floats:
+    """Return the normalised crops (N, C, H, W) of a plane, or those `chosen`, each cut when a slice of them is taken.
 
     Only what is sliced is ever in memory. It is no array, but has the length, the shape and the slices of one.
     """
-    return cast(Floats, _Cut(plane_C_Y_X, limits, grid))
+    return cast(Floats, _Cut(plane_C_Y_X, limits, grid, range(len(grid)) if chosen is None else chosen))
 
 
 def _scaled(pixels: NDArray[np.generic], low: float, high: float) -> NDArray[np.float64]:

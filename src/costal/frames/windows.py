@@ -178,10 +178,10 @@ def _chosen(frame: LazyFrame, axis: str, choice: int | Projection | None) -> ran
     return range(at, at + 1)
 
 
-def missing_boxes(frame: LazyFrame, planes: Planes, box: Box, level: int = 0, wholly: bool = False) -> list[Box]:
+def missing_boxes(frame: LazyFrame, planes: Planes, box: Box, level: int = 0) -> list[Box]:
     """Return where, within a window of the chosen plane, chunks are missing; a shard counts as one chunk.
 
-    Where several channels, Z planes or times make the plane, one of them suffices; all must lack it to be `wholly` so.
+    Where several channels, Z planes or times make the plane, one of them suffices.
 
     Raises
     ------
@@ -206,10 +206,8 @@ def missing_boxes(frame: LazyFrame, planes: Planes, box: Box, level: int = 0, wh
         spans.append(list(range(first // piece, -(-end // piece))))
     places = list(product(*spans))
     at_y, at_x = frame.axes.index("Y"), frame.axes.index("X")
-    lacks: dict[tuple[int, int], list[bool]] = {}
-    for place, is_there in zip(places, _there(frame, array, places), strict=True):
-        lacks.setdefault((place[at_y], place[at_x]), []).append(not is_there)
-    gone = [place for place, each in lacks.items() if (all if wholly else any)(each)]
+    there = zip(places, _there(frame, array, places), strict=True)
+    gone = {(place[at_y], place[at_x]) for place, is_there in there if not is_there}
     high, wide = pieces[at_y], pieces[at_x]
     return [(y * high, (y + 1) * high, x * wide, (x + 1) * wide) for y, x in sorted(gone)]
 

@@ -29,7 +29,8 @@ CARD_FORMAT = 2
 class Origin:
     """How a model came to be: the ids of the labels that stood, the seed, figures of merit, and when (UTC, ns).
 
-    `copy_of` is the generation that was rolled back to, 0 for a trained one.
+    `copy_of` is the generation that was rolled back to, 0 for a trained one. `pixel_um` are the pixel sizes of the
+    frames that the labels are from, most labels first; empty when unknown, as in cards of older versions.
     """
 
     label_ids: tuple[int, ...] = ()
@@ -37,6 +38,7 @@ class Origin:
     metrics: Mapping[str, float] = field(default_factory=dict)
     utc_ns: int = 0
     copy_of: int = 0
+    pixel_um: tuple[float, ...] = ()
 
     def is_stale(self, standing: Collection[int]) -> bool:
         """Return whether it was trained on a label that has been taken back or replaced since."""
@@ -79,7 +81,9 @@ def save_agent(folder: Path, agent: Agent, origin: Origin = Origin(), keep: int 
         "effort_count": agent.cost_model.effort_count if agent.cost_model else 0,
         "annotators": agent.cost_model.annotators if agent.cost_model else None,
         "notes": agent.notes,
-        "origin": asdict(origin),
+        # not within "origin", where older versions refuse what they do not know
+        "origin": {key: entry for key, entry in asdict(origin).items() if key != "pixel_um"},
+        "pixel_um": origin.pixel_um,
         "model_hash": model_hash,
         "shapes": {name: array.shape for name, array in tensors.items()},
     }
@@ -141,7 +145,7 @@ def newest_origin(folder: Path) -> Origin | None:
     path = _card_path(folder, max(numbers))
     try:
         return _origin_of(_read_card(path))
-    except (TypeError, AttributeError) as error:
+    except (TypeError, ValueError, AttributeError) as error:
         raise ProjectError(f"{path} is not a model card ({error!r}). Delete it and train again.") from error
 
 
@@ -164,7 +168,7 @@ def load_generation(folder: Path, number: int) -> Generation:
     try:
         agent = _agent_of(card, _fitting_tensors(card, _model_path(folder, number)))
         return Generation(number, agent, _origin_of(card), card.get("model_hash", ""))
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ProjectError(f"{path} is not a model card ({error!r}). Delete it and train again.") from error
 
 
@@ -190,7 +194,8 @@ def _fitting_tensors(card: dict[str, Any], path: Path) -> Weights:
 
 def _origin_of(card: dict[str, Any]) -> Origin:
     said = card.get("origin", {})
-    return Origin(**said | {"label_ids": tuple(said.get("label_ids", ()))})
+    pixel_um = tuple(float(each) for each in card.get("pixel_um", ()))
+    return Origin(**said | {"label_ids": tuple(said.get("label_ids", ())), "pixel_um": pixel_um})
 
 
 def _agent_of(card: dict[str, Any], tensors: Weights) -> Agent:

@@ -170,6 +170,17 @@ class Reader:
         rows = self._select("SELECT count(*) FROM presentation WHERE annotator = :annotator", {"annotator": annotator})
         return int(rows[0][0])
 
+    def pixel_sizes(self, shape: tuple[int, int, int] | None = None) -> tuple[float, ...]:
+        """Return the known pixel sizes (um) of frames with classified crops, most crops first; of `shape` alone."""
+        channels, side, _ = shape or (None, None, None)
+        rows = self._select(
+            """SELECT pixel_um FROM current_label JOIN crop ON crop.id = crop_id JOIN frame ON frame.id = frame_id
+            WHERE kind = 'class' AND pixel_um IS NOT NULL AND (:side IS NULL OR (side = :side AND channels = :channels))
+            GROUP BY pixel_um ORDER BY count(*) DESC, pixel_um""",
+            {"side": side, "channels": channels},
+        )
+        return tuple(float(row[0]) for row in rows)
+
     def newest_crop_shape(self) -> tuple[int, int, int] | None:
         """Return (C, H, W) of the crop presented last, None when none was."""
         rows = self._select(

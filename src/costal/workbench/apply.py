@@ -11,10 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from costal.errors import AgentError, FrameError, ProjectError
+from costal.frames.information import blank_crops, told_blank
 from costal.frames.listing import LABELS_END
 from costal.frames.normalise import IntensityRange, cut_when_sliced, intensity_range
 from costal.frames.planes import describe, planes_of
 from costal.frames.read import Planes, plane, read
+from costal.frames.resample import resampled
 from costal.labels.exchange.filenames import unlike
 from costal.labels.models import Generation, load_newest
 from costal.labels.project import Project
@@ -22,6 +24,7 @@ from costal.labels.store import Store
 from costal.seeds import seed_for
 from costal.types import Frame, Grid, Job, Progress, Result, retold
 from costal.workbench.applied import (
+    NO_CLASS,
     Applied,
     ClassifiedCrop,
     ClassifiedFrame,
@@ -32,6 +35,7 @@ from costal.workbench.applied import (
 )
 from costal.workbench.image_files import CLASSES, COUNTS, CROPS, image_files, make_room, output_names
 from costal.workbench.outputs import write_classes, write_counts, write_crops, write_geojson, write_label_tiff
+from costal.workbench.pixel_size import is_unlike, learned_um, named, told_unlike
 from costal.workbench.rounds import current_generation, grid_of, range_in_use
 
 Ranges = list[tuple[tuple[float, ...], tuple[float, ...]]]
@@ -43,7 +47,10 @@ STEPS = 100
 
 @dataclass(frozen=True, slots=True)
 class PlaneRequest:
-    """A plane to be classified for a project, and how it is cut and normalised."""
+    """A plane to be classified for a project, and how it is cut and normalised.
+
+    With `resample` a plane of another pixel size than was learned at is classified as if it had been taken at that.
+    """
 
     project: Project
     plane_C_Y_X: NDArray[np.generic]
@@ -51,6 +58,8 @@ class PlaneRequest:
     grid: Grid
     seed: int
     device: str = "auto"
+    pixel_um: float | None = None
+    resample: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +71,7 @@ class FilesRequest:
     out: Path
     device: str = "auto"
     overwrite: bool = False
+    resample: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +91,11 @@ class AppliedFiles:
         """How many crops of all frames each class has."""
         return tuple(sum(each.counts_K[k] for each in self.frames) for k in range(len(self.class_ids)))
 
+    @property
+    def blank(self) -> int:
+        """How many crops of all frames have no information."""
+        return sum(each.blank for each in self.frames)
+
 
 def apply_to_plane(request: PlaneRequest) -> Job[Applied]:
     """Return the class of every crop of a plane, by the project's newest model; needs memory for one batch of crops.
@@ -93,7 +108,14 @@ def apply_to_plane(request: PlaneRequest) -> Job[Applied]:
     return (yield from _classified(trained_generation(request.project), request))
 
 
-def plane_request(project: Project, plane_C_Y_X: NDArray[np.generic], ranges: Ranges, device: str) -> PlaneRequest:
+def plane_request(
+    project: Project,
+    plane_C_Y_X: NDArray[np.generic],
+    ranges: Ranges,
+    device: str,
+    pixel_um: float | None = None,
+    resample: bool = False,
+) -> PlaneRequest:
     """Return how a plane is classified: cut and normalised as the project does, `ranges` being those of its frames.
 
     Raises
@@ -103,7 +125,7 @@ def plane_request(project: Project, plane_C_Y_X: NDArray[np.generic], ranges: Ra
     """
     grid = grid_of(project, plane_C_Y_X)
     limits = range_in_use(project, intensity_range(plane_C_Y_X), ranges)
-    return PlaneRequest(project, plane_C_Y_X, limits, grid, project.choices.seed, device)
+    return PlaneRequest(project, plane_C_Y_X, limits, grid, project.choices.seed, device, pixel_um, resample)
 
 
 def trained_generation(project: Project) -> Generation:
@@ -125,10 +147,36 @@ def trained_generation(project: Project) -> Generation:
     return found
 
 
+def _at_its_scale(generation: Generation, request: PlaneRequest) -> tuple[PlaneRequest, str]:
+    """Return the request at the pixel size that was learned at, if that is wanted, and what is to be said of this.
+
+    Raises
+    ------
+    FrameError
+        When the resampled plane is too large, or too small for a crop.
+    """
+    pixel_um, learned = request.pixel_um, learned_um(request.project, generation.origin)
+    if pixel_um is None or not learned:
+        unknown = "The frame's pixel size" if learned else "The pixel size that was learned at"
+        unknown += " is not known" + ("" if not learned else f"; the labels are from {named(learned)} µm")
+        return request, f"{unknown}." if learned or request.resample else ""
+    if not is_unlike(pixel_um, learned):
+        return request, ""
+    if not request.resample:
+        hint = f" Resample it (--resample, or the tick box) to classify it at {learned[0]:.3g} µm."
+        return request, told_unlike(pixel_um, learned) + hint
+    plane_C_Y_X = resampled(request.plane_C_Y_X, pixel_um / learned[0])
+    asked = replace(request, plane_C_Y_X=plane_C_Y_X, grid=grid_of(request.project, plane_C_Y_X))
+    finer = " A finer pixel size adds no detail." if pixel_um > learned[0] else ""
+    return asked, f"Resampled from {pixel_um:.3g} to {learned[0]:.3g} µm per pixel.{finer}"
+
+
 def _classified(generation: Generation, request: PlaneRequest) -> Job[Applied]:
     from costal.agent.classifier import ask_committee
     from costal.agent.devices import choose_device, describe_device
 
+    frame_shape = request.plane_C_Y_X.shape[-2], request.plane_C_Y_X.shape[-1]
+    request, scale_note = _at_its_scale(generation, request)
     agent, grid = generation.agent, request.grid
     shape = (len(request.plane_C_Y_X), grid.crop, grid.crop)
     if shape != agent.crop_shape:
@@ -142,17 +190,21 @@ def _classified(generation: Generation, request: PlaneRequest) -> Job[Applied]:
     crops_N_C_H_W = cut_when_sliced(request.plane_C_Y_X, request.range, grid)
     device = choose_device(request.device)
     opinion, footing = yield from ask_committee(agent, crops_N_C_H_W, seed_for(request.seed, "masks"), device)
+    blank_N = blank_crops(request.plane_C_Y_X, grid)
     likeliest_N = opinion.probs_N_K.argmax(axis=1)
+    confidence_N = opinion.probs_N_K[np.arange(len(grid)), likeliest_N]
+    said = (footing.note, scale_note, told_blank(int(blank_N.sum()), len(grid)))
     return Applied(
         grid,
         agent.settings.class_ids,
-        likeliest_N.astype(np.uint16),
-        opinion.probs_N_K[np.arange(len(grid)), likeliest_N],
-        opinion.information_N,
+        np.where(blank_N, NO_CLASS, likeliest_N).astype(np.uint16),
+        np.where(blank_N, np.float32(np.nan), confidence_N),
+        np.where(blank_N, np.float32(np.nan), opinion.information_N),
         generation.number,
         generation.model_hash,
         describe_device(footing.device),
-        (footing.note,) if footing.note else (),
+        tuple(filter(None, said)),
+        frame_shape,
     )
 
 
@@ -232,7 +284,8 @@ def _apply_to_planes(run: _Run, frame: Frame, planes: Planes, name: str) -> Job[
     tiff, geojson = out / f"{name}{LABELS_END}", out / f"{name}.geojson"
     if not run.request.overwrite and (there := next((each for each in (tiff, geojson) if each.exists()), None)):
         raise FrameError(f"{there} is there already and was left alone. Choose another folder, or overwrite.")
-    asked = plane_request(project, plane(frame, planes), run.ranges, run.request.device)
+    pixels, device, resample = plane(frame, planes), run.request.device, run.request.resample
+    asked = plane_request(project, pixels, run.ranges, device, frame.pixel_um, resample)
     applied = yield from _classified(run.generation, asked)
     found = ClassifiedFrame(frame.source, describe(planes), frame.pixel_um, applied, " ".join(frame.notes))
     write_label_tiff(tiff, found, project)

@@ -83,17 +83,13 @@ def frames_of(project: Project, path: Path) -> list[FilePlane]:
 
 @dataclass(frozen=True, slots=True)
 class ScoredPlane:
-    """A frame of a file with its scores; `free_M` are the crops that have no answer in the project."""
+    """A frame of a file with its scores; `free_M` are the crops to be asked: no answer yet, and with information."""
 
     plane: FilePlane
     grid: Grid
     found: FrameScores
     free_M: NDArray[np.intp]
-
-    @property
-    def answered_count(self) -> int:
-        """How many crops have an answer."""
-        return len(self.grid) - len(self.free_M)
+    answered_count: int
 
     def query(self, project: Project) -> PickedCrops:
         """Return what would be asked of it (see `query_of`)."""
@@ -115,10 +111,12 @@ def score_plane(
     grid = grid_of(project, pixels)
     limits = range_in_use(project, plane.range, store.ranges())
     order = store.presentation_count(annotator)
-    request = FrameRequest(project, pixels, limits, grid, annotator, order, project.choices.seed, device)
+    request = FrameRequest(
+        project, pixels, limits, grid, annotator, order, project.choices.seed, device, plane.frame.pixel_um
+    )
     found = yield from score_frame(request)
     labels = by_index(store.labels_of(plane.frame.content_hash), grid)
-    return ScoredPlane(plane, grid, found, unanswered(labels, grid))
+    return ScoredPlane(plane, grid, found, found.among(unanswered(labels, grid)), len(labels))
 
 
 def offer(request: OfferRequest) -> Job[tuple[Offer, ...]]:

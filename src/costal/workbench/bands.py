@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from costal.errors import FrameError
 from costal.frames.grid import reflected
+from costal.frames.information import is_blank
 from costal.frames.lazy import LazyFrame, Missing, open_lazily
 from costal.frames.normalise import IntensityRange, normalise
 from costal.frames.ome_zarr import is_url
@@ -20,7 +21,7 @@ from costal.frames.read import Planes
 from costal.frames.windows import Box, Pixels, missing_boxes, read_window
 from costal.loop import random_information, score
 from costal.types import Agent, Floats, Grid, Job, Pool, Progress, Result, retold
-from costal.workbench.scores_folder import BACKGROUND, MISSING, SCORED, Band, load_band, save_band
+from costal.workbench.scores_folder import BACKGROUND, BLANK, MISSING, SCORED, Band, load_band, save_band
 
 BAND_CROPS = 1024
 """A band has at least so many crops, if the frame has."""
@@ -30,8 +31,6 @@ KEPT_STRIP_BYTES = 64_000_000
 MOST_FEATURES = 200_000
 """In a frame of more crops their features are not kept."""
 BACKGROUND_FILE = "background.npy"
-FILLED = 255
-"""Marks crops that hold nothing but the fill value, until they have the scores of one of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +119,7 @@ def score_bands(work: BandWork, frame: LazyFrame, agent: Agent, numbers: Sequenc
             yield Progress(done, total, "Reading")
             window, skipped_N = waiting.result()
             if mask_N is not None:
-                skipped_N[mask_N[first:end] & np.isin(skipped_N, (SCORED, FILLED))] = BACKGROUND
+                skipped_N[mask_N[first:end] & (skipped_N == SCORED)] = BACKGROUND
             job = _scored(work, agent, window, skipped_N, None if draws_N is None else draws_N[first:end])
             del window, waiting
             band = yield from _shifted(job, done, total)
@@ -190,13 +189,10 @@ class _Source:
         work, grid = self._work, self._work.grid
         first, end = work.span(number)
         lacking_N = np.full(end - first, SCORED, np.uint8)
-        boxes = missing_boxes(self._frame, work.planes, box, wholly=work.missing == "fill")
+        boxes = [] if work.missing == "fill" else missing_boxes(self._frame, work.planes, box)
         if boxes and work.missing == "raise":
             raise FrameError(told_missing(self._frame, boxes))
         rows, cols = np.divmod(np.arange(end - first), grid.cols)
-        if work.missing == "fill":
-            lacking_N[_filled(boxes, grid, first // grid.cols + rows, cols)] = FILLED
-            return lacking_N
         for y0, y1, x0, x1 in boxes:
             at_y, at_x = (np.flatnonzero((at >= a) & (at < b)) for at, a, b in ((ys, y0, y1), (xs, x0, x1)))
             is_row, is_col = _touching(at_y, grid, rows), _touching(at_x, grid, cols)
@@ -218,25 +214,6 @@ class _Source:
                 self._strips[at] = read_window(frame, planes, at * high, min(height, (at + 1) * high), 0, width)
         parts = [self._strips[at][:, max(0, y0 - at * high) : y1 - at * high] for at in wanted]
         return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
-
-
-def _filled(boxes: Sequence[Box], grid: Grid, row_N: NDArray[np.intp], col_N: NDArray[np.intp]) -> NDArray[np.bool_]:
-    """Return which crops hold nothing but the fill value: within the frame, and within missing chunks."""
-    y_N, x_N = row_N * grid.stride, col_N * grid.stride
-    if not boxes:
-        return np.zeros(len(y_N), np.bool_)
-    high, wide = boxes[0][1] - boxes[0][0], boxes[0][3] - boxes[0][2]
-    top, bottom = y_N // high, (y_N + grid.crop - 1) // high
-    left, right = x_N // wide, (x_N + grid.crop - 1) // wide
-    counts = np.zeros((int(bottom.max()) + 2, int(right.max()) + 2), np.int64)
-    for y0, _, x0, _ in boxes:
-        if y0 // high < len(counts) - 1 and x0 // wide < counts.shape[1] - 1:
-            counts[y0 // high + 1, x0 // wide + 1] = 1
-    counts = counts.cumsum(0).cumsum(1)
-    gone_N = counts[bottom + 1, right + 1] - counts[top, right + 1] - counts[bottom + 1, left] + counts[top, left]
-    inside_N = (y_N + grid.crop <= grid.height) & (x_N + grid.crop <= grid.width)
-    filled_N: NDArray[np.bool_] = inside_N & (gone_N == (bottom - top + 1) * (right - left + 1))
-    return filled_N
 
 
 def _touching(at: NDArray[np.intp], grid: Grid, places_N: NDArray[np.intp]) -> NDArray[np.bool_]:
@@ -263,10 +240,9 @@ def _scored(
     information_N, cost_N = (np.full(count, np.nan, np.float32) for _ in range(2))
     probs_N_K, features_N_F = np.full((count, classes), np.nan, np.float32), np.empty((count, 0), np.float32)
     cost_spread = 0.0
-    filled = np.flatnonzero(skipped_N == FILLED)  # these are all alike: the first one speaks for them
-    skipped_N[filled[:1]] = SCORED
-    scored = np.flatnonzero(skipped_N == SCORED)
     most = max(1, POOL_PIXELS // (len(window) * work.grid.crop**2))
+    _mark_blank(work, window, skipped_N)
+    scored = np.flatnonzero(skipped_N == SCORED)
     for start in range(0, len(scored), most):
         chosen = scored[start : start + most]
         pool = Pool(_cut(work, window, chosen), work.annotator, work.order)
@@ -277,22 +253,31 @@ def _scored(
             if not features_N_F.shape[1]:
                 features_N_F = np.full((count, found.features_N_F.shape[1]), np.nan, np.float32)
             features_N_F[chosen] = found.features_N_F
-    for array_N in (cost_N, probs_N_K, features_N_F, *(() if draws_N is not None else (information_N,))):
-        array_N[filled] = array_N[filled[:1]]
-    if draws_N is not None:
-        information_N[filled] = draws_N[filled]
-    skipped_N[filled] = SCORED
     return Band(information_N, cost_N, probs_N_K, features_N_F, skipped_N, cost_spread)
 
 
 def _cut(work: BandWork, window: Pixels, chosen: NDArray[np.intp]) -> Floats:
     """Return crops of a band, normalised."""
+    crops = np.empty((len(chosen), len(window), work.grid.crop, work.grid.crop), np.float32)
+    for part, piece in _pieces(work, window, chosen):
+        crops[part] = normalise(piece, work.range)
+    return crops
+
+
+def _mark_blank(work: BandWork, window: Pixels, skipped_N: NDArray[np.uint8]) -> None:
+    """Note which crops of a band that would be scored have no information."""
+    wanted = np.flatnonzero(skipped_N == SCORED)
+    for part, piece in _pieces(work, window, wanted):
+        skipped_N[wanted[part][is_blank(piece)]] = BLANK
+
+
+def _pieces(work: BandWork, window: Pixels, chosen: NDArray[np.intp]) -> Iterator[tuple[slice, Pixels]]:
+    """Return some crops (B, C, H, W) of a band after others, and which of those that are chosen they are."""
     grid = work.grid
-    crops = np.empty((len(chosen), len(window), grid.crop, grid.crop), np.float32)
-    piece = max(1, PIECE_PIXELS // (len(window) * grid.crop**2))
+    many = max(1, PIECE_PIXELS // (len(window) * grid.crop**2))
     # one view of every crop there could be; only what is chosen is copied
     views = sliding_window_view(window, (grid.crop, grid.crop), axis=(1, 2))[:, :: grid.stride, :: grid.stride]
-    for start in range(0, len(chosen), piece):
-        rows, cols = np.divmod(chosen[start : start + piece], grid.cols)
-        crops[start : start + piece] = normalise(views[:, rows, cols].swapaxes(0, 1), work.range)
-    return crops
+    for start in range(0, len(chosen), many):
+        part = slice(start, start + many)
+        rows, cols = np.divmod(chosen[part], grid.cols)
+        yield part, views[:, rows, cols].swapaxes(0, 1)

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from costal.agent.features import simple_features
 from costal.errors import FrameError
 from costal.frames.grid import crop_at
+from costal.frames.information import is_blank
 from costal.frames.lazy import Missing
 from costal.frames.normalise import IntensityRange, normalise
 from costal.frames.read import Planes
@@ -18,7 +19,7 @@ from costal.workbench.bands import known_as, reopen, score_bands
 from costal.workbench.intensities import measured_range
 from costal.workbench.large import LargeRequest, Prepared, generation_for, grid_for, prepare
 from costal.workbench.large_scores import put_together
-from costal.workbench.rounds import FrameScores
+from costal.workbench.rounds import FrameScores, warning_for
 
 LOOKED_AT = 400
 """Without a model a query is chosen among so many crops, drawn at random."""
@@ -36,6 +37,7 @@ class FirstLook:
     range: IntensityRange
     which_M: NDArray[np.intp]
     reason: str
+    warning: str = ""
 
 
 def begin(request: LargeRequest) -> Prepared | FirstLook:
@@ -61,6 +63,7 @@ def begin(request: LargeRequest) -> Prepared | FirstLook:
         limits,
         np.sort(drawn),
         " ".join(generation.agent.notes),
+        warning_for(request.project, generation, frame.pixel_um),
     )
 
 
@@ -85,7 +88,7 @@ def score_begun(begun: Prepared | FirstLook) -> Job[FrameScores]:
 
 
 def _look(look: FirstLook) -> Job[FrameScores]:
-    """Return simple features of some crops; those that lack chunks are left out."""
+    """Return simple features of some crops; those that lack chunks, or have no information, are left out."""
     frame, grid = reopen(look.source, look.identity, look.missing), look.grid
     plane, seen, which = LazyPlane(frame, look.planes, "fill"), [], []
     for done, index in enumerate(look.which_M.tolist()):
@@ -94,9 +97,16 @@ def _look(look: FirstLook) -> Job[FrameScores]:
         box = y, min(y + grid.crop, grid.height), x, min(x + grid.crop, grid.width)
         if look.missing == "skip" and missing_boxes(frame, look.planes, box):
             continue
-        seen.append(normalise(crop_at(plane, grid, index)[np.newaxis], look.range)[0])
+        crop = crop_at(plane, grid, index)[np.newaxis]
+        if is_blank(crop)[0]:
+            continue
+        seen.append(normalise(crop, look.range)[0])
         which.append(index)
     if not seen:
-        raise FrameError(f"{look.source} lacks the chunks of every crop that was looked at. Wait until it is written.")
+        raise FrameError(
+            f"{look.source} shows nothing in any crop that was looked at: chunks are missing, or all is constant. "
+            "Wait until it is written, or choose another frame."
+        )
     reason = f"{look.reason} A first query is chosen among {len(which)} crops drawn at random."
-    return FrameScores(None, 0, reason, features_M_F=simple_features(np.stack(seen)), which_M=np.array(which))
+    found = FrameScores(None, 0, reason, features_M_F=simple_features(np.stack(seen)), which_M=np.array(which))
+    return replace(found, warnings=(look.warning,) if look.warning else ())

@@ -24,11 +24,11 @@ from costal.labels.store import Store
 from costal.types import Agent, Grid
 from costal.workbench.bands import BACKGROUND_FILE, BandWork, is_there, known_as, rows_of_band, told_missing
 from costal.workbench.intensities import background, measured_range
-from costal.workbench.rounds import current_generation, range_in_use
+from costal.workbench.rounds import current_generation, range_in_use, warning_for
 from costal.workbench.scores_folder import card, claim, digest_of
 
 Background = Literal["none", "skip"]
-RECIPE = 2
+RECIPE = 3
 """Of what is scored and how it is kept: scores of another recipe are made anew."""
 CHECKED_ROWS = 16
 
@@ -55,7 +55,8 @@ class LargeRequest:
 class Prepared:
     """A large frame whose folder is claimed for it: what its bands are made with, and which of them are to be made.
 
-    `differs` names what the bands that lay there before were not made with.
+    `differs` names what the bands that lay there before were not made with; `warning` says that the frame's pixels are
+    of another size than was learned at.
     """
 
     project: Project
@@ -65,6 +66,7 @@ class Prepared:
     to_do: tuple[int, ...]
     differs: tuple[str, ...]
     notes: tuple[str, ...]
+    warning: str = ""
 
     @property
     def agent(self) -> Agent:
@@ -131,7 +133,8 @@ def prepare(request: LargeRequest) -> Prepared:
     )
     to_do = tuple(number for number in range(work.band_count) if not is_there(work, number))
     notes = (*generation.agent.notes, *frame.notes, *((note,) if note else ()))
-    return Prepared(project, work, generation, plane_hash, to_do, differs, notes)
+    warning = warning_for(project, generation, frame.pixel_um)
+    return Prepared(project, work, generation, plane_hash, to_do, differs, notes, warning)
 
 
 def _require_all(frame: LazyFrame, planes: Planes) -> None:

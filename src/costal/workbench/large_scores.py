@@ -1,7 +1,7 @@
 """The scores of a large frame, gathered from its folder: of all its bands, or of those that are there so far."""
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from costal.agent.value import value
 from costal.errors import ProjectError
 from costal.frames.grid import heatmap
+from costal.frames.information import told_blank
 from costal.frames.planes import describe
 from costal.labels.project_file import write_atomically
 from costal.labels.store import Store
@@ -17,7 +18,7 @@ from costal.types import Floats, Grid, Job, Scores
 from costal.workbench.bands import score_bands
 from costal.workbench.large import LargeRequest, Prepared, prepare
 from costal.workbench.rounds import FrameScores, PickedCrops, by_index, query_of, query_seed, unanswered
-from costal.workbench.scores_folder import HEATMAP, MISSING, PENDING, SCORED, load_band
+from costal.workbench.scores_folder import BLANK, HEATMAP, MISSING, PENDING, SCORED, load_band
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,16 +65,20 @@ class LargeScores:
             self.probs_N_K,
             generation.agent.cost_model is None and bool((cost_M == cost_M[:1]).all()),
             "",
-            self._notes(),
+            (),
             self.features_N_F,
             self.cost_spread,
         )
         which_M = None if scored.all() else np.flatnonzero(scored)
-        return FrameScores(scores, generation.number, model_hash=generation.model_hash, which_M=which_M)
+        found = FrameScores(scores, generation.number, model_hash=generation.model_hash, which_M=which_M)
+        return replace(found, warnings=self.notes)
 
-    def _notes(self) -> tuple[str, ...]:
-        count = int(np.count_nonzero(self.skipped_N == MISSING))
-        return (f"{count} crops that touch missing chunks are left out.",) if count else ()
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is to be said of crops that were left out, and of the frame's pixel size."""
+        lacking, blank = (int(np.count_nonzero(self.skipped_N == why)) for why in (MISSING, BLANK))
+        missing = f"{lacking} crops that touch missing chunks are left out." if lacking else ""
+        return tuple(filter(None, (missing, told_blank(blank, len(self.grid)), self.prepared.warning)))
 
     def query(self) -> PickedCrops | None:
         """Return what would be asked of it (see `query_of`), None when every crop that is scored has an answer."""

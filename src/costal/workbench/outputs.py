@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -38,13 +39,21 @@ LARGEST_IMAGEJ = 2**32 - 2**20
 
 
 def write_crops(path: Path, frames: Sequence[ClassifiedFrame], project: Project) -> None:
-    """Write one row per crop as CSV, uncertain crops first; `y`, `x` and `side` are pixels."""
-    names = class_names(project)
+    """Write one row per crop as CSV, uncertain crops first; `y`, `x` and `side` are pixels.
+
+    Crops without information come last, with neither class nor figures.
+    """
+    names = {NOT_COVERED: ""} | class_names(project)
     with _table(path) as table:
         table.writerow(CROP_COLUMNS)
         for each in uncertain_first(frames):
             place = escaped(each.source), escaped(each.planes), each.y, each.x, each.side
-            table.writerow((*place, escaped(names[each.class_id]), f"{each.confidence:.6g}", f"{each.information:.6g}"))
+            figures = _figure(each.confidence), _figure(each.information)
+            table.writerow((*place, escaped(names[each.class_id]), *figures))
+
+
+def _figure(value: float) -> str:
+    return "" if math.isnan(value) else f"{value:.6g}"
 
 
 def write_counts(
@@ -54,7 +63,7 @@ def write_counts(
     project: Project,
     failures: Sequence[Failure] = (),
 ) -> None:
-    """Write one row per frame as CSV: how many crops each class has, and its share of them.
+    """Write one row per frame as CSV: how many crops were classified, how many each class has, and its share of them.
 
     Frames that could not be classified come last, with the reason among the notes.
     """
@@ -63,16 +72,16 @@ def write_counts(
         table.writerow(
             ["frame", "planes", "crops", "mean confidence"]
             + [f"{what}: {name}" for name in names for what in ("count", "share")]
-            + ["notes"]
+            + ["without information", "notes"]
         )
         for each in counts:
             total = sum(each.counts_K)
-            of_classes = [figure for count in each.counts_K for figure in (count, f"{count / total:.6g}")]
-            place = escaped(each.source), escaped(each.planes), total, f"{each.confidence:.6g}"
-            table.writerow([*place, *of_classes, escaped(each.notes)])
+            of_classes = [figure for count in each.counts_K for figure in (count, f"{count / max(total, 1):.6g}")]
+            place = escaped(each.source), escaped(each.planes), total, _figure(each.confidence)
+            table.writerow([*place, *of_classes, each.blank, escaped(each.notes)])
         for one in failures:
             table.writerow(
-                [escaped(one.source), escaped(one.planes), 0, "", *[""] * 2 * len(names), escaped(one.reason)]
+                [escaped(one.source), escaped(one.planes), 0, "", *[""] * 2 * len(names), "", escaped(one.reason)]
             )
 
 
@@ -114,6 +123,7 @@ def write_classes(path: Path, project: Project, generation: Generation) -> None:
         "generation": generation.number,
         "model_hash": generation.model_hash,
         "not_covered": NOT_COVERED,
+        "without_information": NOT_COVERED,
         "classes": [
             {"id": each.id, "name": each.name, "colour": each.colour}
             for each in project.classes
@@ -126,17 +136,18 @@ def write_classes(path: Path, project: Project, generation: Generation) -> None:
 def write_geojson(path: Path, frame: ClassifiedFrame, project: Project) -> None:
     """Write every crop as a square of its class for QuPath, with confidence and information as measurements.
 
-    Of a padded crop, what lies within the frame; where crops overlap, so do the squares.
+    Of a padded crop, what lies within the frame; where crops overlap, so do the squares. Crops without information have
+    none.
     """
     with _replacing(path) as beside:
         write_features(_features(frame, project), beside)
 
 
 def _features(frame: ClassifiedFrame, project: Project) -> Iterator[Feature]:
-    grid, classes = frame.applied.grid, {each.id: each for each in project.classes}
-    for index in range(len(grid)):
+    (height, width), classes = frame.applied.shape, {each.id: each for each in project.classes}
+    for index in np.flatnonzero(~frame.applied.is_blank_N).tolist():
         crop = crop_of(frame, index)
-        place = crop.y, crop.x, min(crop.side, grid.height - crop.y), min(crop.side, grid.width - crop.x)
+        place = crop.y, crop.x, min(crop.side, height - crop.y), min(crop.side, width - crop.x)
         identity = f"classified {frame.source} {frame.planes} {crop.y} {crop.x} {crop.side}"
         measured = {"Confidence": crop.confidence, "Information": crop.information}
         found = classes[crop.class_id]

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from costal.agent.features import simple_features, spread_out
 from costal.errors import ProjectError
 from costal.frames.grid import tile
+from costal.frames.information import blank_crops, told_blank
 from costal.frames.normalise import IntensityRange, cut_when_sliced, merge_ranges, normalise
 from costal.labels.effort import derive, replay
 from costal.labels.ledger import read_on
@@ -24,6 +25,7 @@ from costal.loop import choose, learn, new_agent, score
 from costal.seeds import rng_for, seed_for
 from costal.types import Answer, Floats, Grid, Job, Pool, Progress, Scores
 from costal.workbench.fitting import learned_shape, left_out, remedy
+from costal.workbench.pixel_size import distinct, learned_um, told_unlike
 from costal.workbench.review import review
 
 
@@ -48,6 +50,7 @@ class FrameRequest:
     order: int
     seed: int
     device: str = "auto"
+    pixel_um: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,8 @@ class FrameScores:
     """The scores of a frame's crops by model `generation`; without a committee None, `reason` why.
 
     `features_M_F` are simple features for that first query, which needs no model; `model_hash` names the model's file.
-    `which_M` are the crops that were scored, or have features, in order; None when all.
+    `which_M` are the crops that were scored, or have features, in order; None when all. Those without information are
+    never among them. `warnings` say so, and when the frame's pixels are of another size than was learned at.
     """
 
     scores: Scores | None
@@ -64,12 +68,21 @@ class FrameScores:
     model_hash: str = ""
     features_M_F: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 0)))
     which_M: NDArray[np.intp] | None = None
+    warnings: tuple[str, ...] = ()
 
     def among(self, candidates: NDArray[np.intp]) -> NDArray[np.intp]:
         """Return those of these crops (in order) that were scored, or have features."""
         if self.which_M is None:
             return candidates
         return candidates[np.isin(candidates, self.which_M, assume_unique=True)]
+
+    def of_scored(self, values_N: Floats) -> Floats:
+        """Return values of every crop, NaN for those that were not scored."""
+        if self.which_M is None:
+            return values_N
+        kept_N = np.full(len(values_N), np.nan, np.float32)
+        kept_N[self.which_M] = values_N[self.which_M]
+        return kept_N
 
 
 def grid_of(project: Project, plane_C_Y_X: NDArray[np.generic]) -> Grid:
@@ -110,15 +123,43 @@ def score_frame(request: FrameRequest) -> Job[FrameScores]:
     CostalError
         When the project or its model cannot be read.
     """
-    yield Progress(0, len(request.grid), "Reading the model")
-    crops_N_C_H_W = cut_when_sliced(request.plane_C_Y_X, request.range, request.grid)
-    pool = Pool(crops_N_C_H_W, request.annotator, request.order)
-    generation = current_generation(request.project, pool.crops_N_C_H_W.shape[1:])
+    plane_C_Y_X, grid = request.plane_C_Y_X, request.grid
+    yield Progress(0, len(grid), "Reading the model")
+    crop_shape = (len(plane_C_Y_X), grid.crop, grid.crop)
+    generation = current_generation(request.project, crop_shape)
+    blank_N = blank_crops(plane_C_Y_X, grid)
+    which_M = np.flatnonzero(~blank_N) if blank_N.any() else None
+    said = (told_blank(int(blank_N.sum()), len(grid)), warning_for(request.project, generation, request.pixel_um))
+    warnings = tuple(filter(None, said))
+    if blank_N.all():
+        return FrameScores(None, generation.number, warnings[0], which_M=which_M, warnings=warnings)
     if not generation.agent.classifier:
-        features_M_F = simple_features(pool.crops_N_C_H_W)
-        return FrameScores(None, generation.number, " ".join(generation.agent.notes), features_M_F=features_M_F)
+        chosen = None if which_M is None else which_M.tolist()
+        features_M_F = simple_features(cut_when_sliced(plane_C_Y_X, request.range, grid, chosen))
+        reason = " ".join(generation.agent.notes)
+        looked = FrameScores(None, generation.number, reason, features_M_F=features_M_F, which_M=which_M)
+        return replace(looked, warnings=warnings)
+    pool = Pool(cut_when_sliced(plane_C_Y_X, request.range, grid), request.annotator, request.order)
     scores = yield from score(generation.agent, pool, request.seed, request.device)
-    return FrameScores(scores, generation.number, model_hash=generation.model_hash)
+    found = FrameScores(without(scores, blank_N), generation.number, model_hash=generation.model_hash)
+    return replace(found, which_M=which_M, warnings=warnings)
+
+
+def warning_for(project: Project, generation: Generation, pixel_um: float | None) -> str:
+    """Return what is to be said of a frame with pixels of another size than was learned at (see `told_unlike`)."""
+    return "" if pixel_um is None else told_unlike(pixel_um, learned_um(project, generation.origin))
+
+
+def without(scores: Scores, left_out_N: NDArray[np.bool_]) -> Scores:
+    """Return scores in which some crops have none: information 0, cost 1, no probabilities."""
+    if not left_out_N.any():
+        return scores
+    return replace(
+        scores,
+        information_N=np.where(left_out_N, np.float32(0), scores.information_N),
+        cost_N=np.where(left_out_N, np.float32(1), scores.cost_N),
+        probs_N_K=np.where(left_out_N[:, np.newaxis], np.float32(np.nan), scores.probs_N_K),
+    )
 
 
 def current_generation(project: Project, crop_shape: tuple[int, int, int]) -> Generation:
@@ -162,8 +203,13 @@ def query_of(found: FrameScores, project: Project, grid: Grid, candidates: NDArr
     """
     candidates = found.among(candidates)
     if len(candidates) == 0:
+        if found.which_M is not None and len(found.which_M) == 0:
+            raise ProjectError(f"{found.reason or told_blank(len(grid), len(grid))} Choose another frame.")
         if found.which_M is not None:
-            raise ProjectError("Every crop that was scored is labelled. Train, or score again to go on.")
+            raise ProjectError(
+                "Every crop that was scored is labelled, and those without information are not asked. Train, score "
+                "again to go on, or choose another frame."
+            )
         raise ProjectError("Every crop of this frame is labelled. Choose another frame, or undo a label.")
     if found.scores is not None:
         places_N_2 = np.indices((grid.rows, grid.cols), dtype=np.int32).reshape(2, -1).T
@@ -204,7 +250,8 @@ def retrain(request: RetrainRequest) -> Job[Generation]:
     with Store(project.store_path, read_only=True) as store:
         presented, ranges = store.presented(), store.ranges()
         figures = review(project, read_on(store))
-    shape = learned_shape(project, presented)
+        shape = learned_shape(project, presented)
+        pixel_um = distinct(store.pixel_sizes(shape))
     answers = answers_of(project, presented, ranges, shape)
     agent = yield from learn(current_generation(project, shape).agent, answers, request.seed, request.device)
     notes = (*agent.notes, *left_out(presented, shape))
@@ -212,7 +259,7 @@ def retrain(request: RetrainRequest) -> Job[Generation]:
         ends = (remedy(presented, shape), _nothing_saved(project))
         return Generation(0, replace(agent, notes=(*notes, *filter(None, ends))))
     used = sorted(each.label_id for each in presented if each.label_id is not None and each.pixels_C_H_W.shape == shape)
-    origin = Origin(tuple(used), request.seed, figures.metrics())
+    origin = Origin(tuple(used), request.seed, figures.metrics(), pixel_um=pixel_um)
     return save_agent(project.model_folder, replace(agent, notes=notes), origin, project.kept_models)
 
 

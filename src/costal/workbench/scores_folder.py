@@ -23,9 +23,9 @@ from costal.labels.project_file import write_atomically
 from costal.types import Floats
 
 CARD, HEATMAP, SKIPPED = "scores.json", "heatmap.tif", "skipped.csv"
-SCORED, BACKGROUND, MISSING, PENDING = 0, 1, 2, 3
+SCORED, BACKGROUND, MISSING, PENDING, BLANK = 0, 1, 2, 3, 4
 """Whether a crop has scores, or why not; `PENDING` where its band is not there yet."""
-WHY_SKIPPED = {BACKGROUND: "background", MISSING: "missing chunk"}
+WHY_SKIPPED = {BACKGROUND: "background", MISSING: "missing chunk", BLANK: "no information"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -354,3 +354,19 @@ def test_a_generation_that_cannot_be_read_is_left_out_of_those_kept(tmp_path):
         save_agent(tmp_path, WHOLE)
     (tmp_path / "0002.safetensors").write_bytes(b"")
     assert [each.number for each in kept_generations(tmp_path)] == [3, 1]
+
+
+def test_a_card_tells_the_pixel_sizes_that_were_learned_at(tmp_path):
+    save_agent(tmp_path, WHOLE, Origin(pixel_um=(0.1, 0.25)))
+    assert json.loads((tmp_path / "0001.json").read_text("utf-8"))["pixel_um"] == [0.1, 0.25]
+    assert load_newest(tmp_path).origin.pixel_um == newest_origin(tmp_path).pixel_um == (0.1, 0.25)
+    assert roll_back(tmp_path, 1).origin.pixel_um == (0.1, 0.25)
+    assert "pixel_um" not in json.loads((tmp_path / "0001.json").read_text("utf-8"))["origin"]
+
+
+def test_a_card_of_an_older_version_knows_no_pixel_size(tmp_path):
+    save_agent(tmp_path, WHOLE, Origin((1, 2), pixel_um=(0.1,)))
+    card = json.loads((tmp_path / "0001.json").read_text("utf-8"))
+    del card["pixel_um"]
+    (tmp_path / "0001.json").write_text(json.dumps(card), "utf-8")
+    assert (load_newest(tmp_path).origin.pixel_um, newest_origin(tmp_path).label_ids) == ((), (1, 2))

@@ -23,7 +23,7 @@ from costal.labels.project import Choices, Intake, Tiling
 from costal.labels.project_file import create_project, save_project
 from costal.loop import learn, new_agent
 from costal.types import Answer, Progress, Training, finish
-from costal.workbench.applied import Applied, ClassifiedFrame, Failure, class_map, counts_of, uncertain_first
+from costal.workbench.applied import NO_CLASS, Applied, ClassifiedFrame, Failure, class_map, counts_of, uncertain_first
 from costal.workbench.apply import FilesRequest, PlaneRequest, apply_to_files, apply_to_plane
 from costal.workbench.image_files import image_files, output_names
 from costal.workbench.outputs import write_counts, write_crops, write_geojson, write_label_tiff
@@ -292,6 +292,141 @@ def test_a_table_that_cannot_be_written_is_named_and_leaves_nothing(tmp_path, pr
     with pytest.raises(ProjectError, match=r"crops.csv cannot be written"):
         write_crops(tmp_path / "crops.csv", [], project)
     assert sorted(each.name for each in tmp_path.iterdir()) == ["crops.csv", "neurons"]
+
+
+# crops without information
+
+
+def half_blank(field):
+    """Return the field with its left half, 3 of 5 columns of crops, constant."""
+    pixels = field.pixels_Y_X.copy()
+    pixels[:, : 3 * CROP] = 7
+    return pixels
+
+
+def test_crops_without_information_have_no_class_and_are_counted_apart(trained, field):
+    pixels = half_blank(field)
+    found = finish(apply_to_plane(request(trained, pixels[None])))
+    blank = np.tile([True, True, True, False, False], 6)
+    np.testing.assert_array_equal(found.is_blank_N, blank)
+    assert (found.class_id_N[blank] == 0).all()
+    assert (found.class_id_N[~blank] > 0).all()
+    assert np.isnan(found.confidence_N[blank]).all()
+    counts = counts_of(ClassifiedFrame("a.tif", "all", None, found))
+    assert (sum(counts.counts_K), counts.blank) == (12, 18)
+    assert counts.confidence == pytest.approx(found.confidence_N[~blank].mean())
+    assert "18 of 30 crops have no information" in counts.notes
+    painted = class_map(found)
+    assert (painted[:, : 3 * CROP] == 0).all()
+    assert (painted[:, 3 * CROP :] > 0).all()
+
+
+def test_tables_and_geojson_leave_crops_without_information_empty(tmp_path, project):
+    frame = classified(tile((8, 24), 8), [0, NO_CLASS, 1], confidence=[0.75, np.nan, 0.5], information=[0, np.nan, 0])
+    write_crops(tmp_path / "crops.csv", [frame], project)
+    assert (tmp_path / "crops.csv").read_text("utf-8").splitlines()[1:] == [
+        "a.tif,all,0,16,8,puncta,0.5,0",
+        "a.tif,all,0,0,8,background,0.75,0",
+        "a.tif,all,0,8,8,,,",
+    ]
+    write_counts(tmp_path / "counts.csv", [counts_of(frame)], (1, 2, 4), project)
+    (row,) = rows_of(tmp_path / "counts.csv")
+    assert (row["crops"], row["share: puncta"], row["without information"]) == ("2", "0.5", "1")
+    write_geojson(tmp_path / "a.geojson", frame, project)
+    assert len(json.loads((tmp_path / "a.geojson").read_text("utf-8"))["features"]) == 2
+    assert [each.index for each in uncertain_first([frame], 10)] == [2, 0]
+
+
+@pytest.mark.parametrize("value", [0, 900, np.nan], ids=["zero", "constant", "NaN"])
+def test_a_frame_that_shows_nothing_is_said_so(trained, field, tmp_path, command, value):
+    pixels = np.full((96, 80), value, np.float32)
+    path, out = write_tiff(tmp_path / "a.tif", pixels), tmp_path / "out"
+    ran = command(path, "--project", trained.folder, "--out", out, "--device", "cpu")
+    (row,) = rows_of(out / "counts.csv")
+    if np.isnan(value):
+        assert "has no finite pixel" in row["notes"]
+        return
+    assert ran.exit_code == 0
+    assert "Classified 0 crops of 1 frame" in ran.stdout
+    assert "  without information: 30" in ran.stdout.splitlines()
+    assert "The frame shows nothing" in ran.stderr
+    assert (row["crops"], row["mean confidence"], row["without information"]) == ("0", "", "30")
+    assert not read(out / "a-classes.tif").pixels.any()
+
+
+# pixel sizes
+
+
+def learned_at(project, *pixel_um):
+    """Let the project's newest model say that it learned at these pixel sizes."""
+    newest = load_newest(project.model_folder)
+    save_agent(project.model_folder, newest.agent, replace(newest.origin, pixel_um=pixel_um))
+
+
+def micrometres(um):
+    return {"imagej": True, "resolution": (1 / um, 1 / um), "metadata": {"unit": "um"}}
+
+
+@pytest.mark.parametrize(
+    ("um", "learned", "is_warned"),
+    [(0.5, (0.1,), True), (0.111, (0.1,), True), (0.11, (0.1,), False), (0.092, (0.1,), False), (0.02, (0.1,), True),
+     (0.5, (0.1, 0.5), False), (0.5, (), False)],
+)  # fmt: skip
+def test_a_frame_of_another_pixel_size_than_was_learned_at_is_warned_of(trained, field, um, learned, is_warned):
+    learned_at(trained, *learned)
+    found = finish(apply_to_plane(replace(request(trained, field.pixels_Y_X[None]), pixel_um=um)))
+    assert any("at another scale" in note for note in found.notes) == is_warned
+
+
+def test_the_command_warns_of_another_pixel_size_on_the_screen_in_json_and_in_the_table(
+    trained, field, tmp_path, command
+):
+    learned_at(trained, 0.1)
+    path, out = write_tiff(tmp_path / "a.tif", field.pixels_Y_X, **micrometres(0.5)), tmp_path / "out"
+    ran = command(path, "--project", trained.folder, "--out", out, "--device", "cpu", "--json")
+    (row,) = rows_of(out / "counts.csv")
+    warning = "The frame has 0.5 µm per pixel, the labels are from 0.1 µm"
+    notes = json.loads(ran.stdout)["frames"][0]["notes"]
+    assert all(warning in said and "--resample" in said for said in (ran.stderr, notes, row["notes"]))
+
+
+@pytest.mark.parametrize("factor", [2, 5])
+def test_a_frame_of_smaller_pixels_is_classified_as_the_native_one_where_it_is_resampled(
+    trained, field, tmp_path, factor, command
+):
+    learned_at(trained, 0.1)
+    native = field.pixels_Y_X
+    fine = np.kron(native, np.ones((factor, factor), native.dtype))
+    paths = [
+        write_tiff(tmp_path / name, pixels, **micrometres(um))
+        for name, pixels, um in (("native.tif", native, 0.1), ("fine.tif", fine, 0.1 / factor))
+    ]
+    out = tmp_path / "out"
+    ran = command(*paths, "--project", trained.folder, "--out", out, "--device", "cpu", "--resample")
+    assert ran.exit_code == 0
+    assert f"Resampled from {0.1 / factor:.3g} to 0.1 µm per pixel." in ran.stderr
+    one, other = (
+        {(int(row["y"]), int(row["x"]), int(row["side"])): row["class"] for row in rows_of(out / "crops.csv")
+         if row["frame"] == str(path)}
+        for path in paths
+    )  # fmt: skip
+    assert {(y * factor, x * factor, side * factor): name for (y, x, side), name in one.items()} == other
+    small, large = (read(out / f"{name}-classes.tif") for name in ("native", "fine"))
+    np.testing.assert_array_equal(np.kron(small.pixels, np.ones((factor, factor), int)), large.pixels)
+    assert large.pixel_um == pytest.approx(0.1 / factor, rel=1e-4)
+
+
+def test_a_frame_of_larger_pixels_keeps_its_own_positions_when_resampled(trained, field):
+    learned_at(trained, 0.1)
+    asked = replace(request(trained, field.pixels_Y_X[None]), pixel_um=0.2, resample=True)
+    found = finish(apply_to_plane(asked))
+    assert (found.grid.height, found.grid.width, found.shape) == (192, 160, (96, 80))
+    assert len(found.grid) == 12 * 10
+    frame = ClassifiedFrame("a.tif", "all", 0.2, found)
+    places = {(each.y, each.x, each.side) for each in uncertain_first([frame])}
+    assert places == {(y, x, 8) for y in range(0, 96, 8) for x in range(0, 80, 8)}
+    assert class_map(found).shape == (96, 80)
+    np.testing.assert_array_equal(class_map(found)[4::8, 4::8].ravel(), found.class_id_N)
 
 
 # files and folders

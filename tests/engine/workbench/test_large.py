@@ -26,8 +26,8 @@ from costal.workbench.first_look import begin, score_begun
 from costal.workbench.intensities import background, measured_range
 from costal.workbench.large import LargeRequest, prepare
 from costal.workbench.large_scores import gather, put_together, score_large, write_heatmap
-from costal.workbench.rounds import query_of
-from costal.workbench.scores_folder import BACKGROUND, MISSING, PENDING, SCORED, load_band
+from costal.workbench.rounds import FrameRequest, query_of, score_frame
+from costal.workbench.scores_folder import BACKGROUND, BLANK, MISSING, PENDING, SCORED, load_band
 
 RANGE = IntensityRange((0.0,), (40_000.0,))
 
@@ -262,29 +262,47 @@ def test_crops_that_touch_a_missing_chunk_are_skipped_and_the_others_are_as_ever
     assert not set(found.query().picked_n) & set(np.flatnonzero(touches))
 
 
-def test_a_missing_chunk_may_be_filled(holed, project, tmp_path):
+def test_what_is_filled_and_nothing_else_has_no_information(holed, project, tmp_path):
     found = finish(score_large(request_for(project, holed, tmp_path / "out", missing="fill")))
-    pixels = picture(128, 128)
-    pixels[32:64, 32:64] = 500
-    same(found, in_memory(project, pixels[None]))
-    assert (found.skipped_N == SCORED).all()
+    filled = np.zeros((8, 8), bool)
+    filled[2:4, 2:4] = True
+    np.testing.assert_array_equal(found.skipped_N == BLANK, filled.ravel())
+    expected = in_memory(project, picture(128, 128)[None])
+    np.testing.assert_allclose(found.information_N[~filled.ravel()], expected.information_N[~filled.ravel()], atol=1e-5)
+    assert "4 of 64 crops have no information" in found.notes[0]
 
 
 @pytest.mark.parametrize("tiling", [Tiling(16, 16), Tiling(16, 5, "pad")], ids=["even", "padded"])
 @pytest.mark.parametrize("acquisition", ["std", "random"])
-def test_crops_of_nothing_but_fill_value_are_scored_once_a_band(
-    tiling, acquisition, project, tmp_path, write_zarr, scored_crops
+def test_crops_without_information_are_the_same_in_memory_and_band_by_band_and_never_asked(
+    tiling, acquisition, project, tmp_path, write_zarr
 ):
-    project = replace(project, tiling=tiling, choices=replace(project.choices, acquisition=acquisition))
-    path, pixels = write_zarr(tmp_path / "a.zarr", picture(128, 128), fill_value=500), picture(128, 128)
-    for y, x in np.ndindex(4, 4):
-        if (y, x) not in ((0, 0), (3, 2)):
-            (path / "0" / "c" / str(y) / str(x)).unlink()
-            pixels[32 * y : 32 * y + 32, 32 * x : 32 * x + 32] = 500
-    found = finish(score_large(request_for(project, path, tmp_path / "out", missing="fill")))
-    assert sum(scored_crops) < len(found.grid)
-    same(found, in_memory(project, pixels[None]))
-    assert (found.skipped_N == SCORED).all()
+    choices = replace(project.choices, acquisition=acquisition, n=2000, control_share=0.5, diverse=False)
+    project = replace(project, tiling=tiling, choices=choices)
+    pixels = picture(128, 128).astype(np.float32)
+    pixels[:, :64] = 700
+    pixels[:40, 100:] = np.nan
+    found = finish(score_large(request_for(project, write_zarr(tmp_path / "a.zarr", pixels), tmp_path / "out")))
+    request = FrameRequest(project, pixels[None], RANGE, found.grid, "", 0, project.choices.seed, "cpu")
+    whole = finish(score_frame(request))
+    scored = np.flatnonzero(found.skipped_N == SCORED)
+    assert set(found.skipped_N) == {SCORED, BLANK}
+    np.testing.assert_array_equal(whole.which_M, scored)
+    same(found.frame_scores.scores, whole.scores)
+    assert whole.warnings == found.frame_scores.warnings == found.notes
+    everything = np.arange(len(found.grid))
+    for each in (found.frame_scores, whole):
+        assert sorted(query_of(each, project, found.grid, everything, 0).picked_n) == scored.tolist()
+
+
+def test_a_first_look_passes_over_crops_without_information(project, tmp_path, write_zarr):
+    pixels = picture(128, 128)
+    pixels[:, :64] = 700
+    for path in project.model_folder.iterdir():
+        path.unlink()
+    request = request_for(project, write_zarr(tmp_path / "a.zarr", pixels), tmp_path / "out")
+    found = finish(score_begun(begin(request)))
+    assert found.which_M.tolist() == [row * 8 + col for row in range(8) for col in range(4, 8)]
 
 
 # what is looked at first

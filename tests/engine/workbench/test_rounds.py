@@ -424,6 +424,54 @@ def test_after_a_change_of_crop_size_training_names_the_reason_and_keeps_the_old
     assert train(folder).agent.label_count == 18
 
 
+# pixel sizes and crops without information
+
+
+def test_a_model_knows_the_pixel_sizes_of_the_frames_it_learned_from_most_labels_first(bench, folder, field):
+    label_and_train(bench, folder, field)
+    frame = frame_from_array(field.pixels_Y_X[np.newaxis] + 1, "CYX", 0.5, "coarse")
+    placed = bench.place(recorded(frame, "all"))
+    for at in (0, 16):
+        answer_cut(bench, placed, frame.pixels, CROP, at)
+    for at in (0, 8):  # left out: of another size
+        answer_cut(bench, *(bench.place(recorded(replace(frame, pixel_um=9.0), "all")), frame.pixels), 8, at)
+    assert train(folder).origin.pixel_um == (field.pixel_um, 0.5)
+
+
+@pytest.mark.parametrize("is_trained", [True, False], ids=["with a model", "by the labels alone"])
+def test_scores_of_a_frame_of_another_pixel_size_come_with_a_warning(bench, folder, field, is_trained):
+    placed, pixels, _ = label_and_train(bench, folder, field)
+    if not is_trained:
+        for path in (folder / "models").iterdir():
+            path.unlink()
+    request = FrameRequest(load_project(folder), pixels, placed.range, field.grid, "ada", 0, 0, "cpu")
+    for um, count in ((field.pixel_um, 0), (None, 0), (5 * field.pixel_um, 1)):
+        warnings = finish(score_frame(replace(request, pixel_um=um))).warnings
+        assert [each.startswith("The frame has 0.1 µm per pixel, the labels are from 0.02") for each in warnings] == [
+            True
+        ] * count
+
+
+def test_a_first_query_passes_over_crops_without_information(bench, folder, field):
+    pixels = field.pixels_Y_X[np.newaxis].copy()
+    pixels[:, :, :48] = 3
+    placed = bench.place(recorded(frame_from_array(pixels, "CYX", None, "half"), "all"))
+    found = score(folder, field, placed, pixels)
+    shown = [6 * row + col for row in range(6) for col in (3, 4, 5)]
+    assert (found.scores, found.which_M.tolist(), found.features_M_F.shape) == (None, shown, (18, 4))
+    project = replace(bench.project, choices=replace(bench.project.choices, n=36))
+    assert sorted(query_of(found, project, field.grid, np.arange(36), 0).picked_n) == shown
+    assert "18 of 36 crops have no information" in found.warnings[0]
+
+
+def test_a_frame_that_shows_nothing_is_not_asked_and_says_so(bench, folder, field):
+    pixels = np.zeros_like(field.pixels_Y_X)[np.newaxis]
+    placed = bench.place(recorded(frame_from_array(pixels, "CYX", None, "dark"), "all"))
+    found = score(folder, field, placed, pixels)
+    with pytest.raises(ProjectError, match="The frame shows nothing"):
+        query_of(found, bench.project, field.grid, np.arange(36), 0)
+
+
 def test_efforts_without_a_classifier_save_no_model(bench, folder, field):
     placed, pixels = place(bench, field)
     for index in range(12):

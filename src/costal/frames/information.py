@@ -1,0 +1,44 @@
+"""Crops without information: nothing in them can be told apart, so they are neither asked nor counted."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from costal.frames.grid import Plane, crops
+from costal.types import Grid
+
+LEAST_FINITE = 0.5
+"""Of a channel's pixels in a crop: where fewer are finite, the channel shows nothing."""
+
+
+def is_blank(crops_B_C_H_W: NDArray[np.generic]) -> NDArray[np.bool_]:
+    """Return which crops (B,) of raw pixels have no information.
+
+    A channel shows something where at least half of its pixels in the crop are finite and these are not all equal. A
+    crop of which no channel shows anything has no information: each is constant, or mostly NaN or infinite.
+    """
+    pixels = crops_B_C_H_W.reshape(*crops_B_C_H_W.shape[:2], -1)
+    if pixels.dtype.kind != "f":
+        shows = pixels.max(axis=2) > pixels.min(axis=2)
+    else:
+        finite = np.isfinite(pixels)
+        lowest = np.where(finite, pixels, np.inf).min(axis=2)
+        highest = np.where(finite, pixels, -np.inf).max(axis=2)
+        shows = (highest > lowest) & (finite.mean(axis=2) >= LEAST_FINITE)
+    blank_B: NDArray[np.bool_] = ~shows.any(axis=1)
+    return blank_B
+
+
+def blank_crops(plane_C_Y_X: Plane, grid: Grid) -> NDArray[np.bool_]:
+    """Return which crops (N,) of a plane have no information (see `is_blank`)."""
+    return np.concatenate([is_blank(batch) for batch in crops(plane_C_Y_X, grid)])
+
+
+def told_blank(blank: int, total: int) -> str:
+    """Return what is to be said of a frame of which so many crops have no information, nothing when none has none."""
+    if blank == 0:
+        return ""
+    if blank == total:
+        return "The frame shows nothing: every crop of it is constant or mostly NaN, so none is asked or counted."
+    return (
+        f"{blank} of {total} crops have no information (constant, or mostly NaN): they are neither asked nor counted."
+    )
