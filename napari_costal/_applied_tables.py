@@ -63,9 +63,7 @@ class CountsTable(QWidget):
         totals = tuple(sum(each.counts_K[k] for each in frames) for k in range(len(class_ids)))
         self._project, self._class_ids = project, class_ids
         self._counts = (totals, *(each.counts_K for each in frames))
-        noted = Counter(each.notes for each in frames if each.notes).most_common(MOST_NAMED)
-        together = (note if count == 1 else f"{count} frames: {note}" for note, count in noted)
-        self._notes = ("\n".join(together), *(each.notes for each in frames))
+        self._notes = (_together(frames), *(each.notes for each in frames))
         self.frame.blockSignals(True)
         self.frame.clear()
         self.frame.addItems([f"{ALL_FRAMES} ({len(frames)})", *(name_of(each.source, each.planes) for each in frames)])
@@ -133,6 +131,17 @@ class UncertainTable(QTableWidget):
         rows = self.selectionModel().selectedRows()
         if rows:
             self.chosen.emit(self._crops[rows[0].row()])
+
+
+def _together(frames: Sequence[FrameCounts]) -> str:
+    """Return the notes of frames, equal ones once, each after the frame's name or their number; those of one alone."""
+    noted = Counter(each.notes for each in frames if each.notes)
+    if len(frames) == 1:
+        return "".join(noted)
+    own = {each.notes: name_of(each.source, each.planes) for each in frames}
+    lines = [f"{own[note] if count == 1 else f'{count} frames'}: {note}" for note, count in noted.most_common()]
+    more = [f"{len(lines) - MOST_NAMED} more notes are in counts.csv."] if len(lines) > MOST_NAMED else []
+    return "\n".join([*lines[:MOST_NAMED], *more])
 
 
 def name_of(source: str, planes: str) -> str:

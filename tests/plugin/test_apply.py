@@ -477,6 +477,22 @@ def test_a_warning_is_seen_below_the_counts_and_goes_into_the_table(viewer, dock
     assert (tmp_path / "counts.csv").read_text("utf-8").splitlines()[1].endswith(",6,Do not trust it.")
 
 
+def test_notes_of_a_folder_name_their_frame_and_equal_ones_are_said_once(dock, project):
+    notes = ["same", "own", "same", "third", "fourth", ""]
+    frames = [FrameCounts(f"{at}.tif", "all", (1, 0, 0, 0), 0.5, note) for at, note in enumerate(notes)]
+    dock.counts.fill(project, (1, 2, 3, 4), frames)
+    assert dock.counts.notes.text().splitlines() == [
+        "2 frames: same",
+        "1.tif: own",
+        "3.tif: third",
+        "1 more notes are in counts.csv.",
+    ]
+    dock.counts.frame.setCurrentIndex(2)
+    assert dock.counts.notes.text() == "own"
+    dock.counts.frame.setCurrentIndex(6)
+    assert dock.counts.notes.isHidden()
+
+
 def test_the_map_of_a_resampled_layer_lies_on_the_layer(viewer, dock, engine, qtbot, field):
     frame = viewer.add_image(field.pixels_Y_X[:48, :48])
     qtbot.mouseClick(dock.form.apply_button, Qt.MouseButton.LeftButton)

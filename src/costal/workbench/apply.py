@@ -163,7 +163,7 @@ def _at_its_scale(generation: Generation, request: PlaneRequest) -> tuple[PlaneR
     if not is_unlike(pixel_um, learned):
         return request, ""
     if not request.resample:
-        hint = f" Resample it (--resample, or the tick box) to classify it at {learned[0]:.3g} µm."
+        hint = f" It can be resampled to {learned[0]:.3g} µm: tick the box, or use --resample."
         return request, told_unlike(pixel_um, learned) + hint
     plane_C_Y_X = resampled(request.plane_C_Y_X, pixel_um / learned[0])
     asked = replace(request, plane_C_Y_X=plane_C_Y_X, grid=grid_of(request.project, plane_C_Y_X))
