@@ -442,6 +442,22 @@ def test_training_on_one_class_says_what_is_missing(costal, folder, image):
     assert out.splitlines()[-1] == "No model was saved."
 
 
+def test_training_after_a_change_of_crop_size_names_the_reason_and_keeps_the_model(costal, folder, image):
+    label(folder, image, [1, 2, 1, 2])
+    assert costal("train", "--project", folder, "--device", "cpu")[1].splitlines()[-1] == "Model 1 saved."
+    project = load_project(folder)
+    old, new = project.tiling.crop, project.tiling.crop // 2
+    save_project(replace(project, tiling=replace(project.tiling, crop=new, stride=new)))
+    code, out, _ = costal("train", "--project", folder, "--device", "cpu")
+    assert code == 0
+    assert out.splitlines()[-3:] == [
+        f"4 of 4 labels were left out: their crops are {old} px, the project's are {new} px.",
+        f"Label crops of {new} px, or set the project's crop size back to {old} px, then train again.",
+        "No model was saved. Model 1 stays the newest.",
+    ]
+    assert [path.name for path in project.model_folder.glob("*.json")] == ["0001.json"]
+
+
 def test_an_image_that_cannot_be_read_is_an_error(costal, folder, tmp_path):
     (tmp_path / "frame.tif").write_text("no image")
     code, _, err = costal("score", tmp_path / "frame.tif", "--project", folder)

@@ -249,6 +249,29 @@ def test_after_the_query_both_models_retrain_and_the_frame_is_scored_again(bench
     assert bench.engine.jobs[-1].function == "costal.workbench.rounds:score_frame"
 
 
+def test_a_training_that_saves_no_model_says_why_and_scores_nothing(bench):
+    bench.scored()
+    bench.controller.retrain()
+    jobs = len(bench.engine.jobs)
+    notes = ("4 of 4 labels were left out: their crops are 16 px, the project's are 32 px.", "No model was saved.")
+    bench.engine.jobs[-1].result.emit(MagicMock(number=0, agent=MagicMock(notes=notes)))
+    bench.view.say.assert_called_with(" ".join(notes))
+    assert len(bench.engine.jobs) == jobs
+
+
+def test_warnings_of_a_scored_frame_are_said(bench):
+    from dataclasses import replace
+
+    bench.scored()
+    found = replace(bench.controller.found, warnings=("2 of 16 crops have no information.",))
+    bench.controller.score()
+    bench.engine.jobs[-1].result.emit(found)
+    bench.view.say.assert_called_with("2 of 16 crops have no information.")
+    bench.controller.score()
+    bench.engine.jobs[-1].result.emit(FrameScores(None, 1, "It shows nothing.", which_M=np.empty(0, np.intp)))
+    bench.view.show_query.assert_called_with(pytest.approx([]), bench.controller.grid)
+
+
 def test_the_slider_recombines_without_a_new_job(bench):
     from dataclasses import replace
 

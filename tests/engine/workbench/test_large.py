@@ -397,7 +397,7 @@ def test_the_scores_for_the_screen_are_those_of_the_frame_in_memory(project, tmp
 
 def test_only_crops_that_are_scored_are_asked(holed, project, tmp_path):
     found = finish(score_begun(begin(request_for(project, holed, tmp_path / "out", missing="skip"))))
-    assert found.scores.notes == ("4 crops that touch missing chunks are left out.",)
+    assert found.warnings == ("4 crops that touch missing chunks are left out.",)
     grid = tile((128, 128), 16)
     everything = np.arange(len(grid))
     choices = replace(project.choices, n=200, diverse=False)
