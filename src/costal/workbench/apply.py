@@ -35,7 +35,7 @@ from costal.workbench.applied import (
 )
 from costal.workbench.image_files import CLASSES, COUNTS, CROPS, image_files, make_room, output_names
 from costal.workbench.outputs import write_classes, write_counts, write_crops, write_geojson, write_label_tiff
-from costal.workbench.pixel_size import is_unlike, learned_um, named, told_unlike
+from costal.workbench.pixel_size import learned_um, scaling
 from costal.workbench.rounds import current_generation, grid_of, range_in_use
 
 Ranges = list[tuple[tuple[float, ...], tuple[float, ...]]]
@@ -148,27 +148,12 @@ def trained_generation(project: Project) -> Generation:
 
 
 def _at_its_scale(generation: Generation, request: PlaneRequest) -> tuple[PlaneRequest, str]:
-    """Return the request at the pixel size that was learned at, if that is wanted, and what is to be said of this.
-
-    Raises
-    ------
-    FrameError
-        When the resampled plane is too large, or too small for a crop.
-    """
-    pixel_um, learned = request.pixel_um, learned_um(request.project, generation.origin)
-    if pixel_um is None or not learned:
-        unknown = "The frame's pixel size" if learned else "The pixel size that was learned at"
-        unknown += " is not known" + ("" if not learned else f"; the labels are from {named(learned)} µm")
-        return request, f"{unknown}." if learned or request.resample else ""
-    if not is_unlike(pixel_um, learned):
-        return request, ""
-    if not request.resample:
-        hint = f" It can be resampled to {learned[0]:.3g} µm: tick the box, or use --resample."
-        return request, told_unlike(pixel_um, learned) + hint
-    plane_C_Y_X = resampled(request.plane_C_Y_X, pixel_um / learned[0])
-    asked = replace(request, plane_C_Y_X=plane_C_Y_X, grid=grid_of(request.project, plane_C_Y_X))
-    finer = " A finer pixel size adds no detail." if pixel_um > learned[0] else ""
-    return asked, f"Resampled from {pixel_um:.3g} to {learned[0]:.3g} µm per pixel.{finer}"
+    """Return the request at the pixel size that was learned at, if that is wanted, and what is to be said of this."""
+    zoom, note = scaling(request.pixel_um, learned_um(request.project, generation.origin), request.resample)
+    if zoom == 1:
+        return request, note
+    plane_C_Y_X = resampled(request.plane_C_Y_X, zoom)
+    return replace(request, plane_C_Y_X=plane_C_Y_X, grid=grid_of(request.project, plane_C_Y_X)), note
 
 
 def _classified(generation: Generation, request: PlaneRequest) -> Job[Applied]:

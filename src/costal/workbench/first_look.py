@@ -19,7 +19,8 @@ from costal.workbench.bands import known_as, reopen, score_bands
 from costal.workbench.intensities import measured_range
 from costal.workbench.large import LargeRequest, Prepared, generation_for, grid_for, prepare
 from costal.workbench.large_scores import put_together
-from costal.workbench.rounds import FrameScores, warning_for
+from costal.workbench.pixel_size import warning_for
+from costal.workbench.rounds import FrameScores
 
 LOOKED_AT = 400
 """Without a model a query is chosen among so many crops, drawn at random."""

@@ -24,7 +24,8 @@ from costal.labels.store import Store
 from costal.types import Agent, Grid
 from costal.workbench.bands import BACKGROUND_FILE, BandWork, is_there, known_as, rows_of_band, told_missing
 from costal.workbench.intensities import background, measured_range
-from costal.workbench.rounds import current_generation, range_in_use, warning_for
+from costal.workbench.pixel_size import warning_for
+from costal.workbench.rounds import current_generation, range_in_use
 from costal.workbench.scores_folder import card, claim, digest_of
 
 Background = Literal["none", "skip"]

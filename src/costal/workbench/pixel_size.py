@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from costal.labels.models import Origin
+from costal.labels.models import Generation, Origin
 from costal.labels.project import Project
 from costal.labels.store import Store
 
@@ -44,6 +44,29 @@ def told_unlike(pixel_um: float | None, learned: Sequence[float]) -> str:
         f"The frame has {pixel_um:.3g} µm per pixel, the labels are from {named(learned)} µm: its crops show things at "
         "another scale, so do not trust what is said of them."
     )
+
+
+def warning_for(project: Project, generation: Generation, pixel_um: float | None) -> str:
+    """Return what is to be said of a frame that is scored by a model, or without one (see `told_unlike`)."""
+    return "" if pixel_um is None else told_unlike(pixel_um, learned_um(project, generation.origin))
+
+
+def scaling(pixel_um: float | None, learned: Sequence[float], resample: bool) -> tuple[float, str]:
+    """Return by how many times as many pixels a side a frame is classified, and what is to be said of this.
+
+    1 leaves it as it is: it fits, its pixel size or that of the labels is not known, or `resample` is not wanted.
+    """
+    if not learned:
+        return 1.0, "The pixel size that was learned at is not known: nothing was resampled." if resample else ""
+    if pixel_um is None:
+        return 1.0, f"The frame's pixel size is not known; the labels are from {named(learned)} µm."
+    if not is_unlike(pixel_um, learned):
+        return 1.0, ""
+    if not resample:
+        offer = f" It can be resampled to {learned[0]:.3g} µm: tick the box, or use --resample."
+        return 1.0, told_unlike(pixel_um, learned) + offer
+    finer = " A finer pixel size adds no detail." if pixel_um > learned[0] else ""
+    return pixel_um / learned[0], f"Resampled from {pixel_um:.3g} to {learned[0]:.3g} µm per pixel.{finer}"
 
 
 def named(sizes_um: Sequence[float]) -> str:

@@ -25,7 +25,7 @@ from costal.loop import choose, learn, new_agent, score
 from costal.seeds import rng_for, seed_for
 from costal.types import Answer, Floats, Grid, Job, Pool, Progress, Scores
 from costal.workbench.fitting import learned_shape, left_out, remedy
-from costal.workbench.pixel_size import distinct, learned_um, told_unlike
+from costal.workbench.pixel_size import distinct, warning_for
 from costal.workbench.review import review
 
 
@@ -145,11 +145,6 @@ def score_frame(request: FrameRequest) -> Job[FrameScores]:
     return replace(found, which_M=which_M, warnings=warnings)
 
 
-def warning_for(project: Project, generation: Generation, pixel_um: float | None) -> str:
-    """Return what is to be said of a frame with pixels of another size than was learned at (see `told_unlike`)."""
-    return "" if pixel_um is None else told_unlike(pixel_um, learned_um(project, generation.origin))
-
-
 def without(scores: Scores, left_out_N: NDArray[np.bool_]) -> Scores:
     """Return scores in which some crops have none: information 0, cost 1, no probabilities."""
     if not left_out_N.any():
@@ -256,16 +251,13 @@ def retrain(request: RetrainRequest) -> Job[Generation]:
     agent = yield from learn(current_generation(project, shape).agent, answers, request.seed, request.device)
     notes = (*agent.notes, *left_out(presented, shape))
     if not agent.classifier:
-        ends = (remedy(presented, shape), _nothing_saved(project))
+        newest = newest_number(project.model_folder)
+        stays = f" Model {newest} stays the newest." if newest else ""
+        ends = (remedy(presented, shape), f"No model was saved.{stays}")
         return Generation(0, replace(agent, notes=(*notes, *filter(None, ends))))
     used = sorted(each.label_id for each in presented if each.label_id is not None and each.pixels_C_H_W.shape == shape)
     origin = Origin(tuple(used), request.seed, figures.metrics(), pixel_um=pixel_um)
     return save_agent(project.model_folder, replace(agent, notes=notes), origin, project.kept_models)
-
-
-def _nothing_saved(project: Project) -> str:
-    newest = newest_number(project.model_folder)
-    return "No model was saved." + (f" Model {newest} stays the newest." if newest else "")
 
 
 def answers_of(
