@@ -9,7 +9,9 @@ from typing import Annotated
 import typer
 
 from costal.cli.output import AsJson, tell
+from costal.cli.progress import ProgressBar
 from costal.errors import ProjectError
+from costal.labels.exchange.packing import pack, unpack
 from costal.labels.mending.findings import Finding, examine
 from costal.labels.mending.repair import repair
 from costal.labels.models import load_newest
@@ -23,9 +25,13 @@ MOST_SAID = 20
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    commands = typer.Typer(no_args_is_help=True, help="Make a project, say what is in it, check it and mend it.")
+    commands = typer.Typer(
+        no_args_is_help=True, help="Make a project, say what is in it, check it, mend it and pack it."
+    )
     for command in (new, info, check, recent):
         commands.command()(command)
+    commands.command("pack")(pack_project)
+    commands.command("unpack")(unpack_project)
     commands.command("repair")(mend)
     app.add_typer(commands, name="project")
 
@@ -117,3 +123,26 @@ def mend(folder: Folder, as_json: AsJson = False) -> None:
     tell("\n".join(said) or "There is nothing to mend.", {"folder": folder, "done": said, "whole": not left}, as_json)
     if left:
         raise ProjectError(_sentence(folder, left))
+
+
+def pack_project(
+    folder: Folder,
+    out: Annotated[Path, typer.Option(help="The zip file to write.")],
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an older file.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write a project into one zip file, to keep it or to give it away: settings, labels and models, without caches."""
+    with ProgressBar() as bar:
+        packed = bar.drain(pack(folder, out, overwrite), out.name)
+    tell(f"Wrote {out} ({packed.files} files, {packed.size / 1e6:.1f} MB).", asdict(packed), as_json)
+
+
+def unpack_project(
+    packed: Annotated[Path, typer.Argument(help="A zip file that 'costal project pack' has written.")],
+    folder: Annotated[Path, typer.Argument(help="The new project's folder.")],
+    as_json: AsJson = False,
+) -> None:
+    """Make a project from a packed one, in a new or empty folder, after its labels and models were checked."""
+    with ProgressBar() as bar:
+        project = bar.drain(unpack(packed, folder), packed.name)
+    tell(f"Made {folder} from {packed}.", {"folder": folder, "name": project.name}, as_json)

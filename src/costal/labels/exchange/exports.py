@@ -66,7 +66,7 @@ def export(
         raise ProjectError(f"'{kind}' is no form of export. Use one of {', '.join(EXPORT_KINDS)}.")
     checked_share(validation)
     with _explained(target):
-        _require_free(target, project, overwrite)
+        require_free(target, project, overwrite)
         target.parent.mkdir(parents=True, exist_ok=True)
         # Beside the target, for only within one disk a file is put in its place in one step.
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=f"{target.name}.", suffix=".new") as beside:
@@ -98,7 +98,7 @@ def _written(project: Project, store: Store, place: Path, kind: ExportKind, vali
     return Exported(place, kind, files, dict(counts), dict(Counter(each.split for each in chosen)), notes)
 
 
-def _require_free(target: Path, project: Project, overwrite: bool) -> None:
+def require_free(target: Path, project: Project, overwrite: bool) -> None:
     """Refuse a target that would destroy something: the project, or what this program has not written."""
     whole, folder = target.resolve(), project.folder.resolve()
     if whole == folder or folder in whole.parents or whole in folder.parents:

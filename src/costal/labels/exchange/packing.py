@@ -1,0 +1,155 @@
+"""A whole project as one zip file, and back: its settings, labels and models; no lock, and nothing that is a cache."""
+
+import os
+import re
+import shutil
+import sqlite3
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from costal.errors import ProjectError
+from costal.labels.exchange.exports import require_free
+from costal.labels.mending.findings import examine
+from costal.labels.project import MODEL_FOLDER, PROJECT_FILE, STORE_FILE, Project
+from costal.labels.project_file import load_project
+from costal.labels.store import Store, require_store
+from costal.types import Job, Progress
+
+MODEL = re.compile(rf"{MODEL_FOLDER}/[\w.-]+\.(json|safetensors)", re.ASCII)
+"""The models and their cards, as they are named in the zip file."""
+PIECE = 1 << 20
+"""Bytes that are copied at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class PackedProject:
+    """A zip file of a project: where it is, how many files it holds, and its size in bytes."""
+
+    path: Path
+    files: int
+    size: int
+
+
+def pack(folder: Path, target: Path, overwrite: bool = False) -> Job[PackedProject]:
+    """Return the zip file that now holds the project of a folder, which somebody else may write to meanwhile.
+
+    Raises
+    ------
+    ProjectError
+        When the project cannot be read, the target exists and `overwrite` is not set, or it cannot be written.
+    """
+    project = load_project(folder)
+    require_store(project.store_path)
+    models = [each for each in sorted(project.model_folder.glob("*")) if MODEL.fullmatch(f"{MODEL_FOLDER}/{each.name}")]
+    with _explained(target):
+        require_free(target, project, overwrite)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=f"{target.name}.", suffix=".new") as beside:
+            yield Progress(0, len(models) + 2, "Copying the labels")
+            store = Path(beside) / STORE_FILE
+            _copy_store(project.store_path, store)
+            new = Path(beside) / target.name
+            members = [(PROJECT_FILE, folder / PROJECT_FILE), (STORE_FILE, store)]
+            members += [(f"{MODEL_FOLDER}/{each.name}", each) for each in models]
+            with zipfile.ZipFile(new, "w", zipfile.ZIP_DEFLATED) as packed:
+                for done, (name, path) in enumerate(members):
+                    yield Progress(done, len(members), f"Packing {name}")
+                    packed.write(path, name)
+            with new.open("rb+") as file:
+                os.fsync(file.fileno())
+            new.replace(target)
+    return PackedProject(target, len(members), target.stat().st_size)
+
+
+def _copy_store(source: Path, target: Path) -> None:
+    """Copy a store as it is at one moment, by SQLite's own means, while others may write to it."""
+    try:
+        with (
+            closing(sqlite3.connect(f"{source.absolute().as_uri()}?mode=ro", uri=True, timeout=10)) as original,
+            closing(sqlite3.connect(target)) as copy,
+        ):
+            original.backup(copy)
+    except sqlite3.Error as error:
+        raise ProjectError(f"{source} cannot be copied: {error}. Run 'costal project check' on its folder.") from error
+
+
+def unpack(path: Path, folder: Path) -> Job[Project]:
+    """Return the project of a zip file, in a new or empty folder; nothing is there before all of it was checked.
+
+    Raises
+    ------
+    ProjectError
+        When the folder holds something, or the file is no packed project, is damaged, or was made by a newer version.
+    """
+    with _explained(folder):
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise ProjectError(f"{folder} is not empty. Choose a new folder.")
+        if not path.is_file():
+            raise ProjectError(f"{path} is no file. Choose a zip file that 'costal project pack' has written.")
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f"{folder.name}.", suffix=".new") as beside:
+            new = Path(beside) / folder.name
+            (new / MODEL_FOLDER).mkdir(parents=True)
+            try:
+                with zipfile.ZipFile(path) as packed:
+                    yield from _extract(packed, path, new)
+            except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError) as error:
+                raise ProjectError(f"{path} is damaged or no zip file ({error}). Pack the project again.") from error
+            yield Progress(0, 0, "Checking the labels")
+            project = _checked(path, new)
+            if folder.exists():
+                folder.rmdir()
+            new.rename(folder)
+    return replace(project, folder=folder)
+
+
+def _extract(packed: zipfile.ZipFile, path: Path, new: Path) -> Job[None]:
+    """Write the members, whose names and sizes are as they must be, into a new folder."""
+    members = packed.infolist()
+    names = [each.filename for each in members]
+    for name in names:
+        if name not in (PROJECT_FILE, STORE_FILE) and not MODEL.fullmatch(name):
+            raise ProjectError(f"{path} holds {name!r}, which is no part of a project. Nothing was unpacked.")
+    if len(set(names)) < len(names) or not {PROJECT_FILE, STORE_FILE} <= set(names):
+        raise ProjectError(f"{path} is no packed project: it lacks {PROJECT_FILE} or {STORE_FILE}, or has one twice.")
+    needed, free = sum(each.file_size for each in members), shutil.disk_usage(new).free
+    if needed > free:
+        raise ProjectError(f"{path} needs {needed >> 20} MB, and {new.parent.parent} has {free >> 20} MB free.")
+    for done, member in enumerate(members):
+        yield Progress(done, len(members), f"Unpacking {member.filename}")
+        left = member.file_size
+        with packed.open(member) as source, (new / member.filename).open("wb") as target:
+            while piece := source.read(PIECE):
+                left -= len(piece)
+                if left < 0:
+                    raise ValueError(f"{member.filename} is larger than it says")
+                target.write(piece)
+
+
+def _checked(path: Path, new: Path) -> Project:
+    """Return the unpacked project, brought up to date, or raise ProjectError with the first thing that is amiss."""
+    try:
+        project = load_project(new)
+        require_store(project.store_path)
+        Store(project.store_path).close()
+        damage = [each for each in examine(new) if each.kind != "leftover"]
+    except ProjectError as error:
+        raise ProjectError(f"{path} holds a project that cannot be opened: {error}") from error
+    if damage:
+        raise ProjectError(f"{path} holds a damaged project ({damage[0]}). Pack the project again.")
+    return project
+
+
+@contextmanager
+def _explained(place: Path) -> Iterator[None]:
+    """Turn what the system says into a sentence with a remedy."""
+    try:
+        yield
+    except OSError as error:
+        raise ProjectError(
+            f"{place} cannot be written: {error.strerror or error}. Free some space, or choose another place."
+        ) from error
