@@ -53,6 +53,14 @@ def test_a_project_goes_out_and_comes_back(costal, folder, tmp_path):
     assert costal("import", tmp_path / "neurons.json", tmp_path / "again")[0] == 1
 
 
+def test_a_project_is_packed_and_unpacked(costal, folder, tmp_path):
+    code, out, _ = costal("project", "pack", folder, "--out", tmp_path / "neurons.zip")
+    assert (code, out.startswith(f"Wrote {tmp_path / 'neurons.zip'} (2 files, ")) == (0, True)
+    assert costal("project", "unpack", tmp_path / "neurons.zip", tmp_path / "again")[0] == 0
+    assert costal("project", "info", tmp_path / "again")[1] == costal("project", "info", folder)[1]
+    assert costal("project", "unpack", tmp_path / "neurons.zip", tmp_path / "again")[0] == 1
+
+
 @pytest.mark.parametrize("kind", EXPORT_KINDS)
 def test_every_form_is_written_once_and_replaced_when_asked(costal, folder, tmp_path, kind):
     arguments = ("export", folder, "--as", kind, "--out", tmp_path / "out")
