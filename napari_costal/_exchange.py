@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject
-from qtpy.QtWidgets import QFileDialog, QMenu, QPushButton
+from qtpy.QtWidgets import QFileDialog, QMenu, QMessageBox, QPushButton
 
 from costal.labels.exchange.exports import Exported, ExportKind
 from costal.types import finish
@@ -71,19 +71,35 @@ class Exchange(QObject):
         if path:
             self._dock.start_project(lambda: self.import_labels(Path(path)))
 
-    def import_labels(self, table: Path) -> None:
-        """Take the labels of a CSV file into the open project, all or none."""
+    def import_labels(self, table: Path, replace_labels: bool = False) -> None:
+        """Take the labels of a CSV file into the open project, all or none.
+
+        Where rows contradict labels that stand, it is asked whether to change these.
+        """
         controller = self._dock.controller
         bench = controller.bench
         if bench is None or not controller.may_write():
             return
 
-        def imported(found: ImportedLabels) -> None:
+        def imported(outcome: ImportedLabels) -> None:
             controller.reload()
-            self._dock.say(f"{found.added} labels came in from {table.name}, {found.unchanged} stood already.")
+            self._dock.say(" ".join([said_of(outcome, table.name), *outcome.notes]))
+            if outcome.contradicting and not outcome.replaced and self._may_replace(outcome.contradicting):
+                self.import_labels(table, replace_labels=True)
 
         self._dock.say(f"Reading {table.name} …")
-        self._store.run(lambda: finish(import_labels(bench, table)), then=imported, failed=self._dock.complain)
+        self._store.run(
+            lambda: finish(import_labels(bench, table, replace_labels=replace_labels)),
+            then=imported,
+            failed=self._dock.complain,
+        )
+
+    def _may_replace(self, count: int) -> bool:
+        """Ask whether labels that stand are to be changed by the rows that contradict them."""
+        question = f"{count} rows contradict labels that stand. Change these labels to what the table says?"
+        buttons = QMessageBox.StandardButton
+        answer = QMessageBox.question(self._dock, "Import labels", question, buttons.Yes | buttons.No, buttons.No)
+        return bool(answer == buttons.Yes)
 
     def _ask_project(self) -> None:
         path, _ = QFileDialog.getOpenFileName(self._dock, "Import a project", "", "Projects (*.json)")
@@ -102,3 +118,13 @@ class Exchange(QObject):
             self._dock.complain,
             "Importing",
         )
+
+
+def said_of(outcome: ImportedLabels, name: str) -> str:
+    """Return what a table came to, as a sentence."""
+    text = f"{outcome.added} labels came in from {name}, {outcome.unchanged} stood already."
+    if outcome.contradicting:
+        text += (
+            f" {outcome.contradicting} that stood otherwise were {'changed' if outcome.replaced else 'not changed'}."
+        )
+    return text

@@ -37,12 +37,24 @@ def test_labels_go_out_and_into_another_project(costal, folder, tmp_path):
     assert code == 1
     assert "costal: " in err
     assert "does not have: rings, =fibres" in err
+    code, _, err = costal("label", "--from", tmp_path / "out.csv", *options, "--add-classes")
+    assert (code, "the project's grid has crops of 64 px" in err) == (1, True)
+    save_project(replace(load_project(tmp_path / "other"), tiling=Tiling(16, 16)))
     said = "3 new labels, 0 that stood already, 1 new frames. New classes: rings, =fibres.\n"
     rehearsal = costal("label", "--from", tmp_path / "out.csv", *options, "--add-classes", "--dry-run")
     assert rehearsal[:2] == (0, f"Nothing was kept. There would be {said}")
     assert costal("label", "--from", tmp_path / "out.csv", *options, "--add-classes")[1] == f"There are {said}"
     again = costal("label", "--from", tmp_path / "out.csv", *options)
     assert again[1] == "There are 0 new labels, 3 that stood already, 0 new frames.\n"
+
+
+def test_rows_that_contradict_labels_change_them_with_replace_alone(costal, folder, tmp_path):
+    (tmp_path / "other.csv").write_text("frame,y,x,class\na.tif,0,0,=fibres\na.tif,0,16,=fibres\n", "utf-8")
+    arguments = ("label", "--from", tmp_path / "other.csv", "--project", folder)
+    said = "There are 0 new labels, 1 that stood already, 0 new frames. 1 rows contradict labels that stood: "
+    assert costal(*arguments)[:2] == (0, said + "these are as they were; --replace changes them.\n")
+    assert costal(*arguments, "--replace")[:2] == (0, said + "these were changed.\n")
+    assert costal(*arguments)[1] == "There are 0 new labels, 2 that stood already, 0 new frames.\n"
 
 
 def test_a_project_goes_out_and_comes_back(costal, folder, tmp_path):
@@ -94,7 +106,8 @@ def test_with_json_each_command_prints_one_object(costal, folder, tmp_path):
     rows = figures("import", tmp_path / "neurons.json", tmp_path / "again")["rows"]
     assert rows == exported["counts"]
     labelled = figures("label", "--from", tmp_path / "labels.csv", "--project", folder)
-    assert labelled == {"added": 0, "unchanged": 3, "frames": 0, "classes": [], "dry_run": False}
+    nothing = {"classes": [], "contradicting": 0, "replaced": False, "notes": [], "dry_run": False}
+    assert labelled == {"added": 0, "unchanged": 3, "frames": 0, **nothing}
     found = figures("project", "info", folder)
     assert (found["labels"], found["skipped_or_excluded"], found["presentations"]) == (2, 1, 3)
     assert [(each["name"], each["labels"]) for each in found["classes"]] == [("rings", 1), ("=fibres", 1)]

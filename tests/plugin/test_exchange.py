@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from qtpy.QtWidgets import QMessageBox
 
 from costal.frames.simulate import simulate_field
 from costal.labels.exchange.exports import EXPORT_KINDS
@@ -51,6 +52,29 @@ def test_labels_go_out_and_come_back_in(dock, qtbot, tmp_path):
     dock.exchange.import_project(document, tmp_path / "again")
     qtbot.waitUntil(lambda: dock.controller.project.folder == tmp_path / "again", timeout=20_000)
     qtbot.waitUntil(lambda: len(dock.controller.labels) == 3, timeout=10_000)
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(("answer", "classes"), [("No", [1, 2, 1]), ("Yes", [2, 2, 1])])
+def test_labels_that_a_table_contradicts_are_changed_when_the_expert_says_so(
+    dock, qtbot, tmp_path, monkeypatch, answer, classes
+):
+    questions = []
+
+    def reply(parent, title, text, *_):
+        questions.append(text)
+        return getattr(QMessageBox.StandardButton, answer)
+
+    monkeypatch.setattr(QMessageBox, "question", reply)
+    table = tmp_path / "labels.csv"
+    table.write_text(f"frame,y,x,class\nlayer:field,0,0,class 2\nlayer:field,0,{CROP},class 2\n")
+    dock.exchange.import_labels(table)
+    qtbot.waitUntil(lambda: len(questions) == 1, timeout=10_000)
+    said = "1 that stood otherwise were " + ("not changed" if answer == "No" else "changed")
+    qtbot.waitUntil(lambda: said in dock.status.text(), timeout=10_000)
+    qtbot.waitUntil(lambda: len(dock.controller.labels) == 3, timeout=10_000)
+    assert questions[0].startswith("1 rows contradict labels that stand.")
+    assert [dock.controller.labels[index].class_id for index in range(3)] == classes
 
 
 def test_a_table_that_cannot_be_used_is_said_and_changes_nothing(dock, qtbot, tmp_path):

@@ -62,18 +62,25 @@ def label_from(
     add_classes: Annotated[
         bool, typer.Option("--add-classes", help="Add the classes that the project does not have.")
     ] = False,
+    replace: Annotated[bool, typer.Option("--replace", help="Change labels that rows contradict.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Try all of it and keep nothing.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Label crops from a CSV file, all of its rows or none. Labels that stand already are not given again.
 
-    A frame is named by its content hash, its path or its file's name; y and x are the crop's first pixel. The columns
-    side, annotator, kind (class, skip or exclude), planes and content_hash may be there; efforts are never imported.
+    A frame is named by its content hash, its path or, where no other image is called so, its file's name; y and x are
+    the first pixel of a crop of the project's grid. The columns side, annotator, kind (class, skip or exclude), planes
+    and content_hash may be there; efforts are never imported. Rows that contradict labels are counted, and change
+    nothing without --replace.
     """
     with Workbench(project) as bench, ProgressBar() as bar:
-        found = bar.drain(import_labels(bench, table, images, annotator, add_classes, dry_run), table.name)
+        found = bar.drain(import_labels(bench, table, images, annotator, add_classes, dry_run, replace), table.name)
     said = "Nothing was kept. There would be" if dry_run else "There are"
     text = f"{said} {found.added} new labels, {found.unchanged} that stood already, {found.frames} new frames."
     if found.classes:
         text += f" New classes: {', '.join(found.classes)}."
+    if found.contradicting:
+        text += f" {found.contradicting} rows contradict labels that stood: "
+        text += "these were changed." if found.replaced else "these are as they were; --replace changes them."
+    text = "\n".join([text, *found.notes])
     tell(text, asdict(found) | {"dry_run": dry_run}, as_json)

@@ -12,6 +12,7 @@ from costal.errors import DatasetError
 from costal.frames.listing import listed
 from costal.frames.normalise import intensity_range, normalise
 from costal.frames.read import plane, read
+from costal.numerals import decimal_number
 from costal.paper.sources import Dataset, LabelledCrops, from_labelled
 
 COSTS_FILE = "costs.csv"
@@ -97,11 +98,8 @@ def _rows(path: Path) -> Iterator[tuple[int, str, str]]:
 
 
 def _cost(written: str, what: str) -> float:
-    try:
-        cost = float(written)
-    except ValueError:
-        cost = math.nan
-    if not 0 <= cost < math.inf:
+    cost = decimal_number(written)
+    if cost is None or not 0 <= cost < math.inf:
         raise DatasetError(f"{what} is '{written}'. Give a number of 0 or more.")
     return cost
 

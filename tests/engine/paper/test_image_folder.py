@@ -113,8 +113,9 @@ def test_another_pixel_or_cost_is_another_fingerprint(folder, change):
         ("rings/cell 9.png,3", r"line 10: there is no image rings/cell 9\.png in a class folder\. Correct"),
         ("overview.png,3", r"line 10: there is no image overview\.png"),
         (",", r"line 10: the cost of  is ''"),
+        ("rings/cell 9.png,1_6", r"line 10: the cost of rings/cell 9\.png is '1_6'"),
     ],
-    ids=["duplicate", "no such image", "not in a class folder", "empty"],
+    ids=["duplicate", "no such image", "not in a class folder", "empty", "no plain digits"],
 )
 def test_a_line_that_cannot_be_is_refused_with_its_number(folder, line, message):
     write_costs(folder, [*(f"{file},1" for file in FILES), line])

@@ -156,7 +156,8 @@ def test_imported_labels_teach_their_class_and_no_effort(bring, folder):
 def test_a_crop_that_the_project_has_needs_no_image(bring, folder, images):
     label(folder, images / "a.tif", {(0, 16): ("class", 1, "ada")})
     (images / "a.tif").unlink()
-    assert bring("frame,y,x,class\na.tif,0,16,fibres\n", images=None).added == 1
+    found = bring("frame,y,x,class\na.tif,0,16,fibres\n", images=None, replace_labels=True)
+    assert (found.added, found.contradicting) == (0, 1)
     assert [kind_class[:2] for kind_class in labels_of(folder).values()] == [("class", "fibres")]
     with pytest.raises(ProjectError, match=r"row 2, column frame: 'a\.tif': no crop of it is in the project"):
         bring("frame,y,x,class\na.tif,0,32,fibres\n", images=None)
@@ -180,13 +181,100 @@ def test_a_class_that_was_merged_stands_already(bring, folder, images):
     assert bring("frame,y,x,class\na.tif,0,16,threads\n").unchanged == 1
 
 
-def test_another_class_takes_the_labels_place_and_can_be_undone(bring, folder, images):
+def test_another_class_takes_the_labels_place_when_asked_and_can_be_undone(bring, folder, images):
     label(folder, images / "a.tif", {(0, 16): ("class", 1, "ada")})
-    bring("frame,y,x,class,annotator\na.tif,0,16,fibres,ada\n")
+    bring("frame,y,x,class,annotator\na.tif,0,16,fibres,ada\n", replace_labels=True)
     assert [each[1] for each in labels_of(folder).values()] == ["fibres"]
     with Workbench(folder, "ada") as bench:
         bench.undo()
     assert [each[1] for each in labels_of(folder).values()] == ["rings"]
+
+
+def test_rows_that_contradict_labels_are_counted_and_change_nothing_unless_asked(bring, folder, images):
+    label(folder, images / "a.tif", {(0, 0): ("class", 1, "ada"), (0, 16): ("class", 1, "ada")})
+    rows = ["a.tif,0,0,fibres,class,ada", "a.tif,0,16,rings,class,ada", "a.tif,0,32,rings,class,ada"]
+    table = "frame,y,x,class,kind,annotator\n" + "\n".join(rows) + "\n"
+    found = bring(table)
+    assert (found.added, found.unchanged, found.contradicting, found.replaced) == (1, 1, 1, False)
+    assert [each[1] for each in labels_of(folder).values()] == ["rings", "rings", "rings"]
+    found = bring(table, replace_labels=True)
+    assert (found.added, found.unchanged, found.contradicting, found.replaced) == (0, 2, 1, True)
+    assert sorted(each[1] for each in labels_of(folder).values()) == ["fibres", "rings", "rings"]
+
+
+# paths
+
+
+@pytest.fixture
+def wells(tmp_path):
+    """Return a folder with one folder a well, and an image called 001.tif in each."""
+    folder = tmp_path / "plate"
+    for number, well in enumerate("ab"):
+        (folder / well).mkdir(parents=True)
+        pixels = np.random.default_rng(number).integers(0, 2**16, (48, 64), dtype=np.uint16)
+        tifffile.imwrite(folder / well / "001.tif", pixels)
+    return folder
+
+
+def wells_of(folder):
+    """Return the class names of the labels in each well."""
+    project = load_project(folder)
+    with Store(project.store_path, read_only=True) as store:
+        return {
+            record.source.split("/")[-2]: [project.class_of(each.class_id).name for each in store.labels(at)]
+            for at, record in store.frames().items()
+        }
+
+
+@pytest.mark.parametrize("where", ["absolute", "images", "backslashes", "table", "project", "watched", "above images"])
+def test_a_path_means_the_file_on_disk_whatever_else_is_called_so(bring, folder, wells, tmp_path, where):
+    label(folder, wells / "a" / "001.tif", {(0, 16): ("class", 1, "ada")})
+    path = {"absolute": str(wells / "b" / "001.tif"), "table": "plate/b/001.tif", "backslashes": "b\\001.tif"}
+    path["project"] = "../plate/b/001.tif"
+    path["above images"] = "plate/b/001.tif"
+    options = {"images": wells if where in ("images", "backslashes", "above images") else None}
+    if where == "watched":
+        save_project(replace(load_project(folder), intake=Intake(str(wells))))
+    if where == "above images":
+        path["above images"], options["images"] = "old/plate/b/001.tif", wells
+    found = bring(f"frame,y,x,class\n{path.get(where, 'b/001.tif')},0,0,fibres\n", **options)
+    assert (found.added, found.frames) == (1, 1)
+    assert wells_of(folder) == {"a": ["rings"], "b": ["fibres"]}
+
+
+def test_a_path_into_another_folder_never_labels_an_image_of_the_same_name(bring, folder, wells):
+    label(folder, wells / "a" / "001.tif", {(0, 16): ("class", 1, "ada")})
+    for path in ("c/001.tif", "D:\\scope\\c\\001.tif", "/gone/c/001.tif"):
+        with pytest.raises(ProjectError, match=r"row 2, .* there are only \S+/a/001\.tif.* Correct the path"):
+            bring(f"frame,y,x,class\n{path},0,0,fibres\n", images=None)
+    assert wells_of(folder) == {"a": ["rings"]}
+
+
+def test_a_bare_name_that_fits_several_images_is_refused_and_they_are_listed(bring, folder, wells):
+    label(folder, wells / "a" / "001.tif", {(0, 16): ("class", 1, "ada")})
+    fits = r"'001\.tif': it fits several images: \S+/a/001\.tif, \S+/b/001\.tif\. Write their paths"
+    with pytest.raises(ProjectError, match=fits):
+        bring("frame,y,x,class\n001.tif,0,0,fibres\n", images=wells)
+    label(folder, wells / "b" / "001.tif", {(0, 16): ("class", 1, "ada")})
+    with pytest.raises(ProjectError, match=fits):
+        bring("frame,y,x,class\n001.tif,0,0,fibres\n", images=None)
+
+
+def test_the_longest_end_of_a_moved_path_says_which_image_and_is_told(bring, folder, wells):
+    for well in "ab":
+        label(folder, wells / well / "001.tif", {(0, 16): ("class", 1, "ada")})
+    found = bring("frame,y,x,class\nD:\\scope\\plate\\b\\001.tif,0,0,fibres\n", images=None)
+    assert wells_of(folder) == {"a": ["rings"], "b": ["rings", "fibres"]}
+    assert found.notes == (
+        f"'D:\\scope\\plate\\b\\001.tif' is not there: its labels are on {wells}/b/001.tif, whose path ends like it.",
+    )
+
+
+def test_two_paths_that_contradict_each_other_never_mean_one_image(bring, folder, wells):
+    (wells / "b" / "001.tif").unlink()
+    rows = "D:\\scope\\c\\001.tif,0,0,rings\nD:\\scope\\d\\001.tif,0,16,rings\n"
+    with pytest.raises(ProjectError, match=r"row 3, .*c.001\.tif' in an earlier row ends like"):
+        bring(f"frame,y,x,class\n{rows}", images=wells / "a")
 
 
 # stacks
@@ -211,6 +299,13 @@ def test_one_plane_of_many_has_to_be_named(bring, folder):
     assert planes_by_content(folder) == ["z 1"]
 
 
+def test_a_frame_that_is_one_plane_of_a_file_is_not_meant_by_the_file_alone(bring, folder):
+    save_project(replace(load_project(folder), intake=Intake("", "each", "each")))
+    bring("frame,y,x,class,planes\nstack.tif,0,16,rings,z 1\n")
+    with pytest.raises(ProjectError, match=r"the project has the plane 'z 1' of it, and the table says none"):
+        bring("frame,y,x,class\nstack.tif,0,32,rings\n")
+
+
 def test_a_plane_is_found_by_its_content_however_the_project_cuts_stacks_today(bring, folder, images):
     content = frame_from_array(tifffile.imread(images / "stack.tif")[1][None], "CYX", None, "").content_hash
     bring(f"frame,y,x,class,content_hash\nstack.tif,0,16,rings,{content}\n")
@@ -227,8 +322,11 @@ def test_frames_of_one_name_have_to_be_told_apart(bring, folder, images, tmp_pat
     (tmp_path / "again").mkdir()
     (images / "b.tif").rename(tmp_path / "again" / "a.tif")
     label(folder, tmp_path / "again" / "a.tif", {(0, 16): ("class", 1, "ada")})
-    with pytest.raises(ProjectError, match=r"several frames are called that\. Add the columns content_hash and planes"):
-        bring("frame,y,x,class\na.tif,0,16,rings\n")
+    with pytest.raises(ProjectError, match=r"it fits several images: \S+again/a\.tif, \S+images/a\.tif\. Write their"):
+        bring("frame,y,x,class\na.tif,0,16,rings\n", images=None)
+    found = bring("frame,y,x,class\nagain/a.tif,0,16,fibres\n", images=None, replace_labels=True)
+    assert (found.contradicting, found.frames) == (1, 0)
+    assert sorted(each[1] for each in labels_of(folder).values()) == ["fibres", "rings"]
 
 
 # padding
@@ -249,9 +347,13 @@ def test_a_crop_that_is_completed_by_reflection_is_cut_as_the_grid_does(bring, f
 @pytest.mark.parametrize(
     ("row", "sentence"),
     [
-        ("a.tif,33,0,rings,", r"row 3, column y, x: a crop of 16 px at \(33, 0\) is not within its frame of 48 x 64"),
-        ("a.tif,0,49,rings,", r"row 3, column y, x: a crop of 16 px at \(0, 49\) is not within"),
-        ("a.tif,0,0,rings,65", r"row 3, column y, x: a crop of 65 px at \(0, 0\) is not within"),
+        ("a.tif,33,0,rings,", r"row 3, column y, x: no crop of 16 px begins at \(33, 0\): .* frame of 48 x 64 px"),
+        ("a.tif,0,49,rings,", r"row 3, column y, x: no crop of 16 px begins at \(0, 49\)"),
+        ("a.tif,0,8,rings,", r"row 3, column y, x: no crop of 16 px begins at \(0, 8\): .*crops of 16 px every 16 px"),
+        ("a.tif,48,0,rings,", r"row 3, column y, x: no crop of 16 px begins at \(48, 0\)"),
+        ("a.tif,0,0,rings,65", r"row 3, column y, x: no crop of 65 px begins at \(0, 0\)"),
+        ("a.tif,0,0,rings,8", r"row 3, column y, x: no crop of 8 px begins at \(0, 0\)"),
+        ("a.tif,1_6,0,rings,", r"row 3, column y: '1_6' is no whole number"),
         ("c.tif,0,0,rings,", r"row 3, column frame: 'c.tif': no crop of it is in the project, and no such file"),
         ("n" * 300 + ",0,0,rings,", r"row 3, column frame: 'n+': no crop of it is in the project, and no such file"),
         ("a.tif,0,0,rods,", r"names classes that 'neurons' does not have: rods"),
@@ -271,12 +373,12 @@ def test_a_table_with_one_bad_row_changes_nothing_and_the_row_is_named(bring, fo
 def test_padding_does_not_let_crops_lie_anywhere(bring, folder):
     save_project(replace(load_project(folder), tiling=Tiling(20, 20, "pad")))
     for place in ("41,60", "60,0", "40,100"):
-        with pytest.raises(ProjectError, match="is not within its frame"):
+        with pytest.raises(ProjectError, match="no crop of 20 px begins at"):
             bring(f"frame,y,x,class\na.tif,{place},rings\n")
 
 
 def test_classes_are_added_only_when_every_row_is_good(bring, folder):
-    with pytest.raises(ProjectError, match="not within"):
+    with pytest.raises(ProjectError, match="no crop of 16 px"):
         bring("frame,y,x,class\na.tif,0,0,rods\na.tif,99,0,rods\n", add_classes=True)
     assert [each.name for each in load_project(folder).classes] == ["rings", "fibres"]
     assert bring("frame,y,x,class\na.tif,0,0,rods\n", add_classes=True).classes == ("rods",)

@@ -10,6 +10,7 @@ from costal.labels.classes import new_class
 from costal.labels.exchange.spreadsheet import unescaped
 from costal.labels.project import LARGEST, Project
 from costal.labels.records import AnswerKind
+from costal.numerals import whole_number
 
 REQUIRED = ("frame", "y", "x", "class")
 KNOWN = (*REQUIRED, "side", "annotator", "kind", "content_hash", "planes")
@@ -97,18 +98,14 @@ def _row(path: Path, number: int, cells: Mapping[str | None, str | None]) -> Lab
         _whole(path, number, "side", texts["side"], 8, LARGEST) if texts.get("side") else None,
         texts.get("annotator", ""),
         texts.get("content_hash", ""),
-        texts.get("planes"),
+        texts.get("planes") or None,
     )
 
 
 def _whole(path: Path, number: int, column: str, text: str, low: int, high: int) -> int:
-    """Return a whole number; ``16.0`` is one too, as tables with gaps write it."""
-    try:
-        found = float(text)
-        if found.is_integer() and low <= found <= high:
-            return int(found)
-    except ValueError:
-        pass
+    whole = whole_number(text)
+    if whole is not None and low <= whole <= high:
+        return whole
     raise refuse(path, number, column, f"'{text}' is no whole number from {low} to {high}.")
 
 

@@ -29,7 +29,7 @@ def test_every_column_that_is_known_is_read_and_no_other(table):
     )
     assert read_label_rows(table(text)) == (
         LabelRow(2, "a.tif", 0, 16, "class", "rings", 8, "ada", "abc", "z 3, t 0"),
-        LabelRow(3, "b.tif", 2, 1, "skip", "", planes=""),
+        LabelRow(3, "b.tif", 2, 1, "skip", "", planes=None),
         LabelRow(4, "b.tif", 2, 1, "exclude", "", planes="all"),
     )
 
@@ -73,6 +73,10 @@ def test_a_row_is_numbered_as_an_editor_does(table):
         ("frame,y,x,class\na,0,1.5,rings\n", "row 2, column x: '1.5' is no whole number"),
         ("frame,y,x,class\na,nan,0,rings\n", "row 2, column y: 'nan' is no whole number"),
         ("frame,y,x,class\na,inf,0,rings\n", "row 2, column y: 'inf' is no whole number"),
+        ("frame,y,x,class\na,1_6,0,rings\n", "row 2, column y: '1_6' is no whole number"),
+        ("frame,y,x,class\na, 16,0,rings\n", "row 2, column y: ' 16' is no whole number"),
+        ("frame,y,x,class\na,1e1,0,rings\n", "row 2, column y: '1e1' is no whole number"),
+        ("frame,y,x,class\na,١٦,0,rings\n", "row 2, column y: '١٦' is no whole number"),
         ("frame,y,x,class\na,1e99,0,rings\n", "row 2, column y: '1e99' is no whole number"),
         ("frame,y,x,class\n,0,0,rings\n", "row 2, column frame: it is empty."),
         ("frame,y,x,class\na,0,0, \n", "row 2, column class: it is empty."),

@@ -1,0 +1,279 @@
+"""Which frame the rows of a table are about: by content, by the path on disk or by its end, and never by a guess."""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+from costal.errors import FrameError, ProjectError
+from costal.frames.grid import Plane
+from costal.frames.lazy import LazyFrame, open_lazily
+from costal.frames.ome_zarr import is_url, is_zarr
+from costal.frames.planes import describe, planes_of
+from costal.frames.read import Planes, frame_from_array, plane, read
+from costal.frames.windows import LazyPlane, content_hash, is_large
+from costal.labels.exchange.imports import LabelRow, refuse
+from costal.labels.plane_names import may_be_same, steps_of
+from costal.labels.records import FrameRecord
+from costal.types import Frame, PlaneRule
+from costal.workbench.desk import Workbench, recorded
+
+OTHER_RULES = (PlaneRule("each", "each"), PlaneRule("max", "each"), PlaneRule("max", "max"), PlaneRule("mean", "each"))
+"""How a stack may have been cut when its frame came into the project, if not as the project says today."""
+MOST_LISTED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class RowFrame:
+    """A frame of the project, and its plane where it had to be read."""
+
+    id: int
+    record: FrameRecord
+    plane_C_Y_X: Plane | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RowFrames:
+    """The frames that one table's rows are about; `frames`, those of the project, grows. `notes` say what was assumed.
+
+    A path is looked for as it is, in `images`, beside the table, in the project's folder and in the watched folder.
+    """
+
+    bench: Workbench
+    table: Path
+    images: Path | None
+    frames: dict[int, FrameRecord]
+    notes: list[str] = field(default_factory=list)
+    _named: dict[str, str] = field(default_factory=dict)
+    _below: dict[str, list[Path]] = field(default_factory=dict)
+
+    def frame_of(self, row: LabelRow) -> RowFrame:
+        """Return the frame that a row is about: one of the project, or read from its file and added to the project.
+
+        Raises
+        ------
+        ProjectError
+            When there is none, or there are several; names file and row, and lists them.
+        """
+        hash_said = row.content_hash or row.frame
+        same = [at for at, each in self.frames.items() if each.content_hash == hash_said]
+        if same:
+            return self._known(row, [at for at in same if self._has_planes(at, row)] or same)
+        path = self._file(row.frame)
+        if row.content_hash:
+            return self._read(row, path or self._by_end(row)[1], row.content_hash)
+        known = self._of_source(row.frame) if path is None else self._of_file(path)
+        if path is None and not known:
+            known, path = self._by_end(row)
+        known = [at for at in known if self._has_planes(at, row)]
+        return self._known(row, known) if known else self._read(row, path)
+
+    def plane_of(self, row: LabelRow, record: FrameRecord) -> Plane:
+        """Return the plane of a frame of the project, read again from where it came from or where the row says."""
+        path = next((path for name in (row.frame, record.source) if (path := self._file(name)) is not None), None)
+        return _pixels(self._plane(row, path or self._by_end(row)[1], record.content_hash, None)[0])
+
+    def _known(self, row: LabelRow, known: Sequence[int]) -> RowFrame:
+        """Return the one frame of the project that a row can mean."""
+        if len(known) > 1:
+            sources = {self.frames[at].source for at in known}
+            if len(sources) > 1:
+                raise self._several(row, sources)
+            raise self._refuse(row, "several frames are called that. Add the columns content_hash and planes.")
+        record = self.frames[known[0]]
+        is_by_content = record.content_hash in (row.content_hash, row.frame)
+        if not is_by_content and row.planes is None and steps_of(record.planes):
+            raise self._refuse(
+                row, f"the project has the plane '{record.planes}' of it, and the table says none. Add a column planes."
+            )
+        return RowFrame(known[0], record)
+
+    def _read(self, row: LabelRow, path: Path | None, content: str = "") -> RowFrame:
+        frame, planes = self._plane(row, path, content, row.planes)
+        try:
+            placed = self.bench.place(recorded(frame, planes))
+        except FrameError as error:
+            raise self._refuse(row, str(error)) from error
+        self.frames[placed.id] = self.bench.store.frames()[placed.id]
+        return RowFrame(placed.id, self.frames[placed.id], _pixels(frame))
+
+    def _plane(
+        self, row: LabelRow, path: Path | None, content: str, planes: str | None
+    ) -> tuple[Frame | LazyPlane, str]:
+        """Return the one plane of a file that has this content, or else is called so; and what it is called."""
+        if path is None:
+            raise self._refuse(row, "no crop of it is in the project, and no such file. Say where the images are.")
+        try:
+            choices = [
+                (frame, called)
+                for frame, called in _planes_in(path, self.bench.project.intake.rule(), bool(content))
+                if (_hash_of(frame) == content if content else planes is None or may_be_same(planes, called))
+            ]
+        except FrameError as error:
+            raise self._refuse(row, str(error)) from error
+        if not choices:
+            raise self._refuse(row, f"{path} does not have the pixels or planes that the table is about.")
+        if len(choices) > 1 and not content:
+            names = ", ".join(f"'{called}'" for _, called in choices[:MOST_LISTED])
+            raise self._refuse(row, f"{path} has {len(choices)} planes ({names} …). Say which in a column planes.")
+        return choices[0]
+
+    def _has_planes(self, at: int, row: LabelRow) -> bool:
+        return row.planes is None or may_be_same(row.planes, self.frames[at].planes)
+
+    # Paths
+
+    def _file(self, name: str) -> Path | None:
+        """Return the file or OME-Zarr that a path names, as it is written; None where there is none."""
+        if is_url(name):
+            return None
+        return next((path for path in self._spellings(name) if _is_there(path)), None)
+
+    def _spellings(self, name: str) -> Iterator[Path]:
+        """Return where a path may lead: absolute, or from each folder; backslashes part folders too."""
+        parts = PureWindowsPath(name).parts
+        watched = self.bench.project.intake.folder
+        folders = [self.images, self.table.parent, self.bench.project.folder, Path(watched) if watched else None]
+        for folder in (*folders, Path()):
+            if folder is not None:
+                yield folder / name
+                if not _is_absolute(name):
+                    yield folder.joinpath(*parts)
+
+    def _of_source(self, source: str) -> list[int]:
+        return [at for at, each in self.frames.items() if each.source == source]
+
+    def _of_file(self, path: Path) -> list[int]:
+        """Return the frames of the project that came from this file."""
+        key = _key(path)
+        return [at for at, each in self.frames.items() if not is_url(each.source) and _key(Path(each.source)) == key]
+
+    def _by_end(self, row: LabelRow) -> tuple[list[int], Path | None]:
+        """Return the frames of the project, or the file, whose path ends as the row's does; the longest end counts."""
+        ends: dict[str, tuple[int, list[int], Path | None]] = {}
+        for at, each in self.frames.items():
+            key = each.source if is_url(each.source) else _key(Path(each.source))
+            known = ends.get(key, (0, [], None))[1]
+            ends[key] = shared_end(row.frame, each.source), [*known, at], None
+        for path in self._files_called(PureWindowsPath(row.frame).name):
+            is_moved = _is_absolute(row.frame) and path.parent in (self.images, self.table.parent)
+            shared = shared_end(row.frame, str(path)) or int(is_moved)
+            ends[_key(path)] = max(shared, ends.get(_key(path), (0,))[0]), ends.get(_key(path), (0, [], None))[1], path
+        longest = max((each[0] for each in ends.values()), default=0)
+        best = [key for key, each in ends.items() if each[0] == longest] if longest else []
+        if len(best) > 1:
+            raise self._several(row, best)
+        if not best:
+            self._refuse_other_folder(row, ends)
+            return [], None
+        self._note_name(row, best[0])
+        return ends[best[0]][1:]
+
+    def _note_name(self, row: LabelRow, target: str) -> None:
+        """Refuse that two paths that contradict each other mean one image; note a path that only ends like it."""
+        earlier = self._named.setdefault(target, row.frame)
+        if earlier != row.frame and not shared_end(earlier, row.frame):
+            raise self._refuse(
+                row, f"'{earlier}' in an earlier row ends like {target} too. Correct the paths, or add content_hash."
+            )
+        parts = PureWindowsPath(row.frame).parts
+        note = f"'{row.frame}' is not there: its labels are on {target}, whose path ends like it."
+        if len(parts) > 1 and PureWindowsPath(target).parts[-len(parts) :] != parts and note not in self.notes:
+            self.notes.append(note)
+
+    def _files_called(self, name: str) -> list[Path]:
+        """Return the images of this name in and below the images' folder, or else beside the table."""
+        if self.images is None:
+            beside = self.table.parent / name
+            return [beside] if _is_there(beside) else []
+        if not self._below:
+            self._below.update(_listed(self.images))
+        return self._below.get(name, [])
+
+    def _refuse_other_folder(self, row: LabelRow, ends: Mapping[str, object]) -> None:
+        """Refuse a path of whose name there are images, but in other folders."""
+        name = PureWindowsPath(row.frame).name
+        others = [key for key in ends if PureWindowsPath(key).name == name]
+        if others:
+            raise self._refuse(
+                row,
+                f"there is no such file; of its name there are only {_some(others)}. Correct the path, say where the "
+                "images are, or add content_hash.",
+            )
+
+    def _several(self, row: LabelRow, sources: "Sequence[str] | set[str]") -> ProjectError:
+        return self._refuse(row, f"it fits several images: {_some(sources)}. Write their paths, or add content_hash.")
+
+    def _refuse(self, row: LabelRow, reason: str) -> ProjectError:
+        return refuse(self.table, row.number, "frame", f"'{row.frame}': {reason}")
+
+
+def shared_end(one: str, other: str) -> int:
+    """Return how many last parts two paths share; 0 where only the file's name is the same and both name a folder."""
+    parts, others = PureWindowsPath(one).parts, PureWindowsPath(other).parts
+    shared = 0
+    for part, another in zip(reversed(parts), reversed(others), strict=False):
+        if part != another:
+            break
+        shared += 1
+    return shared if shared > 1 or shared == min(len(parts), len(others)) else 0
+
+
+def _some(sources: "Sequence[str] | set[str]") -> str:
+    names = sorted(sources)
+    return ", ".join(names[:MOST_LISTED]) + (
+        f" and {len(names) - MOST_LISTED} more" if len(names) > MOST_LISTED else ""
+    )
+
+
+def _is_absolute(name: str) -> bool:
+    """Return whether a path is absolute on some system."""
+    return PureWindowsPath(name).is_absolute() or PurePosixPath(name).is_absolute()
+
+
+def _is_there(path: Path) -> bool:
+    with suppress(OSError, ValueError):  # a name can be longer than any file's
+        return path.is_file() or (path.is_dir() and is_zarr(str(path)))
+    return False
+
+
+def _key(path: Path) -> str:
+    try:
+        return str(path.resolve())
+    except (OSError, RuntimeError, ValueError):
+        return str(path)
+
+
+def _listed(folder: Path) -> dict[str, list[Path]]:
+    """Return the files and OME-Zarrs in and below a folder, by name."""
+    names: dict[str, list[Path]] = {}
+    for inside, folders, files in os.walk(folder):
+        groups = [name for name in folders if name.lower().endswith(".zarr")]
+        folders[:] = sorted(name for name in folders if name not in groups and not name.startswith("."))
+        for name in (*files, *groups):
+            names.setdefault(name, []).append(Path(inside) / name)
+    return names
+
+
+def _planes_in(path: Path, rule: PlaneRule, any_rule: bool) -> Iterator[tuple[Frame | LazyPlane, str]]:
+    """Return the planes of an image with what they are called: by one rule, or by all that are common."""
+    whole = open_lazily(path, "skip") if is_large(str(path)) else read(path)
+    seen = set[Planes]()
+    for each in (rule, *(OTHER_RULES if any_rule else ())):
+        for planes in planes_of(whole, each):
+            if planes in seen:
+                continue
+            seen.add(planes)
+            if isinstance(whole, LazyFrame):
+                yield LazyPlane(whole, planes), describe(planes)
+            else:
+                yield frame_from_array(plane(whole, planes), "CYX", whole.pixel_um, whole.source), describe(planes)
+
+
+def _hash_of(frame: Frame | LazyPlane) -> str:
+    return content_hash(frame.frame, frame.planes) if isinstance(frame, LazyPlane) else frame.content_hash
+
+
+def _pixels(frame: Frame | LazyPlane) -> Plane:
+    return frame if isinstance(frame, LazyPlane) else frame.pixels
