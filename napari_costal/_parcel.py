@@ -56,9 +56,13 @@ def pack(content: object) -> Parcel:
     if not large:
         return Parcel(pickled)
     handle, path = tempfile.mkstemp(prefix="napari-costal-", suffix=".arrays")
-    with os.fdopen(handle, "wb") as file:
-        for buffer in large:
-            file.write(buffer.raw())
+    try:
+        with os.fdopen(handle, "wb") as file:
+            for buffer in large:
+                file.write(buffer.raw())
+    except OSError:
+        Path(path).unlink(missing_ok=True)  # half of it would keep a full disk full
+        raise
     return Parcel(pickled, tuple(buffer.raw().nbytes for buffer in large), path)
 
 

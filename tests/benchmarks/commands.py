@@ -10,8 +10,9 @@ import typer
 
 from costal.cli.frame import Device
 from costal.cli.output import AsJson, tell
-from costal.cli.terminal import has_display, writing
+from costal.cli.terminal import has_display
 from costal.errors import CostalError
+from costal.files import explained, require_place, write_atomically
 from costal.types import Job, Result
 from tests.benchmarks.committee import CommitteeRequest, compare_committee
 from tests.benchmarks.frames import FramesRequest, compare_frames, draw_growth
@@ -107,8 +108,7 @@ def frames(
     _require_place(out)
     found = _told(compare_frames(FramesRequest(side, sparse_side, crop, passes, repeats, peer_share, seed=seed)))
     if out is not None:
-        with writing(out.with_suffix(".png")):
-            draw_growth(found, out.with_suffix(".png"))
+        draw_growth(found, out.with_suffix(".png"))
     _report(found, frames_table(found), out, as_json)
 
 
@@ -160,7 +160,7 @@ def everything(
     device: Device = "auto",
 ) -> None:
     """Run all benchmarks, one after another; that of the window only where there is a display. Takes an hour or so."""
-    with writing(out):
+    with explained(out):
         out.mkdir(parents=True, exist_ok=True)
     committee(device=device, out=out / "committee.json")
     training(device=device, out=out / "training.json")
@@ -185,17 +185,11 @@ def _told(job: Job[Result]) -> Result:
 def _require_place(out: Path | None) -> None:
     """Find out now, not after the work, that the figures cannot be written."""
     if out is not None:
-        with writing(out):
-            is_there = out.exists()
-            out.open("a").close()
-            if not is_there:
-                out.unlink()
+        require_place(out)
 
 
 def _report(found: Figures, table: Sequence[str], out: Path | None, as_json: bool) -> None:
     """Keep the figures where they are wanted, and tell them."""
     if out is not None:
-        with writing(out):
-            kept = json.dumps(found.figures, indent=1, allow_nan=False) + "\n"
-            out.write_text(kept, encoding="utf-8", newline="\n")
+        write_atomically(out, (json.dumps(found.figures, indent=1, allow_nan=False) + "\n").encode())
     tell("\n".join([*about(found.machine), "", *table]), found.figures, as_json)

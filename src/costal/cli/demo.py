@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from costal.cli.running import run_experiment
-from costal.cli.terminal import has_display, writing
+from costal.cli.terminal import has_display
+from costal.files import new_file
 from costal.labels.project import LARGEST
 from costal.paper.archive import read_round
 from costal.paper.datasets import load_dataset
@@ -68,7 +69,11 @@ def write_round_figures(plan: Plan, out: Path) -> None:
         return
     crops, classes = dataset.take(kept.pool_N)
     images, names = to_images(crops), [dataset.class_names[each] for each in classes]
-    with writing(out):
-        mosaic_figure(dataset.name, images, kept.query).savefig(out / "mosaic.png", dpi=110)
-        picks_figure(dataset.name, images, names, kept.query).savefig(out / "picks.png", dpi=110)
+    figures = {
+        "mosaic.png": mosaic_figure(dataset.name, images, kept.query),
+        "picks.png": picks_figure(dataset.name, images, names, kept.query),
+    }
+    for name, figure in figures.items():
+        with new_file(out / name) as file:
+            figure.savefig(file, dpi=110, format="png")
     print(f"Wrote mosaic.png and picks.png to {out}")

@@ -13,8 +13,9 @@ from costal.cli.large import LazyScoring, query_lazily, score_lazily
 from costal.cli.output import AsJson, tell, warn
 from costal.cli.progress import ProgressBar
 from costal.cli.score_table import ScoreTable
-from costal.cli.terminal import has_display, require_place_for_table, writing
+from costal.cli.terminal import has_display, require_place_for_table
 from costal.errors import ProjectError
+from costal.files import new_text
 from costal.frames.lazy import Missing
 from costal.frames.windows import is_large
 from costal.labels.lock import ProjectLock
@@ -85,9 +86,9 @@ def score(
         score_lazily(LazyScoring(settings, image, out, missing, background, dask, device), as_json)
         return
     frames = list(_scored(settings, Path(image), device))
-    with writing(out):
-        tables = [_table(each, asked, settings.choices).whole() for each, asked in frames]
-        pd.concat(tables).to_csv(out, index=False, lineterminator="\n", float_format="%.6g")
+    tables = [_table(each, asked, settings.choices).whole() for each, asked in frames]
+    with new_text(out) as file:
+        pd.concat(tables).to_csv(file, index=False, lineterminator="\n", float_format="%.6g")
     first, first_asked = frames[0][0].found, frames[0][1]
     crops = sum(map(len, tables))
     asked = [] if first_asked is None else [int(index) for index in first_asked.picked_n]
@@ -141,8 +142,8 @@ def query(
             "image, or undo a label."
         )
     chosen = pd.concat(tables).assign(**{"class": ""})
-    with writing(out):
-        chosen.to_csv(out, index=False, lineterminator="\n", float_format="%.6g")
+    with new_text(out) as file:
+        chosen.to_csv(file, index=False, lineterminator="\n", float_format="%.6g")
     rows = chosen[["planes", "y", "x", "rank", "control"]].to_dict("records")
     tell(f"Wrote a query of {len(chosen)} crops to {out}", {"out": out, "crops": rows}, as_json)
 

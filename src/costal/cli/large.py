@@ -14,8 +14,8 @@ import typer
 from costal.cli.output import tell, warn
 from costal.cli.progress import ProgressBar
 from costal.cli.score_table import ScoreTable
-from costal.cli.terminal import writing
 from costal.errors import CostalError, FrameError
+from costal.files import new_text
 from costal.frames.lazy import Missing, open_lazily
 from costal.frames.ome_zarr import is_url, is_zarr
 from costal.frames.planes import describe, planes_of
@@ -54,6 +54,10 @@ class LazyScoring:
         return [str(path) for path in image_files([Path(self.image)], self.folder)]
 
 
+class _NothingScoredError(Exception):
+    """No image could be scored."""
+
+
 def score_lazily(asked: LazyScoring, as_json: bool) -> None:
     """Score images band by band and write the table, the heatmaps and what was skipped; say what came of it."""
     failures: dict[str, str] = {}
@@ -61,20 +65,17 @@ def score_lazily(asked: LazyScoring, as_json: bool) -> None:
     notes: dict[str, None] = {}
     frames, crops, skipped, query = 0, 0, 0, list[int]()
     try:
-        with ProgressBar() as bar, writing(asked.out):
-            beside = asked.out.with_name(asked.out.name + ".part")
-            try:
-                with beside.open("w", encoding="utf-8", newline="") as table:
-                    for scores in _scored(asked, bar, failures, notes):
-                        query = _write(scores, table, with_header=first is None)
-                        notes |= dict.fromkeys(scores.notes)
-                        first = first or scores
-                        frames, crops = frames + 1, crops + len(scores.grid)
-                        skipped += int((scores.skipped_N != SCORED).sum())
-                if first is not None:
-                    beside.replace(asked.out)
-            finally:
-                beside.unlink(missing_ok=True)
+        with ProgressBar() as bar, new_text(asked.out) as table:
+            for scores in _scored(asked, bar, failures, notes):
+                query = _write(scores, table, with_header=first is None)
+                notes |= dict.fromkeys(scores.notes)
+                first = first or scores
+                frames, crops = frames + 1, crops + len(scores.grid)
+                skipped += int((scores.skipped_N != SCORED).sum())
+            if first is None:
+                raise _NothingScoredError
+    except _NothingScoredError:
+        pass  # an earlier table stays
     except KeyboardInterrupt:
         raise _stopped(asked, as_json) from None
     lines = [*notes, *(f"not scored: {source}: {why}" for source, why in failures.items())]
@@ -200,7 +201,7 @@ def _list_skipped(scores: LargeScores) -> None:
     if (skipped_N == SCORED).all():
         path.unlink(missing_ok=True)
         return
-    with path.open("w", encoding="utf-8", newline="") as file:
+    with new_text(path) as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("crop", "y", "x", "reason"))
         for crop in np.flatnonzero(skipped_N != SCORED).tolist():

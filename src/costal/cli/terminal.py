@@ -2,11 +2,10 @@
 
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from costal.errors import CostalError
+from costal.files import require_place
 
 
 def has_display() -> bool:
@@ -25,22 +24,9 @@ def require_place_for_table(out: Path, overwrite: bool = True) -> None:
     """
     if out.suffix.lower() != ".csv":
         raise CostalError(f"{out} is no name for a table. Choose one that ends in .csv with --out.")
-    with writing(out):
-        is_there = out.exists()
-        if is_there and not overwrite:
-            raise CostalError(
-                f"{out} is there already, and classes may be filled in. Choose another name with --out, or allow it to "
-                "be overwritten."
-            )
-        out.open("a").close()
-        if not is_there:
-            out.unlink()
-
-
-@contextmanager
-def writing(out: Path) -> Iterator[None]:
-    """Turn a failure to write into a sentence with a remedy."""
-    try:
-        yield
-    except OSError as error:
-        raise CostalError(f"{out} cannot be written: {error.strerror}. Choose another place with --out.") from error
+    if out.exists() and not overwrite:
+        raise CostalError(
+            f"{out} is there already, and classes may be filled in. Choose another name with --out, or allow it to "
+            "be overwritten."
+        )
+    require_place(out)

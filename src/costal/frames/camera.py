@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from costal.errors import FrameError
+from costal.errors import FrameError, ProjectError
+from costal.files import new_file
 from costal.frames.read import frame_from_array
 from costal.types import Frame
 
@@ -73,14 +74,14 @@ def save(folder: Path, frame: Frame, utc_ns: int) -> Path:
     if frame.pixel_um is not None:
         metadata |= {f"PhysicalSize{axis}": frame.pixel_um for axis in "XY"}
         metadata |= {f"PhysicalSize{axis}Unit": "µm" for axis in "XY"}
-    beside = folder / f".{path.name}.part"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        tifffile.imwrite(beside, frame.pixels, ome=True, metadata=metadata)
-        beside.replace(path)
-    except OSError as error:
+        with new_file(path) as file:
+            tifffile.imwrite(file, frame.pixels, ome=True, metadata=metadata)
+    except (OSError, ProjectError) as error:
+        reason = getattr(error.__cause__ or error, "strerror", error)
         raise FrameError(
-            f"{path} cannot be written ({error.strerror}): the frame is lost. Free some space, or watch another folder."
+            f"{path} cannot be written ({reason}): the frame is lost. Free some space, or watch another folder."
         ) from error
     return path
 

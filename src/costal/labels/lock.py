@@ -15,6 +15,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from costal.errors import ProjectError
+from costal.files import write_atomically
 
 LOCK_FILE, HOLDER_FILE = "writer.lock", "writer.json"
 
@@ -59,9 +60,9 @@ class ProjectLock:
             raise ProjectError(
                 f"{self._folder} cannot be locked: {error}. Choose a folder on a local disk that you may write to."
             ) from error
-        with suppress(OSError):  # the note is a courtesy; the lock itself holds
+        with suppress(ProjectError):  # the note is a courtesy; the lock itself holds
             me = Holder(_user(), socket.gethostname(), os.getpid(), f"{datetime.now():%Y-%m-%d %H:%M}")
-            (self._folder / HOLDER_FILE).write_text(json.dumps(asdict(me)), "utf-8")
+            write_atomically(self._folder / HOLDER_FILE, json.dumps(asdict(me)).encode())
         return None
 
     def release(self) -> None:

@@ -19,7 +19,7 @@ from safetensors.numpy import load, save
 
 import costal
 from costal.errors import ProjectError
-from costal.labels.project_file import write_atomically
+from costal.files import write_atomically
 from costal.types import Agent, AgentSettings, CostModel, Training, Weights
 
 CARD_FORMAT = 2

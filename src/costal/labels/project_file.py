@@ -1,11 +1,8 @@
 """The project folder: ``project.toml`` read, written and made."""
 
-import errno
-import os
-import time
 import tomllib
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin
@@ -13,18 +10,28 @@ from typing import Any, Literal, TypeVar, get_args, get_origin
 import tomli_w
 
 from costal.errors import ProjectError
+from costal.files import NEW, write_atomically
 from costal.labels.classes import new_class
-from costal.labels.project import MODEL_FOLDER, PROJECT_FILE, Choices, Intake, LabelClass, Project, Tiling, checked
+from costal.labels.project import (
+    MODEL_FOLDER,
+    PROJECT_FILE,
+    STORE_FILE,
+    Choices,
+    Intake,
+    LabelClass,
+    Project,
+    Tiling,
+    checked,
+)
 from costal.labels.store import Store
 
 FORMAT = 2
-REPLACE_TRIES, REPLACE_PAUSE_S = 10, 0.05
 
 Section = TypeVar("Section")
 
 
 def create_project(folder: Path, classes: tuple[str, ...] = ("class 1", "class 2")) -> Project:
-    """Return a new project in an empty or new folder, written to disk.
+    """Return a new project in an empty or new folder, written to disk; when that fails, nothing is left of it.
 
     Raises
     ------
@@ -37,14 +44,34 @@ def create_project(folder: Path, classes: tuple[str, ...] = ("class 1", "class 2
     try:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise ProjectError(f"{folder} is not empty. Choose a new folder, or open the project that is there.")
-        (folder / MODEL_FOLDER).mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ProjectError(
-            f"{folder} cannot be made: {error.strerror}. Choose a folder that you may write to."
-        ) from error
-    save_project(project)
-    Store(project.store_path).close()
+        raise ProjectError(f"{folder} cannot be made: {error.strerror}. Choose another folder.") from error
+    with _undone_when_it_fails(folder):
+        (folder / MODEL_FOLDER).mkdir(parents=True, exist_ok=True)
+        save_project(project)
+        Store(project.store_path).close()
     return project
+
+
+@contextmanager
+def _undone_when_it_fails(folder: Path) -> Iterator[None]:
+    """Remove what was made of a new project, and only that, when the rest cannot be made."""
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    try:
+        yield
+    except BaseException as error:
+        files = [name + end for name in (PROJECT_FILE, STORE_FILE) for end in ("", NEW, "-journal")]
+        for path in (folder / name for name in files):
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+        for path in (folder / MODEL_FOLDER, *missing):
+            with suppress(OSError):  # what somebody else put there meanwhile stays
+                path.rmdir()
+        if isinstance(error, OSError):
+            raise ProjectError(
+                f"{folder} cannot be made: {error.strerror}. Free some space, or choose a folder that you may write to."
+            ) from error
+        raise
 
 
 def save_project(project: Project) -> None:
@@ -61,55 +88,6 @@ def save_project(project: Project) -> None:
         "classes": [asdict(label_class) for label_class in project.classes],
     }
     write_atomically(project.folder / PROJECT_FILE, tomli_w.dumps(document).encode())
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Replace a file's content in one step that survives a power cut.
-
-    Raises
-    ------
-    ProjectError
-        When it cannot be written: the folder is read-only or the disk full.
-    """
-    beside = path.with_name(path.name + ".new")
-    try:
-        with beside.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        _replace(beside, path)
-        _sync_names(path.parent)
-    except OSError as error:
-        with suppress(OSError):  # half a file would keep a full disk full
-            beside.unlink(missing_ok=True)
-        raise ProjectError(
-            f"{path} cannot be written: {error.strerror}. Free some space, or choose a folder that you may write to."
-        ) from error
-
-
-def _replace(new: Path, old: Path) -> None:
-    """Put one file in another's place, waiting a little where Windows refuses because it is just being read."""
-    for _ in range(REPLACE_TRIES - 1):
-        try:
-            new.replace(old)
-            return
-        except PermissionError:
-            time.sleep(REPLACE_PAUSE_S)
-    new.replace(old)
-
-
-def _sync_names(folder: Path) -> None:
-    """Put a folder's names on disk, so that a rename survives a power cut; Windows cannot and need not."""
-    if os.name == "nt":
-        return
-    number = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(number)
-    except OSError as error:
-        if error.errno != errno.EINVAL:  # what a file system says that has no such thing
-            raise
-    finally:
-        os.close(number)
 
 
 def load_project(folder: Path) -> Project:

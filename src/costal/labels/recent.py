@@ -5,8 +5,8 @@ from pathlib import Path
 
 import platformdirs
 
+from costal.files import write_atomically
 from costal.labels.project import PROJECT_FILE
-from costal.labels.project_file import write_atomically
 
 MOST = 10
 

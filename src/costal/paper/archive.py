@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from costal.errors import DatasetError
-from costal.labels.project_file import write_atomically
+from costal.files import explained, write_atomically
 from costal.paper.experiment import NAN, Proposal, RoundReport
 from costal.paper.plan_file import slug
 from costal.types import Floats, Query, Scores
@@ -73,7 +73,8 @@ def write_round(
         When it cannot be written.
     """
     place = arm_folder(folder, report.arm, report.repeat)
-    place.mkdir(parents=True, exist_ok=True)
+    with explained(place):
+        place.mkdir(parents=True, exist_ok=True)
     arrays: dict[str, Any] = {"asked_n": asked_n, "label_n": label_n, "cost_n": cost_n}
     if proposal is not None:
         query = proposal.query
@@ -89,7 +90,8 @@ def write_round(
     np.savez_compressed(content, **arrays)
     name = f"round-{report.round_number:03}"
     write_atomically(place / f"{name}.npz", content.getvalue())
-    with (place / "timings.csv").open("a", newline="", encoding="utf-8") as file:
+    timings = place / "timings.csv"
+    with explained(timings), timings.open("a", newline="", encoding="utf-8") as file:
         seconds = (f"{report.seconds.get(phase, 0.0):.3f}" for phase in PHASES)
         csv.writer(file, lineterminator="\n").writerow((report.arm, report.repeat, report.round_number, *seconds))
     row = dict(zip(ROUND_COLUMNS, row_of(dataset_name, report), strict=True))

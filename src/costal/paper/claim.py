@@ -7,8 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from costal.errors import DatasetError
+from costal.files import remove_leftovers, write_atomically
 from costal.labels.lock import ProjectLock
-from costal.labels.project_file import write_atomically
 from costal.paper.environment import Environment, environment
 from costal.paper.plan import Plan
 from costal.paper.plan_file import differences, dump_plan, load_plan
@@ -38,7 +38,10 @@ def claimed(folder: Path, plan: Plan, dataset: Dataset, resume: bool = True) -> 
     if holder is not None:
         raise DatasetError(f"{folder} is in use by {holder}. Wait until it ends, or choose another place with --out.")
     try:
+        for name in (ENVIRONMENT_FILE, PLAN_FILE):
+            remove_leftovers(folder, name)
         _take(folder, plan, dataset, resume)
+        remove_leftovers(folder, "**/*")
         yield
     finally:
         lock.release()

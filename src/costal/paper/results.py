@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from costal.labels.project_file import write_atomically
+from costal.files import write_atomically
 from costal.paper.archive import read_rows, write_tables
 from costal.paper.claim import kept_environment
 from costal.paper.plan import Plan

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from costal.errors import ProjectError
+from costal.files import remove_leftovers
 from costal.frames.normalise import IntensityRange, intensity_range
 from costal.frames.windows import LazyPlane, content_hash
 from costal.labels.history import History, LabelRow
@@ -52,6 +53,9 @@ class Workbench:
         require_store(self.project.store_path)
         self._lock = ProjectLock(folder)
         self.holder: Holder | None = self._lock.acquire()
+        if self.holder is None:
+            for each in (folder, self.project.model_folder):
+                remove_leftovers(each)
         try:
             self.store = Store(self.project.store_path, read_only=self.holder is not None)
         except BaseException:

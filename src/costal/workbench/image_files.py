@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from costal.errors import FrameError, ProjectError
+from costal.files import remove_leftovers
 from costal.frames.listing import LABELS_END, SUFFIXES
 from costal.labels.exchange.filenames import safe_name
 
@@ -64,6 +65,8 @@ def make_room(out: Path, overwrite: bool) -> None:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ProjectError(f"{out} cannot be made: {error.strerror}. Choose a folder that you may write to.") from error
+    for pattern in (CROPS, COUNTS, CLASSES, f"*{LABELS_END}", "*.geojson"):
+        remove_leftovers(out, pattern)
     results = [out / name for name in (CROPS, COUNTS, CLASSES)]
     there = next((each for each in (*results, *out.glob(f"*{LABELS_END}")) if each.exists()), None)
     if there is not None and not overwrite:

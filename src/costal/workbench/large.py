@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from costal.errors import FrameError, ProjectError
+from costal.files import write_atomically
 from costal.frames.grid import tile
 from costal.frames.lazy import LazyFrame, Missing
 from costal.frames.normalise import IntensityRange
@@ -19,7 +20,6 @@ from costal.frames.read import Planes
 from costal.frames.windows import LazyPlane, content_hash, missing_boxes
 from costal.labels.models import Generation
 from costal.labels.project import Project
-from costal.labels.project_file import write_atomically
 from costal.labels.store import Store
 from costal.types import Agent, Grid
 from costal.workbench.bands import BACKGROUND_FILE, BandWork, is_there, known_as, rows_of_band, told_missing

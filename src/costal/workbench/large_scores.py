@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from costal.agent.value import value
 from costal.errors import ProjectError
+from costal.files import write_atomically
 from costal.frames.grid import heatmap
 from costal.frames.information import told_blank
 from costal.frames.planes import describe
-from costal.labels.project_file import write_atomically
 from costal.labels.store import Store
 from costal.types import Floats, Grid, Job, Scores
 from costal.workbench.bands import score_bands

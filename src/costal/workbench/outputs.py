@@ -4,7 +4,6 @@ import csv
 import io
 import json
 import math
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,12 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 import costal
-from costal.errors import ProjectError
+from costal.files import new_text, write_atomically
 from costal.labels.exchange.geojson import Feature, feature, write_features
 from costal.labels.exchange.spreadsheet import escaped
 from costal.labels.models import Generation
 from costal.labels.project import Project
-from costal.labels.project_file import write_atomically
 from costal.workbench.applied import (
     NOT_COVERED,
     ClassifiedFrame,
@@ -139,8 +137,8 @@ def write_geojson(path: Path, frame: ClassifiedFrame, project: Project) -> None:
     Of a padded crop, what lies within the frame; where crops overlap, so do the squares. Crops without information have
     none.
     """
-    with _replacing(path) as beside:
-        write_features(_features(frame, project), beside)
+    with new_text(path) as file:
+        write_features(_features(frame, project), file)
 
 
 def _features(frame: ClassifiedFrame, project: Project) -> Iterator[Feature]:
@@ -160,25 +158,7 @@ def class_names(project: Project) -> dict[int, str]:
 
 
 @contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
-    """Yield the path of a new file, which takes the place of `path` once it is whole."""
-    beside = path.with_name(path.name + ".new")
-    try:
-        yield beside
-        with beside.open("rb+") as file:
-            os.fsync(file.fileno())
-        beside.replace(path)
-    except OSError as error:
-        raise ProjectError(
-            f"{path} cannot be written: {error.strerror}. Close it where it is open, free some space, or choose "
-            "another folder."
-        ) from error
-    finally:
-        beside.unlink(missing_ok=True)
-
-
-@contextmanager
 def _table(path: Path) -> Iterator["Writer"]:
     """Yield the writer of a CSV file, which takes the place of `path` once it is whole."""
-    with _replacing(path) as beside, beside.open("w", encoding="utf-8", newline="") as file:
+    with new_text(path) as file:
         yield csv.writer(file, lineterminator="\n")

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 import costal
 from costal.errors import ProjectError
-from costal.labels.project_file import write_atomically
+from costal.files import remove_leftovers, write_atomically
 from costal.types import Floats
 
 CARD, HEATMAP, SKIPPED = "scores.json", "heatmap.tif", "skipped.csv"
@@ -66,6 +66,7 @@ def claim(folder: Path, made_of: Mapping[str, Any]) -> tuple[str, ...]:
     before = card(folder)
     if before == wanted:
         return ()
+    remove_leftovers(folder, "band-*.npz")
     stale = sorted(folder.glob("band-*.npz"))
     names = sorted(name for name in wanted.keys() | before.keys() if wanted.get(name) != before.get(name))
     for path in stale:

@@ -1,15 +1,12 @@
-import errno
-import os
 import tomllib
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from costal.errors import ProjectError
 from costal.labels.classes import new_class
 from costal.labels.project import Choices, Intake, LabelClass, Tiling, checked
-from costal.labels.project_file import create_project, load_project, save_project, write_atomically
+from costal.labels.project_file import create_project, load_project, save_project
 from costal.types import Training
 
 
@@ -311,57 +308,3 @@ def test_a_file_of_format_1_is_format_2_once_it_is_saved(project):
     save_project(loaded)
     assert tomllib.loads((project.folder / "project.toml").read_text("utf-8"))["format"] == 2
     assert load_project(project.folder) == loaded
-
-
-# writing in one step
-
-
-@pytest.mark.parametrize("failing", ["fsync", "replace"])
-def test_a_failed_write_leaves_the_old_file_alone_and_says_so(tmp_path, monkeypatch, failing):
-    path = tmp_path / "kept"
-    write_atomically(path, b"old")
-
-    def full(*_):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(*((os, "fsync") if failing == "fsync" else (Path, "replace")), full)
-    with pytest.raises(ProjectError, match=r"cannot be written: No space left on device. Free some space"):
-        write_atomically(path, b"new")
-    assert [(each.name, each.read_bytes()) for each in tmp_path.iterdir()] == [("kept", b"old")]
-
-
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no folder that can be synchronised")
-@pytest.mark.parametrize(("number", "is_refused"), [(errno.EINVAL, False), (errno.EIO, True)])
-def test_a_file_system_that_cannot_synchronise_names_will_do_and_one_that_fails_will_not(
-    tmp_path, monkeypatch, number, is_refused
-):
-    fsync, calls = os.fsync, []
-
-    def names_fail(file):
-        calls.append(file)
-        if len(calls) == 2:
-            raise OSError(number, "no")
-        fsync(file)
-
-    monkeypatch.setattr(os, "fsync", names_fail)
-    if is_refused:
-        with pytest.raises(ProjectError, match="cannot be written: no"):
-            write_atomically(tmp_path / "kept", b"new")
-    else:
-        write_atomically(tmp_path / "kept", b"new")
-        assert (tmp_path / "kept").read_bytes() == b"new"
-
-
-def test_a_write_replaces_the_whole_content_and_leaves_nothing_beside_it(tmp_path):
-    write_atomically(tmp_path / "kept", b"a long old content")
-    write_atomically(tmp_path / "kept", b"new")
-    assert [(each.name, each.read_bytes()) for each in tmp_path.iterdir()] == [("kept", b"new")]
-
-
-def test_the_content_is_on_disk_before_it_takes_the_old_ones_place(tmp_path, monkeypatch):
-    order = []
-    fsync, replace_ = os.fsync, Path.replace
-    monkeypatch.setattr(os, "fsync", lambda number: (order.append("fsync"), fsync(number)))
-    monkeypatch.setattr(Path, "replace", lambda self, to: (order.append("replace"), replace_(self, to))[1])
-    write_atomically(tmp_path / "kept", b"new")
-    assert order[:2] == ["fsync", "replace"]

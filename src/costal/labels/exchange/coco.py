@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import costal
+from costal.files import new_text
 from costal.labels.exchange.current import CurrentLabel
 
 
@@ -20,7 +21,8 @@ def write_coco(labels: Sequence[CurrentLabel], path: Path) -> None:
             for class_id, name in sorted({(label.class_id, label.class_name) for label in labels})
         ],
     }
-    path.write_text(json.dumps(document, ensure_ascii=False, allow_nan=False), "utf-8")
+    with new_text(path, staged=True) as file:
+        json.dump(document, file, ensure_ascii=False, allow_nan=False)
 
 
 def _image(label: CurrentLabel) -> dict[str, object]:

@@ -1,17 +1,15 @@
 """Labels taken out of a project, in the form that another program reads. A file is there whole, or not at all."""
 
 import json
-import os
-import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
 import costal
 from costal.errors import ProjectError
+from costal.files import explained, new_text, staged
 from costal.labels.exchange.coco import write_coco
 from costal.labels.exchange.current import current_labels
 from costal.labels.exchange.geojson import write_geojson
@@ -65,14 +63,12 @@ def export(
     if kind not in EXPORT_KINDS:
         raise ProjectError(f"'{kind}' is no form of export. Use one of {', '.join(EXPORT_KINDS)}.")
     checked_share(validation)
-    with _explained(target):
+    with explained(target):
         require_free(target, project, overwrite)
         target.parent.mkdir(parents=True, exist_ok=True)
-        # Beside the target, for only within one disk a file is put in its place in one step.
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=f"{target.name}.", suffix=".new") as beside:
-            place = Path(beside) / target.name
+        with staged(target) as place:
             exported = replace((yield from _written(project, store, place, kind, validation)), path=target)
-            _put_in_place(place, exported)
+            _mark(place, exported)
     return exported
 
 
@@ -113,35 +109,9 @@ def require_free(target: Path, project: Project, overwrite: bool) -> None:
         raise ProjectError(f"{target} is a folder that was not exported from here. Choose another name.")
 
 
-def _put_in_place(new: Path, exported: Exported) -> None:
-    target = exported.path
-    if new.is_dir():
-        said = asdict(exported) | {"path": target.name, "software": f"napari-costal {costal.__version__}"}
-        (new / MARKER).write_text(json.dumps(said, indent=1, ensure_ascii=False), "utf-8")
-    else:
-        with new.open("rb+") as file:
-            os.fsync(file.fileno())
-        if not target.is_dir():
-            new.replace(target)
-            return
-    old = new.with_name(f"{new.name}.old")
-    if target.exists():
-        target.rename(old)
-    try:
-        new.rename(target)
-    except OSError:
-        if old.exists():
-            old.rename(target)
-        raise
-
-
-@contextmanager
-def _explained(target: Path) -> Iterator[None]:
-    """Turn what the system says into a sentence with a remedy."""
-    try:
-        yield
-    except OSError as error:
-        raise ProjectError(
-            f"{target} cannot be written: {error.strerror or error}. Free some space, close the program that has it "
-            "open, or choose a folder that you may write to."
-        ) from error
+def _mark(place: Path, exported: Exported) -> None:
+    """Put into a folder what it holds."""
+    if place.is_dir():
+        said = asdict(exported) | {"path": exported.path.name, "software": f"napari-costal {costal.__version__}"}
+        with new_text(place / MARKER, staged=True) as file:
+            json.dump(said, file, indent=1, ensure_ascii=False, default=str)

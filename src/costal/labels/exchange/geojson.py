@@ -9,7 +9,9 @@ import re
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TextIO
 
+from costal.files import new_text
 from costal.labels.exchange.current import CurrentLabel
 from costal.labels.exchange.filenames import frame_stem, unlike
 from costal.labels.project import Project
@@ -49,14 +51,13 @@ def feature(
     }
 
 
-def write_features(features: Iterable[Feature], path: Path) -> None:
+def write_features(features: Iterable[Feature], file: TextIO) -> None:
     """Write a FeatureCollection, a feature a line."""
-    with path.open("w", encoding="utf-8", newline="\n") as file:
-        file.write('{"type": "FeatureCollection", "features": [')
-        for number, each in enumerate(features):
-            file.write(",\n" if number else "\n")
-            file.write(json.dumps(each, ensure_ascii=False, allow_nan=False))
-        file.write("\n]}\n")
+    file.write('{"type": "FeatureCollection", "features": [')
+    for number, each in enumerate(features):
+        file.write(",\n" if number else "\n")
+        file.write(json.dumps(each, ensure_ascii=False, allow_nan=False))
+    file.write("\n]}\n")
 
 
 def write_geojson(labels: Sequence[CurrentLabel], project: Project, path: Path) -> int:
@@ -65,15 +66,20 @@ def write_geojson(labels: Sequence[CurrentLabel], project: Project, path: Path) 
     for label in labels:
         by_frame.setdefault(label.row.frame_id, []).append(label)
     if len(by_frame) < 2:
-        write_features((_feature(label, project) for label in labels), path)
+        _write(labels, project, path)
         return 1
     path.mkdir()
     taken: set[str] = set()
     for group in by_frame.values():
         row = group[0].row
         name = unlike(taken, frame_stem(row.frame_source, row.frame_hash, row.planes), ".geojson")
-        write_features((_feature(label, project) for label in group), path / name)
+        _write(group, project, path / name)
     return len(by_frame)
+
+
+def _write(labels: Sequence[CurrentLabel], project: Project, path: Path) -> None:
+    with new_text(path, staged=True) as file:
+        write_features((_feature(label, project) for label in labels), file)
 
 
 def _feature(label: CurrentLabel, project: Project) -> Feature:

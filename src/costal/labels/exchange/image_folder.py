@@ -6,6 +6,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from costal.files import new_file
 from costal.labels.exchange.current import CurrentLabel
 from costal.labels.exchange.filenames import frame_stem, safe_name, unlike
 from costal.labels.store import Store
@@ -46,4 +47,5 @@ def write_crop(path: Path, pixels_C_H_W: NDArray[Any], pixel_um: float | None) -
     import tifffile
 
     size = {} if pixel_um is None else {"resolution": (UM_PER_CM / pixel_um,) * 2, "resolutionunit": "CENTIMETER"}
-    tifffile.imwrite(path, pixels_C_H_W, photometric="minisblack", metadata={"axes": "CYX"}, **size)
+    with new_file(path, staged=True) as file:
+        tifffile.imwrite(file, pixels_C_H_W, photometric="minisblack", metadata={"axes": "CYX"}, **size)

@@ -6,7 +6,6 @@ The document may be larger than memory: it is written and read row by row. Model
 import base64
 import json
 import sqlite3
-import tempfile
 import tomllib
 from collections.abc import Mapping
 from contextlib import closing
@@ -18,6 +17,7 @@ import tomli_w
 
 import costal
 from costal.errors import ProjectError
+from costal.files import new_text, staged
 from costal.labels.exchange.json_stream import JsonStream
 from costal.labels.mending.soundness import row_fault
 from costal.labels.migrations import MIGRATIONS, migrate
@@ -44,7 +44,7 @@ def write_project(project: Project, store: Store, path: Path) -> Job[Mapping[str
     settings = tomllib.loads((project.folder / PROJECT_FILE).read_text("utf-8"))
     counts, total = dict.fromkeys(TABLES, 0), max(1, sum(ends.values()))
     yield Progress(0, total, "Writing")
-    with path.open("w", encoding="utf-8", newline="\n") as file:
+    with new_text(path, staged=True) as file:
         file.write(f'{{"about": {json.dumps(about)},\n"project": {json.dumps(settings)},\n"tables": ')
         for at, table in enumerate(TABLES):
             file.write(f'{"," if at else "{"}\n"{table}": [')
@@ -85,16 +85,12 @@ def import_json(path: Path, folder: Path) -> Job[ImportedProject]:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise ProjectError(f"{folder} is not empty. Choose a new folder.")
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f"{folder.name}.", suffix=".new") as beside:
-            new = Path(beside) / folder.name
+        with staged(folder) as new:
             (new / MODEL_FOLDER).mkdir(parents=True)
             with path.open(encoding="utf-8") as file:
                 counts = yield from _read_project(file, path, new)
             Store(new / STORE_FILE).close()  # brings an older document's tables up to date
             project = load_project(new)
-            if folder.exists():
-                folder.rmdir()
-            new.rename(folder)
     except OSError as error:
         raise ProjectError(
             f"{path} cannot be imported to {folder}: {error.strerror or error}. Check both paths and the space."
@@ -138,7 +134,8 @@ def _store_version(about: Any, path: Path) -> int:
 
 def _write_settings(settings: Any, new: Path) -> None:
     try:
-        (new / PROJECT_FILE).write_text(tomli_w.dumps(settings), "utf-8")
+        with new_text(new / PROJECT_FILE, staged=True) as file:
+            file.write(tomli_w.dumps(settings))
         load_project(new)
     except (TypeError, AttributeError, ProjectError) as error:
         raise ValueError(f"its settings cannot be used ({error})") from error

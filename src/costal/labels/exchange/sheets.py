@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from costal.errors import ProjectError
+from costal.files import new_file, new_text
 from costal.labels.effort import DERIVATION
 from costal.labels.exchange.current import CurrentLabel
 from costal.labels.exchange.spreadsheet import escaped
@@ -72,7 +73,8 @@ def write_csv(labels: Sequence[CurrentLabel], path: Path) -> None:
     for each in COLUMNS:
         if each.dtype == "string":
             table[each.name] = table[each.name].map(escaped)
-    table.to_csv(path, index=False, encoding="utf-8", lineterminator="\n")
+    with new_text(path, staged=True) as file:
+        table.to_csv(file, index=False, lineterminator="\n")
 
 
 def write_parquet(labels: Sequence[CurrentLabel], path: Path) -> None:
@@ -87,4 +89,5 @@ def write_parquet(labels: Sequence[CurrentLabel], path: Path) -> None:
         raise ProjectError(
             "Parquet needs pyarrow. Install it with: pip install 'napari-costal[export]', or export as csv."
         )
-    sheet(labels).to_parquet(path, engine="pyarrow", index=False)
+    with new_file(path, staged=True) as file:
+        sheet(labels).to_parquet(file, engine="pyarrow", index=False)

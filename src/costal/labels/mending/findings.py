@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from costal.errors import ProjectError
+from costal.files import NEW
 from costal.labels.mending.soundness import events_fault, row_fault
 from costal.labels.migrations import MIGRATIONS, version_of
 from costal.labels.models import CARD_FORMAT, load_generation
@@ -59,7 +60,7 @@ def examine(folder: Path) -> list[Finding]:
     found += _models(folder / MODEL_FOLDER)
     found += [
         Finding("leftover", path.relative_to(folder).as_posix(), "a crash left it behind half written")
-        for path in sorted([*folder.glob("*.new"), *(folder / MODEL_FOLDER).glob("*.new")])
+        for path in sorted([*folder.glob(f"*{NEW}"), *(folder / MODEL_FOLDER).glob(f"*{NEW}")])
     ]
     return found
 

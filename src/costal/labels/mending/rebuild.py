@@ -11,6 +11,7 @@ from typing import Any
 import tomli_w
 
 from costal.errors import ProjectError
+from costal.files import write_atomically
 from costal.labels.project import COLOURS, KEYS, PROJECT_FILE, LabelClass, Project, Tiling, checked
 from costal.labels.project_file import FORMAT, load_project
 
@@ -62,5 +63,5 @@ def _usable(folder: Path, document: Mapping[str, Any]) -> bool:
 
 def _loaded(folder: Path, document: Mapping[str, Any]) -> Project:
     with tempfile.TemporaryDirectory() as elsewhere:
-        (Path(elsewhere) / PROJECT_FILE).write_text(tomli_w.dumps(document), "utf-8")
+        write_atomically(Path(elsewhere) / PROJECT_FILE, tomli_w.dumps(document).encode())
         return replace(load_project(Path(elsewhere)), folder=folder)

@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from costal.errors import ProjectError
+from costal.files import NEW, staged
 from costal.labels.lock import HOLDER_FILE, LOCK_FILE, ProjectLock
 from costal.labels.mending.findings import Finding, examine, given_classes, require_something
 from costal.labels.mending.rebuild import rebuilt_project, with_recovered_classes
@@ -59,11 +60,8 @@ def _backed_up(folder: Path, now: datetime) -> Path:
     beside = folder.resolve().with_name(f"{folder.resolve().name} backup {now:%Y-%m-%d %H%M%S}")
     if beside.exists():
         raise ProjectError(f"{beside} exists already. Wait a second and try again.")
-    with tempfile.TemporaryDirectory(dir=beside.parent, prefix=f"{beside.name}.", suffix=".new") as staged:
-        copy = shutil.copytree(
-            folder, Path(staged) / beside.name, ignore=shutil.ignore_patterns(LOCK_FILE, HOLDER_FILE)
-        )
-        Path(copy).rename(beside)
+    with staged(beside) as copy:
+        shutil.copytree(folder, copy, ignore=shutil.ignore_patterns(LOCK_FILE, HOLDER_FILE))
     return beside
 
 
@@ -83,7 +81,7 @@ def _moved(folder: Path, found: Sequence[Finding], now: datetime) -> list[str]:
 
 def _salvaged(folder: Path, now: datetime) -> list[str]:
     path, said = folder / STORE_FILE, list[str]()
-    with tempfile.TemporaryDirectory(dir=folder, suffix=".new") as beside:
+    with tempfile.TemporaryDirectory(dir=folder, suffix=NEW) as beside:
         new = Path(beside) / STORE_FILE
         try:
             result = salvage(path, new)

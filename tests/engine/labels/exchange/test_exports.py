@@ -11,10 +11,11 @@ import pytest
 import tifffile
 from pycocotools.coco import COCO
 
+from costal import files
 from costal.errors import ProjectError
 from costal.frames.read import read
 from costal.labels.effort import Event, EventKind
-from costal.labels.exchange import exports, sheets
+from costal.labels.exchange import sheets
 from costal.labels.exchange.exports import EXPORT_KINDS, MARKER, export
 from costal.labels.exchange.spreadsheet import unescaped
 from costal.labels.project_file import load_project, save_project
@@ -415,7 +416,7 @@ def test_a_full_disk_leaves_what_was_there(project, tmp_path, monkeypatch, kind)
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(exports, "_put_in_place", full)
+    monkeypatch.setattr(files, "_put", full)
     with pytest.raises(ProjectError, match=r"out cannot be written: No space left on device\. Free some space"):
         write(project, tmp_path / "out", kind, overwrite=True)
     assert (tmp_path / "out").read_bytes() == before
