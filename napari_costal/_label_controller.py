@@ -164,7 +164,10 @@ class LabelController:
             return
         self.project = project
         if save:
-            self.store.run(self.bench.configure, project, failed=self.view.complain)
+            bench = self.bench
+            self.store.run(bench.configure, project, failed=lambda reason: self._unsaved(bench, reason))
+            if self.project is not project:
+                return
         if project.tiling != before.tiling:
             self.choose_frame(self.layer_view)
             return
@@ -178,6 +181,12 @@ class LabelController:
                 self.view.say("The agent's settings changed: score again.")
         elif self.found is not None and project.choices != before.choices:
             self.recombine()
+
+    def _unsaved(self, bench: Workbench, reason: str) -> None:
+        """Go back to the settings that are kept, for nothing may be labelled by others, and say why."""
+        if bench is self.bench and self.project != bench.project:
+            self.reload()
+        self.view.complain(reason)
 
     # The frame
 

@@ -10,7 +10,8 @@ from napari.layers import Image
 from numpy.typing import NDArray
 
 from costal.errors import FrameError
-from costal.frames.read import frame_from_array
+from costal.frames.planes import describe
+from costal.frames.read import Planes, frame_from_array
 from costal.types import Frame
 
 MICROMETRES_PER = {"micrometer": 1.0, "nanometer": 1e-3, "millimeter": 1e3, "centimeter": 1e4, "meter": 1e6}
@@ -56,10 +57,24 @@ class LayerView:
 
     @property
     def description(self) -> str:
-        """Which planes these are: a part of the frame's identity in the store."""
-        if not self.steps or self.planes != SLICE_SHOWN:
-            return self.planes if self.steps else "all"
-        return "slice " + " ".join(map(str, self.steps))
+        """Which planes these are, kept with the frame: as the command line calls them, where the axes are known."""
+        if not self.steps:
+            return "all"
+        named = self._named_planes()
+        if named is not None:
+            return describe(named)
+        return "slice " + " ".join(map(str, self.steps)) if self.planes == SLICE_SHOWN else self.planes
+
+    def _named_planes(self) -> Planes | None:
+        """Return the planes by their axes; None where the layer does not name these, or there are no words for it."""
+        if len(self.axes) != len(self.steps):
+            return None
+        at = {axis: step for axis, step, size in zip(self.axes, self.steps, self.array.shape, strict=False) if size > 1}
+        if self.planes == SLICE_SHOWN:
+            return Planes((at["C"],) if "C" in at else None, at.get("Z"), at.get("T"))
+        if self.planes == PROJECTION and "C" not in at:
+            return Planes(None, "max" if "Z" in at else None, "max" if "T" in at else None)
+        return Planes(None, None, None) if self.planes == ALL_AS_CHANNELS and set(at) <= {"C"} else None
 
 
 def view_of(layer: Image, dims: Dims, planes: PlaneChoice) -> LayerView:

@@ -617,3 +617,14 @@ def test_a_query_wanted_of_a_scoring_does_not_replace_the_one_being_answered(ben
     assert title.startswith("Crop 2 of")
     bench.engine.jobs[-1].result.emit(FrameScores(None, 0, "all", features_M_F=scores.features_M_F))
     assert bench.view.present.call_args.args[4] == title
+
+
+def test_settings_that_cannot_be_kept_are_not_in_use(bench, monkeypatch):
+    path = bench.folder / "project.toml"
+    path.write_text(path.read_text("utf-8").replace('"class 2"', '"puncta"'), "utf-8")
+    kept = path.read_bytes()
+    bench.controller.change(lambda project: new_class(project, "fibres"))
+    assert "was changed by another program" in bench.view.complain.call_args.args[0]
+    assert path.read_bytes() == kept
+    assert [each.name for each in bench.controller.project.classes] == ["class 1", "class 2"]
+    assert bench.view.show_project.call_args.args[0] == bench.controller.project

@@ -98,3 +98,25 @@ def test_a_frame_does_not_change_when_the_microscope_writes_on():
     live[:] = 7
     assert plane.max() == 0
     assert frame.pixels.max() == 0
+
+
+@pytest.mark.parametrize(
+    ("axes", "shape", "planes", "words"),
+    [
+        ("Z", (5,), "the slice shown", "z 3"),
+        ("T", (5,), "the slice shown", "t 3"),
+        ("TZ", (4, 5), "the slice shown", "z 3, t 3"),
+        ("TZ", (1, 5), "the slice shown", "z 3"),
+        ("CZ", (4, 5), "the slice shown", "z 3, channels 3"),
+        ("Z", (1,), "the slice shown", "all"),
+        ("", (5,), "the slice shown", "slice 3"),
+        ("TZ", (4, 5), "maximum projection", "max z, max t"),
+        ("C", (4,), "maximum projection", "maximum projection"),
+        ("C", (4,), "all as channels", "all"),
+        ("Z", (4,), "all as channels", "all as channels"),
+        ("", (), "the slice shown", "all"),
+    ],
+)
+def test_planes_are_called_as_the_command_line_calls_them_where_the_axes_are_known(axes, shape, planes, words):
+    steps = tuple(min(3, length - 1) for length in shape)
+    assert LayerView(np.zeros((*shape, 8, 8)), "a.tif", planes, steps, False, None, axes).description == words

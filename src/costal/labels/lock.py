@@ -43,6 +43,7 @@ class ProjectLock:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._lock = FileLock(folder / LOCK_FILE, thread_local=False)
+        self._identity: tuple[int, int] | None = None
 
     def acquire(self) -> Holder | None:
         """Take the lock and return None, or return who holds it.
@@ -60,17 +61,38 @@ class ProjectLock:
             raise ProjectError(
                 f"{self._folder} cannot be locked: {error}. Choose a folder on a local disk that you may write to."
             ) from error
+        self._identity = self._identity_now()
         with suppress(ProjectError):  # the note is a courtesy; the lock itself holds
             me = Holder(_user(), socket.gethostname(), os.getpid(), f"{datetime.now():%Y-%m-%d %H:%M}")
             write_atomically(self._folder / HOLDER_FILE, json.dumps(asdict(me)).encode())
         return None
 
+    def require(self) -> None:
+        """Raise ProjectError when the lock was taken and its file is another one now, or gone.
+
+        Whoever deletes the file lets others in: they lock a new file, and this lock keeps nobody out any more.
+        """
+        if self._lock.is_locked and (self._identity is None or self._identity_now() != self._identity):
+            raise ProjectError(
+                f"{self._folder / LOCK_FILE} was deleted or replaced while the project was open, so another program "
+                "may write to it. Nothing was stored. Close the project wherever it is open, then open it here again."
+            )
+
     def release(self) -> None:
-        """Give the lock back, if it was taken."""
+        """Give the lock back, if it was taken; the note of another who has it meanwhile stays."""
         if self._lock.is_locked:
-            with suppress(OSError):
-                (self._folder / HOLDER_FILE).unlink(missing_ok=True)
+            if self._identity_now() == self._identity:
+                with suppress(OSError):
+                    (self._folder / HOLDER_FILE).unlink(missing_ok=True)
             self._lock.release()
+
+    def _identity_now(self) -> tuple[int, int] | None:
+        """Return which file lies at the lock's name; while this lock holds its file, no other can have its number."""
+        try:
+            status = (self._folder / LOCK_FILE).stat()
+        except OSError:
+            return None
+        return status.st_dev, status.st_ino
 
     def _holder(self) -> Holder:
         try:

@@ -1,5 +1,6 @@
 """The project folder: ``project.toml`` read, written and made."""
 
+import hashlib
 import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -88,6 +89,14 @@ def save_project(project: Project) -> None:
         "classes": [asdict(label_class) for label_class in project.classes],
     }
     write_atomically(project.folder / PROJECT_FILE, tomli_w.dumps(document).encode())
+
+
+def settings_stamp(folder: Path) -> str:
+    """Return the hash of ``project.toml`` as it is on disk, by which a change is known; empty when it is gone."""
+    try:
+        return hashlib.sha256((folder / PROJECT_FILE).read_bytes()).hexdigest()
+    except OSError:
+        return ""
 
 
 def load_project(folder: Path) -> Project:

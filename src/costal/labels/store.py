@@ -3,7 +3,7 @@
 import json
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from costal.errors import ProjectError
 from costal.labels.migrations import MIGRATIONS, checked_version, migrate
+from costal.labels.plane_names import is_vague, may_be_same
 from costal.labels.records import AnswerRecord, FrameRecord
 from costal.labels.tables import TableReader
 from costal.types import Arrival
@@ -42,10 +43,13 @@ def _require_newest(connection: sqlite3.Connection, path: Path) -> None:
 
 
 class Store(TableReader):
-    """The labels of one project, open for one writer or read-only. Use it from the thread that opened it."""
+    """The labels of one project, open for one writer or read-only. Use it from the thread that opened it.
 
-    def __init__(self, path: Path, read_only: bool = False) -> None:
-        self._path = path
+    `may_commit` is called before each commit; when it raises, nothing is stored.
+    """
+
+    def __init__(self, path: Path, read_only: bool = False, may_commit: Callable[[], None] = lambda: None) -> None:
+        self._path, self._may_commit = path, may_commit
         with self._explained():
             if read_only:
                 _roll_back(path)
@@ -81,6 +85,7 @@ class Store(TableReader):
         """Return the id of a frame, which is kept once for equal content; `planes` says in words which ones it was."""
         known = self.frame_id(frame)
         if known:
+            self._name_planes(known, frame.planes)
             return known
         with self._transaction() as connection:
             connection.execute(
@@ -103,6 +108,13 @@ class Store(TableReader):
                 "SELECT id FROM frame WHERE content_hash = ? AND planes = ?", (frame.content_hash, frame.planes)
             ).fetchone()
         return int(row[0])
+
+    def _name_planes(self, frame_id: int, planes: str) -> None:
+        """Give a frame whose planes an earlier version named by sliders the words that name the axes."""
+        known = self._select("SELECT planes FROM frame WHERE id = :id", {"id": frame_id})[0][0]
+        if is_vague(known) and not is_vague(planes) and may_be_same(known, planes):
+            with self._transaction() as connection:
+                connection.execute("UPDATE frame SET planes = ? WHERE id = ?", (planes, frame_id))
 
     def answer(self, answer: AnswerRecord) -> int | None:
         """Commit a presentation with its events and label; return the label's id, None when it was abandoned.
@@ -197,6 +209,7 @@ class Store(TableReader):
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield
+                self._may_commit()
                 self._connection.execute("COMMIT" if keep else "ROLLBACK")
             except BaseException:
                 if self._connection.in_transaction:

@@ -9,8 +9,8 @@ from costal.frames.windows import LazyPlane, content_hash
 from costal.labels.history import History, LabelRow
 from costal.labels.lock import Holder, ProjectLock
 from costal.labels.models import newest_origin
-from costal.labels.project import Project
-from costal.labels.project_file import load_project, save_project
+from costal.labels.project import PROJECT_FILE, Project
+from costal.labels.project_file import load_project, save_project, settings_stamp
 from costal.labels.records import AnswerRecord, CropLabel, FrameRecord
 from costal.labels.store import Store, require_store
 from costal.types import Arrival, Frame
@@ -48,6 +48,7 @@ class Workbench:
     """
 
     def __init__(self, folder: Path, annotator: str = "") -> None:
+        self._stamp = settings_stamp(folder)
         self.project = load_project(folder)
         self.annotator = annotator
         require_store(self.project.store_path)
@@ -57,7 +58,9 @@ class Workbench:
             for each in (folder, self.project.model_folder):
                 remove_leftovers(each)
         try:
-            self.store = Store(self.project.store_path, read_only=self.holder is not None)
+            self.store = Store(
+                self.project.store_path, read_only=self.holder is not None, may_commit=self._lock.require
+            )
         except BaseException:
             self._lock.release()
             raise
@@ -87,10 +90,22 @@ class Workbench:
             )
 
     def configure(self, project: Project) -> None:
-        """Keep a project's new settings, on disk first."""
+        """Keep a project's new settings, on disk first.
+
+        Raises
+        ------
+        ProjectError
+            When another window writes to the project, or the file was changed since it was read: it stays as it is.
+        """
         self.require_writing()
+        self._lock.require()
+        if settings_stamp(project.folder) != self._stamp:
+            raise ProjectError(
+                f"{project.folder / PROJECT_FILE} was changed by another program while the project was open here. It "
+                "stays as it is, and the new settings were not kept. Open the project again, then change them."
+            )
         save_project(project)
-        self.project = project
+        self.project, self._stamp = project, settings_stamp(project.folder)
 
     def place(self, record: FrameRecord) -> PlacedFrame:
         """Return the frame of this record (see `recorded`) as part of the project; equal content is the same frame."""

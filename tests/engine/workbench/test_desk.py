@@ -222,6 +222,23 @@ def test_what_could_not_be_saved_can_be_tried_again(bench, folder, act):
     assert set(labels(bench)) == expected
 
 
+@pytest.mark.parametrize(
+    ("stored", "named", "kept"),
+    [
+        ("slice 3", "z 3", "z 3"),
+        ("slice 3", "slice 3", "slice 3"),
+        ("z 3", "slice 3", "z 3"),
+        ("slice 4", "z 3", "slice 4"),
+    ],
+)
+def test_a_frame_named_by_an_earlier_version_keeps_its_labels_and_learns_its_axes(bench, stored, named, kept):
+    first = bench.place(recorded(frame(), stored))
+    bench.answer(AnswerRecord(first.id, 0, 0, PIXELS[:, :8, :8], "class", 2, "ada", EVENTS))
+    again = bench.place(recorded(frame(), named))
+    assert (again.id, labels(bench)) == (first.id, {0: 2})
+    assert [each.planes for each in bench.store.frames().values()] == [kept]
+
+
 # settings
 
 
@@ -247,6 +264,72 @@ def test_the_first_window_writes_and_the_second_reads_and_says_who_holds_it(benc
         assert labels(second) == {0: 1}
         answer(bench, 1)
         assert labels(second) == {0: 1, 1: 1}
+
+
+WRITES = {
+    "answer": lambda writer: answer(writer, 1),
+    "undo": lambda writer: writer.undo(),
+    "redo": lambda writer: writer.redo(),
+    "configure": lambda writer: writer.configure(rename_class(writer.project, 1, "loops")),
+    "place": lambda writer: writer.place(recorded(frame(gain=2), "all")),
+    "arrivals": lambda writer: writer.note_arrivals([Arrival("a.tif", Stamp(1, 2), "queued")]),
+}
+
+
+@pytest.mark.parametrize("act", WRITES.values(), ids=WRITES)
+@pytest.mark.parametrize("is_taken", [False, True], ids=["deleted", "taken by another"])
+@pytest.mark.skipif(os.name == "nt", reason="Windows deletes no file that is open")
+def test_a_window_whose_lock_was_deleted_stores_nothing_more_and_says_so(folder, act, is_taken):
+    first = Workbench(folder, "ada")
+    for index in (0, 2):
+        answer(first, index)
+    first.undo()
+    (folder / "writer.lock").unlink()
+    second = Workbench(folder, "bob") if is_taken else None
+    if second is not None:
+        assert second.holder is None
+        answer(second, 5)
+        second.configure(rename_class(second.project, 2, "threads"))
+    settings, before = (folder / "project.toml").read_bytes(), labels(first)
+    for _ in range(2):
+        with pytest.raises(ProjectError, match=r"writer\.lock was deleted or replaced .* Nothing was stored\. Close"):
+            act(first)
+    assert labels(first) == before == ({0: 1, 5: 1} if is_taken else {0: 1})
+    assert (folder / "project.toml").read_bytes() == settings
+    first.close()
+    if second is not None:
+        assert (folder / "writer.json").exists()
+        answer(second, 6)
+        second.close()
+    with Workbench(folder, "ada") as again:
+        answer(again, 1)
+        assert labels(again) == before | {1: 1} | ({6: 1} if is_taken else {})
+
+
+def test_settings_that_were_edited_by_hand_meanwhile_stay(bench, folder):
+    bench.configure(rename_class(bench.project, 1, "loops"))
+    path = folder / "project.toml"
+    edited = path.read_text("utf-8").replace('"loops"', '"hoops"')
+    path.write_text(edited, "utf-8")
+    with pytest.raises(ProjectError, match=r"project\.toml was changed by another program .* Open the project again"):
+        bench.configure(rename_class(bench.project, 2, "threads"))
+    assert (path.read_text("utf-8"), bench.project.classes[1].name) == (edited, "fibres")
+    answer(bench, 0)
+    bench.close()
+    with Workbench(folder, "ada") as again:
+        again.configure(rename_class(again.project, 2, "threads"))
+    assert [each.name for each in load_project(folder).classes] == ["hoops", "threads", "puncta"]
+
+
+def test_what_a_killed_writer_left_goes_when_a_writer_opens_the_project_and_not_a_reader(bench, folder):
+    leftovers = [folder / "project.toml.new", folder / "models" / "0001.safetensors.new"]
+    for path in leftovers:
+        path.write_text("half")
+    with Workbench(folder, "bob"):
+        assert all(path.exists() for path in leftovers)
+    bench.close()
+    with Workbench(folder, "ada"):
+        assert not any(path.exists() for path in leftovers)
 
 
 READERS_MAY_NOT = {

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
@@ -11,7 +11,7 @@ import costal
 from costal.errors import ProjectError
 from costal.files import explained, new_text, staged
 from costal.labels.exchange.coco import write_coco
-from costal.labels.exchange.current import current_labels
+from costal.labels.exchange.current import CurrentLabel, current_labels
 from costal.labels.exchange.geojson import write_geojson
 from costal.labels.exchange.image_folder import write_images
 from costal.labels.exchange.lossless import write_project
@@ -82,6 +82,8 @@ def _written(project: Project, store: Store, place: Path, kind: ExportKind, vali
     chosen = labels if kind in ("csv", "parquet") else tuple(each for each in labels if each.row.kind == "class")
     if left_out := len(labels) - len(chosen):
         notes = (*notes, f"{left_out} skipped or excluded crops have no class and were left out.")
+    if kind == "geojson":
+        notes = (*notes, *_vague_planes(chosen))
     yield Progress(0, len(chosen), "Writing")
     files = 1
     if kind == "images":
@@ -92,6 +94,16 @@ def _written(project: Project, store: Store, place: Path, kind: ExportKind, vali
         {"csv": write_csv, "parquet": write_parquet, "coco": write_coco}[kind](chosen, place)
     counts = Counter(each.class_name or f"({each.row.kind})" for each in chosen)
     return Exported(place, kind, files, dict(counts), dict(Counter(each.split for each in chosen)), notes)
+
+
+def _vague_planes(labels: Sequence[CurrentLabel]) -> Iterator[str]:
+    """Return a note for labels on a slice of a stack whose axes are not known."""
+    vague = Counter(each.frame.source for each in labels if each.frame.planes.startswith("slice "))
+    for source, count in vague.items():
+        yield (
+            f"{count} labels of {source} are on a slice whose axes are not known, so they have no plane in the file: "
+            "open the image with 'costal open' on this project, which learns its axes, and export again."
+        )
 
 
 def require_free(target: Path, project: Project, overwrite: bool) -> None:

@@ -5,7 +5,6 @@ FeatureCollection), and its GeoJSON reader (`objectType`, `classification`, `mea
 """
 
 import json
-import re
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -14,10 +13,10 @@ from typing import TextIO
 from costal.files import new_text
 from costal.labels.exchange.current import CurrentLabel
 from costal.labels.exchange.filenames import frame_stem, unlike
+from costal.labels.plane_names import steps_of
 from costal.labels.project import Project
 
 NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://github.com/napari-costal/napari-costal")
-SLICE = re.compile(r"\b([zt]) (\d+)\b")
 Feature = Mapping[str, object]
 
 
@@ -36,7 +35,7 @@ def feature(
     """
     y, x, height, width = place
     ring = [[x, y], [x + width, y], [x + width, y + height], [x, y + height], [x, y]]
-    steps = {axis: int(number) for axis, number in SLICE.findall(planes)}
+    steps = steps_of(planes)
     plane = {"plane": {"c": -1, "z": steps.get("z", 0), "t": steps.get("t", 0)}} if steps else {}
     rgb = [int(colour[at : at + 2], 16) for at in (1, 3, 5)]
     return {

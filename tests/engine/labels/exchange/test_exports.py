@@ -19,7 +19,7 @@ from costal.labels.exchange import sheets
 from costal.labels.exchange.exports import EXPORT_KINDS, MARKER, export
 from costal.labels.exchange.spreadsheet import unescaped
 from costal.labels.project_file import load_project, save_project
-from costal.labels.records import FrameRecord
+from costal.labels.records import AnswerRecord, FrameRecord
 from costal.labels.store import Store
 from costal.types import Progress, finish
 
@@ -168,8 +168,8 @@ def test_coco_loads_in_pycocotools_with_frames_crops_and_classes(project, tmp_pa
     images = coco.loadImgs(coco.getImgIds())
     assert [(each["file_name"], each["height"], each["width"], each["pixel_um"]) for each in images] == [
         ("/data/=cells 1.tif", 32, 40, 0.02),
-        ("C:\\stacks\\b.tif", 32, 32, None),
-        ("C:\\stacks\\b.tif", 32, 32, None),
+        ("C:\\stacks\\b.tif#z3,t0", 32, 32, None),
+        ("C:\\stacks\\b.tif#z4,t0", 32, 32, None),
     ]
     rings = coco.loadAnns(coco.getAnnIds(catIds=[1]))
     assert [(each["image_id"], each["bbox"], each["area"], each["iscrowd"]) for each in rings] == [
@@ -480,3 +480,33 @@ def test_settings_are_those_of_the_project(project, tmp_path):
     save_project(replace(project, idle_limit_s=1.0))
     write(load_project(project.folder), tmp_path / "labels.csv", "csv")
     assert {row["censored"] for row in cells_of(tmp_path / "labels.csv")} == {"True"}
+
+
+def test_two_planes_of_one_stack_are_two_coco_images_of_other_names(project, tmp_path):
+    with Store(project.store_path) as store:
+        records = [
+            FrameRecord(f"{number:064}", planes, "well b/stack.tif", 64, 64, None, (0.0,), (1.0,))
+            for number, planes in enumerate(("z 0, t 1", "z 2, t 1", "all", "all"))
+        ]
+        for record in records:
+            frame_id = store.add_frame(record)
+            store.answer(AnswerRecord(frame_id, 0, 0, np.zeros((1, 16, 16), np.uint8), "class", 1, "ada", ()))
+    write(project, tmp_path / "coco.json", "coco")
+    images = json.loads((tmp_path / "coco.json").read_text("utf-8"))["images"]
+    assert [(each["file_name"], each["source"], each["planes"]) for each in images[-4:]] == [
+        ("well b/stack.tif#z0,t1", "well b/stack.tif", "z 0, t 1"),
+        ("well b/stack.tif#z2,t1", "well b/stack.tif", "z 2, t 1"),
+        ("well b/stack.tif", "well b/stack.tif", "all"),
+        ("well b/stack.tif#000000000000", "well b/stack.tif", "all"),
+    ]
+
+
+def test_labels_on_a_slice_of_unknown_axes_are_noted_in_geojson(project, tmp_path):
+    with Store(project.store_path) as store:
+        frame_id = store.add_frame(FrameRecord("f" * 64, "slice 3", "stack.tif", 64, 64, None, (0.0,), (1.0,)))
+        store.answer(AnswerRecord(frame_id, 0, 0, np.zeros((1, 16, 16), np.uint8), "class", 1, "ada", ()))
+    notes = write(project, tmp_path / "out", "geojson").notes
+    assert [note for note in notes if "slice" in note] == [
+        "1 labels of stack.tif are on a slice whose axes are not known, so they have no plane in the file: open the "
+        "image with 'costal open' on this project, which learns its axes, and export again."
+    ]
