@@ -5,15 +5,19 @@ import random
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from types import SimpleNamespace
 
+import distributed
 import psutil
 import pytest
 from distributed import LocalCluster
 from filelock import FileLock
 
+from costal.cli.terminal import warn_of_scheduler
 from costal.errors import CostalError, DatasetError
 from costal.paper.archive import arm_folder, write_tables
 from costal.paper.datasets import load_dataset, synthetic_dataset
@@ -326,3 +330,71 @@ def test_the_module_loads_without_dask():
     script = "import sys; sys.modules['distributed'] = sys.modules['dask'] = None; "
     script += "import costal.spread.experiments, costal.spread.images"
     subprocess.run([sys.executable, "-c", script], check=True, timeout=PATIENCE_S)
+
+
+# who may join
+
+
+JOIN = """
+import os, sys
+import distributed
+security = distributed.Security.temporary() if sys.argv[3] == "other keys" else None
+if sys.argv[2] == "another":
+    os.setgid(65534)
+    os.setuid(65534)
+address = sys.argv[1] if sys.argv[3] != "tcp" else sys.argv[1].replace("tls", "tcp")
+try:
+    with distributed.Client(address, timeout=3, security=security) as client:
+        print(client.submit(os.getpid).result(timeout=3))
+except Exception as error:
+    print("refused", type(error).__name__)
+"""
+
+
+@pytest.mark.parametrize("user", ["the same", "another"])
+@pytest.mark.parametrize("keys", ["no keys", "other keys", "tcp"])
+def test_a_process_without_the_runs_keys_cannot_join_the_workers_of_this_machine(user, keys):
+    if user == "another" and (os.name == "nt" or os.getuid() != 0):
+        pytest.skip("only root can start a process of another user")
+    with dask_cluster._local_cluster(1, False) as here:
+        assert here.scheduler_address.startswith("tls://127.0.0.1:")
+        command = [sys.executable, "-c", JOIN, here.scheduler_address, user, keys]
+        joined = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        assert joined.stdout.startswith("refused"), joined.stdout + joined.stderr
+        with distributed.Client(here) as client:
+            assert client.submit(abs, -2).result(timeout=60) == 2
+
+
+@pytest.mark.parametrize(("has_dashboard", "status"), [(False, 404), (True, 200)])
+def test_there_is_a_dashboard_only_when_it_is_asked_for(has_dashboard, status):
+    pytest.importorskip("bokeh")
+    with dask_cluster._local_cluster(1, has_dashboard) as here, distributed.Client(here) as client:
+        for page in ("status", "info/main/workers.html"):
+            try:
+                with urllib.request.urlopen(client.dashboard_link.replace("status", page)) as answer:
+                    code = answer.status
+            except urllib.error.HTTPError as error:
+                code = error.code
+                error.close()
+            assert code == status
+        processes = [psutil.Process(), *psutil.Process().children(recursive=True)]
+        ports = [each.laddr for one in processes for each in one.net_connections() if each.status == "LISTEN"]
+        assert {port.ip for port in ports} == {"127.0.0.1"}
+
+
+@pytest.mark.parametrize(
+    ("where", "expected"),
+    [("local:2", False), ("local:2+dashboard", False), ("tcp://host:1", True), ("tls://host:1", False)],
+)
+def test_a_scheduler_without_keys_is_known_by_its_address(where, expected):
+    assert dask_cluster.is_unauthenticated(where) is expected
+
+
+def test_a_command_says_that_a_scheduler_is_unauthenticated(tmp_path, capsys):
+    (tmp_path / "scheduler.json").write_text('{"address": "tcp://10.0.0.1:8786"}')
+    for where in ("tcp://10.0.0.1:8786", str(tmp_path / "scheduler.json")):
+        warn_of_scheduler(where)
+        assert capsys.readouterr().err.startswith(f"costal: the scheduler of {where} is unauthenticated: whoever")
+    for where in ("local:2", "tls://10.0.0.1:8786", None):
+        warn_of_scheduler(where)
+    assert capsys.readouterr().err == ""

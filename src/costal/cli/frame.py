@@ -60,7 +60,7 @@ def score(
     lazy: Annotated[bool, typer.Option("--lazy", help="Read piece by piece even what would fit in memory.")] = False,
     missing: WhatIsMissing = "raise",
     background: Annotated[Background, typer.Option(help="skip leaves out crops that show nothing.")] = "none",
-    dask: Annotated[str | None, typer.Option(help="local:K, tcp://HOST:PORT or a scheduler file: spread it.")] = None,
+    dask: Annotated[str | None, typer.Option(help="local:K, local:K+dashboard, tls://… or a scheduler file.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Score the crops of an image with a project's newest model and write I, C, v and the query's ranks as CSV.

@@ -14,6 +14,7 @@ import typer
 from costal.cli.output import tell, warn
 from costal.cli.progress import ProgressBar
 from costal.cli.score_table import ScoreTable
+from costal.cli.terminal import warn_of_scheduler
 from costal.errors import CostalError, FrameError
 from costal.files import new_text
 from costal.frames.lazy import Missing, open_lazily
@@ -60,6 +61,7 @@ class _NothingScoredError(Exception):
 
 def score_lazily(asked: LazyScoring, as_json: bool) -> None:
     """Score images band by band and write the table, the heatmaps and what was skipped; say what came of it."""
+    warn_of_scheduler(asked.dask)
     failures: dict[str, str] = {}
     first: LargeScores | None = None
     notes: dict[str, None] = {}

@@ -8,6 +8,7 @@ import typer
 
 from costal.cli.output import tell
 from costal.cli.progress import ProgressBar
+from costal.cli.terminal import warn_of_scheduler
 from costal.paper.claim import claimed
 from costal.paper.datasets import load_dataset
 from costal.paper.plan import Plan
@@ -19,6 +20,7 @@ from costal.types import Job
 
 def run_experiment(plan: Plan, out: Path, dask: str | None, resume: bool, as_json: bool = False) -> None:
     """Run what is left of a plan in `out`, and write its tables, pages and figures, also when it is stopped."""
+    warn_of_scheduler(dask)
     dataset = load_dataset(plan.data)
     require_enough(plan, dataset)
     is_stopped = False

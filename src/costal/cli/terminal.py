@@ -13,6 +13,18 @@ def has_display() -> bool:
     return sys.platform in ("win32", "darwin") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
+def warn_of_scheduler(dask: str | None) -> None:
+    """Say on the error stream when work goes to a scheduler that takes work from anybody."""
+    from costal.spread.cluster import is_unauthenticated
+
+    if dask is not None and is_unauthenticated(dask):
+        print(
+            f"costal: the scheduler of {dask} is unauthenticated: whoever reaches it can run code as its workers' "
+            "user. Use tls:// where others share the network.",
+            file=sys.stderr,
+        )
+
+
 def require_place_for_table(out: Path, overwrite: bool = True) -> None:
     """Find out now, not after the work, that a table cannot be written, or would take the place of what is none.
 

@@ -17,11 +17,11 @@ from costal.spread.workers import LOOK_EVERY_S, Errand, Work, admit, admit_sched
 from costal.types import Job, Progress
 
 CONNECT_S = 10.0
-LOCAL, ADDRESS = re.compile(r"local:([1-9]\d*)"), re.compile(r"(tcp|tls)://.+")
+LOCAL, ADDRESS = re.compile(r"local:([1-9][0-9]*)(\+dashboard)?"), re.compile(r"(tcp|tls)://.+")
 DEAF = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
 FORMS = (
-    "local:4 for four processes on this machine, tcp://HOST:PORT or tls://HOST:PORT for a scheduler, or the path of a "
-    "scheduler file"
+    "local:4 for four processes on this machine, local:4+dashboard to watch them in a browser, tcp://HOST:PORT or "
+    "tls://HOST:PORT for a scheduler, or the path of a scheduler file"
 )
 
 
@@ -67,7 +67,9 @@ def run_on_workers(tasks: Tasks[T], work: Work, folder: Path, where: str, finger
         errand = Errand(work, folder, Path(token.name), comparable(fingerprint))
         try:
             _require_alike(client, errand)
-            yield from _watched(client, errand, tasks)
+            local = LOCAL.fullmatch(where)
+            dashboard = f", dashboard: {client.dashboard_link}" if local and local[2] else ""
+            yield from _watched(client, errand, tasks, dashboard)
         except (OSError, CancelledError) as error:
             raise CostalError(
                 f"The scheduler of {where} was lost. What was finished is in {folder}: start a scheduler again, and "
@@ -90,20 +92,16 @@ def _distributed(name: str = "work") -> Any:
 def _connected(where: str, name: str) -> Iterator[Any]:
     """Provide a client of the scheduler that `where` says; one of this machine lasts no longer than the client."""
     local = LOCAL.fullmatch(where)
-    address = "" if local else _address(where)
+    address, security = "" if local else _address(where), None
     distributed = _distributed(name)
     with ExitStack() as stack:
         # What a person has to know is raised or told as progress; dask would print more between that.
         stack.enter_context(distributed.utils.silence_logging_cmgr(logging.CRITICAL))
         if local:
-            # Without a limit no worker is stopped for its memory; a port of its own, for several may run at once.
-            settings = {"threads_per_worker": 1, "memory_limit": 0, "dashboard_address": "127.0.0.1:0"}
-            # Ctrl+C reaches every process of a terminal; workers are stopped from here.
-            settings |= {"silence_logs": logging.CRITICAL, "preload": [DEAF]}
-            cluster = distributed.LocalCluster(int(local[1]), **settings)
-            address = stack.enter_context(cluster).scheduler_address
+            cluster = stack.enter_context(_local_cluster(int(local[1]), bool(local[2])))
+            address, security = cluster.scheduler_address, cluster.security
         try:
-            client = distributed.Client(address, timeout=CONNECT_S, set_as_default=False)
+            client = distributed.Client(address, timeout=CONNECT_S, set_as_default=False, security=security)
         except (OSError, ValueError, TypeError, RuntimeError) as error:
             raise CostalError(
                 f"There is no scheduler to be reached at {address} ({in_one_line(error)}). Start one by "
@@ -111,6 +109,48 @@ def _connected(where: str, name: str) -> Iterator[Any]:
                 "must name certificates."
             ) from error
         yield stack.enter_context(client)
+
+
+def _local_cluster(processes: int, has_dashboard: bool) -> Any:
+    """Return a scheduler and workers of this machine that nobody else can join: TLS with keys made for this run.
+
+    Whoever may talk to a scheduler can run code as its user, and a machine can have several users.
+    """
+    distributed = _distributed()
+    from dask import config
+
+    try:
+        security = distributed.Security.temporary()
+    except ImportError as error:
+        raise CostalError(
+            "Workers on this machine need keys of their own, or any local user could run code as you. Install what "
+            'makes keys: pip install "napari-costal[distributed]"'
+        ) from error
+    pages = {} if has_dashboard else {"distributed.scheduler.http.routes": ["distributed.http.health"]}
+    with config.set(pages):
+        return distributed.LocalCluster(
+            processes,
+            host="127.0.0.1",
+            security=security,
+            threads_per_worker=1,
+            memory_limit=0,  # or a worker would be stopped for its memory
+            dashboard_address="127.0.0.1:0",  # a port of its own, for several may run at once
+            worker_dashboard_address="127.0.0.1:0",
+            scheduler_kwargs={"dashboard": has_dashboard},
+            silence_logs=logging.CRITICAL,
+            preload=[DEAF],  # Ctrl+C reaches every process of a terminal; workers are stopped from here
+        )
+
+
+def is_unauthenticated(where: str) -> bool:
+    """Return whether a scheduler takes work from whoever reaches it.
+
+    Raises
+    ------
+    CostalError
+        When `where` says nothing.
+    """
+    return LOCAL.fullmatch(where) is None and not _address(where).startswith("tls://")
 
 
 def _address(where: str) -> str:
@@ -146,7 +186,7 @@ def _require_alike(client: Any, errand: Errand[Any]) -> None:
             ) from refusal
 
 
-def _watched(client: Any, errand: Errand[Any], tasks: Tasks[T]) -> Job[None]:
+def _watched(client: Any, errand: Errand[Any], tasks: Tasks[T], dashboard: str) -> Job[None]:
     """Have the tasks run that have something left, and tell how far they are by what is in the folder."""
     left, folder = dict(tasks.left), errand.folder
     digest = hashlib.md5(repr(errand.here).encode(), usedforsecurity=False).hexdigest()
@@ -159,7 +199,8 @@ def _watched(client: Any, errand: Errand[Any], tasks: Tasks[T]) -> Job[None]:
     while pending:
         workers = len(client.nthreads())
         waiting = f"waiting for a worker: dask worker {client.scheduler.address}"
-        yield tasks.progress(left, f"tasks to go: {len(pending)}, workers: {workers}" if workers else waiting)
+        working = f"tasks to go: {len(pending)}, workers: {workers}{dashboard}"
+        yield tasks.progress(left, working if workers else waiting)
         with client.as_current(), suppress(TimeoutError):
             _distributed().wait(list(pending), timeout=LOOK_EVERY_S, return_when="FIRST_COMPLETED")
         done = [each for each in pending if each.done()]
