@@ -1,17 +1,15 @@
 """A whole project as one zip file, and back: its settings, labels and models; no lock, and nothing that is a cache."""
 
-import os
 import re
 import shutil
 import sqlite3
-import tempfile
 import zipfile
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from costal.errors import ProjectError
+from costal.files import explained, new_file, staged
 from costal.labels.exchange.exports import require_free
 from costal.labels.mending.findings import examine
 from costal.labels.project import MODEL_FOLDER, PROJECT_FILE, STORE_FILE, Project
@@ -45,23 +43,19 @@ def pack(folder: Path, target: Path, overwrite: bool = False) -> Job[PackedProje
     project = load_project(folder)
     require_store(project.store_path)
     models = [each for each in sorted(project.model_folder.glob("*")) if MODEL.fullmatch(f"{MODEL_FOLDER}/{each.name}")]
-    with _explained(target):
+    with explained(target):
         require_free(target, project, overwrite)
         target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=f"{target.name}.", suffix=".new") as beside:
+        with staged(target) as new:
             yield Progress(0, len(models) + 2, "Copying the labels")
-            store = Path(beside) / STORE_FILE
+            store = new.with_name(f"{STORE_FILE}.copy")
             _copy_store(project.store_path, store)
-            new = Path(beside) / target.name
             members = [(PROJECT_FILE, folder / PROJECT_FILE), (STORE_FILE, store)]
             members += [(f"{MODEL_FOLDER}/{each.name}", each) for each in models]
             with zipfile.ZipFile(new, "w", zipfile.ZIP_DEFLATED) as packed:
                 for done, (name, path) in enumerate(members):
                     yield Progress(done, len(members), f"Packing {name}")
                     packed.write(path, name)
-            with new.open("rb+") as file:
-                os.fsync(file.fileno())
-            new.replace(target)
     return PackedProject(target, len(members), target.stat().st_size)
 
 
@@ -85,14 +79,13 @@ def unpack(path: Path, folder: Path) -> Job[Project]:
     ProjectError
         When the folder holds something, or the file is no packed project, is damaged, or was made by a newer version.
     """
-    with _explained(folder):
+    with explained(folder):
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise ProjectError(f"{folder} is not empty. Choose a new folder.")
         if not path.is_file():
             raise ProjectError(f"{path} is no file. Choose a zip file that 'costal project pack' has written.")
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f"{folder.name}.", suffix=".new") as beside:
-            new = Path(beside) / folder.name
+        with staged(folder) as new:
             (new / MODEL_FOLDER).mkdir(parents=True)
             try:
                 with zipfile.ZipFile(path) as packed:
@@ -101,9 +94,6 @@ def unpack(path: Path, folder: Path) -> Job[Project]:
                 raise ProjectError(f"{path} is damaged or no zip file ({error}). Pack the project again.") from error
             yield Progress(0, 0, "Checking the labels")
             project = _checked(path, new)
-            if folder.exists():
-                folder.rmdir()
-            new.rename(folder)
     return replace(project, folder=folder)
 
 
@@ -122,7 +112,7 @@ def _extract(packed: zipfile.ZipFile, path: Path, new: Path) -> Job[None]:
     for done, member in enumerate(members):
         yield Progress(done, len(members), f"Unpacking {member.filename}")
         left = member.file_size
-        with packed.open(member) as source, (new / member.filename).open("wb") as target:
+        with packed.open(member) as source, new_file(new / member.filename, staged=True) as target:
             while piece := source.read(PIECE):
                 left -= len(piece)
                 if left < 0:
@@ -142,14 +132,3 @@ def _checked(path: Path, new: Path) -> Project:
     if damage:
         raise ProjectError(f"{path} holds a damaged project ({damage[0]}). Pack the project again.")
     return project
-
-
-@contextmanager
-def _explained(place: Path) -> Iterator[None]:
-    """Turn what the system says into a sentence with a remedy."""
-    try:
-        yield
-    except OSError as error:
-        raise ProjectError(
-            f"{place} cannot be written: {error.strerror or error}. Free some space, or choose another place."
-        ) from error
