@@ -18,11 +18,12 @@ from costal.cli.terminal import writing
 from costal.errors import CostalError, FrameError
 from costal.frames.lazy import Missing, open_lazily
 from costal.frames.ome_zarr import is_url, is_zarr
-from costal.frames.planes import describe, planes_of
+from costal.frames.planes import describe
 from costal.labels.exchange.filenames import safe_name, unlike
 from costal.labels.project import Project
 from costal.types import Job
 from costal.workbench.bands import score_bands
+from costal.workbench.channels import planes_for
 from costal.workbench.image_files import image_files
 from costal.workbench.large import Background, LargeRequest, Prepared, prepare
 from costal.workbench.large_scores import LargeScores, put_together, write_heatmap
@@ -142,7 +143,7 @@ def _prepared(
 ) -> Iterator[tuple[Prepared, Job[None]]]:
     """Return each frame that the project makes of an image, ready, and the job that scores what is left of it."""
     frame = open_lazily(source, asked.missing)
-    choices = planes_of(frame, asked.project.intake.rule())
+    choices = planes_for(asked.project, frame)
     for planes in choices:
         folder = asked.folder
         if is_one_of_many or len(choices) > 1:

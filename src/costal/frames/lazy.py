@@ -12,10 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from costal.errors import FrameError
+from costal.frames.channels import channels_of
 from costal.frames.listing import stamp_of
 from costal.frames.ome_zarr import is_url, is_zarr, open_image
 from costal.frames.read import named, read
 from costal.frames.tiff import TIFFS, WAIT, header
+from costal.types import Channel
 
 Missing = Literal["raise", "fill", "skip"]
 """What becomes of chunks that a store does not have: an error, the array's fill value, or crops left out."""
@@ -27,7 +29,7 @@ class LazyFrame:
 
     `axes` are letters of TZCYX, `shape` is that of the finest level; `levels` are arrays, finest first, whose rows and
     columns alone differ. `identity` changes when the store does: it is a hash of metadata and of the names, sizes and
-    times (or etags) of chunks, not of pixels. `notes` are as in `Frame`.
+    times (or etags) of chunks, not of pixels. `notes`, `channels` and `is_rgb` are as in `Frame`.
     """
 
     source: str
@@ -37,6 +39,8 @@ class LazyFrame:
     pixel_um: float | None
     identity: str
     notes: tuple[str, ...] = ()
+    channels: tuple[Channel, ...] = ()
+    is_rgb: bool = False
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -92,7 +96,9 @@ def open_lazily(source: str | Path, missing: Missing = "raise") -> LazyFrame:
         image = open_image(source)
         levels = _alike(image.levels, image.axes)
         identity = _identity(source, levels, image.axes)
-        return LazyFrame(source, image.axes, levels[0].shape, levels, image.pixel_um, identity, image.notes)
+        shape = levels[0].shape
+        channels = channels_of(image.channels, shape[image.axes.index("C")] if "C" in image.axes else 1)
+        return LazyFrame(source, image.axes, shape, levels, image.pixel_um, identity, image.notes, channels)
     if is_url(source):
         raise FrameError(f"{source} is no OME-Zarr by its name. Name a group that ends in .zarr, or a file here.")
     path = Path(source)
@@ -100,9 +106,8 @@ def open_lazily(source: str | Path, missing: Missing = "raise") -> LazyFrame:
         if file.read(4) in TIFFS:
             return _tiff(path, missing != "raise")
     frame = read(path)
-    return LazyFrame(
-        source, frame.axes, frame.pixels.shape, (frame.pixels,), frame.pixel_um, frame.content_hash, frame.notes
-    )
+    known = frame.content_hash, frame.notes, frame.channels, frame.is_rgb
+    return LazyFrame(source, frame.axes, frame.pixels.shape, (frame.pixels,), frame.pixel_um, *known)
 
 
 def _alike(levels: tuple[Any, ...], axes: str) -> tuple[Any, ...]:
@@ -171,6 +176,8 @@ def _tiff(path: Path, may_be_sparse: bool) -> LazyFrame:
         raise FrameError(f"{path} has {series.dtype} pixels. Convert them to real numbers.")
     stamp = stamp_of(path)
     identity = hashlib.sha256(f"{axes} {shape} {series.dtype} {path.name} {stamp}".encode()).hexdigest()
-    frame = LazyFrame(str(path), axes, tuple(shape), levels, told.pixel_um, identity, told.notes + guesses)
+    channels = channels_of(told.channels, shape[axes.index("C")] if "C" in axes else 1)
+    known = identity, told.notes + guesses, channels, told.is_rgb
+    frame = LazyFrame(str(path), axes, tuple(shape), levels, told.pixel_um, *known)
     weakref.finalize(frame, tiff.close)
     return frame

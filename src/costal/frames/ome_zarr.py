@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from costal.errors import FrameError, in_one_line
+from costal.frames.channels import of_omero
+from costal.types import Channel
 
 UM_PER = {
     "micrometer": 1.0,
@@ -28,6 +30,7 @@ class OmeImage(NamedTuple):
     axes: str
     pixel_um: float | None
     notes: tuple[str, ...]
+    channels: tuple[Channel, ...] = ()
 
 
 def is_url(source: str) -> bool:
@@ -73,7 +76,7 @@ def open_image(source: str) -> OmeImage:
     axes, units = _axes(source, first.get("axes"))
     levels = tuple(_level(source, group, str(each.get("path")), axes) for each in first["datasets"])
     pixel_um, doubts = _pixel_um(first, axes, units)
-    return OmeImage(levels, axes, pixel_um, notes + doubts)
+    return OmeImage(levels, axes, pixel_um, notes + doubts, of_omero(attributes))
 
 
 def _opened(source: str) -> Any:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from costal.errors import FrameError
+from costal.frames.channels import RGB, channels_of
 from costal.frames.tiff import TIFFS, WAIT, Found, Pixels, read_tiff
 from costal.types import Frame
 
@@ -57,9 +58,18 @@ def read(path: str | Path, axes: str | None = None) -> Frame:
     if axes is None:
         axes, guesses = named(found.axes, found.pixels.shape, path)
     frame = frame_from_array(found.pixels, axes, found.pixel_um, str(path), found.notes + guesses)
+    frame = _with_channels(frame, found)
     blank, count = blank_planes(frame)
     note = f"{blank} of {count} planes hold only zeros; they may not have been written yet."
     return replace(frame, notes=(*frame.notes, note)) if blank else frame
+
+
+def _with_channels(frame: Frame, found: Found) -> Frame:
+    """Return the frame with what its file says of its channels; samples that were given another name are no colours."""
+    is_rgb = found.is_rgb and frame.axes.find("C") == found.axes.index("S")
+    told = found.channels if is_rgb or not found.is_rgb else ()
+    count = frame.pixels.shape[frame.axes.index("C")] if "C" in frame.axes else 1
+    return replace(frame, channels=channels_of(told, count), is_rgb=is_rgb)
 
 
 def blank_planes(frame: Frame) -> tuple[int, int]:
@@ -193,4 +203,5 @@ def _picture(path: Path, opening: bytes) -> Found:
     notes = (f"Only the first of {count} images was read.",) if count > 1 else ()
     if mode in ("LA", "RGBA"):
         pixels, notes = pixels[..., :-1], (*notes, "The alpha channel was left out.")
-    return Found(pixels, "YXS"[: pixels.ndim], None, notes)
+    is_rgb = mode.startswith("RGB")
+    return Found(pixels, "YXS"[: pixels.ndim], None, notes, RGB if is_rgb else (), is_rgb)

@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from costal.errors import FrameError
+from costal.frames.channels import RGB, is_rgb_tiff, of_tiff
+from costal.types import Channel
 
 if TYPE_CHECKING:
     import tifffile
@@ -34,6 +36,8 @@ class Found(NamedTuple):
     axes: str
     pixel_um: float | None
     notes: tuple[str, ...]
+    channels: tuple[Channel, ...] = ()
+    is_rgb: bool = False
 
 
 class Header(NamedTuple):
@@ -44,6 +48,8 @@ class Header(NamedTuple):
     pixel_um: float | None
     has_alpha: bool
     notes: tuple[str, ...]
+    channels: tuple[Channel, ...] = ()
+    is_rgb: bool = False
 
 
 def read_tiff(path: Path) -> Found:
@@ -70,7 +76,7 @@ def _first_series(path: Path, tiff: "tifffile.TiffFile") -> Found:
     pixels = told.series.asarray()
     if told.has_alpha:
         pixels = pixels.take(range(pixels.shape[told.axes.index("S")] - 1), axis=told.axes.index("S"))
-    return Found(pixels, told.axes, told.pixel_um, told.notes)
+    return Found(pixels, told.axes, told.pixel_um, told.notes, told.channels, told.is_rgb)
 
 
 def header(path: Path, tiff: "tifffile.TiffFile", may_be_sparse: bool = False) -> Header:
@@ -102,7 +108,9 @@ def header(path: Path, tiff: "tifffile.TiffFile", may_be_sparse: bool = False) -
     has_alpha = bool(page.extrasamples and page.extrasamples[-1] in (1, 2) and "S" in series.axes)
     notes += ("The alpha channel was left out.",) if has_alpha else ()
     pixel_um, doubts = _pixel_um(tiff, ome)
-    return Header(series, series.axes, pixel_um, has_alpha, notes + doubts)
+    is_rgb = is_rgb_tiff(page, series.axes, series.shape, has_alpha)
+    channels = RGB if is_rgb else of_tiff(tiff)
+    return Header(series, series.axes, pixel_um, has_alpha, notes + doubts, channels, is_rgb)
 
 
 def _require_complete(

@@ -16,8 +16,9 @@ from costal.errors import ProjectError
 from costal.labels.classes import new_class
 from costal.labels.project import MODEL_FOLDER, PROJECT_FILE, Choices, Intake, LabelClass, Project, Tiling, checked
 from costal.labels.store import Store
+from costal.types import Channel
 
-FORMAT = 2
+FORMAT = 3
 REPLACE_TRIES, REPLACE_PAUSE_S = 10, 0.05
 
 Section = TypeVar("Section")
@@ -58,6 +59,7 @@ def save_project(project: Project) -> None:
         "intake": asdict(project.intake),
         "tiling": asdict(project.tiling),
         "agent": asdict(project.choices),
+        "channels": [asdict(channel) for channel in project.channels],
         "classes": [asdict(label_class) for label_class in project.classes],
     }
     write_atomically(project.folder / PROJECT_FILE, tomli_w.dumps(document).encode())
@@ -139,7 +141,7 @@ def load_project(folder: Path) -> Project:
             f"{folder} has project format {found}; this version reads up to {FORMAT}. Update napari-costal to open it."
         )
     unknown = document.keys() - {
-        "format", "name", "idle_limit_s", "kept_models", "intake", "tiling", "agent", "classes",
+        "format", "name", "idle_limit_s", "kept_models", "intake", "tiling", "agent", "classes", "channels",
     }  # fmt: skip
     if unknown:
         raise ProjectError(f"{path}: '{min(unknown)}' is not known. Correct it or take it out.")
@@ -152,6 +154,7 @@ def load_project(folder: Path) -> Project:
         _section(Intake, document.get("intake", {}), f"{path}, intake"),
         float(_entry(document, "idle_limit_s", float, 20.0, path)),
         int(_entry(document, "kept_models", int, 10, path)),
+        tuple(_section(Channel, entry, f"{path}, channels") for entry in _entry(document, "channels", list, [], path)),
     )
     return checked(project)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PureWindowsPath
 
 import numpy as np
@@ -196,7 +196,7 @@ class _Reading:
         try:
             choices = [
                 (frame, called)
-                for frame, called in _planes_in(path, self.bench.project.intake.rule(), bool(content_hash))
+                for frame, called in _planes_in(path, self.bench.project.plane_rule(), bool(content_hash))
                 if (_hash_of(frame) == content_hash if content_hash else planes in (None, called))
             ]
         except FrameError as error:
@@ -238,7 +238,10 @@ def _planes_in(path: Path, rule: PlaneRule, any_rule: bool) -> Iterator[tuple[Fr
     """Return the planes of an image with what they are called: by one rule, or by all that are common."""
     whole = open_lazily(path, "skip") if is_large(str(path)) else read(path)
     seen = set[Planes]()
-    for each in (rule, *(OTHER_RULES if any_rule else ())):
+    others = (
+        replace(each, channels=channels) for each in OTHER_RULES for channels in dict.fromkeys((rule.channels, None))
+    )
+    for each in (rule, *(others if any_rule else ())):
         for planes in planes_of(whole, each):
             if planes in seen:
                 continue
