@@ -24,6 +24,7 @@ from costal.labels.lock import Holder
 from costal.labels.project import LARGEST, PROJECT_FILE, Project
 from costal.types import ACQUISITION_NAMES, Grid, PlaneChoice
 from napari_costal._arrivals_part import ArrivalsPart
+from napari_costal._channel_list import ChannelList
 from napari_costal._class_table import ClassTable
 from napari_costal._dock import heading, push_button
 from napari_costal._layer_frames import PLANE_CHOICES
@@ -86,8 +87,10 @@ class SetupPage(QScrollArea):
         self.crop = SpinBox(label="crop size (px)", value=64, min=8, max=LARGEST)
         self.grid_label = QLabel("Choose an image layer, or open an image.")
         self.grid_label.setWordWrap(True)
+        self.channels = ChannelList()
         self.open_image_button = push_button("Open image …", "TIFF, OME-TIFF, PNG or JPEG, with its pixel size.")
-        return _part("Frame", _form(self.layer, self.crop), self.grid_label, _row(self.open_image_button))
+        form = _form(self.layer, self.crop)
+        return _part("Frame", form, self.channels, self.grid_label, _row(self.open_image_button))
 
     def _query_part(self) -> QWidget:
         self.beta = QLabeledDoubleSlider(Qt.Orientation.Horizontal)
