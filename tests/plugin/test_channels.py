@@ -268,3 +268,28 @@ def test_what_was_labelled_as_one_stack_is_known_again_as_channels(dock, qtbot, 
     assert frame_of(viewed(opened(cells)))[0].content_hash == found.frame.content_hash
     assert part_of(stack) is None
     assert isinstance(opened(cells)[0].metadata[PART], Part)
+
+
+class AtOnce:
+    """A thread that is none."""
+
+    def run(self, work, *arguments, then, failed):
+        then(work(*arguments))
+
+
+def test_frames_that_arrive_take_the_layers_of_the_one_before(tmp_path, tissue):
+    project = replace(create_project(tmp_path / "p"), channels=(Channel(0, "DAPI"), Channel(2, "FISH")))
+    for name, pixels in (("a", CELLS), ("b", CELLS[:, ::-1])):
+        tifffile.imwrite(tmp_path / f"{name}.tif", pixels, photometric="minisblack", metadata={"axes": "CYX"})
+    viewer, chosen = ViewerModel(), []
+    opener = FrameOpener(viewer, AtOnce(), lambda *told: chosen.append(told[0]), None)
+    for name, pixels in (("a", CELLS), ("b", CELLS[:, ::-1])):
+        opener.open_arrived(project, tmp_path / f"{name}.tif", None)
+        assert len(viewer.layers) == 2
+        view = viewed(mates_of(chosen[-1], viewer.layers))
+        np.testing.assert_array_equal(frame_of(view)[1], pixels[[0, 2]])
+        (found,) = frames_of(project, tmp_path / f"{name}.tif")
+        assert (frame_of(view)[0].content_hash, view.description) == (found.frame.content_hash, "channels 0 2")
+    opener.open_arrived(create_project(tmp_path / "q"), tissue, None)
+    assert [layer.rgb for layer in viewer.layers] == [False, False, True]
+    np.testing.assert_array_equal(chosen[-1].data, TISSUE)
