@@ -14,11 +14,10 @@ from costal.errors import FrameError
 from costal.frames.channels import RGB
 from costal.frames.planes import describe, some_channels
 from costal.frames.read import Planes, frame_from_array
+from costal.frames.units import length, micrometres_per
 from costal.labels.project import MOST_CHANNELS
 from costal.types import Channel, Frame
 from napari_costal._channel_layers import part_of
-
-MICROMETRES_PER = {"micrometer": 1.0, "nanometer": 1e-3, "millimeter": 1e3, "centimeter": 1e4, "meter": 1e6}
 
 SOURCE = "source"
 """Where a layer's metadata names the file that its pixels are from."""
@@ -138,10 +137,9 @@ def array_of(layer: Image) -> Any:
 
 
 def pixel_um_of(layer: Image) -> float | None:
-    """Return the side of a pixel in micrometres when the layer's units say so, else None."""
-    unit = layer.units[-1]
-    per = MICROMETRES_PER.get(str(unit))
-    return float(layer.scale[-1]) * per if per is not None else None
+    """Return the side of a pixel in micrometres when the layer's units say so, else None; a flipped layer's too."""
+    per, side = micrometres_per(str(layer.units[-1])), length(abs(layer.scale[-1]))
+    return None if per is None or side is None else side * per
 
 
 def frame_of(view: LayerView) -> tuple[Frame, NDArray[np.generic]]:
