@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from xml.etree import ElementTree
 
 import numpy as np
@@ -21,6 +21,32 @@ LONGEST_NAME = 60
 def channels_of(told: Sequence[Channel], count: int) -> tuple[Channel, ...]:
     """Return `count` channels: those that were told of, where they are as many, else ones without name and colour."""
     return tuple(told) if len(told) == count else tuple(Channel(index) for index in range(count))
+
+
+class Told(Protocol):
+    """What a file says of its axes, in its own letters, and of its channels."""
+
+    @property
+    def axes(self) -> str:
+        """One letter for each dimension; S are samples of a pixel."""
+
+    @property
+    def channels(self) -> tuple[Channel, ...]:
+        """The channels; empty where the file says nothing."""
+
+    @property
+    def is_rgb(self) -> bool:
+        """Whether the samples are red, green and blue."""
+
+
+def named_channels(told: Told, axes: str, shape: Sequence[int]) -> tuple[tuple[Channel, ...], bool]:
+    """Return the channels of an image whose axes are called `axes`, and whether they are red, green and blue.
+
+    Samples that were given another name than C are no colours.
+    """
+    is_rgb = told.is_rgb and axes.find("C") == told.axes.index("S")
+    channels = told.channels if is_rgb or not told.is_rgb else ()
+    return channels_of(channels, shape[axes.index("C")] if "C" in axes else 1), is_rgb
 
 
 def is_rgb_tiff(page: Any, axes: str, shape: Sequence[int], has_alpha: bool) -> bool:
