@@ -1,7 +1,7 @@
 """Frames opened as layers: files that the user chooses, and frames that arrived in the watched folder."""
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from napari.utils.colormaps import CYMRGB, MAGENTA_GREEN
 from napari.viewer import Viewer
 
 from costal.errors import FrameError
+from costal.frames.axes import Axes
 from costal.frames.lazy import LazyFrame, open_lazily
 from costal.frames.normalise import IntensityRange, intensity_range
 from costal.frames.ome_zarr import is_zarr
@@ -19,6 +20,7 @@ from costal.labels.project import Project
 from costal.types import Channel, Frame
 from costal.workbench.arrivals import FilePlane, frames_of
 from costal.workbench.channels import title
+from costal.workbench.file_axes import kinds_with
 from costal.workbench.intensities import measured_range
 from napari_costal._applied_tables import name_of
 from napari_costal._calls import Thread
@@ -44,9 +46,25 @@ class FrameOpener:
     ) -> None:
         self._viewer, self._pixels, self._chosen, self._complain = viewer, pixels, chosen, complain
 
-    def open_file(self, path: Path) -> None:
-        """Open an image file or OME-Zarr as a layer of its own: leading axes as sliders, its pixel size as scale."""
-        self._pixels.run(open_image, path, then=lambda found: self.add(*found), failed=self._complain)
+    def open_file(
+        self, path: Path, axes: str, known: Mapping[str, str], keep: Callable[[Mapping[str, str]], None]
+    ) -> None:
+        """Open an image file or OME-Zarr as a layer of its own: leading axes as sliders, its pixel size as scale.
+
+        `axes` are its letters where the user has set them, and `keep` is told of which kind it is then; `known` are the
+        axes of other kinds of files.
+        """
+
+        def work() -> tuple[tuple[Frame | LazyFrame, Limits], Mapping[str, str]]:
+            kinds = kinds_with(axes, [str(path)]) if axes else {}
+            return open_image(path, {**known, **kinds}), kinds
+
+        def opened(found: tuple[tuple[Frame | LazyFrame, Limits], Mapping[str, str]]) -> None:
+            if found[1]:
+                keep(found[1])
+            self.add(*found[0])
+
+        self._pixels.run(work, then=opened, failed=self._complain)
 
     def add(self, frame: Frame | LazyFrame, limits: Limits) -> None:
         """Add a frame that was opened: as colours, or as a layer for each channel; `limits` are those of each."""
@@ -163,7 +181,7 @@ def _looks(frame: Frame | LazyFrame, letters: Sequence[str], limits: Limits) -> 
     }
 
 
-def open_image(path: Path) -> tuple[Frame | LazyFrame, Limits]:
+def open_image(path: Path, axes: Axes = None) -> tuple[Frame | LazyFrame, Limits]:
     """Return the frame in a file or group and contrast limits that show it; OME-Zarr is not read, only looked at.
 
     Raises
@@ -172,9 +190,9 @@ def open_image(path: Path) -> tuple[Frame | LazyFrame, Limits]:
         When it is no image, or is damaged.
     """
     if not is_zarr(str(path)):
-        frame = read(path)
+        frame = read(path, axes)
         return frame, contrast_limits(frame)
-    lazy = open_lazily(path, "skip")
+    lazy = open_lazily(path, "skip", axes)
     return lazy, _limits(measured_range(lazy, Planes(None, 0, 0), "skip")[0])
 
 

@@ -134,13 +134,18 @@ class SetupPage(QScrollArea):
         self.control_share.tooltip = "Part of each query that is drawn at random: only it gives unbiased figures."
         self.z, self.t = (ComboBox(label=f"{axis} of files", choices=list(get_args(PlaneChoice))) for axis in "ZT")
         self.z.tooltip = self.t.tooltip = "What becomes of the stacks and series of a watched folder."
+        self.axes = LineEdit(label="axes of files")
+        self.axes.tooltip = (
+            "Such as ZCYX: the axes of the next image where its file says none or others; Enter: of the one shown. "
+            "The project remembers it for all files of that kind. Empty: as the file says."
+        )
         self.idle_limit = FloatSpinBox(label="idle limit (s)", value=20.0, min=0.01, max=1e6)
         self.annotator = LineEdit(label="annotator", value=annotator, enabled=False)
         self.annotator.tooltip = "Change it in napari's preferences, under napari-costal."
         section = QCollapsible("Advanced")
         section.setDuration(0)
         decided = (self.acquisition, self.passes, self.alpha, self.control_share, self.diverse)
-        cut = (self.stride, self.edge, self.normalise, self.planes, self.z, self.t)
+        cut = (self.stride, self.edge, self.normalise, self.planes, self.z, self.t, self.axes)
         section.addWidget(_form(*decided, *cut, self.idle_limit, self.annotator))
         return section
 

@@ -30,6 +30,7 @@ from napari_costal._channel_layers import mates_of, part_of, taken_with
 from napari_costal._crop_pictures import CropPictures
 from napari_costal._dock import Dock, pages
 from napari_costal._exchange import Exchange
+from napari_costal._file_axes import FileAxes
 from napari_costal._label_controller import LabelController
 from napari_costal._layer_frames import SLICE_SHOWN, LayerView, PlaneChoice, view_of
 from napari_costal._layers import GRID, HEATMAP, LABELS, MOST_BOXES, QUERY, FrameOverlay, centres, is_ours, placement_of
@@ -70,6 +71,7 @@ class LabelCrops(Dock):
         self.setup = SetupPage(self._image_layers, self._preferences.annotator)
         self.bench = Bench(self._preferences.keys)
         self.opener = FrameOpener(napari_viewer, self._pixels, self._frame_opened, self.complain)
+        self.file_axes = FileAxes(self, self._pixels, self.opener.open_file)
         self._pictures = CropPictures(lambda: self.frame_layers)
         self.controller = LabelController(
             self, self._store, self._pixels, self, self._preferences.annotator, self._preferences.device
@@ -184,7 +186,7 @@ class LabelCrops(Dock):
     def open_image(self, path: Path) -> None:
         """Open an image file as a layer and work on it."""
         self.say(f"Reading {path.name} …")
-        self.opener.open_file(path)
+        self.file_axes.open_file(path)
 
     def _frame_opened(self, layer: Image, planes: PlaneChoice, notes: str) -> None:
         """Work on a frame that was opened."""
@@ -215,7 +217,8 @@ class LabelCrops(Dock):
         layer = self.setup.layer.value
         name = "".join(sign if sign.isalnum() or sign in "-_ " else "_" for sign in (layer.name if layer else "labels"))
         folder = self._preferences.projects_folder / f"{name} {datetime.datetime.now():%Y-%m-%d %H%M%S}"
-        self.controller.make_project(folder, self.setup.with_tiling, then)
+        edit = self.setup.with_tiling
+        self.controller.make_project(folder, lambda project: self.file_axes.put_into(edit(project)), then)
 
     def _clicked(self, _viewer: Any, event: Any) -> Any:
         """Present the crop under a click; a drag moves the image as ever."""

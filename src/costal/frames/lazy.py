@@ -3,8 +3,7 @@
 import hashlib
 import json
 import weakref
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -19,7 +18,7 @@ from costal.frames.listing import stamp_of
 from costal.frames.ome_zarr import is_url, is_zarr, open_image
 from costal.frames.plane_stack import PlaneStack
 from costal.frames.read import read
-from costal.frames.tiff import TIFFS, WAIT, Header, header
+from costal.frames.tiff import Header, header, is_tiff, refused
 from costal.types import Channel
 
 if TYPE_CHECKING:
@@ -111,9 +110,8 @@ def open_lazily(source: str | Path, missing: Missing = "raise", axes: Axes = Non
     if is_url(source):
         raise FrameError(f"{source} is no OME-Zarr by its name. Name a group that ends in .zarr, or a file here.")
     path = Path(source)
-    with suppress(OSError), path.open("rb") as file:
-        if file.read(4) in TIFFS:
-            return _tiff(path, missing != "raise", axes)
+    if is_tiff(path):
+        return _tiff(path, missing != "raise", axes)
     frame = read(path, axes)
     known = frame.content_hash, frame.notes, frame.channels, frame.is_rgb
     return LazyFrame(source, frame.axes, frame.pixels.shape, (frame.pixels,), frame.pixel_um, *known)
@@ -159,10 +157,10 @@ def _remote_entries(source: str) -> list[tuple[str, str]]:
 def _tiff(path: Path, may_be_sparse: bool, axes: Axes) -> LazyFrame:
     from costal.frames.ome_set import open_tiff
 
-    with _refused(path):
+    with refused(path):
         tiff = open_tiff(path)
     try:
-        with _refused(path):
+        with refused(path):
             told = header(path, tiff, may_be_sparse)
             letters, guesses = axes_of(told.axes, told.series.shape, path, axes)
             levels = _levels(path, tiff, told, letters)
@@ -181,17 +179,6 @@ def _tiff(path: Path, may_be_sparse: bool, axes: Axes) -> LazyFrame:
     frame = LazyFrame(str(path), letters, tuple(shape), levels, told.pixel_um, *known)
     weakref.finalize(frame, tiff.close)
     return frame
-
-
-@contextmanager
-def _refused(path: Path) -> Iterator[None]:
-    """Turn whatever tifffile lets through (its codecs, struct, the file system) into a sentence."""
-    try:
-        yield
-    except FrameError:
-        raise
-    except Exception as error:
-        raise FrameError(f"{path} is cut short, damaged or in need of a codec ({error}). {WAIT}") from error
 
 
 def _levels(path: Path, tiff: "OmeTiff", told: Header, axes: str) -> tuple[Any, ...]:

@@ -2,7 +2,8 @@
 
 import math
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from xml.etree import ElementTree
@@ -60,12 +61,39 @@ def read_tiff(path: Path) -> Found:
     """
     from costal.frames.ome_set import open_tiff
 
+    with refused(path), open_tiff(path) as tiff:
+        return _first_series(path, tiff)
+
+
+def is_tiff(path: Path) -> bool:
+    """Return whether a file opens as TIFFs do."""
+    with suppress(OSError), path.open("rb") as file:
+        return file.read(4) in TIFFS
+    return False
+
+
+def told_axes(path: Path) -> str:
+    """Return the axes of the first series of a TIFF in the file's own letters.
+
+    Raises
+    ------
+    FrameError
+        See `read_tiff`.
+    """
+    from costal.frames.ome_set import open_tiff
+
+    with refused(path), open_tiff(path) as tiff:
+        return header(path, tiff, may_be_sparse=True).axes
+
+
+@contextmanager
+def refused(path: Path) -> Iterator[None]:
+    """Turn whatever tifffile lets through (its codecs, struct, the file system) into a sentence."""
     try:
-        with open_tiff(path) as tiff:
-            return _first_series(path, tiff)
+        yield
     except FrameError:
         raise
-    except Exception as error:  # tifffile lets through whatever its codecs, struct and the file system raise
+    except Exception as error:
         raise FrameError(f"{path} is cut short, damaged or in need of a codec ({error}). {WAIT}") from error
 
 

@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -100,6 +101,8 @@ class Project:
 
     The newest `kept_models` model generations stay on disk. `channels` are those that all frames of the project are
     made of, in this order; empty before they were chosen, as in projects of earlier versions: then all are taken.
+    `axes` are those that the user has set, in letters of TZCYX, by the kind of file (such as ``.tif QYX``: the end of
+    its name, and what it says itself).
     """
 
     folder: Path
@@ -111,6 +114,7 @@ class Project:
     idle_limit_s: float = 20.0
     kept_models: int = 10
     channels: tuple[Channel, ...] = ()
+    axes: Mapping[str, str] = field(default_factory=dict)
 
     def plane_rule(self) -> PlaneRule:
         """Return which planes and channels of a file are frames."""
@@ -184,6 +188,12 @@ def checked(project: Project) -> Project:
             f"The idle limit of {project.idle_limit_s:g} s must be above 0 and at most {DAY_S:g}. Correct it in "
             "project.toml."
         )
+    for kind, axes in project.axes.items():
+        if not isinstance(axes, str) or len(set(axes)) != len(axes) or not {"Y", "X"} <= set(axes) <= set("TZCYX"):
+            raise ProjectError(
+                f"Files of the kind '{kind}' cannot have the axes {axes!r}. Use letters of TZCYX, each once, Y and X "
+                "among them: correct project.toml."
+            )
     if project.kept_models < 1:
         raise ProjectError(f"{project.kept_models} kept models are too few. Keep at least 1: correct project.toml.")
     return project

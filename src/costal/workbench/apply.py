@@ -246,7 +246,7 @@ def _outcomes_of(run: _Run, path: Path, name: str) -> Job[list[ClassifiedFrame |
     """Return what became of each frame in a file, which the project's rule of planes makes one or more of."""
     yield Progress(0, 1, "Reading")
     try:
-        frame = read(path)
+        frame = read(path, run.request.project.axes)
         chosen = planes_for(run.request.project, frame)
     except (FrameError, MemoryError) as error:
         said = str(path).encode("utf-8", "backslashreplace").decode()  # a name may hold what is no text

@@ -73,7 +73,7 @@ def frames_of(project: Project, path: Path) -> list[FilePlane]:
     FrameError
         When the file cannot be read, has not the project's channels, or gives too many frames.
     """
-    whole = read(path)
+    whole = read(path, project.axes)
     found = []
     for planes in planes_for(project, whole):
         pixels = plane(whole, planes)

@@ -17,7 +17,7 @@ from costal.frames.read import Planes, frame_from_array, plane, read
 from costal.frames.windows import LazyPlane, content_hash, is_large
 from costal.labels.exchange.exports import Exported, ExportKind, export
 from costal.labels.exchange.imports import LabelRow, read_label_rows, refuse, with_classes
-from costal.labels.project import Tiling
+from costal.labels.project import Project, Tiling
 from costal.labels.project_file import load_project
 from costal.labels.records import AnswerRecord, FrameRecord
 from costal.labels.store import Store, require_store
@@ -32,12 +32,16 @@ OTHER_RULES = (PlaneRule("each", "each"), PlaneRule("max", "each"), PlaneRule("m
 
 @dataclass(frozen=True, slots=True)
 class ImportedLabels:
-    """What a CSV file came to: labels that were new, labels that stood already, and what else had to be added."""
+    """What a CSV file came to: labels that were new, labels that stood already, and what else had to be added.
+
+    `notes` are those on the files that were read, each after the file's name.
+    """
 
     added: int
     unchanged: int
     frames: int
     classes: tuple[str, ...]
+    notes: tuple[tuple[str, str], ...] = ()
 
 
 def export_project(
@@ -83,14 +87,14 @@ def import_labels(
     with bench.store.together(keep=not dry_run):
         frames = bench.store.frames()
         known = len(frames)
-        reading = _Reading(bench, table, images, annotator or IMPORTED_BY, class_ids, frames)
+        reading = _Reading(bench, table, images, annotator or IMPORTED_BY, class_ids, frames, {})
         for group in _by_frame(rows):
             added, done = added + reading.answer(group), done + len(group)
             yield Progress(done, len(rows), "Reading labels")
         if new_classes and not dry_run:
             bench.configure(project)
     bench.reload()
-    return ImportedLabels(added, len(rows) - added, len(frames) - known, new_classes)
+    return ImportedLabels(added, len(rows) - added, len(frames) - known, new_classes, tuple(reading.notes))
 
 
 def _by_frame(rows: Sequence[LabelRow]) -> Iterator[list[LabelRow]]:
@@ -111,7 +115,7 @@ class _Found:
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """The rows of one table on their way into a project; `frames` grows."""
+    """The rows of one table on their way into a project; `frames` and `notes`, on the files that are read, grow."""
 
     bench: Workbench
     table: Path
@@ -119,6 +123,7 @@ class _Reading:
     annotator: str
     class_ids: Mapping[str, int]
     frames: dict[int, FrameRecord]
+    notes: dict[tuple[str, str], None]
 
     def answer(self, rows: Sequence[LabelRow]) -> int:
         """Return how many labels of one frame's rows were new; they are in the open transaction."""
@@ -196,7 +201,7 @@ class _Reading:
         try:
             choices = [
                 (frame, called)
-                for frame, called in _planes_in(path, self.bench.project.plane_rule(), bool(content_hash))
+                for frame, called in _planes_in(path, self.bench.project, bool(content_hash))
                 if (_hash_of(frame) == content_hash if content_hash else planes in (None, called))
             ]
         except FrameError as error:
@@ -206,6 +211,7 @@ class _Reading:
         if len(choices) > 1 and not content_hash:
             names = ", ".join(f"'{called}'" for _, called in choices[:5])
             raise self._refuse(row, f"{path} has {len(choices)} planes ({names} …). Say which in a column planes.")
+        self.notes.update(((path.name, note), None) for note in _notes(choices[0][0]))
         return choices[0]
 
     def _file(self, *names: str) -> Path | None:
@@ -234,10 +240,12 @@ def _matching(frames: Mapping[int, FrameRecord], row: LabelRow) -> list[int]:
     return same or [at for at in asked if PureWindowsPath(frames[at].source).name == name]
 
 
-def _planes_in(path: Path, rule: PlaneRule, any_rule: bool) -> Iterator[tuple[Frame | LazyPlane, str]]:
+def _planes_in(path: Path, project: Project, any_rule: bool) -> Iterator[tuple[Frame | LazyPlane, str]]:
     """Return the planes of an image with what they are called: by one rule, or by all that are common."""
-    whole = open_lazily(path, "skip") if is_large(str(path)) else read(path)
+    axes = project.axes
+    whole = open_lazily(path, "skip", axes) if is_large(str(path), axes) else read(path, axes)
     seen = set[Planes]()
+    rule = project.plane_rule()
     others = (
         replace(each, channels=channels) for each in OTHER_RULES for channels in dict.fromkeys((rule.channels, None))
     )
@@ -249,11 +257,18 @@ def _planes_in(path: Path, rule: PlaneRule, any_rule: bool) -> Iterator[tuple[Fr
             if isinstance(whole, LazyFrame):
                 yield LazyPlane(whole, planes), describe(planes)
             else:
-                yield frame_from_array(plane(whole, planes), "CYX", whole.pixel_um, whole.source), describe(planes)
+                yield (
+                    frame_from_array(plane(whole, planes), "CYX", whole.pixel_um, whole.source, whole.notes),
+                    describe(planes),
+                )
 
 
 def _hash_of(frame: Frame | LazyPlane) -> str:
     return content_hash(frame.frame, frame.planes) if isinstance(frame, LazyPlane) else frame.content_hash
+
+
+def _notes(frame: Frame | LazyPlane) -> tuple[str, ...]:
+    return frame.frame.notes if isinstance(frame, LazyPlane) else frame.notes
 
 
 def _pixels(frame: Frame | LazyPlane) -> Plane:
