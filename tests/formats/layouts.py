@@ -162,7 +162,9 @@ def metaseries(path: Path, pixels: np.ndarray, side: str = "0.325", unit: str = 
         f'<prop id="spatial-calibration-y" type="float" value="{side}"/>'
         f'<prop id="spatial-calibration-units" type="string" value="{unit}"/></PlaneInfo></MetaData>'
     )
-    tifffile.imwrite(path, pixels, description=text, software="MetaSeries", metadata=None, resolution=(72, 72, "INCH"))
+    tifffile.imwrite(
+        path, pixels, description=text, software="MetaSeries", metadata=None, resolution=(72, 72), resolutionunit="INCH"
+    )
     return path
 
 
@@ -170,7 +172,12 @@ def fei(path: Path, pixels: np.ndarray, side: str = "1.35e-09") -> Path:
     """Write a micrograph as Helios and other FEI microscopes describe it, in metres."""
     text = f"[User]\r\nUser=user\r\n[Scan]\r\nPixelWidth={side}\r\nPixelHeight={side}\r\n".encode()
     tifffile.imwrite(
-        path, pixels, metadata=None, extratags=[(34682, 2, len(text), text, True)], resolution=(72, 72, "INCH")
+        path,
+        pixels,
+        metadata=None,
+        extratags=[(34682, 2, len(text), text, True)],
+        resolution=(72, 72),
+        resolutionunit="INCH",
     )
     return path
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from costal.errors import FrameError
 
 FEW = 4  # an unnamed axis this short is taken for channels
+SCIFIO = {"X": "X", "Y": "Y", "Z": "Z", "Channel": "C", "Time": "T"}
 Axes = str | Mapping[str, str] | None
 """Letters of TZCYX for this one file, or for kinds of files (see `kind_of`), or what the file says."""
 
@@ -54,6 +55,17 @@ def checked_axes(axes: str) -> str:
 def kind_of(path: Path | str, told: str) -> str:
     """Return of which kind a file is: the end of its name, and what it says of its axes, such as ``.tif QYX``."""
     return f"{Path(path).suffix.lower()} {told}"
+
+
+def scifio_axes(description: str, shape: Sequence[int]) -> str | None:
+    """Return the axes that SCIFIO (ImageJ2) puts into a TIFF's description, None where there are none that fit."""
+    if not description.startswith("SCIFIO="):
+        return None
+    lines = dict(line.partition("=")[::2] for line in description.splitlines())
+    lengths = lines.get("lengths", "").split(",")
+    named = [(SCIFIO.get(name, "Q"), n) for name, n in zip(lines.get("axes", "").split(","), lengths, strict=False)]
+    long = [(letter, int(n)) for letter, n in reversed(named) if n.isdigit() and (int(n) > 1 or letter in "YX")]
+    return "".join(letter for letter, _ in long) if [n for _, n in long] == list(shape) else None
 
 
 def named(axes: str, shape: tuple[int, ...], path: Path | str) -> tuple[str, tuple[str, ...]]:

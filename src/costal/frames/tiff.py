@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from costal.errors import FrameError
+from costal.frames.axes import scifio_axes
 from costal.frames.channels import RGB, is_rgb_tiff, of_tiff
 from costal.frames.micro_manager import WAIT as WAIT
 from costal.frames.palette import RAMP, is_ramp
@@ -137,7 +138,8 @@ def header(path: Path, tiff: "OmeTiff", may_be_sparse: bool = False) -> Header:
     side_um, doubts = pixel_um(tiff, ome)
     is_rgb = is_rgb_tiff(page, series.axes, series.shape, has_alpha)
     channels = RGB if is_rgb else of_tiff(tiff)
-    return Header(series, series.axes, side_um, has_alpha, notes + doubts, channels, is_rgb)
+    axes = scifio_axes(page.description, series.shape) or series.axes
+    return Header(series, axes, side_um, has_alpha, notes + doubts, channels, is_rgb)
 
 
 def _series(tiff: "OmeTiff") -> Any:
