@@ -94,7 +94,7 @@ def test_with_json_each_command_prints_one_object(costal, folder, tmp_path):
     rows = figures("import", tmp_path / "neurons.json", tmp_path / "again")["rows"]
     assert rows == exported["counts"]
     labelled = figures("label", "--from", tmp_path / "labels.csv", "--project", folder)
-    assert labelled == {"added": 0, "unchanged": 3, "frames": 0, "classes": [], "dry_run": False}
+    assert labelled == {"added": 0, "unchanged": 3, "frames": 0, "classes": [], "notes": [], "dry_run": False}
     found = figures("project", "info", folder)
     assert (found["labels"], found["skipped_or_excluded"], found["presentations"]) == (2, 1, 3)
     assert [(each["name"], each["labels"]) for each in found["classes"]] == [("rings", 1), ("=fibres", 1)]

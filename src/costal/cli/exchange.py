@@ -87,4 +87,4 @@ def label_from(
     if found.classes:
         text += f" New classes: {', '.join(found.classes)}."
     warn([*((str(project), doubt) for doubt in doubts), *found.notes])
-    tell(text, asdict(found) | {"dry_run": dry_run}, as_json)
+    tell(text, asdict(found) | {"notes": [note for _, note in found.notes], "dry_run": dry_run}, as_json)
