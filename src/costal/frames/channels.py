@@ -44,7 +44,7 @@ def named_channels(told: Told, axes: str, shape: Sequence[int]) -> tuple[tuple[C
 
     Samples that were given another name than C are no colours.
     """
-    is_rgb = told.is_rgb and axes.find("C") == told.axes.index("S")
+    is_rgb = told.is_rgb and "S" in told.axes and axes.find("C") == told.axes.index("S")
     channels = told.channels if is_rgb or not told.is_rgb else ()
     return channels_of(channels, shape[axes.index("C")] if "C" in axes else 1), is_rgb
 
