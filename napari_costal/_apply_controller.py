@@ -15,6 +15,7 @@ from costal.labels.store import Store
 from costal.types import Progress
 from costal.workbench.applied import Applied, ClassifiedCrop, ClassifiedFrame, counts_of, uncertain_first
 from costal.workbench.apply import MOST_LISTED, AppliedFiles, FilesRequest, PlaneRequest, plane_request
+from costal.workbench.channels import require_channels
 from costal.workbench.outputs import write_counts, write_crops, write_geojson, write_label_tiff
 from napari_costal._calls import Caller, Thread
 from napari_costal._layer_frames import LayerView, frame_of
@@ -66,6 +67,8 @@ class ApplyController:
             if ticket != self.generation:
                 return None
             project = project_of(asked)
+            if layer_view.channels:
+                require_channels(project, layer_view.source, layer_view.channels, layer_view.is_rgb)
             _, pixels = frame_of(layer_view)
             with Store(project.store_path, read_only=True) as store:
                 ranges = store.ranges()

@@ -1,6 +1,6 @@
 """The layer that was classified: its map lies where it lies, on the slice that it is of, as long as its pixels stay."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from napari.layers import Image
@@ -21,21 +21,25 @@ class ClassifiedLayer:
 
     def __init__(self, viewer: Viewer, overlay: AppliedOverlay, shown: str, changed: Callable[[], None]) -> None:
         self._viewer, self._overlay, self._changed = viewer, overlay, changed
-        self.layer: Image | None = None
+        self.layers: tuple[Image, ...] = ()
         self._view: LayerView | None = None
         self._result: LayerResult | None = None
         self._shown = shown
         viewer.dims.events.current_step.connect(self._slice_changed)
 
-    def take(self, layer: Image | None, view: LayerView | None) -> None:
-        """Follow this layer from now on, no layer with None; what was drawn over the one before is hidden."""
-        before, self.layer, self._view, self._result = self.layer, layer, view, None
+    @property
+    def layer(self) -> Image | None:
+        """The layer, or the first of those that form the frame."""
+        return self.layers[0] if self.layers else None
+
+    def take(self, layers: Sequence[Image], view: LayerView | None) -> None:
+        """Follow the layers of a frame from now on; what was drawn over the one before is hidden."""
+        before, self.layers, self._view, self._result = self.layers, tuple(layers), view, None
         self._overlay.hide()
-        for each, act in ((before, "disconnect"), (layer, "connect")):
-            if each is not None:
-                getattr(each.events.data, act)(self._pixels_changed)
-                for name in MOVES:
-                    getattr(getattr(each.events, name), act)(self._draw)
+        for each, act in (*((each, "disconnect") for each in before), *((each, "connect") for each in layers)):
+            getattr(each.events.data, act)(self._pixels_changed)
+            for name in MOVES:
+                getattr(getattr(each.events, name), act)(self._draw)
 
     def draw(self, result: LayerResult) -> None:
         """Draw what was said of the layer's plane."""
@@ -52,7 +56,7 @@ class ClassifiedLayer:
         """Follow nothing any more; what was drawn stays."""
         self._viewer.dims.events.current_step.disconnect(self._slice_changed)
         self._overlay = AppliedOverlay(self._viewer, "")
-        self.take(None, None)
+        self.take((), None)
 
     def look_at(self, crop: ClassifiedCrop) -> None:
         """Put the middle of a crop into the middle of the canvas, on the slice that was classified."""
@@ -86,7 +90,7 @@ class ClassifiedLayer:
         if self.layer is None or self._view is None:
             return False
         try:
-            now = view_of(self.layer, self._viewer.dims, self._view.planes)
+            now = view_of(self.layers, self._viewer.dims, self._view.planes)
         except CostalError:  # turned, or in 3D: nothing can be drawn over it
             return False
         return now.description == self._view.description

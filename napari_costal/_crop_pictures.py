@@ -1,6 +1,6 @@
-"""Pictures of crops for the bench, in the colours of the frame's layer; the next one is made while one is looked at."""
+"""Pictures of crops for the bench, in the colours of the frame's layers; the next is made while one is looked at."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,10 +12,10 @@ from napari_costal._render import render
 
 
 class CropPictures:
-    """Renders crops with the contrast that the layer has; `layer` gives the layer, None when there is none."""
+    """Renders crops with the contrast that the frame's layers have; `layers` gives these."""
 
-    def __init__(self, layer: Callable[[], Image | None]) -> None:
-        self._layer = layer
+    def __init__(self, layers: Callable[[], Sequence[Image]]) -> None:
+        self._layers = layers
         self._ready: tuple[Any, NDArray[np.uint8]] | None = None
         self._shown: tuple[NDArray[np.generic], tuple[int, int, int], IntensityRange] | None = None
 
@@ -27,7 +27,7 @@ class CropPictures:
         return self.rendered(*self._shown)
 
     def again(self) -> NDArray[np.uint8]:
-        """Return the picture of the crop on the bench in the layer's colours of now."""
+        """Return the picture of the crop on the bench in the layers' colours of now."""
         if self._shown is None:
             raise RuntimeError("No crop was shown.")
         return self.rendered(*self._shown)
@@ -36,9 +36,11 @@ class CropPictures:
         self, pixels_C_H_W: NDArray[np.generic], crop: tuple[int, int, int], limits: IntensityRange
     ) -> NDArray[np.uint8]:
         """Return RGBA pixels (H, W, 4), made once and kept until another picture is asked for."""
-        layer = self._layer()
-        looks = (tuple(layer.contrast_limits), layer.gamma, layer.colormap.name) if layer is not None else ()
+        layers = self._layers()
+        looks = tuple(
+            (tuple(each.contrast_limits), each.gamma, each.colormap.name, each.visible, each.opacity) for each in layers
+        )
         asked = pixels_C_H_W.__array_interface__["data"], pixels_C_H_W.shape, crop, looks
         if self._ready is None or self._ready[0] != asked:
-            self._ready = asked, render(pixels_C_H_W, layer, limits)
+            self._ready = asked, render(pixels_C_H_W, layers, limits)
         return self._ready[1]

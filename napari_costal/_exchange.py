@@ -83,7 +83,8 @@ class Exchange(QObject):
 
         def imported(outcome: ImportedLabels) -> None:
             controller.reload()
-            self._dock.say(" ".join([said_of(outcome, table.name), *outcome.notes]))
+            notes = (f"{name}: {note}" for name, note in outcome.notes)
+            self._dock.say(" ".join([said_of(outcome, table.name), *notes]))
             if outcome.contradicting and not outcome.replaced and self._may_replace(outcome.contradicting):
                 self.import_labels(table, replace_labels=True)
 

@@ -21,7 +21,8 @@ from costal.labels.project import Project, checked
 from costal.labels.project_file import create_project, load_project, save_project
 from costal.labels.records import CropLabel, FrameRecord
 from costal.labels.store import require_store
-from costal.types import Floats, Grid
+from costal.types import Channel, Floats, Grid
+from costal.workbench.channels import proposed, require_alike, with_channels
 from costal.workbench.desk import Workbench
 from costal.workbench.large import LargeRequest
 from costal.workbench.rounds import (
@@ -59,6 +60,8 @@ class LabelController:
         self._scoring = Scoring(Caller(pixels, engine, view.show_progress), pixels, self._filled)
         self.trainer = Trainer(Caller(pixels, engine, view.show_progress), store, view.complain)
         self._counts: dict[int, int] = {}
+        self.labelled = 0
+        """How many channels the project's labelled crops have, 0 while none is labelled."""
         self.generation = 0
         self.project: Project | None = None
         self.bench: Workbench | None = None
@@ -117,17 +120,18 @@ class LabelController:
         """Open a project and close the one before; when it cannot be opened, that one stays."""
         before = self.bench
 
-        def work() -> tuple[Workbench, dict[int, int]]:
+        def work() -> tuple[Workbench, dict[int, int], int]:
             if before is not None and before.project.folder.resolve() == folder.resolve():
                 require_store(load_project(folder).store_path)  # or else the one before must stay open
                 before.close()  # it holds the lock
             bench = Workbench(folder, self.annotator)
-            return bench, bench.store.label_counts()
+            counts, shape = bench.store.label_counts(), bench.store.newest_crop_shape()
+            return bench, counts, shape[0] if shape is not None and any(counts.values()) else 0
 
-        def opened(outcome: tuple[Workbench, dict[int, int]]) -> None:
+        def opened(outcome: tuple[Workbench, dict[int, int], int]) -> None:
             self.trainer.cancel()  # it trains the project before, to which others may write from now on
             self._forget_frame()
-            self.bench, self._counts = outcome
+            self.bench, self._counts, self.labelled = outcome
             if before is not None:
                 self.store.run(before.close)
             self.project = self.bench.project
@@ -198,6 +202,9 @@ class LabelController:
         if layer_view is not None and self.project is not None:
             tiling = self.project.tiling
             try:
+                require_alike(
+                    self.project, layer_view.source, layer_view.crop_channels, layer_view.is_rgb, self.labelled
+                )
                 self.grid = tile(layer_view.shape, tiling.crop, tiling.stride, tiling.edge)
             except CostalError as error:
                 self.view.complain(str(error))
@@ -232,6 +239,7 @@ class LabelController:
         if layer_view is None or grid is None or bench is None:
             self.view.say("Choose an image layer first.")
             return
+        self._propose_channels(layer_view)
         self.view.say("Reading the frame …")
 
         def read() -> tuple[FrameRecord, Pixels] | None:
@@ -260,6 +268,21 @@ class LabelController:
             then=lambda outcome: self.store.run(keep, outcome, then=kept, failed=self.view.complain),
             failed=self.view.complain,
         )
+
+    def choose_channels(self, channels: tuple[Channel, ...]) -> bool:
+        """Make the project's frames of these channels; return False when its labels forbid that, or it is read only."""
+        before = self.project
+        self.change(lambda project: with_channels(project, channels, False, self.labelled))
+        return before is not self.project
+
+    def _propose_channels(self, layer_view: LayerView) -> None:
+        """Let the first frame say which channels the project uses, as long as no crop is labelled."""
+        if self.project is None or self.bench is None or self.bench.holder is not None:
+            return
+        project = proposed(self.project, layer_view.channels, layer_view.is_rgb, self.labelled)
+        if project != self.project:
+            self.project = project
+            self.store.run(self.bench.configure, project, failed=self.view.complain)
 
     def fetch(
         self, index: int, then: Callable[[], None] = lambda: None, failed: Callable[[str], None] = lambda _: None
@@ -467,6 +490,7 @@ class LabelController:
         before = labels.pop(index, None)
         if label is not None:
             labels[index] = label
+            self.labelled = self.placed.plane_C_Y_X.shape[0]
         self.placed = replace(self.placed, asked_before=self.placed.asked_before + is_new)
         self._count(before, -1)
         self._count(label, 1)

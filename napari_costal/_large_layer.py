@@ -88,6 +88,8 @@ def _may_be_lazy(source: str) -> bool:
 
 def _choices(view: LayerView, frame: LazyFrame) -> list[Planes]:
     """Return the planes of a frame that a view may mean: several where it does not tell which channel it shows."""
+    if (known := view.file_planes) is not None:
+        return [known] if view.channel_count == frame.length("C") else []
     leading = [axis for axis in frame.axes if axis not in "YX" and not (view.is_rgb and axis == "C")]
     sizes = view.array.shape[: len(view.steps)]
     letters = _letters(view.axes, sizes, leading, frame)

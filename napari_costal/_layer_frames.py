@@ -1,7 +1,8 @@
 """A frame from an image layer: the plane on the screen, a projection, or all channels, whichever plugin read it."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -10,12 +11,13 @@ from napari.layers import Image
 from numpy.typing import NDArray
 
 from costal.errors import FrameError
-from costal.frames.planes import describe
+from costal.frames.channels import RGB
+from costal.frames.planes import describe, some_channels
 from costal.frames.read import Planes, frame_from_array
-from costal.types import Frame
-
-MICROMETRES_PER = {"micrometer": 1.0, "nanometer": 1e-3, "millimeter": 1e3, "centimeter": 1e4, "meter": 1e6}
-MOST_CHANNELS = 8
+from costal.frames.units import length, micrometres_per
+from costal.labels.project import MOST_CHANNELS
+from costal.types import Channel, Frame
+from napari_costal._channel_layers import part_of
 
 SOURCE = "source"
 """Where a layer's metadata names the file that its pixels are from."""
@@ -29,10 +31,12 @@ PLANE_CHOICES = (SLICE_SHOWN, PROJECTION, ALL_AS_CHANNELS)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LayerView:
-    """What of a layer is labelled, gathered on the GUI thread so that another thread can read the pixels.
+    """What of a layer, or of several, is labelled, gathered on the GUI thread so that another can read the pixels.
 
     `array` may be lazy; `steps` holds the slice shown for each leading axis. `axes` are letters of TZC for these, where
-    the layer names them.
+    the layer names them. `others` are the arrays of the layers that are further channels of the frame. `channels` are
+    those of the file, out of `channel_count`, where the layers were opened as such; `taken` are its planes, where the
+    layers do not have all of them.
     """
 
     array: Any
@@ -42,12 +46,40 @@ class LayerView:
     is_rgb: bool
     pixel_um: float | None
     axes: str = ""
+    others: tuple[Any, ...] = ()
+    channels: tuple[Channel, ...] = ()
+    channel_count: int = 0
+    taken: Planes | None = None
+
+    @property
+    def crop_channels(self) -> int:
+        """How many channels the frame's crops have."""
+        stacked = math.prod(self.array.shape[: len(self.steps)]) if self.planes == ALL_AS_CHANNELS else 1
+        return 3 if self.is_rgb else stacked * (1 + len(self.others))
+
+    @property
+    def file_planes(self) -> Planes | None:
+        """The planes and channels of the file that these are, None where the layers do not tell."""
+        if not self.channels or self.is_rgb:
+            return None
+        channels = some_channels([each.index for each in self.channels], self.channel_count)
+        if self.taken is not None:
+            return replace(self.taken, channels=channels) if not self.steps else None
+        is_known = len(self.axes) == len(self.steps) and set(self.axes) <= {"T", "Z"}
+        if not is_known or (self.steps and self.planes == ALL_AS_CHANNELS):
+            return None
+        at: dict[str, int | Literal["max"]] = {
+            axis: "max" if self.planes == PROJECTION else step
+            for axis, step, length in zip(self.axes, self.steps, self.array.shape, strict=False)
+            if length > 1
+        }
+        return Planes(channels, at.get("Z"), at.get("T"))
 
     @property
     def plane_bytes(self) -> int:
         """How much is to be read for the plane."""
         read = self.array.shape[len(self.steps) :] if self.planes == SLICE_SHOWN else self.array.shape
-        return int(math.prod(read) * np.dtype(self.array.dtype).itemsize)
+        return int(math.prod(read) * np.dtype(self.array.dtype).itemsize) * (1 + len(self.others))
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -58,11 +90,12 @@ class LayerView:
     @property
     def description(self) -> str:
         """Which planes these are, kept with the frame: as the command line calls them, where the axes are known."""
+        if (planes := self.file_planes) is not None:
+            return describe(planes)
         if not self.steps:
             return "all"
-        named = self._named_planes()
-        if named is not None:
-            return describe(named)
+        if (planes := self._named_planes()) is not None:
+            return describe(planes)
         return "slice " + " ".join(map(str, self.steps)) if self.planes == SLICE_SHOWN else self.planes
 
     def _named_planes(self) -> Planes | None:
@@ -77,15 +110,16 @@ class LayerView:
         return Planes(None, None, None) if self.planes == ALL_AS_CHANNELS and set(at) <= {"C"} else None
 
 
-def view_of(layer: Image, dims: Dims, planes: PlaneChoice) -> LayerView:
-    """Return what of a layer is labelled, with the viewer's sliders as they stand.
+def view_of(layers: Image | Sequence[Image], dims: Dims, planes: PlaneChoice) -> LayerView:
+    """Return what of a layer, or of several that form one frame, is labelled, with the viewer's sliders as they stand.
 
     Raises
     ------
     FrameError
         When the viewer does not show the layer's last two axes as a flat image.
     """
-    array = layer.data[0] if layer.multiscale else layer.data
+    layer, *others = [layers] if isinstance(layers, Image) else layers
+    array = array_of(layer)
     leading = array.ndim - 2 - int(layer.rgb)
     if leading < 0:
         raise FrameError(f"Layer '{layer.name}' has no image plane: its shape is {array.shape}. Choose another layer.")
@@ -99,14 +133,26 @@ def view_of(layer: Image, dims: Dims, planes: PlaneChoice) -> LayerView:
     source = str(layer.metadata.get(SOURCE) or layer.source.path or f"layer:{layer.name}")
     letters = [str(label).upper() for label in layer.axis_labels[:leading]]
     axes = "".join(letters) if set(letters) <= set("TZC") else ""
-    return LayerView(array, source, planes, steps, bool(layer.rgb), pixel_um_of(layer), axes)
+    view = LayerView(array, source, planes, steps, bool(layer.rgb), pixel_um_of(layer), axes)
+    if layer.rgb:
+        return replace(view, channels=RGB, channel_count=len(RGB))
+    view = replace(view, others=tuple(map(array_of, others)))
+    parts = [part for each in (layer, *others) if (part := part_of(each)) is not None]
+    if len(parts) != 1 + len(others) or len({part.image for part in parts}) != 1:
+        return view
+    channels = tuple(part.channel for part in parts)
+    return replace(view, channels=channels, channel_count=parts[0].count, taken=parts[0].planes)
+
+
+def array_of(layer: Image) -> Any:
+    """Return the pixels of a layer in full, which may be lazy."""
+    return layer.data[0] if layer.multiscale else layer.data
 
 
 def pixel_um_of(layer: Image) -> float | None:
-    """Return the side of a pixel in micrometres when the layer's units say so, else None."""
-    unit = layer.units[-1]
-    per = MICROMETRES_PER.get(str(unit))
-    return float(layer.scale[-1]) * per if per is not None else None
+    """Return the side of a pixel in micrometres when the layer's units say so, else None; a flipped layer's too."""
+    per, side = micrometres_per(str(layer.units[-1])), length(abs(layer.scale[-1]))
+    return None if per is None or side is None else side * per
 
 
 def frame_of(view: LayerView) -> tuple[Frame, NDArray[np.generic]]:
@@ -131,15 +177,19 @@ def pixels_of(view: LayerView, rows: slice = slice(None), columns: slice = slice
     FrameError
         See `frame_of`.
     """
-    leading = tuple(range(len(view.steps)))
-    channels = math.prod(view.array.shape[: len(leading)])
-    if view.planes == ALL_AS_CHANNELS and channels > MOST_CHANNELS:
+    if view.crop_channels > MOST_CHANNELS:
         raise FrameError(
-            f"{view.source} would give {channels} channels; at most {MOST_CHANNELS} are taken. "
-            "Choose 'the slice shown' or 'maximum projection' under Advanced."
+            f"{view.source} would give {view.crop_channels} channels; at most {MOST_CHANNELS} are taken. "
+            "Choose 'the slice shown' or 'maximum projection' under Advanced, or fewer layers."
         )
+    return np.concatenate([_channels_of(view, array, rows, columns) for array in (view.array, *view.others)])
+
+
+def _channels_of(view: LayerView, array: Any, rows: slice, columns: slice) -> NDArray[np.generic]:
+    """Return the channels (C, Y, X) that one array of a view gives."""
+    leading = tuple(range(len(view.steps)))
     samples = (slice(None),) if view.is_rgb else ()
-    array = view.array[
+    array = array[
         (*(view.steps if view.planes == SLICE_SHOWN else (slice(None),) * len(leading)), rows, columns, *samples)
     ]
     if view.planes == PROJECTION and leading:

@@ -1,4 +1,6 @@
-"""Pixels of a crop as they are shown on the bench."""
+"""Pixels of a crop as they are shown on the bench: as napari shows their layers."""
+
+from collections.abc import Sequence
 
 import numpy as np
 from napari.layers import Image
@@ -12,27 +14,49 @@ CHANNEL_COLOURS = np.array(
 )
 
 
-def render(pixels_C_H_W: NDArray[np.generic], layer: Image | None, limits: IntensityRange) -> NDArray[np.uint8]:
-    """Return RGBA pixels (H, W, 4): one channel as its layer shows it, three of an RGB layer as they are.
+def render(pixels_C_H_W: NDArray[np.generic], layers: Sequence[Image], limits: IntensityRange) -> NDArray[np.uint8]:
+    """Return RGBA pixels (H, W, 4), in the colours of the layers that the channels are from.
 
-    Other channels are shown in colours that add up, each within its own intensity range.
+    Samples of an RGB layer are shown within its contrast limits, which for 8 bits are all that there are: as they are
+    in the file. Channels with a layer each are added up, each with its layer's
+    colormap, contrast limits, gamma and opacity; hidden ones are left out, unless all are hidden. Channels of one layer
+    are shown in colours that add up, each within its own intensity range.
     """
     channels = len(pixels_C_H_W)
-    if channels == 1 and layer is not None:
-        low, high = layer.contrast_limits
-        scaled = np.clip((pixels_C_H_W[0].astype(np.float64) - low) / max(high - low, 1e-12), 0, 1)
-        coloured = layer.colormap.map((np.nan_to_num(scaled) ** layer.gamma).ravel().astype(np.float32))
-        return _opaque(np.asarray(coloured).reshape(*scaled.shape, -1)[..., :3])
+    if channels == 3 and layers and layers[0].rgb:
+        return _opaque(_as_bytes(_scaled(np.moveaxis(pixels_C_H_W, 0, -1), layers[0])))
+    if channels == len(layers):
+        is_any_shown = any(each.visible for each in layers)
+        pairs = zip(pixels_C_H_W, layers, strict=True)
+        colours = [_coloured(pixels, layer) for pixels, layer in pairs if layer.visible or not is_any_shown]
+        return _opaque(_as_bytes(np.clip(np.sum(colours, axis=0), 0, 1)))
     scaled_C = np.clip(normalise(pixels_C_H_W, limits), 0, 1)
     if channels == 1:
-        return _opaque(np.repeat(scaled_C[0, :, :, None], 3, axis=2))
-    if channels == 3 and layer is not None and layer.rgb:
-        return _opaque(np.moveaxis(scaled_C, 0, -1))
-    return _opaque(np.clip(np.einsum("chw,cr->hwr", scaled_C, CHANNEL_COLOURS[:channels]), 0, 1))
+        return _opaque(_as_bytes(np.repeat(scaled_C[0, :, :, None], 3, axis=2)))
+    return _opaque(_as_bytes(np.clip(np.einsum("chw,cr->hwr", scaled_C, CHANNEL_COLOURS[:channels]), 0, 1)))
 
 
-def _opaque(colours_H_W_3: NDArray[np.floating]) -> NDArray[np.uint8]:
+def _scaled(pixels: NDArray[np.generic], layer: Image) -> NDArray[np.float64]:
+    """Return intensities from 0 to 1, as the layer's contrast limits and gamma make them."""
+    low, high = layer.contrast_limits
+    scaled = np.clip((pixels.astype(np.float64) - low) / max(high - low, 1e-12), 0, 1)
+    return np.asarray(np.nan_to_num(scaled) ** layer.gamma)
+
+
+def _coloured(pixels_H_W: NDArray[np.generic], layer: Image) -> NDArray[np.floating]:
+    """Return the colours (H, W, 3) of pixels as their layer shows them."""
+    scaled = _scaled(pixels_H_W, layer)
+    strength = layer.opacity if str(layer.blending) == "additive" else 1.0
+    coloured = layer.colormap.map(scaled.ravel().astype(np.float32))
+    return np.asarray(coloured).reshape(*scaled.shape, -1)[..., :3] * strength
+
+
+def _as_bytes(colours_H_W_3: NDArray[np.floating]) -> NDArray[np.uint8]:
+    return np.round(colours_H_W_3 * 255).astype(np.uint8)
+
+
+def _opaque(colours_H_W_3: NDArray[np.uint8]) -> NDArray[np.uint8]:
     height, width, _ = colours_H_W_3.shape
     pixels = np.full((height, width, 4), 255, dtype=np.uint8)
-    pixels[..., :3] = np.round(colours_H_W_3 * 255)
+    pixels[..., :3] = colours_H_W_3
     return pixels

@@ -24,6 +24,7 @@ from costal.labels.lock import Holder
 from costal.labels.project import LARGEST, PROJECT_FILE, Project
 from costal.types import ACQUISITION_NAMES, Grid, PlaneChoice
 from napari_costal._arrivals_part import ArrivalsPart
+from napari_costal._channel_list import ChannelList
 from napari_costal._class_table import ClassTable
 from napari_costal._dock import heading, push_button
 from napari_costal._layer_frames import PLANE_CHOICES
@@ -86,8 +87,10 @@ class SetupPage(QScrollArea):
         self.crop = SpinBox(label="crop size (px)", value=64, min=8, max=LARGEST)
         self.grid_label = QLabel("Choose an image layer, or open an image.")
         self.grid_label.setWordWrap(True)
+        self.channels = ChannelList()
         self.open_image_button = push_button("Open image …", "TIFF, OME-TIFF, PNG or JPEG, with its pixel size.")
-        return _part("Frame", _form(self.layer, self.crop), self.grid_label, _row(self.open_image_button))
+        form = _form(self.layer, self.crop)
+        return _part("Frame", form, self.channels, self.grid_label, _row(self.open_image_button))
 
     def _query_part(self) -> QWidget:
         self.beta = QLabeledDoubleSlider(Qt.Orientation.Horizontal)
@@ -131,13 +134,18 @@ class SetupPage(QScrollArea):
         self.control_share.tooltip = "Part of each query that is drawn at random: only it gives unbiased figures."
         self.z, self.t = (ComboBox(label=f"{axis} of files", choices=list(get_args(PlaneChoice))) for axis in "ZT")
         self.z.tooltip = self.t.tooltip = "What becomes of the stacks and series of a watched folder."
+        self.axes = LineEdit(label="axes of files")
+        self.axes.tooltip = (
+            "Such as ZCYX: the axes of the next image where its file says none or others; Enter: of the one shown. "
+            "The project remembers it for all files of that kind. Empty: as the file says."
+        )
         self.idle_limit = FloatSpinBox(label="idle limit (s)", value=20.0, min=0.01, max=1e6)
         self.annotator = LineEdit(label="annotator", value=annotator, enabled=False)
         self.annotator.tooltip = "Change it in napari's preferences, under napari-costal."
         section = QCollapsible("Advanced")
         section.setDuration(0)
         decided = (self.acquisition, self.passes, self.alpha, self.control_share, self.diverse)
-        cut = (self.stride, self.edge, self.normalise, self.planes, self.z, self.t)
+        cut = (self.stride, self.edge, self.normalise, self.planes, self.z, self.t, self.axes)
         section.addWidget(_form(*decided, *cut, self.idle_limit, self.annotator))
         return section
 

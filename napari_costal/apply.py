@@ -16,15 +16,16 @@ from costal.workbench.applied import ClassifiedCrop, counts_of
 from costal.workbench.apply import AppliedFiles
 from napari_costal._applied_layers import CLASS_MAP, CONFIDENCE, AppliedOverlay, warm_up
 from napari_costal._applied_tables import CountsTable, UncertainTable, name_of
-from napari_costal._apply_controller import ENDINGS, ApplyController, Asked, ExportKind, LayerResult
+from napari_costal._apply_controller import ENDINGS, ApplyController, Asked, ExportKind, LayerResult, project_of
 from napari_costal._apply_form import ApplyForm
 from napari_costal._background import Background
+from napari_costal._channel_layers import mates_of, taken_with
 from napari_costal._classified_layer import ClassifiedLayer, centre_on
 from napari_costal._dock import Dock, heading, pages, push_button
 from napari_costal._engine import main_window_of
 from napari_costal._layer_frames import SOURCE, PlaneChoice, view_of
 from napari_costal._layers import is_ours
-from napari_costal._opening import FrameOpener
+from napari_costal._opening import ARRIVED, FrameOpener
 from napari_costal._preferences import Preferences, preferences
 from napari_costal.label_crops import LabelCrops
 
@@ -139,12 +140,20 @@ class ApplyClassifier(Dock):
             self.complain("Choose an image layer first.")
             return
         try:
-            view = view_of(layer, self._viewer.dims, self.form.planes.value)
+            layers = self._frame_layers(layer, project_of(asked))
+            view = view_of(layers, self._viewer.dims, self.form.planes.value)
         except CostalError as error:
             self.complain(str(error))
             return
         self.controller.apply_to_layer(asked, view, self.form.resample.isChecked())
-        self._classified.take(layer, view)
+        self._classified.take(layers, view)
+
+    def _frame_layers(self, layer: Image, project: Project) -> list[Image]:
+        """Return the layers that form the frame: those that Label crops takes together, or the project's channels."""
+        dock = self._label_crops()
+        if dock is not None and self._folder is None and layer in dock.frame_layers:
+            return dock.frame_layers
+        return taken_with(layer, mates_of(layer, self._image_layers()), (), project, 0)
 
     def _apply_to_folder(self, asked: Asked) -> None:
         images, out = self.form.images.text().strip(), self.form.out.text().strip()
@@ -232,7 +241,7 @@ class ApplyClassifier(Dock):
         layers = self._image_layers()
         if self.form.layer.value is None and layers:
             self.form.layer.value = layers[-1]
-        if self._classified.layer is not None and self._classified.layer not in layers:
+        if any(each not in layers for each in self._classified.layers):
             self.controller.forget()
 
     def _take_planes(self, layer: Image | None) -> None:
@@ -276,7 +285,7 @@ class ApplyClassifier(Dock):
     def clear_result(self) -> None:
         """Take the map and the tables away: they are not true any more."""
         self._files_project, self._wanted = None, None
-        self._classified.take(None, None)
+        self._classified.take((), None)
         self._pages.setCurrentIndex(0)
 
     def shut_down(self) -> None:
@@ -292,4 +301,5 @@ class ApplyClassifier(Dock):
 
 def shows(layer: Image, crop: ClassifiedCrop) -> bool:
     """Return whether a layer shows the frame that a crop is of, as `FrameOpener` opened it."""
-    return bool(layer.metadata.get(SOURCE) == crop.source and layer.name == name_of(crop.source, crop.planes))
+    name = name_of(crop.source, crop.planes)
+    return bool(layer.metadata.get(SOURCE) == crop.source and layer.metadata.get(ARRIVED) == name)

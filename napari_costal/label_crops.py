@@ -1,7 +1,7 @@
 """The dock widget *Label crops*: frame, classes, query and bench. Every callback is one call on the controller."""
 
 import datetime
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +21,16 @@ from costal.labels.lock import Holder
 from costal.labels.project import Project
 from costal.labels.recent import recent_projects, remember
 from costal.types import Floats, Grid, Progress
+from costal.workbench.channels import title
 from napari_costal._arriving import Arriving
 from napari_costal._background import Background
 from napari_costal._bench import STOP, Bench
 from napari_costal._calls import Caller
+from napari_costal._channel_layers import mates_of, part_of, taken_with
 from napari_costal._crop_pictures import CropPictures
 from napari_costal._dock import Dock, pages
 from napari_costal._exchange import Exchange
+from napari_costal._file_axes import FileAxes
 from napari_costal._label_controller import LabelController
 from napari_costal._layer_frames import SLICE_SHOWN, LayerView, PlaneChoice, view_of
 from napari_costal._layers import GRID, HEATMAP, LABELS, MOST_BOXES, QUERY, FrameOverlay, centres, is_ours, placement_of
@@ -56,7 +59,9 @@ class LabelCrops(Dock):
         self._overlay = FrameOverlay(napari_viewer, "label crops")
         self._is_starting = False
         self._grid: Grid | None = None
-        self._watched: Image | None = None
+        self._watched: tuple[Image, ...] = ()
+        self._ticked: list[Image] = []
+        self.frame_layers: list[Image] = []
         # While sliders move or a microscope writes, only where they come to rest is a frame.
         self._settling = QTimer(self, singleShot=True, interval=SETTLING_MS)
         self._readying, self._unready = QTimer(self, interval=READYING_MS), list[str]()
@@ -66,7 +71,8 @@ class LabelCrops(Dock):
         self.setup = SetupPage(self._image_layers, self._preferences.annotator)
         self.bench = Bench(self._preferences.keys)
         self.opener = FrameOpener(napari_viewer, self._pixels, self._frame_opened, self.complain)
-        self._pictures = CropPictures(lambda: self.setup.layer.value)
+        self.file_axes = FileAxes(self, self._pixels, self.opener.open_file)
+        self._pictures = CropPictures(lambda: self.frame_layers)
         self.controller = LabelController(
             self, self._store, self._pixels, self, self._preferences.annotator, self._preferences.device
         )
@@ -117,6 +123,7 @@ class LabelCrops(Dock):
     def _connect_setup(self) -> None:
         setup, controller = self.setup, self.controller
         setup.frame_changed.connect(self._frame_changed)
+        setup.channels.changed.connect(self._tick_channels)
         setup.tiling_changed.connect(self._tiling_changed)
         setup.choices_changed.connect(lambda save: controller.change(setup.with_choices, save))
         setup.classes.edited.connect(controller.change)
@@ -179,7 +186,7 @@ class LabelCrops(Dock):
     def open_image(self, path: Path) -> None:
         """Open an image file as a layer and work on it."""
         self.say(f"Reading {path.name} …")
-        self.opener.open_file(path)
+        self.file_axes.open_file(path)
 
     def _frame_opened(self, layer: Image, planes: PlaneChoice, notes: str) -> None:
         """Work on a frame that was opened."""
@@ -189,7 +196,7 @@ class LabelCrops(Dock):
             self.setup.planes.value = planes
         if self.setup.layer.value is not layer:
             self.setup.layer.value = layer
-        elif is_other_choice:
+        elif is_other_choice or self._layers_taken() != self.frame_layers:
             self._settle()
         self.say(notes)
 
@@ -210,7 +217,8 @@ class LabelCrops(Dock):
         layer = self.setup.layer.value
         name = "".join(sign if sign.isalnum() or sign in "-_ " else "_" for sign in (layer.name if layer else "labels"))
         folder = self._preferences.projects_folder / f"{name} {datetime.datetime.now():%Y-%m-%d %H%M%S}"
-        self.controller.make_project(folder, self.setup.with_tiling, then)
+        edit = self.setup.with_tiling
+        self.controller.make_project(folder, lambda project: self.file_axes.put_into(edit(project)), then)
 
     def _clicked(self, _viewer: Any, event: Any) -> Any:
         """Present the crop under a click; a drag moves the image as ever."""
@@ -244,6 +252,10 @@ class LabelCrops(Dock):
         layers = self._image_layers()
         if self.setup.layer.value is None and layers:
             self.setup.layer.value = layers[-1]
+        elif self._layers_taken() != self.frame_layers:
+            self._settle()
+        else:
+            self._list_channels()
 
     def _slice_changed(self, _event: Any = None) -> None:
         layer = self.setup.layer.value
@@ -258,26 +270,63 @@ class LabelCrops(Dock):
     def _frame_changed(self) -> None:
         self._settling.stop()
         self._overlay.hide()
-        self._watch(self.setup.layer.value)
         self.controller.choose_frame(self._view())
         self._preview_grid()
 
-    def _watch(self, layer: Image | None) -> None:
-        """Notice when the chosen layer gets other pixels or another place."""
-        before, self._watched = self._watched, layer
-        for each, act in ((before, "disconnect"), (layer, "connect")):
-            if each is not None:
-                for name in ("data", "scale", "translate", "rotate", "shear", "affine"):
-                    getattr(getattr(each.events, name), act)(self._settle)
-                for name in ("contrast_limits", "gamma", "colormap"):
-                    getattr(getattr(each.events, name), act)(self._contrast_changed)
+    def _watch(self, layers: Sequence[Image]) -> None:
+        """Notice when the frame's layers get other pixels or another place."""
+        before, self._watched = self._watched, tuple(layers)
+        for each, act in (*((each, "disconnect") for each in before), *((each, "connect") for each in layers)):
+            for name in ("data", "scale", "translate", "rotate", "shear", "affine"):
+                getattr(getattr(each.events, name), act)(self._settle)
+            for name in ("contrast_limits", "gamma", "colormap", "visible", "opacity"):
+                getattr(getattr(each.events, name), act)(self._contrast_changed)
 
-    def _view(self) -> LayerView | None:
+    # The channels
+
+    def _mates(self) -> list[Image]:
+        """Return the layers that can form a frame with the chosen one."""
+        layer = self.setup.layer.value
+        return mates_of(layer, self._image_layers()) if layer is not None else []
+
+    def _layers_taken(self) -> list[Image]:
+        """Return the layers that form the frame."""
         layer = self.setup.layer.value
         if layer is None:
+            return []
+        return taken_with(layer, self._mates(), self._ticked, self.controller.project, self.controller.labelled)
+
+    def _list_channels(self) -> None:
+        mates = self._mates()
+        rows = [
+            (title(part.channel), part.channel.colour) if (part := part_of(each)) else (each.name, "") for each in mates
+        ]
+        self.setup.channels.fill(rows, [at for at, each in enumerate(mates) if each in self.frame_layers])
+
+    def _tick_channels(self, rows: list[int]) -> None:
+        """Make the frame of these channels; those of an opened image become the project's."""
+        mates = self._mates()
+        ticked = [mates[row] for row in rows]
+        parts = [part for each in ticked if (part := part_of(each)) is not None]
+        if self.controller.project is not None and (len(parts) == len(ticked)):
+            channels = tuple(part.channel for part in parts)
+            if not self.controller.choose_channels(channels):
+                self._list_channels()
+                return
+        self._ticked = ticked
+        if ticked and self.setup.layer.value not in ticked:
+            self.setup.layer.value = ticked[0]  # which takes the frame anew
+        else:
+            self._settle()
+
+    def _view(self) -> LayerView | None:
+        self.frame_layers = self._layers_taken()
+        self._watch(self.frame_layers)
+        self._list_channels()
+        if not self.frame_layers:
             return None
         try:
-            return view_of(layer, self._viewer.dims, self.setup.planes.value)
+            return view_of(self.frame_layers, self._viewer.dims, self.setup.planes.value)
         except CostalError as error:
             self.complain(str(error))
             return None
@@ -309,6 +358,8 @@ class LabelCrops(Dock):
         """Show a project's settings and classes."""
         self._is_starting = False
         self.setup.fill(project, counts)
+        if self._layers_taken() != self.frame_layers:  # the project says which channels are
+            self.controller.layer_view = self._view()
         self.intake.configured(project)
         if self.sitting.current is not None:
             self.bench.begin(project.offered)  # a class may have come or gone under a crop
@@ -464,7 +515,7 @@ class LabelCrops(Dock):
         self._viewer.dims.events.ndisplay.disconnect(self._slice_changed)
         for timer in (self._settling, self._readying, self._drawing):
             timer.stop()
-        self._watch(None)
+        self._watch(())
         if self._clicked in self._viewer.mouse_drag_callbacks:
             self._viewer.mouse_drag_callbacks.remove(self._clicked)
         super().shut_down()

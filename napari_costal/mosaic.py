@@ -197,7 +197,7 @@ class MnistMosaic(Dock):
         pixels = np.pad(to_images(proposal.crops_N_C_H_W[index : index + 1])[0], side // 4)[None]
         self._pages.setCurrentWidget(self.bench)
         self.bench.begin(DIGITS)
-        image = render(pixels, None, WHOLE_RANGE)
+        image = render(pixels, (), WHOLE_RANGE)
         self.bench.present(image, (side // 4, side // 4, side), None, title, active_s, 0.0)
 
     def cover(self, text: str) -> None:

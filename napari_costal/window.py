@@ -5,7 +5,9 @@ from pathlib import Path
 
 import napari
 
+from costal.labels.project_file import load_project
 from costal.paper.plan import Arm, Experiment
+from costal.workbench.file_axes import kinds_with
 from napari_costal._opening import open_image
 
 
@@ -18,14 +20,17 @@ def open_mosaic(data: str, experiment: Experiment, arm: Arm) -> None:
     napari.run()
 
 
-def open_label_crops(images: Sequence[Path], project: Path | None) -> None:
+def open_label_crops(images: Sequence[Path], project: Path | None, axes: str | None = None) -> None:
     """Open napari with *Label crops*, these images as layers and this project, until the window is closed."""
-    found = [open_image(path) for path in images]
+    kinds = kinds_with(axes, map(str, images)) if axes is not None else {}
+    known = {**(load_project(project).axes if project is not None else {}), **kinds}
+    found = [open_image(path, known) for path in images]
     viewer = napari.Viewer()
     _, widget = viewer.window.add_plugin_dock_widget("napari-costal", "Label crops")
     for frame, limits in found:
         widget.opener.add(frame, limits)
+    widget.file_axes.set.update(kinds)
     if project is not None:
-        widget.controller.open_project(project)
+        widget.controller.open_project(project, lambda: widget.controller.change(widget.file_axes.put_into))
     viewer.reset_view()
     napari.run()

@@ -17,10 +17,13 @@ from typing import Any
 
 import napari
 import numpy as np
+import tifffile
 import zarr
+from numpy.typing import NDArray
 from PIL import ImageGrab
 from qtpy.QtCore import QPoint
 from qtpy.QtWidgets import QApplication, QWidget
+from skimage.data import immunohistochemistry
 
 from costal.frames.grid import crops
 from costal.frames.microscope import acquire, number_of, truth_of
@@ -50,6 +53,7 @@ def main(names: list[str]) -> None:
     pictures: dict[str, Callable[[Path], None]] = {"label-crops": simulated, "mosaic": mosaic, "playback": playback}
     pictures["large-image"] = large
     pictures["watched-folder"] = pictures["dashboard"] = pictures["apply"] = day
+    pictures["rgb"], pictures["channels"] = rgb, channels
     pictures |= {name: lambda folder, path=path: real(path, folder) for name, path in images.items()}
     for name in dict.fromkeys(names or pictures):
         with tempfile.TemporaryDirectory() as folder:
@@ -99,6 +103,63 @@ def simulated(folder: Path) -> None:
         asked += label_query(viewer, dock, lambda _: str(1 + field.classes_N[current(dock).index]), picture)
     check(dock, asked)
     grab(viewer, "label-crops")
+    viewer.close()
+
+
+def rgb(folder: Path) -> None:
+    """Label a histology image, brown stain or not; picture the page, and the class map that the classifier draws."""
+    path = folder / "immunohistochemistry.tif"
+    tifffile.imwrite(path, immunohistochemistry(), photometric="rgb")
+
+    def choose(crop_C_H_W: NDArray[np.generic]) -> str:
+        red, _, blue = crop_C_H_W.mean((1, 2))
+        return "1" if red > blue + 35 else "2"
+
+    classify("rgb", path, folder, ("stained", "unstained"), 64, choose)
+
+
+def channels(folder: Path) -> None:
+    """Label a fluorescence image of three channels, cells or none; picture the page and the class map."""
+    path = Path(os.environ["COSTAL_DATA"]) / "microscopy" / "fluorescence" / "IXMtest_A02_s9.tif"
+
+    def choose(crop_C_H_W: NDArray[np.generic]) -> str:
+        return "1" if (crop_C_H_W[1] > 450).mean() > 0.08 else "2"
+
+    classify("channels", path, folder, ("cells", "background"), 48, choose)
+
+
+def classify(
+    scene: str,
+    path: Path,
+    folder: Path,
+    names: tuple[str, str],
+    crop: int,
+    choose: Callable[[NDArray[np.generic]], str],
+) -> None:
+    """Open an image, label three queries and draw its class map; picture the page and the map."""
+    viewer, dock = opened(folder)
+    dock.open_image(path)
+    wait(lambda: dock.setup.layer.value is not None)
+    dock.setup.crop.value = crop
+    viewer.reset_view()
+    dock.start_project(lambda: None)
+    wait(lambda: dock.controller.placed is not None and dock.setup.classes.table.rowCount() == len(names))
+    pump(1)
+    for row, name in enumerate(names):
+        dock.setup.classes.table.item(row, 1).setText(name)
+    pump(0.5)
+    asked = 0
+    for query in range(3):
+        asked += label_query(viewer, dock, choose, f"{scene}-page" if query == 1 else None)
+    check(dock, asked)
+    dock.setup.apply_button.click()
+    pump(2)
+    apply = next(each for each in viewer.window._qt_window.findChildren(ApplyClassifier))
+    click(apply.form.apply_button)
+    pump(1)
+    wait(lambda: not apply.progress.isVisible())
+    pump(2)
+    grab(viewer, f"{scene}-class-map")
     viewer.close()
 
 

@@ -63,6 +63,15 @@ def finish(job: Job[Result]) -> Result:
 
 
 @dataclass(frozen=True, slots=True)
+class Channel:
+    """One channel of an image: its place in the file, and the name and colour (``#rrggbb``) that the file gives it."""
+
+    index: int
+    name: str = ""
+    colour: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Frame:
     """One acquired image with its axes named.
 
@@ -70,6 +79,8 @@ class Frame:
     `pixel_um` is the side of a pixel in micrometres, None when the file does not say;
     `content_hash` is the SHA-256 of dtype, shape and pixels, so a renamed file is the same frame;
     `notes` are sentences about what was repaired or guessed while reading.
+    `channels` has one entry for each place along C; `is_rgb` tells that these are the red, green and blue samples of
+    a colour image, not three channels.
     """
 
     pixels: NDArray[np.generic]
@@ -78,6 +89,8 @@ class Frame:
     source: str
     content_hash: str
     notes: tuple[str, ...] = ()
+    channels: tuple[Channel, ...] = ()
+    is_rgb: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,6 +98,6 @@ def test_the_store_knows_a_plane_by_what_the_command_line_knows_it_by(path):
 
 def test_an_ome_zarr_is_opened_without_its_pixels(tmp_path, write_zarr):
     pixels = PIXELS[0, 0, 0]
-    frame, (low, high) = open_image(write_zarr(tmp_path / "a.zarr", pixels, levels=2))
+    frame, ((low, high),) = open_image(write_zarr(tmp_path / "a.zarr", pixels, levels=2))
     assert frame.shape == pixels.shape
     assert (low, high) == pytest.approx(np.percentile(pixels, (1, 99.8)), rel=0.01)

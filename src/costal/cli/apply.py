@@ -5,14 +5,15 @@ from typing import Annotated
 
 import typer
 
-from costal.cli.frame import Device, Folder
+from costal.cli.frame import Axes, Device, Folder
 from costal.cli.output import AsJson, tell, warn
 from costal.cli.progress import ProgressBar
 from costal.errors import FrameError
 from costal.labels.project import Project
 from costal.labels.project_file import load_project
 from costal.workbench.apply import AppliedFiles, FilesRequest, apply_to_files
-from costal.workbench.image_files import COUNTS
+from costal.workbench.file_axes import of_files
+from costal.workbench.image_files import COUNTS, image_files
 
 
 def register(app: typer.Typer) -> None:
@@ -25,6 +26,7 @@ def apply(
     project: Folder,
     out: Annotated[Path, typer.Option("--out", help="Folder for tables, label TIFFs and GeoJSON.")],
     device: Device = "auto",
+    axes: Axes = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is in --out already.")] = False,
     resample: Annotated[
         bool, typer.Option("--resample", help="Classify frames of another pixel size as if taken at the labels' one.")
@@ -42,9 +44,11 @@ def apply(
     A file that cannot be classified stops nothing: the others are done, it is named with the reason, and the exit code
     is 1. It is 0 only when every file was classified.
     """
-    settings = load_project(project)
+    sources = () if axes is None else map(str, image_files(images, out))
+    settings, doubts = of_files(load_project(project), axes, sources)
     with ProgressBar() as bar:
         found = bar.drain(apply_to_files(FilesRequest(settings, tuple(images), out, device, overwrite, resample)))
+    warn((str(project), doubt) for doubt in doubts)
     warn((Path(each.source).name, each.notes) for each in found.frames if each.notes)
     tell(_as_text(found, settings), _as_figures(found, settings), as_json)
     if found.failures:

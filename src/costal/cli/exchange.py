@@ -6,12 +6,16 @@ from typing import Annotated
 
 import typer
 
-from costal.cli.output import AsJson, tell
+from costal.cli.frame import Axes
+from costal.cli.output import AsJson, tell, warn
 from costal.cli.progress import ProgressBar
 from costal.labels.exchange.exports import EXPORT_KINDS, ExportKind
 from costal.labels.exchange.lossless import import_json
+from costal.labels.project_file import load_project
 from costal.workbench.desk import Workbench
 from costal.workbench.exchange import export_project, import_labels
+from costal.workbench.file_axes import of_files
+from costal.workbench.image_files import image_files
 
 
 def register(app: typer.Typer) -> None:
@@ -58,6 +62,7 @@ def label_from(
     table: Annotated[Path, typer.Option("--from", help="CSV with the columns frame, y, x and class.")],
     project: Annotated[Path, typer.Option("--project", help="The project's folder.")],
     images: Annotated[Path | None, typer.Option(help="Folder of the images that the project lacks.")] = None,
+    axes: Axes = None,
     annotator: Annotated[str, typer.Option(help="Whose labels they are, where the table does not say.")] = "",
     add_classes: Annotated[
         bool, typer.Option("--add-classes", help="Add the classes that the project does not have.")
@@ -73,6 +78,11 @@ def label_from(
     and content_hash may be there; efforts are never imported. Rows that contradict labels are counted, and change
     nothing without --replace.
     """
+    doubts: tuple[str, ...] = ()
+    if axes is not None:
+        if images is None:
+            raise typer.BadParameter("--axes needs --images: the folder of the files whose axes these are.")
+        _, doubts = of_files(load_project(project), axes, map(str, image_files([images], project)))
     with Workbench(project) as bench, ProgressBar() as bar:
         found = bar.drain(import_labels(bench, table, images, annotator, add_classes, dry_run, replace), table.name)
     said = "Nothing was kept. There would be" if dry_run else "There are"
@@ -82,5 +92,5 @@ def label_from(
     if found.contradicting:
         text += f" {found.contradicting} rows contradict labels that stood: "
         text += "these were changed." if found.replaced else "these are as they were; --replace changes them."
-    text = "\n".join([text, *found.notes])
-    tell(text, asdict(found) | {"dry_run": dry_run}, as_json)
+    warn([*((str(project), doubt) for doubt in doubts), *found.notes])
+    tell(text, asdict(found) | {"notes": [note for _, note in found.notes], "dry_run": dry_run}, as_json)

@@ -17,17 +17,24 @@ from costal.cli.terminal import has_display, require_place_for_table
 from costal.errors import ProjectError
 from costal.files import new_text
 from costal.frames.lazy import Missing
+from costal.frames.ome_zarr import is_zarr
 from costal.frames.windows import is_large
 from costal.labels.lock import ProjectLock
 from costal.labels.project import LARGEST, Choices, Project
 from costal.labels.project_file import load_project
 from costal.labels.store import Store, require_store
 from costal.workbench.arrivals import ScoredPlane, frames_of, score_plane
+from costal.workbench.file_axes import of_files
+from costal.workbench.image_files import image_files
 from costal.workbench.large import Background
 from costal.workbench.rounds import PickedCrops, RetrainRequest, retrain
 
 Folder = Annotated[Path, typer.Option("--project", help="The project's folder.")]
 WhatIsMissing = Annotated[Missing, typer.Option(help="What becomes of chunks that are not there.")]
+Axes = Annotated[
+    str | None,
+    typer.Option(help="What the axes of the files are, such as ZCYX, where a file says none or others; kept by kind."),
+]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 
 
@@ -43,13 +50,14 @@ def open_window(
         list[Path] | None, typer.Argument(help="TIFF, OME-TIFF, PNG or JPEG files, or OME-Zarr folders.")
     ] = None,
     project: Annotated[Path | None, typer.Option("--project", help="The project's folder.")] = None,
+    axes: Axes = None,
 ) -> None:
     """Open napari with the Label crops widget, these images and this project."""
     if not has_display():
         raise ProjectError("There is no display to open a window on. Use 'costal score' and 'costal train' instead.")
     from napari_costal.window import open_label_crops
 
-    open_label_crops(images or [], project)
+    open_label_crops(images or [], project, axes)
 
 
 def score(
@@ -61,6 +69,7 @@ def score(
     missing: WhatIsMissing = "raise",
     background: Annotated[Background, typer.Option(help="skip leaves out crops that show nothing.")] = "none",
     dask: Annotated[str | None, typer.Option(help="local:K, local:K+dashboard, tls://… or a scheduler file.")] = None,
+    axes: Axes = None,
     as_json: AsJson = False,
 ) -> None:
     """Score the crops of an image with a project's newest model and write I, C, v and the query's ranks as CSV.
@@ -73,13 +82,14 @@ def score(
     there, and only what is missing or stale is scored again.
     """
     require_place_for_table(out)
-    settings = load_project(project)
+    settings, doubts = of_files(load_project(project), axes, _sources(image, out))
+    warn((str(project), doubt) for doubt in doubts)
     if (
         lazy
         or dask is not None
         or missing != "raise"
         or background != "none"
-        or is_large(image)
+        or is_large(image, settings.axes)
         or Path(image).is_dir()
     ):
         require_store(settings.store_path)
@@ -98,7 +108,7 @@ def score(
         text += f"; the query is crops {' '.join(map(str, asked))}"
     notes = list(warnings_of(each for each, _ in frames))
     figures = {"crops": crops, "frames": len(frames), "generation": first.generation, "reason": first.reason}
-    figures |= {"notes": list(dict.fromkeys(note for _, note in notes))}
+    figures |= {"notes": list(dict.fromkeys((*doubts, *(note for _, note in notes))))}
     warn(notes)
     tell(text, figures | {"out": out, "query": asked}, as_json)
 
@@ -111,6 +121,7 @@ def query(
     minutes: Annotated[float | None, typer.Option(min=0.01, help="Or as many as fit into these minutes.")] = None,
     device: Device = "auto",
     missing: WhatIsMissing = "raise",
+    axes: Axes = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a query that is there.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -119,23 +130,25 @@ def query(
     Fill in the column ``class`` and give the file to 'costal label --from'. Without -n or --minutes the project's own
     choice holds. The scores of an image that is read piece by piece are kept beside the CSV, as by 'costal score'.
     """
-    settings = load_project(project)
     if n is not None and minutes is not None:
         raise typer.BadParameter("Give -n or --minutes, not both.")
     require_place_for_table(out, overwrite)
+    settings, said = of_files(load_project(project), axes, [image])
+    notes = [(str(project), doubt) for doubt in said]
     choices = settings.choices
     if n is not None:
         choices = replace(choices, by="crops", n=n)
     elif minutes is not None:
         choices = replace(choices, by="minutes", minutes=minutes)
     settings = replace(settings, choices=choices)
-    if missing != "raise" or is_large(image):
+    if missing != "raise" or is_large(image, settings.axes):
         require_store(settings.store_path)
-        tables = query_lazily(LazyScoring(settings, image, out, missing, device=device), as_json)
+        tables = query_lazily(LazyScoring(settings, image, out, missing, device=device), as_json, notes)
     else:
         each = list(_scored(settings, Path(image), device))
         tables = [_table(scored, asked, choices).rows(asked.picked_n) for scored, asked in each if asked is not None]
-        warn(warnings_of(scored for scored, _ in each))
+        notes += warnings_of(scored for scored, _ in each)
+    warn(notes)
     if not tables:
         raise ProjectError(
             f"Every crop of {image} is labelled, or has no information (constant, or mostly NaN). Choose another "
@@ -145,7 +158,18 @@ def query(
     with new_text(out) as file:
         chosen.to_csv(file, index=False, lineterminator="\n", float_format="%.6g")
     rows = chosen[["planes", "y", "x", "rank", "control"]].to_dict("records")
-    tell(f"Wrote a query of {len(chosen)} crops to {out}", {"out": out, "crops": rows}, as_json)
+    tell(
+        f"Wrote a query of {len(chosen)} crops to {out}",
+        {"out": out, "crops": rows, "notes": list(dict.fromkeys(note for _, note in notes))},
+        as_json,
+    )
+
+
+def _sources(image: str, out: Path) -> list[str]:
+    """Return the images that a command is to read: one, or all in and below a folder."""
+    if is_zarr(image) or not Path(image).is_dir():
+        return [image]
+    return [str(path) for path in image_files([Path(image)], out.with_suffix(".scores"))]
 
 
 def _scored(settings: Project, image: Path, device: str) -> Iterator[tuple[ScoredPlane, PickedCrops | None]]:
@@ -160,7 +184,9 @@ def _scored(settings: Project, image: Path, device: str) -> Iterator[tuple[Score
 
 def warnings_of(frames: Iterable[ScoredPlane]) -> Iterator[tuple[str, str]]:
     """Return the warnings about frames, each after the frame's name."""
-    return ((Path(each.plane.frame.source).name, warning) for each in frames for warning in each.found.warnings)
+    for each in frames:
+        for warning in (*each.plane.frame.notes, *each.found.warnings):
+            yield Path(each.plane.frame.source).name, warning
 
 
 def _table(scored: ScoredPlane, asked: PickedCrops | None, choices: Choices) -> ScoreTable:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import typer
 
-from costal.cli.output import tell, warn
+from costal.cli.output import tell
 from costal.cli.progress import ProgressBar
 from costal.cli.score_table import ScoreTable
 from costal.cli.terminal import warn_of_scheduler
@@ -19,11 +19,12 @@ from costal.errors import CostalError, FrameError
 from costal.files import new_text
 from costal.frames.lazy import Missing, open_lazily
 from costal.frames.ome_zarr import is_url, is_zarr
-from costal.frames.planes import describe, planes_of
+from costal.frames.planes import describe
 from costal.labels.exchange.filenames import safe_name, unlike
 from costal.labels.project import Project
 from costal.types import Job
 from costal.workbench.bands import score_bands
+from costal.workbench.channels import planes_for
 from costal.workbench.image_files import image_files
 from costal.workbench.large import Background, LargeRequest, Prepared, prepare
 from costal.workbench.large_scores import LargeScores, put_together, write_heatmap
@@ -92,13 +93,17 @@ def score_lazily(asked: LazyScoring, as_json: bool) -> None:
         raise FrameError(f"{len(failures)} of {len(failures) + frames} images could not be scored.")
 
 
-def query_lazily(asked: LazyScoring, as_json: bool) -> list[pd.DataFrame]:
-    """Return the rows of the crops that are worth labelling next, best first, a table for each frame that has some."""
-    failures, notes, tables = dict[str, str](), list[tuple[str, str]](), list[pd.DataFrame]()
+def query_lazily(asked: LazyScoring, as_json: bool, notes: list[tuple[str, str]]) -> list[pd.DataFrame]:
+    """Return the rows of the crops that are worth labelling next, best first, a table for each frame that has some.
+
+    Notes are added to `notes`, each after the frame's name.
+    """
+    failures, tables = dict[str, str](), list[pd.DataFrame]()
     try:
         with ProgressBar() as bar:
             for scores in _scored(asked, bar, failures, {}):
-                notes += [(Path(scores.prepared.work.source).name, note) for note in scores.notes]
+                said = (*scores.prepared.notes, *scores.notes)
+                notes += [(Path(scores.prepared.work.source).name, note) for note in said]
                 query = scores.query()
                 if query is not None:
                     tables.append(_table(scores, query).rows(query.picked_n))
@@ -106,7 +111,6 @@ def query_lazily(asked: LazyScoring, as_json: bool) -> list[pd.DataFrame]:
         raise _stopped(asked, as_json) from None
     if failures:
         raise FrameError("; ".join(failures.values()))
-    warn(notes)
     return tables
 
 
@@ -144,8 +148,8 @@ def _prepared(
     asked: LazyScoring, source: str, is_one_of_many: bool, taken: set[str]
 ) -> Iterator[tuple[Prepared, Job[None]]]:
     """Return each frame that the project makes of an image, ready, and the job that scores what is left of it."""
-    frame = open_lazily(source, asked.missing)
-    choices = planes_of(frame, asked.project.intake.rule())
+    frame = open_lazily(source, asked.missing, asked.project.axes)
+    choices = planes_for(asked.project, frame)
     for planes in choices:
         folder = asked.folder
         if is_one_of_many or len(choices) > 1:

@@ -18,11 +18,11 @@ def tell(text: str, figures: Mapping[str, object], as_json: bool) -> None:
 
 def warn(notes: Iterable[tuple[str, str]]) -> None:
     """Print notes, each after the name of the frame that it is about, on the error output; equal ones once."""
-    names: dict[str, list[str]] = {}
+    names: dict[str, dict[str, None]] = {}
     for name, note in notes:
-        names.setdefault(note, []).append(name)
+        names.setdefault(note, {})[name] = None
     for note, own in names.items():
-        print(f"{own[0] if len(own) == 1 else f'{len(own)} frames'}: {note}", file=sys.stderr)
+        print(f"{next(iter(own)) if len(own) == 1 else f'{len(own)} frames'}: {note}", file=sys.stderr)
 
 
 def _plain(entry: object) -> object:

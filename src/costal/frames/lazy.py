@@ -6,16 +6,23 @@ import weakref
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from costal.errors import FrameError
+from costal.frames.axes import Axes, axes_of
+from costal.frames.channels import channels_of, named_channels
 from costal.frames.listing import stamp_of
 from costal.frames.ome_zarr import is_url, is_zarr, open_image
-from costal.frames.read import named, read
-from costal.frames.tiff import TIFFS, WAIT, header
+from costal.frames.plane_stack import PlaneStack
+from costal.frames.read import read
+from costal.frames.tiff import Header, header, is_tiff, refused
+from costal.types import Channel
+
+if TYPE_CHECKING:
+    from costal.frames.ome_set import OmeTiff
 
 Missing = Literal["raise", "fill", "skip"]
 """What becomes of chunks that a store does not have: an error, the array's fill value, or crops left out."""
@@ -27,7 +34,7 @@ class LazyFrame:
 
     `axes` are letters of TZCYX, `shape` is that of the finest level; `levels` are arrays, finest first, whose rows and
     columns alone differ. `identity` changes when the store does: it is a hash of metadata and of the names, sizes and
-    times (or etags) of chunks, not of pixels. `notes` are as in `Frame`.
+    times (or etags) of chunks, not of pixels. `notes`, `channels` and `is_rgb` are as in `Frame`.
     """
 
     source: str
@@ -37,6 +44,8 @@ class LazyFrame:
     pixel_um: float | None
     identity: str
     notes: tuple[str, ...] = ()
+    channels: tuple[Channel, ...] = ()
+    is_rgb: bool = False
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -77,9 +86,10 @@ class _Contiguous:
         return np.array(np.memmap(self.path, self.dtype, "r", self.offset, self.shape)[key])
 
 
-def open_lazily(source: str | Path, missing: Missing = "raise") -> LazyFrame:
+def open_lazily(source: str | Path, missing: Missing = "raise", axes: Axes = None) -> LazyFrame:
     """Return an OME-Zarr group (a folder or URL) or an image file as a frame that is read window by window.
 
+    `axes` are as in `read`.
     Other images than OME-Zarr and TIFF are read at once. A TIFF may lack tiles only if they are not to `raise`.
 
     Raises
@@ -92,17 +102,19 @@ def open_lazily(source: str | Path, missing: Missing = "raise") -> LazyFrame:
         image = open_image(source)
         levels = _alike(image.levels, image.axes)
         identity = _identity(source, levels, image.axes)
-        return LazyFrame(source, image.axes, levels[0].shape, levels, image.pixel_um, identity, image.notes)
+        shape = levels[0].shape
+        letters, notes = axes_of(image.axes, shape, source, axes)
+        told = image.channels if letters == image.axes else ()
+        channels = channels_of(told, shape[letters.index("C")] if "C" in letters else 1)
+        return LazyFrame(source, letters, shape, levels, image.pixel_um, identity, image.notes + notes, channels)
     if is_url(source):
         raise FrameError(f"{source} is no OME-Zarr by its name. Name a group that ends in .zarr, or a file here.")
     path = Path(source)
-    with suppress(OSError), path.open("rb") as file:
-        if file.read(4) in TIFFS:
-            return _tiff(path, missing != "raise")
-    frame = read(path)
-    return LazyFrame(
-        source, frame.axes, frame.pixels.shape, (frame.pixels,), frame.pixel_um, frame.content_hash, frame.notes
-    )
+    if is_tiff(path):
+        return _tiff(path, missing != "raise", axes)
+    frame = read(path, axes)
+    known = frame.content_hash, frame.notes, frame.channels, frame.is_rgb
+    return LazyFrame(source, frame.axes, frame.pixels.shape, (frame.pixels,), frame.pixel_um, *known)
 
 
 def _alike(levels: tuple[Any, ...], axes: str) -> tuple[Any, ...]:
@@ -142,35 +154,43 @@ def _remote_entries(source: str) -> list[tuple[str, str]]:
     return []
 
 
-def _tiff(path: Path, may_be_sparse: bool) -> LazyFrame:
-    import tifffile
-    import zarr
+def _tiff(path: Path, may_be_sparse: bool, axes: Axes) -> LazyFrame:
+    from costal.frames.ome_set import open_tiff
 
-    tiff = tifffile.TiffFile(path)
+    with refused(path):
+        tiff = open_tiff(path)
     try:
-        told = header(path, tiff, may_be_sparse)
-        series = told.series
-        axes, guesses = named(told.axes, series.shape, path)
-        if series.dataoffset is not None and len(series.levels) == 1:
-            tiff.close()
-            kind = np.dtype(tiff.byteorder + series.dtype.char)
-            levels: tuple[Any, ...] = (_Contiguous(path, kind, int(series.dataoffset), tuple(series.shape)),)
-        else:
-            levels = tuple(zarr.open(series.aszarr(level=at), mode="r") for at in range(len(series.levels)))
-            levels = _alike(levels, axes)
+        with refused(path):
+            told = header(path, tiff, may_be_sparse)
+            letters, guesses = axes_of(told.axes, told.series.shape, path, axes)
+            levels = _levels(path, tiff, told, letters)
     except FrameError:
         tiff.close()
         raise
-    except Exception as error:  # tifffile lets through whatever its codecs, struct and the file system raise
-        tiff.close()
-        raise FrameError(f"{path} is cut short, damaged or in need of a codec ({error}). {WAIT}") from error
+    series = told.series
     shape = [int(each) for each in series.shape]
     if told.has_alpha:
-        shape[axes.index("C")] -= 1
+        shape[told.axes.index("S")] -= 1
     if np.dtype(series.dtype).kind not in "biuf":
         raise FrameError(f"{path} has {series.dtype} pixels. Convert them to real numbers.")
-    stamp = stamp_of(path)
-    identity = hashlib.sha256(f"{axes} {shape} {series.dtype} {path.name} {stamp}".encode()).hexdigest()
-    frame = LazyFrame(str(path), axes, tuple(shape), levels, told.pixel_um, identity, told.notes + guesses)
+    stamps = [f"{each.name} {stamp_of(each)}" for each in tiff.parts or (path,)]
+    identity = hashlib.sha256(f"{letters} {shape} {series.dtype} {' '.join(stamps)}".encode()).hexdigest()
+    known = identity, told.notes + guesses, *named_channels(told, letters, shape)
+    frame = LazyFrame(str(path), letters, tuple(shape), levels, told.pixel_um, *known)
     weakref.finalize(frame, tiff.close)
     return frame
+
+
+def _levels(path: Path, tiff: "OmeTiff", told: Header, axes: str) -> tuple[Any, ...]:
+    """Return the levels of a TIFF's image as arrays, finest first."""
+    import zarr
+
+    series = told.series
+    if isinstance(series, PlaneStack):
+        return (series,)
+    if series.dataoffset is not None and len(series.levels) == 1 and not tiff.parts:
+        tiff.close()
+        kind = np.dtype(tiff.byteorder + series.dtype.char)
+        return (_Contiguous(path, kind, int(series.dataoffset), tuple(series.shape)),)
+    levels = (zarr.open(series.aszarr(level=at), mode="r") for at in range(len(series.levels)))
+    return _alike(tuple(levels), axes)

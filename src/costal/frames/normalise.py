@@ -70,6 +70,12 @@ def merge_ranges(ranges: Iterable[IntensityRange]) -> IntensityRange:
     return IntensityRange(tuple(map(min, lows)), tuple(map(max, highs)))
 
 
+def shared_range(limits: IntensityRange) -> IntensityRange:
+    """Return one range for all channels, which spans that of each: what keeps the colours of an RGB image."""
+    count = len(limits.low_C)
+    return IntensityRange((min(limits.low_C),) * count, (max(limits.high_C),) * count)
+
+
 def normalise(crops: NDArray[np.generic], limits: IntensityRange) -> Floats:
     """Return `crops` of shape (..., C, H, W) as float32, each channel's low at 0 and high at 1, clipped to [-1, 2].
 

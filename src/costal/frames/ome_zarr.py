@@ -6,17 +6,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from costal.errors import FrameError, in_one_line
+from costal.frames.channels import of_omero
+from costal.frames.pixel_size import Sides, side_um
+from costal.types import Channel
 
-UM_PER = {
-    "micrometer": 1.0,
-    "nanometer": 1e-3,
-    "picometer": 1e-6,
-    "angstrom": 1e-4,
-    "millimeter": 1e3,
-    "centimeter": 1e4,
-    "meter": 1e6,
-    "inch": 25400.0,
-}
 SERIES = "bioformats2raw.layout"
 WRITE_IT = "Write it as OME-Zarr 0.4 or 0.5, for example with ome-zarr-py or bioformats2raw."
 
@@ -28,6 +21,7 @@ class OmeImage(NamedTuple):
     axes: str
     pixel_um: float | None
     notes: tuple[str, ...]
+    channels: tuple[Channel, ...] = ()
 
 
 def is_url(source: str) -> bool:
@@ -73,7 +67,7 @@ def open_image(source: str) -> OmeImage:
     axes, units = _axes(source, first.get("axes"))
     levels = tuple(_level(source, group, str(each.get("path")), axes) for each in first["datasets"])
     pixel_um, doubts = _pixel_um(first, axes, units)
-    return OmeImage(levels, axes, pixel_um, notes + doubts)
+    return OmeImage(levels, axes, pixel_um, notes + doubts, of_omero(attributes))
 
 
 def _opened(source: str) -> Any:
@@ -122,7 +116,7 @@ def _axes(source: str, axes: Any) -> tuple[str, list[str]]:
             f"{source} has axes {', '.join(letters).lower() or 'without names'}. Only t, c, z, y and x are read, y "
             f"and x among them. {WRITE_IT}"
         )
-    return "".join(letters), [str(each.get("unit", "")) for each in named]
+    return "".join(letters), [str(each.get("unit") or "") for each in named]
 
 
 def _level(source: str, group: Any, path: str, axes: str) -> Any:
@@ -140,16 +134,16 @@ def _level(source: str, group: Any, path: str, axes: str) -> Any:
 
 
 def _pixel_um(scale: Mapping[str, Any], axes: str, units: Sequence[str]) -> tuple[float | None, tuple[str, ...]]:
-    """Return the side of a pixel of the finest level, and a doubt where pixels are not square."""
+    """Return the side of a pixel of the finest level, and a sentence on every doubt."""
     lists = (scale["datasets"][0].get("coordinateTransformations"), scale.get("coordinateTransformations"))
-    steps = [each for some in lists for each in some or () if each.get("type") == "scale" and each.get("scale")]
-    sides = []
-    for letter in "XY":
-        at = axes.index(letter)
-        factors = [float(each["scale"][at]) for each in steps]
-        sides.append(math.prod(factors) * UM_PER.get(units[at], 0.0) if factors else 0.0)
-    if not 0 < sides[0] < math.inf:
+    steps = [
+        each["scale"] for some in lists for each in some or () if each.get("type") == "scale" and each.get("scale")
+    ]
+    at_x, at_y = axes.index("X"), axes.index("Y")
+    if not steps or units[at_x].strip().lower() in ("", "pixel", "pixels"):
         return None, ()
-    square = math.isclose(*sides, rel_tol=0.01)
-    doubt = f"Pixels are {sides[0]:g} by {sides[1]:g} um; the width is taken for both sides."
-    return sides[0], () if square else (doubt,)
+    try:
+        x, y = (math.prod(float(step[at]) for step in steps) for at in (at_x, at_y))
+    except (TypeError, ValueError, IndexError):
+        return None, ("The pixel size is taken as unknown: the scale in the metadata is damaged.",)
+    return side_um(Sides(x, y, units[at_x], units[at_y]))

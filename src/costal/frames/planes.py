@@ -1,5 +1,6 @@
 """Time series and Z stacks as the user wants them: each plane a frame, one of them, or a projection."""
 
+from collections.abc import Sequence
 from itertools import product
 
 from costal.errors import FrameError
@@ -13,6 +14,8 @@ MOST_PLANES = 10_000
 def planes_of(frame: Frame | LazyFrame, rule: PlaneRule) -> tuple[Planes, ...]:
     """Return the planes that the rule makes of a frame: T outermost, then Z; an axis of one plane gives that one.
 
+    Channels that are all of the frame's, in its order, are named by None, as when none are chosen.
+
     Raises
     ------
     FrameError
@@ -24,7 +27,13 @@ def planes_of(frame: Frame | LazyFrame, rule: PlaneRule) -> tuple[Planes, ...]:
             f"{frame.source} has {len(t)} times of {len(z)} Z planes, which is more than {MOST_PLANES:,} frames. "
             "Project Z or T, or take the first."
         )
-    return tuple(Planes(rule.channels, one_z, one_t) for one_t, one_z in product(t, z))
+    channels = some_channels(rule.channels, _length(frame, "C"))
+    return tuple(Planes(channels, one_z, one_t) for one_t, one_z in product(t, z))
+
+
+def some_channels(channels: Sequence[int] | None, count: int) -> tuple[int, ...] | None:
+    """Return the channels to take out of so many, None where that is all of them in their order."""
+    return None if channels is None or tuple(channels) == tuple(range(count)) else tuple(channels)
 
 
 def describe(planes: Planes) -> str:

@@ -10,6 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from costal.errors import FrameError
+from costal.frames.axes import Axes, axes_of
+from costal.frames.axes import named as named
+from costal.frames.channels import RGB, named_channels
+from costal.frames.palette import RAMP, is_ramp
 from costal.frames.tiff import TIFFS, WAIT, Found, Pixels, read_tiff
 from costal.types import Frame
 
@@ -17,7 +21,6 @@ Projection = Literal["max", "mean"]
 
 PNG = b"\x89PNG\r\n\x1a\n"
 JPEG = b"\xff\xd8\xff"
-FEW = 4  # an unnamed axis this short is taken for channels
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +35,13 @@ class Planes:
     t: int | Projection | None = 0
 
 
-def read(path: str | Path, axes: str | None = None) -> Frame:
+def read(path: str | Path, axes: Axes = None) -> Frame:
     """Return the frame in a TIFF, OME-TIFF, ImageJ TIFF, PNG or JPEG file, with its dtype and axis order.
 
     Samples become the axis ``C``; an axis that the file leaves unnamed is guessed, and `Frame.notes` says so;
-    `axes` (letters of ``TZCYX``, one per dimension) overrules what the file says. Only the first series is read.
+    `axes` (letters of ``TZCYX``, one per dimension, or such letters for kinds of files: see `axes.kind_of`) overrule
+    what the file says. Only the first series is read. An image that is split over several files is read whole,
+    whichever of them is named.
 
     Raises
     ------
@@ -53,10 +58,10 @@ def read(path: str | Path, axes: str | None = None) -> Frame:
         found = _picture(path, opening)
     else:
         raise FrameError(f"{path} is not a TIFF, PNG or JPEG image. Export the frame as TIFF and open that.")
-    guesses: tuple[str, ...] = ()
-    if axes is None:
-        axes, guesses = named(found.axes, found.pixels.shape, path)
-    frame = frame_from_array(found.pixels, axes, found.pixel_um, str(path), found.notes + guesses)
+    letters, guesses = axes_of(found.axes, found.pixels.shape, path, axes)
+    frame = frame_from_array(found.pixels, letters, found.pixel_um, str(path), found.notes + guesses)
+    channels, is_rgb = named_channels(found, letters, found.pixels.shape)
+    frame = replace(frame, channels=channels, is_rgb=is_rgb)
     blank, count = blank_planes(frame)
     note = f"{blank} of {count} planes hold only zeros; they may not have been written yet."
     return replace(frame, notes=(*frame.notes, note)) if blank else frame
@@ -158,21 +163,6 @@ def _opening(path: Path) -> bytes:
     return opening
 
 
-def named(axes: str, shape: tuple[int, ...], path: Path | str) -> tuple[str, tuple[str, ...]]:
-    """Return the axes in letters of TZCYX, and a sentence for each one that was guessed."""
-    notes: list[str] = []
-    axes = axes if "C" in axes else axes.replace("S", "C")
-    for at, letter in enumerate(axes):
-        if letter in "TZCYX":
-            continue
-        free = [name for name in ("CTZ" if shape[at] <= FEW else "TZC") if name not in axes]
-        if letter == "S" or not free:
-            raise FrameError(f"{path} has axes {axes} of shape {shape}. Split it into frames with axes of TZCYX.")
-        axes = axes[:at] + free[0] + axes[at + 1 :]
-        notes.append(f"Axis {at} (length {shape[at]}) has no name in the file; it was taken for {free[0]}.")
-    return axes, tuple(notes)
-
-
 def _picture(path: Path, opening: bytes) -> Found:
     from PIL import Image
 
@@ -183,14 +173,18 @@ def _picture(path: Path, opening: bytes) -> Found:
         with Image.open(path, formats=("PNG", "JPEG")) as image:
             image.load()
             mode, pixels, count = image.mode, np.asarray(image), getattr(image, "n_frames", 1)
+            palette = image.getpalette() if mode == "P" else None
     except Exception as error:  # Pillow's plugins raise OSError, SyntaxError, ValueError, struct.error and others
         raise FrameError(f"{path} cannot be read ({error}). It is cut short or damaged: {WAIT}") from error
+    notes = (f"Only the first of {count} images was read.",) if count > 1 else ()
+    if palette and is_ramp(np.reshape(palette, (-1, 3)).T):
+        mode, notes = "L", (*notes, RAMP)
     if mode not in ("1", "L", "LA", "I", "I;16", "RGB", "RGBA"):
         mode = "palette" if mode.startswith("P") else mode
         raise FrameError(f"{path} has {mode} pixels, which are no intensities. Save it as greyscale or RGB.")
     if mode == "I":
         pixels = pixels.astype(np.uint16)  # how older Pillows open a 16-bit PNG
-    notes = (f"Only the first of {count} images was read.",) if count > 1 else ()
     if mode in ("LA", "RGBA"):
         pixels, notes = pixels[..., :-1], (*notes, "The alpha channel was left out.")
-    return Found(pixels, "YXS"[: pixels.ndim], None, notes)
+    is_rgb = mode.startswith("RGB")
+    return Found(pixels, "YXS"[: pixels.ndim], None, notes, RGB if is_rgb else (), is_rgb)

@@ -2,7 +2,8 @@
 
 import math
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from xml.etree import ElementTree
@@ -11,19 +12,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from costal.errors import FrameError
+from costal.frames.axes import scifio_axes
+from costal.frames.channels import RGB, is_rgb_tiff, of_tiff
+from costal.frames.micro_manager import WAIT as WAIT
+from costal.frames.palette import RAMP, is_ramp
+from costal.frames.pixel_size import pixel_um
+from costal.types import Channel
 
 if TYPE_CHECKING:
-    import tifffile
+    from costal.frames.ome_set import OmeTiff
 
 Pixels = NDArray[np.generic]
 
 TIFFS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
-MICROMETRES = {"m": 1e6, "cm": 1e4, "mm": 1e3, "nm": 1e-3, "pm": 1e-6, "Å": 1e-4, "inch": 25400.0} | dict.fromkeys(
-    ("um", "µm", "μm", "\\u00B5m", "micron", "microns", "micrometer"), 1.0
-)
-PRINT_UM = 20.0  # resolution tags of 72 to 1200 dpi (21 um and more) are a printer's, not a microscope's
-WAIT = "Wait until it is fully written, or copy it again from the microscope."
 NO_OME = "It is named an OME-TIFF but holds no OME-XML; it may not be fully written yet."
 
 
@@ -34,6 +36,8 @@ class Found(NamedTuple):
     axes: str
     pixel_um: float | None
     notes: tuple[str, ...]
+    channels: tuple[Channel, ...] = ()
+    is_rgb: bool = False
 
 
 class Header(NamedTuple):
@@ -44,6 +48,8 @@ class Header(NamedTuple):
     pixel_um: float | None
     has_alpha: bool
     notes: tuple[str, ...]
+    channels: tuple[Channel, ...] = ()
+    is_rgb: bool = False
 
 
 def read_tiff(path: Path) -> Found:
@@ -54,26 +60,53 @@ def read_tiff(path: Path) -> Found:
     FrameError
         When the file is cut short, still being written, or holds palette pixels.
     """
-    import tifffile
+    from costal.frames.ome_set import open_tiff
 
+    with refused(path), open_tiff(path) as tiff:
+        return _first_series(path, tiff)
+
+
+def is_tiff(path: Path) -> bool:
+    """Return whether a file opens as TIFFs do."""
+    with suppress(OSError), path.open("rb") as file:
+        return file.read(4) in TIFFS
+    return False
+
+
+def told_axes(path: Path) -> str:
+    """Return the axes of the first series of a TIFF in the file's own letters.
+
+    Raises
+    ------
+    FrameError
+        See `read_tiff`.
+    """
+    from costal.frames.ome_set import open_tiff
+
+    with refused(path), open_tiff(path) as tiff:
+        return header(path, tiff, may_be_sparse=True).axes
+
+
+@contextmanager
+def refused(path: Path) -> Iterator[None]:
+    """Turn whatever tifffile lets through (its codecs, struct, the file system) into a sentence."""
     try:
-        with tifffile.TiffFile(path) as tiff:
-            return _first_series(path, tiff)
+        yield
     except FrameError:
         raise
-    except Exception as error:  # tifffile lets through whatever its codecs, struct and the file system raise
+    except Exception as error:
         raise FrameError(f"{path} is cut short, damaged or in need of a codec ({error}). {WAIT}") from error
 
 
-def _first_series(path: Path, tiff: "tifffile.TiffFile") -> Found:
+def _first_series(path: Path, tiff: "OmeTiff") -> Found:
     told = header(path, tiff)
     pixels = told.series.asarray()
     if told.has_alpha:
         pixels = pixels.take(range(pixels.shape[told.axes.index("S")] - 1), axis=told.axes.index("S"))
-    return Found(pixels, told.axes, told.pixel_um, told.notes)
+    return Found(pixels, told.axes, told.pixel_um, told.notes, told.channels, told.is_rgb)
 
 
-def header(path: Path, tiff: "tifffile.TiffFile", may_be_sparse: bool = False) -> Header:
+def header(path: Path, tiff: "OmeTiff", may_be_sparse: bool = False) -> Header:
     """Return what a TIFF tells of its first series; tiles that are not there are refused unless it `may_be_sparse`.
 
     Raises
@@ -89,41 +122,45 @@ def header(path: Path, tiff: "tifffile.TiffFile", may_be_sparse: bool = False) -
             ome = None if found is None else found.attrib
         except ElementTree.ParseError as error:
             notes += (f"The OME-XML is damaged ({error}): pixel size and completeness are unknown.",)
-    elif path.name.lower().endswith((".ome.tif", ".ome.tiff")):
+    elif tiff.position is None and path.name.lower().endswith((".ome.tif", ".ome.tiff")):
         notes += (NO_OME,)  # many writers add it at the end: until then the file reads as its first plane
     _require_complete(path, tiff, ome, may_be_sparse)
     if page.photometric == 3:
-        if not tiff.is_imagej:
+        if not tiff.is_imagej and not is_ramp(page.colormap):
             raise FrameError(f"{path} has palette pixels, which are no intensities. Save it as greyscale or RGB.")
-        notes += ("ImageJ's colour table was left out; the values are intensities.",)
-    series = tiff.series[0]
-    if len(tiff.series) > 1:
+        notes += ("ImageJ's colour table was left out; the values are intensities.",) if tiff.is_imagej else (RAMP,)
+    series = _series(tiff)
+    notes += tiff.notes if tiff.position is None else tiff.position.notes
+    if tiff.position is None and len(tiff.series) > 1:
         notes += (f"Only the first of {len(tiff.series)} series was read.",)
     has_alpha = bool(page.extrasamples and page.extrasamples[-1] in (1, 2) and "S" in series.axes)
     notes += ("The alpha channel was left out.",) if has_alpha else ()
-    pixel_um, doubts = _pixel_um(tiff, ome)
-    return Header(series, series.axes, pixel_um, has_alpha, notes + doubts)
+    side_um, doubts = pixel_um(tiff, ome)
+    is_rgb = is_rgb_tiff(page, series.axes, series.shape, has_alpha)
+    channels = RGB if is_rgb else of_tiff(tiff)
+    axes = scifio_axes(page.description, series.shape) or series.axes
+    return Header(series, axes, side_um, has_alpha, notes + doubts, channels, is_rgb)
 
 
-def _require_complete(
-    path: Path, tiff: "tifffile.TiffFile", ome: Mapping[str, str] | None, may_be_sparse: bool
-) -> None:
+def _series(tiff: "OmeTiff") -> Any:
+    return tiff.series[0] if tiff.position is None else tiff.position.stack
+
+
+def _require_complete(path: Path, tiff: "OmeTiff", ome: Mapping[str, str] | None, may_be_sparse: bool) -> None:
     """Refuse a file that promises more than it holds: tifffile only logs it, or fills in zeros."""
-    size: int = tiff.filehandle.size
-    reach = _directory_reach(path)  # first: a circle of directories would hold up whoever walks the pages
-    spans: list[tuple[int, int]] = []
-    for page in tiff.pages:
-        pieces = math.prod(page.chunked)
-        if not len(page.dataoffsets) == len(page.databytecounts) == pieces:
-            given = min(len(page.dataoffsets), len(page.databytecounts))
-            raise FrameError(f"{path} declares {pieces} strips or tiles in a plane but gives {given}. {WAIT}")
-        spans += zip(page.dataoffsets, page.databytecounts, strict=True)
-    reach = max(reach, *(at + n for at, n in spans))
-    if reach > size:
-        raise FrameError(f"{path} is cut short: {reach} bytes are declared, {size} are there. {WAIT}")
+    import tifffile
+
+    lacks = _lacks_pieces(path, tiff)
+    if tiff.position is not None:
+        stack = tiff.position.stack
+        for file in stack.files:
+            _require_length(file, stack.reach(file), file.stat().st_size if file.is_file() else 0)
+        return
+    for part in (each for each in tiff.parts if each != path):
+        with tifffile.TiffFile(part) as other:
+            lacks |= _lacks_pieces(part, other)
     series = tiff.series[0]
-    lacks = not may_be_sparse and any(at == 0 or n == 0 for at, n in spans)
-    if lacks or any(page is None for page in series.pages):
+    if (lacks and not may_be_sparse) or any(page is None for page in series.pages):
         raise FrameError(f"{path} has planes that are not written. {WAIT}")
     declared = series.size
     if ome is not None:
@@ -132,6 +169,25 @@ def _require_complete(
         declared = int(tiff.imagej_metadata.get("images", 1)) * tiff.pages.first.size
     if declared != series.size:
         raise FrameError(f"{path} declares {declared} pixels but gives {series.size}. {WAIT}")
+
+
+def _lacks_pieces(path: Path, tiff: Any) -> bool:
+    """Return whether strips or tiles of a file were never written; refuse one that is cut short."""
+    reach = _directory_reach(path)  # first: a circle of directories would hold up whoever walks the pages
+    spans: list[tuple[int, int]] = []
+    for page in tiff.pages:
+        pieces = math.prod(page.chunked)
+        if not len(page.dataoffsets) == len(page.databytecounts) == pieces:
+            given = min(len(page.dataoffsets), len(page.databytecounts))
+            raise FrameError(f"{path} declares {pieces} strips or tiles in a plane but gives {given}. {WAIT}")
+        spans += zip(page.dataoffsets, page.databytecounts, strict=True)
+    _require_length(path, max(reach, *(at + n for at, n in spans)), tiff.filehandle.size)
+    return any(at == 0 or n == 0 for at, n in spans)
+
+
+def _require_length(path: Path, reach: int, size: int) -> None:
+    if reach > size:
+        raise FrameError(f"{path} is cut short: {reach} bytes are declared, {size} are there. {WAIT}")
 
 
 def _directory_reach(path: Path) -> int:
@@ -156,21 +212,3 @@ def _directory_reach(path: Path) -> int:
                 reach = max(reach, value + held if held > width else 0)
             (at,) = struct.unpack(order + word, body[length:])
     return reach
-
-
-def _pixel_um(tiff: "tifffile.TiffFile", ome: Mapping[str, str] | None) -> tuple[float | None, tuple[str, ...]]:
-    page, largest = tiff.pages.first, math.inf
-    per_x, per_y = page.resolution if "XResolution" in page.tags else (0.0, 0.0)
-    sides = [1 / per if per > 0 else 0.0 for per in (per_x, per_y)]
-    if ome is not None:
-        x = ome.get("PhysicalSizeX", "0")
-        sides, unit = [float(x), float(ome.get("PhysicalSizeY", x))], ome.get("PhysicalSizeXUnit", "µm")
-    elif tiff.is_imagej:
-        unit = tiff.imagej_metadata.get("unit", "")
-    else:
-        unit, largest = {2: "inch", 3: "cm"}.get(int(page.resolutionunit), ""), PRINT_UM
-    x_um, y_um = (side * MICROMETRES.get(unit, 0.0) for side in sides)
-    if not 0 < x_um < largest:
-        return None, ()
-    square = math.isclose(x_um, y_um, rel_tol=0.01)
-    return x_um, () if square else (f"Pixels are {x_um:g} by {y_um:g} um; the width is taken for both sides.",)

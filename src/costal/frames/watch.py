@@ -16,6 +16,8 @@ from watchdog.observers.api import BaseObserver
 from costal.errors import FrameError
 from costal.frames.listing import SUFFIXES as SUFFIXES
 from costal.frames.listing import TIFFS, listed, stamp_of
+from costal.frames.micro_manager import NO_INDEX, PLANNED
+from costal.frames.parts import parts_of
 from costal.frames.read import blank_planes, read
 from costal.frames.tiff import NO_OME, WAIT
 from costal.types import Arrival, Stamp
@@ -76,7 +78,8 @@ class FolderWatch:
         for path, seen in heapq.nsmallest(most, due, lambda one: (one[1].tries, one[1].stamp.mtime_ns, one[0])):
             if enough():
                 break
-            changed += self._read(path, seen, now)
+            if self._seen[path] is seen:  # not judged just now, as a part of another file's image
+                changed += self._read(path, seen, now)
         return changed + self._moved()
 
     def due_s(self) -> float:
@@ -128,7 +131,21 @@ class FolderWatch:
             return []
         again = now + max(self._settle_s, now - seen.since) if found.state == "pending" else math.inf
         self._seen[path] = replace(seen, due=again, tries=seen.tries + 1)
-        return self._tell(self._identified(path, seen.stamp, found.content_hash) if found.content_hash else found)
+        if not found.content_hash:
+            return self._tell(found)
+        told = self._tell(self._identified(path, seen.stamp, found.content_hash))
+        return told + self._parts(whole, found.content_hash, now)
+
+    def _parts(self, whole: Path, content_hash: str, now: float) -> list[Arrival]:
+        """Return what is known now of the other files of an image that was read: they need not be read again."""
+        told = []
+        for part in parts_of(whole):
+            path = part.relative_to(self._folder).as_posix()
+            seen = self._seen.get(path)
+            if part != whole and seen is not None and seen.due <= now and stamp_of(part) == seen.stamp:
+                self._seen[path] = replace(seen, due=math.inf)
+                told += self._tell(self._identified(path, seen.stamp, content_hash))
+        return told
 
     def _identified(self, path: str, stamp: Stamp, content_hash: str) -> Arrival:
         """Return a readable file as ready, or as duplicate when another file is its frame's home."""
@@ -240,6 +257,9 @@ def _judged(path: str, whole: Path, stamp: Stamp) -> Arrival:
         return Arrival(path, stamp, "pending", f"{whole} is larger than the free memory. Split it into smaller files.")
     if NO_OME in frame.notes:
         return Arrival(path, stamp, "pending", f"{NO_OME} If it is none, rename it.")
+    unfinished = [note for note in frame.notes if note.startswith((PLANNED, NO_INDEX))]
+    if unfinished:
+        return Arrival(path, stamp, "pending", f"{unfinished[0]} If it was stopped, open the file by hand.")
     blank, count = blank_planes(frame)
     if blank and whole.name.lower().endswith(TIFFS):  # the others are compressed: every zero in them was written
         doubt = f"{blank} of {count} planes hold only zeros; they may not have been written yet."

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from costal.errors import FrameError
+from costal.frames.axes import Axes
 from costal.frames.lazy import LazyFrame, open_lazily
 from costal.frames.listing import TIFFS
 from costal.frames.ome_zarr import is_url, is_zarr
@@ -77,7 +78,7 @@ def plane_bytes(frame: LazyFrame, planes: Planes) -> int:
     return math.prod(LazyPlane(frame, planes).shape) * frame.dtype.itemsize
 
 
-def is_large(source: str) -> bool:
+def is_large(source: str, axes: Axes = None) -> bool:
     """Return whether an image is one to be read piece by piece: OME-Zarr, a URL, or a TIFF of large planes."""
     if is_url(source) or is_zarr(source):
         return True
@@ -85,7 +86,7 @@ def is_large(source: str) -> bool:
     is_tiff = path.is_file() and path.suffix.lower() in TIFFS
     if not is_tiff or path.stat().st_size <= LARGE_BYTES // MOST_COMPRESSED:
         return False
-    return plane_bytes(open_lazily(source, "fill"), Planes()) > LARGE_BYTES
+    return plane_bytes(open_lazily(source, "fill", axes), Planes()) > LARGE_BYTES
 
 
 def content_hash(frame: LazyFrame, planes: Planes) -> str:

@@ -2,12 +2,13 @@
 
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from costal.errors import ProjectError
-from costal.types import ACQUISITION_NAMES, AgentSettings, PlaneChoice, PlaneRule, Training
+from costal.types import ACQUISITION_NAMES, AgentSettings, Channel, PlaneChoice, PlaneRule, Training
 
 PROJECT_FILE, STORE_FILE, MODEL_FOLDER, SCORES_FOLDER = "project.toml", "labels.sqlite", "models", "scores"
 COLOURS = (
@@ -20,6 +21,7 @@ RESERVED_KEYS = "SXZYPVB?"
 COLOUR = re.compile("#[0-9a-fA-F]{6}")
 LARGEST = 10_000
 """Of crop size, n and T: beyond it is a slip of the finger."""
+MOST_CHANNELS = 8
 LARGEST_ID, LONGEST_NAME = 2**16 - 1, 200
 """Of a class: ids are the pixels of a label image."""
 DAY_S = 86_400.0
@@ -81,22 +83,26 @@ class Choices:
 
 @dataclass(frozen=True, slots=True)
 class Intake:
-    """Where frames come from, and what becomes of Z stacks and time series: `folder` is watched, empty for none."""
+    """Where frames come from, and what becomes of Z stacks and time series: `folder` is watched, empty for none.
+
+    With `rgb` the project's three channels are the samples of colour images, which share one intensity range, so that
+    white stays white.
+    """
 
     folder: str = ""
     z: PlaneChoice = "max"
     t: PlaneChoice = "each"
-
-    def rule(self) -> PlaneRule:
-        """Return which planes of a file are frames."""
-        return PlaneRule(self.z, self.t)
+    rgb: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Project:
     """A project as its ``project.toml`` says; `idle_limit_s` is the longest gap that still counts as looking.
 
-    The newest `kept_models` model generations stay on disk.
+    The newest `kept_models` model generations stay on disk. `channels` are those that all frames of the project are
+    made of, in this order; empty before they were chosen, as in projects of earlier versions: then all are taken.
+    `axes` are those that the user has set, in letters of TZCYX, by the kind of file (such as ``.tif QYX``: the end of
+    its name, and what it says itself).
     """
 
     folder: Path
@@ -107,6 +113,12 @@ class Project:
     intake: Intake = field(default_factory=Intake)
     idle_limit_s: float = 20.0
     kept_models: int = 10
+    channels: tuple[Channel, ...] = ()
+    axes: Mapping[str, str] = field(default_factory=dict)
+
+    def plane_rule(self) -> PlaneRule:
+        """Return which planes and channels of a file are frames."""
+        return PlaneRule(self.intake.z, self.intake.t, tuple(each.index for each in self.channels) or None)
 
     @property
     def offered(self) -> tuple[LabelClass, ...]:
@@ -164,6 +176,7 @@ def checked(project: Project) -> Project:
     """Return the project, or raise ProjectError that names the setting that cannot be."""
     _check_classes(project)
     _check_choices(project.choices)
+    _check_channels(project)
     tiling = project.tiling
     if not (8 <= tiling.crop <= LARGEST and 1 <= tiling.stride <= tiling.crop):
         raise ProjectError(
@@ -175,6 +188,12 @@ def checked(project: Project) -> Project:
             f"The idle limit of {project.idle_limit_s:g} s must be above 0 and at most {DAY_S:g}. Correct it in "
             "project.toml."
         )
+    for kind, axes in project.axes.items():
+        if not isinstance(axes, str) or len(set(axes)) != len(axes) or not {"Y", "X"} <= set(axes) <= set("TZCYX"):
+            raise ProjectError(
+                f"Files of the kind '{kind}' cannot have the axes {axes!r}. Use letters of TZCYX, each once, Y and X "
+                "among them: correct project.toml."
+            )
     if project.kept_models < 1:
         raise ProjectError(f"{project.kept_models} kept models are too few. Keep at least 1: correct project.toml.")
     return project
@@ -225,6 +244,20 @@ def _check_merge(project: Project, merged: LabelClass) -> None:
             )
         seen.add(at.id)
         at = by_id[at.merged_into]
+
+
+def _check_channels(project: Project) -> None:
+    places = [each.index for each in project.channels]
+    if len(set(places)) != len(places) or min(places, default=0) < 0 or len(places) > MOST_CHANNELS:
+        raise ProjectError(
+            f"The channels {' '.join(map(str, places))} cannot be. Name each once, counted from 0, and at most "
+            f"{MOST_CHANNELS}: correct project.toml."
+        )
+    if project.intake.rgb and places and len(places) != 3:
+        raise ProjectError(f"RGB frames have 3 channels, not {len(places)}. Correct project.toml.")
+    for each in project.channels:
+        if each.colour and not COLOUR.fullmatch(each.colour):
+            raise ProjectError(f"'{each.colour}' is no colour of a channel. Write it as #rrggbb, or leave it empty.")
 
 
 def _check_choices(chosen: Choices) -> None:

@@ -25,8 +25,9 @@ from costal.labels.project import (
     checked,
 )
 from costal.labels.store import Store
+from costal.types import Channel
 
-FORMAT = 2
+FORMAT = 3
 
 Section = TypeVar("Section")
 
@@ -86,8 +87,11 @@ def save_project(project: Project) -> None:
         "intake": asdict(project.intake),
         "tiling": asdict(project.tiling),
         "agent": asdict(project.choices),
+        "channels": [asdict(channel) for channel in project.channels],
         "classes": [asdict(label_class) for label_class in project.classes],
     }
+    if project.axes:
+        document["axes"] = dict(project.axes)
     write_atomically(project.folder / PROJECT_FILE, tomli_w.dumps(document).encode())
 
 
@@ -126,7 +130,7 @@ def load_project(folder: Path) -> Project:
             f"{folder} has project format {found}; this version reads up to {FORMAT}. Update napari-costal to open it."
         )
     unknown = document.keys() - {
-        "format", "name", "idle_limit_s", "kept_models", "intake", "tiling", "agent", "classes",
+        "format", "name", "idle_limit_s", "kept_models", "intake", "tiling", "agent", "classes", "channels", "axes",
     }  # fmt: skip
     if unknown:
         raise ProjectError(f"{path}: '{min(unknown)}' is not known. Correct it or take it out.")
@@ -139,6 +143,8 @@ def load_project(folder: Path) -> Project:
         _section(Intake, document.get("intake", {}), f"{path}, intake"),
         float(_entry(document, "idle_limit_s", float, 20.0, path)),
         int(_entry(document, "kept_models", int, 10, path)),
+        tuple(_section(Channel, entry, f"{path}, channels") for entry in _entry(document, "channels", list, [], path)),
+        _entry(document, "axes", dict, {}, path),
     )
     return checked(project)
 

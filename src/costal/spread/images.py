@@ -131,6 +131,8 @@ def _run(errand: Errand[_Scoring], task: _Bands) -> None:
         raise FrameError(f"The model in {errand.work.models} has gone. Run the same command again.")
     with alone(work.folder / f"bands-{task.numbers[0]:05}.lock", look):
         left = [number for number in task.numbers if not is_there(work, number)]
-        with closing(score_bands(work, _frame(work.source, work.identity, work.missing), agent, left)) as job:
+        with closing(
+            score_bands(work, _frame(work.source, work.identity, work.missing, work.axes), agent, left)
+        ) as job:
             for _ in job:
                 look()

@@ -14,7 +14,7 @@ from costal.errors import AgentError, FrameError, ProjectError
 from costal.frames.information import blank_crops, told_blank
 from costal.frames.listing import LABELS_END
 from costal.frames.normalise import IntensityRange, cut_when_sliced, intensity_range
-from costal.frames.planes import describe, planes_of
+from costal.frames.planes import describe
 from costal.frames.read import Planes, plane, read
 from costal.frames.resample import resampled
 from costal.labels.exchange.filenames import unlike
@@ -33,6 +33,7 @@ from costal.workbench.applied import (
     counts_of,
     uncertain_first,
 )
+from costal.workbench.channels import planes_for
 from costal.workbench.image_files import CLASSES, COUNTS, CROPS, image_files, make_room, output_names
 from costal.workbench.outputs import write_classes, write_counts, write_crops, write_geojson, write_label_tiff
 from costal.workbench.pixel_size import learned_um, scaling
@@ -245,8 +246,8 @@ def _outcomes_of(run: _Run, path: Path, name: str) -> Job[list[ClassifiedFrame |
     """Return what became of each frame in a file, which the project's rule of planes makes one or more of."""
     yield Progress(0, 1, "Reading")
     try:
-        frame = read(path)
-        chosen = planes_of(frame, run.request.project.intake.rule())
+        frame = read(path, run.request.project.axes)
+        chosen = planes_for(run.request.project, frame)
     except (FrameError, MemoryError) as error:
         said = str(path).encode("utf-8", "backslashreplace").decode()  # a name may hold what is no text
         return [Failure(said, "", _reason(error))]

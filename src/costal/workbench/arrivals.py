@@ -1,6 +1,6 @@
 """Frames that arrived, scored before anybody looks at them: which of them to open next."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -8,11 +8,12 @@ from numpy.typing import NDArray
 
 from costal.errors import FrameError
 from costal.frames.normalise import IntensityRange, intensity_range
-from costal.frames.planes import describe, planes_of
+from costal.frames.planes import describe
 from costal.frames.read import Planes, frame_from_array, plane, read
 from costal.labels.project import Project
 from costal.labels.store import Store
 from costal.types import Frame, Grid, Job
+from costal.workbench.channels import planes_for
 from costal.workbench.rounds import (
     FrameRequest,
     FrameScores,
@@ -70,13 +71,15 @@ def frames_of(project: Project, path: Path) -> list[FilePlane]:
     Raises
     ------
     FrameError
-        When the file cannot be read or gives too many frames.
+        When the file cannot be read, has not the project's channels, or gives too many frames.
     """
-    whole = read(path)
+    whole = read(path, project.axes)
     found = []
-    for planes in planes_of(whole, project.intake.rule()):
+    for planes in planes_for(project, whole):
         pixels = plane(whole, planes)
         frame = frame_from_array(pixels, "CYX", whole.pixel_um, whole.source, whole.notes)
+        channels = whole.channels if planes.channels is None else tuple(whole.channels[at] for at in planes.channels)
+        frame = replace(frame, channels=channels, is_rgb=whole.is_rgb)
         found.append(FilePlane(frame, planes, describe(planes), intensity_range(pixels)))
     return found
 

@@ -43,6 +43,7 @@ class BandWork:
 
     source: str
     identity: str
+    axes: str
     planes: Planes
     grid: Grid
     range: IntensityRange
@@ -72,7 +73,7 @@ def known_as(frame: LazyFrame) -> str:
     return frame.source if is_url(frame.source) else str(Path(frame.source).absolute())
 
 
-def reopen(source: str, identity: str, missing: Missing) -> LazyFrame:
+def reopen(source: str, identity: str, missing: Missing, axes: str) -> LazyFrame:
     """Return an image that was opened before, perhaps by another process or machine.
 
     Raises
@@ -80,7 +81,7 @@ def reopen(source: str, identity: str, missing: Missing) -> LazyFrame:
     FrameError
         When it cannot be opened, or is another one than it was.
     """
-    frame = open_lazily(source, missing)
+    frame = open_lazily(source, missing, axes)
     if frame.identity != identity:
         raise FrameError(
             f"{source} is another image here and now than where the scoring was started: it has changed, or this "

@@ -28,7 +28,7 @@ class ImportedLabels:
     """What a CSV file came to: labels that were new, labels that stood already, and what else had to be added.
 
     `contradicting` rows say otherwise than labels that stood, which were changed if it is `replaced`. `notes` are
-    sentences about what is not as expected.
+    sentences about what is not as expected, each after the name of the file that it is about.
     """
 
     added: int
@@ -37,7 +37,7 @@ class ImportedLabels:
     classes: tuple[str, ...]
     contradicting: int = 0
     replaced: bool = False
-    notes: tuple[str, ...] = ()
+    notes: tuple[tuple[str, str], ...] = ()
 
 
 def export_project(

@@ -32,6 +32,7 @@ class FirstLook:
 
     source: str
     identity: str
+    axes: str
     planes: Planes
     missing: Missing
     grid: Grid
@@ -58,6 +59,7 @@ def begin(request: LargeRequest) -> Prepared | FirstLook:
     return FirstLook(
         known_as(frame),
         frame.identity,
+        frame.axes,
         request.planes,
         request.missing,
         grid,
@@ -81,7 +83,7 @@ def score_begun(begun: Prepared | FirstLook) -> Job[FrameScores]:
     from costal.agent.devices import choose_device, describe_device
 
     work = begun.work
-    frame = reopen(work.source, work.identity, work.missing)
+    frame = reopen(work.source, work.identity, work.missing, work.axes)
     yield from score_bands(work, frame, begun.agent, begun.to_do)
     found = put_together(begun, with_probs=True).frame_scores
     device = describe_device(choose_device(work.device))
@@ -90,7 +92,7 @@ def score_begun(begun: Prepared | FirstLook) -> Job[FrameScores]:
 
 def _look(look: FirstLook) -> Job[FrameScores]:
     """Return simple features of some crops; those that lack chunks, or have no information, are left out."""
-    frame, grid = reopen(look.source, look.identity, look.missing), look.grid
+    frame, grid = reopen(look.source, look.identity, look.missing, look.axes), look.grid
     plane, seen, which = LazyPlane(frame, look.planes, "fill"), [], []
     for done, index in enumerate(look.which_M.tolist()):
         yield Progress(done, len(look.which_M), "Looking at some crops")

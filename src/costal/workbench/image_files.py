@@ -7,6 +7,7 @@ from pathlib import Path
 from costal.errors import FrameError, ProjectError
 from costal.files import remove_leftovers
 from costal.frames.listing import LABELS_END, SUFFIXES
+from costal.frames.parts import one_of_each
 from costal.labels.exchange.filenames import safe_name
 
 CROPS, COUNTS, CLASSES = "crops.csv", "counts.csv", "classes.json"
@@ -17,7 +18,8 @@ MOST_BYTES = 180
 def image_files(paths: Iterable[Path], out: Path) -> list[Path]:
     """Return the files among `paths` and the images in and below its folders, by name, each once.
 
-    Of what is below a folder, hidden files are left out and what earlier runs wrote: all in `out`, and label TIFFs.
+    Of an image that is split over several files, the first that is found stands for all. Of what is below a folder,
+    hidden files are left out and what earlier runs wrote: all in `out`, and label TIFFs.
 
     Raises
     ------
@@ -34,7 +36,7 @@ def image_files(paths: Iterable[Path], out: Path) -> list[Path]:
     if not found:
         where = ", ".join(map(str, asked))
         raise FrameError(f"There is no TIFF, PNG or JPEG image in {where}. Choose other files or folders.")
-    return list(found.values())
+    return one_of_each(list(found.values()))
 
 
 def _is_image(path: Path, folder: Path) -> bool:

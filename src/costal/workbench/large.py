@@ -119,6 +119,7 @@ def prepare(request: LargeRequest) -> Prepared:
     work = BandWork(
         known_as(frame),
         frame.identity,
+        frame.axes,
         planes,
         grid,
         limits,

@@ -14,7 +14,7 @@ from costal.agent.features import simple_features, spread_out
 from costal.errors import ProjectError
 from costal.frames.grid import tile
 from costal.frames.information import blank_crops, told_blank
-from costal.frames.normalise import IntensityRange, cut_when_sliced, merge_ranges, normalise
+from costal.frames.normalise import IntensityRange, cut_when_sliced, merge_ranges, normalise, shared_range
 from costal.labels.effort import derive, replay
 from costal.labels.ledger import read_on
 from costal.labels.models import Generation, Origin, load_newest, newest_number, save_agent
@@ -293,8 +293,13 @@ def answers_of(
 def range_in_use(
     project: Project, own: IntensityRange, ranges: list[tuple[tuple[float, ...], tuple[float, ...]]]
 ) -> IntensityRange:
-    """Return the intensity range for crops of a frame: the frame's own, or that of all frames with as many channels."""
-    if project.tiling.normalise == "frame":
-        return own
-    alike = [IntensityRange(low, high) for low, high in ranges if len(low) == len(own.low_C)]
-    return merge_ranges(alike or [own])
+    """Return the intensity range for crops of a frame: the frame's own, or that of all frames with as many channels.
+
+    The store keeps what was measured of each channel. In a project of RGB images the three share the widest of these
+    ranges, so that the network sees the file's colours; projects of earlier versions go on as they were trained.
+    """
+    found = own
+    if project.tiling.normalise != "frame":
+        alike = [IntensityRange(low, high) for low, high in ranges if len(low) == len(own.low_C)]
+        found = merge_ranges(alike or [own])
+    return shared_range(found) if project.intake.rgb else found

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from costal.errors import FrameError, ProjectError
@@ -15,6 +15,7 @@ from costal.frames.read import Planes, frame_from_array, plane, read
 from costal.frames.windows import LazyPlane, content_hash, is_large
 from costal.labels.exchange.imports import LabelRow, refuse
 from costal.labels.plane_names import may_be_same, steps_of
+from costal.labels.project import Project
 from costal.labels.records import FrameRecord
 from costal.types import Frame, PlaneRule
 from costal.workbench.desk import Workbench, recorded
@@ -44,7 +45,7 @@ class RowFrames:
     table: Path
     images: Path | None
     frames: dict[int, FrameRecord]
-    notes: list[str] = field(default_factory=list)
+    notes: dict[tuple[str, str], None] = field(default_factory=dict)
     _named: dict[str, str] = field(default_factory=dict)
     _below: dict[str, list[Path]] = field(default_factory=dict)
 
@@ -107,7 +108,7 @@ class RowFrames:
         try:
             choices = [
                 (frame, called)
-                for frame, called in _planes_in(path, self.bench.project.intake.rule(), bool(content))
+                for frame, called in _planes_in(path, self.bench.project, bool(content))
                 if (_hash_of(frame) == content if content else planes is None or may_be_same(planes, called))
             ]
         except FrameError as error:
@@ -117,6 +118,7 @@ class RowFrames:
         if len(choices) > 1 and not content:
             names = ", ".join(f"'{called}'" for _, called in choices[:MOST_LISTED])
             raise self._refuse(row, f"{path} has {len(choices)} planes ({names} …). Say which in a column planes.")
+        self.notes.update(((path.name, note), None) for note in _notes(choices[0][0]))
         return choices[0]
 
     def _has_planes(self, at: int, row: LabelRow) -> bool:
@@ -179,8 +181,8 @@ class RowFrames:
             )
         parts = PureWindowsPath(row.frame).parts
         note = f"'{row.frame}' is not there: its labels are on {target}, whose path ends like it."
-        if len(parts) > 1 and PureWindowsPath(target).parts[-len(parts) :] != parts and note not in self.notes:
-            self.notes.append(note)
+        if len(parts) > 1 and PureWindowsPath(target).parts[-len(parts) :] != parts:
+            self.notes[self.table.name, note] = None
 
     def _files_called(self, name: str) -> list[Path]:
         """Return the images of this name in and below the images' folder, or else beside the table."""
@@ -256,11 +258,15 @@ def _listed(folder: Path) -> dict[str, list[Path]]:
     return names
 
 
-def _planes_in(path: Path, rule: PlaneRule, any_rule: bool) -> Iterator[tuple[Frame | LazyPlane, str]]:
+def _planes_in(path: Path, project: Project, any_rule: bool) -> Iterator[tuple[Frame | LazyPlane, str]]:
     """Return the planes of an image with what they are called: by one rule, or by all that are common."""
-    whole = open_lazily(path, "skip") if is_large(str(path)) else read(path)
+    axes, rule = project.axes, project.plane_rule()
+    whole = open_lazily(path, "skip", axes) if is_large(str(path), axes) else read(path, axes)
     seen = set[Planes]()
-    for each in (rule, *(OTHER_RULES if any_rule else ())):
+    others = (
+        replace(each, channels=channels) for each in OTHER_RULES for channels in dict.fromkeys((rule.channels, None))
+    )
+    for each in (rule, *(others if any_rule else ())):
         for planes in planes_of(whole, each):
             if planes in seen:
                 continue
@@ -268,7 +274,14 @@ def _planes_in(path: Path, rule: PlaneRule, any_rule: bool) -> Iterator[tuple[Fr
             if isinstance(whole, LazyFrame):
                 yield LazyPlane(whole, planes), describe(planes)
             else:
-                yield frame_from_array(plane(whole, planes), "CYX", whole.pixel_um, whole.source), describe(planes)
+                yield (
+                    frame_from_array(plane(whole, planes), "CYX", whole.pixel_um, whole.source, whole.notes),
+                    describe(planes),
+                )
+
+
+def _notes(frame: Frame | LazyPlane) -> tuple[str, ...]:
+    return frame.frame.notes if isinstance(frame, LazyPlane) else frame.notes
 
 
 def _hash_of(frame: Frame | LazyPlane) -> str:

@@ -199,9 +199,9 @@ def test_a_duplicate_is_refused_before_anything_is_written(project, tmp_path):
             "idle_limit_s = 20.0", 'idle_limit_s = "x"', "idle_limit_s = 'x' should be", id="text for seconds"
         ),
         pytest.param('key = "1"\n', "", "missing 1 required positional argument: 'key'", id="missing key"),
-        pytest.param("format = 2", "format = 99", "project format 99; .* reads up to 2. Update", id="newer format"),
-        pytest.param("format = 2", "", "project format None", id="no format"),
-        pytest.param("format = 2", "format = ", "is broken: .*line 1.* Restore", id="broken TOML"),
+        pytest.param("format = 3", "format = 99", "project format 99; .* reads up to 3. Update", id="newer format"),
+        pytest.param("format = 3", "", "project format None", id="no format"),
+        pytest.param("format = 3", "format = ", "is broken: .*line 1.* Restore", id="broken TOML"),
         pytest.param(
             'z = "max"', 'z = "sum"', "intake: z = 'sum' should be one of each, first", id="unknown projection"
         ),
@@ -250,7 +250,7 @@ def test_a_file_of_other_bytes_is_refused(project):
 def test_the_file_holds_nothing_that_only_one_machine_understands(project):
     text = (project.folder / "project.toml").read_text("utf-8")
     assert str(project.folder.parent) not in text
-    assert tomllib.loads(text)["format"] == 2
+    assert tomllib.loads(text)["format"] == 3
 
 
 FORMAT_1 = """
@@ -302,9 +302,9 @@ def test_a_file_of_format_1_still_loads_with_the_defaults_for_what_is_new(projec
     assert (loaded.name, loaded.idle_limit_s, loaded.kept_models) == ("old", 30.0, 10)
 
 
-def test_a_file_of_format_1_is_format_2_once_it_is_saved(project):
+def test_a_file_of_format_1_is_the_newest_once_it_is_saved(project):
     (project.folder / "project.toml").write_text(FORMAT_1)
     loaded = load_project(project.folder)
     save_project(loaded)
-    assert tomllib.loads((project.folder / "project.toml").read_text("utf-8"))["format"] == 2
+    assert tomllib.loads((project.folder / "project.toml").read_text("utf-8"))["format"] == 3
     assert load_project(project.folder) == loaded

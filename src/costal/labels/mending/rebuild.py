@@ -26,7 +26,11 @@ def rebuilt_project(folder: Path, text: str, side: int | None) -> Project:
     document: dict[str, Any] = {"format": FORMAT, "name": folder.name}
     for part in SECTION.split(text):
         for key, entry in _parsed(part).items():
-            found = [*document.get(key, ()), *entry] if key == "classes" and isinstance(entry, list) else entry
+            found = (
+                [*document.get(key, ()), *entry]
+                if key in ("classes", "channels") and isinstance(entry, list)
+                else entry
+            )
             if _usable(folder, document | {key: found}):
                 document[key] = found
     project = _loaded(folder, document)

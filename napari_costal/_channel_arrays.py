@@ -1,0 +1,89 @@
+"""The arrays that layers show of a frame: one of colours, or one for each channel."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from costal.frames.lazy import LazyFrame
+from costal.types import Channel, Frame
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shown:
+    """An array for each layer, or the levels of one; `letters` name their axes without that of channels or samples."""
+
+    arrays: tuple[Any, ...]
+    letters: tuple[str, ...]
+    channels: tuple[Channel, ...]
+    is_rgb: bool = False
+    has_levels: bool = False
+
+
+def shown_as(frame: Frame | LazyFrame) -> Shown:
+    """Return how a frame is shown: as colours when it is RGB, else a layer for each channel."""
+    if isinstance(frame, LazyFrame):
+        return _of_levels(frame)
+    letters = tuple(letter for letter in "TZYX" if letter in frame.axes)
+    order = [frame.axes.index(letter) for letter in letters]
+    if frame.is_rgb:
+        array = frame.pixels.transpose([*order, frame.axes.index("C")])
+        return Shown((array,), letters, (Channel(0),), is_rgb=True)
+    if "C" not in frame.axes:
+        return Shown((frame.pixels.transpose(order),), letters, (Channel(0),))
+    channels = frame.channels or tuple(Channel(index) for index in range(frame.pixels.shape[frame.axes.index("C")]))
+    arrays = frame.pixels.transpose([frame.axes.index("C"), *order])
+    return Shown(tuple(arrays), letters, channels)
+
+
+def _of_levels(frame: LazyFrame) -> Shown:
+    letters, has_levels = tuple(frame.axes.replace("C", "")), len(frame.levels) > 1
+    if "C" not in frame.axes:
+        one = list(frame.levels) if has_levels else frame.levels[0]
+        return Shown((one,), letters, (Channel(0),), has_levels=has_levels)
+    at = frame.axes.index("C")
+    each = [[OneChannel(level, at, channel.index) for level in frame.levels] for channel in frame.channels]
+    arrays = tuple(levels if has_levels else levels[0] for levels in each)
+    return Shown(arrays, letters, frame.channels, has_levels=has_levels)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OneChannel:
+    """One channel of an array that stays where it is: indexed as if there were no others."""
+
+    array: Any
+    axis: int
+    channel: int
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type of the pixels."""
+        kind: np.dtype[Any] = np.dtype(self.array.dtype)
+        return kind
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The array's shape without the axis of channels."""
+        return tuple(size for at, size in enumerate(self.array.shape) if at != self.axis)
+
+    @property
+    def ndim(self) -> int:
+        """How many axes there are."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """How many pixels there are."""
+        return int(np.prod(self.shape, dtype=np.int64))
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, key: Any) -> Any:
+        whole = key if isinstance(key, tuple) else (key,)
+        whole = (*whole, *(slice(None),) * (self.ndim - len(whole)))
+        return self.array[(*whole[: self.axis], self.channel, *whole[self.axis :])]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        return np.asarray(self[()], dtype)

@@ -1,0 +1,48 @@
+"""Which channels a frame is made of, as a list with ticks."""
+
+from collections.abc import Sequence
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtGui import QColor, QIcon, QPixmap
+from qtpy.QtWidgets import QListWidget, QListWidgetItem
+
+MOST_ROWS = 4
+SWATCH_PX = 12
+TIP = "The channels that the frame is made of. A project uses the same ones everywhere, once crops are labelled."
+
+
+class ChannelList(QListWidget):
+    """Ticks in front of names; hidden while there is nothing to choose."""
+
+    changed = Signal(list)
+    """The rows that are ticked now."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setToolTip(TIP)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.itemChanged.connect(lambda _: self.changed.emit(self.ticked()))
+        self.hide()
+
+    def fill(self, rows: Sequence[tuple[str, str]], ticked: Sequence[int]) -> None:
+        """Show names with colours (``#rrggbb`` or nothing), without telling that they changed."""
+        self.blockSignals(True)
+        self.clear()
+        for at, (name, colour) in enumerate(rows):
+            item = QListWidgetItem(name)
+            item.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsUserCheckable)
+            item.setCheckState(Qt.CheckState.Checked if at in ticked else Qt.CheckState.Unchecked)
+            if colour:
+                swatch = QPixmap(SWATCH_PX, SWATCH_PX)
+                swatch.fill(QColor(colour))
+                item.setIcon(QIcon(swatch))
+            self.addItem(item)
+        self.blockSignals(False)
+        if rows:
+            high = max(self.sizeHintForRow(0), SWATCH_PX)
+            self.setFixedHeight(min(len(rows), MOST_ROWS) * high + 2 * self.frameWidth() + 2)
+        self.setVisible(len(rows) > 1)
+
+    def ticked(self) -> list[int]:
+        """Return the rows that are ticked."""
+        return [at for at in range(self.count()) if self.item(at).checkState() == Qt.CheckState.Checked]

@@ -1,0 +1,122 @@
+"""What files say of their channels: names, colours, and whether they are the samples of a colour image."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+from xml.etree import ElementTree
+
+import numpy as np
+
+from costal.types import Channel
+
+if TYPE_CHECKING:
+    import tifffile
+
+RGB = (Channel(0, "red", "#ff0000"), Channel(1, "green", "#00ff00"), Channel(2, "blue", "#0000ff"))
+COLOURED = ("RGB", "YCBCR")
+"""TIFF's photometric interpretations whose three samples are red, green and blue once they are decoded."""
+LONGEST_NAME = 60
+
+
+def channels_of(told: Sequence[Channel], count: int) -> tuple[Channel, ...]:
+    """Return `count` channels: those that were told of, where they are as many, else ones without name and colour."""
+    return tuple(told) if len(told) == count else tuple(Channel(index) for index in range(count))
+
+
+class Told(Protocol):
+    """What a file says of its axes, in its own letters, and of its channels."""
+
+    @property
+    def axes(self) -> str:
+        """One letter for each dimension; S are samples of a pixel."""
+
+    @property
+    def channels(self) -> tuple[Channel, ...]:
+        """The channels; empty where the file says nothing."""
+
+    @property
+    def is_rgb(self) -> bool:
+        """Whether the samples are red, green and blue."""
+
+
+def named_channels(told: Told, axes: str, shape: Sequence[int]) -> tuple[tuple[Channel, ...], bool]:
+    """Return the channels of an image whose axes are called `axes`, and whether they are red, green and blue.
+
+    Samples that were given another name than C are no colours.
+    """
+    is_rgb = told.is_rgb and "S" in told.axes and axes.find("C") == told.axes.index("S")
+    channels = told.channels if is_rgb or not told.is_rgb else ()
+    return channels_of(channels, shape[axes.index("C")] if "C" in axes else 1), is_rgb
+
+
+def is_rgb_tiff(page: Any, axes: str, shape: Sequence[int], has_alpha: bool) -> bool:
+    """Return whether a TIFF holds three colour samples a pixel; `axes` and `shape` count an alpha channel in."""
+    samples = shape[axes.index("S")] - int(has_alpha) if "S" in axes else 0
+    return samples == 3 and "C" not in axes and getattr(page.photometric, "name", "") in COLOURED
+
+
+def of_tiff(tiff: "tifffile.TiffFile") -> tuple[Channel, ...]:
+    """Return what the OME-XML, or ImageJ's metadata, of a TIFF say of its channels; nothing when they say nothing."""
+    if tiff.ome_metadata:
+        return _of_ome(tiff.ome_metadata)
+    return _of_imagej(tiff.imagej_metadata or {}) if tiff.is_imagej else ()
+
+
+def of_omero(attributes: Mapping[str, Any]) -> tuple[Channel, ...]:
+    """Return what the ``omero`` part of an OME-Zarr's metadata says of its channels."""
+    omero = attributes.get("omero")
+    entries = omero.get("channels") if isinstance(omero, Mapping) else None
+    if not isinstance(entries, list) or not all(isinstance(each, Mapping) for each in entries):
+        return ()
+    return tuple(
+        Channel(at, _name(each.get("label")), _colour(f"#{str(each.get('color', '')).lstrip('#')}"))
+        for at, each in enumerate(entries)
+    )
+
+
+def _of_ome(text: str) -> tuple[Channel, ...]:
+    try:
+        entries = ElementTree.fromstring(text).findall("{*}Image[1]/{*}Pixels/{*}Channel")
+    except ElementTree.ParseError:
+        return ()
+    return tuple(
+        Channel(at, _name(each.get("Name")), _ome_colour(each.get("Color"))) for at, each in enumerate(entries)
+    )
+
+
+def _ome_colour(text: str | None) -> str:
+    """Return the colour of a signed number whose bytes are red, green, blue and alpha; white is what it is by default.
+
+    Writers that leave it out mean no colour, and so do those that write the schema's default.
+    """
+    try:
+        number = int(text or "-1") & 0xFFFFFFFF
+    except ValueError:
+        return ""
+    return _colour(f"#{number >> 8:06x}") if number != 0xFFFFFFFF else ""
+
+
+def _of_imagej(metadata: Mapping[str, Any]) -> tuple[Channel, ...]:
+    """Return the channels of an ImageJ hyperstack: its labels, where each names a channel, and its colour tables."""
+    count = int(metadata.get("channels", 1))
+    tables, labels = metadata.get("LUTs") or [], metadata.get("Labels") or []
+    names = [_name(each) for each in labels] if len(labels) == count else [""] * count
+    colours = [_table_colour(each) for each in tables] if len(tables) == count else [""] * count
+    return tuple(Channel(at, name, colour) for at, (name, colour) in enumerate(zip(names, colours, strict=True)))
+
+
+def _table_colour(table: Any) -> str:
+    """Return the brightest colour of a colour table that runs from black to it, else no colour."""
+    table_3_N = np.asarray(table)
+    if table_3_N.shape != (3, 256) or table_3_N[:, 0].any():
+        return ""
+    return _colour("#" + "".join(f"{int(each):02x}" for each in table_3_N[:, -1]))
+
+
+def _name(text: object) -> str:
+    """Return a name that fits on one line; what is no text is no name."""
+    return " ".join(text.split())[:LONGEST_NAME] if isinstance(text, str) else ""
+
+
+def _colour(text: str) -> str:
+    return text.lower() if re.fullmatch("#[0-9a-fA-F]{6}", text) and text != "#000000" else ""
