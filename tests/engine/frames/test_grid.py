@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from costal.errors import FrameError
-from costal.frames.grid import crop_at, crop_um, crop_with_surroundings, crops, heatmap, index_at, tile
+from costal.frames.grid import crop_at, crop_um, crop_with_surroundings, crops, heatmap, index_at, origins, tile
 
 
 def ramp(height, width, channels=1):
@@ -36,6 +36,14 @@ def test_rows_and_cols_are_those_counted_by_hand(shape, crop, stride, edge, rows
     grid = tile(shape, crop, stride, edge)
     assert (grid.rows, grid.cols) == rows_cols
     assert len(grid) == rows_cols[0] * rows_cols[1]
+
+
+def test_crops_are_counted_row_by_row():
+    grid = tile((20, 40), 10, 5)  # 3 rows of 7 columns
+    by_hand = [[y, x] for y in (0, 5, 10) for x in (0, 5, 10, 15, 20, 25, 30)]
+    np.testing.assert_array_equal(origins(grid), by_hand)
+    np.testing.assert_array_equal(origins(grid, [20, 7, 6]), [[10, 30], [5, 0], [0, 30]])
+    assert [list(grid.origin(index)) for index in range(len(grid))] == by_hand
 
 
 @pytest.mark.parametrize(

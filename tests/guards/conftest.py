@@ -1,0 +1,3 @@
+"""What the guards share: the command line, run in this process."""
+
+from tests.engine.conftest import costal as costal
