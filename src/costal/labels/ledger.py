@@ -88,7 +88,7 @@ def _code(column: str, names: tuple[str, ...]) -> str:
 
 
 PRESENTATIONS = """SELECT presentation.id, crop_id, frame_id, y, x, utc_ns, control, prediction_shown, cost,
-        json_extract(why, '$.cost_spread'), CASE WHEN control THEN why END
+        CASE WHEN json_valid(why) THEN json_extract(why, '$.cost_spread') END, CASE WHEN control THEN why END
     FROM presentation JOIN crop ON crop.id = crop_id
     WHERE presentation.id > :after ORDER BY presentation.id LIMIT :chunk"""
 EVENTS = f"""SELECT id, presentation_id, perf_ns, utc_ns,

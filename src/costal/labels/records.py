@@ -1,6 +1,7 @@
 """The rows of the store as values: what goes in with an answer, and what comes out to learn from and to export."""
 
 import json
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -34,7 +35,8 @@ class Why:
     """Why a crop was asked: what the agent thought of it, and by which settings and model.
 
     `probs_K` are the committee's mean probabilities of the classes `class_ids`; `cost_spread` is the standard
-    deviation of log effort; `model_hash` is the SHA-256 of the model file. Empty where no model was asked.
+    deviation of log effort; `model_hash` is the SHA-256 of the model file. Empty where no model was asked, and where
+    what was given is not a number, as the probabilities of a query that was drawn at random.
     """
 
     class_ids: tuple[int, ...] = ()
@@ -51,10 +53,20 @@ class Why:
     model_hash: str = ""
     software: str = ""
 
+    def __post_init__(self) -> None:
+        if not np.isfinite(self.probs_K).all():
+            object.__setattr__(self, "class_ids", ())
+            object.__setattr__(self, "probs_K", ())
+        for name in ("information", "cost", "cost_spread", "value"):
+            number = getattr(self, name)
+            if number is not None and not math.isfinite(number):
+                object.__setattr__(self, name, None)
+
     def to_json(self) -> str:
         """Return what is said, as a JSON object without the empty entries."""
         empty = asdict(Why())
-        return json.dumps({key: entry for key, entry in asdict(self).items() if entry != empty[key]})
+        entries = {key: entry for key, entry in asdict(self).items() if entry != empty[key]}
+        return json.dumps(entries, allow_nan=False)
 
     @staticmethod
     def from_json(text: str) -> "Why":

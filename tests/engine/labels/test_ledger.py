@@ -125,6 +125,24 @@ def test_a_row_says_what_was_asked_and_predicted(store):
     assert np.isnan([chosen["confidence"], bare["cost"], bare["cost_spread"]]).all()
 
 
+def test_what_is_not_a_number_is_stored_as_nothing(store):
+    nan = float("nan")
+    why = Why((1, 2), (nan, nan), nan, 2.5, 0.3, float("inf"), acquisition="random")
+    assert why == Why(cost=2.5, cost_spread=0.3, acquisition="random")
+    answer(store, 0, control=True, why=why)
+    row = read_on(store).presentations[0]
+    assert (row["cost"], row["cost_spread"]) == (2.5, 0.3)
+    assert np.isnan(row["confidence"])
+
+
+def test_rows_that_hold_nan_from_an_older_version_can_be_read(store, monkeypatch):
+    monkeypatch.setattr(Why, "to_json", lambda _: '{"class_ids": [1, 2], "probs_K": [NaN, NaN], "cost_spread": 0.3}')
+    answer(store, 0, control=True)
+    row = read_on(store).presentations[0]
+    assert np.isnan(row["cost_spread"])
+    assert store.presentations()[0].why == Why(cost_spread=0.3)
+
+
 def test_an_answer_that_comes_between_two_reads_is_taken_up_whole_by_the_next(store, monkeypatch):
     """The presentations are read first: events and labels that come after belong to none of them yet."""
     answer(store, 0)
