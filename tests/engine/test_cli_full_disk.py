@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,7 +36,10 @@ COMMANDS = {
         for kind in ("csv", "parquet", "coco", "geojson", "images", "json")
     },
     "import": ("import", "whole.json", "again"),
-    "project new": ("project", "new", "deep/below/new"),
+    "train": ("train", "--project", "cells"),
+    "apply": ("apply", "a.tif", "--project", "trained", "--out", "applied"),
+    "project pack": ("project", "pack", "cells", "--out", "packed.zip", "--overwrite"),
+    "project unpack": ("project", "unpack", "packed.zip", "again"),
 }
 
 
@@ -43,6 +47,11 @@ COMMANDS = {
 def test_a_full_disk_leaves_the_earlier_file_and_nothing_else(costal, folder, tmp_path, monkeypatch, command):
     monkeypatch.chdir(tmp_path)
     assert costal("export", "cells", "--as", "json", "--out", "whole.json")[0] == 0
+    assert costal("project", "pack", "cells", "--out", "packed.zip")[0] == 0
+    if "trained" in command:
+        shutil.copytree("cells", "trained")
+        assert costal("train", "--project", "trained")[0] == 0
+        Path("applied").mkdir()
     Path("out.csv").write_text("filled in by hand", "utf-8")
     before = sorted(tmp_path.rglob("*"))
 

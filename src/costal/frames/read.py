@@ -135,6 +135,20 @@ def plane(frame: Frame, planes: Planes = Planes()) -> Pixels:
     return np.ascontiguousarray(pixels, dtype=np.float32 if "mean" in (planes.t, planes.z) else None)
 
 
+def plane_frame(frame: Frame, planes: Planes) -> Frame:
+    """Return the chosen planes (see `plane`) as a frame with axes CYX, with what the whole frame says of its channels.
+
+    Raises
+    ------
+    FrameError
+        See `plane`.
+    """
+    pixels = plane(frame, planes)
+    channels = frame.channels if planes.channels is None else tuple(frame.channels[at] for at in planes.channels)
+    part = frame_from_array(pixels, "CYX", frame.pixel_um, frame.source, frame.notes)
+    return replace(part, channels=channels, is_rgb=frame.is_rgb)
+
+
 def _reduced(pixels: NDArray[Any], axis: int, choice: int | Projection) -> Pixels:
     if choice == "mean":
         return np.asarray(pixels.mean(axis, dtype=np.float64))  # float32 would round a mean of large counts

@@ -1,6 +1,6 @@
 """Frames that arrived, scored before anybody looks at them: which of them to open next."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from costal.errors import FrameError
 from costal.frames.normalise import IntensityRange, intensity_range
 from costal.frames.planes import describe
-from costal.frames.read import Planes, frame_from_array, plane, read
+from costal.frames.read import Planes, plane_frame, read
 from costal.labels.project import Project
 from costal.labels.store import Store
 from costal.types import Frame, Grid, Job
@@ -76,11 +76,8 @@ def frames_of(project: Project, path: Path) -> list[FilePlane]:
     whole = read(path, project.axes)
     found = []
     for planes in planes_for(project, whole):
-        pixels = plane(whole, planes)
-        frame = frame_from_array(pixels, "CYX", whole.pixel_um, whole.source, whole.notes)
-        channels = whole.channels if planes.channels is None else tuple(whole.channels[at] for at in planes.channels)
-        frame = replace(frame, channels=channels, is_rgb=whole.is_rgb)
-        found.append(FilePlane(frame, planes, describe(planes), intensity_range(pixels)))
+        frame = plane_frame(whole, planes)
+        found.append(FilePlane(frame, planes, describe(planes), intensity_range(frame.pixels)))
     return found
 
 

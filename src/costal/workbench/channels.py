@@ -62,11 +62,12 @@ def with_channels(project: Project, channels: tuple[Channel, ...], is_rgb: bool,
 def proposed(project: Project, channels: tuple[Channel, ...], is_rgb: bool, labelled: int) -> Project:
     """Return a project that uses the channels of the frame chosen first, none where that frame does not name any.
 
-    Channels that were chosen stay where the frame has them; so do all once crops are labelled.
+    Channels that were chosen stay where the frame has them; so do all once crops are labelled, or where a frame has too
+    many of them.
     """
     there = {each.index for each in channels}
     stays = project.channels and is_rgb == project.intake.rgb and all(each.index in there for each in project.channels)
-    if labelled or stays:
+    if labelled or stays or len(channels) > MOST_CHANNELS:
         return project
     return replace(project, channels=channels, intake=replace(project.intake, rgb=is_rgb))
 

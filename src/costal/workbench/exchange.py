@@ -16,6 +16,7 @@ from costal.labels.project_file import load_project
 from costal.labels.records import AnswerRecord
 from costal.labels.store import Store, require_store
 from costal.types import Grid, Job, Progress
+from costal.workbench.channels import proposed
 from costal.workbench.desk import Workbench
 from costal.workbench.row_frames import RowFrame, RowFrames
 
@@ -84,14 +85,17 @@ def import_labels(
     added = contradicting = done = 0
     with bench.store.together(keep=not dry_run):
         frames = bench.store.frames()
-        known = len(frames)
+        known, is_new = len(frames), not bench.store.label_snapshot()
         row_frames = RowFrames(bench, table, images, frames)
         reading = _Reading(bench, table, annotator or IMPORTED_BY, class_ids, row_frames, replace_labels)
         for group in _by_frame(rows):
             new, otherwise = reading.answer(group)
             added, contradicting, done = added + new, contradicting + otherwise, done + len(group)
             yield Progress(done, len(rows), "Reading labels")
-        if new_classes and not dry_run:
+        if is_new and row_frames.images_read:
+            first = row_frames.images_read[0]
+            project = proposed(project, first.channels, first.is_rgb, labelled=0)
+        if project != bench.project and not dry_run:
             bench.configure(project)
     bench.reload()
     unchanged = len(rows) - added - contradicting

@@ -12,10 +12,13 @@ Shape = tuple[int, int, int]
 def learned_shape(project: Project, presented: Sequence[PresentedCrop]) -> Shape:
     """Return (C, H, W) of the crops that a project's models are for.
 
-    The size is the project's. The number of channels is that of most labelled crops of this size; where none is
-    labelled, of most that were presented, and where none was, of most of any size. Of equally many the fewest.
+    The size is the project's, and so are the channels where it has chosen some. Otherwise their number is that of most
+    labelled crops of this size; where none is labelled, of most that were presented, and where none was, of most of any
+    size. Of equally many the fewest.
     """
     side = project.tiling.crop
+    if project.channels:
+        return len(project.channels), side, side
     own = [each for each in presented if each.pixels_C_H_W.shape[1] == side]
     some = [each for each in own if each.class_id is not None] or own or presented
     counts = Counter(len(each.pixels_C_H_W) for each in some)
@@ -48,7 +51,7 @@ def remedy(presented: Sequence[PresentedCrop], shape: Shape) -> str:
 def _unlike(other: tuple[int, ...], shape: Shape) -> str:
     if other[1] != shape[1]:
         return f"their crops are {other[1]} px, the project's are {shape[1]} px"
-    return f"their crops have {_channels(other[0])}, most of the project's have {shape[0]}"
+    return f"their crops have {_channels(other[0])}, the project's have {shape[0]}"
 
 
 def _channels(count: int) -> str:

@@ -11,7 +11,7 @@ from costal.frames.grid import Plane
 from costal.frames.lazy import LazyFrame, open_lazily
 from costal.frames.ome_zarr import is_url, is_zarr
 from costal.frames.planes import describe, planes_of
-from costal.frames.read import Planes, frame_from_array, plane, read
+from costal.frames.read import Planes, plane_frame, read
 from costal.frames.windows import LazyPlane, content_hash, is_large
 from costal.labels.exchange.imports import LabelRow, refuse
 from costal.labels.plane_names import may_be_same, steps_of
@@ -38,7 +38,8 @@ class RowFrame:
 class RowFrames:
     """The frames that one table's rows are about; `frames`, those of the project, grows. `notes` say what was assumed.
 
-    A path is looked for as it is, in `images`, beside the table, in the project's folder and in the watched folder.
+    `images_read` are the planes and images that were read for them. A path is looked for as it is, in `images`, beside
+    the table, in the project's folder and in the watched folder.
     """
 
     bench: Workbench
@@ -46,6 +47,7 @@ class RowFrames:
     images: Path | None
     frames: dict[int, FrameRecord]
     notes: dict[tuple[str, str], None] = field(default_factory=dict)
+    images_read: list[Frame | LazyFrame] = field(default_factory=list)
     _named: dict[str, str] = field(default_factory=dict)
     _below: dict[str, list[Path]] = field(default_factory=dict)
 
@@ -118,7 +120,9 @@ class RowFrames:
         if len(choices) > 1 and not content:
             names = ", ".join(f"'{called}'" for _, called in choices[:MOST_LISTED])
             raise self._refuse(row, f"{path} has {len(choices)} planes ({names} …). Say which in a column planes.")
-        self.notes.update(((path.name, note), None) for note in _notes(choices[0][0]))
+        image = choices[0][0].frame if isinstance(choices[0][0], LazyPlane) else choices[0][0]
+        self.notes.update(((path.name, note), None) for note in image.notes)
+        self.images_read.append(image)
         return choices[0]
 
     def _has_planes(self, at: int, row: LabelRow) -> bool:
@@ -274,14 +278,7 @@ def _planes_in(path: Path, project: Project, any_rule: bool) -> Iterator[tuple[F
             if isinstance(whole, LazyFrame):
                 yield LazyPlane(whole, planes), describe(planes)
             else:
-                yield (
-                    frame_from_array(plane(whole, planes), "CYX", whole.pixel_um, whole.source, whole.notes),
-                    describe(planes),
-                )
-
-
-def _notes(frame: Frame | LazyPlane) -> tuple[str, ...]:
-    return frame.frame.notes if isinstance(frame, LazyPlane) else frame.notes
+                yield plane_frame(whole, planes), describe(planes)
 
 
 def _hash_of(frame: Frame | LazyPlane) -> str:

@@ -153,6 +153,21 @@ def test_imported_labels_teach_their_class_and_no_effort(bring, folder):
     assert [(each.class_index, each.effort, each.censored) for each in answers] == [(0, None, False), (1, None, False)]
 
 
+def test_the_first_image_of_a_table_gives_the_project_its_channels(bring, folder, images):
+    colours = np.random.default_rng(1).integers(0, 256, (48, 64, 3), dtype=np.uint8)
+    tifffile.imwrite(images / "rgb.tif", colours, photometric="rgb")
+    bring("frame,y,x,class\nrgb.tif,0,0,rings\n")
+    project = load_project(folder)
+    assert project.intake.rgb
+    assert [each.name for each in project.channels] == ["red", "green", "blue"]
+    with Store(project.store_path, read_only=True) as store:
+        (answer,) = answers_of(project, store.presented(), store.ranges(), (3, CROP, CROP))
+    red, green, blue = answer.crop_C_H_W
+    scale, offset = np.polyfit(colours[:CROP, :CROP, 0].ravel(), red.ravel(), 1)
+    for at, channel in enumerate((red, green, blue)):  # one straight line for all three: no colour is shifted
+        np.testing.assert_allclose(channel, colours[:CROP, :CROP, at] * scale + offset, atol=1e-5)
+
+
 def test_a_crop_that_the_project_has_needs_no_image(bring, folder, images):
     label(folder, images / "a.tif", {(0, 16): ("class", 1, "ada")})
     (images / "a.tif").unlink()
@@ -265,9 +280,8 @@ def test_the_longest_end_of_a_moved_path_says_which_image_and_is_told(bring, fol
         label(folder, wells / well / "001.tif", {(0, 16): ("class", 1, "ada")})
     found = bring("frame,y,x,class\nD:\\scope\\plate\\b\\001.tif,0,0,fibres\n", images=None)
     assert wells_of(folder) == {"a": ["rings"], "b": ["rings", "fibres"]}
-    assert found.notes == (
-        f"'D:\\scope\\plate\\b\\001.tif' is not there: its labels are on {wells}/b/001.tif, whose path ends like it.",
-    )
+    note = f"'D:\\scope\\plate\\b\\001.tif' is not there: its labels are on {wells}/b/001.tif, whose path ends like it."
+    assert found.notes == (("labels.csv", note),)
 
 
 def test_two_paths_that_contradict_each_other_never_mean_one_image(bring, folder, wells):

@@ -391,7 +391,7 @@ def test_an_unanswered_crop_of_another_kind_changes_no_training(bench, folder, f
     generation = train(folder)
     assert generation.agent.crop_shape == (1, CROP, CROP)
     assert (
-        "1 of 1 answers without a label were left out: their crops have 3 channels, most of the project's have 1."
+        "1 of 1 answers without a label were left out: their crops have 3 channels, the project's have 1."
         in generation.agent.notes
     )
 
@@ -403,10 +403,7 @@ def test_labels_with_other_channels_than_most_are_left_out_and_counted(bench, fo
         answer_cut(bench, placed, pixels, CROP, at)
     generation = train(folder)
     assert generation.agent.crop_shape == (1, CROP, CROP)
-    assert (
-        "2 of 20 labels were left out: their crops have 2 channels, most of the project's have 1."
-        in generation.agent.notes
-    )
+    assert "2 of 20 labels were left out: their crops have 2 channels, the project's have 1." in generation.agent.notes
 
 
 def test_after_a_change_of_crop_size_training_names_the_reason_and_keeps_the_older_model(bench, folder, field):
