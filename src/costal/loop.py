@@ -6,6 +6,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from costal.agent.backbones import answers_with_features, pool_with_features
+from costal.agent.cards import card_of, training_of
 from costal.agent.likeness import likeness
 from costal.agent.selection import (
     draw_controls,
@@ -19,12 +21,19 @@ from costal.agent.selection import (
 from costal.agent.value import value
 from costal.errors import AgentError
 from costal.seeds import rng_for, seed_for
-from costal.types import Agent, AgentSettings, Answer, CostModel, Floats, Job, Pool, Query, Scores
+from costal.types import Agent, AgentSettings, Answer, CostModel, Floats, Job, Pool, Query, Scores, Training
 
 
-def new_agent(settings: AgentSettings, crop_shape: tuple[int, int, int]) -> Agent:
-    """Return an agent that knows nothing yet."""
-    return Agent(settings, crop_shape, notes=("No crop is labelled yet. Label crops of at least two classes.",))
+def new_agent(settings: AgentSettings, crop_shape: tuple[int, int, int], is_rgb: bool = False) -> Agent:
+    """Return an agent that knows nothing yet, and sees through the backbone that its settings name.
+
+    Raises
+    ------
+    AgentError
+        When there is no such backbone.
+    """
+    notes = ("No crop is labelled yet. Label crops of at least two classes.",)
+    return Agent(settings, crop_shape, notes=notes, backbone=card_of(settings.backbone), is_rgb=is_rgb)
 
 
 def score(agent: Agent, pool: Pool, seed: int, device: str = "auto") -> Job[Scores]:
@@ -40,12 +49,11 @@ def score(agent: Agent, pool: Pool, seed: int, device: str = "auto") -> Job[Scor
     """
     from costal.agent.devices import choose_device, describe_device, unused_gpu
 
-    crops = pool.crops_N_C_H_W
-    if crops.shape[1:] != agent.crop_shape:
-        raise AgentError(f"The agent was made for crops of {agent.crop_shape} (C, H, W), not {crops.shape[1:]}.")
-    if len(crops) == 0:
+    if len(pool.inputs) == 0:
         raise AgentError("The pool is empty: every crop is labelled or excluded. Choose another frame.")
     device = choose_device(device)
+    pool = yield from pool_with_features(agent, pool, device)
+    crops = pool.inputs
     notes = [note for note in (unused_gpu(),) if note]
     features_N_F = None
     if agent.settings.acquisition == "random":
@@ -62,7 +70,7 @@ def score(agent: Agent, pool: Pool, seed: int, device: str = "auto") -> Job[Scor
     if agent.cost_model is not None:
         from costal.agent.cost import predict_cost
 
-        cost_N, spread = yield from predict_cost(agent.cost_model, agent.crop_shape, pool, device)
+        cost_N, spread = yield from predict_cost(agent.cost_model, agent.input_shape, pool, device)
     cost_N = cost_N + acquisition_cost(agent.settings, probs_N_K)
     uniform = agent.cost_model is None and bool(np.ptp(cost_N) == 0)
     notes = [*agent.notes, *notes]
@@ -164,7 +172,7 @@ def learn_together(
 ) -> Job[list[Agent]]:
     """Return each agent retrained on its own answers, which are all its answers so far.
 
-    Their networks train as one stack where shapes and numbers of crops are equal; all agents have one `Training`. Where
+    Their networks train as one stack where shapes and numbers of crops are equal; all have one `Training`. Where
     labels or efforts do not suffice, that model is missing and `notes` say why.
 
     Raises
@@ -172,17 +180,33 @@ def learn_together(
     AgentError
         When training diverges, or agents differ in their `Training`: those passed in are still good.
     """
+    if any(agent.settings.training != agents[0].settings.training for agent in agents):
+        raise AgentError("Agents that learn together need one training: give them the same settings of [training].")
+    alike: dict[Training, list[int]] = {}
+    for place, agent in enumerate(agents):
+        alike.setdefault(training_of(agent), []).append(place)
+    learned: dict[int, Agent] = {}
+    for training, places in alike.items():
+        trios = [(agents[place], answers[place], seeds[place]) for place in places]
+        learned |= zip(places, (yield from _learn_alike(trios, training, device)), strict=True)
+    return [learned[place] for place in range(len(agents))]
+
+
+def _learn_alike(
+    trios: Sequence[tuple[Agent, Sequence[Answer], int]], training: Training, device: str
+) -> Job[list[Agent]]:
+    """Return agents that are trained in one way retrained on their answers, with the seed of each."""
     from costal.agent.classifier import classifier_lessons, train_classifiers, why_refused
     from costal.agent.cost import annotators_of, cost_lesson, train_cost_models, usable_efforts, why_uniform
     from costal.agent.devices import Footing, choose_device
     from costal.agent.stacks import in_stacks
 
-    training = agents[0].settings.training
-    if any(agent.settings.training != training for agent in agents):
-        raise AgentError("Agents that learn together need one training: give them the same settings of [training].")
     footing = Footing(choose_device(device), training.batch)
-    labelled = [[int(each.class_index) for each in own if each.class_index is not None] for own in answers]
-    trios = list(zip(agents, answers, seeds, strict=True))
+    complete = []
+    for agent, own, seed in trios:
+        complete.append((agent, (yield from answers_with_features(agent, own, footing.device)), seed))
+    trios = complete
+    labelled = [[int(each.class_index) for each in own if each.class_index is not None] for _, own, _ in trios]
     lessons = [
         [] if why_refused(labels) else classifier_lessons(*trio) for labels, trio in zip(labelled, trios, strict=True)
     ]

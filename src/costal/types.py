@@ -163,15 +163,46 @@ class Arrival:
 
 
 @dataclass(frozen=True, slots=True)
+class BackboneCard:
+    """What a frozen backbone is: all that its features depend on, and where its weights come from.
+
+    `version` names the extractor: stages, pooling and resizing. An image of `side` px gives `feature_count` numbers: a
+    crop's RGB is one image, any other channel is one of its own, repeated three times, and their features are
+    concatenated. Values in [0, 1] are mapped by `mean` and `std`. `sha256` is that of the file with the weights.
+    """
+
+    name: str
+    version: str
+    feature_count: int
+    side: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    sha256: str
+    source: str
+    licence: str
+
+    def feature_shape(self, channels: int, is_rgb: bool) -> tuple[int]:
+        """Return the shape (F,) of the features of a crop with so many channels."""
+        return (self.feature_count * (1 if is_rgb else channels),)
+
+
+@dataclass(frozen=True, slots=True)
 class Pool:
     """The crops that may be asked about this round: normalised float32 `crops_N_C_H_W`.
 
-    `annotator` will be asked, having answered `order` crops before: terms of the predicted cost.
+    `annotator` will be asked, having answered `order` crops before: terms of the predicted cost. With `features_N_F`,
+    those of the agent's backbone, crops are not looked at and may be none.
     """
 
     crops_N_C_H_W: Floats
     annotator: str = ""
     order: int = 0
+    features_N_F: Floats | None = None
+
+    @property
+    def inputs(self) -> Floats:
+        """The features where there are any, else the crops."""
+        return self.crops_N_C_H_W if self.features_N_F is None else self.features_N_F
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +212,8 @@ class Answer:
     `crop_C_H_W` is normalised; `class_index` is the label, None when the crop was skipped (its effort still teaches);
     `effort` is in seconds at the microscope and cost units in the simulation, None when it is not usable;
     `censored` says that the effort is a lower bound; `annotator` and `order` (how many crops that annotator
-    had answered before) are terms of the cost model.
+    had answered before) are terms of the cost model. `features_V_F` are those of the agent's backbone, in half
+    precision, of the crop alone (V = 1) or of its eight turns; with them the crop is not looked at.
     """
 
     crop_C_H_W: Floats
@@ -190,11 +222,14 @@ class Answer:
     censored: bool = False
     annotator: str = ""
     order: int = 0
+    features_V_F: NDArray[np.floating] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Training:
     """How a network is trained: Adam, `batch` crops a step, the larger of `min_steps` and `epochs` epochs.
+
+    With `most_steps` above 0 it takes no more steps than that. `weight_decay` is decoupled, that of AdamW.
 
     With ``schedule="one_cycle"`` the learning rate rises to `learning_rate` and falls again to nearly nothing; with
     ``precision="bfloat16"`` products are taken in that precision, in training and when the mean network classifies.
@@ -209,6 +244,8 @@ class Training:
     warm: bool = False
     schedule: Schedule = "constant"
     precision: Precision = "float32"
+    most_steps: int = 0
+    weight_decay: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +260,9 @@ class AgentSettings:
     is drawn at random. A `budget`, in the unit of effort, takes the place of `n`: the most information it can buy.
 
     `members` networks, trained from different seeds, form the committee together, T passes each. `cost_likelihood`
-    tells how the cost model is fitted (see `agent.cost`).
+    tells how the cost model is fitted (see `agent.cost`). `backbone` names what makes features of crops: ``gal2017`` is
+    trained with its head as `training` says; heads on a frozen one are trained by `agent.cards.HEADS`, at least
+    `agent.cards.MEMBERS` of them, which share the T passes.
     """
 
     class_count: int
@@ -240,6 +279,7 @@ class AgentSettings:
     budget: float | None = None
     members: int = 1
     cost_likelihood: CostLikelihood = "log_normal"
+    backbone: str = "gal2017"
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,7 +298,8 @@ class Agent:
 
     `classifier` has the weights of each member of the ensemble, of none until two classes have labels; `cost_model` is
     None until there are enough efforts.
-    `crop_shape` is (C, H, W). `notes` says what the agent cannot do yet, and why.
+    `crop_shape` is (C, H, W); `is_rgb` tells that the three channels are colours of one image. `notes` says what the
+    agent cannot do yet, and why. `backbone` is the card of a frozen backbone, None while the CNN is trained.
     """
 
     settings: AgentSettings
@@ -267,6 +308,15 @@ class Agent:
     cost_model: CostModel | None = None
     label_count: int = 0
     notes: tuple[str, ...] = ()
+    backbone: BackboneCard | None = None
+    is_rgb: bool = False
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """What its networks take: crops (C, H, W), or features (F,) of a frozen backbone."""
+        if self.backbone is None:
+            return self.crop_shape
+        return self.backbone.feature_shape(self.crop_shape[0], self.is_rgb)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,15 +4,17 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from costal.agent.acquisition import ACQUISITION_FUNCTIONS
+from costal.agent.backbones import inputs_of, taught
+from costal.agent.cards import members_of, passes_of, training_of
 from costal.agent.committee import Committee
 from costal.agent.devices import CPU_BATCH, Footing, choose_device, first_footing, in_batches, put_to_work, to_device
-from costal.agent.networks import Network, initialise, load_weights, to_weights
+from costal.agent.heads import State, fit_heads, on_features
+from costal.agent.networks import Network, initialise, load_weights, standardise, to_weights
 from costal.agent.training import Lesson, fit
 from costal.errors import AgentError
 from costal.seeds import seed_for
@@ -26,7 +28,7 @@ def build_classifiers(agent: Agent) -> list[Network]:
     """Return the networks of an agent's ensemble, or raise AgentError when its weights do not fit."""
     networks = []
     for weights in agent.classifier:
-        network = Network(agent.crop_shape, agent.settings.class_count)
+        network = Network(agent.input_shape, agent.settings.class_count)
         load_weights(network, weights)
         networks.append(network.eval())
     return networks
@@ -63,6 +65,8 @@ class ClassifierLesson(nn.Module):
 def classifier_lessons(agent: Agent, answers: Sequence[Answer], seed: int) -> list[Lesson]:
     """Return what each member of an agent's ensemble learns from the answers that have a label.
 
+    With a frozen backbone the answers have features.
+
     From scratch, or with ``settings.training.warm`` from the agent's own weights.
 
     Raises
@@ -75,24 +79,37 @@ def classifier_lessons(agent: Agent, answers: Sequence[Answer], seed: int) -> li
     if why_refused(classes):
         raise AgentError(why_refused(classes))
     settings = agent.settings
-    crops = np.stack([answer.crop_C_H_W for answer in labelled])
+    inputs_N = taught(agent, labelled)
     even = torch.ones(settings.class_count)
-    weight_K = class_weights(classes, settings.class_count) if settings.training.class_weights else even
+    weight_K = class_weights(classes, settings.class_count) if training_of(agent).class_weights else even
     lessons = []
-    for member in range(settings.members):
+    for member in range(members_of(agent)):
         own = seed_for(seed, "member", member) if member else seed
-        network = Network(crops.shape[1:], settings.class_count)
+        network = Network(inputs_N.shape[1:] if agent.backbone is None else agent.input_shape, settings.class_count)
         initialise(network, torch.Generator().manual_seed(seed_for(own, "classifier weights")))
-        if settings.training.warm and member < len(agent.classifier):
+        standardise(network, inputs_N)
+        if training_of(agent).warm and member < len(agent.classifier):
             load_weights(network, agent.classifier[member])
         module = ClassifierLesson(network, weight_K.clone())
-        lessons.append(Lesson(module, crops, (torch.tensor(classes),), seed_for(own, "classifier training")))
+        lessons.append(Lesson(module, inputs_N, (torch.tensor(classes),), seed_for(own, "classifier training")))
     return lessons
+
+
+def stacked_cross_entropy(state: State, outputs_M_B_K: torch.Tensor, targets: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Return each member's loss (M,): what `ClassifierLesson` is for one."""
+    (class_M_B,) = targets
+    log_probs = outputs_M_B_K.log_softmax(-1).gather(2, class_M_B[..., None])[..., 0]
+    weight_M_B = state["weight_K"].gather(1, class_M_B)
+    return -(weight_M_B * log_probs).sum(1) / weight_M_B.sum(1)
 
 
 def train_classifiers(lessons: Sequence[Lesson], training: Training, device: str) -> Job[list[Weights]]:
     """Return the weights of each lesson's classifier, trained together (see `training.fit`)."""
-    yield from fit(lessons, training, device, "Training the classifier")
+    message = "Training the classifier"
+    if on_features(lessons[0].module):
+        yield from fit_heads(lessons, training, device, message, stacked_cross_entropy)
+    else:
+        yield from fit(lessons, training, device, message)
     networks = [lesson.module.network for lesson in lessons]
     return [to_weights(network) for network in networks if isinstance(network, Network)]
 
@@ -113,8 +130,8 @@ class Opinion:
     features_N_F: Floats
 
 
-def ask_committee(agent: Agent, crops_N_C_H_W: Floats, seed: int, device: str) -> Job[tuple[Opinion, Footing]]:
-    """Return what the committee says of each crop, and the footing that the work ended on.
+def ask_committee(agent: Agent, inputs_N: Floats, seed: int, device: str) -> Job[tuple[Opinion, Footing]]:
+    """Return what the committee says of each crop, given as pixels or as features, and the footing it ended on.
 
     Raises
     ------
@@ -123,7 +140,8 @@ def ask_committee(agent: Agent, crops_N_C_H_W: Floats, seed: int, device: str) -
     """
     if not agent.classifier:
         raise AgentError("The committee cannot be asked. " + " ".join(agent.notes or ("It has not learned yet.",)))
-    committee = Committee(build_classifiers(agent), agent.settings.passes, seed)
+    committee = Committee(build_classifiers(agent), passes_of(agent), seed)
+    inputs_N = yield from inputs_of(agent, inputs_N, device)
     acquisition = ACQUISITION_FUNCTIONS[agent.settings.acquisition]
 
     def attempt(crops: Floats, there: Footing) -> tuple[torch.Tensor, ...]:
@@ -131,13 +149,15 @@ def ask_committee(agent: Agent, crops_N_C_H_W: Floats, seed: int, device: str) -
         probs_T_B_K = committee.probs(features_M)
         return acquisition(probs_T_B_K), probs_T_B_K.mean(0), committee.projected(features_M)
 
-    footing = first_footing(device, len(crops_N_C_H_W), agent.crop_shape, BATCH)
-    found, footing = yield from in_batches(crops_N_C_H_W, footing, attempt, "Asking the committee")
+    footing = first_footing(device, len(inputs_N), agent.input_shape, BATCH)
+    found, footing = yield from in_batches(inputs_N, footing, attempt, "Asking the committee")
     return Opinion(*found), footing
 
 
-def classify(agent: Agent, crops_N_C_H_W: Floats, device: str = "auto") -> Job[Floats]:
+def classify(agent: Agent, inputs_N: Floats, device: str = "auto") -> Job[Floats]:
     """Return the class probabilities (N, K) of the mean network (nothing dropped), averaged over the ensemble.
+
+    Crops are given as pixels or as features.
 
     Raises
     ------
@@ -146,7 +166,8 @@ def classify(agent: Agent, crops_N_C_H_W: Floats, device: str = "auto") -> Job[F
     """
     if not agent.classifier:
         raise AgentError("There is no classifier yet. Label crops of two classes and train first.")
-    networks = build_classifiers(agent)
+    networks, device = build_classifiers(agent), choose_device(device)
+    inputs_N = yield from inputs_of(agent, inputs_N, device)
 
     def attempt(crops: Floats, there: Footing) -> tuple[torch.Tensor]:
         for network in networks:
@@ -155,6 +176,6 @@ def classify(agent: Agent, crops_N_C_H_W: Floats, device: str = "auto") -> Job[F
             batch = to_device(crops, there.device)
             return (torch.stack([network(batch).softmax(-1) for network in networks]).mean(0),)
 
-    footing = first_footing(choose_device(device), len(crops_N_C_H_W), agent.crop_shape, CPU_BATCH)
-    (probs_N_K,), _ = yield from in_batches(crops_N_C_H_W, footing, attempt, "Classifying")
+    footing = first_footing(device, len(inputs_N), agent.input_shape, CPU_BATCH)
+    (probs_N_K,), _ = yield from in_batches(inputs_N, footing, attempt, "Classifying")
     return probs_N_K

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from costal.agent.devices import CPU_BATCH, fast_dtype, to_device
-from costal.agent.networks import FEATURE_DROP, HIDDEN, HIDDEN_DROP, Network
+from costal.agent.networks import FEATURE_DROP, HIDDEN, HIDDEN_DROP, Network, trunk_at_work, trunk_dtype
 from costal.seeds import seed_for
 from costal.types import Floats
 
@@ -119,18 +119,17 @@ class Committee:
         self._device, self._dtype = device, self._wanted or fast_dtype(device)
         pairs = zip(self._networks, self._masks_M, strict=True)
         self._heads_M = [pack_heads(network, masks, device, self._dtype) for network, masks in pairs]
-        trunks = [copy.deepcopy(network.trunk) for network in self._networks]
-        self._trunks = [each.to(device, self._dtype).to(memory_format=torch.channels_last) for each in trunks]
+        self._trunks = [trunk_at_work(copy.deepcopy(each.trunk), device, self._dtype) for each in self._networks]
         self._projection = self._projection.to(device, self._dtype)
 
     @torch.inference_mode()
-    def features(self, crops_B_C_H_W: Floats, device: str) -> list[Tensor]:
+    def features(self, inputs_B: Floats, device: str) -> list[Tensor]:
         """Return each network's deterministic trunk features `features_F_B`; a crop's do not depend on its batch."""
         if device != self._device:
             self._move(device)
-        crops = to_device(crops_B_C_H_W, device).to(self._dtype)
-        parts = crops.split(CPU_BATCH if device == "cpu" else len(crops))  # type: ignore[no-untyped-call]
-        return [torch.cat([trunk(part) for part in parts]).T for trunk in self._trunks]
+        inputs = to_device(inputs_B, device).to(trunk_dtype(self._trunks[0]))
+        parts = inputs.split(CPU_BATCH if device == "cpu" else len(inputs))  # type: ignore[no-untyped-call]
+        return [torch.cat([trunk(part) for part in parts]).to(self._dtype).T for trunk in self._trunks]
 
     @torch.inference_mode()
     def probs(self, features_M: Sequence[Tensor]) -> Tensor:

@@ -12,13 +12,16 @@ Source: Bernatchez, Durand, Lavoie-Cardinal 2022 (a CNN for the cost); Tobin 195
 
 import math
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from costal.agent.backbones import taught
 from costal.agent.devices import CPU_BATCH, Footing, first_footing, in_batches, put_to_work, to_device
-from costal.agent.networks import Network, initialise, load_weights, to_weights
+from costal.agent.heads import State, fit_heads, on_features
+from costal.agent.networks import Network, initialise, load_weights, standardise, to_weights
 from costal.agent.training import Lesson, fit
 from costal.agent.value import COST_FLOOR
 from costal.seeds import seed_for
@@ -34,10 +37,10 @@ TERM_RATE = 10.0
 class CostNetwork(nn.Module):
     """Network and terms of the cost model; `mu` is in log units of effort, or for least squares in units of effort."""
 
-    def __init__(self, crop_shape: tuple[int, int, int], annotator_count: int, likelihood: CostLikelihood) -> None:
+    def __init__(self, input_shape: tuple[int, ...], annotator_count: int, likelihood: CostLikelihood) -> None:
         super().__init__()
         self.likelihood = likelihood
-        self.network = Network(crop_shape, 1)
+        self.network = Network(input_shape, 1)
         self.log_spread = nn.Parameter(torch.tensor(0.0))
         self.annotator_A = nn.Parameter(torch.zeros(annotator_count))
         self.practice = nn.Parameter(torch.tensor(0.0))
@@ -80,6 +83,22 @@ class CostNetwork(nn.Module):
         return loss + TERM_PENALTY * (self.annotator_A.square().sum() + self.practice.square())
 
 
+def stacked_cost_loss(
+    likelihood: CostLikelihood, state: State, outputs_M_B_1: Tensor, targets: Sequence[Tensor]
+) -> Tensor:
+    """Return each member's loss (M,): what `CostNetwork` is for one, of presentations whose annotators are known."""
+    target_M_B, censored_M_B, annotator_M_B, order_M_B = targets
+    practice, annotator_M_A, scale = state["practice"][:, None], state["annotator_A"], state["scale"][:, None]
+    terms = annotator_M_A.gather(1, annotator_M_B) + practice * torch.log1p(order_M_B)
+    mu_M_B = state["mean"][:, None] + scale * (outputs_M_B_1[..., 0] + terms)
+    if likelihood == "least_squares":
+        loss_M = ((target_M_B - mu_M_B) / scale).square().mean(1)
+    else:
+        spread = state["log_spread"].exp().clamp(min=LEAST_SPREAD)[:, None]
+        loss_M = censored_nll(target_M_B, censored_M_B, mu_M_B, spread).mean(1)
+    return loss_M + TERM_PENALTY * (annotator_M_A.square().sum(1) + practice[:, 0].square())
+
+
 def censored_nll(log_effort_N: Tensor, censored_N: Tensor, mu_N: Tensor, spread: Tensor) -> Tensor:
     """Return the negative log likelihood (N,) of log efforts, of which the censored ones are lower bounds."""
     z = (log_effort_N - mu_N) / spread
@@ -110,14 +129,19 @@ def why_uniform(answers: Sequence[Answer]) -> str:
 
 
 def cost_lesson(agent: Agent, answers: Sequence[Answer], seed: int) -> Lesson:
-    """Return what an agent's cost model learns, from scratch, from all usable efforts, which must suffice."""
+    """Return what an agent's cost model learns, from scratch, from all usable efforts, which must suffice.
+
+    With a frozen backbone the answers have features.
+    """
     usable = usable_efforts(answers)
     likelihood = agent.settings.cost_likelihood
     effort = np.maximum([float(answer.effort or 0) for answer in usable], COST_FLOOR)
     target = effort if likelihood == "least_squares" else np.log(effort)
     annotators = annotators_of(answers)
-    model = CostNetwork(agent.crop_shape, len(annotators), likelihood)
+    model = CostNetwork(agent.input_shape, len(annotators), likelihood)
     initialise(model, torch.Generator().manual_seed(seed_for(seed, "cost weights")))
+    inputs_N = taught(agent, usable)
+    standardise(model.network, inputs_N)
     # A censored effort may be near zero seconds: only measured ones tell where efforts lie.
     measured = target[[not answer.censored for answer in usable]]
     model.get_buffer("mean").fill_(float(measured.mean()))
@@ -129,8 +153,7 @@ def cost_lesson(agent: Agent, answers: Sequence[Answer], seed: int) -> Lesson:
         torch.tensor([annotators.index(answer.annotator) for answer in usable]),
         torch.tensor([answer.order for answer in usable], dtype=torch.float32),
     )
-    crops = np.stack([answer.crop_C_H_W for answer in usable])
-    return Lesson(model, crops, targets, seed_for(seed, "cost training"))
+    return Lesson(model, inputs_N, targets, seed_for(seed, "cost training"))
 
 
 def annotators_of(answers: Sequence[Answer]) -> tuple[str, ...]:
@@ -142,24 +165,29 @@ def train_cost_models(lessons: Sequence[Lesson], training: Training, device: str
     """Return the weights of each lesson's cost model, trained together (see `training.fit`)."""
     # Adam moves a parameter by about its rate per step: the terms must get as far as log effort reaches.
     rates = dict.fromkeys(("log_spread", "annotator_A", "practice"), TERM_RATE)
-    yield from fit(lessons, training, device, "Training the cost model", rates)
+    message = "Training the cost model"
+    if on_features(lessons[0].module):
+        likelihood: CostLikelihood = lessons[0].module.likelihood  # type: ignore[assignment]
+        yield from fit_heads(lessons, training, device, message, partial(stacked_cost_loss, likelihood), rates)
+    else:
+        yield from fit(lessons, training, device, message, rates)
     return [to_weights(lesson.module) for lesson in lessons]
 
 
 def predict_cost(
-    cost_model: CostModel, crop_shape: tuple[int, int, int], pool: Pool, device: str
+    cost_model: CostModel, input_shape: tuple[int, ...], pool: Pool, device: str
 ) -> Job[tuple[Floats, float]]:
     """Return the predicted effort (N,) of a pool and the shared standard deviation of log effort.
 
     The effort is the log-normal mean for the pool's annotator, at least `COST_FLOOR`. An annotator that the model has
-    not seen counts as the average one.
+    not seen counts as the average one. The pool's features, or else its crops, have `input_shape`.
 
     Raises
     ------
     AgentError
         When the model's weights do not fit the crops.
     """
-    model = CostNetwork(crop_shape, len(cost_model.annotators), cost_model.likelihood)
+    model = CostNetwork(input_shape, len(cost_model.annotators), cost_model.likelihood)
     load_weights(model, cost_model.weights)
     known = pool.annotator in cost_model.annotators
     annotator = torch.tensor([cost_model.annotators.index(pool.annotator) if known else -1])
@@ -174,6 +202,6 @@ def predict_cost(
             mu = model.mu(output, annotator.to(there.device), order.to(there.device))
             return (model.effort(mu),)
 
-    footing = first_footing(device, len(pool.crops_N_C_H_W), crop_shape, CPU_BATCH)
-    (cost_N,), _ = yield from in_batches(pool.crops_N_C_H_W, footing, attempt, "Predicting the cost")
+    footing = first_footing(device, len(pool.inputs), input_shape, CPU_BATCH)
+    (cost_N,), _ = yield from in_batches(pool.inputs, footing, attempt, "Predicting the cost")
     return cost_N, spread

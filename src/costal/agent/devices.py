@@ -1,5 +1,6 @@
 """Where the networks run: CUDA, MPS or CPU, chosen at run time, with a way on when a GPU's memory is full."""
 
+import math
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,7 +10,7 @@ from typing import TypeVar
 import numpy as np
 import torch
 
-from costal.agent.networks import Network
+from costal.agent.networks import Network, trunk_at_work
 from costal.errors import AgentError
 from costal.types import Floats, Job, Progress
 
@@ -70,7 +71,7 @@ def _cpu_multiplies_bfloat16() -> bool:
 def put_to_work(network: Network, device: str) -> None:
     """Move a network to a device to be asked there, its trunk in the precision and layout that serve it best."""
     network.to(device)
-    network.trunk.to(fast_dtype(device)).to(memory_format=torch.channels_last)
+    trunk_at_work(network.trunk, device, fast_dtype(device))
 
 
 def to_device(array: Floats, device: str) -> torch.Tensor:
@@ -99,11 +100,11 @@ class Footing:
     note: str = ""
 
 
-def first_footing(device: str, count: int, crop_shape: tuple[int, int, int], cpu_batch: int) -> Footing:
-    """Return what work on so many crops (C, H, W) begins with: so many at once on a CPU, or what fills a GPU."""
+def first_footing(device: str, count: int, input_shape: tuple[int, ...], cpu_batch: int) -> Footing:
+    """Return what work on so many inputs of a shape begins with: so many at once on a CPU, or what fills a GPU."""
     if device == "cpu":
         return Footing(device, cpu_batch)
-    return Footing(device, max(1, min(count, GPU_BATCH_PIXELS // (crop_shape[1] * crop_shape[2]))))
+    return Footing(device, max(1, min(count, GPU_BATCH_PIXELS // math.prod(input_shape[-2:]))))
 
 
 def on_smaller_footing(footing: Footing) -> Footing:

@@ -10,7 +10,9 @@ Source: Gal, Islam, Ghahramani 2017, section 5 (with no padding, as its publishe
 
 import math
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from costal.errors import AgentError
@@ -43,20 +45,51 @@ def feature_count(crop: int) -> int:
     return FILTERS * feature_side(crop) ** 2
 
 
+class Standardise(nn.Module):
+    """The trunk of a head on frozen features: each less its mean, in units of its standard deviation, in float32."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(count))
+        self.register_buffer("std", torch.ones(count))
+
+    def fit(self, features_N_V_F: NDArray[np.floating]) -> None:
+        """Take mean and standard deviation from these features; one that is the same everywhere is left at zero."""
+        parts = np.array_split(features_N_V_F.reshape(-1, features_N_V_F.shape[-1]), len(features_N_V_F) // 4096 + 1)
+        count = sum(len(part) for part in parts)
+        mean = sum(part.sum(0, dtype=np.float64) for part in parts) / count
+        variance = sum(((part - mean) ** 2).sum(0) for part in parts) / count
+        self.get_buffer("mean").copy_(torch.from_numpy(np.asarray(mean)))
+        spread = np.sqrt(variance)
+        self.get_buffer("std").copy_(torch.from_numpy(np.where(spread > 1e-6, spread, 1.0)))
+
+    def forward(self, features_N_F: Tensor) -> Tensor:
+        """Return the standardised features (N, F)."""
+        return (features_N_F - self.get_buffer("mean")) / self.get_buffer("std")
+
+
 class Network(nn.Module):
     """Gal's network: `trunk` is deterministic, `head` takes the dropout masks as arguments.
 
+    On features of a frozen backbone the trunk standardises them, and the head is the same.
+
     Parameters
     ----------
-    crop_shape
-        (C, H, W) of a crop, H equal to W and at least 8.
+    input_shape
+        (C, H, W) of a crop, H equal to W and at least 8; or (F,) for features.
     outputs
         K classes, or 1 for a regression.
     """
 
-    def __init__(self, crop_shape: tuple[int, int, int], outputs: int) -> None:
+    trunk: nn.Module
+
+    def __init__(self, input_shape: tuple[int, ...], outputs: int) -> None:
         super().__init__()
-        channels, height, width = crop_shape
+        if len(input_shape) == 1:
+            with torch.random.fork_rng(devices=[]):
+                self._build_head(Standardise(input_shape[0]), input_shape[0], outputs)
+            return
+        channels, height, width = input_shape
         if height != width or height < SMALLEST_CROP or channels < 1:
             raise AgentError(
                 f"A crop of {channels} channels and {height} x {width} px does not fit the network. "
@@ -74,8 +107,11 @@ class Network(nn.Module):
         blocks += [nn.Conv2d(channels, FILTERS, KERNEL), nn.ReLU()]
         # Pooled first, a quarter is left for ReLU, with the same outcome.
         blocks += [nn.Conv2d(FILTERS, FILTERS, KERNEL), nn.MaxPool2d(2), nn.ReLU(), nn.Flatten()]
-        self.trunk = nn.Sequential(*blocks)
-        self.hidden = nn.Linear(feature_count(height), HIDDEN)
+        self._build_head(nn.Sequential(*blocks), feature_count(height), outputs)
+
+    def _build_head(self, trunk: nn.Module, features: int, outputs: int) -> None:
+        self.trunk = trunk
+        self.hidden = nn.Linear(features, HIDDEN)
         self.output = nn.Linear(HIDDEN, outputs)
 
     def head(
@@ -89,10 +125,27 @@ class Network(nn.Module):
             hidden = hidden * hidden_mask
         return self.output(hidden)  # type: ignore[no-any-return]
 
-    def forward(self, crops_N_C_H_W: Tensor) -> Tensor:
+    def forward(self, inputs_N: Tensor) -> Tensor:
         """Return the outputs (N, K) of the mean network: nothing is dropped. The trunk may have its own precision."""
-        dtype = next(self.trunk.parameters()).dtype
-        return self.head(self.trunk(crops_N_C_H_W.to(dtype)).to(self.hidden.weight.dtype))
+        return self.head(self.trunk(inputs_N.to(trunk_dtype(self.trunk))).to(self.hidden.weight.dtype))
+
+
+def trunk_dtype(trunk: nn.Module) -> torch.dtype:
+    """Return the precision that a trunk takes its inputs in."""
+    return next(trunk.parameters(), torch.empty(0)).dtype
+
+
+def trunk_at_work(trunk: nn.Module, device: str, dtype: torch.dtype) -> nn.Module:
+    """Return a trunk moved to a device, convolutions in this precision and the layout that serves them best."""
+    if isinstance(trunk, Standardise):
+        return trunk.to(device)
+    return trunk.to(device, dtype).to(memory_format=torch.channels_last)
+
+
+def standardise(network: Network, features_N_V_F: NDArray[np.floating]) -> None:
+    """Let the trunk of a head on frozen features know their means and spreads; another has no use for them."""
+    if isinstance(network.trunk, Standardise):
+        network.trunk.fit(features_N_V_F)
 
 
 def initialise(network: nn.Module, generator: torch.Generator) -> None:
@@ -134,7 +187,7 @@ def load_weights(network: nn.Module, weights: Weights) -> None:
     network.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in weights.items()})
 
 
-def parameter_count(crop_shape: tuple[int, int, int], outputs: int) -> int:
+def parameter_count(crop_shape: tuple[int, ...], outputs: int) -> int:
     """Return the number of trainable parameters: 513,994 for (1, 28, 28) and 10."""
     with torch.device("meta"):
         return sum(math.prod(p.shape) for p in Network(crop_shape, outputs).parameters())

@@ -37,4 +37,4 @@ def in_stacks(
 def _shape(lesson: Lesson) -> tuple[object, ...]:
     """Return what must be equal in a stack."""
     parameters = tuple((name, tuple(each.shape)) for name, each in lesson.module.named_parameters())
-    return (type(lesson.module), lesson.crops_N_C_H_W.shape, getattr(lesson.module, "likelihood", ""), parameters)
+    return (type(lesson.module), lesson.inputs_N.shape, getattr(lesson.module, "likelihood", ""), parameters)

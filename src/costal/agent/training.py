@@ -12,12 +12,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value, stack_module_state, vmap
 
 from costal.agent.networks import FEATURE_DROP, HIDDEN, HIDDEN_DROP, dropout_mask, feature_count
 from costal.errors import AgentError
-from costal.types import Floats, Job, Precision, Progress, Training
+from costal.types import Job, Precision, Progress, Training
 
 PROGRESS_EVERY = 10
 
@@ -27,11 +28,12 @@ class Lesson:
     """What one network of a stack learns.
 
     ``module(inputs, feature_mask, hidden_mask, *targets)`` is the mean loss of a batch; each of `targets` has one entry
-    per crop. Batches, masks and augmentation are drawn from `seed`.
+    per crop. Batches, masks and augmentation are drawn from `seed`. `inputs_N` are crops (N, C, H, W), or features
+    (N, V, F) of the same crop turned in V ways.
     """
 
     module: nn.Module
-    crops_N_C_H_W: Floats
+    inputs_N: NDArray[np.floating]
     targets: tuple[Tensor, ...]
     seed: int
 
@@ -48,20 +50,16 @@ def fit(
     AgentError
         When a loss is not finite; the caller keeps its old models.
     """
-    count = len(lessons[0].crops_N_C_H_W)
+    count = len(lessons[0].inputs_N)
     total = step_count(count, training)
     for lesson in lessons:
         lesson.module.to(device)
     parameters, buffers = stack_module_state([lesson.module for lesson in lessons])
-    groups = [
-        {"params": [each], "lr": training.learning_rate * (rates or {}).get(name, 1.0)}
-        for name, each in parameters.items()
-    ]
-    optimiser = torch.optim.Adam(groups, fused=not device.startswith("mps"))
-    schedule = _schedule(optimiser, training, total)
-    crops_M_N = torch.from_numpy(np.stack([lesson.crops_N_C_H_W for lesson in lessons])).to(device)
+    optimiser = optimiser_of(parameters, training, device, rates)
+    schedule = schedule_of(optimiser, training, total)
+    inputs_U_N, source = stacked([lesson.inputs_N for lesson in lessons], device)
     targets_M_N = [torch.stack(column).to(device) for column in zip(*(each.targets for each in lessons), strict=True)]
-    draws = [_drawn(lesson.seed, crops_M_N.shape[1:], training, total, device) for lesson in lessons]
+    draws = [_drawn(lesson.seed, inputs_U_N.shape[1:], training, total, device) for lesson in lessons]
     member = torch.arange(len(lessons), device=device)[:, None]
     base = lessons[0].module
 
@@ -72,7 +70,7 @@ def fit(
     with torch.backends.cudnn.flags(enabled=True, deterministic=True, benchmark=False):
         for step in range(total):
             rows, feature_mask, hidden_mask, turns = (torch.stack(each) for each in zip(*map(next, draws), strict=True))
-            inputs = crops_M_N[member, rows]
+            inputs = inputs_U_N[source, rows]
             if training.augment:
                 inputs = turned(inputs.flatten(0, 1), turns.flatten()).view_as(inputs)
             # Without no_grad the parameters would keep a second graph alive, and through their gradients themselves.
@@ -84,19 +82,43 @@ def fit(
             optimiser.step()
             schedule.step()
             if step % PROGRESS_EVERY == 0 or step == total - 1:
-                _require_finite(loss_M, step, training, message)
+                require_finite(loss_M, step, training, message)
                 yield Progress(step, total, message)
-    _give_back(parameters, lessons)
+    give_back(parameters, lessons)
 
 
-def _schedule(optimiser: torch.optim.Adam, training: Training, total: int) -> Any:
+def optimiser_of(
+    parameters: Mapping[str, Tensor], training: Training, device: str, rates: Mapping[str, float] | None
+) -> torch.optim.Adam:
+    """Return Adam over parameters by name, whose learning rates have these factors."""
+    groups = [
+        {"params": [each], "lr": training.learning_rate * (rates or {}).get(name, 1.0)}
+        for name, each in parameters.items()
+    ]
+    is_fused = not device.startswith("mps")
+    if training.weight_decay:
+        return torch.optim.AdamW(groups, weight_decay=training.weight_decay, fused=is_fused)
+    return torch.optim.Adam(groups, fused=is_fused)
+
+
+def stacked(inputs_M: Sequence[NDArray[np.floating]], device: str) -> tuple[Tensor, Tensor]:
+    """Return the networks' different inputs as one tensor, and which of them each network learns from (M, 1)."""
+    different = list({id(each): each for each in inputs_M}.values())
+    places = {id(each): place for place, each in enumerate(different)}
+    source = torch.tensor([places[id(each)] for each in inputs_M], device=device)[:, None]
+    joined = different[0][None] if len(different) == 1 else np.stack(different)
+    return torch.from_numpy(joined).to(device), source
+
+
+def schedule_of(optimiser: torch.optim.Adam, training: Training, total: int) -> Any:
+    """Return what changes the learning rate from step to step."""
     if training.schedule == "constant":
         return torch.optim.lr_scheduler.ConstantLR(optimiser, factor=1.0)
     rates = [group["lr"] for group in optimiser.param_groups]
     return torch.optim.lr_scheduler.OneCycleLR(optimiser, rates, total + 1, cycle_momentum=False)
 
 
-def _require_finite(loss_M: Tensor, step: int, training: Training, message: str) -> None:
+def require_finite(loss_M: Tensor, step: int, training: Training, message: str) -> None:
     """Look at the losses now and then only, for a GPU waits while it is asked: a loss never recovers from NaN."""
     if not torch.isfinite(loss_M).all():
         raise AgentError(
@@ -106,7 +128,8 @@ def _require_finite(loss_M: Tensor, step: int, training: Training, message: str)
 
 
 @torch.no_grad()
-def _give_back(parameters: dict[str, Any], lessons: Sequence[Lesson]) -> None:
+def give_back(parameters: Mapping[str, Any], lessons: Sequence[Lesson]) -> None:
+    """Put stacked parameters back into the modules of the lessons."""
     for place, lesson in enumerate(lessons):
         for name, own in lesson.module.named_parameters():
             own.copy_(parameters[name][place])
@@ -120,7 +143,8 @@ def in_precision(precision: Precision, device: str) -> torch.autocast:
 def step_count(crop_count: int, training: Training) -> int:
     """Return how many optimiser steps a training on this many crops takes."""
     batch = min(training.batch, crop_count)
-    return max(training.min_steps, round(training.epochs * crop_count / batch))
+    steps = max(training.min_steps, round(training.epochs * crop_count / batch))
+    return min(steps, training.most_steps) if training.most_steps else steps
 
 
 def _drawn(

@@ -20,7 +20,7 @@ from safetensors.numpy import load, save
 import costal
 from costal.errors import ProjectError
 from costal.files import write_atomically
-from costal.types import Agent, AgentSettings, CostModel, Training, Weights
+from costal.types import Agent, AgentSettings, BackboneCard, CostModel, Training, Weights
 
 CARD_FORMAT = 2
 
@@ -77,6 +77,9 @@ def save_agent(folder: Path, agent: Agent, origin: Origin = Origin(), keep: int 
         "software": f"napari-costal {costal.__version__}",
         "settings": asdict(agent.settings),
         "crop_shape": agent.crop_shape,
+        "is_rgb": agent.is_rgb,
+        "backbone": asdict(agent.backbone) if agent.backbone else None,
+        "precision": "float32" if agent.backbone else agent.settings.training.precision,
         "label_count": agent.label_count,
         "effort_count": agent.cost_model.effort_count if agent.cost_model else 0,
         "annotators": agent.cost_model.annotators if agent.cost_model else None,
@@ -218,7 +221,17 @@ def _agent_of(card: dict[str, Any], tensors: Weights) -> Agent:
         cost_model,
         card["label_count"],
         tuple(card["notes"]),
+        _backbone_of(card),
+        card.get("is_rgb", False),
     )
+
+
+def _backbone_of(card: dict[str, Any]) -> BackboneCard | None:
+    """Return what the model sees through; a model from before there was a choice has its own CNN."""
+    written = card.get("backbone")
+    if written is None:
+        return None
+    return BackboneCard(**written | {key: tuple(written[key]) for key in ("mean", "std")})
 
 
 def load_weights_file(path: Path) -> Weights:

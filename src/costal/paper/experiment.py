@@ -93,7 +93,8 @@ def begin(experiment: Experiment, arm: Arm, repeat: int, dataset: Dataset, oracl
     """Return an arm before its first training, with the initial set answered: 2 crops of each class."""
     indices = initial_indices(dataset, experiment.seed, repeat)
     labels, costs = oracle.answer(dataset, indices, repeat, 0)
-    agent = new_agent(experiment.settings(arm, len(dataset.class_names)), dataset.crop_shape)
+    settings = experiment.settings(arm, len(dataset.class_names))
+    agent = new_agent(settings, dataset.crop_shape, dataset.is_rgb)
     state = ArmState(arm, repeat, agent, (), (), 0.0)
     return replace(answered(state, indices, to_answers(dataset.take(indices)[0], labels, costs)), total_cost=0.0)
 

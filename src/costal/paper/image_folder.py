@@ -3,6 +3,7 @@
 import csv
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,8 @@ from costal.paper.sources import Dataset, LabelledCrops, from_labelled
 
 COSTS_FILE = "costs.csv"
 _COLUMNS = ("file", "cost")
+PHOTOS = (".png", ".jpg", ".jpeg")
+"""Files whose three channels are colours; those of a TIFF may be three stains."""
 
 
 def load_image_folder(folder: Path, seed: int = 0) -> Dataset:
@@ -41,7 +44,9 @@ def load_image_folder(folder: Path, seed: int = 0) -> Dataset:
     class_N = np.array([class_names.index(_class_of(file)) for file in files], np.int64)
     limits = intensity_range(np.concatenate(list(pixels), axis=1))
     labelled = LabelledCrops(normalise(pixels, limits), class_N, np.array(costs, np.float32))
-    return from_labelled(folder.name, class_names, "cost units", labelled, seed=seed)
+    dataset = from_labelled(folder.name, class_names, "cost units", labelled, seed=seed)
+    is_photo = all(file.lower().endswith(PHOTOS) for file in files)
+    return replace(dataset, is_rgb=is_photo and pixels.shape[1] == 3)
 
 
 def _class_of(file: str) -> str:

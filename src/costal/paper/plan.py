@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from costal.agent.cards import GAL2017
 from costal.paper.sources import PoolRule
 from costal.types import AcquisitionName, AgentSettings, CostLikelihood, Training
 
@@ -18,6 +19,7 @@ class Arm:
     `cost` is what C is made of while β (or a budget) lets it matter: ``known`` is the true cost of each crop,
     ``learned`` the cost model's log-normal mean, ``plain`` a cost model fitted by least squares on the costs
     themselves. With a `budget`, in cost units, a round asks for the most information that it buys, not for n crops.
+    `backbone` names what it sees through.
     """
 
     name: str
@@ -29,6 +31,7 @@ class Arm:
     control_share: float = 0.0
     members: int = 1
     budget: float | None = None
+    backbone: str = GAL2017
 
     @property
     def weighs_cost(self) -> bool:
@@ -81,6 +84,7 @@ class Experiment:
             budget=arm.budget,
             members=arm.members,
             cost_likelihood=arm.likelihood,
+            backbone=arm.backbone,
         )
 
 

@@ -5,6 +5,7 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Any, get_args
 
+from costal.agent.cards import BACKBONES
 from costal.paper.plan import CostKnowledge
 from costal.paper.sources import PoolRule
 from costal.types import ACQUISITION_NAMES, Precision, Schedule
@@ -108,6 +109,8 @@ TRAINING_KEYS = (
     Key("class_weights", bool, "Lets the labels of rare classes count more."),
     Key("warm", bool, "Must be false: a network that starts from the last round's cannot be resumed exactly."),
     Key("schedule", str, "The learning rate over a training: level, or up and down again.", words=get_args(Schedule)),
+    Key("most_steps", int, "Training steps are no more than these; 0 for no bound."),
+    Key("weight_decay", float, "How fast weights shrink that are of no use (AdamW's).", most=1),
     Key("precision", str, "That of products, in training and where the mean network tests.", words=get_args(Precision)),
 )
 ARM_KEYS = (
@@ -132,6 +135,7 @@ ARM_KEYS = (
         absent="none",
         example=50.0,
     ),
+    Key("backbone", str, "What it sees through: its own CNN, or a frozen network whose heads learn.", words=BACKBONES),
 )
 
 

