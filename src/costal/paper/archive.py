@@ -2,6 +2,7 @@
 
 ``runs/<arm>/repeat-<r>/round-<t>.npz`` holds the round's pool, scores and answers; the ``.json`` beside it holds the
 figures, comes last and makes the round count. Equal runs give equal bytes; seconds are kept apart in ``timings.csv``.
+``rounds.csv`` has the figures of all rounds: where it alone was kept, its finished repeats are not run again.
 """
 
 import csv
@@ -143,11 +144,50 @@ def write_tables(folder: Path, runs: Sequence[tuple[str, int]]) -> None:
     write_atomically(folder / "timings.csv", (table(("arm", "repeat", "round", *PHASES), ()) + body).encode())
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Return a table as CSV text."""
+def restore(folder: Path, runs: Sequence[tuple[str, int]], count: int) -> None:
+    """Take from ``rounds.csv`` the runs that have all `count` rounds there and nothing in ``runs``.
+
+    Raises
+    ------
+    DatasetError
+        When ``rounds.csv`` is damaged.
+    ProjectError
+        When a round cannot be written.
+    """
+    rows, timings = _by_run(folder / "rounds.csv"), _by_run(folder / "timings.csv")
+    for arm, repeat in runs:
+        place, own = arm_folder(folder, arm, repeat), rows.get((arm, str(repeat)), [])
+        if place.exists() or [row["round"] for row in own] != [str(number) for number in range(count)]:
+            continue
+        place.mkdir(parents=True)
+        seconds = ([*row.values()] for row in timings.get((arm, str(repeat)), []))
+        write_atomically(place / "timings.csv", table(None, seconds).encode())
+        # Backwards: rounds count from the first one on, so a run that is restored in part is not taken for a whole one.
+        for row in reversed(own):
+            text = json.dumps(row, ensure_ascii=False, indent=0)
+            write_atomically(place / f"round-{int(row['round']):03}.json", text.encode())
+
+
+def _by_run(path: Path) -> dict[tuple[str, str], list[dict[str, str]]]:
+    """Return the rows of a table by arm and repeat; none when it is not there."""
+    found: dict[tuple[str, str], list[dict[str, str]]] = {}
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            for row in csv.DictReader(file, strict=True):
+                found.setdefault((row["arm"], row["repeat"]), []).append(row)
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, KeyError, csv.Error) as error:
+        raise DatasetError(f"{path} is damaged ({error}). Bring back a whole one, or choose another --out.") from error
+    return found
+
+
+def table(columns: Sequence[str] | None, rows: Iterable[Sequence[object]]) -> str:
+    """Return a table as CSV text, without a heading when there are no columns."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
+    if columns is not None:
+        writer.writerow(columns)
     writer.writerows(rows)
     return text.getvalue()
 

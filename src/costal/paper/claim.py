@@ -9,9 +9,11 @@ from pathlib import Path
 from costal.errors import DatasetError
 from costal.labels.lock import ProjectLock
 from costal.labels.project_file import write_atomically
+from costal.paper.archive import restore
 from costal.paper.environment import Environment, environment
 from costal.paper.plan import Plan
 from costal.paper.plan_file import differences, dump_plan, load_plan
+from costal.paper.runner import run_names
 from costal.paper.sources import Dataset
 
 PLAN_FILE, ENVIRONMENT_FILE = "experiment.toml", "environment.json"
@@ -39,6 +41,7 @@ def claimed(folder: Path, plan: Plan, dataset: Dataset, resume: bool = True) -> 
         raise DatasetError(f"{folder} is in use by {holder}. Wait until it ends, or choose another place with --out.")
     try:
         _take(folder, plan, dataset, resume)
+        restore(folder, run_names(plan), plan.rounds + 1)
         yield
     finally:
         lock.release()

@@ -152,7 +152,7 @@ def _draw_curve(axes: "Axes", df: "pd.DataFrame", style: Style, column: str) -> 
 
 def _finish(figure: "Figure", df: "pd.DataFrame", plan: Plan, what: str, how: str) -> None:
     name = str(df["data"].iloc[0]) if len(df) else plan.data
-    done, total = sum(len(finished(df, plan, arm)) for arm in plan.arms), len(plan.arms) * plan.repeats
+    done, total = sum(len(finished(df, plan, arm)) for arm in plan.arms), plan.run_count
     remarks = [how, "quick run: smaller than the experiment"] if plan.is_quick else [how]
     if done < total:
         remarks.append(f"{done} of {total} runs finished")

@@ -132,6 +132,7 @@ ARM_KEYS = (
         absent="none",
         example=50.0,
     ),
+    Key("repeats", int, "Runs of this arm, in the first repeats of all.", 1, absent="as many as the others", example=3),
 )
 
 
