@@ -9,6 +9,7 @@ import csv
 import io
 import json
 import math
+import shutil
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -159,13 +160,15 @@ def restore(folder: Path, runs: Sequence[tuple[str, int]], count: int) -> None:
         place, own = arm_folder(folder, arm, repeat), rows.get((arm, str(repeat)), [])
         if place.exists() or [row["round"] for row in own] != [str(number) for number in range(count)]:
             continue
-        place.mkdir(parents=True)
+        partly = place.with_name(f"{place.name}.new")
+        shutil.rmtree(partly, ignore_errors=True)
+        partly.mkdir(parents=True)
         seconds = ([*row.values()] for row in timings.get((arm, str(repeat)), []))
-        write_atomically(place / "timings.csv", table(None, seconds).encode())
-        # Backwards: rounds count from the first one on, so a run that is restored in part is not taken for a whole one.
-        for row in reversed(own):
+        write_atomically(partly / "timings.csv", table(None, seconds).encode())
+        for row in own:
             text = json.dumps(row, ensure_ascii=False, indent=0)
-            write_atomically(place / f"round-{int(row['round']):03}.json", text.encode())
+            write_atomically(partly / f"round-{int(row['round']):03}.json", text.encode())
+        partly.rename(place)
 
 
 def _by_run(path: Path) -> dict[tuple[str, str], list[dict[str, str]]]:

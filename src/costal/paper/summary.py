@@ -18,7 +18,8 @@ from costal.paper.outcomes import (
 )
 from costal.paper.outcomes import table_1 as ratios_of
 from costal.paper.plan import Arm, Plan
-from costal.paper.verdicts import RULE, Part, Verdict, verdicts
+from costal.paper.rulings import Part, Verdict
+from costal.paper.verdicts import RULE, verdicts
 
 if TYPE_CHECKING:
     import pandas as pd
