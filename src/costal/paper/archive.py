@@ -11,7 +11,7 @@ import json
 import math
 import shutil
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ ROUND_COLUMNS = (
     "mean_value", "predicted_cost", "measured_cost", "cost_bias_picked", "cost_bias_pool", "cost_rank_pool",
     "class_counts", "chosen_costs",
 )  # fmt: skip
+RUNS = "runs"
 PHASES = ("propose", "learn", "test")
 
 
@@ -47,7 +48,7 @@ class KeptRound:
 
 def arm_folder(folder: Path, arm: str, repeat: int) -> Path:
     """Return where the rounds of an arm's repeat lie."""
-    return folder / "runs" / slug(arm) / f"repeat-{repeat}"
+    return folder / RUNS / slug(arm) / f"repeat-{repeat}"
 
 
 def rounds_done(folder: Path, arm: str, repeat: int) -> int:
@@ -117,6 +118,11 @@ def read_round(folder: Path, arm: str, repeat: int, number: int) -> KeptRound:
                 query = Query(kept["picked_n"], kept["value_N"], scores)
             pool_N = kept["pool_N"] if query is not None else kept["asked_n"]
             return KeptRound(kept["asked_n"], kept["label_n"], kept["cost_n"], pool_N, query)
+    except FileNotFoundError as error:
+        raise DatasetError(
+            f"{path} is not here: of a repeat that was taken from rounds.csv the figures are all there is. If it was "
+            "lost, delete the .json beside it, and resume: the round is run again."
+        ) from error
     except (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error) as error:
         raise DatasetError(
             f"{path} cannot be read ({error}). Delete it and the .json beside it, and resume: the round is run again."
@@ -155,7 +161,7 @@ def restore(folder: Path, runs: Sequence[tuple[str, int]], count: int) -> None:
     ProjectError
         When a round cannot be written.
     """
-    rows, timings = _by_run(folder / "rounds.csv"), _by_run(folder / "timings.csv")
+    rows, timings = rows_by_run(folder / "rounds.csv"), rows_by_run(folder / "timings.csv")
     for arm, repeat in runs:
         place, own = arm_folder(folder, arm, repeat), rows.get((arm, str(repeat)), [])
         if place.exists() or [row["round"] for row in own] != [str(number) for number in range(count)]:
@@ -171,8 +177,14 @@ def restore(folder: Path, runs: Sequence[tuple[str, int]], count: int) -> None:
         partly.rename(place)
 
 
-def _by_run(path: Path) -> dict[tuple[str, str], list[dict[str, str]]]:
-    """Return the rows of a table by arm and repeat; none when it is not there."""
+def rows_by_run(path: Path) -> dict[tuple[str, str], list[dict[str, str]]]:
+    """Return the rows of ``rounds.csv`` or ``timings.csv`` by arm and repeat, as text; none when it is not there.
+
+    Raises
+    ------
+    DatasetError
+        When it is damaged.
+    """
     found: dict[tuple[str, str], list[dict[str, str]]] = {}
     try:
         with path.open(newline="", encoding="utf-8") as file:
@@ -218,7 +230,7 @@ def row_of(dataset_name: str, report: RoundReport) -> tuple[object, ...]:
     )
 
 
-def report_from(row: dict[str, object]) -> RoundReport:
+def report_from(row: Mapping[str, object]) -> RoundReport:
     """Return the report that a row was made of, without seconds."""
 
     def number(name: str) -> float:
