@@ -12,7 +12,8 @@ from typing import Any, Protocol
 from costal.paper.experiment import RoundReport
 from costal.paper.sources import Dataset
 from napari_costal._calls import Thread
-from napari_costal._playback_curves import CurvesPicture, curves_picture
+from napari_costal._dashboard_figures import Picture
+from napari_costal._playback_curves import curves_picture, figure_1_picture
 from napari_costal._playback_run import Place, RoundShown, Run, crops_of, look, read_shown
 
 
@@ -24,7 +25,7 @@ class View(Protocol):
     def show_note(self, text: str) -> None: ...
     def show_run(self, run: Run | None, summary: str) -> None: ...
     def show_place(self, place: Place, count: int, text: str) -> None: ...
-    def show_curves(self, picture: CurvesPicture) -> None: ...
+    def show_picture(self, picture: Picture) -> None: ...
     def show_round(self, dataset_name: str, shown: RoundShown) -> None: ...
     def show_playing(self, playing: bool, following: bool) -> None: ...
 
@@ -35,6 +36,7 @@ class PlaybackController:
     def __init__(self, view: View, thread: Thread) -> None:
         self._view, self._thread = view, thread
         self._ticket = 0
+        self._shows_figure_1 = False
         self._reset(None)
 
     def _reset(self, folder: Path | None) -> None:
@@ -160,10 +162,20 @@ class PlaybackController:
         reports = self.run.of(place.arm, place.repeat)
         self.place = place = replace(place, number=max(0, min(place.number, len(reports) - 1)))
         text = sentence(reports[place.number], self.run.plan.rounds) if reports else "No round is finished here yet."
-        unit = self._dataset.effort_unit if self._dataset is not None else ""
         self._view.show_place(place, len(reports), text)
-        self._view.show_curves(curves_picture(self.run, place, unit))
+        self._show_picture(self.run)
         self._read()
+
+    def show_figure_1(self, on: bool) -> None:
+        """Show accuracy against cost of all arms, which grows with the run, in place of the learning curves."""
+        self._shows_figure_1 = on
+        if self.run is not None:
+            self._show_picture(self.run)
+
+    def _show_picture(self, run: Run) -> None:
+        unit = self._dataset.effort_unit if self._dataset is not None else ""
+        picture = figure_1_picture(run, unit) if self._shows_figure_1 else curves_picture(run, self.place, unit)
+        self._view.show_picture(picture)
 
     def _read(self) -> None:
         """Read the round to be shown, one at a time: while the user moves on, those in between are left out."""

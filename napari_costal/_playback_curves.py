@@ -9,12 +9,14 @@ import numpy as np
 
 from costal.labels.project import COLOURS
 from costal.paper.experiment import RoundReport
-from costal.paper.plan import RANDOM_ARM
+from costal.paper.figures import draw_rounds, rounds_shown
+from costal.paper.plan import RANDOM_ARM, Plan
 from costal.paper.report import draw_accuracy
 from napari_costal._dashboard_figures import DASHED, TEXT, Colours, Floats
 from napari_costal._playback_run import Place, Run
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -54,7 +56,7 @@ class CurvesPicture:
                 "linewidth": 2.4 if is_shown else 1.2,
                 "zorder": 3 if is_shown else 2,
             }
-            by_labels.plot(curve.labels_M, curve.accuracy_M, label=_short(curve.name), **look)
+            by_labels.plot(curve.labels_M, curve.accuracy_M, label=curve.name, **look)
             by_cost.plot(curve.cost_M, curve.accuracy_M, **look)
         self._mark(by_labels, self.own.labels_M, self.labels, colours)
         self._mark(by_cost, self.own.cost_M, self.cost, colours)
@@ -63,9 +65,8 @@ class CurvesPicture:
         for axes in (by_labels, by_cost):
             axes.set_ylabel("test accuracy")
             darken(axes, colours)
-        legend = figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=TEXT, handlelength=1.6)
-        for text in legend.get_texts():
-            text.set_color(colours.ink)
+        marks, names = by_labels.get_legend_handles_labels()
+        _add_legend(figure, dict(zip(names, marks, strict=True)), colours)
 
     def _mark(self, axes: "Axes", along_M: Floats, here: float, colours: Colours) -> None:
         """Draw the shown repeat up to here."""
@@ -104,6 +105,40 @@ class RoundsPicture:
             darken(axes, colours)
 
 
+@dataclass(frozen=True, slots=True)
+class Figure1Picture:
+    """Figure 1 of the runs that got as far as its rounds: (arm, repeat, round, labels, accuracy, total cost) each."""
+
+    plan: Plan
+    rows: tuple[tuple[str, int, int, int, float, float], ...]
+    effort_unit: str
+
+    def draw(self, figure: "Figure", colours: Colours) -> None:
+        """Draw accuracy against total cost, a panel for each round below one another, and one legend."""
+        import pandas as pd
+
+        df = pd.DataFrame(self.rows, columns=["arm", "repeat", "round", "labels", "accuracy", "total_cost"])
+        panels = figure.subplots(len(rounds_shown(self.plan)), 1, squeeze=False)[:, 0]
+        draw_rounds(panels, df, self.plan, self.effort_unit or "cost units")
+        named: dict[str, Artist] = {}
+        for axes in panels:
+            darken(axes, colours)
+            named |= {name: mark for mark, name in zip(*axes.get_legend_handles_labels(), strict=True)}
+        _add_legend(figure, named, colours)
+
+
+def figure_1_picture(run: Run, effort_unit: str) -> Figure1Picture:
+    """Return Figure 1 of a run as far as it is."""
+    shown = rounds_shown(run.plan)
+    rows = tuple(
+        (each.arm, each.repeat, each.round_number, each.labels, each.accuracy, each.total_cost)
+        for reports in run.reports
+        for each in reports
+        if each.round_number in shown
+    )
+    return Figure1Picture(run.plan, rows, effort_unit)
+
+
 def curves_picture(run: Run, place: Place, effort_unit: str) -> CurvesPicture:
     """Return the learning curves of a run as they are at a round."""
     others, arms = cycle(COLOURS), run.plan.arms
@@ -127,6 +162,16 @@ def mean_curve(name: str, colour: str, repeats: Sequence[Sequence[RoundReport]])
                 tested.setdefault(each.round_number, []).append((each.labels, each.total_cost, each.accuracy))
     means_M_3 = np.array([np.mean(tested[number], axis=0) for number in sorted(tested)]).reshape(-1, 3)
     return Curve(name, colour, *means_M_3.T)
+
+
+def _add_legend(figure: "Figure", named: "dict[str, Artist]", colours: Colours) -> None:
+    """Draw one legend for all panels below them; none while nothing is drawn."""
+    if named:
+        look: dict[str, Any] = {"ncols": 2, "frameon": False, "fontsize": TEXT, "handlelength": 1.6}
+        names = [_short(name) for name in named]
+        legend = figure.legend(list(named.values()), names, loc="outside lower center", **look)
+        for text in legend.get_texts():
+            text.set_color(colours.ink)
 
 
 def darken(axes: "Axes", colours: Colours) -> None:

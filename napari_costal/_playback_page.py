@@ -10,15 +10,16 @@ from qtpy.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QLabel, QSlider, Q
 
 from costal.types import Floats
 from napari_costal._calls import Thread
+from napari_costal._dashboard_figures import Picture
 from napari_costal._dock import push_button
 from napari_costal._figure_view import FigureView, colours_of
 from napari_costal._mosaic_layers import MosaicLayers
 from napari_costal._playback import PlaybackController
-from napari_costal._playback_curves import CurvesPicture
 from napari_costal._playback_run import Place, RoundShown, Run
 
 PLAY_MS, LOOK_MS = 1000, 2000
 VALUES = ("value v", "information I", "cost C")
+PICTURES = ("Learning curves", "Figure 1: accuracy against cost")
 CURVES_HEIGHT = 330
 
 
@@ -66,6 +67,10 @@ class PlaybackPage(QWidget):
         self.play_button.clicked.connect(lambda: self.controller.toggle())
         self.next_button.clicked.connect(lambda: self.controller.move(1))
         self.following.clicked.connect(lambda on: self.controller.follow(on))
+        self.pictures = QComboBox()
+        self.pictures.addItems(PICTURES)
+        self.pictures.setToolTip("Learning curves of all arms, or the accuracy that each arm's cost has bought.")
+        self.pictures.currentIndexChanged.connect(lambda at: self.controller.show_figure_1(at == 1))
         self.curves = FigureView(painter, colours_of(self._viewer.theme))
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
@@ -79,6 +84,7 @@ class PlaybackPage(QWidget):
         )
         column.addLayout(_row(QLabel("over the mosaic:"), self.values, shares=(0, 1)))
         column.addWidget(self.note)
+        column.addWidget(self.pictures)
         column.addWidget(self.curves, 1)
 
     def _choose(self) -> None:
@@ -137,8 +143,8 @@ class PlaybackPage(QWidget):
         self.previous_button.setEnabled(place.number > 0)
         self.next_button.setEnabled(place.number < count - 1)
 
-    def show_curves(self, picture: CurvesPicture) -> None:
-        """Draw the learning curves."""
+    def show_picture(self, picture: Picture) -> None:
+        """Draw the learning curves, or Figure 1."""
         self.curves.show_picture(picture, CURVES_HEIGHT)
 
     def show_round(self, dataset_name: str, shown: RoundShown) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from costal.errors import DatasetError
-from costal.paper.archive import arm_folder, read_round, read_rows, report_from, rounds_done
+from costal.paper.archive import RUNS, arm_folder, read_round, read_rows, report_from, rounds_done, rows_by_run
 from costal.paper.claim import PLAN_FILE, kept_environment
 from costal.paper.datasets import load_dataset
 from costal.paper.experiment import RoundReport
@@ -40,7 +40,14 @@ class Run:
 
     def of(self, arm: int, repeat: int) -> Reports:
         """Return the finished rounds of an arm's repeat."""
-        return self.reports[arm * self.plan.repeats + repeat]
+        place = Place(arm, repeat)
+        return self.reports[self.places.index(place)] if place in self.places else ()
+
+    @property
+    def places(self) -> list[Place]:
+        """The start of each arm's repeats, in the order of `reports`; an arm may have fewer than the plan."""
+        arms = enumerate(self.plan.arms)
+        return [Place(number, repeat) for number, arm in arms for repeat in range(self.plan.repeats_of(arm))]
 
     @property
     def done(self) -> int:
@@ -54,10 +61,9 @@ class Run:
 
     def newest(self, before: "Run | None", here: Place) -> Place:
         """Return the last round of a run that grew since `before`, else of one under way; of `here` when it is one."""
-        places = [Place(arm, repeat) for arm in range(len(self.plan.arms)) for repeat in range(self.plan.repeats)]
         counts = [len(reports) for reports in self.reports]
         earlier = [len(reports) for reports in before.reports] if before is not None else [0] * len(counts)
-        grown = [place for place, now, then in zip(places, counts, earlier, strict=True) if now > then]
+        grown = [place for place, now, then in zip(self.places, counts, earlier, strict=True) if now > then]
         under_way = [place for place in grown if len(self.of(place.arm, place.repeat)) <= self.plan.rounds]
         candidates = (under_way if before is None else grown) or grown or [here]
         found = next((each for each in candidates if (each.arm, each.repeat) == (here.arm, here.repeat)), candidates[0])
@@ -77,6 +83,8 @@ class RoundShown:
 def look(folder: Path, before: Run | None = None) -> Run:
     """Return what a run's folder holds now, `before` itself when nothing was added to it.
 
+    Where ``rounds.csv`` alone was kept, its rounds are those of the run.
+
     Raises
     ------
     DatasetError
@@ -90,7 +98,10 @@ def look(folder: Path, before: Run | None = None) -> Run:
     plan = load_plan(folder / PLAN_FILE)
     names = run_names(plan)
     known = before.reports if before is not None and before.plan == plan else ((),) * len(names)
-    reports = tuple(_reports(folder, *name, each) for name, each in zip(names, known, strict=True))
+    if (folder / RUNS).is_dir():
+        reports = tuple(_reports(folder, *name, each) for name, each in zip(names, known, strict=True))
+    else:
+        reports = known if any(known) else _tabled(folder, names)
     if (
         before is not None
         and plan == before.plan
@@ -98,6 +109,14 @@ def look(folder: Path, before: Run | None = None) -> Run:
     ):
         return before
     return Run(folder, plan, reports)
+
+
+def _tabled(folder: Path, names: list[tuple[str, int]]) -> tuple[Reports, ...]:
+    rows = rows_by_run(folder / "rounds.csv")
+    try:
+        return tuple(tuple(map(report_from, rows.get((arm, str(repeat)), ()))) for arm, repeat in names)
+    except (KeyError, ValueError) as error:
+        raise DatasetError(f"{folder / 'rounds.csv'} cannot be read ({error}). Bring back a whole one.") from error
 
 
 def _reports(folder: Path, arm: str, repeat: int, known: Reports) -> Reports:

@@ -20,7 +20,7 @@ def forecast(plan: Plan, pace: Pace, test_crops: int) -> float:
     A committee of as many passes as the one that was timed is assumed, and that a training takes as long whatever the
     number of labels.
     """
-    return plan.repeats * sum(_of_arm(plan, arm, pace, test_crops) for arm in plan.arms)
+    return sum(plan.repeats_of(arm) * _of_arm(plan, arm, pace, test_crops) for arm in plan.arms)
 
 
 def _of_arm(plan: Plan, arm: Arm, pace: Pace, test_crops: int) -> float:

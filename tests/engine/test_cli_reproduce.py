@@ -102,6 +102,20 @@ def test_an_experiment_stopped_by_the_user_keeps_what_is_done_and_goes_on(costal
 
 
 @pytest.mark.slow
+def test_finished_repeats_of_a_committed_table_are_not_run_again(costal, plan_file, tmp_path, monkeypatch):
+    assert costal("experiment", plan_file, "--out", tmp_path / "out")[0] == 0
+    clone = tmp_path / "clone"
+    clone.mkdir()
+    for path in (tmp_path / "out").iterdir():
+        if path.is_file() and path.suffix != ".lock":
+            (clone / path.name).write_bytes(path.read_bytes())
+    monkeypatch.setattr("costal.paper.runner.begin", None)
+    assert costal("experiment", plan_file, "--out", clone)[0] == 0
+    for name in ("rounds.csv", "timings.csv", "summary.md", "figure1.svg"):
+        assert (clone / name).read_bytes() == (tmp_path / "out" / name).read_bytes()
+
+
+@pytest.mark.slow
 def test_another_configuration_is_refused_on_resume(costal, plan_file, tmp_path):
     assert costal("experiment", plan_file, "--out", tmp_path / "out")[0] == 0
     plan_file.write_text(PLAN.replace("rounds = 2", "rounds = 3"), "utf-8")

@@ -12,7 +12,7 @@ import pytest
 from qtpy.QtCore import QObject, Qt, Signal
 
 from costal.errors import DatasetError
-from costal.paper.archive import arm_folder, read_round, write_round
+from costal.paper.archive import arm_folder, read_round, write_round, write_tables
 from costal.paper.claim import ENVIRONMENT_FILE, PLAN_FILE
 from costal.paper.datasets import synthetic_dataset
 from costal.paper.digits import SIDE, render
@@ -22,7 +22,7 @@ from costal.paper.plan import RANDOM_ARM, Arm, Experiment, Plan
 from costal.paper.plan_file import dump_plan
 from costal.types import Query, Scores
 from napari_costal._playback import PlaybackController, View, sentence
-from napari_costal._playback_curves import curves_picture, mean_curve
+from napari_costal._playback_curves import CurvesPicture, curves_picture, figure_1_picture, mean_curve
 from napari_costal._playback_run import Place, look
 from napari_costal.mosaic import MnistMosaic
 
@@ -234,7 +234,7 @@ def test_without_the_data_the_curves_are_shown_and_the_rest_is_said(player, fini
     player.open(finished)
     assert "No mosaics: MNIST was not found." in player.view.show_note.call_args.args[0]
     player.go(1, 0, 3)
-    assert player.view.show_curves.call_args.args[0].labels == 29
+    assert player.view.show_picture.call_args.args[0].labels == 29
     player.view.show_round.assert_not_called()
 
 
@@ -298,7 +298,7 @@ def test_a_folder_that_is_away_for_a_while_is_said_and_shown_again(player, runni
     player.look()
     player.go(0, 1, 0)
     assert "holds no experiment" in player.view.complain.call_args.args[0]
-    assert "round-000.npz cannot be read" in player.view.show_note.call_args.args[0]
+    assert "round-000.npz is not here" in player.view.show_note.call_args.args[0]
     away.rename(running)
     player.view.reset_mock()
     player.look()
@@ -377,6 +377,58 @@ def test_a_move_ends_at_the_first_and_at_the_last_round(player, finished, start,
 
 
 # curves
+
+
+def test_figure_1_has_the_rounds_looked_at_and_grows_with_the_run(player, running, tmp_path):
+    (running / PLAN_FILE).write_text(dump_plan(replace(PLAN, looked_at=(1,))), "utf-8")
+    player.open(running)
+    player.controller.show_figure_1(True)
+    picture = player.view.show_picture.call_args.args[0]
+    name = ARMS[0].name
+    assert picture.rows == ((name, 0, 1, 23, 0.6, 100.0), (name, 0, 3, 29, 0.8, 300.0), (name, 1, 1, 23, 0.61, 100.0))
+    finish_round(running, 0, 1, 2)
+    finish_round(running, 0, 1, 3)
+    player.controller.look()
+    player.thread.work()
+    grown = player.view.show_picture.call_args.args[0]
+    assert grown.rows == (*picture.rows, (name, 1, 3, 29, 0.81, 300.0))
+    player.controller.show_figure_1(False)
+    assert isinstance(player.view.show_picture.call_args.args[0], CurvesPicture)
+
+
+def test_figure_1_draws_a_point_for_each_arm_that_got_there(running):
+    (running / PLAN_FILE).write_text(dump_plan(replace(PLAN, looked_at=(1,))), "utf-8")
+    from matplotlib.figure import Figure
+
+    from napari_costal._figure_view import colours_of
+
+    figure = Figure()
+    figure_1_picture(look(running), "s").draw(figure, colours_of("dark"))
+    early, late = figure.axes
+    assert early.get_title() == "round 1 (23 labels)"
+    assert [float(line.get_xdata()[0]) for line in early.containers[0].lines[:1]] == [100.0]
+    assert [float(line.get_ydata()[0]) for line in late.containers[0].lines[:1]] == [pytest.approx(0.8)]
+    assert early.get_xlabel() == "total cost (s)"
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == [ARMS[0].name]
+
+
+def test_a_run_of_which_only_the_table_was_kept_has_its_curves_and_says_that_the_mosaics_are_not_there(
+    player, finished
+):
+    write_tables(finished, [(ARMS[arm].name, repeat) for arm, repeat in RUNS])
+    whole = look(finished)
+    shutil.rmtree(finished / "runs")
+    player.open(finished)
+    assert player.controller.run.reports == whole.reports
+    assert "the figures are all there is" in player.view.show_note.call_args.args[0]
+
+
+def test_an_arm_of_fewer_repeats_is_found_in_its_place(finished):
+    (finished / PLAN_FILE).write_text(dump_plan(replace(PLAN, arms=(replace(ARMS[0], repeats=1), ARMS[1]))), "utf-8")
+    run = look(finished)
+    assert run.total == 3 * (ROUNDS + 1)
+    assert run.of(0, 1) == ()
+    assert run.of(1, 1)[2] == replace(report(1, 1, 2), seconds={})
 
 
 def test_a_curve_is_the_mean_of_the_repeats_tested_in_a_round():

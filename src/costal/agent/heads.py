@@ -85,7 +85,7 @@ def fit_heads(
         if step % PROGRESS_EVERY == 0 or step == total - 1:
             require_finite(loss_M, step, training, message)
             yield Progress(step, total, message)
-    give_back(parameters, lessons)
+    give_back(parameters, [each.module for each in lessons])
 
 
 def heads_of(parameters: State, features_M_B_F: Tensor, hidden_mask: Tensor) -> Tensor:

@@ -10,8 +10,11 @@ from typing import Annotated, Any
 import typer
 
 from costal.cli.output import AsJson, tell
+from costal.cli.progress import ProgressBar
 from costal.cli.running import run_experiment
 from costal.paper.base_costs import BASE_COSTS, derive_base_costs
+from costal.paper.calibration import calibrated, calibration_plans, folder_of
+from costal.paper.datasets import load_dataset
 from costal.paper.plan import Plan, figure_1, quick, table_1
 from costal.paper.plan_file import load_plan, template
 
@@ -65,6 +68,7 @@ def register(app: typer.Typer) -> None:
     group.command()(with_choices(table1))
     group.command()(with_choices(figure1))
     group.command("base-costs")(base_costs)
+    group.command("scale")(scale)
     app.add_typer(group, name="reproduce")
     app.command()(with_choices(experiment))
 
@@ -86,6 +90,21 @@ def base_costs(
     """Derive the base cost of each class from how often STD asked for it: the more informative, the dearer."""
     found = derive_base_costs(run)
     tell(found.text, {"base_costs": found.base_cost_K, "queried": found.count_K}, as_json)
+
+
+def scale(
+    out: Annotated[Path, typer.Option(help="Folder for its runs; those that it holds are resumed.")] = Path(
+        "out/calibration"
+    ),
+    as_json: AsJson = False,
+) -> None:
+    """Find the scale of the base costs at which known costs at β = 0.2 cost what random selection costs."""
+    for factor, plan in calibration_plans():
+        run_experiment(plan, folder_of(out, factor), None, True)
+    with ProgressBar() as bar:
+        found = bar.drain(calibrated(out, load_dataset("mnist")))
+    (out / "scale.md").write_text(found.text, "utf-8")
+    tell(found.text, {"scale": found.scale, "base_costs": found.base_cost_K}, as_json)
 
 
 def experiment(

@@ -9,11 +9,12 @@ import typer
 from costal.cli.output import tell
 from costal.cli.progress import ProgressBar
 from costal.cli.terminal import warn_of_scheduler
+from costal.paper.archive import write_tables
 from costal.paper.claim import claimed
 from costal.paper.datasets import load_dataset
 from costal.paper.plan import Plan
 from costal.paper.results import write_results
-from costal.paper.runner import progress_of, require_enough, rounds_left, run_task, tasks
+from costal.paper.runner import progress_of, require_enough, rounds_left, run_names, run_task, tasks
 from costal.paper.sources import Dataset
 from costal.types import Job
 
@@ -57,11 +58,12 @@ def _spread(plan: Plan, out: Path, dataset: Dataset, dask: str) -> Job[None]:
 def _one_by_one(plan: Plan, out: Path, dataset: Dataset) -> Job[None]:
     """Run a plan's tasks one after another; yields progress in rounds of all of them."""
     left = {task: rounds_left(plan, task, out) for task in tasks(plan)}
-    for task in left:
+    for task in [each for each, rounds in left.items() if rounds]:
         for each in run_task(plan, task, out, dataset):
             left[task] = each.total - each.done
             yield progress_of(plan, left, each.message)
         left[task] = 0
+        write_tables(out, run_names(plan))  # so that what is finished can be looked at, copied and kept meanwhile
 
 
 def _time_left(spent_s: float, done: int, left: int) -> str:

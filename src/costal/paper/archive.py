@@ -2,14 +2,16 @@
 
 ``runs/<arm>/repeat-<r>/round-<t>.npz`` holds the round's pool, scores and answers; the ``.json`` beside it holds the
 figures, comes last and makes the round count. Equal runs give equal bytes; seconds are kept apart in ``timings.csv``.
+``rounds.csv`` has the figures of all rounds: where it alone was kept, its finished repeats are not run again.
 """
 
 import csv
 import io
 import json
 import math
+import shutil
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,7 @@ ROUND_COLUMNS = (
     "mean_value", "predicted_cost", "measured_cost", "cost_bias_picked", "cost_bias_pool", "cost_rank_pool",
     "class_counts", "chosen_costs",
 )  # fmt: skip
+RUNS = "runs"
 PHASES = ("propose", "learn", "test")
 
 
@@ -45,7 +48,7 @@ class KeptRound:
 
 def arm_folder(folder: Path, arm: str, repeat: int) -> Path:
     """Return where the rounds of an arm's repeat lie."""
-    return folder / "runs" / slug(arm) / f"repeat-{repeat}"
+    return folder / RUNS / slug(arm) / f"repeat-{repeat}"
 
 
 def rounds_done(folder: Path, arm: str, repeat: int) -> int:
@@ -117,6 +120,11 @@ def read_round(folder: Path, arm: str, repeat: int, number: int) -> KeptRound:
                 query = Query(kept["picked_n"], kept["value_N"], scores)
             pool_N = kept["pool_N"] if query is not None else kept["asked_n"]
             return KeptRound(kept["asked_n"], kept["label_n"], kept["cost_n"], pool_N, query)
+    except FileNotFoundError as error:
+        raise DatasetError(
+            f"{path} is not here: of a repeat that was taken from rounds.csv the figures are all there is. If it was "
+            "lost, delete the .json beside it, and resume: the round is run again."
+        ) from error
     except (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error) as error:
         raise DatasetError(
             f"{path} cannot be read ({error}). Delete it and the .json beside it, and resume: the round is run again."
@@ -145,11 +153,58 @@ def write_tables(folder: Path, runs: Sequence[tuple[str, int]]) -> None:
     write_atomically(folder / "timings.csv", (table(("arm", "repeat", "round", *PHASES), ()) + body).encode())
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Return a table as CSV text."""
+def restore(folder: Path, runs: Sequence[tuple[str, int]], count: int) -> None:
+    """Take from ``rounds.csv`` the runs that have all `count` rounds there and nothing in ``runs``.
+
+    Raises
+    ------
+    DatasetError
+        When ``rounds.csv`` is damaged.
+    ProjectError
+        When a round cannot be written.
+    """
+    rows, timings = rows_by_run(folder / "rounds.csv"), rows_by_run(folder / "timings.csv")
+    for arm, repeat in runs:
+        place, own = arm_folder(folder, arm, repeat), rows.get((arm, str(repeat)), [])
+        if place.exists() or [row["round"] for row in own] != [str(number) for number in range(count)]:
+            continue
+        partly = place.with_name(f"{place.name}.new")
+        shutil.rmtree(partly, ignore_errors=True)
+        partly.mkdir(parents=True)
+        seconds = ([*row.values()] for row in timings.get((arm, str(repeat)), []))
+        write_atomically(partly / "timings.csv", table(None, seconds).encode())
+        for row in own:
+            text = json.dumps(row, ensure_ascii=False, indent=0)
+            write_atomically(partly / f"round-{int(row['round']):03}.json", text.encode())
+        partly.rename(place)
+
+
+def rows_by_run(path: Path) -> dict[tuple[str, str], list[dict[str, str]]]:
+    """Return the rows of ``rounds.csv`` or ``timings.csv`` by arm and repeat, as text; none when it is not there.
+
+    Raises
+    ------
+    DatasetError
+        When it is damaged.
+    """
+    found: dict[tuple[str, str], list[dict[str, str]]] = {}
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            for row in csv.DictReader(file, strict=True):
+                found.setdefault((row["arm"], row["repeat"]), []).append(row)
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, KeyError, csv.Error) as error:
+        raise DatasetError(f"{path} is damaged ({error}). Bring back a whole one, or choose another --out.") from error
+    return found
+
+
+def table(columns: Sequence[str] | None, rows: Iterable[Sequence[object]]) -> str:
+    """Return a table as CSV text, without a heading when there are no columns."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
+    if columns is not None:
+        writer.writerow(columns)
     writer.writerows(rows)
     return text.getvalue()
 
@@ -177,7 +232,7 @@ def row_of(dataset_name: str, report: RoundReport) -> tuple[object, ...]:
     )
 
 
-def report_from(row: dict[str, object]) -> RoundReport:
+def report_from(row: Mapping[str, object]) -> RoundReport:
     """Return the report that a row was made of, without seconds."""
 
     def number(name: str) -> float:

@@ -19,8 +19,10 @@ from costal.paper.plan_file import load_plan
 from costal.paper.sources import initial_indices
 from costal.seeds import rng_for
 
-BASE_COSTS = (35.0, 0.0, 53.2, 44.4, 28.6, 51.0, 24.2, 33.8, 66.3, 43.1)
-"""Of the ten digits, in units of perimeter: `costal reproduce base-costs` on the run in ``resources/reproduction``."""
+PROPORTIONS = (35.0, 0.0, 53.2, 44.4, 28.6, 51.0, 24.2, 33.8, 66.3, 43.1)
+"""Of the ten digits, in units of perimeter: `costal reproduce base-costs` on the first run of Table 1."""
+BASE_COSTS = PROPORTIONS
+"""What Figure 1 is run with."""
 PERIMETERS = 2000
 
 

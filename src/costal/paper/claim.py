@@ -9,9 +9,11 @@ from pathlib import Path
 from costal.errors import DatasetError
 from costal.files import remove_leftovers, write_atomically
 from costal.labels.lock import ProjectLock
+from costal.paper.archive import restore
 from costal.paper.environment import Environment, environment
 from costal.paper.plan import Plan
 from costal.paper.plan_file import differences, dump_plan, load_plan
+from costal.paper.runner import run_names
 from costal.paper.sources import Dataset
 
 PLAN_FILE, ENVIRONMENT_FILE = "experiment.toml", "environment.json"
@@ -42,6 +44,7 @@ def claimed(folder: Path, plan: Plan, dataset: Dataset, resume: bool = True) -> 
             remove_leftovers(folder, name)
         _take(folder, plan, dataset, resume)
         remove_leftovers(folder, "**/*")
+        restore(folder, run_names(plan), plan.rounds + 1)
         yield
     finally:
         lock.release()

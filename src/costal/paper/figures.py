@@ -3,6 +3,7 @@
 Both take any plan, and show the runs that got as far as the round in question, finished or not.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import cycle
 from typing import TYPE_CHECKING
@@ -61,14 +62,24 @@ def figure_1(df: "pd.DataFrame", plan: Plan, unit: str = "cost units") -> "Figur
     """
     from matplotlib.figure import Figure
 
-    rounds = sorted({*plan.looked_at, plan.rounds})
+    rounds = rounds_shown(plan)
     figure = Figure(figsize=(max(7.0, 6.0 * len(rounds)), 5.4), layout="constrained")
-    for axes, round_number in zip(figure.subplots(1, len(rounds), squeeze=False)[0], rounds, strict=True):
+    draw_rounds(figure.subplots(1, len(rounds), squeeze=False)[0], df, plan, unit)
+    _finish(figure, df, plan, "Accuracy against cost", "bars: standard deviations over repeats")
+    return figure
+
+
+def rounds_shown(plan: Plan) -> list[int]:
+    """Return the rounds that Figure 1 has a panel for."""
+    return sorted({*plan.looked_at, plan.rounds})
+
+
+def draw_rounds(panels: "Iterable[Axes]", df: "pd.DataFrame", plan: Plan, unit: str) -> None:
+    """Draw Figure 1 into panels, one for each of `rounds_shown`; `df` needs the rows of these rounds alone."""
+    for axes, round_number in zip(panels, rounds_shown(plan), strict=True):
         _draw_round(axes, df, plan, round_number)
         axes.set_xlabel(f"total cost ({unit})")
         axes.set_ylabel("test accuracy")
-    _finish(figure, df, plan, "Accuracy against cost", "bars: standard deviations over repeats")
-    return figure
 
 
 def learning_curves(df: "pd.DataFrame", plan: Plan, unit: str = "cost units") -> "Figure":
@@ -152,7 +163,7 @@ def _draw_curve(axes: "Axes", df: "pd.DataFrame", style: Style, column: str) -> 
 
 def _finish(figure: "Figure", df: "pd.DataFrame", plan: Plan, what: str, how: str) -> None:
     name = str(df["data"].iloc[0]) if len(df) else plan.data
-    done, total = sum(len(finished(df, plan, arm)) for arm in plan.arms), len(plan.arms) * plan.repeats
+    done, total = sum(len(finished(df, plan, arm)) for arm in plan.arms), plan.run_count
     remarks = [how, "quick run: smaller than the experiment"] if plan.is_quick else [how]
     if done < total:
         remarks.append(f"{done} of {total} runs finished")

@@ -155,6 +155,19 @@ def to_target(df: "pd.DataFrame", plan: Plan, arm: Arm, repeats: tuple[int, ...]
     return Quantity(value_R, np.where(np.isnan(value_R), end_R, value_R), value_R)
 
 
+def area(df: "pd.DataFrame", arm: Arm, repeats: tuple[int, ...], labels: float) -> Quantity:
+    """Return an arm's mean accuracy up to so many labels, or to the end, in each repeat: the area under its curve."""
+    return exactly([_mean_accuracy(run_of(df, arm, repeat), labels) for repeat in repeats])
+
+
+def _mean_accuracy(run: "pd.DataFrame", labels: float) -> float:
+    tested = run.dropna(subset=["accuracy"])
+    x, y = tested["labels"].to_numpy(np.float64), tested["accuracy"].to_numpy(np.float64)
+    end = min(labels, x[-1])
+    at = np.append(x[x < end], end)
+    return float(np.trapezoid(np.interp(at, x, y), at) / (end - x[0]))
+
+
 def at_end(df: "pd.DataFrame", plan: Plan, arms: tuple[Arm, ...], column: str) -> tuple[Quantity, ...]:
     """Return a figure of each arm after the last round, over the repeats that all of them finished."""
     repeats = finished(df, plan, *arms)

@@ -8,8 +8,15 @@ from costal.paper.sources import PoolRule
 from costal.types import AcquisitionName, AgentSettings, CostLikelihood, Training
 
 CostKnowledge = Literal["known", "learned", "plain"]
-PROTOCOL = Training(4e-3, batch=16, min_steps=150, epochs=0, schedule="one_cycle", precision="bfloat16")
-"""How networks are trained for Table 1 and Figure 1: from scratch in 150 steps, whatever the number of labels."""
+PROTOCOL = Training(4e-3, batch=16, min_steps=150, epochs=0, schedule="one_cycle", precision="float32")
+"""How networks are trained for Table 1 and Figure 1: from scratch in 150 steps, whatever the number of labels.
+
+In float32, for that is fast on every machine: a CPU without bfloat16 needs nine times as long to train in it.
+"""
+CALIBRATION_SEED, FIGURE_1_SEED, TABLE_1_SEED = 1, 2, 3
+"""Repeats that calibrate the base costs share nothing with those that test the claims."""
+CALIBRATED_BETA = 0.2
+"""Where the paper's known costs cross random selection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +26,7 @@ class Arm:
     `cost` is what C is made of while β (or a budget) lets it matter: ``known`` is the true cost of each crop,
     ``learned`` the cost model's log-normal mean, ``plain`` a cost model fitted by least squares on the costs
     themselves. With a `budget`, in cost units, a round asks for the most information that it buys, not for n crops.
-    `backbone` names what it sees through.
+    An arm with `repeats` runs in that many of the plan's, the first ones. `backbone` names what it sees through.
     """
 
     name: str
@@ -32,6 +39,7 @@ class Arm:
     members: int = 1
     budget: float | None = None
     backbone: str = GAL2017
+    repeats: int | None = None
 
     @property
     def weighs_cost(self) -> bool:
@@ -112,6 +120,15 @@ class Plan:
     target: float = 0.9
     is_quick: bool = False
 
+    def repeats_of(self, arm: Arm) -> int:
+        """Return how many repeats an arm runs in."""
+        return self.repeats if arm.repeats is None else min(arm.repeats, self.repeats)
+
+    @property
+    def run_count(self) -> int:
+        """How many runs the plan has: the repeats of all arms."""
+        return sum(map(self.repeats_of, self.arms))
+
     def tests_mean(self, round_number: int) -> bool:
         """Return whether the mean network is tested after this round."""
         return round_number % self.test_every == 0 or round_number in (*self.looked_at, self.rounds)
@@ -124,17 +141,44 @@ class Plan:
 def table_1(data: str = "mnist") -> Plan:
     """Return the plan of Table 1: three acquisition functions against random, no cost."""
     arms = (Arm("STD", "std"), Arm("BALD", "bald"), Arm("Entropy", "predictive_entropy"), RANDOM_ARM)
-    return Plan("table1", data, arms, Experiment(training=PROTOCOL), rounds=48, repeats=5)
+    shared = Experiment(TABLE_1_SEED, training=PROTOCOL)
+    return Plan("table1", data, arms, shared, rounds=48, repeats=15, test_every=5, committee_every=48)
 
 
 def figure_1(base_cost_K: tuple[float, ...], data: str = "mnist") -> Plan:
-    """Return the plan of Figure 1: STD with known costs at several β, with learned ones at β = 0.3, and random."""
+    """Return the plan of Figure 1: STD with known costs at several β, with learned ones at β = 0.3, and random.
+
+    A cost is learned in two ways: as a log-normal one, and by least squares, which is the likeliest for the paper.
+    Every β that a claim names has all repeats, those between have three.
+    """
     known = tuple(
-        Arm(f"known, β = {beta:g}", "std", beta=beta, cost="known") for beta in (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
+        Arm(f"known, β = {beta:g}", "std", beta=beta, cost="known", repeats=3 if beta in (0.1, 0.4) else None)
+        for beta in (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
     )
-    arms = (RANDOM_ARM, *known, Arm("learned, β = 0.3", "std", beta=0.3))
-    shared = Experiment(training=PROTOCOL, pool_size=612, base_cost_K=base_cost_K)
-    return Plan("figure1", data, arms, shared, rounds=98, repeats=3, test_every=14, committee_every=98, looked_at=(50,))
+    learned = (
+        Arm("learned, β = 0.3", "std", beta=0.3),
+        Arm("learned by least squares, β = 0.3", "std", beta=0.3, cost="plain"),
+    )
+    shared = Experiment(FIGURE_1_SEED, training=PROTOCOL, pool_size=612, base_cost_K=base_cost_K)
+    return Plan(
+        "figure1",
+        data,
+        (RANDOM_ARM, *known, *learned),
+        shared,
+        rounds=98,
+        repeats=8,
+        test_every=5,
+        committee_every=98,
+        looked_at=(50,),
+    )
+
+
+def calibration(base_cost_K: tuple[float, ...], data: str = "mnist") -> Plan:
+    """Return the plan by which the scale of base costs is found: Figure 1's known costs at `CALIBRATED_BETA`."""
+    whole = figure_1(base_cost_K, data)
+    arms = tuple(arm for arm in whole.arms if arm.cost == "known" and arm.beta == CALIBRATED_BETA)
+    shared = replace(whole.experiment, seed=CALIBRATION_SEED)
+    return replace(whole, name="calibration", arms=arms, experiment=shared, repeats=2, test_every=98, looked_at=())
 
 
 def quick(plan: Plan) -> Plan:
@@ -143,5 +187,6 @@ def quick(plan: Plan) -> Plan:
     pool_size = whole.pool_size if plan.data == "sted" else min(200, whole.pool_size)  # there a pool is a whole frame
     training = replace(PROTOCOL, min_steps=60)
     shared = replace(whole, pool_size=pool_size, n=min(whole.n, pool_size), passes=20, training=training)
-    smaller = replace(plan, rounds=10, repeats=2, target=0.8, test_every=1, looked_at=(5,))
+    arms = tuple(replace(arm, repeats=None) for arm in plan.arms)
+    smaller = replace(plan, arms=arms, rounds=10, repeats=2, target=0.8, test_every=1, looked_at=(5,))
     return replace(smaller, experiment=shared, is_quick=True)

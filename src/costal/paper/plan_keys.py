@@ -136,6 +136,7 @@ ARM_KEYS = (
         example=50.0,
     ),
     Key("backbone", str, "What it sees through: its own CNN, or a frozen network whose heads learn.", words=BACKBONES),
+    Key("repeats", int, "Runs of this arm, in the first repeats of all.", 1, absent="as many as the others", example=3),
 )
 
 

@@ -68,7 +68,7 @@ def headlines(df: "pd.DataFrame", plan: Plan) -> tuple[str, ...]:
 
     smaller = (f"A smaller experiment than {plan.name}: its figures are not the paper's.",) if plan.is_quick else ()
     arms = (
-        f"{each.arm.name}: {len(each.repeats)} of {plan.repeats} repeats finished, accuracy "
+        f"{each.arm.name}: {len(each.repeats)} of {plan.repeats_of(each.arm)} repeats finished, accuracy "
         f"{each.accuracy.interval:.3f}, labels to {plan.target:.0%} {each.labels_to_target.interval:.0f}, total cost "
         f"{each.total_cost.interval:.0f}"
         for each in outcomes(df, plan)

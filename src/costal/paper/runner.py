@@ -42,14 +42,20 @@ class Task:
 
 
 def tasks(plan: Plan) -> tuple[Task, ...]:
-    """Return the plan's tasks: repeat by repeat all arms, `stack` at a time."""
-    runs = [(arm, repeat) for repeat in range(plan.repeats) for arm in range(len(plan.arms))]
+    """Return the plan's tasks: repeat by repeat all arms, `stack` at a time; those of fewer repeats come last."""
+    runs = [
+        (number, repeat)
+        for is_part in (False, True)
+        for repeat in range(plan.repeats)
+        for number, arm in enumerate(plan.arms)
+        if (plan.repeats_of(arm) < plan.repeats) is is_part and repeat < plan.repeats_of(arm)
+    ]
     return tuple(Task(tuple(runs[start : start + plan.stack])) for start in range(0, len(runs), plan.stack))
 
 
 def run_names(plan: Plan) -> list[tuple[str, int]]:
     """Return the plan's (arm name, repeat) pairs in order."""
-    return [(arm.name, repeat) for arm in plan.arms for repeat in range(plan.repeats)]
+    return [(arm.name, repeat) for arm in plan.arms for repeat in range(plan.repeats_of(arm))]
 
 
 def rounds_left(plan: Plan, task: Task, folder: Path) -> int:

@@ -18,7 +18,8 @@ from costal.paper.outcomes import (
 )
 from costal.paper.outcomes import table_1 as ratios_of
 from costal.paper.plan import Arm, Plan
-from costal.paper.verdicts import RULE, Part, Verdict, verdicts
+from costal.paper.rulings import Part, Verdict
+from costal.paper.verdicts import RULE, verdicts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -88,7 +89,7 @@ def arm_table(df: "pd.DataFrame", plan: Plan, unit: str = "cost units") -> str:
     rows = [
         (
             each.arm.name,
-            f"{len(each.repeats)} of {plan.repeats}",
+            f"{len(each.repeats)} of {plan.repeats_of(each.arm)}",
             f"{each.labels.interval.mean:.0f}" if each.repeats else "–",
             _spread(each.accuracy.interval, ".4f"),
             _spread(each.total_cost.interval, cost),
@@ -152,7 +153,7 @@ def _warnings(df: "pd.DataFrame", plan: Plan) -> str:
             "> **A quick run, smaller than the experiment it is named after: "
             "it shows that everything works, not what the paper found.**"
         )
-    done, total = _done(df, plan), len(plan.arms) * plan.repeats
+    done, total = _done(df, plan), plan.run_count
     if done < total:
         said.append(f"> **Not finished: {done} of {total} runs. The others are left out of every table.**")
     return "\n>\n".join(said)
@@ -193,7 +194,7 @@ def _what_was_run(df: "pd.DataFrame", plan: Plan) -> str:
             f"- {plan.rounds} rounds of N = {shared.pool_size} crops ({pools}), of which n = {shared.n} are labelled, "
             f"after {start} labels at the start. T = {shared.passes} passes. Tested {tested}.",
             f"- {plan.repeats} repeats of {len(plan.arms)} arms, seed {shared.seed}; "
-            f"{_done(df, plan)} of {len(plan.arms) * plan.repeats} runs finished. Device asked for: {shared.device}.",
+            f"{_done(df, plan)} of {plan.run_count} runs finished. Device asked for: {shared.device}.",
             f"- Training: {_protocol(plan)}.",
             f"- Base costs of the classes: {bases if any(shared.base_cost_K) else 'none'}.",
         )

@@ -1,13 +1,11 @@
 """The paper's five claims, each put to the runs of an experiment by a rule that was written down before they ran."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from costal.paper.outcomes import (
-    Quantity,
+    area,
     at_end,
     finished,
     first_crossing,
@@ -22,6 +20,7 @@ from costal.paper.outcomes import (
     to_target,
 )
 from costal.paper.plan import Arm, Plan
+from costal.paper.rulings import Part, Verdict, all_hold, any_holds, either_holds, figure_of, judge, part_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,6 +29,8 @@ MARGIN = 0.005
 """An accuracy that is surely not lower by more than this counts as equal."""
 CONSIDERABLE = 0.1
 """A saving of at least this share is considerable; a loss of less is slight."""
+AREA_LABELS = 300
+"""Labels up to which the mean accuracy, the area under the curve, compares acquisition functions."""
 PAPER_CROSSING = 0.2
 """Below this β the paper's costs exceed those of random selection; from here on β is called high."""
 
@@ -39,69 +40,15 @@ in that repeat. Its mean has a 95 % t-interval over the repeats that all of thes
 interval lies wholly on its side of the limit, does not hold when it lies wholly on the other, and is undecided \
 otherwise, with fewer than two repeats too. A claim holds when all its parts hold, and does not when one does not. A \
 run that never reached the target counts with the labels it had at the end, where that can only make a verdict harder \
-to reach. "Equal" accuracy is surely not lower by more than {MARGIN}, "considerably" is at least \
-{percent(CONSIDERABLE)}, "slightly" is less than that, "high" β is {PAPER_CROSSING} and above. Nothing is corrected \
-for looking at several arms.\
+to reach. Slopes are taken over the arms that run in all repeats. That STD needs fewest labels is told by two \
+measures, labels to the target and the mean accuracy up to {AREA_LABELS} labels: one must say so, and the other must \
+not say the opposite. The learned cost judged is the one fitted by least squares, where the plan has it. \
+"Equal" accuracy is surely not lower by more than {MARGIN}, "considerably" is at least {percent(CONSIDERABLE)}, \
+"slightly" is less than that, "high" β is {PAPER_CROSSING} and above. Nothing is corrected for looking at several \
+arms.\
 """
 
-Ruling = Literal["holds", "does not hold", "undecided", "not tested"]
-Side = Literal["below", "above"]
 NO_ARM = ("the plan has no such arm",)
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """A part of a claim: what it says, whether that holds, and the numbers behind it."""
-
-    says: str
-    verdict: Ruling
-    figures: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What became of a claim; `notes` are numbers that belong to it and decide nothing."""
-
-    number: int
-    claim: str
-    parts: tuple[Part, ...] = ()
-    notes: tuple[str, ...] = ()
-
-    @property
-    def verdict(self) -> Ruling:
-        """Whether all parts hold; not tested when no arms of the plan can tell."""
-        return all_hold(part.verdict for part in self.parts)
-
-    @property
-    def figures(self) -> tuple[str, ...]:
-        """All numbers, part by part, then the notes."""
-        return (*(each for part in self.parts for each in part.figures), *self.notes)
-
-
-def judge(quantity: Quantity, limit: float = 0.0, side: Side = "below") -> Ruling:
-    """Return whether the interval of a quantity lies on this side of the limit."""
-    low, high = interval(quantity.low_R).low, interval(quantity.high_R).high
-    if not (high < limit or low > limit):
-        return "undecided"
-    return "holds" if (high < limit) == (side == "below") else "does not hold"
-
-
-def all_hold(rulings: Iterable[Ruling]) -> Ruling:
-    """Return "holds" if every one does, "does not hold" if one does not, "not tested" if none is, else "undecided"."""
-    every = set(rulings)
-    if "does not hold" in every:
-        return "does not hold"
-    if every <= {"not tested"}:
-        return "not tested"
-    return "holds" if every == {"holds"} else "undecided"
-
-
-def any_holds(rulings: Iterable[Ruling]) -> Ruling:
-    """Return "holds" if one does, "does not hold" if none does, else "undecided"."""
-    every = set(rulings)
-    if "holds" in every:
-        return "holds"
-    return "does not hold" if every == {"does not hold"} else "undecided"
 
 
 def verdicts(df: "pd.DataFrame", plan: Plan) -> tuple[Verdict, ...]:
@@ -127,26 +74,25 @@ def _fewer_labels(df: "pd.DataFrame", plan: Plan) -> Verdict:
         return Verdict(1, claim)
     rivals = [arm for arm in arms if arm != std]
     fewer = [
-        _part(plan, f"{row.arm.name} needs fewer labels than random selection (ratio below 1)", row.ratio, 1)
+        part_of(plan, f"{row.arm.name} needs fewer labels than random selection (ratio below 1)", row.ratio, 1)
         for row in table_1(df, plan)
         if row.arm in arms
     ]
-    fewest = [
-        _part(
-            plan,
-            f"{std.name} needs fewer labels than {arm.name} (difference of the two ratios below 0)",
-            _gap(df, plan, std, arm, random),
-            form="+.3f",
-        )
-        for arm in rivals
-    ]
+    fewest = [_beats(df, plan, std, arm, random) for arm in rivals]
     return Verdict(1, claim, (*fewer, *fewest))
 
 
-def _gap(df: "pd.DataFrame", plan: Plan, arm: Arm, rival: Arm, random: Arm) -> Quantity:
+def _beats(df: "pd.DataFrame", plan: Plan, arm: Arm, rival: Arm, random: Arm) -> Part:
     repeats = finished(df, plan, arm, rival, random)
     own, other, by_chance = (to_target(df, plan, each, repeats, "labels") for each in (arm, rival, random))
-    return own / by_chance - other / by_chance
+    gap = own / by_chance - other / by_chance
+    more = area(df, arm, repeats, AREA_LABELS) - area(df, rival, repeats, AREA_LABELS)
+    return Part(
+        f"{arm.name} needs fewer labels than {rival.name} (difference of the two ratios below 0, or mean accuracy up "
+        f"to {AREA_LABELS} labels above 0)",
+        either_holds(judge(gap), judge(more, side="above")),
+        (f"ratios {figure_of(plan, gap, '+.3f')}", f"accuracy {figure_of(plan, more, '+.4f')}"),
+    )
 
 
 def _dearer_below_the_crossing(df: "pd.DataFrame", plan: Plan) -> Verdict:
@@ -159,7 +105,7 @@ def _dearer_below_the_crossing(df: "pd.DataFrame", plan: Plan) -> Verdict:
         if arm.beta < PAPER_CROSSING:
             own, by_chance = at_end(df, plan, (arm, random), "total_cost")
             says = f"β = {arm.beta:g} costs more than random selection after round {plan.rounds} (difference above 0)"
-            parts.append(_part(plan, says, own - by_chance, side="above", form="+,.1f"))
+            parts.append(part_of(plan, says, own - by_chance, side="above", form="+,.1f", arms=(arm,)))
     return Verdict(2, claim, tuple(parts), (crossing(df, plan, random, arms),))
 
 
@@ -192,12 +138,13 @@ def _cheaper_as_beta_rises(df: "pd.DataFrame", plan: Plan) -> Verdict:
     arms, random, early = known_arms(plan), random_arm(plan), _early(plan)
     if not arms:
         return Verdict(3, claim)
+    whole = _in_all_repeats(plan, arms)
     says = f"Total cost after round {plan.rounds} falls with β (slope below 0)"
-    parts = [_part(plan, says, slopes(df, plan, arms, "total_cost", plan.rounds), form="+,.1f")]
-    high = tuple(arm for arm in arms if arm.beta >= PAPER_CROSSING)
+    parts = [part_of(plan, says, slopes(df, plan, whole, "total_cost", plan.rounds), form="+,.1f")]
+    high = tuple(arm for arm in whole if arm.beta >= PAPER_CROSSING)
     says = f"Accuracy after round {early} falls with β from {PAPER_CROSSING} on (slope below 0)"
     if len(high) > 1:
-        parts.append(_part(plan, says, slopes(df, plan, high, "accuracy", early), form="+.3f"))
+        parts.append(part_of(plan, says, slopes(df, plan, high, "accuracy", early), form="+.3f"))
     else:
         parts.append(Part(says, "not tested", NO_ARM))
     parts.append(_some_beta(df, plan, random, tuple(arm for arm in arms if arm.beta > 0)))
@@ -217,15 +164,15 @@ def _some_beta(df: "pd.DataFrame", plan: Plan, random: Arm | None, arms: tuple[A
         cost, cost_by_chance = at_end(df, plan, (arm, random), "total_cost")
         more, share = accuracy - accuracy_by_chance, cost / cost_by_chance
         rulings.append(all_hold((judge(more, -MARGIN, "above"), judge(share, 1 - CONSIDERABLE))))
-        text = f"accuracy {more.interval:+.4f}, cost × {_figure(plan, share, '.3f')}"
+        text = f"accuracy {more.interval:+.4f}, cost × {figure_of(plan, share, '.3f', (arm,))}"
         figures.append(f"β = {arm.beta:g} ({rulings[-1]}): {text}")
     return Part(says, any_holds(rulings), tuple(figures))
 
 
 def _matters_less_later(df: "pd.DataFrame", plan: Plan) -> Verdict:
-    early, arms = _early(plan), known_arms(plan)
+    early, arms = _early(plan), _in_all_repeats(plan, known_arms(plan))
     claim = f"The trade-off between cost and accuracy matters less at round {plan.rounds} than earlier."
-    if not arms or early == plan.rounds:
+    if len(arms) < 2 or early == plan.rounds:
         return Verdict(4, claim)
     before, after = (slopes(df, plan, arms, "accuracy", at) for at in (early, plan.rounds))
     says = (
@@ -233,7 +180,7 @@ def _matters_less_later(df: "pd.DataFrame", plan: Plan) -> Verdict:
         "(difference of the slopes below 0)"
     )
     note = f"The slopes are {before.interval:+.4f} and {after.interval:+.4f} per unit of β."
-    return Verdict(4, claim, (_part(plan, says, before - after, form="+.4f"),), (note,))
+    return Verdict(4, claim, (part_of(plan, says, before - after, form="+.4f"),), (note,))
 
 
 def _learned_costs(df: "pd.DataFrame", plan: Plan) -> Verdict:
@@ -241,9 +188,21 @@ def _learned_costs(df: "pd.DataFrame", plan: Plan) -> Verdict:
         "Learned cost costs less than random selection and than uniform cost (β = 0); predicted costs are "
         "underestimates on average; it is slightly less cost-efficient than known cost at the same β."
     )
-    learned = next((arm for arm in plan.arms if is_plain(arm) and arm.beta > 0 and arm.cost == "learned"), None)
-    if learned is None:
+    candidates = [arm for arm in plan.arms if is_plain(arm) and arm.beta > 0 and arm.learns_cost]
+    if not candidates:
         return Verdict(5, claim)
+    judged = next((arm for arm in candidates if arm.cost == "plain"), candidates[0])
+    notes = [
+        f"{arm.name}, which decides nothing ({part.verdict}): {part.says}: {figure}"
+        for arm in candidates
+        if arm != judged
+        for part in _parts_of_learned(df, plan, arm)
+        for figure in part.figures
+    ]
+    return Verdict(5, claim, _parts_of_learned(df, plan, judged), tuple(notes))
+
+
+def _parts_of_learned(df: "pd.DataFrame", plan: Plan, learned: Arm) -> tuple[Part, ...]:
     alike = [arm for arm in plan.arms if is_plain(arm) and arm.acquisition == learned.acquisition]
     uniform = next((arm for arm in alike if not arm.weighs_cost), None)
     known = next((arm for arm in alike if arm.beta == learned.beta and arm.cost == "known"), None)
@@ -251,8 +210,8 @@ def _learned_costs(df: "pd.DataFrame", plan: Plan) -> Verdict:
     parts.append(_cheaper(df, plan, learned, "uniform cost (β = 0)", uniform))
     for column, crops in (("cost_bias_picked", "crops picked"), ("cost_bias_pool", "whole pool")):
         says = f"Predicted less true cost of the {crops}, mean over rounds, is below 0"
-        parts.append(_part(plan, says, mean_over_rounds(df, plan, learned, column), form="+.3f"))
-    return Verdict(5, claim, (*parts, *_efficiency(df, plan, learned, known)))
+        parts.append(part_of(plan, says, mean_over_rounds(df, plan, learned, column), form="+.3f"))
+    return (*parts, *_efficiency(df, plan, learned, known))
 
 
 def _cheaper(df: "pd.DataFrame", plan: Plan, learned: Arm, than: str, rival: Arm | None) -> Part:
@@ -260,7 +219,7 @@ def _cheaper(df: "pd.DataFrame", plan: Plan, learned: Arm, than: str, rival: Arm
     if rival is None:
         return Part(says, "not tested", NO_ARM)
     own, other = at_end(df, plan, (learned, rival), "total_cost")
-    return _part(plan, says, own - other, form="+,.1f")
+    return part_of(plan, says, own - other, form="+,.1f")
 
 
 def _efficiency(df: "pd.DataFrame", plan: Plan, learned: Arm, known: Arm | None) -> tuple[Part, Part]:
@@ -271,7 +230,7 @@ def _efficiency(df: "pd.DataFrame", plan: Plan, learned: Arm, known: Arm | None)
     accuracy, known_accuracy = at_end(df, plan, (learned, known), "accuracy")
     cost, known_cost = at_end(df, plan, (learned, known), "total_cost")
     ratio = (accuracy / cost) / (known_accuracy / known_cost)
-    return _part(plan, less, ratio, 1), _part(plan, slightly, ratio, 1 - CONSIDERABLE, "above")
+    return part_of(plan, less, ratio, 1), part_of(plan, slightly, ratio, 1 - CONSIDERABLE, "above")
 
 
 def _early(plan: Plan) -> int:
@@ -279,19 +238,5 @@ def _early(plan: Plan) -> int:
     return min((*plan.looked_at, plan.rounds))
 
 
-def _part(
-    plan: Plan, says: str, quantity: Quantity, limit: float = 0.0, side: Side = "below", form: str = ".3f"
-) -> Part:
-    return Part(says, judge(quantity, limit, side), (_figure(plan, quantity, form),))
-
-
-def _figure(plan: Plan, quantity: Quantity, form: str) -> str:
-    known, count = quantity.interval, len(quantity.value_R)
-    text = f"{known:{form}} over {known.count} of {plan.repeats} repeats"
-    if count < plan.repeats:
-        text += f", {plan.repeats - count} not finished"
-    if quantity.missing:
-        text += f", {quantity.missing} not known"
-        bounds = (("at least", interval(quantity.low_R)), ("at most", interval(quantity.high_R)))
-        text += "".join(f"; over all {word} {bound:{form}}" for word, bound in bounds if not np.isnan(bound.mean))
-    return text
+def _in_all_repeats(plan: Plan, arms: tuple[Arm, ...]) -> tuple[Arm, ...]:
+    return tuple(arm for arm in arms if plan.repeats_of(arm) == plan.repeats)

@@ -12,6 +12,7 @@ from costal.paper.archive import (
     read_round,
     read_rows,
     report_from,
+    restore,
     rounds_done,
     row_of,
     write_round,
@@ -124,3 +125,48 @@ def test_the_tables_hold_all_finished_rounds_arm_by_arm(tmp_path):
     assert rows[0]["class_counts"] == "2 2 2 2 2 2 2 2 2 6"
     assert (tmp_path / "timings.csv").read_text("utf-8").splitlines()[0] == "arm,repeat,round,propose,learn,test"
     assert len((tmp_path / "timings.csv").read_text("utf-8").splitlines()) == 5
+
+
+def test_what_rounds_csv_has_whole_is_restored_and_what_it_has_in_part_is_not(tmp_path):
+    names = [(ARM, 0), (ARM, 1), ("random", 0)]
+    for number in range(3):
+        write(tmp_path / "here", replace(REPORT, repeat=0, round_number=number))
+    for number in range(2):
+        write(tmp_path / "here", replace(REPORT, repeat=1, round_number=number))
+    write_tables(tmp_path / "here", names)
+    (tmp_path / "clone").mkdir()
+    for table in ("rounds.csv", "timings.csv"):
+        (tmp_path / "clone" / table).write_bytes((tmp_path / "here" / table).read_bytes())
+    restore(tmp_path / "clone", names, 3)
+    assert [rounds_done(tmp_path / "clone", *name) for name in names] == [3, 0, 0]
+    write_tables(tmp_path / "clone", names[:1])
+    write_tables(tmp_path / "here", names[:1])
+    for table in ("rounds.csv", "timings.csv"):
+        assert (tmp_path / "clone" / table).read_bytes() == (tmp_path / "here" / table).read_bytes()
+
+
+def test_a_run_that_is_there_is_not_replaced_by_what_rounds_csv_says(tmp_path):
+    write(tmp_path, replace(REPORT, repeat=0, round_number=0))
+    write_tables(tmp_path, [(ARM, 0)])
+    (arm_folder(tmp_path, ARM, 0) / "round-000.json").unlink()
+    restore(tmp_path, [(ARM, 0)], 1)
+    assert rounds_done(tmp_path, ARM, 0) == 0
+
+
+def test_a_damaged_table_is_named(tmp_path):
+    (tmp_path / "rounds.csv").write_text("colour\nblue\n", "utf-8")
+    with pytest.raises(DatasetError, match=r"rounds\.csv is damaged"):
+        restore(tmp_path, [(ARM, 0)], 1)
+
+
+def test_a_restoring_that_was_cut_short_is_made_anew(tmp_path):
+    write(tmp_path / "here", replace(REPORT, repeat=0, round_number=0))
+    write_tables(tmp_path / "here", [(ARM, 0)])
+    clone = tmp_path / "clone"
+    cut = arm_folder(clone, ARM, 0).with_name("repeat-0.new")
+    cut.mkdir(parents=True)
+    (cut / "round-007.json").write_text("{}", "utf-8")
+    (clone / "rounds.csv").write_bytes((tmp_path / "here" / "rounds.csv").read_bytes())
+    restore(clone, [(ARM, 0)], 1)
+    assert not cut.exists()
+    assert sorted(path.name for path in arm_folder(clone, ARM, 0).iterdir()) == ["round-000.json", "timings.csv"]

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from costal.errors import CostalError
 from costal.paper.outcomes import (
     Quantity,
+    area,
     comparisons,
     cost_to_reach,
     exactly,
@@ -54,6 +55,13 @@ REACHED = rounds_of(
     rows_of(STD, 1, (0.5, 0.8, 1.0, 0.95)),  # 35
     rows_of(RANDOM_ARM, 1, (0.5, 0.8, 0.9, 0.91)),  # 40
 )
+
+
+def test_the_area_is_the_mean_accuracy_up_to_so_many_labels_through_the_tested_rounds():
+    df = rounds_of(rows_of(STD, 0, (0.5, np.nan, 0.9, 0.7)))  # tested at 20, 40 and 50 labels
+    # 20 labels at 0.7 on average, then 5 at 0.85
+    assert area(df, STD, (0,), 45).value_R == pytest.approx([(20 * 0.7 + 5 * 0.85) / 25])
+    assert area(df, STD, (0,), 300).value_R == pytest.approx([(20 * 0.7 + 10 * 0.8) / 30])  # it ends at 50
 
 
 @pytest.mark.parametrize(

@@ -334,7 +334,12 @@ def test_the_defaults_that_the_template_names_are_true():
     sections = zip(
         re.split(r"^\[+\w+\]+$", TEMPLATE, flags=re.MULTILINE), [true, true["training"], true["arms"][0]], strict=False
     )
-    unsaid = {("name", "the name of the file"), ("name", "a description of its settings"), ("budget", "none")}
+    unsaid = {
+        ("name", "the name of the file"),
+        ("name", "a description of its settings"),
+        ("budget", "none"),
+        ("repeats", "as many as the others"),
+    }
     seen = 0
     for text, defaults in sections:
         for default, commented, key, value in re.findall(r"Default: (.+)\.\n(# )?(\w+) = (.+)$", text, re.MULTILINE):

@@ -31,6 +31,14 @@ def test_tasks_take_all_arms_of_a_repeat_before_the_next(quick_plan, stack, expe
     assert [task.runs for task in tasks(replace(quick_plan, stack=stack))] == expected
 
 
+def test_arms_of_fewer_repeats_come_last(quick_plan):
+    first, second = quick_plan.arms
+    plan = replace(quick_plan, repeats=3, arms=(replace(first, repeats=2), second))
+    assert [task.runs for task in tasks(plan)] == [((1, 0),), ((1, 1),), ((1, 2),), ((0, 0),), ((0, 1),)]
+    assert run_names(plan) == [(first.name, 0), (first.name, 1)] + [(second.name, repeat) for repeat in range(3)]
+    assert plan.run_count == 5
+
+
 def test_every_round_of_every_arm_and_repeat_is_kept(quick_plan, small_digits, tmp_path):
     run_all(quick_plan, tmp_path, small_digits)
     rows = read_rows(tmp_path, run_names(quick_plan))

@@ -1,6 +1,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -8,7 +9,8 @@ from scipy import stats
 
 from costal.paper.outcomes import Quantity, exactly
 from costal.paper.plan import RANDOM_ARM, Arm, Plan
-from costal.paper.verdicts import RULE, all_hold, any_holds, judge, verdicts
+from costal.paper.rulings import all_hold, any_holds, either_holds, judge
+from costal.paper.verdicts import RULE, verdicts
 from tests.engine.paper.rounds_table import BIASES, rounds_table
 
 STD, BALD, ENTROPY = Arm("STD", "std"), Arm("BALD", "bald"), Arm("Entropy", "predictive_entropy")
@@ -120,6 +122,20 @@ def test_a_claim_without_a_part_that_was_tested_is_not_tested():
     assert all_hold([]) == all_hold(["not tested"]) == "not tested"
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "together"),
+    [
+        ("holds", "undecided", "holds"),
+        ("undecided", "does not hold", "does not hold"),
+        ("holds", "holds", "holds"),
+        ("holds", "does not hold", "undecided"),
+        ("undecided", "undecided", "undecided"),
+    ],
+)
+def test_two_measures_of_one_thing_decide_unless_they_contradict_each_other(one, other, together):
+    assert either_holds(one, other) == either_holds(other, one) == together
+
+
 # claim 1
 
 
@@ -161,7 +177,34 @@ def test_repeats_that_are_not_finished_are_counted_and_left_out():
     assert claim.parts[0].figures == ("0.500 (no interval) over 1 of 3 repeats, 2 not finished",)
 
 
+def test_an_order_that_labels_to_the_target_do_not_show_is_decided_by_the_area():
+    df = race(STD=(80, 80, 80), BALD=(80, 80, 80), Entropy=(80, 90, 80), random=(100, 110, 100))
+    assert parts_of(verdicts(df, TABLE_1)[0])[3] == "undecided"
+    df.loc[(df["arm"] == "BALD") & (df["labels"] < 50), "accuracy"] = 0.1
+    assert parts_of(verdicts(df, TABLE_1)[0])[3] == "holds"
+
+
 # claims 2 to 5
+
+
+def test_an_arm_of_fewer_repeats_has_all_of_its_own_and_no_part_in_slopes():
+    dear = {0.1: 5000.0}  # far off the line of the others
+    plan = replace(FIGURE_1, arms=tuple(replace(arm, repeats=2) if arm.beta == 0.1 else arm for arm in FIGURE_1.arms))
+    df = sweep(cost=lambda beta: dear.get(beta, price(beta)))
+    df = df[(df["arm"] != "known 0.1") | (df["repeat"] < 2)]
+    _, dearer, slopes, *_ = verdicts(df, plan)
+    assert dearer.parts[1].figures[0].endswith("over 2 of 2 repeats")
+    assert slopes.parts[0].figures == ("-2,000.0 [-2,005.0, -1,995.0] over 3 of 3 repeats",)
+
+
+def test_the_cost_fitted_by_least_squares_is_judged_and_the_log_normal_one_is_told():
+    plain = Arm("plain", "std", beta=0.3, cost="plain")
+    df = sweep(learned_cost=800.0)
+    own = sweep()
+    own = own[own["arm"] == "learned"].assign(arm="plain")
+    claim = verdicts(pd.concat([df, own]), replace(FIGURE_1, arms=(*FIGURE_1.arms, plain)))[4]
+    assert claim.verdict == "holds"
+    assert claim.notes[0].startswith("learned, which decides nothing (does not hold): learned costs less than random")
 
 
 def test_figure_1_as_the_paper_saw_it_lets_claims_2_to_5_hold():
