@@ -51,6 +51,7 @@ def label(dock, field, qtbot):
     count = 0
     while (now := dock.sitting.current) is not None:
         qtbot.waitUntil(lambda now=now: now.is_shown, timeout=10_000)
+        qtbot.wait(200)  # nobody sees and answers within 150 ms
         class_index = int(field.classes_N[now.index] == 0)
         button = dock.bench.findChild(object, f"class-{dock.controller.project.classes[class_index].id}")
         qtbot.mouseClick(button, Qt.MouseButton.LeftButton)

@@ -99,7 +99,7 @@ def _ome_colour(text: str | None) -> str:
 def _of_imagej(metadata: Mapping[str, Any]) -> tuple[Channel, ...]:
     """Return the channels of an ImageJ hyperstack: its labels, where each names a channel, and its colour tables."""
     count = int(metadata.get("channels", 1))
-    tables, labels = metadata.get("LUTs") or [], metadata.get("Labels") or []
+    tables, labels = (metadata.get(key, ()) for key in ("LUTs", "Labels"))
     names = [_name(each) for each in labels] if len(labels) == count else [""] * count
     colours = [_table_colour(each) for each in tables] if len(tables) == count else [""] * count
     return tuple(Channel(at, name, colour) for at, (name, colour) in enumerate(zip(names, colours, strict=True)))

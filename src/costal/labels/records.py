@@ -57,7 +57,7 @@ class Why:
         if not np.isfinite(self.probs_K).all():
             object.__setattr__(self, "class_ids", ())
             object.__setattr__(self, "probs_K", ())
-        for name in ("information", "cost", "cost_spread", "value"):
+        for name in ("information", "cost", "cost_spread", "value", "alpha", "beta"):
             number = getattr(self, name)
             if number is not None and not math.isfinite(number):
                 object.__setattr__(self, name, None)

@@ -1,10 +1,8 @@
 import json
-import sys
 from dataclasses import replace
 
 import pytest
 
-from costal.cli import run
 from costal.types import Training
 from tests.benchmarks import commands, committee, imports
 from tests.benchmarks.committee import compare_committee
@@ -12,21 +10,6 @@ from tests.benchmarks.committee_peers import CommitteePeer
 from tests.benchmarks.training import TrainingRequest, compare_training
 
 QUICK = Training(4e-3, batch=16, min_steps=2, epochs=0, schedule="one_cycle")
-
-
-@pytest.fixture
-def measured(monkeypatch, capsys):
-    """Return a function that runs a benchmark's command and returns exit code, output and error output."""
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def run_benchmark(*arguments):
-        monkeypatch.setattr(sys, "argv", ["benchmarks", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stopped:
-            run(commands.make_app)
-        captured = capsys.readouterr()
-        return stopped.value.code or 0, captured.out, captured.err
-
-    return run_benchmark
 
 
 @pytest.fixture

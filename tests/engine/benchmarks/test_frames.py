@@ -41,11 +41,11 @@ def test_the_peer_gives_the_statistics_of_the_product(tmp_path):
     assert found.mean() == pytest.approx(ours.mean(), rel=0.2)
 
 
-def test_frames_are_told_as_a_table_and_kept_as_json_with_a_plot(costal, tmp_path, monkeypatch):
+def test_frames_are_told_as_a_table_and_kept_as_json_with_a_plot(measured, tmp_path, monkeypatch):
     monkeypatch.setattr(frames, "_done", lambda turn, folder: frames_turn.run(turn))
     out = tmp_path / "frames.json"
     small = ("--side", "320", "--sparse-side", "2100", "--crop", "16", "-T", "2", "--repeats", "1", "--peer-share", "1")
-    code, told, stages = costal("bench", "frames", *small, "--out", out)
+    code, told, stages = measured("frames", *small, "--out", out)
     assert code == 0, stages
     figures = json.loads(out.read_text("utf-8"))
     assert figures["rescored"] == 0
