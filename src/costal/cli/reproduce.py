@@ -12,6 +12,7 @@ import typer
 from costal.cli.output import AsJson, tell
 from costal.cli.progress import ProgressBar
 from costal.cli.running import run_experiment
+from costal.files import write_atomically
 from costal.paper.base_costs import BASE_COSTS, derive_base_costs
 from costal.paper.calibration import calibrated, calibration_plans, folder_of
 from costal.paper.datasets import load_dataset
@@ -103,7 +104,7 @@ def scale(
         run_experiment(plan, folder_of(out, factor), None, True)
     with ProgressBar() as bar:
         found = bar.drain(calibrated(out, load_dataset("mnist")))
-    (out / "scale.md").write_text(found.text, "utf-8")
+    write_atomically(out / "scale.md", found.text.encode())
     tell(found.text, {"scale": found.scale, "base_costs": found.base_cost_K}, as_json)
 
 

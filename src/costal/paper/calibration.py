@@ -20,8 +20,8 @@ from costal.paper.runner import run_names
 from costal.paper.sources import Dataset
 from costal.types import Job, Progress, finish
 
-SCALES = (2.0, 3.0)
-"""Factors that are tried, on either side of the one looked for."""
+SCALES = (2.0, 3.0, 5.0, 7.0)
+"""Factors that are tried; the one looked for lies between two of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +49,15 @@ class Calibration:
             for scale, own in self.excess_S_R.items()
         ]
         repeats = range(1, len(next(iter(self.excess_S_R.values()))) + 1)
+        costs = ", ".join(f"{each:g}" for each in self.base_cost_K)
+        found = f"They are equal at a factor of {self.scale:g}: base costs {costs}."
         return "\n".join(
             [
                 f"Total cost of known costs at β = {CALIBRATED_BETA:g}, less that of random selection:\n",
                 f"| factor | {' | '.join(f'repeat {each}' for each in repeats)} | mean |",
                 f"|{'---|' * (len(repeats) + 2)}",
                 *rows,
-                f"\nThey are equal at a factor of {self.scale:g}: base costs "
-                f"{', '.join(f'{each:g}' for each in self.base_cost_K)}.",
+                f"\n{'They are equal at none of these factors.' if np.isnan(self.scale) else found}",
                 "",
             ]
         )
