@@ -12,12 +12,12 @@ from costal.loop import learn_together, new_agent, score
 from costal.paper.base_costs import BASE_COSTS
 from costal.paper.datasets import load_dataset
 from costal.paper.digits import CLASS_COUNT
+from costal.paper.forecast import Pace, forecast
 from costal.paper.plan import PROTOCOL, figure_1, table_1
 from costal.paper.sources import Crops, Dataset
 from costal.seeds import rng_for, seed_for
 from costal.types import Agent, AgentSettings, Floats, Job, Pool, Progress, Training, finish
 from tests.benchmarks.curves import Parity, parity
-from tests.benchmarks.forecast import Pace, forecast
 from tests.benchmarks.machine import Figures, Machine, machine
 from tests.benchmarks.peers import Lot, Tuning, classes_of, train_in_turn, tuned
 from tests.benchmarks.rounds import RoundCost, compare_rounds

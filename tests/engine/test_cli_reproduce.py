@@ -101,6 +101,22 @@ def test_an_experiment_stopped_by_the_user_keeps_what_is_done_and_goes_on(costal
         assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
+def test_how_long_a_long_run_takes_is_told_beforehand(costal, plan_file, tmp_path, monkeypatch):
+    from costal.cli import running
+    from costal.paper.forecast import Pace
+
+    def pace_of(*_):
+        yield from ()
+        return Pace(360.0, 0.0, 0.0), 60
+
+    monkeypatch.setattr(running, "measure_pace", pace_of)
+    monkeypatch.setattr(running, "LONG_ROUNDS", 12)
+    _, _, err = costal("experiment", plan_file, "--out", tmp_path / "out")
+    assert "4 of 4 runs are to be finished. A training takes 360.0 s here, so that is about 72 min" in err
+    _, _, err = costal("experiment", plan_file, "--out", tmp_path / "out")
+    assert err.strip() == ""
+
+
 @pytest.mark.slow
 def test_finished_repeats_of_a_committed_table_are_not_run_again(costal, plan_file, tmp_path, monkeypatch):
     assert costal("experiment", plan_file, "--out", tmp_path / "out")[0] == 0

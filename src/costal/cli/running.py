@@ -12,11 +12,15 @@ from costal.cli.terminal import warn_of_scheduler
 from costal.paper.archive import write_tables
 from costal.paper.claim import claimed
 from costal.paper.datasets import load_dataset
+from costal.paper.forecast import forecast_left, measure_pace
 from costal.paper.plan import Plan
 from costal.paper.results import write_results
 from costal.paper.runner import progress_of, require_enough, rounds_left, run_names, run_task, tasks
 from costal.paper.sources import Dataset
 from costal.types import Job
+
+LONG_ROUNDS = 100
+"""With as many left it is told beforehand how long they will take."""
 
 
 def run_experiment(plan: Plan, out: Path, dask: str | None, resume: bool, as_json: bool = False) -> None:
@@ -27,6 +31,7 @@ def run_experiment(plan: Plan, out: Path, dask: str | None, resume: bool, as_jso
     is_stopped = False
     with claimed(out, plan, dataset, resume):
         try:
+            _say_how_long(plan, out, dataset, dask)
             with ProgressBar() as bar:
                 bar.drain(_rounds(plan, out, dataset, dask))
         except KeyboardInterrupt:
@@ -38,6 +43,24 @@ def run_experiment(plan: Plan, out: Path, dask: str | None, resume: bool, as_jso
     tell("\n".join(lines), {"out": out, "headlines": found.headlines, "stopped": is_stopped}, as_json)
     if is_stopped:
         raise typer.Exit(130)
+
+
+def _say_how_long(plan: Plan, out: Path, dataset: Dataset, dask: str | None) -> None:
+    """Tell beforehand, by a training that is measured now, how long a long run will take here."""
+    left = {task: rounds_left(plan, task, out) for task in tasks(plan)}
+    if sum(left.values()) < LONG_ROUNDS:
+        return
+    with ProgressBar() as bar:
+        pace, test_crops = bar.drain(measure_pace(plan, dataset), "Measuring")
+    hours = forecast_left(plan, left, pace, test_crops) / 3600
+    runs = sum(len(task.runs) for task, rounds in left.items() if rounds)
+    spread = "" if dask is None else ", divided by as many processes as there are"
+    typer.echo(
+        f"{runs} of {plan.run_count} runs are to be finished. A training takes {pace.train_s:.1f} s here, so that is "
+        f"about {f'{hours:.1f} h' if hours >= 2 else f'{60 * hours:.0f} min'} in one process{spread}. It can be "
+        "stopped at any time; the same command goes on.",
+        err=True,
+    )
 
 
 def _rounds(plan: Plan, out: Path, dataset: Dataset, dask: str | None) -> Job[None]:

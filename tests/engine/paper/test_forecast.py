@@ -2,8 +2,10 @@ from dataclasses import replace
 
 import pytest
 
+from costal.paper.forecast import Pace, forecast, forecast_left, measure_pace
 from costal.paper.plan import RANDOM_ARM, Arm, Experiment, Plan
-from tests.benchmarks.forecast import Pace, forecast
+from costal.paper.runner import tasks
+from costal.types import finish
 
 STD = Arm("STD", "std")
 PLAN = Plan(
@@ -46,3 +48,24 @@ def test_arms_and_phases_add_up():
     alone = [forecast(replace(PLAN, arms=(arm,)), pace, 100) for arm in (STD, RANDOM_ARM)]
     assert forecast(replace(PLAN, arms=(STD, RANDOM_ARM)), pace, 100) == sum(alone)
     assert alone[0] == 2 * 15 + 0.5 * 420 + 0.25 * 900
+
+
+def test_what_is_left_is_a_share_of_the_whole():
+    pace, plan = Pace(2.0, 0.5, 0.25), replace(PLAN, arms=(STD, RANDOM_ARM), stack=2)
+    left = dict.fromkeys(tasks(plan), 5)
+    assert forecast_left(plan, left, pace, 100) == pytest.approx(forecast(plan, pace, 100))
+    first, *_ = left
+    assert forecast_left(plan, {**dict.fromkeys(left, 0), first: 1}, pace, 100) == pytest.approx(
+        forecast(plan, pace, 100) / 15
+    )
+
+
+def test_an_arm_of_fewer_repeats_is_counted_for_as_many():
+    pace = Pace(1.0, 0.0, 0.0)
+    assert forecast(replace(PLAN, arms=(replace(STD, repeats=1), RANDOM_ARM)), pace, 100) == 4 * 5
+
+
+def test_the_pace_is_that_of_a_training_a_committee_and_a_test(quick_plan, small_digits, monkeypatch):
+    pace, test_crops = finish(measure_pace(quick_plan, small_digits))
+    assert test_crops == len(small_digits.test()[0])
+    assert min(pace.train_s, pace.score_s, pace.classify_s) > 0
