@@ -4,6 +4,7 @@ Known costs at β = 0.2 shall cost what random selection costs, for there the pa
 of base costs whose proportions are fixed (`base_costs`); it is read off between the factors tried, linearly.
 """
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ from costal.paper.runner import run_names
 from costal.paper.sources import Dataset
 from costal.types import Job, Progress, finish
 
-SCALES = (2.0, 3.0, 5.0, 7.0)
+SCALES = (2.0, 3.0, 5.0, 8.0)
 """Factors that are tried; the one looked for lies between two of them."""
 
 
@@ -49,18 +50,23 @@ class Calibration:
             for scale, own in self.excess_S_R.items()
         ]
         repeats = range(1, len(next(iter(self.excess_S_R.values()))) + 1)
-        costs = ", ".join(f"{each:g}" for each in self.base_cost_K)
-        found = f"They are equal at a factor of {self.scale:g}: base costs {costs}."
         return "\n".join(
             [
                 f"Total cost of known costs at β = {CALIBRATED_BETA:g}, less that of random selection:\n",
                 f"| factor | {' | '.join(f'repeat {each}' for each in repeats)} | mean |",
                 f"|{'---|' * (len(repeats) + 2)}",
                 *rows,
-                f"\n{'They are equal at none of these factors.' if np.isnan(self.scale) else found}",
+                f"\n{self._conclusion}",
                 "",
             ]
         )
+
+    @property
+    def _conclusion(self) -> str:
+        if math.isnan(self.scale):
+            return "They are equal at none of the factors tried, nor between two of them: the scale is not calibrated."
+        costs = ", ".join(f"{each:g}" for each in self.base_cost_K)
+        return f"They are equal at a factor of {self.scale:g}: base costs {costs}."
 
 
 def scaled_by(scale: float) -> tuple[float, ...]:
