@@ -84,6 +84,7 @@ def test_a_job_that_does_not_listen_is_cancelled_firmly(qtbot, engine, monkeypat
     monkeypatch.setattr(_engine, "PATIENCE_MS", 200)
     job = start(engine, "deaf_job")
     outcome(qtbot, job, "progress")
+    qtbot.wait(500)  # by then it no longer hears a polite cancel
     pid = engine.pid
     engine.cancel(job)
     outcome(qtbot, job, "cancelled", timeout=20_000)
