@@ -152,14 +152,7 @@ def classify(
     for query in range(3):
         asked += label_query(viewer, dock, choose, f"{scene}-page" if query == 1 else None)
     check(dock, asked)
-    dock.setup.apply_button.click()
-    pump(2)
-    apply = next(each for each in viewer.window._qt_window.findChildren(ApplyClassifier))
-    click(apply.form.apply_button)
-    pump(1)
-    wait(lambda: not apply.progress.isVisible())
-    pump(2)
-    grab(viewer, f"{scene}-class-map")
+    picture_class_map(viewer, dock, f"{scene}-class-map")
     viewer.close()
 
 
@@ -273,14 +266,7 @@ def day(folder: Path) -> None:
     click(dock.setup.dashboard_button)
     pump(6)
     grab(viewer, "dashboard")
-    dock.setup.apply_button.click()
-    pump(2)
-    apply = next(each for each in viewer.window._qt_window.findChildren(ApplyClassifier))
-    click(apply.form.apply_button)
-    pump(1)
-    wait(lambda: not apply.progress.isVisible())
-    pump(2)
-    grab(viewer, "apply")
+    picture_class_map(viewer, dock, "apply")
     viewer.close()
 
 
@@ -299,6 +285,18 @@ def opened(folder: Path) -> tuple[napari.Viewer, LabelCrops]:
     viewer.window.add_dock_widget(dock, name="Label crops")
     pump(1)
     return viewer, dock
+
+
+def picture_class_map(viewer, dock, name):
+    """Run the classifier over the layer by its button, and picture the class map."""
+    dock.setup.apply_button.click()
+    pump(2)
+    apply = next(each for each in viewer.window._qt_window.findChildren(ApplyClassifier))
+    click(apply.form.apply_button)
+    pump(1)
+    wait(lambda: not apply.progress.isVisible())
+    pump(2)
+    grab(viewer, name)
 
 
 def label_query(
