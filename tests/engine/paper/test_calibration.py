@@ -1,8 +1,9 @@
 import math
+from pathlib import Path
 
 import pytest
 
-from costal.paper.base_costs import PROPORTIONS
+from costal.paper.base_costs import BASE_COSTS, PROPORTIONS, SCALE
 from costal.paper.calibration import Calibration, calibration_plans, random_cost, scaled_by
 from costal.paper.experiment import answered, begin, close_round, propose_round, simulated_answers
 from costal.paper.expert import SimulatedExpert
@@ -23,6 +24,12 @@ def test_a_scale_that_no_factors_bracket_is_not_made_up(excess):
     assert math.isnan(found.scale)
     assert "not calibrated" in found.text
     assert "nan" not in found.text
+
+
+def test_figure_1_is_run_with_the_scale_of_the_committed_calibration():
+    page = (Path(__file__).parents[3] / "resources/reproduction/calibration/scale.md").read_text("utf-8")
+    costs = ", ".join(f"{each:g}" for each in BASE_COSTS)
+    assert page.rstrip().endswith(f"They are equal at a factor of {SCALE:g}: base costs {costs}.")
 
 
 def test_base_costs_keep_their_proportions():
