@@ -8,7 +8,7 @@ import napari
 from costal.labels.project_file import load_project
 from costal.paper.plan import Arm, Experiment
 from costal.workbench.file_axes import kinds_with
-from napari_costal._opening import open_image
+from napari_costal.canvas.opening import open_image
 
 
 def open_mosaic(data: str, experiment: Experiment, arm: Arm) -> None:

@@ -13,9 +13,9 @@ ALLOWED = {
     ("src/costal/frames/microscope.py", "open"): "the simulated microscope writes slowly, in place, as microscopes do",
     ("src/costal/frames/microscope.py", "memmap"): "the same, with all planes allocated before",
     ("src/costal/spread/cluster.py", "NamedTemporaryFile"): "a token that is there as long as the work is wanted",
-    ("napari_costal/_engine_main.py", "fdopen"): "a pipe to the window",
-    ("napari_costal/_parcel.py", "mkstemp"): "arrays on their way to the engine process, in the system's own folder",
-    ("napari_costal/_parcel.py", "fdopen"): "the same",
+    ("napari_costal/engine/process.py", "fdopen"): "a pipe to the window",
+    ("napari_costal/engine/messages.py", "mkstemp"): "arrays for the engine process, in the system's own folder",
+    ("napari_costal/engine/messages.py", "fdopen"): "the same",
 }  # fmt: skip
 """By file and call, with the reason; SQLite keeps its own journal, and no other call writes."""
 OPENS = {"open", "fdopen"}

@@ -35,11 +35,11 @@ from costal.labels.project import Project
 from costal.labels.store import Store
 from costal.paper.plan_file import template
 from costal.types import finish
-from napari_costal._opening import contrast_limits
-from napari_costal._preferences import Preferences
-from napari_costal.apply import ApplyClassifier
-from napari_costal.label_crops import LabelCrops
-from napari_costal.mosaic import MnistMosaic
+from napari_costal.apply.widget import ApplyClassifier
+from napari_costal.canvas.opening import contrast_limits
+from napari_costal.label_crops.widget import LabelCrops
+from napari_costal.mosaic.widget import MnistMosaic
+from napari_costal.ui.preferences import Preferences
 
 HERE = Path(__file__).parent
 PATIENCE_S = 300

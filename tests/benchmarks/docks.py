@@ -28,7 +28,7 @@ def open_dock(name: str) -> dict[str, Any]:
     from qtpy.QtCore import QTimer
     from qtpy.QtWidgets import QApplication
 
-    from napari_costal._parcel import pack
+    from napari_costal.engine.messages import pack
 
     def live(until: Callable[[], bool]) -> None:
         began = time.monotonic()

@@ -21,8 +21,8 @@ from costal.labels.project_file import create_project, save_project
 from costal.seeds import rng_for
 from costal.types import Job, Progress, Scores
 from costal.workbench.rounds import FrameScores, query_of, unanswered
-from napari_costal._preferences import Preferences
-from napari_costal.label_crops import LabelCrops
+from napari_costal.label_crops.widget import LabelCrops
+from napari_costal.ui.preferences import Preferences
 from tests.benchmarks.machine import Figures, machine
 
 CROPS = (10_000, 100_000, 1_000_000)

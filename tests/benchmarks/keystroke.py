@@ -28,9 +28,9 @@ from costal.labels.project_file import create_project, load_project, save_projec
 from costal.labels.records import AnswerRecord
 from costal.types import Frame
 from costal.workbench.desk import Workbench, recorded
-from napari_costal._class_table import LABELS
-from napari_costal._preferences import Preferences
-from napari_costal.label_crops import LabelCrops
+from napari_costal.label_crops.class_table import LABELS
+from napari_costal.label_crops.widget import LabelCrops
+from napari_costal.ui.preferences import Preferences
 from tests.benchmarks.stalls import kept, machine, spread
 from tests.faults.day import Hands
 

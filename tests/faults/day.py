@@ -33,9 +33,9 @@ from Xlib.ext import xtest
 from costal.frames.microscope import number_of, truth_of
 from costal.labels.project import Project
 from costal.labels.project_file import create_project, load_project, save_project
-from napari_costal._preferences import Preferences
-from napari_costal._presentation import Presentation
-from napari_costal.label_crops import LabelCrops
+from napari_costal.label_crops.widget import LabelCrops
+from napari_costal.labelling.presentation import Presentation
+from napari_costal.ui.preferences import Preferences
 
 SHAPE, CROP, IDLE_LIMIT_S = (192, 192), 32, 1.0
 IDLE_EVERY, AWAY_EVERY, AWAY_S = 20, 25, 1.0

@@ -17,7 +17,7 @@ if sys.platform != "linux":
 
 from costal.labels.effort import EventKind, derive, replay
 from costal.labels.store import Store
-from napari_costal._presentation import KeyClock, Presenter
+from napari_costal.labelling.presentation import KeyClock, Presenter
 from tests.faults.day import AWAY_EVERY, AWAY_S, IDLE_EVERY, IDLE_LIMIT_S, microscope, project_for_a_day
 
 pytestmark = pytest.mark.slow

@@ -54,8 +54,8 @@ def test_no_acknowledged_label_is_lost_when_the_writer_is_killed(tmp_path):
 
 def test_an_engine_killed_while_it_learns_is_restarted_and_no_label_is_lost(make_napari_viewer, qtbot, tmp_path):
     from costal.frames.simulate import simulate_field
-    from napari_costal._preferences import Preferences
-    from napari_costal.label_crops import LabelCrops
+    from napari_costal.label_crops.widget import LabelCrops
+    from napari_costal.ui.preferences import Preferences
 
     viewer = make_napari_viewer(show=True)
     field = simulate_field((64, 64), 16, seed=2, pixel_um=0.03)

@@ -311,21 +311,21 @@ MUTANTS = (
         "(grid.crop / zoom - 1) / 2",
         "grid.crop / zoom / 2",
         "pixels of the heatmap do not cover their crops",
-        ("plugin/test_layers.py",),
+        ("plugin/canvas/test_overlays.py",),
     ),
     Mutant(
         "a key of before answers",
         "not self.is_paused and not is_early",
         "not self.is_paused",
         "a key that was pressed before a crop was painted answers it",
-        ("plugin/test_presentation.py", "plugin/test_sitting.py"),
+        ("plugin/labelling/test_presentation.py", "plugin/label_crops/test_sitting.py"),
     ),
     Mutant(
         "a result of another frame is kept",
         "if picture is not None and ticket == self.generation:",
         "if picture is not None:",
         "a crop of the frame before is shown for one of this",
-        ("plugin/test_label_controller.py",),
+        ("plugin/label_crops/test_controller.py",),
     ),
 )
 

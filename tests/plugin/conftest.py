@@ -11,7 +11,7 @@ import pytest
 from qtpy.QtCore import Qt
 
 from costal.types import Progress
-from napari_costal._preferences import Preferences
+from napari_costal.ui.preferences import Preferences
 
 
 @pytest.fixture

@@ -1,0 +1,170 @@
+"""What *Apply classifier* does, without Qt: a layer's plane or a folder goes to the engine, its result to the view.
+
+Pixels are read and files written on a thread, torch lives in the engine process. `generation` counts what the user
+asked for: a result of something older is dropped.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from costal.labels.project import Project
+from costal.labels.project_file import load_project
+from costal.labels.store import Store
+from costal.types import Progress
+from costal.workbench.applied import Applied, ClassifiedCrop, ClassifiedFrame, counts_of, uncertain_first
+from costal.workbench.apply import MOST_LISTED, AppliedFiles, FilesRequest, PlaneRequest, plane_request
+from costal.workbench.channels import require_channels
+from costal.workbench.outputs import write_counts, write_crops, write_geojson, write_label_tiff
+from napari_costal.canvas.layer_frames import LayerView, frame_of
+from napari_costal.engine.calls import Caller, Thread
+
+ExportKind = Literal["crops", "counts", "labels", "geojson"]
+ENDINGS: dict[ExportKind, str] = {
+    "crops": "-crops.csv",
+    "counts": "-counts.csv",
+    "labels": "-classes.tif",
+    "geojson": ".geojson",
+}
+Asked = Project | Path
+
+
+@dataclass(frozen=True, slots=True)
+class LayerResult:
+    """What was said of the plane that a layer showed, its least certain crops, and the project that names classes."""
+
+    project: Project
+    frame: ClassifiedFrame
+    uncertain: tuple[ClassifiedCrop, ...]
+
+
+class View(Protocol):
+    """The face that the controller speaks to."""
+
+    def say(self, text: str) -> None: ...
+    def complain(self, text: str) -> None: ...
+    def show_progress(self, progress: Progress | None) -> None: ...
+    def show_layer_result(self, result: LayerResult) -> None: ...
+    def show_files_result(self, project: Project, found: AppliedFiles) -> None: ...
+    def clear_result(self) -> None: ...
+
+
+class ApplyController:
+    """A layer's plane or files, one thing at a time. Every public method is a thing that the user does."""
+
+    def __init__(self, view: View, thread: Thread, engine: Any, device: str = "auto") -> None:
+        self.view, self._thread, self._device = view, thread, device
+        self._caller = Caller(thread, engine, view.show_progress)
+        self.generation = 0
+        self.result: LayerResult | None = None
+
+    def apply_to_layer(self, asked: Asked, layer_view: LayerView, resample: bool = False) -> None:
+        """Classify the plane that a layer shows; `resample` brings it to the pixel size of the labels first."""
+        ticket = self._begin("Reading the frame …")
+
+        def prepare() -> PlaneRequest | None:
+            if ticket != self.generation:
+                return None
+            project = project_of(asked)
+            if layer_view.channels:
+                require_channels(project, layer_view.source, layer_view.channels, layer_view.is_rgb)
+            _, pixels = frame_of(layer_view)
+            with Store(project.store_path, read_only=True) as store:
+                ranges = store.ranges()
+            return plane_request(project, pixels, ranges, self._device, layer_view.pixel_um, resample)
+
+        def start(request: PlaneRequest | None) -> None:
+            if request is not None and ticket == self.generation:
+                self._call("costal.workbench.apply:apply_to_plane", request, lambda found: finish(request, found))
+
+        def finish(request: PlaneRequest, applied: Applied) -> None:
+            frame = ClassifiedFrame(layer_view.source, layer_view.description, layer_view.pixel_um, applied)
+            self._thread.run(result_of, request.project, frame, then=show, failed=self._failing(ticket))
+
+        def show(result: LayerResult) -> None:
+            if ticket == self.generation:
+                self.result = result
+                self.view.show_layer_result(result)
+
+        self._thread.run(prepare, then=start, failed=self._failing(ticket))
+
+    def apply_to_files(
+        self, asked: Asked, paths: tuple[Path, ...], out: Path, overwrite: bool, resample: bool = False
+    ) -> None:
+        """Classify image files and folders of them; what comes of it is written to `out`."""
+        ticket = self._begin("Looking for images …")
+
+        def start(project: Project) -> None:
+            if ticket == self.generation:
+                request = FilesRequest(project, paths, out, self._device, overwrite, resample)
+                job = "costal.workbench.apply:apply_to_files"
+                self._call(job, request, lambda found: self.view.show_files_result(project, found))
+
+        self._thread.run(project_of, asked, then=start, failed=self._failing(ticket))
+
+    def export(self, kind: ExportKind, path: Path) -> None:
+        """Write the result of a layer to a file."""
+        result = self.result
+        if result is None:
+            return
+        self.view.say(f"Writing {path.name} …")
+        done = f"Wrote {path}"
+        self._thread.run(
+            write_result, result, kind, path, then=lambda _: self.view.say(done), failed=self.view.complain
+        )
+
+    def forget(self) -> None:
+        """Drop the result: what it was said of is not there any more."""
+        self.generation += 1
+        self._caller.cancel()
+        self.result = None
+        self.view.show_progress(None)
+        self.view.clear_result()
+
+    def cancel(self) -> None:
+        """Stop what the engine does."""
+        self.generation += 1
+        self._caller.cancel()
+        self.view.show_progress(None)
+        self.view.say("Cancelled. Files that are finished stay.")
+
+    def close(self) -> None:
+        """Stop everything; nothing is shown any more."""
+        self.generation += 1
+        self._caller.cancel()
+
+    def _begin(self, text: str) -> int:
+        self.forget()
+        self.view.say("")
+        self.view.show_progress(Progress(0, 0, text))
+        return self.generation
+
+    def _call(self, job: str, request: object, then: Callable[[Any], None]) -> None:
+        self._caller.call(job, (request,), then, self.view.complain, "Classifying")
+
+    def _failing(self, ticket: int) -> Callable[[str], None]:
+        return lambda reason: self.view.complain(reason) if ticket == self.generation else None
+
+
+def project_of(asked: Asked) -> Project:
+    """Return the project, read from its folder if that was named."""
+    return load_project(asked) if isinstance(asked, Path) else asked
+
+
+def result_of(project: Project, frame: ClassifiedFrame) -> LayerResult:
+    """Return the result of a layer; of a large frame's crops, putting them in order takes a moment."""
+    return LayerResult(project, frame, tuple(uncertain_first([frame], MOST_LISTED)))
+
+
+def write_result(result: LayerResult, kind: ExportKind, path: Path) -> None:
+    """Write what was said of a layer's plane; not for the GUI thread."""
+    project, frame = result.project, result.frame
+    if kind == "crops":
+        write_crops(path, [frame], project)
+    elif kind == "counts":
+        write_counts(path, [counts_of(frame)], frame.applied.class_ids, project)
+    elif kind == "labels":
+        write_label_tiff(path, frame, project)
+    else:
+        write_geojson(path, frame, project)

@@ -1,0 +1,121 @@
+"""The form of *Apply classifier*: which project, and what is classified. It holds values; the dock acts on them."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from magicgui.widgets import ComboBox
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QFileDialog,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QSizePolicy,
+    QTabWidget,
+    QVBoxLayout,
+    QWidget,
+)
+
+from costal.labels.project import Project
+from napari_costal.canvas.layer_frames import PLANE_CHOICES
+from napari_costal.ui.dock import heading, push_button
+
+BUTTON_TEXTS = ("Classify this layer", "Classify the folder")
+
+
+class ApplyForm(QWidget):
+    """Project, and below it the layer or the folder to classify."""
+
+    def __init__(self, layers: Callable[[Any], list[Any]]) -> None:
+        super().__init__()
+        self.project_label = QLabel()
+        self.project_label.setWordWrap(True)
+        self.open_button = push_button("Open …", "Use the classifier of another project: choose its folder.")
+        self.own_button = push_button("As in Label crops", "Use the project that is open in Label crops.")
+        buttons = QHBoxLayout()
+        buttons.addWidget(self.open_button)
+        buttons.addWidget(self.own_button)
+        self.tabs = QTabWidget()
+        self.tabs.addTab(self._layer_tab(layers), "This layer")
+        self.tabs.addTab(self._folder_tab(), "A folder of images")
+        self.tabs.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
+        self.apply_button = push_button(BUTTON_TEXTS[0], "Ask the newest model about every crop.")
+        self.apply_button.setStyleSheet("font-weight: bold;")
+        self.tabs.currentChanged.connect(lambda tab: self.apply_button.setText(BUTTON_TEXTS[tab]))
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(5)
+        column.addWidget(heading("Classifier of the project"))
+        column.addWidget(self.project_label)
+        column.addLayout(buttons)
+        self.resample = QCheckBox("resample to the pixel size of the labels")
+        self.resample.setToolTip(
+            "A frame whose pixels are larger or smaller than those that the classifier was trained on by more than a "
+            "tenth\nis brought to their size before it is classified. Positions stay those of the frame."
+        )
+        column.addWidget(self.tabs)
+        column.addWidget(self.resample)
+        column.addWidget(self.apply_button)
+
+    def _layer_tab(self, layers: Callable[[Any], list[Any]]) -> QWidget:
+        self.layer = ComboBox(label="layer", choices=layers, nullable=True)
+        self.planes = ComboBox(label="planes", choices=list(PLANE_CHOICES), value=PLANE_CHOICES[0])
+        self.planes.tooltip = "As the classifier was trained."
+        return _grid(("layer", self.layer.native), ("planes", self.planes.native))
+
+    def _folder_tab(self) -> QWidget:
+        self.images, self.out = QLineEdit(), QLineEdit()
+        self.images.setPlaceholderText("all images in and below it")
+        self.out.setPlaceholderText("tables, label TIFFs and GeoJSON")
+        self.images_button = push_button("…", "Choose the folder of images.")
+        self.out_button = push_button("…", "Choose where the results go.")
+        self.overwrite = QCheckBox("replace earlier results")
+        for button in (self.images_button, self.out_button):
+            button.setFixedWidth(34)
+        images, out = ("images", self.images, self.images_button), ("results", self.out, self.out_button)
+        tab = _grid(images, out, ("", self.overwrite))
+        self.images_button.clicked.connect(lambda: self._ask_folder(self.images, "Classify the images of a folder"))
+        self.out_button.clicked.connect(lambda: self._ask_folder(self.out, "Write the results into a folder"))
+        self.images.textChanged.connect(self._suggest_out)
+        return tab
+
+    def _ask_folder(self, line: QLineEdit, title: str) -> None:
+        folder = QFileDialog.getExistingDirectory(self, title, line.text())
+        if folder:
+            line.setText(folder)
+
+    def _suggest_out(self, images: str) -> None:
+        """Fill in where the results go, unless the user did."""
+        if images and not self.out.isModified():
+            folder = Path(images)
+            self.out.setText(str(folder.with_name(f"{folder.name}-classified")) if folder.name else "")
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether a folder is to be classified, not a layer."""
+        return bool(self.tabs.currentIndex() == 1)
+
+    def show_project(self, asked: Project | Path | None, is_own: bool, can_be_own: bool) -> None:
+        """Show whose classifier is used; `is_own` when it is the project of Label crops."""
+        if asked is None:
+            self.project_label.setText("None yet: open one, here or in Label crops.")
+            self.project_label.setToolTip("")
+        else:
+            name, folder = (asked.name, asked) if isinstance(asked, Path) else (asked.name, asked.folder)
+            self.project_label.setText(f"<b>{name}</b>" + (", open in Label crops" if is_own else ""))
+            self.project_label.setToolTip(str(folder))
+        self.own_button.setEnabled(can_be_own and not is_own)
+
+
+def _grid(*rows: tuple[str | QWidget, ...]) -> QWidget:
+    """Return widgets in rows, each behind its name; the second column is wide."""
+    tab = QWidget()
+    grid = QGridLayout(tab)
+    grid.setContentsMargins(8, 6, 8, 6)
+    grid.setColumnStretch(1, 1)
+    for row, cells in enumerate(rows):
+        for column, cell in enumerate(cells):
+            grid.addWidget(QLabel(cell) if isinstance(cell, str) else cell, row, column)
+    return tab

@@ -1,0 +1,98 @@
+"""The layers of *Apply classifier*: class map and confidence, a pixel per crop, and a square around one crop."""
+
+from typing import Any
+
+import numpy as np
+from napari.layers import Image, Labels, Layer
+from napari.utils.colormaps import DirectLabelColormap
+
+from costal.labels.project import Project
+from costal.types import Grid
+from costal.workbench.applied import Applied, ClassifiedCrop
+from napari_costal.canvas.overlays import HELD_BACK, MARK, REVEALS, FrameOverlay, Placement
+
+CLASS_MAP, CONFIDENCE, CHOSEN = "class map", "confidence", "chosen crop"
+
+
+def warm_up() -> None:
+    """Load and compile what napari needs for its first layer of labels: two seconds that the window would stand.
+
+    No layer is made, for that is not safe off the GUI thread.
+    """
+    import pandas  # noqa: F401
+
+    DirectLabelColormap(color_dict={None: "black", 1: "white"}).map(np.arange(3, dtype=np.uint8))
+
+
+class AppliedOverlay(FrameOverlay):
+    """The layers over one frame that was classified: drawn when first needed, then updated in place."""
+
+    def draw_result(self, applied: Applied, project: Project, placement: Placement, shown: str) -> None:
+        """Draw the class and the confidence of every crop, of which one is `shown`."""
+        self._draw_confidence(applied, placement)
+        self._draw_classes(applied, project, placement)
+        self.show(shown)
+
+    def show(self, shown: str) -> None:
+        """Show the class map or the confidence, and hide the other."""
+        for part in (CLASS_MAP, CONFIDENCE):
+            layer = self._find(part)
+            if layer is not None:
+                layer.metadata.pop("hidden", None)
+                layer.metadata.pop(HELD_BACK, None)
+                if layer.visible != (part == shown):
+                    layer.visible = part == shown
+
+    def mark(self, crop: ClassifiedCrop, placement: Placement) -> None:
+        """Draw a square around a crop."""
+        middle = np.array([[crop.y, crop.x]], dtype=np.float64) + (crop.side - 1) / 2
+        alone = Grid(crop.side, crop.side, crop.side, crop.side, "drop", 1, 1)
+        layer = self._squares(CHOSEN, middle, alone, placement, None)
+        layers = self._viewer.layers
+        if layer is not layers[-1]:  # the frame may have been opened since
+            layers.move(layers.index(layer), len(layers))
+
+    def _draw_classes(self, applied: Applied, project: Project, placement: Placement) -> None:
+        grid, place = applied.grid, placement.of_crops(applied.grid, applied.zoom_2)
+        # napari colours every number that a pixel can hold: 256 are quick.
+        dtype = np.uint8 if max(applied.class_ids) <= 255 else np.uint16
+        ids_R_C = applied.class_id_N.astype(dtype).reshape(grid.rows, grid.cols)
+        colours: dict[int | None, str] = {None: "transparent", 0: "transparent"}
+        colours |= {each.id: each.colour for each in project.classes}
+        # What lies under the mouse is named by these.
+        names = {"index": [each.id for each in project.classes], "class": [each.name for each in project.classes]}
+        looks = colours, names
+        layer = self._there(CLASS_MAP, place)
+        if layer is None:
+            layer = Labels(ids_R_C, name=CLASS_MAP, opacity=0.45, colormap=DirectLabelColormap(color_dict=colours))
+            layer.features = names
+            self._add(layer, place)
+        elif layer.metadata.get("looks") != looks:
+            layer.colormap = DirectLabelColormap(color_dict=colours)
+            layer.features = names
+        layer.metadata["looks"] = looks
+        layer.data = ids_R_C
+
+    def _draw_confidence(self, applied: Applied, placement: Placement) -> None:
+        grid, place = applied.grid, placement.of_crops(applied.grid, applied.zoom_2)
+        confidence_R_C = applied.confidence_N.reshape(grid.rows, grid.cols)
+        lowest = float(np.nanmin(confidence_R_C, initial=1.0))
+        limits = (min(1 / max(len(applied.class_ids), 2), lowest), 1.0)
+        layer = self._there(CONFIDENCE, place)
+        if layer is None:
+            layer = Image(confidence_R_C, name=CONFIDENCE, opacity=0.6, blending="translucent", visible=False)
+            layer.interpolation2d, layer.colormap = "nearest", "viridis"
+            self._add(layer, place)
+            layer.colorbar.visible = True
+        layer.data = confidence_R_C
+        layer.contrast_limits_range = limits
+        layer.contrast_limits = limits
+
+    def _add(self, layer: Layer, transform: dict[str, Any]) -> None:
+        """Add a layer on top, without taking the user's selection away from the frame."""
+        layer.metadata = {MARK: self._owner, "part": layer.name, REVEALS: layer.name == CLASS_MAP}
+        self._put(layer, transform)
+        selected = self._viewer.layers.selection.active
+        self._viewer.add_layer(layer)
+        if selected is not None:
+            self._viewer.layers.selection.active = selected

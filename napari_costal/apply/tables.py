@@ -1,0 +1,178 @@
+"""The tables of *Apply classifier*: the crops of each class, and those that the committee is least sure of."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtGui import QColor, QIcon, QPixmap
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QComboBox,
+    QHeaderView,
+    QLabel,
+    QTableWidget,
+    QTableWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from costal.labels.project import Project
+from costal.workbench.applied import ClassifiedCrop, Failure, FrameCounts
+from napari_costal.canvas.layer_frames import ALL, name_of
+
+ROW_HEIGHT = 24
+ALL_FRAMES = "all frames"
+MOST_NAMED, MOST_REASONS = 3, 20
+
+
+class CountsTable(QWidget):
+    """A row per class: its crops and their share, of one frame or of all, and notes; colours are the map's legend."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.frame = QComboBox()
+        self.frame.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.frame.setToolTip("Whose crops are counted.")
+        self.table = _table(("class", "crops", "share"), (76, 76))
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        self.failures = QLabel()
+        self.failures.setWordWrap(True)
+        self.failures.setStyleSheet("color: #ff6655;")
+        self.notes = QLabel()
+        self.notes.setWordWrap(True)
+        self.notes.setStyleSheet("color: #ffcc33;")
+        for widget in (self.frame, self.table, self.notes, self.failures):
+            column.addWidget(widget)
+        self.frame.currentIndexChanged.connect(self._show)
+        self._project: Project | None = None
+        self._class_ids: tuple[int, ...] = ()
+        self._counts: tuple[tuple[int, ...], ...] = ()
+        self._notes: tuple[str, ...] = ()
+
+    def fill(
+        self,
+        project: Project,
+        class_ids: tuple[int, ...],
+        frames: Sequence[FrameCounts],
+        failures: Sequence[Failure] = (),
+    ) -> None:
+        """Show the counts of these frames, together at first, and which could not be classified."""
+        totals = tuple(sum(each.counts_K[k] for each in frames) for k in range(len(class_ids)))
+        self._project, self._class_ids = project, class_ids
+        self._counts = (totals, *(each.counts_K for each in frames))
+        self._notes = (_together(frames), *(each.notes for each in frames))
+        self.frame.blockSignals(True)
+        self.frame.clear()
+        self.frame.addItems([f"{ALL_FRAMES} ({len(frames)})", *(name_of(each.source, each.planes) for each in frames)])
+        self.frame.blockSignals(False)
+        self.frame.setVisible(len(frames) > 1)
+        self.table.setRowCount(len(class_ids))
+        self.table.setFixedHeight(ROW_HEIGHT * (min(max(len(class_ids), 2), 8) + 1) + 6)
+        self._show(0)
+        names = [name_of(each.source, each.planes or ALL) for each in failures]
+        more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+        self.failures.setText(f"Not classified: {', '.join(names[:MOST_NAMED])}{more}. counts.csv says why.")
+        self.failures.setToolTip("\n".join(each.reason for each in failures[:MOST_REASONS]))
+        self.failures.setVisible(bool(failures))
+
+    def _show(self, which: int) -> None:
+        if self._project is None or not 0 <= which < len(self._counts):
+            return
+        self.notes.setText(self._notes[which])
+        self.notes.setVisible(bool(self._notes[which]))
+        counts_K = self._counts[which]
+        total = sum(counts_K)
+        for row, (class_id, count) in enumerate(zip(self._class_ids, counts_K, strict=True)):
+            share = f"{count / total:.1%}" if total else ""
+            for column, item in enumerate(
+                (_class_item(self._project, class_id), _number(f"{count:,}"), _number(share))
+            ):
+                self.table.setItem(row, column, item)
+
+
+class UncertainTable(QTableWidget):
+    """A row per crop, the least certain first; `chosen` carries the crop of a row that was clicked or moved to."""
+
+    chosen = Signal(object)
+
+    def __init__(self) -> None:
+        super().__init__(0, 4)
+        _dress(self, ("class", "confidence", "y, x (px)", "frame"), (80, 84, 0))
+        self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
+        self.setToolTip("Click a crop to see it in the middle of the canvas.")
+        self._crops: tuple[ClassifiedCrop, ...] = ()
+        self.itemSelectionChanged.connect(self._tell)
+
+    def fill(self, project: Project, crops: Sequence[ClassifiedCrop], are_of_one_frame: bool) -> None:
+        """Show these crops in their order."""
+        self.blockSignals(True)
+        self.clearSelection()
+        self._crops = tuple(crops)
+        self.setRowCount(len(crops))
+        self.setColumnHidden(3, are_of_one_frame)
+        self.horizontalHeader().setSectionResizeMode(3, QHeaderView.ResizeMode.Stretch)
+        for row, each in enumerate(crops):
+            cells = (
+                _class_item(project, each.class_id),
+                _number(f"{each.confidence:.3f}"),
+                _number(f"{each.y}, {each.x}"),
+                QTableWidgetItem(name_of(each.source, each.planes)),
+            )
+            cells[3].setToolTip(each.source)
+            for column, item in enumerate(cells):
+                self.setItem(row, column, item)
+        self.scrollToTop()
+        self.blockSignals(False)
+
+    def _tell(self) -> None:
+        rows = self.selectionModel().selectedRows()
+        if rows:
+            self.chosen.emit(self._crops[rows[0].row()])
+
+
+def _together(frames: Sequence[FrameCounts]) -> str:
+    """Return the notes of frames, equal ones once, each after the frame's name or their number; those of one alone."""
+    noted = Counter(each.notes for each in frames if each.notes)
+    if len(frames) == 1:
+        return "".join(noted)
+    own = {each.notes: name_of(each.source, each.planes) for each in frames}
+    lines = [f"{own[note] if count == 1 else f'{count} frames'}: {note}" for note, count in noted.most_common()]
+    more = [f"{len(lines) - MOST_NAMED} more notes are in counts.csv."] if len(lines) > MOST_NAMED else []
+    return "\n".join([*lines[:MOST_NAMED], *more])
+
+
+def _table(headers: tuple[str, ...], widths: tuple[int, ...]) -> QTableWidget:
+    table = QTableWidget(0, len(headers))
+    _dress(table, headers, widths)
+    return table
+
+
+def _dress(table: QTableWidget, headers: tuple[str, ...], widths: tuple[int, ...]) -> None:
+    """Give a table its headers and the widths of all columns but the first."""
+    table.setHorizontalHeaderLabels(list(headers))
+    table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+    table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+    table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+    table.setWordWrap(False)
+    table.verticalHeader().setVisible(False)
+    table.verticalHeader().setDefaultSectionSize(ROW_HEIGHT)
+    header = table.horizontalHeader()
+    header.setMinimumSectionSize(40)
+    header.setHighlightSections(False)
+    header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+    for column, width in enumerate(widths, 1):
+        table.setColumnWidth(column, width)
+
+
+def _class_item(project: Project, class_id: int) -> QTableWidgetItem:
+    found = project.class_of(class_id)
+    picture = QPixmap(14, 14)
+    picture.fill(QColor(found.colour if found is not None else "#808080"))
+    return QTableWidgetItem(QIcon(picture), found.name if found is not None else str(class_id))
+
+
+def _number(text: str) -> QTableWidgetItem:
+    item = QTableWidgetItem(text)
+    item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+    return item

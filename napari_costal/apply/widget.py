@@ -1,0 +1,305 @@
+"""The dock widget *Apply classifier*: a layer or a folder of images classified, mapped, counted and exported."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from magicgui.widgets import ComboBox
+from napari.layers import Image
+from napari.viewer import Viewer
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+
+from costal.errors import CostalError
+from costal.labels.project import PROJECT_FILE, Project
+from costal.workbench.applied import ClassifiedCrop, counts_of
+from costal.workbench.apply import AppliedFiles
+from napari_costal.apply.classified_layer import ClassifiedLayer, centre_on
+from napari_costal.apply.controller import ENDINGS, ApplyController, Asked, ExportKind, LayerResult, project_of
+from napari_costal.apply.form import ApplyForm
+from napari_costal.apply.layers import CLASS_MAP, CONFIDENCE, AppliedOverlay, warm_up
+from napari_costal.apply.tables import CountsTable, UncertainTable
+from napari_costal.canvas.channel_layers import mates_of, taken_with
+from napari_costal.canvas.layer_frames import SOURCE, PlaneChoice, name_of, view_of
+from napari_costal.canvas.opening import ARRIVED, FrameOpener
+from napari_costal.canvas.overlays import is_ours
+from napari_costal.engine.client import main_window_of
+from napari_costal.engine.threads import Background
+from napari_costal.label_crops.widget import LabelCrops
+from napari_costal.ui.dock import Dock, heading, pages, push_button
+from napari_costal.ui.preferences import Preferences, preferences
+
+BEFORE = (
+    "Every crop gets the class that the committee finds most probable on average, and that probability as its "
+    "confidence. The map, the counts and the crops that it is least sure of appear here."
+)
+EXPORTS: dict[ExportKind, tuple[str, str]] = {
+    "crops": ("Crops CSV", "A row per crop, uncertain crops first."),
+    "counts": ("Counts CSV", "The crops of each class, and their share."),
+    "labels": ("Label TIFF", "The class id of every pixel, for ImageJ and others."),
+    "geojson": ("GeoJSON", "A square per crop, for QuPath."),
+}
+
+
+class ApplyClassifier(Dock):
+    """Run the trained classifier over a layer or a folder of images."""
+
+    def __init__(self, napari_viewer: Viewer, chosen: Preferences | None = None) -> None:
+        super().__init__()
+        self._viewer = napari_viewer
+        self._preferences = chosen or preferences()
+        self._thread = Background("apply", self)
+        self._overlay = AppliedOverlay(napari_viewer, "apply classifier")
+        self._classified = ClassifiedLayer(napari_viewer, self._overlay, CLASS_MAP, self._pixels_changed)
+        self._folder: Path | None = None
+        self._files_project: Project | None = None
+        self._wanted: ClassifiedCrop | None = None
+        self.controller = ApplyController(self, self._thread, self, self._preferences.device)
+        self.opener = FrameOpener(napari_viewer, self._thread, self._opened, self.complain)
+        self.form = ApplyForm(self._image_layers)
+        self._build()
+        self._connect()
+        self._thread.run(warm_up)
+        self._layers_changed()
+        self._show_project()
+
+    def _build(self) -> None:
+        self._pages = pages()
+        before = QLabel(BEFORE)
+        before.setWordWrap(True)
+        before.setAlignment(Qt.AlignmentFlag.AlignTop)
+        self._pages.addWidget(before)
+        self._pages.addWidget(self._results_page())
+        column = QVBoxLayout(self)
+        column.setContentsMargins(8, 4, 8, 6)
+        column.setSpacing(5)
+        column.addWidget(self.form)
+        column.addWidget(self._pages, 1)
+        column.addLayout(self.progress_row)
+        column.addWidget(self.status)
+
+    def _results_page(self) -> QWidget:
+        self.counts, self.uncertain = CountsTable(), UncertainTable()
+        self.shown = ComboBox(label="the image shows", choices=[CLASS_MAP, CONFIDENCE], value=CLASS_MAP)
+        self.export_buttons = {kind: push_button(text, tip) for kind, (text, tip) in EXPORTS.items()}
+        self._shown_row, self._export_row = QWidget(), QWidget()
+        for row, widgets in (
+            (self._shown_row, (QLabel("the image shows"), self.shown.native)),
+            (self._export_row, tuple(self.export_buttons.values())),
+        ):
+            line = QHBoxLayout(row)
+            line.setContentsMargins(0, 0, 0, 0)
+            for widget in widgets:
+                line.addWidget(widget)
+        page = QWidget()
+        column = QVBoxLayout(page)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(4)
+        column.addWidget(heading("Crops per class"))
+        column.addWidget(self.counts)
+        column.addWidget(self._shown_row)
+        column.addWidget(heading("Least certain crops"))
+        column.addWidget(self.uncertain, 1)
+        column.addWidget(self._export_row)
+        return page
+
+    def _connect(self) -> None:
+        form, layers = self.form, self._viewer.layers.events
+        for event in (layers.inserted, layers.removed, layers.reordered):
+            event.connect(self._layers_changed)
+        form.layer.changed.connect(self._take_planes)
+        form.open_button.clicked.connect(self._ask_project)
+        form.own_button.clicked.connect(lambda: self.use_project(None))
+        form.apply_button.clicked.connect(lambda: self.apply())
+        self.shown.changed.connect(self._classified.show)
+        self.uncertain.chosen.connect(self.look_at)
+        for kind, button in self.export_buttons.items():
+            button.clicked.connect(lambda _=False, kind=kind: self._ask_export(kind))
+
+    # What the user does
+
+    def use_project(self, folder: Path | None) -> None:
+        """Use the classifier of this project from now on; None: of the one that is open in Label crops."""
+        self._folder = folder
+        self._show_project()
+
+    def apply(self) -> None:
+        """Classify what the form names."""
+        self._show_project()
+        asked = self._folder or self._own_project()
+        if asked is None:
+            self.complain("Open a project first, here or in Label crops: its classifier is used.")
+        elif self.form.is_folder:
+            self._apply_to_folder(asked)
+        else:
+            self._apply_to_layer(asked)
+
+    def _apply_to_layer(self, asked: Asked) -> None:
+        layer = self.form.layer.value
+        if layer is None:
+            self.complain("Choose an image layer first.")
+            return
+        try:
+            layers = self._frame_layers(layer, project_of(asked))
+            view = view_of(layers, self._viewer.dims, self.form.planes.value)
+        except CostalError as error:
+            self.complain(str(error))
+            return
+        self.controller.apply_to_layer(asked, view, self.form.resample.isChecked())
+        self._classified.take(layers, view)
+
+    def _frame_layers(self, layer: Image, project: Project) -> list[Image]:
+        """Return the layers that form the frame: those that Label crops takes together, or the project's channels."""
+        dock = self._label_crops()
+        if dock is not None and self._folder is None and layer in dock.frame_layers:
+            return dock.frame_layers
+        return taken_with(layer, mates_of(layer, self._image_layers()), (), project, 0)
+
+    def _apply_to_folder(self, asked: Asked) -> None:
+        images, out = self.form.images.text().strip(), self.form.out.text().strip()
+        if not images or not out:
+            self.complain("Choose the folder of images, and one for the results.")
+            return
+        choices = self.form.overwrite.isChecked(), self.form.resample.isChecked()
+        self.controller.apply_to_files(asked, (Path(images),), Path(out), *choices)
+
+    def cancel_running(self) -> None:
+        """Stop the job that runs."""
+        self.controller.cancel()
+
+    def _ask_project(self) -> None:
+        start = str(self._folder or self._preferences.projects_folder)
+        folder = QFileDialog.getExistingDirectory(self, "Use the classifier of a project", start)
+        if folder and (Path(folder) / PROJECT_FILE).is_file():
+            self.use_project(Path(folder))
+        elif folder:
+            self.complain(f"{folder} is no project: it has no {PROJECT_FILE}. Choose another folder.")
+
+    def _ask_export(self, kind: ExportKind) -> None:
+        result = self.controller.result
+        if result is None:
+            return
+        source = Path(result.frame.source.removeprefix("layer:"))
+        name = f"{source.stem}{ENDINGS[kind]}"
+        folder = source.parent if source.is_absolute() else Path.home()
+        suffix = Path(name).suffix
+        chosen, _ = QFileDialog.getSaveFileName(self, EXPORTS[kind][0], str(folder / name), f"*{suffix}")
+        if chosen:
+            self.controller.export(kind, Path(chosen))
+
+    def look_at(self, crop: ClassifiedCrop) -> None:
+        """Move the camera so that a crop lies in its middle; a frame that is not open is opened first."""
+        if self._files_project is None:
+            self._classified.look_at(crop)
+            return
+        self._wanted = crop
+        there = next((each for each in self._image_layers() if shows(each, crop)), None)
+        if there is not None:
+            centre_on(self._viewer, self._overlay, there, crop)
+            return
+        self.opener.open_arrived(self._files_project, Path(crop.source), crop.planes)
+
+    def _opened(self, layer: Image, _planes: PlaneChoice, notes: str) -> None:
+        if notes:
+            self.say(notes)
+        if self._wanted is not None and shows(layer, self._wanted):
+            centre_on(self._viewer, self._overlay, layer, self._wanted)
+
+    # The project
+
+    def _label_crops(self) -> LabelCrops | None:
+        window = main_window_of(self)
+        found: LabelCrops | None = window.findChild(LabelCrops) if window is not None else None
+        return found
+
+    def _own_project(self) -> Project | None:
+        dock = self._label_crops()
+        return dock.controller.project if dock is not None else None
+
+    def _show_project(self) -> None:
+        own = self._own_project()
+        self.form.show_project(self._folder or own, self._folder is None and own is not None, own is not None)
+
+    def enterEvent(self, event: Any) -> None:
+        """Show which project Label crops has open by now."""
+        self._show_project()
+        super().enterEvent(event)
+
+    def showEvent(self, event: Any) -> None:
+        """Take over what Label crops has open when the dock first comes into its window, or back into sight."""
+        super().showEvent(event)
+        self._show_project()
+        self._take_planes(self.form.layer.value)
+
+    # Layers
+
+    def _image_layers(self, _widget: Any = None) -> list[Image]:
+        return [layer for layer in self._viewer.layers if isinstance(layer, Image) and not is_ours(layer)]
+
+    def _layers_changed(self, _event: Any = None) -> None:
+        self.form.layer.reset_choices()
+        layers = self._image_layers()
+        if self.form.layer.value is None and layers:
+            self.form.layer.value = layers[-1]
+        if any(each not in layers for each in self._classified.layers):
+            self.controller.forget()
+
+    def _take_planes(self, layer: Image | None) -> None:
+        """Take the planes that Label crops uses of this layer: the classifier was trained on them."""
+        dock = self._label_crops()
+        if dock is not None and layer is not None and dock.setup.layer.value is layer:
+            self.form.planes.value = dock.setup.planes.value
+
+    def _pixels_changed(self) -> None:
+        self.controller.forget()
+        self.say("The layer has other pixels now: classify it again.")
+
+    # What the controller shows
+
+    def show_layer_result(self, result: LayerResult) -> None:
+        """Show the map of a layer, its counts and its uncertain crops."""
+        applied, counts = result.frame.applied, counts_of(result.frame)
+        self._files_project = None
+        self.counts.fill(result.project, applied.class_ids, [counts])
+        self._list(result.project, result.uncertain, is_layer=True)
+        self._classified.draw(result)
+        model = f"Model {applied.generation}, {applied.device}"
+        classified = sum(counts.counts_K)
+        said = f"{model}: {classified:,} crops" + (f", mean confidence {counts.confidence:.2f}." if classified else ".")
+        self.say(said)
+
+    def show_files_result(self, project: Project, found: AppliedFiles) -> None:
+        """Show the counts of many frames, their uncertain crops, and what could not be classified."""
+        self._files_project = project
+        self.counts.fill(project, found.class_ids, found.frames, found.failures)
+        self._list(project, found.uncertain, is_layer=False)
+        count = f"{sum(found.totals_K):,} crops of {len(found.frames)} frames"
+        self.say(f"Model {found.generation}: {count}. Wrote {found.out}")
+
+    def _list(self, project: Project, crops: Sequence[ClassifiedCrop], is_layer: bool) -> None:
+        self.uncertain.fill(project, crops, is_layer)
+        self._shown_row.setVisible(is_layer)
+        self._export_row.setVisible(is_layer)
+        self._pages.setCurrentIndex(1)
+
+    def clear_result(self) -> None:
+        """Take the map and the tables away: they are not true any more."""
+        self._files_project, self._wanted = None, None
+        self._classified.take((), None)
+        self._pages.setCurrentIndex(0)
+
+    def shut_down(self) -> None:
+        """Leave no process, thread or callback behind. Files that are finished stay."""
+        self.controller.close()
+        self._thread.close()
+        layers = self._viewer.layers.events
+        for event in (layers.inserted, layers.removed, layers.reordered):
+            event.disconnect(self._layers_changed)
+        self._classified.close()
+        super().shut_down()
+
+
+def shows(layer: Image, crop: ClassifiedCrop) -> bool:
+    """Return whether a layer shows the frame that a crop is of, as `FrameOpener` opened it."""
+    name = name_of(crop.source, crop.planes)
+    return bool(layer.metadata.get(SOURCE) == crop.source and layer.metadata.get(ARRIVED) == name)

@@ -1,0 +1,1 @@
+"""What is drawn on napari's canvas or read from it: overlays, layers as frames, images that are opened."""

@@ -1,0 +1,132 @@
+"""A layer whose plane is too large to be held again: found in the file or group that it shows, and cut from there."""
+
+import logging
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from costal.errors import FrameError
+from costal.frames.lazy import LazyFrame, open_lazily
+from costal.frames.listing import TIFFS
+from costal.frames.ome_zarr import is_url, is_zarr
+from costal.frames.planes import describe
+from costal.frames.read import Planes
+from costal.frames.windows import LARGE_BYTES, LazyPlane
+from costal.labels.exchange.filenames import safe_name
+from costal.labels.project import Project
+from costal.labels.records import FrameRecord
+from costal.workbench.desk import recorded
+from costal.workbench.large import LargeRequest
+from costal.workbench.rounds import PlacedFrame
+from napari_costal.canvas.layer_frames import ALL_AS_CHANNELS, PROJECTION, SLICE_SHOWN, LayerView, frame_of, pixels_of
+
+LOG = logging.getLogger(__name__)
+LONGEST_NAME = 40
+COMPARED, SIDE = 4, 32
+"""Layer and file are compared in so many windows of so many pixels along each side."""
+
+
+def lazy_plane_of(view: LayerView) -> LazyPlane | None:
+    """Return the plane that a view names, to be read where it lies; None when it is small, or is in no file.
+
+    Reads a few windows of the layer and of the file, which must be the same: not for the GUI thread.
+
+    Raises
+    ------
+    FrameError
+        When the file is damaged where it is compared, or the layer shows one of its channels and several look alike.
+    """
+    if view.plane_bytes <= LARGE_BYTES or view.source.startswith("layer:"):
+        return None
+    try:
+        frame = open_lazily(view.source, "skip") if _may_be_lazy(view.source) else None
+    except FrameError as error:
+        LOG.info("The layer's own pixels are taken: %s", error)
+        return None
+    if frame is None or isinstance(frame.levels[0], np.ndarray) or view.shape != frame.size_of(0):
+        return None
+    alike = [each for each in _choices(view, frame) if _are_same(view, LazyPlane(frame, each, "fill"))]
+    if len(alike) > 1:
+        raise FrameError(
+            f"{view.source} has channels that look alike, and the layer does not say which of them it shows. Open it "
+            "with 'costal open', which shows all channels in one layer."
+        )
+    return LazyPlane(frame, alike[0]) if alike else None
+
+
+def read_for_store(view: LayerView) -> tuple[FrameRecord, NDArray[np.generic] | LazyPlane]:
+    """Return what the store keeps of the plane that a view names, and the plane: not for the GUI thread.
+
+    Raises
+    ------
+    FrameError
+        See `lazy_plane_of` and `frame_of`.
+    """
+    lazy = lazy_plane_of(view)
+    if lazy is not None:
+        return replace(recorded(lazy, describe(lazy.planes)), pixel_um=view.pixel_um or lazy.frame.pixel_um), lazy
+    frame, plane = frame_of(view)
+    return recorded(frame, view.description), plane
+
+
+def request_for(project: Project, plane: LazyPlane, placed: PlacedFrame, annotator: str, device: str) -> LargeRequest:
+    """Return how a plane is scored for a project; its bands are kept in the project's folder."""
+    folder = (
+        project.scores_folder / f"{safe_name(Path(plane.frame.source).stem[:LONGEST_NAME])} {placed.content_hash[:12]}"
+    )
+    return LargeRequest(
+        project, plane.frame, plane.planes, folder, "skip", annotator=annotator, device=device, range=placed.range
+    )
+
+
+def _may_be_lazy(source: str) -> bool:
+    return is_zarr(source) or (not is_url(source) and source.lower().endswith(TIFFS))
+
+
+def _choices(view: LayerView, frame: LazyFrame) -> list[Planes]:
+    """Return the planes of a frame that a view may mean: several where it does not tell which channel it shows."""
+    if (known := view.file_planes) is not None:
+        return [known] if view.channel_count == frame.length("C") else []
+    leading = [axis for axis in frame.axes if axis not in "YX" and not (view.is_rgb and axis == "C")]
+    sizes = view.array.shape[: len(view.steps)]
+    letters = _letters(view.axes, sizes, leading, frame)
+    if letters is None:
+        return []
+    at = dict(zip(letters, view.steps, strict=True))
+    long = {axis for axis, size in zip(letters, sizes, strict=True) if size > 1}
+    one = Planes(None, *(at.get(axis, 0) if frame.length(axis) > 1 else None for axis in "ZT"))
+    if view.planes == ALL_AS_CHANNELS:
+        return [one] if long <= {"C"} and ("C" in letters or frame.length("C") == 1) else []
+    if view.planes == PROJECTION:
+        if not long <= {"Z", "T"}:
+            return []
+        one = replace(one, z="max" if "Z" in long else one.z, t="max" if "T" in long else one.t)
+    if view.is_rgb or frame.length("C") == 1:
+        return [one]
+    if view.planes == SLICE_SHOWN and "C" in at:
+        return [replace(one, channels=(at["C"],))]
+    return [replace(one, channels=(channel,)) for channel in range(frame.length("C"))]
+
+
+def _letters(told: str, sizes: tuple[int, ...], leading: list[str], frame: LazyFrame) -> list[str] | None:
+    """Return which of the frame's axes a layer's leading axes are, None where that cannot be known."""
+
+    def fits(letters: list[str]) -> bool:
+        return [frame.length(axis) for axis in letters] == list(sizes)
+
+    some = [axis for axis in leading if frame.length(axis) > 1]
+    without_channels = [[axis for axis in each if axis != "C"] for each in (leading, some)]
+    return next((each for each in (list(told), leading, some, *without_channels) if fits(each)), None)
+
+
+def _are_same(view: LayerView, plane: LazyPlane) -> bool:
+    """Return whether layer and file hold the same pixels wherever they are compared."""
+    sides = ([round((side - SIDE) * at / (COMPARED - 1)) for at in range(COMPARED)] for side in view.shape)
+    for y, x in product(*sides):
+        box = slice(max(y, 0), y + SIDE), slice(max(x, 0), x + SIDE)
+        if not np.array_equal(pixels_of(view, *box), plane[:, *box], equal_nan=plane.frame.dtype.kind == "f"):
+            return False
+    return True

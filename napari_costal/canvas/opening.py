@@ -1,0 +1,205 @@
+"""Frames opened as layers: files that the user chooses, and frames that arrived in the watched folder."""
+
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from napari.layers import Image
+from napari.utils.colormaps import CYMRGB, MAGENTA_GREEN
+from napari.viewer import Viewer
+
+from costal.errors import FrameError
+from costal.frames.axes import Axes
+from costal.frames.lazy import LazyFrame, open_lazily
+from costal.frames.normalise import IntensityRange, intensity_range
+from costal.frames.ome_zarr import is_zarr
+from costal.frames.read import Planes, read
+from costal.labels.project import Project
+from costal.types import Channel, Frame
+from costal.workbench.arrivals import FilePlane, frames_of
+from costal.workbench.channels import title
+from costal.workbench.file_axes import kinds_with
+from costal.workbench.intensities import measured_range
+from napari_costal.canvas.channel_arrays import Shown, shown_as
+from napari_costal.canvas.channel_layers import PART, Part
+from napari_costal.canvas.layer_frames import SLICE_SHOWN, SOURCE, PlaneChoice, name_of
+from napari_costal.canvas.overlays import is_ours
+from napari_costal.engine.calls import Thread
+
+ARRIVED = "arrived frame"
+Limits = tuple[tuple[float, float], ...]
+"""Contrast limits of each channel."""
+
+
+class FrameOpener:
+    """Reads files on another thread and shows them; `chosen` takes the layer, its plane choice, and what to say."""
+
+    def __init__(
+        self,
+        viewer: Viewer,
+        pixels: Thread,
+        chosen: Callable[[Image, PlaneChoice, str], None],
+        complain: Callable[[str], None],
+    ) -> None:
+        self._viewer, self._pixels, self._chosen, self._complain = viewer, pixels, chosen, complain
+
+    def open_file(
+        self, path: Path, axes: str, known: Mapping[str, str], keep: Callable[[Mapping[str, str]], None]
+    ) -> None:
+        """Open an image file or OME-Zarr as a layer of its own: leading axes as sliders, its pixel size as scale.
+
+        `axes` are its letters where the user has set them, and `keep` is told of which kind it is then; `known` are the
+        axes of other kinds of files.
+        """
+
+        def work() -> tuple[tuple[Frame | LazyFrame, Limits], Mapping[str, str]]:
+            kinds = kinds_with(axes, [str(path)]) if axes else {}
+            return open_image(path, {**known, **kinds}), kinds
+
+        def opened(found: tuple[tuple[Frame | LazyFrame, Limits], Mapping[str, str]]) -> None:
+            if found[1]:
+                keep(found[1])
+            self.add(*found[0])
+
+        self._pixels.run(work, then=opened, failed=self._complain)
+
+    def add(self, frame: Frame | LazyFrame, limits: Limits) -> None:
+        """Add a frame that was opened: as colours, or as a layer for each channel; `limits` are those of each."""
+        layers = self._added(shown_as(frame), frame, limits, Path(frame.source).stem)
+        self._chosen(layers[0], SLICE_SHOWN, " ".join(frame.notes))
+
+    def open_arrived(self, project: Project, path: Path, description: str | None) -> None:
+        """Show a frame of an arrived file, the first without a description, in the layer of the one before it.
+
+        One layer for all of them: a day's frames would fill the memory.
+        """
+
+        def work() -> tuple[FilePlane, Limits]:
+            found = frames_of(project, path)
+            meant = next((each for each in found if description in (None, each.description)), None)
+            if meant is None:
+                raise FrameError(f"{path} has no frame '{description}' any more. Choose it again from the table.")
+            return meant, contrast_limits(meant.frame)
+
+        self._pixels.run(work, then=lambda found: self._show_arrived(*found), failed=self._complain)
+
+    def _show_arrived(self, found: FilePlane, limits: Limits) -> None:
+        frame, shown = found.frame, shown_as(found.frame)
+        name = name_of(frame.source, found.description)
+        before = [each for each in self._viewer.layers if ARRIVED in each.metadata]
+        if [_kind(each) for each in before] != [(array.ndim, shown.is_rgb) for array in shown.arrays]:
+            for each in before:
+                each.metadata.pop(ARRIVED)  # they stay, as layers of their own
+            before = []
+        is_other_size = not before or before[0].data.shape != shown.arrays[0].shape
+        layers = self._added(shown, frame, limits, name, found.planes, before)
+        for layer in layers:
+            layer.metadata[ARRIVED] = name
+        if is_other_size:
+            self._viewer.reset_view()
+        self._chosen(layers[0], SLICE_SHOWN, " ".join(frame.notes))
+
+    def _added(
+        self,
+        shown: Shown,
+        frame: Frame | LazyFrame,
+        limits: Limits,
+        name: str,
+        planes: Planes | None = None,
+        into: Sequence[Image] = (),
+    ) -> list[Image]:
+        """Return the layers that show a frame: new ones, or others whose pixels these take the place of.
+
+        What belongs together is said when all of it is there, or else the first layer would be taken for a frame.
+        """
+        layers, count = [], len(shown.channels)
+        colours = MAGENTA_GREEN if count == 2 else CYMRGB
+        for at, (array, channel) in enumerate(zip(shown.arrays, shown.channels, strict=True)):
+            looks = _looks(frame, shown.letters, limits[at : at + 1])
+            looks["name"] = name if count == 1 else _called(name, channel)
+            if count > 1:
+                looks |= {"blending": "additive", "colormap": channel.colour or colours[at % len(colours)]}
+            if shown.is_rgb:
+                looks.pop("contrast_limits")
+                looks["rgb"] = True
+            if into:
+                _put_into(into[at], array, looks)
+            layers.append(into[at] if into else self._below_ours(Image(array, multiscale=shown.has_levels, **looks)))
+        image = f"{frame.source} {uuid.uuid4()}"
+        in_file = count if planes is None or planes.channels is None else 0  # of a part of them not known, nor needed
+        for layer, channel in zip(layers, shown.channels, strict=True):
+            if count > 1:
+                layer.metadata[PART] = Part(image, channel, in_file, planes)
+        return layers
+
+    def _below_ours(self, layer: Image) -> Image:
+        """Add a layer under what the plugin draws over frames: channels that add up would shine through it."""
+        layers = self._viewer.layers
+        self._viewer.add_layer(layer)
+        lowest = next((at for at, each in enumerate(layers) if is_ours(each)), len(layers))
+        if lowest < len(layers) - 1:
+            layers.move(len(layers) - 1, lowest)
+        return layer
+
+
+def _called(name: str, channel: Channel) -> str:
+    """Return the name of a channel's layer, which begins with that of the frame."""
+    return title(channel) if title(channel).startswith(name) else f"{name} {title(channel)}"
+
+
+def _put_into(layer: Image, array: Any, looks: dict[str, Any]) -> None:
+    """Show other pixels in a layer, in the place and contrast that belong to them."""
+    layer.metadata = looks["metadata"]
+    layer.name, layer.scale, layer.units = looks["name"], looks["scale"], looks["units"]
+    limits = looks.get("contrast_limits")
+    if limits is not None:
+        layer.contrast_limits_range = limits
+    layer.data = array
+    if limits is not None:
+        layer.contrast_limits = limits
+    else:
+        layer.reset_contrast_limits()
+
+
+def _kind(layer: Image) -> tuple[int, bool]:
+    return len(layer.data.shape), bool(layer.rgb)
+
+
+def _looks(frame: Frame | LazyFrame, letters: Sequence[str], limits: Limits) -> dict[str, Any]:
+    """Return how a frame's layer is added: scale and units of its pixels, named axes, contrast that shows it."""
+    size, unit = (frame.pixel_um, "micrometer") if frame.pixel_um else (1.0, "pixel")
+    leading = len(letters) - 2
+    return {
+        "scale": [1.0] * leading + [size, size],
+        "units": ["pixel"] * leading + [unit, unit],
+        "axis_labels": list(letters),
+        "contrast_limits": limits[0],
+        "metadata": {SOURCE: frame.source},
+    }
+
+
+def open_image(path: Path, axes: Axes = None) -> tuple[Frame | LazyFrame, Limits]:
+    """Return the frame in a file or group and contrast limits that show it; OME-Zarr is not read, only looked at.
+
+    Raises
+    ------
+    FrameError
+        When it is no image, or is damaged.
+    """
+    if not is_zarr(str(path)):
+        frame = read(path, axes)
+        return frame, contrast_limits(frame)
+    lazy = open_lazily(path, "skip", axes)
+    return lazy, _limits(measured_range(lazy, Planes(None, 0, 0), "skip")[0])
+
+
+def contrast_limits(frame: Frame) -> Limits:
+    """Return contrast limits of each channel, by percentiles over all its planes."""
+    channels = np.moveaxis(frame.pixels, frame.axes.index("C"), 0) if "C" in frame.axes else frame.pixels[np.newaxis]
+    return _limits(intensity_range(channels.reshape(len(channels), -1, channels.shape[-1])))
+
+
+def _limits(found: IntensityRange) -> Limits:
+    return tuple((low, high if high > low else low + 1.0) for low, high in zip(found.low_C, found.high_C, strict=True))

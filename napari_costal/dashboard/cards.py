@@ -1,0 +1,221 @@
+"""What the dashboard says and draws of an overview: sentences and pictures as values. No Qt."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from math import isfinite
+
+import numpy as np
+
+from costal.agent.metrics import Calibration, EffortFit, accuracy_interval
+from costal.labels.models import Generation
+from costal.labels.project import LabelClass, Project
+from costal.workbench.overview import Overview
+from costal.workbench.review import WINDOW, Accuracy, EffortPairs, Review
+from napari_costal.ui.figures import (
+    CONTROL,
+    AccuracyPicture,
+    CalibrationPicture,
+    ClassesPicture,
+    ClassRow,
+    Colours,
+    EffortPicture,
+    Floats,
+    Picture,
+)
+
+NO_PROJECT = "No project is open in <i>Label crops</i>. Open one there, or choose a folder here."
+TITLES = ("Accuracy on control labels", "Predicted and measured effort", "Classes", "Calibration")
+GENERATION_HEADS = ("model", "saved", "labels", "accuracy then", "controls", "bias (s)", "")
+MOST_DOTS = 1500
+MOST_IN_STRIP = 150
+NO_EFFORTS: Floats = np.zeros(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What a card shows: a sentence, and a picture at least so high where there is something to draw."""
+
+    text: str
+    picture: Picture | None = None
+    height: int = 0
+
+
+def contents(overview: Overview, colours: Colours) -> tuple[Content, ...]:
+    """Return what the cards of `TITLES` show."""
+    found, project = overview.review, overview.project
+    return (
+        accuracy_content(found, project),
+        effort_content(found, colours),
+        classes_content(found, project),
+        calibration_content(found, project),
+    )
+
+
+def accuracy_content(found: Review, project: Project) -> Content:
+    """Return the accuracy on control labels, or why there is none."""
+    if not found.accuracy.count:
+        return Content(no_controls_text(project))
+    text = f"{_share(found.recent)} of the last {found.recent.count} control labels were predicted right"
+    if found.accuracy.count > found.recent.count:
+        text += f"; {_share(found.accuracy)} of all {found.accuracy.count:,}"
+    how = _small(f"Each point: the last {WINDOW} control labels, fewer at first. Band: 95% interval.")
+    curve = found.learning
+    picture = AccuracyPicture(curve.label_count_S, curve.minutes_S, curve.share_S, curve.low_S, curve.high_S)
+    return Content(f"{text}.<br>{how}", picture, 180)
+
+
+def no_controls_text(project: Project) -> str:
+    """Return why there are no control labels yet and how they come."""
+    share = project.choices.control_share
+    if not share:
+        return (
+            "No control labels yet, and none will come: the control share is 0. Raise it in <i>Label crops</i>; only "
+            "crops drawn at random tell how good the model is."
+        )
+    return (
+        f"No control labels yet. Once there is a model, about {share:.0%} of a query is drawn at random and predicted "
+        "before it is labelled; only these crops tell how good the model is."
+    )
+
+
+def effort_content(found: Review, colours: Colours) -> Content:
+    """Return how predicted effort fits measured effort, or why nothing can be said."""
+    pairs = found.pairs
+    if not len(pairs.measured_s_Q):
+        return Content(
+            "No effort was predicted before it was measured yet: the cost is learned once enough efforts are there."
+        )
+    controls = int(pairs.control_Q.sum())
+    rows = (
+        ["", *map(_small, ("crops", "rank corr.", "bias (95%)", "skill"))],
+        _fit_cells("control", CONTROL, found.control_effort, controls),
+        _fit_cells("chosen", colours.line, found.chosen_effort, len(pairs.control_Q) - controls),
+    )
+    table = "".join("<tr>" + "".join(f"<td align='right'>{cell}&nbsp;</td>" for cell in row) + "</tr>" for row in rows)
+    note = _small(
+        "Bias: predicted less measured. Skill: the share of a constant guess's error that is saved. Only the controls, "
+        "drawn at random, speak for all crops."
+    )
+    picture = EffortPicture(_newest(pairs, ~pairs.control_Q), _newest(pairs, pairs.control_Q))
+    return Content(f"<table width='100%'>{table}</table>{note}", picture, 230)
+
+
+def _newest(pairs: EffortPairs, which: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Floats:
+    return np.stack([pairs.predicted_s_Q[which], pairs.measured_s_Q[which]])[:, -MOST_DOTS:]
+
+
+def _fit_cells(name: str, colour: str, fit: EffortFit | None, count: int) -> list[str]:
+    head = [f"<font color='{colour}'>●</font> {name}", f"{count:,}"]
+    if fit is None:
+        return [*head, "", "too few" if count else "none", ""]
+    bias = f"{fit.bias:+.1f} s ({fit.bias_low:+.1f} to {fit.bias_high:+.1f})"
+    return [*head, _figure(fit.rank_correlation, ".2f"), bias, _figure(fit.skill, "+.0%")]
+
+
+def classes_content(found: Review, project: Project) -> Content:
+    """Return the classes that are offered, and others that have labels or efforts."""
+
+    def is_drawn(each: LabelClass) -> bool:
+        return each.is_offered or each.id in found.label_counts or each.id in found.efforts_s
+
+    rows = [
+        _class_row(each, found.label_counts.get(each.id, 0), found.efforts_s.get(each.id, NO_EFFORTS))
+        for each in project.classes
+        if is_drawn(each)
+    ]
+    if not any(row.labels or len(row.efforts_s) for row in rows):
+        return Content("No crop has a class yet.")
+    text = (
+        "Labels that stand. Efforts of labels that were measured in full: the ring and its line are median and "
+        f"quartiles, dots the newest {MOST_IN_STRIP}."
+    )
+    return Content(_small(text), ClassesPicture(rows), 60 + 27 * len(rows))
+
+
+def _class_row(each: LabelClass, labels: int, efforts_s: Floats) -> ClassRow:
+    quartiles_s = np.percentile(efforts_s, (25, 50, 75)) if len(efforts_s) else NO_EFFORTS
+    return ClassRow(each.name, each.colour, labels, quartiles_s, efforts_s[-MOST_IN_STRIP:])
+
+
+def calibration_content(found: Review, project: Project) -> Content:
+    """Return how sure the model was against how often it was right, or why that cannot be told."""
+    if found.calibration is None:
+        return Content(no_controls_text(project))
+    text = (
+        f"Expected calibration error <b>{found.calibration.expected_error:.2f}</b> over {found.accuracy.count:,} "
+        "control labels."
+    )
+    how = _small(
+        "On the dashed line the model is as sure as it is right. Whiskers: 95% interval; bars: where the labels are."
+    )
+    return Content(f"{text}<br>{how}", _calibration_picture(found.calibration), 210)
+
+
+def _calibration_picture(found: Calibration) -> CalibrationPicture:
+    ends = [
+        accuracy_interval(round(share * count), int(count)) if count else (np.nan, np.nan)
+        for share, count in zip(found.accuracy_B, found.count_B, strict=True)
+    ]
+    low_B, high_B = np.array(ends).T
+    return CalibrationPicture(found.confidence_B, found.accuracy_B, low_B, high_B, found.count_B)
+
+
+# Above the cards, and the models
+
+
+def counts_text(found: Review) -> str:
+    """Return how much there is to go by."""
+    labels = sum(found.label_counts.values())
+    return f"{labels:,} labels · {found.minutes:,.0f} expert minutes · {found.accuracy.count:,} control labels"
+
+
+def model_text(overview: Overview) -> str:
+    """Return which model is the newest and whether it is stale."""
+    if not overview.generations:
+        return "No model yet."
+    newest = overview.generations[0]
+    text = f"Model {newest.number} of {_when(newest.origin.utc_ns)}, from {newest.agent.label_count:,} labels"
+    if newest.origin.copy_of:
+        text += f", a copy of model {newest.origin.copy_of}"
+    if overview.not_learned:
+        text += f"; {_counted(overview.not_learned, 'answer')} came since"
+    if overview.taken_back:
+        stand = "stands" if overview.taken_back == 1 else "stand"
+        text += f".<br><b>Stale</b>: {_counted(overview.taken_back, 'label')} that it learned from {stand} no more."
+        return f"{text} Train again."
+    return f"{text}."
+
+
+def generation_cells(generation: Generation) -> tuple[str, ...]:
+    """Return a generation as a row under `GENERATION_HEADS`, from its card."""
+    metrics, origin = generation.origin.metrics, generation.origin
+    share, low, high = (metrics.get(f"control accuracy{each}", np.nan) for each in ("", ", low", ", high"))
+    return (
+        str(generation.number),
+        _when(origin.utc_ns),
+        f"{generation.agent.label_count:,}",
+        f"{share:.0%} ({low:.0%} to {high:.0%})" if isfinite(share + low + high) else "–",
+        f"{metrics.get('control labels', 0):,.0f}",
+        _figure(metrics.get("control effort bias (s)", np.nan), "+.1f"),
+        f"copy of {origin.copy_of}" if origin.copy_of else "",
+    )
+
+
+def _when(utc_ns: int) -> str:
+    return f"{datetime.fromtimestamp(utc_ns / 1e9):%Y-%m-%d %H:%M}" if utc_ns else "an unknown time"
+
+
+def _share(found: Accuracy) -> str:
+    return f"<b>{found.share:.0%}</b> ({found.low:.0%} to {found.high:.0%})"
+
+
+def _figure(figure: float, form: str) -> str:
+    return format(figure, form) if isfinite(figure) else "–"
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}" + "s" * (count != 1)
+
+
+def _small(text: str) -> str:
+    return f"<small>{text}</small>"

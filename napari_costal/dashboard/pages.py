@@ -1,0 +1,193 @@
+"""The dashboard's three pages: figures, efforts, models. They show an overview and decide nothing."""
+
+from typing import Any
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QCheckBox,
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QScrollArea,
+    QTableView,
+    QTableWidget,
+    QTableWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from costal.workbench.overview import Overview
+from napari_costal.dashboard.cards import GENERATION_HEADS, TITLES, Content, contents, generation_cells
+from napari_costal.dashboard.tables import WIDTHS, EffortModel
+from napari_costal.ui.dock import heading, push_button
+from napari_costal.ui.figure_view import FigureView
+from napari_costal.ui.figures import Colours
+
+CARD_WIDTH = 440
+"""Cards stand side by side where two of this width fit."""
+ROWS = QAbstractItemView.SelectionBehavior.SelectRows
+
+
+class Card(QWidget):
+    """A heading, a sentence, and a figure where there is something to draw."""
+
+    def __init__(self, title: str, painter: Any, colours: Colours) -> None:
+        super().__init__()
+        self.text = QLabel()
+        self.text.setWordWrap(True)
+        self.figure = FigureView(painter, colours)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 6)
+        column.setSpacing(2)
+        column.addWidget(heading(title))
+        column.addWidget(self.text)
+        column.addWidget(self.figure, 1)
+        column.addStretch()
+
+    def show_content(self, content: Content) -> None:
+        """Show a sentence, and a picture if there is one."""
+        self.text.setText(content.text)
+        self.figure.setVisible(content.picture is not None)
+        if content.picture is not None:
+            self.figure.show_picture(content.picture, content.height)
+
+
+class FiguresPage(QScrollArea):
+    """The hint, and the figures as cards, two side by side where there is room."""
+
+    def __init__(self, painter: Any, colours: Colours) -> None:
+        super().__init__()
+        self.hint = QLabel()
+        self.hint.setWordWrap(True)
+        self.cards = [Card(title, painter, colours) for title in TITLES]
+        page = QWidget()
+        column = QVBoxLayout(page)
+        column.setContentsMargins(8, 6, 8, 4)
+        column.addWidget(self.hint)
+        self._row = QHBoxLayout()
+        self._columns = [QVBoxLayout(), QVBoxLayout()]
+        for each in self._columns:
+            self._row.addLayout(each)
+        column.addLayout(self._row, 1)
+        self._column_count = 0
+        self._arrange(1)
+        self.recolour(colours)
+        self.setWidgetResizable(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setWidget(page)
+
+    def show_overview(self, overview: Overview) -> None:
+        """Show a project's figures."""
+        self.hint.setText(overview.review.hint.text)
+        for card, content in zip(self.cards, contents(overview, self._colours), strict=True):
+            card.show_content(content)
+
+    def recolour(self, colours: Colours) -> None:
+        """Show in other colours."""
+        self._colours = colours
+        self.hint.setStyleSheet(f"border-left: 3px solid {colours.line}; padding: 2px 0 2px 8px;")
+        for card in self.cards:
+            card.figure.recolour(colours)
+
+    def resizeEvent(self, event: Any) -> None:
+        """Put the cards side by side where they fit."""
+        super().resizeEvent(event)
+        self._arrange(1 if self.viewport().width() < 2 * CARD_WIDTH else 2)
+
+    def _arrange(self, count: int) -> None:
+        if count == self._column_count:
+            return
+        self._column_count = count
+        self._row.setSpacing(20 * (count - 1))
+        for at in range(len(self._columns)):
+            self._row.setStretch(at, at < count)
+        for at, card in enumerate(self.cards):
+            self._columns[at % count].addWidget(card, 1)
+
+    def stop(self) -> None:
+        """Ask for no more images."""
+        for card in self.cards:
+            card.figure.stop()
+
+
+class EffortsPage(QWidget):
+    """The table of all efforts, and a filter for the odd ones."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.model = EffortModel()
+        self.only_odd = QCheckBox("Only censored or excluded")
+        self.only_odd.toggled.connect(self.model.show_only_odd)
+        self.count = QLabel()
+        self.count.setWordWrap(True)
+        self.view = QTableView()
+        self.view.setModel(self.model)
+        self.view.setWordWrap(False)
+        self.view.setSelectionBehavior(ROWS)
+        self.view.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+        self.view.verticalHeader().setVisible(False)
+        self.view.verticalHeader().setDefaultSectionSize(22)
+        for column, width in enumerate(WIDTHS):
+            self.view.setColumnWidth(column, width)
+        self.view.horizontalHeader().setStretchLastSection(True)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(8, 6, 8, 4)
+        column.addWidget(self.only_odd)
+        column.addWidget(self.view, 1)
+        column.addWidget(self.count)
+
+    def show_overview(self, overview: Overview) -> None:
+        """Show a project's efforts."""
+        table = overview.review.table
+        self.model.show_table(overview.project, table)
+        usable, excluded = int(table.efforts.measured_P.sum()), int((table.efforts.reason_P > 0).sum())
+        self.count.setText(
+            f"{len(table):,} presentations: {usable:,} usable, {len(table) - usable - excluded:,} at least so long, "
+            f"{excluded:,} excluded."
+        )
+
+
+class ModelsPage(QWidget):
+    """The kept model generations, and the way back to one of them."""
+
+    rolled_back = Signal(int)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._numbers: list[int] = []
+        self.table = QTableWidget(0, len(GENERATION_HEADS))
+        self.table.setHorizontalHeaderLabels(GENERATION_HEADS)
+        self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.table.setSelectionBehavior(ROWS)
+        self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.table.verticalHeader().setVisible(False)
+        self.table.horizontalHeader().setStretchLastSection(True)
+        self.table.itemSelectionChanged.connect(self._selected)
+        self.back_button = push_button("", "Save the chosen model again as the newest. The labels are untouched.")
+        self.back_button.clicked.connect(lambda: self.rolled_back.emit(self._numbers[self.table.currentRow()]))
+        column = QVBoxLayout(self)
+        column.setContentsMargins(8, 6, 8, 4)
+        column.addWidget(self.table, 1)
+        column.addWidget(self.back_button)
+        self._selected()
+
+    def show_overview(self, overview: Overview) -> None:
+        """Show a project's models; the choice stays while they do."""
+        numbers = [each.number for each in overview.generations]
+        if numbers == self._numbers:
+            return
+        self._numbers = numbers
+        self.table.clearSelection()
+        self.table.setRowCount(len(numbers))
+        for row, generation in enumerate(overview.generations):
+            for column, text in enumerate(generation_cells(generation)):
+                self.table.setItem(row, column, QTableWidgetItem(text))
+        self.table.resizeColumnsToContents()
+        self._selected()
+
+    def _selected(self) -> None:
+        chosen = self.table.currentRow() if self.table.selectedItems() else 0
+        self.back_button.setEnabled(chosen > 0)
+        self.back_button.setText(f"Roll back to model {self._numbers[chosen]}" if chosen > 0 else "Roll back")

@@ -1,0 +1,171 @@
+"""The dock widget *Labelling dashboard*: how well the labelling of a project goes, while it goes on."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from napari.viewer import Viewer
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QTabWidget, QVBoxLayout
+
+from costal.labels.models import Generation
+from costal.workbench.overview import Overview, look, roll_back_to
+from napari_costal.dashboard.cards import NO_PROJECT, counts_text, model_text
+from napari_costal.dashboard.pages import EffortsPage, FiguresPage, ModelsPage
+from napari_costal.engine.client import Engine, main_window_of
+from napari_costal.engine.threads import Background
+from napari_costal.label_crops.widget import LabelCrops
+from napari_costal.ui.dock import Dock, push_button
+from napari_costal.ui.figure_view import colours_of
+
+EVERY_MS = 1000
+REST, LONGEST_REST_S = 4, 5.0
+"""After a look at a very large project the thread rests for so many times as long as the look took."""
+
+
+class Dashboard(Dock):
+    """Figures, efforts and models of the project that *Label crops* has open, or of a folder of the user's choice."""
+
+    def __init__(self, napari_viewer: Viewer, painter: Any = None) -> None:
+        super().__init__()
+        self._viewer = napari_viewer
+        self._reading = Background("dashboard", self)
+        self._painter = painter or Engine(self)  # its own: the window's is busy while a model trains
+        self._chosen: Path | None = None
+        self._folder: Path | None = None
+        self._overview: Overview | None = None
+        self._is_looking = False
+        self._rests_until = 0.0
+        self._lay_out()
+        self._viewer.events.theme.connect(self._theme_changed)
+        self._timer = QTimer(self, interval=EVERY_MS)
+        self._timer.timeout.connect(self.refresh)
+        self._timer.start()
+        self._turn_to(None)
+
+    def _lay_out(self) -> None:
+        self.project_label, self.summary = QLabel(), QLabel()
+        self.choose_button = push_button("Choose …", "Show the project of a folder.")
+        self.follow_button = push_button("Follow", "Show the project that Label crops has open, whichever it is.")
+        self.choose_button.clicked.connect(self._ask_folder)
+        self.follow_button.clicked.connect(lambda: self.choose(None))
+        row = QHBoxLayout()
+        row.addWidget(self.project_label, 1)
+        row.addWidget(self.follow_button)
+        row.addWidget(self.choose_button)
+        self.figures = FiguresPage(self._painter, colours_of(self._viewer.theme))
+        self.efforts, self.models = EffortsPage(), ModelsPage()
+        self.models.rolled_back.connect(self._roll_back)
+        self.pages = QTabWidget()
+        for page, name in ((self.figures, "Figures"), (self.efforts, "Efforts"), (self.models, "Models")):
+            self.pages.addTab(page, name)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(6, 6, 6, 6)
+        column.addLayout(row)
+        for each in (self.summary, self.status):
+            each.setWordWrap(True)
+            column.addWidget(each)
+        column.insertWidget(2, self.pages, 1)
+
+    # What the user does
+
+    def _ask_folder(self) -> None:
+        folder = QFileDialog.getExistingDirectory(self, "Show a project", str(self._folder or ""))
+        if folder:
+            self.choose(Path(folder))
+
+    def choose(self, folder: Path | None) -> None:
+        """Show the project of a folder; with None, the one that *Label crops* has open."""
+        self._chosen = folder
+        self.refresh()
+
+    def _roll_back(self, number: int) -> None:
+        def rolled_back(generation: Generation) -> None:
+            self.say(f"Model {generation.number}, a copy of model {number}, is the newest now. Score again to use it.")
+            self.refresh()
+
+        if self._folder is not None:
+            self._reading.run(roll_back_to, self._folder, number, then=rolled_back, failed=self.complain)
+
+    def cancel_running(self) -> None:
+        """Do nothing: what runs here ends by itself."""
+
+    # What is read
+
+    def refresh(self) -> None:
+        """Look whether the project has changed, on another thread, if it can be seen here and none looks already."""
+        folder = self._chosen or self._open_in_label_crops()
+        if folder != self._folder:
+            self._turn_to(folder)
+        if folder is None or self._is_looking or not self.isVisible() or time.monotonic() < self._rests_until:
+            return
+        self._is_looking = True
+        looked, failed = self._ending(folder, self._looked), self._ending(folder, self._not_read)
+        self._reading.run(_timed_look, folder, self._overview, then=looked, failed=failed)
+
+    def _open_in_label_crops(self) -> Path | None:
+        window = main_window_of(self)
+        dock = window.findChild(LabelCrops) if window is not None else None
+        project = dock.controller.project if dock is not None else None
+        return project.folder if project is not None else None
+
+    def _ending(self, folder: Path, act: Callable[[Any], None]) -> Callable[[Any], None]:
+        """Return what ends a look; what it found in a folder that is not shown any more is dropped."""
+
+        def end(outcome: Any) -> None:
+            self._is_looking = False
+            if folder == self._folder:
+                act(outcome)
+            else:
+                self.refresh()
+
+        return end
+
+    def _turn_to(self, folder: Path | None) -> None:
+        self._folder, self._overview, self._rests_until = folder, None, 0.0
+        self.say("")
+        self.pages.setVisible(False)
+        self.follow_button.setVisible(self._chosen is not None)
+        self.project_label.setText(f"<b>{folder.name}</b>" if folder is not None else "<b>No project</b>")
+        self.project_label.setToolTip(str(folder or ""))
+        self.summary.setText("Reading …" if folder is not None else NO_PROJECT)
+
+    def _looked(self, outcome: tuple[Overview, float]) -> None:
+        overview, took_s = outcome
+        self._rests_until = time.monotonic() + min(REST * took_s, LONGEST_REST_S)
+        if overview is self._overview:
+            return
+        if self._overview is None:
+            self.say("")
+        self._overview = overview
+        self.summary.setText(f"{counts_text(overview.review)}<br>{model_text(overview)}")
+        for page in (self.figures, self.efforts, self.models):
+            page.show_overview(overview)
+        self.pages.setVisible(True)
+
+    def _not_read(self, text: str) -> None:
+        self._overview = None
+        self.pages.setVisible(False)
+        self.summary.setText("")
+        self.complain(text)
+
+    def _theme_changed(self, _event: Any = None) -> None:
+        self.figures.recolour(colours_of(self._viewer.theme))
+        if self._overview is not None:
+            self.figures.show_overview(self._overview)
+
+    def shut_down(self) -> None:
+        """Leave no timer, thread or callback behind."""
+        self._timer.stop()
+        self._viewer.events.theme.disconnect(self._theme_changed)
+        self.figures.stop()
+        self._painter.stop()
+        self._reading.close()
+        super().shut_down()
+
+
+def _timed_look(folder: Path, before: Overview | None) -> tuple[Overview, float]:
+    """Return what stands in a folder, and how many seconds it took to find out."""
+    begun = time.perf_counter()
+    return look(folder, before), time.perf_counter() - begun

@@ -1,0 +1,96 @@
+"""Calls to the engine process, one at a time for each `Caller`: what is outdated is dropped."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Protocol
+
+from costal.types import Progress
+from napari_costal.engine.messages import Parcel, pack
+
+
+class Thread(Protocol):
+    """A thread that runs functions one after another (see `Background`)."""
+
+    def run(
+        self,
+        function: Callable[..., Any],
+        *arguments: Any,
+        then: Callable[[Any], None] | None = None,
+        failed: Callable[[str], None] | None = None,
+    ) -> None: ...
+
+
+class Caller:
+    """Runs ``module:function`` in the engine process; a new call or `cancel` makes the one before outdated."""
+
+    def __init__(self, thread: Thread, engine: Any, show_progress: Callable[[Progress | None], None]) -> None:
+        self._thread, self._engine, self._show_progress = thread, engine, show_progress
+        self._ticket = 0
+        self._job: Any = None
+        self.is_busy = False
+
+    def call(
+        self,
+        function: str,
+        arguments: tuple[Any, ...] | Callable[[], tuple[Any, ...]],
+        then: Callable[[Any], None],
+        failed: Callable[[str], None],
+        title: str,
+        heard: Callable[[Progress], None] = lambda _: None,
+    ) -> None:
+        """Start a call; exactly one of `then` and `failed` is called, unless it is cancelled.
+
+        `arguments` may be a function, which is called on the thread; `heard` takes what the call tells of its progress.
+        """
+        self.cancel()
+        self.is_busy = True
+        self._show_progress(Progress(0, 0, f"{title}: starting the engine …"))
+        ticket = self._ticket
+
+        def current(act: Callable[[Any], None]) -> Callable[[Any], None]:
+            return lambda outcome: act(outcome) if ticket == self._ticket else None
+
+        def ending(act: Callable[[Any], None]) -> Callable[[Any], None]:
+            def end(outcome: Any) -> None:
+                self._end()
+                act(outcome)
+
+            return current(end)
+
+        def start(parcel: Parcel | None) -> None:
+            if parcel is None:
+                return
+            if ticket != self._ticket:
+                parcel.discard()
+                return
+            self._job = job = self._engine.start(function, parcel)
+            job.progress.connect(current(lambda each: self._show_progress(titled(each))))
+            job.progress.connect(current(heard))
+            job.result.connect(ending(then))
+            job.failed.connect(ending(failed))
+
+        def titled(progress: Progress) -> Progress:
+            return progress if progress.message == title else replace(progress, message=f"{title}: {progress.message}")
+
+        def packed() -> Parcel | None:
+            if ticket != self._ticket:
+                return None
+            return pack(arguments() if callable(arguments) else arguments)
+
+        self._thread.run(packed, then=start, failed=ending(failed))
+
+    def cancel(self) -> bool:
+        """Stop the call, if there is one, and say whether there was: neither of its functions is called any more."""
+        was_busy = self.is_busy
+        self._ticket += 1
+        job = self._job
+        self._end()
+        if job is not None:
+            self._engine.cancel(job)
+        return was_busy
+
+    def _end(self) -> None:
+        self._job = None
+        if self.is_busy:
+            self.is_busy = False
+            self._show_progress(None)

@@ -1,0 +1,129 @@
+"""What *Label crops* does with frames that arrive: a folder to watch, a camera, and frames opened from the table."""
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QObject, Signal
+from qtpy.QtWidgets import QFileDialog
+
+from costal.errors import CostalError
+from costal.frames.camera import on_frames, running_core, save
+from costal.types import Arrival, Frame
+from napari_costal.engine.calls import Caller, Thread
+from napari_costal.label_crops.arrivals_part import Row
+from napari_costal.label_crops.intake import Intake
+from napari_costal.ui.preferences import Preferences
+
+if TYPE_CHECKING:
+    from napari_costal.label_crops.widget import LabelCrops
+
+
+class Arriving(QObject):
+    """Connects the form's part for arriving frames with the dock's project; `intake` does the watching."""
+
+    _failed = Signal(str)
+
+    def __init__(self, dock: "LabelCrops", caller: Caller, store: Thread, preferences: Preferences) -> None:
+        super().__init__(dock)
+        self._dock, self._store, self._preferences = dock, store, preferences
+        self._part = part = dock.setup.arrivals
+        controller = dock.controller
+        self.intake = Intake(part, caller, self._keep, dock.say, dock.complain, lambda: not controller.is_busy)
+        controller.on_learned = self.intake.rescore
+        self._end_camera: Callable[[], None] = lambda: None
+        self._failed.connect(dock.complain)
+        part.watch_button.clicked.connect(self._toggle_watching)
+        part.next_button.clicked.connect(self.open_next)
+        part.opened.connect(self.open)
+        part.camera_button.toggled.connect(self._toggle_camera)
+
+    def follow(self) -> None:
+        """Watch the folder of the project that was opened, knowing what was seen of it before."""
+        bench, project = self._dock.controller.bench, self._dock.controller.project
+        if bench is not None and project is not None:
+            chosen, store = self._preferences, bench.store
+            self._store.run(
+                lambda: (store.arrivals(), store.begun_sources()),
+                then=lambda found: self.intake.follow(project, found[0], chosen.annotator, chosen.device, found[1]),
+                failed=self._dock.complain,
+            )
+
+    def stop(self) -> None:
+        """Take no frames any more."""
+        self._toggle_camera(False)
+        self.intake.stop()
+
+    def open(self, row: Row) -> None:
+        """Open a frame of the watched folder, or say why it cannot be."""
+        project = self._dock.controller.project
+        if project is not None and row.arrival.state == "ready":
+            self._dock.say(f"Reading {row.arrival.path} …")
+            described = row.offer.description if row.offer is not None else None
+            self._dock.opener.open_arrived(project, Path(project.intake.folder) / row.arrival.path, described)
+        elif row.arrival.reason:
+            self._dock.say(row.arrival.reason)
+
+    def open_next(self) -> None:
+        """Open the frame that is worth most."""
+        row = self.intake.best()
+        if row is None:
+            self._dock.say("No frame waits: every one that arrived has answers, or none is complete yet.")
+        else:
+            self.open(row)
+
+    def watch_folder(self, folder: str) -> None:
+        """Take frames from a folder from now on, or with an empty text watch none."""
+
+        def begin() -> None:
+            controller = self._dock.controller
+            controller.change(lambda project: replace(project, intake=replace(project.intake, folder=folder)))
+            self.follow()
+
+        self._dock.start_project(begin)
+
+    def _toggle_watching(self) -> None:
+        project = self._dock.controller.project
+        if project is not None and project.intake.folder:
+            self.watch_folder("")
+            return
+        folder = QFileDialog.getExistingDirectory(self._dock, "Watch a folder that a microscope writes to")
+        if folder:
+            self.watch_folder(folder)
+
+    def _toggle_camera(self, on: bool) -> None:
+        """Take frames from the running core, or end that; without a watched folder they go into the project's."""
+        end, self._end_camera = self._end_camera, lambda: None
+        end()
+        if on:
+            self._dock.start_project(self._begin_camera)
+
+    def _begin_camera(self) -> None:
+        project = self._dock.controller.project
+        if project is None:
+            return
+        folder = Path(project.intake.folder or project.folder / "acquired")
+        try:
+            core = running_core()
+            folder.mkdir(parents=True, exist_ok=True)
+        except (CostalError, OSError) as error:
+            self._part.camera_button.setChecked(False)
+            self._dock.complain(str(error))
+            return
+        if not project.intake.folder:
+            self.watch_folder(str(folder))
+        # On the core's own thread: an acquisition waits for the disk rather than losing a frame.
+        self._end_camera = on_frames(core, lambda frame: self._keep_frame(folder, frame))
+
+    def _keep_frame(self, folder: Path, frame: Frame) -> None:
+        try:
+            save(folder, frame, time.time_ns())
+        except CostalError as error:
+            self._failed.emit(str(error))
+
+    def _keep(self, arrivals: list[Arrival]) -> None:
+        bench = self._dock.controller.bench
+        if bench is not None:
+            self._store.run(bench.note_arrivals, arrivals, failed=self._dock.complain)

@@ -1,0 +1,46 @@
+"""Pictures of crops for the bench, in the colours of the frame's layers; the next is made while one is looked at."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from napari.layers import Image
+from numpy.typing import NDArray
+
+from costal.frames.normalise import IntensityRange
+from napari_costal.canvas.render import render
+
+
+class CropPictures:
+    """Renders crops with the contrast that the frame's layers have; `layers` gives these."""
+
+    def __init__(self, layers: Callable[[], Sequence[Image]]) -> None:
+        self._layers = layers
+        self._ready: tuple[Any, NDArray[np.uint8]] | None = None
+        self._shown: tuple[NDArray[np.generic], tuple[int, int, int], IntensityRange] | None = None
+
+    def now(
+        self, pixels_C_H_W: NDArray[np.generic], crop: tuple[int, int, int], limits: IntensityRange
+    ) -> NDArray[np.uint8]:
+        """Return the picture of the crop that comes on the bench."""
+        self._shown = pixels_C_H_W, crop, limits
+        return self.rendered(*self._shown)
+
+    def again(self) -> NDArray[np.uint8]:
+        """Return the picture of the crop on the bench in the layers' colours of now."""
+        if self._shown is None:
+            raise RuntimeError("No crop was shown.")
+        return self.rendered(*self._shown)
+
+    def rendered(
+        self, pixels_C_H_W: NDArray[np.generic], crop: tuple[int, int, int], limits: IntensityRange
+    ) -> NDArray[np.uint8]:
+        """Return RGBA pixels (H, W, 4), made once and kept until another picture is asked for."""
+        layers = self._layers()
+        looks = tuple(
+            (tuple(each.contrast_limits), each.gamma, each.colormap.name, each.visible, each.opacity) for each in layers
+        )
+        asked = pixels_C_H_W.__array_interface__["data"], pixels_C_H_W.shape, crop, looks
+        if self._ready is None or self._ready[0] != asked:
+            self._ready = asked, render(pixels_C_H_W, layers, limits)
+        return self._ready[1]

@@ -1,0 +1,131 @@
+"""Labels out and in, from the dock: what the command line's export, import and label do, behind one button."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QObject
+from qtpy.QtWidgets import QFileDialog, QMenu, QMessageBox, QPushButton
+
+from costal.labels.exchange.exports import Exported, ExportKind
+from costal.types import finish
+from costal.workbench.exchange import ImportedLabels, import_labels
+from napari_costal.engine.calls import Caller, Thread
+
+if TYPE_CHECKING:
+    from napari_costal.label_crops.widget import LabelCrops
+
+FORMS: dict[ExportKind, tuple[str, str]] = {
+    "csv": ("CSV table …", "labels.csv"),
+    "parquet": ("Parquet table …", "labels.parquet"),
+    "coco": ("COCO JSON …", "coco.json"),
+    "geojson": ("GeoJSON for QuPath …", "labels.geojson"),
+    "images": ("Folder of TIFF crops …", "crops"),
+    "json": ("Whole project, lossless JSON …", "project.json"),
+}
+
+
+class Exchange(QObject):
+    """The menu of a button; files are written by the engine process, labels come in by the store's own thread."""
+
+    def __init__(self, dock: "LabelCrops", button: QPushButton, caller: Caller, store: Thread) -> None:
+        super().__init__(dock)
+        self._dock, self._caller, self._store = dock, caller, store
+        self.menu = menu = QMenu(dock)
+        for kind, (text, name) in FORMS.items():
+            self._add(f"Export: {text}", lambda kind=kind, name=name: self._ask_export(kind, name))
+        menu.addSeparator()
+        self._add("Import: labels from CSV …", self._ask_labels)
+        self._add("Import: project from JSON …", self._ask_project)
+        button.setMenu(menu)
+
+    def _add(self, text: str, act: Any) -> None:
+        action: Any = self.menu.addAction(text)
+        action.triggered.connect(lambda _=False: act())
+
+    def _ask_export(self, kind: ExportKind, name: str) -> None:
+        project = self._dock.controller.project
+        if project is None:
+            self._dock.complain("There is no project to export. Open one, or label some crops first.")
+            return
+        path, _ = QFileDialog.getSaveFileName(self._dock, FORMS[kind][0], str(Path.home() / f"{project.name} {name}"))
+        if path:
+            self.export(kind, Path(path))
+
+    def export(self, kind: ExportKind, target: Path) -> None:
+        """Write the open project's labels to a file or folder; the file dialogue has asked whether to replace it."""
+        project = self._dock.controller.project
+        if project is None:
+            return
+
+        def exported(found: Exported) -> None:
+            counts = ", ".join(f"{name}: {count}" for name, count in found.counts.items()) or "no labels"
+            self._dock.say(" ".join([f"Wrote {found.path} ({counts}).", *found.notes]))
+
+        arguments = (project.folder, target, kind, 0.0, target.is_file())
+        self._caller.call(
+            "costal.workbench.exchange:export_project", arguments, exported, self._dock.complain, "Exporting"
+        )
+
+    def _ask_labels(self) -> None:
+        path, _ = QFileDialog.getOpenFileName(self._dock, "Import labels", "", "Tables (*.csv)")
+        if path:
+            self._dock.start_project(lambda: self.import_labels(Path(path)))
+
+    def import_labels(self, table: Path, replace_labels: bool = False) -> None:
+        """Take the labels of a CSV file into the open project, all or none.
+
+        Where rows contradict labels that stand, it is asked whether to change these.
+        """
+        controller = self._dock.controller
+        bench = controller.bench
+        if bench is None or not controller.may_write():
+            return
+
+        def imported(outcome: ImportedLabels) -> None:
+            controller.reload()
+            notes = (f"{name}: {note}" for name, note in outcome.notes)
+            self._dock.say(" ".join([said_of(outcome, table.name), *notes]))
+            if outcome.contradicting and not outcome.replaced and self._may_replace(outcome.contradicting):
+                self.import_labels(table, replace_labels=True)
+
+        self._dock.say(f"Reading {table.name} …")
+        self._store.run(
+            lambda: finish(import_labels(bench, table, replace_labels=replace_labels)),
+            then=imported,
+            failed=self._dock.complain,
+        )
+
+    def _may_replace(self, count: int) -> bool:
+        """Ask whether labels that stand are to be changed by the rows that contradict them."""
+        question = f"{count} rows contradict labels that stand. Change these labels to what the table says?"
+        buttons = QMessageBox.StandardButton
+        answer = QMessageBox.question(self._dock, "Import labels", question, buttons.Yes | buttons.No, buttons.No)
+        return bool(answer == buttons.Yes)
+
+    def _ask_project(self) -> None:
+        path, _ = QFileDialog.getOpenFileName(self._dock, "Import a project", "", "Projects (*.json)")
+        folder, _ = QFileDialog.getSaveFileName(self._dock, "Name a new folder for it") if path else ("", "")
+        if folder:
+            self.import_project(Path(path), Path(folder))
+
+    def import_project(self, document: Path, folder: Path) -> None:
+        """Make a project from an exported one and open it."""
+        open_it = self._dock.controller.open_project
+        arguments = (document, folder)
+        self._caller.call(
+            "costal.labels.exchange.lossless:import_json",
+            arguments,
+            lambda _: open_it(folder),
+            self._dock.complain,
+            "Importing",
+        )
+
+
+def said_of(outcome: ImportedLabels, name: str) -> str:
+    """Return what a table came to, as a sentence."""
+    text = f"{outcome.added} labels came in from {name}, {outcome.unchanged} stood already."
+    if outcome.contradicting:
+        text += (
+            f" {outcome.contradicting} that stood otherwise were {'changed' if outcome.replaced else 'not changed'}."
+        )
+    return text

@@ -1,0 +1,57 @@
+"""The box *axes of files*: what the axes are where a file says none, or others; the project remembers them by kind."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from costal.labels.project import Project
+from costal.workbench.file_axes import kinds_with
+from napari_costal.canvas.layer_frames import SOURCE
+from napari_costal.engine.calls import Thread
+
+if TYPE_CHECKING:
+    from napari_costal.label_crops.widget import LabelCrops
+
+
+class FileAxes:
+    """Takes what is typed for the next image that is opened, or at once for the kind of file that is shown."""
+
+    def __init__(self, dock: "LabelCrops", thread: Thread, open_file: Callable[..., None]) -> None:
+        self._dock, self._thread, self._open_file = dock, thread, open_file
+        self._box = dock.setup.axes
+        self.set: dict[str, str] = {}
+        self._box.native.returnPressed.connect(self._typed)
+
+    def open_file(self, path: Path) -> None:
+        """Open an image with the axes that are in the box, or else as the project remembers them."""
+        self._open_file(path, str(self._box.value).strip(), self.known(), self.keep)
+
+    def known(self) -> Mapping[str, str]:
+        """Return the axes that were set, by the kind of file."""
+        project = self._dock.controller.project
+        return {**(project.axes if project is not None else {}), **self.set}
+
+    def keep(self, axes: Mapping[str, str]) -> None:
+        """Remember axes by the kind of file: in the project, or in the one that is made when there is none."""
+        self.set.update(axes)
+        self._box.value = ""
+        self._dock.controller.change(self.put_into)
+
+    def put_into(self, project: Project) -> Project:
+        """Return a project that remembers the axes that were set."""
+        return replace(project, axes={**project.axes, **self.set})
+
+    def _typed(self) -> None:
+        """Set the axes for the kind of file that the chosen layer shows."""
+        text, layer = str(self._box.value).strip(), self._dock.setup.layer.value
+        source = str(layer.metadata.get(SOURCE, "")) if layer is not None else ""
+        if not text or not source:
+            return
+
+        def found(axes: Mapping[str, str]) -> None:
+            self.keep(axes)
+            kinds = ", ".join(f"'{kind}' are {letters}" for kind, letters in axes.items())
+            self._dock.say(f"From now on, the axes of files of the kind {kinds}. Open the image again.")
+
+        self._thread.run(kinds_with, text, [source], then=found, failed=self._dock.complain)

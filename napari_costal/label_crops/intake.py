@@ -1,0 +1,142 @@
+"""Frames arrive: a folder is watched on a thread of its own, new frames are scored in the background and offered."""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from qtpy.QtCore import QObject, Signal
+
+from costal.frames.watch import watch
+from costal.labels.project import Project
+from costal.types import Arrival
+from costal.workbench.arrivals import Offer, OfferRequest
+from napari_costal.engine.calls import Caller
+from napari_costal.label_crops.arrivals_part import ArrivalsPart, Row
+
+MOST_RESCORED = 20
+
+
+class Intake(QObject):
+    """The watched folder of the open project. `keep` stores what was seen, so that a restart does not read it again."""
+
+    _changed = Signal(object, object)
+    _failed = Signal(object, str)
+
+    def __init__(
+        self,
+        part: ArrivalsPart,
+        caller: Caller,
+        keep: Callable[[list[Arrival]], None],
+        say: Callable[[str], None],
+        complain: Callable[[str], None],
+        is_free: Callable[[], bool],
+    ) -> None:
+        super().__init__(part)
+        self._part, self._caller, self._keep, self._say, self._is_free = part, caller, keep, say, is_free
+        self._project: Project | None = None
+        self._annotator, self._device = "", "auto"
+        self._stop: threading.Event | None = None
+        self._thread: threading.Thread | None = None
+        self._unscored: deque[str] = deque()
+        self._begun: set[str] = set()
+        self._changed.connect(self._take)
+        self._failed.connect(lambda stop, reason: complain(reason) if stop is self._stop else None)
+
+    def follow(
+        self, project: Project, known: list[Arrival], annotator: str, device: str, begun: Iterable[str] = ()
+    ) -> None:
+        """Watch the folder of a project from now on, if it has one; `begun` are the sources of frames with answers."""
+        self.stop()
+        self._begun = set(begun)
+        self._project, self._annotator, self._device = project, annotator, device
+        self._part.model.clear()
+        self._part.show_folder(project.intake.folder)
+        if not project.intake.folder:
+            return
+        self._part.model.arrived(known)
+        self._unscored.extend(each.path for each in known if each.state == "ready")
+        self._part.show_counts(project.intake.folder)
+        self._stop = stop = threading.Event()
+        self._thread = threading.Thread(
+            target=watch,
+            args=(
+                Path(project.intake.folder),
+                lambda arrivals: self._changed.emit(stop, arrivals),
+                lambda reason: self._failed.emit(stop, reason),
+                stop,
+                known,
+            ),
+            name="costal-watch",
+            daemon=True,
+        )
+        self._thread.start()
+        self.score_next()
+
+    def configured(self, project: Project) -> None:
+        """Score by a project's new settings from now on."""
+        self._project = project
+
+    def stop(self) -> None:
+        """Watch no more."""
+        stop, thread = self._stop, self._thread
+        self._stop, self._thread = None, None
+        self._caller.cancel()
+        self._unscored.clear()
+        if stop is not None and thread is not None:
+            stop.set()
+            thread.join(2)
+
+    def rescore(self) -> None:
+        """Score the newest frames again: the models have learned."""
+        newest = dict.fromkeys(row.arrival.path for row in self._part.model.rows if row.arrival.state == "ready")
+        for path in list(newest)[:MOST_RESCORED]:
+            if path not in self._unscored:
+                self._unscored.append(path)
+        self.score_next()
+
+    def score_next(self) -> None:
+        """Score the newest frame that was not, unless the engine works for the expert just now."""
+        project = self._project
+        if project is None or self._caller.is_busy or not self._unscored or not self._is_free():
+            return
+        path = self._unscored.popleft()
+        request = OfferRequest(project, Path(project.intake.folder) / path, self._annotator, self._device)
+
+        def scored(offers: tuple[Offer, ...]) -> None:
+            self._part.model.offered(path, offers)
+            self.score_next()
+
+        def failed(reason: str) -> None:
+            self._part.model.offered(path, (), reason)
+            self.score_next()
+
+        self._caller.call("costal.workbench.arrivals:offer", (request,), scored, failed, f"Scoring {path}")
+
+    def best(self) -> Row | None:
+        """Return the frame whose query is worth most among those without an answer, the newest where none is scored."""
+        free = [row for row in self._part.model.rows if row.arrival.state == "ready" and not row.note]
+        fresh = [
+            row for row in free if not (row.offer.answered_count if row.offer is not None else self._is_begun(row))
+        ]
+        return max(fresh, key=lambda row: (row.offer.value if row.offer is not None else None) or 0.0, default=None)
+
+    def begun(self, source: str) -> None:
+        """Note that a frame has answers, which its file's offer need not know yet."""
+        self._begun.add(source)
+
+    def _is_begun(self, row: Row) -> bool:
+        return self._project is not None and str(Path(self._project.intake.folder) / row.arrival.path) in self._begun
+
+    def _take(self, stop: threading.Event, arrivals: list[Arrival]) -> None:
+        if stop is not self._stop or self._project is None:
+            return
+        if not arrivals:
+            self._say(f"{self._project.intake.folder} is back.")
+        self._keep(arrivals)
+        self._part.model.arrived(arrivals)
+        self._part.show_counts(self._project.intake.folder)
+        self._unscored.extendleft(
+            each.path for each in arrivals if each.state == "ready" and each.path not in self._unscored
+        )
+        self.score_next()

@@ -1,0 +1,296 @@
+"""The form of *Label crops*: project, frame, classes and query. It holds values and tells when they change."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, get_args
+
+from magicgui.widgets import CheckBox, ComboBox, Container, FloatSpinBox, LineEdit, SpinBox
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import (
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QMenu,
+    QScrollArea,
+    QSlider,
+    QVBoxLayout,
+    QWidget,
+)
+from superqt import QCollapsible, QLabeledDoubleSlider
+
+from costal.frames.grid import crop_um
+from costal.labels.lock import Holder
+from costal.labels.project import LARGEST, PROJECT_FILE, Project
+from costal.types import ACQUISITION_NAMES, Grid, PlaneChoice
+from napari_costal.canvas.layer_frames import PLANE_CHOICES
+from napari_costal.label_crops.arrivals_part import ArrivalsPart
+from napari_costal.label_crops.channel_list import ChannelList
+from napari_costal.label_crops.class_table import ClassTable
+from napari_costal.label_crops.view import SHOWN
+from napari_costal.ui.dock import heading, push_button
+
+STRONGEST_BETA = 2.0
+ASK_FOR = ("crops", "minutes")
+
+
+class SetupPage(QScrollArea):
+    """All settings of a project and a frame; `acts` are the buttons that belong below, where they never scroll away."""
+
+    frame_changed = Signal()
+    tiling_changed = Signal()
+    choices_changed = Signal(bool)
+
+    def __init__(self, layers: Callable[[Any], list[Any]], annotator: str) -> None:
+        super().__init__()
+        self._is_filling = False
+        page = QWidget()
+        column = QVBoxLayout(page)
+        column.setContentsMargins(8, 4, 8, 4)
+        column.setSpacing(5)
+        column.addWidget(self._project_part())
+        column.addWidget(self._frame_part(layers))
+        self.arrivals = ArrivalsPart()
+        column.addWidget(self.arrivals)
+        self.classes = ClassTable()
+        column.addWidget(_part("Classes", self.classes))
+        column.addWidget(self._query_part())
+        column.addWidget(self._advanced_part(annotator))
+        column.addStretch(1)
+        self.setWidgetResizable(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setWidget(page)
+        self._connect()
+
+    def _project_part(self) -> QWidget:
+        self.project_label = QLabel("None yet: one is made when you start, or choose your own.")
+        self.project_label.setWordWrap(True)
+        self.new_button = push_button("New …", "Make a project in a new folder.")
+        self.open_button = push_button("Open …", "Open the folder of a project.")
+        self.holder_label = QLabel()
+        self.holder_label.setWordWrap(True)
+        self.holder_label.setStyleSheet("background: #6b4a12; color: white; padding: 4px;")
+        self.holder_label.hide()
+        self.recent_button = push_button("Recent", "Projects that you opened before.")
+        self.recent_menu = QMenu(self)
+        self.recent_button.setMenu(self.recent_menu)
+        self.dashboard_button = push_button("Dashboard", "How well the labelling goes: accuracy, effort, models.")
+        self.apply_button = push_button("Apply …", "Run the trained classifier over layers, files and folders.")
+        opening = _row(self.new_button, self.open_button, self.recent_button)
+        self.exchange_button = push_button("Export", "Labels out and in: tables, COCO, GeoJSON, images, JSON.")
+        looking = _row(self.dashboard_button, self.apply_button, self.exchange_button)
+        return _part("Project", self.project_label, self.holder_label, opening, looking)
+
+    def _frame_part(self, layers: Callable[[Any], list[Any]]) -> QWidget:
+        self.layer = ComboBox(label="layer", choices=layers, nullable=True)
+        self.crop = SpinBox(label="crop size (px)", value=64, min=8, max=LARGEST)
+        self.grid_label = QLabel("Choose an image layer, or open an image.")
+        self.grid_label.setWordWrap(True)
+        self.channels = ChannelList()
+        self.open_image_button = push_button("Open image …", "TIFF, OME-TIFF, PNG or JPEG, with its pixel size.")
+        form = _form(self.layer, self.crop)
+        return _part("Frame", form, self.channels, self.grid_label, _row(self.open_image_button))
+
+    def _query_part(self) -> QWidget:
+        self.beta = QLabeledDoubleSlider(Qt.Orientation.Horizontal)
+        self.beta.setRange(0.0, STRONGEST_BETA)
+        self.beta.setDecimals(2)
+        self.beta.setValue(0.3)
+        self.beta.setToolTip("β in v = I^α / C^β: at 0 cost does not matter; further right, cheap crops come first.")
+        slider = QWidget()
+        row = QHBoxLayout(slider)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.addWidget(QLabel("informative"))
+        row.addWidget(self.beta, 1)
+        row.addWidget(QLabel("cheap"))
+        self.by = ComboBox(label="ask for", choices=list(ASK_FOR), value=ASK_FOR[0])
+        self.n = SpinBox(label="crops to label (n)", value=10, min=1, max=LARGEST)
+        self.minutes = FloatSpinBox(label="minutes at hand", value=20.0, min=0.1, max=LARGEST, step=1.0, visible=False)
+        self.keeps_going = CheckBox(text="go on while the models learn", value=False)
+        self.keeps_going.tooltip = "After a query the next one follows at once; the models learn in the background."
+        self.shown = ComboBox(label="heatmap shows", choices=list(SHOWN), value=SHOWN[0])
+        self.score_button = push_button("Score", "Ask the models about every crop of the frame.")
+        self.label_button = push_button("Label 10 crops", "Show the best crops one after another.")
+        self.label_button.setStyleSheet("font-weight: bold;")
+        self.train_button = push_button("Train", "Retrain both models on all labels now.")
+        self.acts = _row(self.score_button, self.label_button, self.train_button)
+        self.boxes_label = QLabel()
+        self.boxes_label.setWordWrap(True)
+        self.boxes_label.hide()
+        asked = _form(self.by, self.n, self.minutes, self.shown)
+        return _part("Query", slider, asked, self.boxes_label, self.keeps_going.native)
+
+    def _advanced_part(self, annotator: str) -> QWidget:
+        self.alpha = FloatSpinBox(label="α", value=1.0, min=0.0, max=100.0, step=0.1)
+        self.passes = SpinBox(label="passes T", value=50, min=1, max=LARGEST)
+        self.acquisition = ComboBox(label="acquisition", choices=list(ACQUISITION_NAMES), value="std")
+        self.stride = SpinBox(label="stride (px)", value=64, min=1, max=LARGEST)
+        self.edge = ComboBox(label="at the edge", choices=["drop", "pad"], value="drop")
+        self.normalise = ComboBox(label="normalise by", choices=["frame", "project"], value="frame")
+        self.planes = ComboBox(label="planes", choices=list(PLANE_CHOICES), value=PLANE_CHOICES[0])
+        self.diverse = CheckBox(text="thin near-duplicates and direct neighbours", value=True)
+        self.control_share = FloatSpinBox(label="control share", value=0.1, min=0.0, max=1.0, step=0.05)
+        self.control_share.tooltip = "Part of each query that is drawn at random: only it gives unbiased figures."
+        self.z, self.t = (ComboBox(label=f"{axis} of files", choices=list(get_args(PlaneChoice))) for axis in "ZT")
+        self.z.tooltip = self.t.tooltip = "What becomes of the stacks and series of a watched folder."
+        self.axes = LineEdit(label="axes of files")
+        self.axes.tooltip = (
+            "Such as ZCYX: the axes of the next image where its file says none or others; Enter: of the one shown. "
+            "The project remembers it for all files of that kind. Empty: as the file says."
+        )
+        self.idle_limit = FloatSpinBox(label="idle limit (s)", value=20.0, min=0.01, max=1e6)
+        self.annotator = LineEdit(label="annotator", value=annotator, enabled=False)
+        self.annotator.tooltip = "Change it in napari's preferences, under napari-costal."
+        section = QCollapsible("Advanced")
+        section.setDuration(0)
+        decided = (self.acquisition, self.passes, self.alpha, self.control_share, self.diverse)
+        cut = (self.stride, self.edge, self.normalise, self.planes, self.z, self.t, self.axes)
+        section.addWidget(_form(*decided, *cut, self.idle_limit, self.annotator))
+        return section
+
+    def _connect(self) -> None:
+        for each in (self.crop, self.stride):
+            each.native.setKeyboardTracking(False)  # a number is meant when it is typed out
+        self.layer.changed.connect(lambda _: self.frame_changed.emit())
+        self.planes.changed.connect(lambda _: self.frame_changed.emit())
+        self.crop.changed.connect(self._follow_with_stride)
+        for each in (self.stride, self.edge, self.normalise):
+            each.changed.connect(lambda _: self._tell(self.tiling_changed.emit))
+        chosen = (self.alpha, self.passes, self.acquisition, self.n, self.minutes, self.by, self.diverse)
+        for each in (*chosen, self.control_share, self.idle_limit, self.z, self.t):
+            each.changed.connect(lambda _: self._tell(lambda: self.choices_changed.emit(True)))
+        for each in (self.by, self.n, self.minutes):
+            each.changed.connect(lambda _: self._name_query())
+        self.beta.valueChanged.connect(lambda _: self._tell(lambda: self.choices_changed.emit(False)))
+        for slider in self.beta.findChildren(QSlider):
+            slider.sliderReleased.connect(lambda: self.choices_changed.emit(True))
+
+    def _name_query(self) -> None:
+        """Say on the button what will be asked, and show the number that counts."""
+        by_crops = self.by.value == ASK_FOR[0]
+        self.n.visible, self.minutes.visible = by_crops, not by_crops
+        asked = f"{self.n.value} crops" if by_crops else f"for {self.minutes.value:g} min"
+        self.label_button.setText(f"Label {asked}")
+
+    def _tell(self, emit: Callable[[], None]) -> None:
+        if not self._is_filling:
+            emit()
+
+    def _follow_with_stride(self, crop: int) -> None:
+        """Keep crops side by side: whoever wants an overlap sets the stride afterwards."""
+        if not self._is_filling:
+            with self.stride.changed.blocked():
+                self.stride.value = crop
+            self.tiling_changed.emit()
+
+    def with_tiling(self, project: Project) -> Project:
+        """Return the project with the tiling that the form shows."""
+        crop = int(self.crop.value)
+        tiling = replace(
+            project.tiling,
+            crop=crop,
+            stride=min(int(self.stride.value), crop),
+            edge=self.edge.value,
+            normalise=self.normalise.value,
+        )
+        return replace(project, tiling=tiling)
+
+    def with_choices(self, project: Project) -> Project:
+        """Return the project with the agent's settings that the form shows."""
+        choices = replace(
+            project.choices,
+            alpha=float(self.alpha.value),
+            beta=round(float(self.beta.value()), 3),
+            passes=int(self.passes.value),
+            acquisition=str(self.acquisition.value),
+            n=int(self.n.value),
+            by=self.by.value,
+            minutes=float(self.minutes.value),
+            diverse=bool(self.diverse.value),
+            control_share=round(float(self.control_share.value), 3),
+        )
+        intake = replace(project.intake, z=self.z.value, t=self.t.value)
+        return replace(project, choices=choices, intake=intake, idle_limit_s=float(self.idle_limit.value))
+
+    def fill(self, project: Project, counts: dict[int, int]) -> None:
+        """Show a project's settings and classes, without telling that they changed."""
+        self._is_filling = True
+        try:
+            self.project_label.setText(f"<b>{project.name}</b><br><small>{project.folder}</small>")
+            self.project_label.setToolTip(str(project.folder / PROJECT_FILE))
+            self.crop.value, self.stride.value = project.tiling.crop, project.tiling.stride
+            self.edge.value, self.normalise.value = project.tiling.edge, project.tiling.normalise
+            self.alpha.value, self.passes.value = project.choices.alpha, project.choices.passes
+            self.acquisition.value, self.n.value = project.choices.acquisition, project.choices.n
+            self.by.value, self.minutes.value = project.choices.by, project.choices.minutes
+            self.diverse.value, self.control_share.value = project.choices.diverse, project.choices.control_share
+            self.z.value, self.t.value = project.intake.z, project.intake.t
+            self.idle_limit.value = project.idle_limit_s
+            self.beta.setMaximum(max(STRONGEST_BETA, project.choices.beta))
+            self.beta.setValue(project.choices.beta)
+            self.classes.fill(project, counts)
+        finally:
+            self._is_filling = False
+
+    def show_holder(self, holder: Holder | None) -> None:
+        """Say that another window or program writes to the project, and let nothing be changed here."""
+        self.holder_label.setVisible(holder is not None)
+        self.holder_label.setText(f"Read only: {holder} writes to it." if holder is not None else "")
+        for each in (self.label_button, self.train_button, self.classes):
+            each.setEnabled(holder is None)
+
+    def show_recent(self, folders: Sequence[Path], open_project: Callable[[Path], None]) -> None:
+        """Offer the projects that were opened before."""
+        self.recent_menu.clear()
+        for folder in folders:
+            action = self.recent_menu.addAction(f"{folder.name}  —  {folder.parent}")
+            action.triggered.connect(lambda _=False, folder=folder: open_project(folder))
+        self.recent_button.setEnabled(bool(folders))
+
+    def show_query(self, asked: int, drawn: int) -> None:
+        """Say how many crops of the query have no box over the frame, when there are too many to see."""
+        self.boxes_label.setText(f"Boxes are drawn for the first {drawn} of {asked} crops; all of them are asked.")
+        self.boxes_label.setVisible(asked > drawn)
+
+    def show_grid(self, grid: Grid | None, pixel_um: float | None) -> None:
+        """Say how many crops of which size the frame has, and what is left out at the edge."""
+        if grid is None:
+            self.grid_label.setText("Choose an image layer, or open an image.")
+            return
+        side_um = crop_um(grid, pixel_um)
+        size = f"{grid.crop} px" + (f" = {side_um:.3g} µm" if side_um else "")
+        below = grid.height - (grid.rows - 1) * grid.stride - grid.crop
+        beside = grid.width - (grid.cols - 1) * grid.stride - grid.crop
+        left_out = f"<br><small>left out: {max(below, 0)} rows, {max(beside, 0)} columns of pixels</small>"
+        has_rest = below > 0 or beside > 0
+        self.grid_label.setText(
+            f"{grid.rows} × {grid.cols} = <b>{len(grid):,} crops</b> of {size}{left_out if has_rest else ''}"
+        )
+
+
+def _part(title: str, *widgets: QWidget) -> QWidget:
+    part = QWidget()
+    column = QVBoxLayout(part)
+    column.setContentsMargins(0, 0, 0, 0)
+    column.setSpacing(4)
+    for widget in (heading(title), *widgets):
+        column.addWidget(widget)
+    return part
+
+
+def _row(*widgets: QWidget) -> QWidget:
+    row = QWidget()
+    line = QHBoxLayout(row)
+    line.setContentsMargins(0, 0, 0, 0)
+    for widget in widgets:
+        line.addWidget(widget)
+    return row
+
+
+def _form(*fields: Any) -> QWidget:
+    form = Container(widgets=list(fields))
+    form.margins = (0, 0, 0, 0)
+    native: QWidget = form.native
+    native.setProperty("container", form)  # magicgui's side must live as long as Qt's
+    return native

@@ -1,0 +1,297 @@
+"""An expert's sitting: crops presented one after another, answers committed, undone and redone, and the effort kept."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from costal.labels.effort import EventKind
+from costal.labels.records import AnswerKind, AnswerRecord, CropLabel
+from costal.workbench.desk import Workbench
+from napari_costal.label_crops.controller import LabelController
+from napari_costal.label_crops.why import crop_title, why_of, why_text
+from napari_costal.labelling.presentation import Clock, Presentation, Presenter, system_clock
+
+READ_AHEAD = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A crop that waits for an answer: its `rank` in the query, None when the expert chose it; a control or not."""
+
+    index: int
+    rank: int | None = None
+    control: bool = False
+
+
+class Sitting:
+    """The query being answered, and the crops that the expert clicks; the screen moves on only after a commit.
+
+    With `keeps_going` the next query follows at once, while the models learn in the background.
+    """
+
+    def __init__(self, controller: LabelController, clock: Clock = system_clock) -> None:
+        self._controller, self._view = controller, controller.view
+        self.presenter = Presenter(controller.view.cover, clock)
+        self.keeps_going = False
+        self._now: Asked | None = None
+        self._coming: Asked | None = None
+        self._waiting: list[Asked] = []
+        self._asked = 0
+        self._answered: list[int] = []
+        self._saving = False
+        controller.on_frame_left = self.leave
+
+    @property
+    def current(self) -> Presentation | None:
+        """The crop on the bench."""
+        return self.presenter.current
+
+    def label_query(self) -> None:
+        """Present the query, best first; score first when that was not done."""
+        if self._controller.found is None:
+            self._controller.score(then=self.label_query)
+            return
+        self._controller.forget_wanted()
+        if self._controller.may_write():
+            self._controller.asked = None
+            self._controller.recombine(then=self._ask)
+
+    def _ask(self) -> None:
+        picked = self._controller.picked
+        if picked is None:
+            if self.current is None:
+                self.stop()
+            return
+        self._controller.asked = picked
+        pairs = zip(picked.picked_n, picked.control_n, strict=True)
+        self._waiting = [Asked(int(index), rank, bool(control)) for rank, (index, control) in enumerate(pairs, 1)]
+        self._asked = len(self._waiting)
+        self._controller.blind(True)
+        if self.current is None:
+            self._next()
+
+    def click(self, index: int) -> None:
+        """Present the crop that the user clicked, now; the one before it waits."""
+        if self._controller.may_write():
+            self._controller.place(lambda: self._interrupt_for(Asked(index)))
+
+    def back(self) -> None:
+        """Present the crop that was answered before the one on the bench; its answer stands until another is given."""
+        now = self.current.index if self.current is not None else None
+        earlier = self._answered
+        at = earlier.index(now) if now in earlier else len(earlier)
+        if at == 0:
+            self._view.bench_says("There is no earlier crop in this sitting.", False)
+        else:
+            self._interrupt_for(Asked(earlier[at - 1]))
+
+    def _interrupt_for(self, asked: Asked) -> None:
+        """Present a crop at once; one of the query that was on the bench comes back after it."""
+        if self._saving:
+            return
+        interrupted = self._now if self.current is not None else self._coming
+        self._abandon()
+        if interrupted is not None and interrupted.rank is not None and interrupted.index != asked.index:
+            self._waiting.insert(0, interrupted)
+        self._present(asked)
+
+    def answer(self, class_id: int) -> None:
+        """Label the crop on the bench."""
+        self._end(EventKind.ANSWERED, "class", class_id)
+
+    def skip(self) -> None:
+        """Leave the crop without a label: the expert cannot tell."""
+        self._end(EventKind.SKIPPED, "skip", None)
+
+    def exclude(self) -> None:
+        """Take the crop out of the pool for good: it shows nothing that could be labelled."""
+        self._end(EventKind.SKIPPED, "exclude", None)
+
+    def show_prediction(self) -> None:
+        """Show what the agent thinks of the crop and why it was asked; that it was shown is kept with the answer."""
+        now, project = self.current, self._controller.project
+        if now is not None and project is not None:
+            now.prediction_shown |= bool(now.why.probs_K)
+            self._view.bench_says(why_text(now.why, project, now.rank, now.control), False)
+
+    def look(self) -> None:
+        """Note whether a predicted class can be seen beside the crop on the bench."""
+        if self.current is not None and not self.current.has_ended:
+            self.current.prediction_shown |= self._view.shows_predictions()
+
+    def stop(self) -> None:
+        """Leave the bench; answers given are kept, the crop on it is abandoned."""
+        self._abandon()
+        self._waiting, self._asked = [], 0
+        self._controller.blind(False)
+        self._controller.asked = None
+        self._view.leave_bench()
+        self._controller.forget_wanted()
+        self._controller.recombine()
+
+    def leave(self) -> None:
+        """Leave the frame; what was answered on it can still be undone."""
+        self._abandon()
+        self._waiting, self._asked, self._answered = [], 0, []
+        self._controller.blind(False)
+        self._view.leave_bench()
+
+    def _next(self) -> None:
+        self.presenter.current = None
+        if self._waiting:
+            self._present(self._waiting.pop(0))
+        elif not self._asked:
+            self._view.bench_says("Saved. Click another crop to label it, or leave with Esc and train.", False)
+        elif self.keeps_going:
+            self._controller.retrain()
+            self.label_query()
+        else:
+            self.stop()
+            self._controller.retrain()
+
+    def _present(self, asked: Asked) -> None:
+        """Put a crop on the bench once it is at hand, and have the next ones brought."""
+        self._coming = asked
+
+        def unread(reason: str) -> None:
+            if asked is self._coming:
+                self._coming = None
+                self._view.complain(reason)
+                if self._waiting:
+                    self._next()
+                else:
+                    self.stop()
+
+        self._controller.fetch(asked.index, lambda: self._show(asked), unread)
+        for each in self._waiting[:READ_AHEAD]:
+            self._controller.fetch(each.index)
+
+    def _show(self, asked: Asked) -> None:
+        now = self._controller
+        if asked is not self._coming or now.placed is None or now.project is None or now.grid is None:
+            return
+        self._now, self._coming = asked, None
+        presentation = self.presenter.open(asked.index, asked.rank, round(now.project.idle_limit_s * 1e9))
+        presentation.control = asked.control
+        presentation.why = why_of(now.found, now.picked, now.project, asked.index)
+        presentation.generation = now.found.generation if now.found is not None and now.found.scores else 0
+        self.look()
+        title = crop_title(asked.rank, self._asked, now.labels.get(asked.index), now.project)
+        left_s = sum(now.predicted_s(each.index) for each in (asked, *self._waiting)) if asked.rank else 0.0
+        self._view.present(now.project, *self._picture(asked.index), title, presentation.active_s, left_s)
+        if self._waiting and now.placed.is_at_hand(self._waiting[0].index):
+            self._view.prepare(*self._picture(self._waiting[0].index))
+
+    def _picture(self, index: int) -> tuple[Any, tuple[int, int, int], Any]:
+        """Return a crop with its surroundings, where in them it lies, and the frame's intensity range."""
+        placed, grid = self._controller.placed, self._controller.grid
+        if placed is None or grid is None:
+            raise RuntimeError("There is no frame to show a crop of.")
+        picture = placed.picture(grid, index)
+        return picture.around_C_H_W, (*picture.at, grid.crop), placed.placed.range
+
+    def _end(self, kind: EventKind, said: AnswerKind, class_id: int | None) -> None:
+        """Commit the answer; only then comes the next crop. An answer that was not saved can be given again."""
+        presentation, bench, ticket = self.current, self._controller.bench, self._controller.generation
+        at = self.presenter.moment()
+        if presentation is None or bench is None or self._saving or not presentation.may_end(at):
+            return
+        if not presentation.has_ended and not presentation.record(kind, at=at):
+            return
+        record = self._record_of(presentation, said, class_id)
+        if record is None:
+            return
+
+        def saved(label_id: int) -> None:
+            self._saving = False
+            if ticket != self._controller.generation:
+                return
+            side = record.pixels_C_H_W.shape[-1]
+            label = CropLabel(label_id, record.frame_id, record.y, record.x, side, class_id, said)
+            self._controller.relabelled(presentation.index, label, is_new=True)
+            self._answered = [each for each in self._answered if each != presentation.index] + [presentation.index]
+            self._waiting = [each for each in self._waiting if each.index != presentation.index]
+            if self.current is presentation:
+                self._next()
+
+        def failed(reason: str) -> None:
+            self._saving = False
+            self._view.bench_says(f"Not saved: {reason} Your answer is still here: press its key again.", True)
+
+        self._saving = True
+        self._controller.store.run(bench.answer, record, then=saved, failed=failed)
+
+    def _record_of(self, presentation: Presentation, kind: AnswerKind, class_id: int | None) -> AnswerRecord | None:
+        placed, grid = self._controller.placed, self._controller.grid
+        if placed is None or grid is None:
+            return None
+        y, x = grid.origin(presentation.index)
+        return AnswerRecord(
+            placed.placed.id,
+            y,
+            x,
+            placed.picture(grid, presentation.index).crop_C_H_W,
+            kind,
+            class_id,
+            self._controller.annotator,
+            tuple(presentation.events),
+            presentation.generation,
+            presentation.rank,
+            presentation.prediction_shown,
+            presentation.control,
+            presentation.why,
+        )
+
+    def undo(self) -> None:
+        """Take the last answer back and present its crop again."""
+        self._revise(lambda bench: bench.undo(), "undo", presents=True)
+
+    def redo(self) -> None:
+        """Give the answer that was undone last again."""
+        self._revise(lambda bench: bench.redo(), "redo", presents=False)
+
+    def _revise(self, act: Callable[[Workbench], CropLabel | None], name: str, presents: bool) -> None:
+        now, ticket = self._controller, self._controller.generation
+        bench = now.bench
+        if self._saving or bench is None or now.placed is None:
+            return
+
+        def work() -> tuple[CropLabel | None, CropLabel | None]:
+            meant = act(bench)
+            return meant, bench.store.label_at(meant) if meant is not None else None
+
+        def done(outcome: tuple[CropLabel | None, CropLabel | None]) -> None:
+            self._saving = False
+            meant, standing = outcome
+            if meant is None:
+                self._view.bench_says(f"There is nothing to {name}.", False)
+                return
+            index = now.index_of(meant) if ticket == now.generation else None
+            if index is None:
+                now.recount()
+                self._view.bench_says(f"The last answer was on another frame or grid: {name} done there.", False)
+                return
+            now.relabelled(index, standing, is_new=False)
+            if presents:
+                self._interrupt_for(Asked(index))
+            elif self.current is not None and self.current.index == index:
+                self._abandon()
+                self._next()
+
+        def failed(reason: str) -> None:
+            self._saving = False
+            self._view.bench_says(reason, True)
+
+        self._saving = True
+        now.store.run(work, then=done, failed=failed)
+
+    def _abandon(self) -> None:
+        """End the crop on the bench unanswered; the time it took is kept as a lower bound."""
+        presentation, self.presenter.current, self._coming = self.current, None, None
+        bench = self._controller.bench
+        if presentation is None or not presentation.is_shown or bench is None:
+            return
+        presentation.record(EventKind.ABANDONED)
+        record = self._record_of(presentation, "abandoned", None)
+        if record is not None:
+            self._controller.store.run(bench.answer, record, failed=self._view.complain)

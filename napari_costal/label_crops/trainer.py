@@ -1,0 +1,97 @@
+"""Retraining in the background: labelling goes on meanwhile; a label taken back afterwards makes the model stale."""
+
+from collections.abc import Callable
+from typing import Any
+
+from costal.labels.models import Origin, newest_origin
+from costal.labels.project import Project
+from costal.labels.records import CropLabel
+from costal.workbench.rounds import RetrainRequest
+from napari_costal.engine.calls import Caller, Thread
+
+
+class Trainer:
+    """The newest model's training: one at a time; answers that come during one are learned by another after it."""
+
+    def __init__(self, caller: Caller, store: Thread, complain: Callable[[str], None]) -> None:
+        self._caller, self._store, self._complain = caller, store, complain
+        self._again: Callable[[], None] | None = None
+        self._anew: Callable[[], None] | None = None
+        self._is_put_off = False
+        self._learned: frozenset[int] = frozenset()
+        self._lost: frozenset[int] = frozenset()
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether the newest model learned a label that stands no more."""
+        return bool(self._lost)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether the models are being trained, or will be."""
+        return self._caller.is_busy or self._is_put_off
+
+    def train(self, request: RetrainRequest, then: Callable[[Any], None], waits: bool = True) -> None:
+        """Retrain on all answers; while a training runs, once more when it has ended. `waits`: see `put_off`."""
+        if self.is_busy:
+            self._again = lambda: self.train(request, then)
+            return
+        self._anew = (lambda: self.train(request, then, waits=False)) if waits else None
+
+        def trained(generation: Any) -> None:
+            if generation.number:
+                self.learned(generation.origin)
+            again, self._again = self._again, None
+            then(generation)
+            if again is not None:
+                again()
+
+        arguments = ("costal.workbench.rounds:retrain", (request,))
+        self._caller.call(*arguments, trained, self._failed, "Learning")
+
+    def put_off(self) -> None:
+        """Let what the expert waits for go first: a training is begun anew by `go_on`. None is put off twice."""
+        if self._caller.is_busy and self._anew is not None:
+            self._caller.cancel()
+            self._is_put_off = True
+
+    def go_on(self) -> None:
+        """Begin the training that was put off, if there is one."""
+        if self._is_put_off and self._anew is not None:
+            self._is_put_off = False
+            self._anew()
+
+    def _failed(self, reason: str) -> None:
+        self._again = None
+        self._complain(reason)
+
+    def cancel(self) -> bool:
+        """Stop the training and say whether there was one."""
+        was_put_off, self._is_put_off, self._again = self._is_put_off, False, None
+        return self._caller.cancel() or was_put_off
+
+    def follow(self, project: Project, then: Callable[[], None]) -> None:
+        """Find out what the newest model of a project has learned."""
+
+        def found(origin: Origin | None) -> None:
+            self.learned(origin)
+            then()
+
+        self._store.run(newest_origin, project.model_folder, then=found, failed=self._complain)
+
+    def learned(self, origin: Origin | None) -> None:
+        """Note which labels the newest model learned."""
+        self._learned = frozenset(origin.label_ids) if origin is not None else frozenset()
+        self._lost = frozenset()
+
+    def revised(self, before: CropLabel | None, now: CropLabel | None) -> bool:
+        """Note that a crop's label is another one, or none; return whether the model is stale where it was not, or not.
+
+        A label that is given again, in its place, is the one that was learned.
+        """
+        was_stale = self.is_stale
+        if before is not None:
+            self._lost |= self._learned & {before.first_id}
+        if now is not None:
+            self._lost -= {now.first_id}
+        return self.is_stale != was_stale

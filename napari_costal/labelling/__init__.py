@@ -1,0 +1,1 @@
+"""The page that shows one crop and times the answer."""

@@ -1,0 +1,334 @@
+"""The bench: one crop, large, with keys and buttons to answer it. It turns Qt's events into the effort machine's."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from html import escape
+
+import numpy as np
+from numpy.typing import NDArray
+from qtpy.QtCore import QEvent, QObject, Qt, QTimer, Signal
+from qtpy.QtGui import QGuiApplication, QKeySequence, QShortcut, QWindow
+from qtpy.QtWidgets import (
+    QApplication,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from costal.labels.effort import PauseReason
+from costal.labels.project import LabelClass
+from napari_costal.engine.client import main_window_of
+from napari_costal.labelling.crop_view import CropView
+from napari_costal.labelling.presentation import KeyStrokes, Presenter
+
+SIGNS_OF_LIFE = (
+    QEvent.Type.MouseMove,
+    QEvent.Type.MouseButtonPress,
+    QEvent.Type.KeyPress,
+    QEvent.Type.Wheel,
+)
+PAUSE, HELP, STOP = "pause", "help", "stop"
+ANSWERS = ("skip", "exclude")
+FIRST_SIGNS = (QEvent.Type.ShortcutOverride, QEvent.Type.MouseButtonPress)
+TOOLS = {
+    "skip": ("Skip", "you cannot tell; the time still teaches the cost model"),
+    "exclude": ("Exclude", "a bad crop: never ask for it again"),
+    "undo": ("Undo", "take the last answer back and show its crop again"),
+    "redo": ("Redo", "give the answer that was undone last again"),
+    "back": ("Back", "show the crop before this one; its answer stands until you give another"),
+    "why": ("Why", "show the prediction and why this crop was asked; that you looked is kept"),
+    PAUSE: ("Pause", "stop the clock and cover the crop, or go on"),
+    HELP: ("?", "which key does what"),
+    STOP: ("Stop", "leave the query; what you answered is kept"),
+}
+COLUMNS = 5
+
+
+class Bench(QWidget):
+    """Crop, progress, class buttons and keys. Keys work in the whole window, and only while a crop is presented."""
+
+    answered = Signal(int)
+    asked_for = Signal(str)
+    active = Signal()
+    key_heard = Signal(object)
+    paused = Signal(object)
+    resumed = Signal(object)
+
+    def __init__(self, keys: Mapping[str, str], parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._tool_keys = dict(keys)
+        self._classes: tuple[LabelClass, ...] = ()
+        self._is_paused = False
+        self._strokes, self._is_repeat = KeyStrokes(), False
+        self.crop_view = CropView()
+        self._title, self._time, self._message, self._left = QLabel(), QLabel(), QLabel(), QLabel()
+        self._left.setStyleSheet("color: #9aa0aa; padding-right: 6px;")
+        self._message.setWordWrap(True)
+        self._time.setToolTip("Active time on this crop: pauses and long gaps do not count.")
+        top = QHBoxLayout()
+        top.addWidget(self._title, 1)
+        top.addWidget(self._left)
+        top.addWidget(self._time)
+        self._class_grid = QGridLayout()
+        self._class_grid.setSpacing(4)
+        self._keys = QLabel()
+        self._keys.setWordWrap(True)
+        self._keys.setVisible(False)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(4, 4, 4, 4)
+        column.addLayout(top)
+        column.addWidget(self.crop_view, 1)
+        column.addLayout(self._class_grid)
+        column.addLayout(self._lay_out_tools())
+        column.addWidget(self._keys)
+        column.addWidget(self._message)
+        self._shortcuts: list[QShortcut] = []
+        self._ticker = QTimer(self)
+        self._ticker.setInterval(200)
+        self._active_s: Callable[[], float] = lambda: 0.0
+        self._uncover: Callable[[], bool] = lambda: False
+        self._refusal: Callable[[], str] = lambda: ""
+        self._ticker.timeout.connect(self._tick)
+
+    def _lay_out_tools(self) -> QGridLayout:
+        tools = QGridLayout()
+        tools.setSpacing(4)
+        self.buttons: dict[str, QPushButton] = {}
+        offered = [name for name in TOOLS if name in (*self._tool_keys, HELP, STOP)]
+        for place, name in enumerate(offered):
+            button = QPushButton()
+            button.setToolTip("{}: {}.".format(*TOOLS[name]))
+            button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+            button.clicked.connect(lambda _=False, name=name: self._use(name))
+            button.setMinimumWidth(30)
+            self.buttons[name] = button
+            tools.addWidget(button, place // COLUMNS, place % COLUMNS)
+        self._name_buttons()
+        return tools
+
+    def drive(self, presenter: Presenter) -> None:
+        """Let what happens here reach the presentation on the bench."""
+        self._uncover, self._refusal = presenter.uncover, presenter.refusal
+        self.crop_view.painted.connect(presenter.painted)
+        self.active.connect(presenter.active)
+        self.key_heard.connect(presenter.key_heard)
+        self.paused.connect(presenter.pause)
+        self.resumed.connect(presenter.resume)
+        self._ticker.timeout.connect(presenter.tick)
+
+    def _tick(self) -> None:
+        self._time.setText(f"{self._active_s():.1f} s")
+
+    def begin(self, classes: Sequence[LabelClass]) -> None:
+        """Start taking answers for these classes, if that was not done."""
+        if self._shortcuts and tuple(classes) == self._classes:
+            return
+        self.end()
+        self._classes = tuple(classes)
+        self._lay_out_classes()
+        self._name_buttons()
+        self._bind_keys()
+        application = QApplication.instance()
+        if application is not None:
+            application.installEventFilter(self)
+            application.applicationStateChanged.connect(self._application_changed)
+        self._ticker.start()
+
+    def end(self) -> None:
+        """Stop taking answers: keys are the viewer's again."""
+        self.say("")
+        if not self._shortcuts:
+            return
+        self._ticker.stop()
+        self._unbind_keys()
+        application = QApplication.instance()
+        if application is not None:
+            application.removeEventFilter(self)
+            application.applicationStateChanged.disconnect(self._application_changed)
+
+    def present(
+        self,
+        image_H_W_4: NDArray[np.uint8],
+        crop: tuple[int, int, int],
+        pixel_um: float | None,
+        title: str,
+        active_s: Callable[[], float],
+        left_s: float,
+    ) -> None:
+        """Show the next crop; ``active_s()`` gives the seconds to show, `left_s` what the query may still take.
+
+        What was said of the crop before leaves with it.
+        """
+        self.say("")
+        self._active_s = active_s
+        self._title.setText(title)
+        self._left.setText(f"about {max(left_s / 60, 0.1):.1f} min left" if left_s else "")
+        self._show_paused(False)
+        self.crop_view.cover("")
+        self.crop_view.show_crop(image_H_W_4, crop, pixel_um)
+
+    def cover(self, text: str) -> None:
+        """Cover the crop while the clock stands still, or uncover it with an empty text."""
+        self.crop_view.cover(text)
+
+    def say(self, text: str, alarming: bool = False) -> None:
+        """Show a sentence under the crop."""
+        self._message.setStyleSheet("color: #ff6655;" if alarming else "")
+        self._message.setText(text)
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
+        """Notice that the expert is there; what uncovers the crop is held back, so that it does nothing else."""
+        if event is not None and event.type() in FIRST_SIGNS and self._is_ours(watched) and self._go_on():
+            event.accept()
+            return True
+        if event is not None and event.type() == QEvent.Type.ShortcutOverride:
+            self._is_repeat = event.isAutoRepeat() or self._strokes.is_repeat(event.key(), event.timestamp())
+            if isinstance(watched, QWindow):
+                self.key_heard.emit(event.timestamp())
+        elif event is not None and event.type() == QEvent.Type.KeyRelease and isinstance(watched, QWindow):
+            self._strokes.released(event.key(), event.timestamp())
+        elif event is not None and event.type() in SIGNS_OF_LIFE:
+            self.active.emit()
+        elif event is not None and watched is self.window():
+            if event.type() == QEvent.Type.WindowBlocked:
+                self.paused.emit(PauseReason.MODAL)
+            elif event.type() == QEvent.Type.WindowUnblocked:
+                self.resumed.emit(PauseReason.MODAL)
+        return False
+
+    def _is_ours(self, watched: QObject | None) -> bool:
+        """Return whether a key or click there is for the window that shows the crop."""
+        windows = [each for each in (self.window(), main_window_of(self)) if each is not None]
+        if isinstance(watched, QWidget):
+            return self.isVisible() and watched.window() in windows
+        return self.isVisible() and watched in [each.windowHandle() for each in windows]
+
+    def _go_on(self) -> bool:
+        """Uncover the crop; return whether it was covered by a pause that a key or a click ends."""
+        if not self._uncover():
+            return False
+        self._show_paused(False)
+        return True
+
+    def _show_paused(self, is_paused: bool) -> None:
+        if is_paused != self._is_paused:
+            self._is_paused = is_paused
+            self._name_buttons()
+
+    def _answer(self, give: Callable[[], None]) -> None:
+        """Give an answer, unless the crop was covered, or has not been on the screen for long enough."""
+        if self._go_on():
+            return
+        refusal = self._refusal()
+        if refusal:
+            self.say(refusal, alarming=True)
+        else:
+            give()
+
+    def _give(self, class_id: int) -> None:
+        self._answer(partial(self.answered.emit, class_id))
+
+    def _stroke(self, act: Callable[[], None]) -> None:
+        """Do what a key means, once for each time that it is pressed, however long it is held."""
+        if not self._is_repeat:
+            act()
+
+    def showEvent(self, event: QEvent | None) -> None:
+        """Take keys again: the crop can be seen."""
+        super().showEvent(event)
+        self._enable_keys(True)
+        self.resumed.emit(PauseReason.FOCUS)
+
+    def hideEvent(self, event: QEvent | None) -> None:
+        """Take no keys and stop the clock while the crop cannot be seen."""
+        super().hideEvent(event)
+        self._enable_keys(False)
+        self.paused.emit(PauseReason.FOCUS)
+
+    def _enable_keys(self, enabled: bool) -> None:
+        for shortcut in self._shortcuts:
+            shortcut.setEnabled(enabled)
+
+    def _lay_out_classes(self) -> None:
+        while (item := self._class_grid.takeAt(0)) is not None:
+            if (widget := item.widget()) is not None:
+                widget.hide()
+                widget.deleteLater()
+        for place, each in enumerate(self._classes):
+            button = QPushButton(each.name if each.key in ("", each.name) else f"{each.key}  {each.name}")
+            button.setObjectName(f"class-{each.id}")
+            button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+            button.setStyleSheet(f"border-left: 6px solid {each.colour}; padding: 5px; text-align: left;")
+            button.clicked.connect(lambda _=False, class_id=each.id: self._give(class_id))
+            self._class_grid.addWidget(button, place // 2, place % 2)
+
+    def _bind_keys(self) -> None:
+        """Bind the keys in the main window; Qt sends it those of a floating dock too."""
+        acts: dict[str, Callable[[], None]] = {
+            each.key: partial(self._give, each.id) for each in self._classes if each.key
+        }
+        acts |= {key: partial(self._use, name) for name, key in self._tool_keys.items() if self._is_free(key)}
+        acts |= {
+            keys: partial(self._use, name)
+            for keys, name in (("Ctrl+Z", "undo"), ("Ctrl+Y", "redo"), ("Ctrl+Shift+Z", "redo"))
+            if name in self._tool_keys
+        }
+        acts |= {"?": partial(self._use, HELP), "Esc": partial(self._use, STOP)}
+        window = main_window_of(self) or self.window()
+        for keys, act in acts.items():
+            shortcut = QShortcut(QKeySequence(keys), window)
+            shortcut.setAutoRepeat(False)
+            shortcut.activated.connect(partial(self._stroke, act))
+            self._shortcuts.append(shortcut)
+
+    def _unbind_keys(self) -> None:
+        for shortcut in self._shortcuts:
+            shortcut.setEnabled(False)
+            shortcut.deleteLater()
+        self._shortcuts = []
+
+    def _is_free(self, key: str) -> bool:
+        """Return whether a tool may have a key: a class that has it comes first."""
+        return bool(key) and key.upper() not in {each.key.upper() for each in self._classes}
+
+    def _use(self, name: str) -> None:
+        if name in ANSWERS:
+            self._answer(partial(self.asked_for.emit, name))
+        elif self._go_on():
+            return
+        elif name == PAUSE:
+            self._show_paused(not self._is_paused)
+            (self.paused if self._is_paused else self.resumed).emit(PauseReason.USER)
+        elif name == HELP:
+            self._keys.setText(self._key_sheet())
+            self._keys.setVisible(not self._keys.isVisible())
+        else:
+            self.asked_for.emit(name)
+
+    def _key_of(self, name: str) -> str:
+        key = {HELP: "?", STOP: "Esc"}.get(name) or self._tool_keys.get(name, "")
+        return key if self._is_free(key) else ""
+
+    def _name_buttons(self) -> None:
+        for name, button in self.buttons.items():
+            word = "Go on" if name == PAUSE and self._is_paused else TOOLS[name][0]
+            key = self._key_of(name)
+            button.setText(word if key in ("", word) else f"{word} ({key})")
+
+    def _key_sheet(self) -> str:
+        """Return which key does what, classes first."""
+        classes = [(each.key, each.name) for each in self._classes if each.key]
+        tools = [(self._key_of(name), f"{TOOLS[name][0].lower()}: {TOOLS[name][1]}") for name in self.buttons]
+        rows = "".join(
+            f"<tr><td><b>{key}</b>&nbsp;&nbsp;</td><td>{escape(does)}</td></tr>" for key, does in classes + tools
+        )
+        return f"<table>{rows}</table>"
+
+    def _application_changed(self, state: Qt.ApplicationState) -> None:
+        if state == Qt.ApplicationState.ApplicationActive:
+            self.resumed.emit(PauseReason.FOCUS)
+        elif QGuiApplication.applicationState() != Qt.ApplicationState.ApplicationActive:
+            self.paused.emit(PauseReason.FOCUS)

@@ -1,0 +1,60 @@
+"""The layers of a mosaic: a pool's images as one frame, a value over each, and squares around those asked for."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from napari.viewer import Viewer
+from numpy.typing import NDArray
+
+from costal.paper.mosaic import mosaic, mosaic_grid, mosaic_heatmap
+from costal.types import Floats, Grid
+from napari_costal.canvas.overlays import HEATMAP, FrameOverlay, centres, placement_of
+
+
+class MosaicLayers:
+    """One mosaic at a time, updated in place."""
+
+    def __init__(self, viewer: Viewer) -> None:
+        self._viewer = viewer
+        self._overlay = FrameOverlay(viewer, "mosaic")
+        self._grid: Grid | None = None
+        self.image: Any = None
+
+    def show(
+        self,
+        name: str,
+        images_N_H_W: NDArray[np.uint8],
+        values: tuple[str, Floats | None],
+        asked_n: NDArray[np.intp],
+        words_n: Sequence[str] | None = None,
+    ) -> None:
+        """Show a pool with its values and what is asked of it, as near and where the user looked, if it is as large."""
+        pixels = mosaic(images_N_H_W)
+        self._grid = mosaic_grid(*images_N_H_W.shape[:2])
+        is_there = self.image is not None and self.image in self._viewer.layers
+        is_alike = is_there and self.image.data.shape == pixels.shape
+        if is_there:
+            self.image.data, self.image.name = pixels, name
+        else:
+            self.image = self._viewer.add_image(pixels, name=name, contrast_limits=(0, 255))
+        self.show_values(*values)
+        self.show_asked(asked_n, words_n)
+        if not is_alike:
+            self._viewer.reset_view()
+
+    def show_values(self, name: str, values_N: Floats | None) -> None:
+        """Show a value over each image, or none."""
+        if self._grid is None:
+            return
+        drawn_N = np.zeros(len(self._grid), np.float32) if values_N is None else values_N
+        heatmap = mosaic_heatmap(drawn_N, self._grid.crop)
+        self._overlay.draw_heatmap(heatmap, self._grid, placement_of(self.image), name, None)
+        if values_N is None:  # drawn none the less: the viewer fits hidden layers too
+            self._overlay.hide(HEATMAP)
+
+    def show_asked(self, asked_n: NDArray[np.intp], words_n: Sequence[str] | None = None) -> None:
+        """Show squares around the images asked for, with their rank or other words."""
+        if self._grid is not None:
+            spots, words = centres(self._grid, asked_n), list(words_n) if words_n is not None else None
+            self._overlay.draw_query(spots, self._grid, placement_of(self.image), words)

@@ -1,0 +1,225 @@
+"""The dock widget *MNIST mosaic*: the paper's loop on digits, with its mosaic, heatmap, picks and learning curves."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from magicgui.widgets import ComboBox, Container, FloatSpinBox, SpinBox
+from napari.viewer import Viewer
+from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+
+from costal.frames.normalise import IntensityRange
+from costal.labels.project import LARGEST
+from costal.paper.experiment import Proposal, RoundReport
+from costal.paper.mosaic import to_images
+from costal.paper.plan import Arm, Experiment
+from costal.types import ACQUISITION_NAMES
+from napari_costal.canvas.render import render
+from napari_costal.engine.client import Engine
+from napari_costal.engine.threads import Background
+from napari_costal.labelling.bench import STOP, Bench
+from napari_costal.mosaic.controller import DIGIT_DATA, DIGITS, MosaicController
+from napari_costal.mosaic.curves import RoundsPicture
+from napari_costal.mosaic.layers import MosaicLayers
+from napari_costal.mosaic.playback_page import CURVES_HEIGHT, PlaybackPage
+from napari_costal.ui.dock import Dock, pages, push_button
+from napari_costal.ui.figure_view import FigureView, colours_of
+from napari_costal.ui.preferences import BENCH_KEYS, Preferences, preferences
+
+SIMULATED, BY_HAND = "simulated expert", "I label myself"
+WHOLE_RANGE = IntensityRange((0.0,), (255.0,))
+
+
+class MnistMosaic(Dock):
+    """Watch the loop run on MNIST or synthetic digits, or answer it yourself."""
+
+    def __init__(self, napari_viewer: Viewer, chosen: Preferences | None = None, painter: Any = None) -> None:
+        super().__init__()
+        self._device = (chosen or preferences()).device
+        self._pixels = Background("mosaic", self)
+        self._painter = painter or Engine(self)  # its own: the window's is busy while a model trains
+        self._viewer = napari_viewer
+        self.layers = MosaicLayers(napari_viewer)
+        self.bench = Bench({name: BENCH_KEYS[name] for name in ("skip", "undo", "pause")})
+        self.controller = MosaicController(self, self._pixels, self)
+        self._pages = pages()
+        self._pages.addWidget(self._experiment_page())
+        self._pages.addWidget(self.bench)
+        self.playback = PlaybackPage(napari_viewer, self.layers, self._pixels, self._painter)
+        self._pages.addWidget(self.playback)
+        self.say("Step plays one round, Run plays on.")
+        column = QVBoxLayout(self)
+        column.addWidget(self._pages, 1)
+        column.addLayout(self.progress_row)
+        column.addWidget(self.status)
+        self._connect_bench()
+        self._connect_playback()
+        napari_viewer.events.theme.connect(self._recolour)
+        self.show_running(False)
+        self.show_reports("", [], False)
+
+    def _experiment_page(self) -> QWidget:
+        page = QWidget()
+        column = QVBoxLayout(page)
+        column.setContentsMargins(0, 0, 0, 0)
+        self.data = ComboBox(label="data", choices=list(DIGIT_DATA), value="auto")
+        self.data.tooltip = "auto takes MNIST when it is found on this machine, else synthetic digits."
+        self.pool_size = SpinBox(label="images a round (N)", value=1000, min=1, max=60_000)
+        self.n = SpinBox(label="labelled a round (n)", value=10, min=1, max=LARGEST)
+        self.passes = SpinBox(label="passes (T)", value=50, min=1, max=LARGEST)
+        self.acquisition = ComboBox(label="acquisition function", choices=list(ACQUISITION_NAMES), value="std")
+        self.alpha = FloatSpinBox(label="α", value=1.0, min=0.0, max=100.0, step=0.1)
+        self.beta = FloatSpinBox(label="β", value=0.3, min=0.0, max=100.0, step=0.05)
+        self.seed = SpinBox(label="seed", value=0, min=0, max=2**31 - 1)
+        self.oracle = ComboBox(label="who answers", choices=[SIMULATED, BY_HAND], value=SIMULATED)
+        self.form = Container(
+            widgets=[
+                self.data,
+                self.pool_size,
+                self.n,
+                self.passes,
+                self.acquisition,
+                self.alpha,
+                self.beta,
+                self.seed,
+                self.oracle,
+            ]
+        )
+        self.form.margins = (0, 0, 0, 0)
+        column.addWidget(self.form.native)
+        row = QHBoxLayout()
+        self.buttons: dict[str, QPushButton] = {}
+        for name, tip, act in (
+            ("Step", "Play one round.", lambda: self._begin(self.controller.step)),
+            ("Run", "Play round after round.", lambda: self._begin(self.controller.run)),
+            ("Pause", "Stop after this round.", lambda: self.controller.pause()),
+            ("Reset", "Forget all rounds; needed before other settings count.", lambda: self.controller.reset()),
+        ):
+            button = push_button(name, tip)
+            button.clicked.connect(lambda _=False, act=act: act())
+            self.buttons[name] = button
+            row.addWidget(button)
+        self.open_button = push_button("Open a run …", "Play back an experiment, finished or running, from its folder.")
+        self.open_button.clicked.connect(self._ask_run)
+        row.addWidget(self.open_button)
+        column.addLayout(row)
+        self.curves = FigureView(self._painter, colours_of(self._viewer.theme))
+        column.addWidget(self.curves, 1)
+        return page
+
+    def _connect_bench(self) -> None:
+        bench, controller = self.bench, self.controller
+        bench.answered.connect(controller.answer)
+        acts = {"skip": lambda: controller.answer(None), "undo": controller.undo, STOP: controller.stop_answering}
+        bench.asked_for.connect(lambda name: acts[name]() if name in acts else None)
+        bench.drive(controller.presenter)
+
+    def _connect_playback(self) -> None:
+        self.playback.said.connect(self.say)
+        self.playback.complained.connect(self.complain)
+        self.playback.opened.connect(lambda: self._pages.setCurrentWidget(self.playback))
+        self.playback.closed.connect(lambda: self._pages.setCurrentIndex(0))
+
+    def cancel_running(self) -> None:
+        """Stop the job that runs, and the run."""
+        self.controller.cancel()
+
+    # What the user does
+
+    def configure(self, data: str, experiment: Experiment, arm: Arm) -> None:
+        """Put settings into the form, as the command line gives them."""
+        if data not in self.data.choices:
+            self.data.choices = [*self.data.choices, data]
+        self.data.value = data
+        self.pool_size.value, self.n.value, self.passes.value = experiment.pool_size, experiment.n, experiment.passes
+        self.acquisition.value, self.alpha.value, self.beta.value = arm.acquisition, arm.alpha, arm.beta
+        self.seed.value, self._device = experiment.seed, experiment.device
+        self._take_form()
+
+    def _ask_run(self) -> None:
+        folder = QFileDialog.getExistingDirectory(self, "Open a run: the folder given as --out")
+        if folder:
+            self.open_run(Path(folder))
+
+    def open_run(self, folder: Path) -> None:
+        """Play back the run of a folder, as ``costal reproduce`` and ``costal experiment`` leave it."""
+        self.playback.controller.open(folder)
+
+    def _begin(self, act: Callable[[], None]) -> None:
+        self.playback.controller.close()  # it may still be reading a run: only one of the two shows a mosaic
+        if not self.controller.is_started:
+            self._take_form()
+        act()
+
+    def _take_form(self) -> None:
+        experiment = Experiment(
+            seed=self.seed.value,
+            pool_size=self.pool_size.value,
+            n=self.n.value,
+            passes=self.passes.value,
+            device=self._device,
+        )
+        name = f"{self.acquisition.value}, β = {self.beta.value:g}"
+        arm = Arm(name, self.acquisition.value, self.alpha.value, self.beta.value)
+        self.controller.configure(experiment, arm, self.data.value, self.oracle.value == BY_HAND)
+
+    # What the controller shows
+
+    def show_running(self, running: bool) -> None:
+        """Enable the buttons that make sense now."""
+        self.buttons["Step"].setEnabled(not running)
+        self.buttons["Run"].setEnabled(not running)
+        self.buttons["Pause"].setEnabled(running)
+        self.open_button.setEnabled(not running)
+        self.form.enabled = not running and not self.controller.is_started
+
+    def show_reports(self, dataset_name: str, reports: list[RoundReport], by_hand: bool) -> None:
+        """Draw the learning curves."""
+        picture = RoundsPicture(dataset_name or "learning curves", tuple(reports), by_hand)
+        self.curves.show_picture(picture, CURVES_HEIGHT)
+        self.show_running(not self.buttons["Step"].isEnabled())
+
+    def show_proposal(self, dataset_name: str, proposal: Proposal, round_number: int) -> None:
+        """Show the mosaic of the round, the value of each crop, and the query's ranks."""
+        images, query = to_images(proposal.crops_N_C_H_W), proposal.query
+        self.layers.show(f"{dataset_name} mosaic", images, ("value v", query.value_N), query.picked_n)
+        self.say(f"Round {round_number}: the {len(proposal.query.picked_n)} crops of greatest value are asked.")
+
+    def show_answers(self, proposal: Proposal, words: list[str]) -> None:
+        """Write the labels given so far into the query's squares."""
+        picked_n = proposal.query.picked_n
+        self.layers.show_asked(picked_n, words + ["·"] * (len(picked_n) - len(words)))
+
+    def present(self, proposal: Proposal, index: int, title: str, active_s: Callable[[], float]) -> None:
+        """Put a digit on the bench."""
+        side = proposal.crops_N_C_H_W.shape[-1]
+        pixels = np.pad(to_images(proposal.crops_N_C_H_W[index : index + 1])[0], side // 4)[None]
+        self._pages.setCurrentWidget(self.bench)
+        self.bench.begin(DIGITS)
+        image = render(pixels, (), WHOLE_RANGE)
+        self.bench.present(image, (side // 4, side // 4, side), None, title, active_s, 0.0)
+
+    def cover(self, text: str) -> None:
+        """Cover the digit, or uncover it with an empty text."""
+        self.bench.cover(text)
+
+    def leave_bench(self) -> None:
+        """Go back to the experiment."""
+        self.bench.end()
+        self._pages.setCurrentIndex(0)
+
+    def _recolour(self, _event: Any = None) -> None:
+        self.curves.recolour(colours_of(self._viewer.theme))
+
+    # The end
+
+    def shut_down(self) -> None:
+        """Leave no process, thread or timer behind."""
+        self._viewer.events.theme.disconnect(self._recolour)
+        self.controller.reset()
+        self.playback.stop()
+        self.curves.stop()
+        self._painter.stop()
+        self._pixels.close()
+        super().shut_down()

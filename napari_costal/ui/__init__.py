@@ -1,0 +1,1 @@
+"""The small Qt kit, once: docks, forms, tables, figures, preferences."""

@@ -1,0 +1,148 @@
+"""What every dock of the plugin has: a place for sentences and progress, the window's engine, and a clean end."""
+
+from typing import Any
+
+from qtpy.QtCore import QEvent, QObject
+from qtpy.QtWidgets import (
+    QHBoxLayout,
+    QLabel,
+    QMainWindow,
+    QProgressBar,
+    QPushButton,
+    QSizePolicy,
+    QStackedWidget,
+    QWidget,
+)
+
+from costal.types import Progress
+from napari_costal.engine.client import Engine, main_window_of
+
+
+class Dock(QWidget):
+    """A dock widget that uses the engine process; subclasses lay out `progress_row` and `status`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._engine_now: Engine | None = None
+        self._is_shut = False
+        self._window: QMainWindow | None = None
+        self.status = QLabel()
+        self.status.setWordWrap(True)
+        self.progress = QProgressBar()
+        self.cancel_button = push_button("Cancel", "Stop the job; the newest model stays.")
+        self.cancel_button.clicked.connect(lambda: self.cancel_running())
+        self.progress_row = QHBoxLayout()
+        self.progress_row.addWidget(self.progress, 1)
+        self.progress_row.addWidget(self.cancel_button)
+        for each in (self.progress, self.cancel_button):
+            policy = each.sizePolicy()
+            policy.setRetainSizeWhenHidden(True)  # the crop on the bench must not move when a job begins
+            each.setSizePolicy(policy)
+            each.hide()
+        self.setMinimumWidth(370)
+
+    def cancel_running(self) -> None:
+        """Cancel the job that runs; a subclass says how."""
+        raise NotImplementedError
+
+    def shut_down(self) -> None:
+        """Leave no process behind; a subclass stops its threads too."""
+        if self._engine_now is not None:
+            self._engine_now.said.disconnect(self.say)
+            self._engine_now.leave(self)
+            self._engine_now = None
+
+    # The engine, found when the first job comes: only then is the dock in its window
+
+    def start(self, function: str, parcel: Any) -> Any:
+        """Start a job in the window's engine process (see `Engine.start`)."""
+        if self._engine_now is None:
+            self._engine_now = Engine.of(self)
+            self._engine_now.said.connect(self.say)
+        return self._engine_now.start(function, parcel, self)
+
+    def cancel(self, job: Any) -> None:
+        """Cancel a job (see `Engine.cancel`)."""
+        if self._engine_now is not None:
+            self._engine_now.cancel(job)
+
+    def say(self, text: str) -> None:
+        """Show a sentence."""
+        self.status.setStyleSheet("")
+        self.status.setText(text)
+
+    def complain(self, text: str) -> None:
+        """Show an error and that no job runs."""
+        self.show_progress(None)
+        self.status.setStyleSheet("color: #ff6655;")
+        self.status.setText(text)
+
+    def show_progress(self, progress: Progress | None) -> None:
+        """Show how far a job is, or that none runs."""
+        self.progress.setVisible(progress is not None)
+        self.cancel_button.setVisible(progress is not None)
+        if progress is not None:
+            self.progress.setRange(0, progress.total)
+            self.progress.setValue(progress.done)
+            self.progress.setFormat(progress.message)
+            self.progress.setToolTip(progress.message)
+
+    def event(self, event: QEvent | None) -> bool:
+        """Stop everything when the dock is closed: its "x" gives no close event, only a parent of None."""
+        if event is not None and event.type() == QEvent.Type.ParentChange:
+            self._watch_window()
+            if self.parent() is None:
+                self._shut_once()
+        return bool(super().event(event))
+
+    def closeEvent(self, event: Any) -> None:
+        """Stop everything when the widget itself is closed."""
+        self._shut_once()
+        super().closeEvent(event)
+
+    def showEvent(self, event: Any) -> None:
+        """Find the window, to stop everything when it closes: a dock in it is told nothing."""
+        self._watch_window()
+        super().showEvent(event)
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
+        """Stop everything when the window was closed; a minimised one is hidden too, but from outside."""
+        is_hidden = event is not None and event.type() == QEvent.Type.Hide and not event.spontaneous()
+        if is_hidden and watched is self._window:
+            self._shut_once()
+        return False
+
+    def _watch_window(self) -> None:
+        window = main_window_of(self)
+        if window is not None and self._window is None:
+            self._window = window
+            window.installEventFilter(self)
+
+    def _shut_once(self) -> None:
+        if not self._is_shut:
+            self._is_shut = True
+            if self._window is not None:
+                self._window.removeEventFilter(self)
+                self._window = None
+            self.shut_down()
+
+
+def pages() -> QStackedWidget:
+    """Return pages that take all the height: napari adds an empty stretch below a dock that has nothing of the kind."""
+    stack = QStackedWidget()
+    stack.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
+    return stack
+
+
+def heading(text: str) -> QLabel:
+    """Return a bold line above a part of a dock."""
+    label = QLabel(text)
+    label.setStyleSheet("font-weight: bold; padding-top: 4px;")
+    return label
+
+
+def push_button(text: str, tip: str) -> QPushButton:
+    """Return a button with a tool tip."""
+    button = QPushButton(text)
+    button.setToolTip(tip)
+    return button

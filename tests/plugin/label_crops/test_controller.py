@@ -1,0 +1,630 @@
+"""What *Label crops* does, told by what it asks of its view; no Qt, no torch, the store is real."""
+
+from unittest.mock import MagicMock
+
+import numpy as np
+import pytest
+
+from costal.frames.simulate import simulate_field
+from costal.labels.classes import new_class
+from costal.labels.project_file import create_project, load_project
+from costal.labels.store import Store
+from costal.types import Scores
+from costal.workbench.rounds import FrameScores
+from napari_costal.canvas.layer_frames import LayerView
+from napari_costal.label_crops.controller import LabelController
+from napari_costal.label_crops.sitting import Sitting
+from napari_costal.label_crops.view import View
+
+CROP, SIDE = 32, 128
+COUNT = (SIDE // CROP) ** 2
+
+
+class Thread:
+    """Runs at once, or holds everything until `release`."""
+
+    def __init__(self) -> None:
+        self.held = None
+
+    def run(self, function, *arguments, then=None, failed=None):
+        def work():
+            try:
+                outcome = function(*arguments)
+            except Exception as error:
+                failed(str(error))
+            else:
+                if then is not None:
+                    then(outcome)
+
+        if self.held is None:
+            work()
+        else:
+            self.held.append(work)
+
+    def release(self):
+        held, self.held = self.held, None
+        for work in held:
+            work()
+
+
+class Signal:
+    def __init__(self) -> None:
+        self.slots = []
+
+    def connect(self, slot):
+        self.slots.append(slot)
+
+    def emit(self, *arguments):
+        for slot in self.slots:
+            slot(*arguments)
+
+
+class Job:
+    def __init__(self, function, parcel) -> None:
+        self.function, self.request = function, parcel.unpack()[0]
+        parcel.discard()
+        self.progress, self.result, self.failed, self.cancelled = Signal(), Signal(), Signal(), Signal()
+
+
+class Engine:
+    def __init__(self) -> None:
+        self.jobs = []
+
+    def start(self, function, parcel):
+        self.jobs.append(Job(function, parcel))
+        return self.jobs[-1]
+
+    def cancel(self, job):
+        job.cancelled.emit()
+
+
+class Bench:
+    """A controller with its collaborators, and what a test wants to do to them."""
+
+    def __init__(self, folder) -> None:
+        self.field = simulate_field((SIDE, SIDE), CROP, seed=3)
+        self.folder, self.now = folder, 10**9
+        self.view, self.store, self.engine = MagicMock(spec=View), Thread(), Engine()
+        self.view.shows_predictions.return_value = False
+        self.controller = LabelController(self.view, self.store, Thread(), self.engine, "tester")
+        self.sitting = Sitting(self.controller, clock=lambda: (self.now, self.now))
+        create_project(folder)
+        self.controller.open_project(folder)
+        self.controller.change(lambda project: tiled(project, CROP))
+        self.choose(self.field.pixels_Y_X)
+
+    def choose(self, pixels):
+        self.controller.choose_frame(LayerView(pixels, "test.tif", "the slice shown", (), False, 0.02))
+
+    def scored(self, generation=1, information=None, cost=None):
+        """Score the frame with figures of the test's choice."""
+        self.controller.score()
+        information = np.arange(COUNT) if information is None else information
+        cost = np.ones(COUNT) if cost is None else cost
+        probs = np.full((COUNT, 2), 0.5, np.float32)
+        scores = Scores(information.astype(np.float32), cost.astype(np.float32), probs, False, "cpu")
+        self.engine.jobs[-1].result.emit(FrameScores(scores, generation))
+
+    def show(self, seconds=1.0):
+        """Paint the crop and let the expert look at it."""
+        self.sitting.presenter.painted((self.now, self.now))
+        self.now += round(seconds * 1e9)
+
+    def answer(self, class_id=1, seconds=1.0):
+        self.show(seconds)
+        self.sitting.answer(class_id)
+
+    @property
+    def current(self):
+        return self.sitting.presenter.current
+
+    def stored(self):
+        with Store(self.folder / "labels.sqlite", read_only=True) as store:
+            return store.labels()
+
+
+def tiled(project, crop):
+    from dataclasses import replace
+
+    choices = replace(project.choices, diverse=False, control_share=0.0)
+    return replace(project, tiling=replace(project.tiling, crop=crop, stride=crop), choices=choices)
+
+
+@pytest.fixture
+def bench(tmp_path):
+    return Bench(tmp_path / "project")
+
+
+def test_the_query_is_presented_best_first(bench):
+    bench.scored()
+    bench.sitting.label_query()
+    seen = []
+    while bench.current is not None:
+        seen.append(bench.current.index)
+        bench.answer()
+    assert seen == list(range(COUNT - 1, COUNT - 11, -1))
+
+
+def test_the_next_crop_comes_only_after_the_commit(bench):
+    bench.scored()
+    bench.sitting.label_query()
+    first = bench.current
+    bench.store.held = []
+    bench.answer()
+    assert bench.current is first, "the answer is not on disk yet"
+    bench.sitting.answer(2)
+    assert len(bench.store.held) == 1, "a second key press is not a second answer"
+    bench.store.release()
+    assert bench.current is not first
+    assert [label.class_id for label in bench.stored()] == [1]
+
+
+def test_an_answer_that_was_not_saved_stays_and_can_be_given_again(bench, monkeypatch):
+    bench.scored()
+    bench.sitting.label_query()
+    first = bench.current
+    good = bench.controller.bench.answer
+
+    def full(_record):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(bench.controller.bench, "answer", full)
+    bench.answer(seconds=2.0)
+    text, alarming = bench.view.bench_says.call_args.args
+    assert "Not saved: disk full" in text
+    assert alarming
+    assert bench.current is first
+    monkeypatch.setattr(bench.controller.bench, "answer", good)
+    bench.now += 60 * 10**9
+    bench.sitting.answer(1)
+    assert bench.current is not first
+    with Store(bench.folder / "labels.sqlite", read_only=True) as store:
+        events = store.presented()[0].events
+    assert events[-1].perf_ns - events[0].perf_ns == 2 * 10**9, "waiting for the disk is not the expert's time"
+
+
+def test_undo_takes_the_label_back_and_shows_the_crop_again(bench):
+    bench.scored()
+    bench.sitting.label_query()
+    first, _ = bench.current.index, bench.answer()
+    second = bench.current.index
+    bench.show()
+    bench.sitting.undo()
+    assert bench.current.index == first
+    assert bench.stored() == []
+    bench.answer(2)
+    assert bench.current.index == second, "the crop that undo interrupted comes back"
+    assert [label.class_id for label in bench.stored()] == [2]
+
+
+def test_undo_with_nothing_to_undo_says_so(bench):
+    bench.scored()
+    bench.sitting.label_query()
+    bench.sitting.undo()
+    assert "nothing to undo" in bench.view.bench_says.call_args.args[0]
+
+
+def test_a_skipped_crop_is_not_asked_again(bench):
+    bench.scored()
+    bench.sitting.label_query()
+    skipped = bench.current.index
+    bench.show()
+    bench.sitting.skip()
+    bench.sitting.stop()
+    bench.scored()
+    assert skipped not in bench.view.show_query.call_args.args[0]
+
+
+def test_a_clicked_crop_comes_at_once_and_the_query_goes_on_after_it(bench):
+    bench.scored()
+    bench.sitting.label_query()
+    asked = bench.current.index
+    bench.show()
+    bench.sitting.click(0)
+    assert (bench.current.index, bench.current.rank) == (0, None)
+    bench.answer()
+    assert bench.current.index == asked
+
+
+def test_an_interrupted_presentation_is_kept_as_a_lower_bound(bench):
+    bench.scored()
+    bench.sitting.label_query()
+    bench.show(3.0)
+    bench.sitting.stop()
+    with Store(bench.folder / "labels.sqlite", read_only=True) as store:
+        (presented,) = store.presented()
+    assert [event.kind for event in presented.events] == ["shown", "abandoned"]
+    assert presented.class_id is None
+
+
+def test_after_the_query_both_models_retrain_and_the_frame_is_scored_again(bench):
+    bench.scored()
+    bench.sitting.label_query()
+    while bench.current is not None:
+        bench.answer()
+    job = bench.engine.jobs[-1]
+    assert job.function == "costal.workbench.rounds:retrain"
+    assert job.request.project == bench.controller.project
+    job.result.emit(MagicMock(number=2))
+    assert bench.engine.jobs[-1].function == "costal.workbench.rounds:score_frame"
+
+
+def test_a_training_that_saves_no_model_says_why_and_scores_nothing(bench):
+    bench.scored()
+    bench.controller.retrain()
+    jobs = len(bench.engine.jobs)
+    notes = ("4 of 4 labels were left out: their crops are 16 px, the project's are 32 px.", "No model was saved.")
+    bench.engine.jobs[-1].result.emit(MagicMock(number=0, agent=MagicMock(notes=notes)))
+    bench.view.say.assert_called_with(" ".join(notes))
+    assert len(bench.engine.jobs) == jobs
+
+
+def test_warnings_of_a_scored_frame_are_said(bench):
+    from dataclasses import replace
+
+    bench.scored()
+    found = replace(bench.controller.found, warnings=("2 of 16 crops have no information.",))
+    bench.controller.score()
+    bench.engine.jobs[-1].result.emit(found)
+    bench.view.say.assert_called_with("2 of 16 crops have no information.")
+    bench.controller.score()
+    bench.engine.jobs[-1].result.emit(FrameScores(None, 1, "It shows nothing.", which_M=np.empty(0, np.intp)))
+    bench.view.show_query.assert_called_with(pytest.approx([]), bench.controller.grid)
+
+
+def test_the_slider_recombines_without_a_new_job(bench):
+    from dataclasses import replace
+
+    cost = np.where(np.arange(COUNT) < COUNT // 2, 1.0, 1e6)
+    bench.scored(information=1 + np.arange(COUNT) / COUNT, cost=cost)
+    jobs = len(bench.engine.jobs)
+    for beta, expected in ((0.0, COUNT - 1), (2.0, COUNT // 2 - 1)):
+        bench.controller.change(lambda p, beta=beta: replace(p, choices=replace(p.choices, beta=beta)), save=False)
+        assert bench.view.show_query.call_args.args[0][0] == expected
+        values = bench.view.show_heatmap.call_args.args[0]
+        assert int(np.argmax(values)) == expected
+    assert len(bench.engine.jobs) == jobs
+
+
+def test_the_query_of_a_large_frame_is_chosen_elsewhere_and_only_for_where_the_slider_rests(bench, monkeypatch):
+    from dataclasses import replace
+
+    from napari_costal.label_crops import controller as controller_module
+
+    bench.scored(information=1 + np.arange(COUNT) / COUNT)
+    chosen, choose = [], controller_module.query_of
+    monkeypatch.setattr(controller_module, "MOST_AT_ONCE", COUNT - 1)
+    monkeypatch.setattr(controller_module, "query_of", lambda *given: [chosen.append(given), choose(*given)][1])
+    pixels = bench.controller._pixels
+    pixels.held = []
+    bench.view.show_query.reset_mock()
+    for number, beta in enumerate((0.1, 0.2, 0.4), 1):
+        bench.controller.change(lambda p, beta=beta: replace(p, choices=replace(p.choices, beta=beta)), save=False)
+        assert len(pixels.held) == number
+    assert chosen == []
+    bench.view.show_query.assert_not_called()
+    pixels.release()
+    assert [project.choices.beta for _, project, *_ in chosen] == [0.4]
+    bench.view.show_query.assert_called_once()
+
+
+def test_a_result_for_an_older_frame_is_dropped(bench):
+    bench.controller.score()
+    job = bench.engine.jobs[-1]
+    bench.choose(bench.field.pixels_Y_X[::-1].copy())
+    bench.view.show_query.reset_mock()
+    job.result.emit(FrameScores(None, 0, "old", features_M_F=np.zeros((COUNT, 4))))
+    bench.view.show_query.assert_not_called()
+
+
+def test_reopening_shows_the_labels_that_are_there(bench, tmp_path):
+    bench.scored()
+    bench.sitting.label_query()
+    labelled = [bench.current.index, bench.answer()][0]
+    bench.controller.open_project(bench.folder)
+    colours, _ = bench.view.show_labels.call_args.args
+    assert list(colours) == [labelled]
+
+
+def test_a_crop_larger_than_the_frame_is_said_and_nothing_is_lost(bench):
+    bench.controller.change(lambda project: tiled(project, 4 * SIDE))
+    assert "larger" in bench.view.complain.call_args.args[0] or "crop" in bench.view.complain.call_args.args[0]
+    assert bench.controller.grid is None
+    bench.controller.change(lambda project: tiled(project, CROP))
+    assert len(bench.controller.grid) == COUNT
+
+
+def test_two_classes_of_one_name_are_refused(bench):
+    from dataclasses import replace
+
+    def twins(project):
+        return replace(project, classes=tuple(replace(each, name="same") for each in project.classes))
+
+    bench.controller.change(twins)
+    assert "Two classes have the name 'same'" in bench.view.complain.call_args.args[0]
+    assert [each.name for each in load_project(bench.folder).classes] == ["class 1", "class 2"]
+
+
+def test_adding_a_class_drops_the_scores_but_not_the_labels(bench):
+    bench.scored()
+    bench.sitting.label_query()
+    bench.answer()
+    bench.sitting.stop()
+    bench.controller.change(lambda project: new_class(project, "third"))
+    assert len(load_project(bench.folder).classes) == 3
+    assert len(bench.stored()) == 1
+    assert bench.controller.found is None
+    assert any("score again" in call.args[0] for call in bench.view.say.call_args_list)
+
+
+def test_every_crop_labelled_is_said(bench):
+    bench.scored()
+    for index in range(COUNT):
+        bench.sitting.click(index)
+        bench.answer()
+    bench.sitting.stop()
+    bench.scored()
+    assert "Every crop of this frame is labelled" in bench.view.say.call_args.args[0]
+
+
+def test_a_failed_job_is_said_and_can_be_begun_again(bench):
+    bench.controller.score()
+    bench.engine.jobs[-1].failed.emit("The GPU fell off.")
+    assert bench.view.complain.call_args.args == ("The GPU fell off.",)
+    bench.scored()
+    assert bench.view.show_query.called
+
+
+def test_cancel_keeps_what_was_there(bench):
+    bench.scored()
+    bench.controller.retrain()
+    bench.controller.cancel()
+    assert "Cancelled" in bench.view.say.call_args.args[0]
+    assert bench.view.show_progress.call_args.args == (None,)
+
+
+def test_a_project_that_cannot_be_opened_leaves_the_open_one_at_work(bench, tmp_path):
+    bench.scored()
+    bench.sitting.label_query()
+    bench.controller.open_project(tmp_path / "nothing here")
+    assert "is no project" in bench.view.complain.call_args.args[0]
+    bench.answer()
+    assert len(bench.stored()) == 1
+
+
+def test_a_training_ends_with_its_project(bench, tmp_path):
+    bench.scored()
+    bench.sitting.label_query()
+    while bench.current is not None:
+        bench.answer()
+    training = bench.engine.jobs[-1]
+    create_project(tmp_path / "other")
+    bench.controller.open_project(tmp_path / "other")
+    assert not bench.controller.trainer.is_busy
+    jobs = len(bench.engine.jobs)
+    training.result.emit(MagicMock(number=2))
+    assert len(bench.engine.jobs) == jobs, "the other project's frame is not scored for it"
+
+
+def test_a_project_that_cannot_be_opened_again_stays_open_as_it_was(bench):
+    bench.scored()
+    bench.sitting.label_query()
+    settings = bench.folder / "project.toml"
+    whole = settings.read_bytes()
+    settings.write_text("nonsense")
+    bench.controller.open_project(bench.folder)
+    assert "is broken" in bench.view.complain.call_args.args[0]
+    settings.write_bytes(whole)
+    bench.answer()
+    assert len(bench.stored()) == 1
+
+
+def test_leaving_the_bench_while_an_answer_is_saved_keeps_the_answer_on_its_own_crop(bench):
+    bench.scored()
+    bench.sitting.label_query()
+    answered = bench.current.index
+    bench.store.held = []
+    bench.answer(2)
+    bench.sitting.stop()
+    bench.store.release()
+    assert {index: label.class_id for index, label in bench.controller.labels.items()} == {answered: 2}
+    bench.sitting.undo()
+    assert bench.stored() == []
+
+
+def test_labelled_crops_are_not_asked_again_after_leaving_the_bench(bench):
+    bench.scored()
+    bench.sitting.label_query()
+    answered = []
+    for _ in range(3):
+        answered.append(bench.current.index)
+        bench.answer()
+    bench.sitting.stop()
+    bench.sitting.label_query()
+    assert bench.current.index not in answered
+    assert set(bench.controller.picked.picked_n).isdisjoint(answered)
+
+
+def test_a_waiting_crop_that_was_clicked_and_labelled_is_not_asked_again(bench):
+    bench.scored()
+    bench.sitting.label_query()
+    second = int(bench.controller.picked.picked_n[1])
+    bench.show()
+    bench.sitting.click(second)
+    bench.answer()
+    seen = []
+    while bench.current is not None:
+        seen.append(bench.current.index)
+        bench.answer()
+    assert second not in seen
+    assert len(seen) == 9
+
+
+def test_scores_that_come_late_do_not_take_the_clicked_crop_off_the_bench(bench):
+    bench.sitting.label_query()
+    scoring = bench.engine.jobs[-1]
+    bench.sitting.click(0)
+    bench.show()
+    scoring.result.emit(FrameScores(None, 0, "no labels", features_M_F=np.random.default_rng(0).random((COUNT, 4))))
+    assert (bench.current.index, bench.current.rank) == (0, None)
+    bench.sitting.answer(1)
+    assert bench.current.rank == 1, "the query goes on after the clicked crop"
+
+
+def test_another_acquisition_function_drops_the_scores(bench):
+    from dataclasses import replace
+
+    bench.scored()
+    bench.controller.change(lambda p: replace(p, choices=replace(p.choices, acquisition="bald")))
+    assert bench.controller.found is None
+    assert bench.view.clear_scores.called
+
+
+def test_a_result_for_other_classes_is_dropped(bench):
+    bench.controller.score()
+    job = bench.engine.jobs[-1]
+    bench.controller.change(lambda project: new_class(project, "third"))
+    job.result.emit(FrameScores(None, 0, "old", features_M_F=np.zeros((COUNT, 4))))
+    assert bench.controller.found is None
+
+
+def test_the_order_of_presentations_counts_answers_once(bench):
+    bench.scored()
+    bench.sitting.label_query()
+    bench.answer()
+    bench.show()
+    bench.sitting.undo()
+    bench.answer()
+    with Store(bench.folder / "labels.sqlite", read_only=True) as store:
+        assert bench.controller.placed.asked_before == 2
+        assert store.presentation_count("tester") == 3, "the interrupted one is kept too"
+
+
+def test_what_the_model_thought_is_kept_with_the_presentation(bench):
+    import sqlite3
+
+    bench.scored(generation=7, cost=np.full(COUNT, 2.0))
+    bench.sitting.label_query()
+    asked = bench.current.index
+    bench.show()
+    bench.controller.found = None
+    bench.sitting.answer(1)
+    with sqlite3.connect(bench.folder / "labels.sqlite") as connection:
+        row = connection.execute("SELECT generation, rank, information, cost, prediction_shown FROM presentation")
+        assert row.fetchone() == (7, 1, float(asked), 2.0, 0)
+
+
+# images that are read piece by piece
+
+
+@pytest.fixture
+def large(bench, tmp_path, write_zarr, monkeypatch):
+    """Return the bench with its field in an OME-Zarr, which is read piece by piece."""
+    monkeypatch.setattr("napari_costal.canvas.large_layer.LARGE_BYTES", 100)
+    path = write_zarr(tmp_path / "field.zarr", bench.field.pixels_Y_X)
+    pixels = bench.field.pixels_Y_X
+    bench.controller.choose_frame(LayerView(pixels, str(path), "the slice shown", (), False, 0.02))
+    return bench
+
+
+def test_a_crop_comes_on_the_bench_when_it_has_been_read(large):
+    large.controller._pixels.held = []
+    large.sitting.click(5)
+    large.view.present.assert_not_called()
+    large.sitting.answer(1)
+    large.controller._pixels.release()
+    assert large.current.index == 5
+    large.answer(2)
+    with Store(large.folder / "labels.sqlite", read_only=True) as store:
+        (presented,) = store.presented()
+    np.testing.assert_array_equal(presented.pixels_C_H_W[0], large.field.pixels_Y_X[32:64, 32:64])
+
+
+def test_a_click_while_a_crop_of_the_query_is_read_brings_that_one_back_later(large):
+    large.controller.found = FrameScores(None, 0, "no model", features_M_F=np.random.default_rng(0).random((COUNT, 4)))
+    large.controller._pixels.held = []
+    large.sitting.label_query()
+    first = large.sitting._coming.index
+    other = next(index for index in range(COUNT) if index != first)
+    large.sitting.click(other)
+    large.controller._pixels.release()
+    assert large.current.index == other
+    large.answer()
+    assert large.current.index == first
+
+
+def test_what_was_read_for_another_frame_is_dropped(large):
+    large.controller._pixels.held = []
+    large.sitting.click(5)
+    large.choose(large.field.pixels_Y_X)
+    large.controller._pixels.release()
+    assert large.current is None
+    large.view.present.assert_not_called()
+
+
+def test_a_crop_that_cannot_be_read_is_told_and_another_can_be_chosen(large, tmp_path):
+    for chunk in (tmp_path / "field.zarr" / "0" / "c" / "1").iterdir():
+        chunk.write_bytes(b"damaged")
+    large.sitting.click(5)
+    assert "cannot be read at rows" in large.view.complain.call_args.args[0]
+    large.sitting.click(12)
+    assert large.current.index == 12
+
+
+def test_a_reader_of_a_project_is_told_why_it_cannot_score_a_large_image(large):
+    other = Bench.__new__(Bench)
+    other.view, other.engine = MagicMock(spec=View), Engine()
+    reader = LabelController(other.view, Thread(), Thread(), other.engine, "reader")
+    reader.open_project(large.folder)
+    reader.choose_frame(large.controller.layer_view)
+    reader.score()
+    assert "is open for reading only" in other.view.complain.call_args.args[0]
+    assert other.engine.jobs == []
+
+
+def test_a_crop_of_the_query_that_cannot_be_read_gives_way_to_the_next(large, tmp_path):
+    for chunk in (tmp_path / "field.zarr" / "0" / "c" / "1").iterdir():
+        chunk.write_bytes(b"damaged")
+    large.controller.found = FrameScores(None, 0, "no model", features_M_F=np.random.default_rng(0).random((COUNT, 4)))
+    large.sitting.label_query()
+    asked = large.controller.asked.picked_n.tolist()
+    answered = []
+    while large.current is not None:
+        answered.append(large.current.index)
+        large.answer()
+    assert answered == [index for index in asked if index >= 12]  # crops of other rows show some of the damaged one
+    assert answered != asked
+
+
+def test_a_query_asked_while_a_large_image_fills_in_still_comes_on_the_bench(large, monkeypatch):
+    monkeypatch.setattr("napari_costal.label_crops.controller.MOST_AT_ONCE", 1)
+    features_M_F = np.random.default_rng(0).random((COUNT, 4))
+    large.controller.found = FrameScores(None, 0, "no model", features_M_F=features_M_F)
+    large.controller._pixels.held = []
+    large.sitting.label_query()
+    large.controller._filled(FrameScores(None, 0, "so far", features_M_F=features_M_F, which_M=np.arange(COUNT)))
+    large.controller._pixels.release()
+    assert large.current is not None
+
+
+def test_a_query_wanted_of_a_scoring_does_not_replace_the_one_being_answered(bench):
+    bench.sitting.label_query()
+    scores = FrameScores(None, 0, "so far", features_M_F=np.random.default_rng(0).random((COUNT, 4)))
+    bench.controller._filled(scores)
+    bench.sitting.label_query()
+    bench.answer()
+    title = bench.view.present.call_args.args[4]
+    assert title.startswith("Crop 2 of")
+    bench.engine.jobs[-1].result.emit(FrameScores(None, 0, "all", features_M_F=scores.features_M_F))
+    assert bench.view.present.call_args.args[4] == title
+
+
+def test_settings_that_cannot_be_kept_are_not_in_use(bench, monkeypatch):
+    path = bench.folder / "project.toml"
+    path.write_text(path.read_text("utf-8").replace('"class 2"', '"puncta"'), "utf-8")
+    kept = path.read_bytes()
+    bench.controller.change(lambda project: new_class(project, "fibres"))
+    assert "was changed by another program" in bench.view.complain.call_args.args[0]
+    assert path.read_bytes() == kept
+    assert [each.name for each in bench.controller.project.classes] == ["class 1", "class 2"]
+    assert bench.view.show_project.call_args.args[0] == bench.controller.project

@@ -1,0 +1,324 @@
+"""*Label crops* in a real viewer, with a real store and a real engine process."""
+
+import threading
+from dataclasses import replace
+
+import numpy as np
+import psutil
+import pytest
+from qtpy.QtCore import QEvent, QPoint, Qt
+from qtpy.QtGui import QKeyEvent
+
+from costal.frames.simulate import simulate_field
+from costal.labels.effort import PauseReason, derive, replay
+from costal.labels.models import load_newest
+from costal.labels.store import Store
+from napari_costal.canvas.overlays import GRID, HEATMAP, LABELS, QUERY, is_ours
+from napari_costal.label_crops.setup_page import SetupPage
+from napari_costal.label_crops.widget import LabelCrops
+
+CROP, SIDE = 16, 96
+
+
+@pytest.fixture
+def field():
+    return simulate_field((SIDE, SIDE), CROP, seed=2, pixel_um=0.03)
+
+
+@pytest.fixture
+def viewer(make_napari_viewer):
+    viewer = make_napari_viewer(show=True)
+    viewer.window.resize(1400, 900)
+    return viewer
+
+
+@pytest.fixture
+def dock(viewer, chosen, field, qtbot):
+    viewer.add_image(field.pixels_Y_X, name="field", scale=(0.03, 0.03), units=("micrometer", "micrometer"))
+    widget = LabelCrops(viewer, chosen)
+    viewer.window.add_dock_widget(widget, name="Label crops")
+    widget.setup.crop.value = CROP
+    yield widget
+    widget.close()
+
+
+def parts(viewer):
+    return {layer.metadata["part"]: layer for layer in viewer.layers if is_ours(layer) and layer.visible}
+
+
+def is_idle(dock):
+    return not dock.progress.isVisible() and not dock.controller.is_busy
+
+
+def wait_for_crop(qtbot, dock):
+    qtbot.waitUntil(lambda: (now := dock.sitting.presenter.current) is not None and now.is_shown, timeout=60_000)
+    return dock.sitting.presenter.current
+
+
+def wait_for_look(qtbot, dock):
+    """Wait until somebody can have seen the crop."""
+    qtbot.waitUntil(lambda: not dock.sitting.presenter.refusal(), timeout=5000)
+
+
+def press_class(qtbot, dock, class_index):
+    project = dock.controller.project
+    button = dock.bench.findChild(object, f"class-{project.classes[class_index].id}")
+    before = dock.sitting.presenter.current
+    wait_for_look(qtbot, dock)
+    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: dock.sitting.presenter.current is not before, timeout=5000)
+
+
+def test_the_grid_and_n_are_shown_before_anything_runs(viewer, dock):
+    assert "6 × 6 = <b>36 crops</b> of 16 px = 0.48 µm" in dock.setup.grid_label.text()
+    assert set(parts(viewer)) == {GRID}
+    assert dock.controller.project is None
+
+
+def test_a_crop_larger_than_the_frame_is_said_on_the_screen(dock):
+    dock.setup.crop.value = 500
+    assert "500" in dock.status.text()
+    assert "96" in dock.status.text()
+
+
+def test_label_train_score_and_go_on(viewer, dock, field, qtbot, chosen):
+    """The whole loop: first query by features, labels by mouse, both models, heatmap, second query, reopening."""
+    qtbot.mouseClick(dock.setup.label_button, Qt.MouseButton.LeftButton)
+    wait_for_crop(qtbot, dock)
+    assert "spread over the image by simple features" in dock.status.text()
+    labelled = {}
+    for _ in range(10):
+        crop = wait_for_crop(qtbot, dock)
+        labelled[crop.index] = int(field.classes_N[crop.index] == 0)
+        press_class(qtbot, dock, labelled[crop.index])
+    qtbot.waitUntil(lambda: HEATMAP in parts(viewer) and is_idle(dock), timeout=120_000)
+    assert "Model 1" in dock.model_label.text()
+    assert "cpu" in dock.model_label.text()
+    folder = dock.controller.project.folder
+    assert load_newest(folder / "models").agent.label_count == 10
+    assert len(parts(viewer)[LABELS].data) == 10
+    assert parts(viewer)[HEATMAP].data.shape == (6, 6)
+    with Store(folder / "labels.sqlite", read_only=True) as store:
+        presented, stored = store.presented(), store.labels()
+    assert {(label.y // CROP) * 6 + label.x // CROP: label.class_id - 1 for label in stored} == labelled
+    assert all(derive(replay(each.events, 10**10)).usable for each in presented)
+    for each, label in zip(presented, stored, strict=True):
+        np.testing.assert_array_equal(
+            each.pixels_C_H_W[0], field.pixels_Y_X[label.y : label.y + CROP, label.x : label.x + CROP]
+        )
+    before = parts(viewer)[HEATMAP].data.copy()
+    for shown in ("information I", "cost C", "predicted class", "value v"):
+        dock.setup.shown.value = shown
+        assert parts(viewer)[HEATMAP].name == f"heatmap: {shown}"
+    np.testing.assert_array_equal(parts(viewer)[HEATMAP].data, before)
+    dock.setup.beta.setValue(2.0)
+    assert not np.array_equal(parts(viewer)[HEATMAP].data, before), "the heatmap follows the slider at once"
+
+    reopened = LabelCrops(viewer, chosen)
+    qtbot.addWidget(reopened)
+    reopened.controller.open_project(folder)
+    qtbot.waitUntil(lambda: len(reopened.controller.labels) == 10, timeout=10_000)
+    assert set(reopened.controller.labels) == set(labelled)
+    reopened.close()
+
+
+def test_a_click_on_the_image_presents_that_crop(viewer, dock, qtbot):
+    y, x = 2 * CROP + 5, 3 * CROP + 9
+    canvas = viewer.window._qt_viewer.canvas
+    camera = viewer.scene.camera if hasattr(viewer, "scene") else viewer.camera
+    qtbot.wait(100)
+    width, height = canvas.native.width(), canvas.native.height()
+    at = QPoint(
+        round(width / 2 + (x * 0.03 - camera.center[-1]) * camera.zoom),
+        round(height / 2 + (y * 0.03 - camera.center[-2]) * camera.zoom),
+    )
+    qtbot.mouseClick(canvas.native, Qt.MouseButton.LeftButton, pos=at)
+    crop = wait_for_crop(qtbot, dock)
+    assert crop.index == 2 * 6 + 3
+    press_class(qtbot, dock, 1)
+    assert dock.controller.labels[2 * 6 + 3].class_id == 2
+
+
+def test_keys_answer_while_a_crop_is_presented_and_only_then(viewer, dock, qtbot, press):
+    window = viewer.window._qt_window
+    dock._present_at((5, 5))
+    first = wait_for_crop(qtbot, dock)
+    wait_for_look(qtbot, dock)
+    press(window, "2")
+    qtbot.waitUntil(lambda: dock.sitting.presenter.current is not first, timeout=5000)
+    assert dock.controller.labels[0].class_id == 2
+    press(window, "z")
+    undone = wait_for_crop(qtbot, dock)
+    assert undone.index == 0
+    assert dock.controller.labels == {}
+    press(window, "Escape")
+    qtbot.waitUntil(lambda: dock.sitting.presenter.current is None, timeout=5000)
+    assert dock.bench._shortcuts == []
+
+
+def test_pausing_covers_the_crop(dock, qtbot):
+    dock._present_at((5, 5))
+    crop = wait_for_crop(qtbot, dock)
+    qtbot.mouseClick(dock.bench.buttons["pause"], Qt.MouseButton.LeftButton)
+    assert crop.is_paused
+    assert dock.bench.crop_view._cover.startswith("Paused.\nPress any key or click")
+    dock.sitting.answer(1)
+    assert dock.controller.labels == {}, "a covered crop cannot be answered"
+    qtbot.mouseClick(dock.bench.buttons["pause"], Qt.MouseButton.LeftButton)
+    assert not crop.is_paused
+    assert dock.bench.crop_view._cover == ""
+
+
+def test_an_answer_before_anybody_can_decide_is_refused_with_a_hint_and_stored_as_nothing(dock, qtbot):
+    dock._present_at((5, 5))
+    crop = wait_for_crop(qtbot, dock)
+    button = dock.bench.findChild(object, f"class-{dock.controller.project.classes[0].id}")
+    shown = crop.state
+    crop.state = replace(shown, shown_ns=crop.clock()[0] + 10**12)  # however slow this machine is
+    for each in (button, dock.bench.buttons["skip"], dock.bench.buttons["exclude"]):
+        dock.bench.say("")
+        qtbot.mouseClick(each, Qt.MouseButton.LeftButton)
+        assert "Too fast: this crop was on screen for" in dock.bench._message.text()
+    assert dock.sitting.current is crop
+    assert not crop.has_ended
+    crop.state = shown
+    press_class(qtbot, dock, 0)
+    assert dock.controller.labels[0].class_id == 1
+
+
+def test_a_key_that_is_held_does_nothing_more(viewer, dock, qtbot):
+    dock._present_at((5, 5))
+    wait_for_crop(qtbot, dock)
+    wait_for_look(qtbot, dock)
+    window = viewer.window._qt_window
+    window.activateWindow()
+    event = QKeyEvent(QEvent.Type.ShortcutOverride, Qt.Key.Key_1, Qt.KeyboardModifier.NoModifier, "1", True)
+    dock.bench.eventFilter(window, event)
+    heard = []
+    dock.bench.answered.connect(heard.append)
+    dock.bench.asked_for.connect(heard.append)
+    for shortcut in dock.bench._shortcuts:
+        shortcut.activated.emit()
+    assert heard == []
+    assert not any(shortcut.autoRepeat() for shortcut in dock.bench._shortcuts)
+
+
+@pytest.mark.parametrize("reason", [PauseReason.IDLE, PauseReason.USER])
+def test_the_first_key_or_click_uncovers_the_crop_and_does_nothing_else(viewer, dock, qtbot, press, reason):
+    window, presenter = viewer.window._qt_window, dock.sitting.presenter
+    dock._present_at((5, 5))
+    wait_for_crop(qtbot, dock)
+    press_class(qtbot, dock, 0)
+    dock._present_at((5, CROP + 5))
+    crop = wait_for_crop(qtbot, dock)
+    wait_for_look(qtbot, dock)
+    heard = []
+    dock.bench.answered.connect(heard.append)
+    dock.bench.asked_for.connect(heard.append)
+    buttons = [dock.bench.buttons[name] for name in ("undo", "skip", "pause", "stop")]
+    clicks = [lambda each=each: qtbot.mouseClick(each, Qt.MouseButton.LeftButton) for each in buttons]
+    for act in (*clicks, *(lambda key=key: press(window, key) for key in ("2", "z", "Escape"))):
+        presenter.pause(reason)
+        assert "Press any key or click" in dock.bench.crop_view._cover
+        act()
+        qtbot.waitUntil(lambda: not crop.is_paused, timeout=5000)
+        qtbot.wait(50)
+        assert dock.bench.crop_view._cover == ""
+        assert heard == []
+    assert dock.sitting.current is crop
+    assert list(dock.controller.labels) == [0]
+    press(window, "2")
+    qtbot.waitUntil(lambda: len(dock.controller.labels) == 2, timeout=5000)
+    assert dock.controller.labels[1].class_id == 2
+
+
+def test_what_was_said_of_a_crop_leaves_with_it(dock, qtbot):
+    dock._present_at((5, 5))
+    wait_for_crop(qtbot, dock)
+    for leave in (
+        lambda: dock._present_at((5, CROP + 5)),
+        dock.sitting.skip,
+        dock.sitting.undo,
+        dock.sitting.exclude,
+        dock.sitting.back,
+    ):
+        before = dock.sitting.current or dock._present_at((5, 2 * CROP + 5)) or wait_for_crop(qtbot, dock)
+        dock.sitting.show_prediction()
+        assert "Asked because" in dock.bench._message.text()
+        leave()
+        qtbot.waitUntil(lambda before=before: dock.sitting.current is not before, timeout=5000)
+        assert "Asked because" not in dock.bench._message.text() or dock.sitting.current is None
+        qtbot.wait(50)
+    dock.bench.say("Asked because")
+    dock.sitting.stop()
+    assert dock.bench._message.text() == ""
+
+
+def test_classes_are_added_and_renamed_on_disk(dock, qtbot):
+    from costal.labels.project_file import load_project
+
+    qtbot.mouseClick(dock.setup.classes.add_button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: dock.setup.classes.table.rowCount() == 3, timeout=5000)
+    dock.setup.classes.table.item(0, 1).setText("background")
+    folder = dock.controller.project.folder
+    qtbot.waitUntil(lambda: load_project(folder).classes[0].name == "background", timeout=5000)
+    dock.setup.classes.table.item(1, 1).setText("background")
+    assert "Two classes have the name" in dock.status.text()
+    assert dock.setup.classes.table.item(1, 1).text() == "class 2"
+
+
+def test_the_slice_of_a_stack_is_a_frame_of_its_own(make_napari_viewer, chosen, qtbot):
+    viewer = make_napari_viewer()
+    stack = np.random.default_rng(0).integers(0, 4000, (3, 64, 64)).astype(np.uint16)
+    viewer.add_image(stack, name="stack")
+    widget = LabelCrops(viewer, chosen)
+    viewer.window.add_dock_widget(widget)
+    widget.setup.crop.value = 32
+    viewer.dims.set_current_step(0, 1)
+    widget._present_at((5, 5))
+    wait_for_placed = lambda: widget.controller.placed is not None and not widget._settling.isActive()  # noqa: E731
+    qtbot.waitUntil(wait_for_placed, timeout=5000)
+    np.testing.assert_array_equal(widget.controller.placed.plane_C_Y_X[0], stack[1])
+    viewer.dims.set_current_step(0, 2)
+    qtbot.waitUntil(wait_for_placed, timeout=5000)
+    np.testing.assert_array_equal(widget.controller.placed.plane_C_Y_X[0], stack[2])
+    widget.close()
+
+
+@pytest.mark.parametrize("how", ["the dock", "the window"])
+def test_closing_during_a_job_leaves_nothing_behind(viewer, dock, field, qtbot, how):
+    dock._present_at((5, 5))
+    wait_for_crop(qtbot, dock)
+    press_class(qtbot, dock, 0)
+    dock.controller.score()
+    qtbot.waitUntil(lambda: dock._engine_now is not None and dock._engine_now.pid > 0, timeout=20_000)
+    engine = dock._engine_now
+    pid = engine.pid
+    if how == "the dock":
+        viewer.window.remove_dock_widget(dock)
+    else:
+        viewer.window._qt_window.hide()
+    qtbot.waitUntil(lambda: not psutil.pid_exists(pid), timeout=3000)
+    qtbot.waitUntil(
+        lambda: not [each for each in threading.enumerate() if each.name.startswith("costal")], timeout=3000
+    )
+    assert engine.pid == 0
+    assert not dock.bench._ticker.isActive()
+    with Store(dock._preferences.projects_folder.glob("*/labels.sqlite").__next__()) as store:
+        assert len(store.labels()) == 1, "the store is free for the next writer, and the label is there"
+
+
+def test_a_layer_that_goes_away_takes_its_frame_along(viewer, dock):
+    viewer.layers.remove("field")
+    assert dock.setup.layer.value is None
+    assert dock.controller.grid is None
+    assert QUERY not in parts(viewer)
+
+
+@pytest.mark.parametrize(("asked", "is_said"), [(500, False), (501, True), (0, False)])
+def test_that_not_every_crop_asked_has_a_box_is_said(qtbot, asked, is_said):
+    page = SetupPage(lambda _: [], "tester")
+    qtbot.addWidget(page)
+    page.show_query(asked, 500)
+    assert page.boxes_label.isVisibleTo(page) is is_said
+    assert ("first 500 of 501" in page.boxes_label.text()) is is_said

@@ -1,0 +1,239 @@
+"""*MNIST mosaic* in a real viewer: rounds, reset, and labelling by hand."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from qtpy.QtCore import Qt, QTimer
+
+from costal.loop import new_agent
+from costal.paper.datasets import synthetic_dataset
+from costal.paper.digits import SIDE
+from costal.paper.experiment import ArmState, Proposal, answered, report_of, simulated_answers
+from costal.paper.expert import SimulatedExpert
+from costal.paper.mosaic import to_images
+from costal.paper.plan import Arm, Experiment
+from costal.seeds import rng_for
+from costal.types import Answer, Query, Scores
+from napari_costal.canvas.overlays import is_ours
+from napari_costal.mosaic.curves import RoundsPicture
+from napari_costal.mosaic.widget import BY_HAND, MnistMosaic
+from napari_costal.ui.figures import Colours
+from tests.plugin.label_crops.test_controller import Signal
+
+
+class QuickEngine:
+    """Answers like `costal.paper.remote` with figures made up from the seed: no torch beside Qt, and no waiting."""
+
+    crop_shape = (1, SIDE, SIDE)
+
+    def start(self, function, parcel):
+        arguments = parcel.unpack()
+        parcel.discard()
+        job = SimpleNamespace(progress=Signal(), result=Signal(), failed=Signal(), cancelled=Signal())
+        name = function.split(":")[1]
+        outcome = getattr(self, "start_arm" if name == "start" else name)(*arguments)
+        QTimer.singleShot(0, lambda: job.result.emit(outcome))
+        return job
+
+    def cancel(self, job):
+        job.cancelled.emit()
+
+    def start_arm(self, experiment, arm, data, by_hand):
+        agent = new_agent(experiment.settings(arm, 10), self.crop_shape)
+        answers = tuple(Answer(np.zeros(self.crop_shape, np.float32), digit % 10, 1.0) for digit in range(20))
+        state = answered(ArmState(arm, 0, agent, (), (), 0.0), np.arange(20), answers)
+        return state, self.report(state), "synthetic digits"
+
+    def propose_round(self, experiment, state, data):
+        rng = rng_for(experiment.seed, state.arm.name, state.round_number)
+        indices = rng.integers(0, 1000, experiment.pool_size)
+        crops, classes = synthetic_dataset().take(indices)
+        figures = rng.random(len(crops)).astype(np.float32)
+        scores = Scores(figures, np.ones_like(figures), np.zeros((len(crops), 10), np.float32), True, "cpu")
+        query = Query(np.argsort(-figures)[: experiment.n], figures, scores)
+        return Proposal(indices, crops, classes, figures, query)
+
+    def learn_round(self, experiment, state, proposal, answers, data):
+        answers = answers or simulated_answers(state, proposal, synthetic_dataset(), SimulatedExpert())
+        state = answered(state, proposal.asked_n, answers)
+        return state, self.report(state)
+
+    def play_round(self, experiment, state, data):
+        return self.learn_round(experiment, state, self.propose_round(experiment, state, data), None, data)
+
+    def report(self, state):
+        return report_of(state, found=(0.5 + state.round_number / 100, float("nan")))
+
+
+@pytest.fixture
+def slow_dock(make_napari_viewer, chosen):
+    viewer = make_napari_viewer(show=True)
+    widget = MnistMosaic(viewer, chosen)
+    viewer.window.add_dock_widget(widget)
+    widget.data.value = "synthetic"
+    widget.pool_size.value, widget.n.value, widget.passes.value = 30, 4, 3
+    widget.beta.value = 0.0
+    yield widget
+    widget.close()
+
+
+@pytest.fixture
+def dock(slow_dock, monkeypatch):
+    monkeypatch.setattr(slow_dock.controller._caller, "_engine", QuickEngine())
+    return slow_dock
+
+
+def click(qtbot, dock, name):
+    qtbot.mouseClick(dock.buttons[name], Qt.MouseButton.LeftButton)
+
+
+def wait_for_rounds(qtbot, dock, rounds):
+    qtbot.waitUntil(lambda: len(dock.controller.reports) >= 2 * (rounds + 1), timeout=120_000)
+
+
+def drawn(dock):
+    picture = dock.curves._picture
+    return picture.title, list(picture.reports), picture.by_hand
+
+
+def test_efforts_by_hand_are_not_compared_with_costs_of_the_random_arm():
+    agent = new_agent(Experiment().settings(Arm("own", "std"), 10), (1, SIDE, SIDE))
+    states = [ArmState(Arm(name, "std"), 0, agent, (), (), 0.0) for name in ("own", "random")]
+    reports = tuple(report_of(state, found=(0.5, 0.5)) for state in states)
+    for by_hand, lines, told in ((False, 2, "cost units"), (True, 1, "your seconds")):
+        figure = Figure()
+        RoundsPicture("digits", reports, by_hand).draw(figure, Colours("#000000", "#ffffff", "#888888", "#66bbee"))
+        by_labels, by_cost = figure.axes
+        assert (by_labels.get_title(), len(by_labels.get_lines())) == ("digits", 2)
+        assert (len(by_cost.get_lines()), told in by_cost.get_xlabel()) == (lines, True)
+
+
+def test_a_step_plays_one_round_of_both_arms_and_labels_the_picks(slow_dock, qtbot):
+    dock = slow_dock
+    click(qtbot, dock, "Step")
+    wait_for_rounds(qtbot, dock, 1)
+    qtbot.waitUntil(lambda: dock.buttons["Step"].isEnabled(), timeout=5000)
+    assert [(each.arm, each.round_number, each.labels) for each in dock.controller.reports] == [
+        ("std, β = 0", 0, 20),
+        ("random", 0, 20),
+        ("std, β = 0", 1, 24),
+        ("random", 1, 24),
+    ]
+    proposal = dock.controller._proposal
+    image, images = dock.layers.image.data, to_images(proposal.crops_N_C_H_W)
+    for index in proposal.query.picked_n:
+        row, col = divmod(int(index), image.shape[1] // SIDE)
+        shown = image[row * SIDE : (row + 1) * SIDE, col * SIDE : (col + 1) * SIDE]
+        np.testing.assert_array_equal(shown, images[index])
+    query = next(each for each in dock.layers._viewer.layers if each.metadata.get("part") == "query")
+    assert list(query.text.values) == [str(proposal.class_N[index]) for index in proposal.query.picked_n]
+    assert "synthetic digits" in dock.layers.image.name
+    assert drawn(dock) == ("synthetic digits", dock.controller.reports, False)
+    qtbot.waitUntil(lambda: not dock.curves.image.isNull(), timeout=60_000)
+
+
+def test_run_goes_on_until_pause(dock, qtbot):
+    click(qtbot, dock, "Run")
+    wait_for_rounds(qtbot, dock, 2)
+    click(qtbot, dock, "Pause")
+    qtbot.waitUntil(lambda: dock.buttons["Run"].isEnabled(), timeout=60_000)
+    played = len(dock.controller.reports)
+    qtbot.wait(300)
+    assert len(dock.controller.reports) == played
+
+
+def test_reset_forgets_the_rounds_and_frees_the_form(dock, qtbot):
+    click(qtbot, dock, "Step")
+    wait_for_rounds(qtbot, dock, 1)
+    assert not dock.form.enabled
+    click(qtbot, dock, "Reset")
+    assert dock.controller.reports == []
+    assert dock.form.enabled
+    assert drawn(dock) == ("synthetic digits", [], False)
+
+
+def test_equal_seeds_give_equal_rounds_and_others_do_not(dock, qtbot):
+    accuracies = []
+    for seed in (1, 1, 2):
+        click(qtbot, dock, "Reset")
+        dock.seed.value = seed
+        click(qtbot, dock, "Step")
+        wait_for_rounds(qtbot, dock, 1)
+        qtbot.waitUntil(lambda: dock.buttons["Step"].isEnabled(), timeout=5000)
+        accuracies.append(tuple(dock.controller._proposal.query.picked_n))
+    assert accuracies[0] == accuracies[1]
+    assert accuracies[0] != accuracies[2]
+
+
+def test_i_label_myself_and_my_labels_are_learned(dock, qtbot):
+    dock.oracle.value = BY_HAND
+    click(qtbot, dock, "Step")
+    presenter = dock.controller.presenter
+    given = []
+    for digit in (3, 1, 4, 1):
+        qtbot.waitUntil(lambda: presenter.current is not None and presenter.current.is_shown, timeout=60_000)
+        given.append(digit)
+        qtbot.waitUntil(lambda: not presenter.refusal(), timeout=5000)
+        qtbot.mouseClick(dock.bench.findChild(object, f"class-{digit}"), Qt.MouseButton.LeftButton)
+    wait_for_rounds(qtbot, dock, 1)
+    answers = dock.controller._states[0].answers[-4:]
+    assert [answer.class_index for answer in answers] == given
+    assert all(answer.effort > 0 for answer in answers)
+    assert [answer.order for answer in answers] == [20, 21, 22, 23]
+    assert drawn(dock)[1:] == (dock.controller.reports, True)
+
+
+def test_stopping_by_hand_learns_nothing_and_can_go_on(dock, qtbot):
+    dock.oracle.value = BY_HAND
+    click(qtbot, dock, "Step")
+    presenter = dock.controller.presenter
+    qtbot.waitUntil(lambda: presenter.current is not None and presenter.current.is_shown, timeout=60_000)
+    first = presenter.current.index
+    dock.bench.asked_for.emit("stop")
+    assert dock.buttons["Step"].isEnabled()
+    assert dock.controller._states[0].round_number == 0
+    click(qtbot, dock, "Step")
+    qtbot.waitUntil(lambda: presenter.current is not None and presenter.current.is_shown, timeout=60_000)
+    assert presenter.current.index == first
+
+
+def test_only_digits_are_labelled_by_hand(dock, qtbot, monkeypatch):
+    monkeypatch.setattr(QuickEngine, "crop_shape", (1, 32, 32))
+    dock.oracle.value = BY_HAND
+    click(qtbot, dock, "Step")
+    qtbot.waitUntil(lambda: "Only digits are labelled by hand" in dock.status.text(), timeout=5000)
+    assert dock.controller.reports == []
+    assert dock.buttons["Step"].isEnabled()
+
+
+def test_picks_are_labelled_with_the_names_of_the_data_sets_classes(dock, qtbot, monkeypatch):
+    names = tuple("abcdefghij")
+    found = SimpleNamespace(class_names=names)
+    monkeypatch.setattr("napari_costal.mosaic.controller.load_dataset", lambda data: found)
+    dock.configure("a folder", Experiment(pool_size=30, n=4), Arm("std", "std"))
+    click(qtbot, dock, "Step")
+    wait_for_rounds(qtbot, dock, 1)
+    proposal = dock.controller._proposal
+    query = next(each for each in dock.layers._viewer.layers if each.metadata.get("part") == "query")
+    assert list(query.text.values) == [names[proposal.class_N[index]] for index in proposal.query.picked_n]
+
+
+def test_missing_mnist_is_said_and_nothing_is_substituted(slow_dock, qtbot, monkeypatch, tmp_path):
+    monkeypatch.delenv("COSTAL_DATA", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    slow_dock.data.value = "mnist"
+    click(qtbot, slow_dock, "Step")
+    qtbot.waitUntil(lambda: "costal mnist --download" in slow_dock.status.text(), timeout=30_000)
+    assert slow_dock.controller.reports == []
+    assert slow_dock.buttons["Step"].isEnabled()
+
+
+def test_closing_leaves_the_layers_to_the_viewer(dock, qtbot):
+    click(qtbot, dock, "Step")
+    wait_for_rounds(qtbot, dock, 1)
+    viewer = dock.layers._viewer
+    dock.close()
+    assert len([layer for layer in viewer.layers if is_ours(layer)]) == 2
+    assert dock.layers.image in viewer.layers
