@@ -1,15 +1,20 @@
 """OME-Zarr 0.4 and 0.5: what the metadata of a group say of its image, or what else the group is."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from costal.errors import FrameError, in_one_line
 from costal.frames.channels import of_omero
 from costal.frames.pixel_size import Sides, side_um
 from costal.types import Channel
 
+if TYPE_CHECKING:
+    from costal.frames.ome_metadata import Pyramid
+
+NO_NAMES = "The channels are without names and colours: what the metadata (omero) say of them is damaged."
 SERIES = "bioformats2raw.layout"
 WRITE_IT = "Write it as OME-Zarr 0.4 or 0.5, for example with ome-zarr-py or bioformats2raw."
 
@@ -45,29 +50,44 @@ def open_image(source: str) -> OmeImage:
     ------
     FrameError
         When there is no such group, or it is no OME-Zarr, a plate, a well, or an image of axes other than t, c, z, y
-        and x; the message says what was found.
+        and x, or its metadata are damaged; the message says what was found, and where.
     """
     group = _opened(source)
-    attributes = _ome(group.attrs.asdict())
+    attributes = _ome(source, group)
     notes: tuple[str, ...] = ()
     if "multiscales" not in attributes:
         _refuse_screen(source, attributes)
-        if SERIES not in attributes or "0" not in group:
-            held = ", ".join(sorted(group.keys())[:5]) or "nothing"
-            raise FrameError(f"{source} is a zarr group without OME metadata: it holds {held}. {WRITE_IT}")
-        notes = ("Only the first image was read.",) if "1" in group else ()
-        group = group["0"]
-        attributes = _ome(group.attrs.asdict())
-    scales = attributes.get("multiscales")
-    if not (isinstance(scales, list) and scales and isinstance(scales[0], dict) and scales[0].get("datasets")):
-        raise FrameError(f"{source} has OME metadata that name no level of an image. {WRITE_IT}")
+        group, notes = _first_of_conversion(source, group, attributes)
+        attributes = _ome(source, group)
+    return _image(source, group, attributes, notes)
+
+
+def _image(source: str, group: Any, attributes: Mapping[str, Any], notes: tuple[str, ...]) -> OmeImage:
+    from costal.frames.ome_metadata import Images, Pyramid, channels_are_sound, validated
+
+    scales = validated(Images, attributes, source).multiscales
     if len(scales) > 1:
         notes += (f"Only the first of {len(scales)} pyramids was read.",)
-    first = scales[0]
-    axes, units = _axes(source, first.get("axes"))
-    levels = tuple(_level(source, group, str(each.get("path")), axes) for each in first["datasets"])
-    pixel_um, doubts = _pixel_um(first, axes, units)
+    first = validated(Pyramid, scales[0], source, "multiscales[0]")
+    axes = _letters(source, first)
+    levels = tuple(_level(source, group, each.path, axes) for each in first.datasets)
+    pixel_um, doubts = _pixel_um(first, axes)
+    if not channels_are_sound(attributes):
+        return OmeImage(levels, axes, pixel_um, (*notes, *doubts, NO_NAMES))
     return OmeImage(levels, axes, pixel_um, notes + doubts, of_omero(attributes))
+
+
+def _first_of_conversion(source: str, group: Any, attributes: Mapping[str, Any]) -> tuple[Any, tuple[str, ...]]:
+    """Return the first image of a conversion by bioformats2raw, and a note when it is not the only one."""
+    import zarr
+
+    first = _member(source, group, "0", "an image") if SERIES in attributes else None
+    if not isinstance(first, zarr.Group):
+        with _reading(source, "The group's list"):
+            held = ", ".join(sorted(group.keys())[:5]) or "nothing"
+        raise FrameError(f"{source} is a zarr group without OME metadata: it holds {held}. {WRITE_IT}")
+    with _reading(source, "The group's list"):
+        return first, ("Only the first image was read.",) if "1" in group else ()
 
 
 def _opened(source: str) -> Any:
@@ -77,73 +97,104 @@ def _opened(source: str) -> Any:
         found = zarr.open(source, mode="r")
     except ImportError as error:
         raise FrameError(f"{source} needs a package that is not installed ({error}).") from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except Exception as error:  # whatever parsers, stores and networks raise
         if not is_url(source) and Path(source).exists():
-            raise FrameError(f"{source} is no zarr group ({in_one_line(error)}). {WRITE_IT}") from error
-        raise FrameError(f"{source} cannot be opened ({in_one_line(error)}). Check the address.") from error
+            raise FrameError(f"{source} is no zarr group ({in_one_line(error)[:200]}). {WRITE_IT}") from error
+        raise FrameError(f"{source} cannot be opened ({in_one_line(error)[:200]}). Check the address.") from error
     if isinstance(found, zarr.Array):
         raise FrameError(f"{source} is a bare zarr array of shape {found.shape}, without OME metadata. {WRITE_IT}")
     return found
 
 
-def _ome(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
+def _ome(source: str, group: Any) -> Mapping[str, Any]:
     """Return the OME metadata, which 0.5 keeps under a name of its own."""
+    attributes = group.attrs.asdict()
+    if not isinstance(attributes, Mapping):
+        raise FrameError(f"{source} is no zarr group (its attributes are no JSON object). {WRITE_IT}")
     own = attributes.get("ome")
     return own if isinstance(own, Mapping) else attributes
 
 
 def _refuse_screen(source: str, attributes: Mapping[str, Any]) -> None:
-    plate, well = attributes.get("plate"), attributes.get("well")
-    if isinstance(plate, Mapping):
-        wells = [str(each.get("path")) for each in plate.get("wells", [])]
+    from costal.frames.ome_metadata import Plate, Well, validated
+
+    if _is_screen("plate", attributes):
+        wells = [each.path for each in validated(Plate, attributes["plate"], source, "plate").wells]
         raise FrameError(
             f"{source} is a plate of {len(wells)} wells ({', '.join(wells[:3])} ...). Name one image of a well, such "
-            f"as {source.rstrip('/')}/{wells[0] if wells else 'A/1'}/0."
+            f"as {source.rstrip('/')}/{wells[0]}/0."
         )
-    if isinstance(well, Mapping):
-        images = [str(each.get("path")) for each in well.get("images", [])]
-        raise FrameError(
-            f"{source} is a well of {len(images)} images. Name one: {source.rstrip('/')}/{images[0] if images else 0}."
-        )
+    if _is_screen("well", attributes):
+        images = [each.path for each in validated(Well, attributes["well"], source, "well").images]
+        raise FrameError(f"{source} is a well of {len(images)} images. Name one: {source.rstrip('/')}/{images[0]}.")
 
 
-def _axes(source: str, axes: Any) -> tuple[str, list[str]]:
-    """Return the letters of the axes and their units."""
-    named = [each if isinstance(each, dict) else {"name": each} for each in axes] if isinstance(axes, list) else []
-    letters = [str(each.get("name")).upper() for each in named]
+def _is_screen(kind: str, attributes: Mapping[str, Any]) -> bool:
+    """Return whether metadata speak of a plate or well; a conversion of bioformats2raw must say so soundly."""
+    return isinstance(attributes.get(kind), Mapping) or (kind in attributes and SERIES not in attributes)
+
+
+def _letters(source: str, pyramid: "Pyramid") -> str:
+    """Return the letters of the axes."""
+    letters = [each.name.upper() for each in pyramid.axes]
     if len(set(letters)) != len(letters) or not {"Y", "X"} <= set(letters) <= set("TZCYX"):
+        names = ", ".join(letters[:9]).lower()[:90]
         raise FrameError(
-            f"{source} has axes {', '.join(letters).lower() or 'without names'}. Only t, c, z, y and x are read, y "
-            f"and x among them. {WRITE_IT}"
+            f"{source} has axes {names or 'without names'}. Only t, c, z, y and x are read, y and x among them. "
+            f"{WRITE_IT}"
         )
-    return "".join(letters), [str(each.get("unit") or "") for each in named]
+    return "".join(letters)
+
+
+@contextmanager
+def _reading(source: str, what: str) -> Iterator[None]:
+    """Turn whatever parsers, stores and networks raise into a sentence."""
+    try:
+        yield
+    except Exception as error:
+        raise FrameError(
+            f"{source} cannot be read: {what} is damaged or out of reach ({in_one_line(error)[:200]}). Copy it again, "
+            "or write it anew."
+        ) from error
+
+
+def _member(source: str, group: Any, path: str, kind: str) -> Any:
+    """Return an array or group in a group; None where there is none."""
+    with _reading(source, f"{kind} '{path[:80]}'"):
+        return group.get(path)
 
 
 def _level(source: str, group: Any, path: str, axes: str) -> Any:
     import zarr
 
-    level = group.get(path)
+    level, name = _member(source, group, path, "level"), path[:80]
     if not isinstance(level, zarr.Array):
-        raise FrameError(f"{source} names a level '{path}' that is not there. Copy it again, or write it anew.")
+        raise FrameError(f"{source} names a level '{name}' that is not there. Copy it again, or write it anew.")
     if level.ndim != len(axes) or level.dtype.kind not in "biuf" or 0 in level.shape:
         raise FrameError(
-            f"{source} has a level '{path}' of shape {level.shape} and {level.dtype} for axes {axes}. Export real "
+            f"{source} has a level '{name}' of shape {level.shape} and {level.dtype} for axes {axes}. Export real "
             "numbers, one dimension for each axis."
+        )
+    if 0 in level.chunks or 0 in (level.shards or ()):
+        raise FrameError(
+            f"{source} has a level '{name}' in chunks of nothing ({level.chunks}). Copy it again, or write it anew."
         )
     return level
 
 
-def _pixel_um(scale: Mapping[str, Any], axes: str, units: Sequence[str]) -> tuple[float | None, tuple[str, ...]]:
+def _pixel_um(pyramid: "Pyramid", axes: str) -> tuple[float | None, tuple[str, ...]]:
     """Return the side of a pixel of the finest level, and a sentence on every doubt."""
-    lists = (scale["datasets"][0].get("coordinateTransformations"), scale.get("coordinateTransformations"))
-    steps = [
-        each["scale"] for some in lists for each in some or () if each.get("type") == "scale" and each.get("scale")
-    ]
-    at_x, at_y = axes.index("X"), axes.index("Y")
-    if not steps or units[at_x].strip().lower() in ("", "pixel", "pixels"):
-        return None, ()
-    try:
-        x, y = (math.prod(float(step[at]) for step in steps) for at in (at_x, at_y))
-    except (TypeError, ValueError, IndexError):
+    from costal.frames.ome_metadata import shown, steps_of
+
+    steps = steps_of(pyramid)
+    if steps is None:
         return None, ("The pixel size is taken as unknown: the scale in the metadata is damaged.",)
-    return side_um(Sides(x, y, units[at_x], units[at_y]))
+    at_x, at_y = axes.index("X"), axes.index("Y")
+    unit_x, unit_y = (
+        unit if isinstance(unit, str) else shown(unit) if unit else ""
+        for unit in (pyramid.axes[at].unit for at in (at_x, at_y))
+    )
+    if not steps or unit_x.strip().lower() in ("", "pixel", "pixels"):
+        return None, ()
+    x, y = (math.prod(step[at] for step in steps) for at in (at_x, at_y))
+    return side_um(Sides(x, y, unit_x, unit_y))
