@@ -26,7 +26,8 @@ from napari_costal.canvas.overlays import is_ours
 from napari_costal.engine.client import main_window_of
 from napari_costal.engine.threads import Background
 from napari_costal.label_crops.widget import LabelCrops
-from napari_costal.ui.dock import Dock, heading, pages, push_button
+from napari_costal.ui.dock import Dock
+from napari_costal.ui.parts import heading, pages, push_button
 from napari_costal.ui.preferences import Preferences, preferences
 
 BEFORE = (

@@ -16,8 +16,9 @@ from napari_costal.dashboard.pages import EffortsPage, FiguresPage, ModelsPage
 from napari_costal.engine.client import Engine, main_window_of
 from napari_costal.engine.threads import Background
 from napari_costal.label_crops.widget import LabelCrops
-from napari_costal.ui.dock import Dock, push_button
+from napari_costal.ui.dock import Dock
 from napari_costal.ui.figure_view import colours_of
+from napari_costal.ui.parts import push_button
 
 EVERY_MS = 1000
 REST, LONGEST_REST_S = 4, 5.0

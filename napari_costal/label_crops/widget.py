@@ -48,7 +48,8 @@ from napari_costal.label_crops.setup_page import SetupPage
 from napari_costal.label_crops.sitting import Sitting
 from napari_costal.label_crops.view import Shown
 from napari_costal.labelling.bench import STOP, Bench
-from napari_costal.ui.dock import Dock, pages
+from napari_costal.ui.dock import Dock
+from napari_costal.ui.parts import pages
 from napari_costal.ui.preferences import Preferences, preferences
 
 DRAG_PX = 4
