@@ -18,7 +18,8 @@ from costal.types import ACQUISITION_NAMES
 from napari_costal.canvas.render import render
 from napari_costal.engine.client import Engine
 from napari_costal.engine.threads import Background
-from napari_costal.labelling.bench import STOP, Bench
+from napari_costal.labelling.bench import Bench
+from napari_costal.labelling.keys import STOP
 from napari_costal.mosaic.controller import DIGIT_DATA, DIGITS, MosaicController
 from napari_costal.mosaic.curves import RoundsPicture
 from napari_costal.mosaic.layers import MosaicLayers

@@ -325,7 +325,7 @@ MUTANTS = (
         "if picture is not None and ticket == self.generation:",
         "if picture is not None:",
         "a crop of the frame before is shown for one of this",
-        ("plugin/label_crops/test_controller.py",),
+        ("plugin/label_crops/test_sessions.py",),
     ),
 )
 

@@ -148,7 +148,7 @@ def test_it_shows_the_project_of_label_crops_and_another_one_until_it_follows_ag
     desk.store.close()
     crops = LabelCrops(viewer, chosen)
     viewer.window.add_dock_widget(crops)
-    crops.controller.open_project(desk.project.folder)
+    crops.session.open(desk.project.folder)
     qtbot.waitUntil(lambda: "1 labels" in dashboard.summary.text(), timeout=10_000)
     assert "neurons" in dashboard.project_label.text()
     dashboard.choose(other.folder)
