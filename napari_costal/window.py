@@ -31,6 +31,6 @@ def open_label_crops(images: Sequence[Path], project: Path | None, axes: str | N
         widget.opener.add(frame, limits)
     widget.file_axes.set.update(kinds)
     if project is not None:
-        widget.controller.open_project(project, lambda: widget.controller.change(widget.file_axes.put_into))
+        widget.session.open(project, lambda: widget.session.change(widget.file_axes.put_into))
     viewer.reset_view()
     napari.run()

@@ -1,7 +1,7 @@
 """What *Apply classifier* does, without Qt: a layer's plane or a folder goes to the engine, its result to the view.
 
-Pixels are read and files written on a thread, torch lives in the engine process. `generation` counts what the user
-asked for: a result of something older is dropped.
+Pixels are read and files written on a thread, torch lives in the engine process. What comes of something that the user
+asked for before is dropped.
 """
 
 from collections.abc import Callable
@@ -19,6 +19,7 @@ from costal.workbench.channels import require_channels
 from costal.workbench.outputs import write_counts, write_crops, write_geojson, write_label_tiff
 from napari_costal.canvas.layer_frames import LayerView, frame_of
 from napari_costal.engine.calls import Caller, Thread
+from napari_costal.engine.latest import Latest, Ticket
 
 ExportKind = Literal["crops", "counts", "labels", "geojson"]
 ENDINGS: dict[ExportKind, str] = {
@@ -56,15 +57,16 @@ class ApplyController:
     def __init__(self, view: View, thread: Thread, engine: Any, device: str = "auto") -> None:
         self.view, self._thread, self._device = view, thread, device
         self._caller = Caller(thread, engine, view.show_progress)
-        self.generation = 0
+        self._newest = Latest()
         self.result: LayerResult | None = None
 
     def apply_to_layer(self, asked: Asked, layer_view: LayerView, resample: bool = False) -> None:
         """Classify the plane that a layer shows; `resample` brings it to the pixel size of the labels first."""
         ticket = self._begin("Reading the frame …")
+        failed = ticket.only(self.view.complain)
 
         def prepare() -> PlaneRequest | None:
-            if ticket != self.generation:
+            if not ticket.is_current:
                 return None
             project = project_of(asked)
             if layer_view.channels:
@@ -75,19 +77,20 @@ class ApplyController:
             return plane_request(project, pixels, ranges, self._device, layer_view.pixel_um, resample)
 
         def start(request: PlaneRequest | None) -> None:
-            if request is not None and ticket == self.generation:
+            if request is not None:
                 self._call("costal.workbench.apply:apply_to_plane", request, lambda found: finish(request, found))
 
         def finish(request: PlaneRequest, applied: Applied) -> None:
             frame = ClassifiedFrame(layer_view.source, layer_view.description, layer_view.pixel_um, applied)
-            self._thread.run(result_of, request.project, frame, then=show, failed=self._failing(ticket))
+            self._thread.run(
+                result_of, request.project, frame, then=ticket.only(show), failed=ticket.only(self.view.complain)
+            )
 
         def show(result: LayerResult) -> None:
-            if ticket == self.generation:
-                self.result = result
-                self.view.show_layer_result(result)
+            self.result = result
+            self.view.show_layer_result(result)
 
-        self._thread.run(prepare, then=start, failed=self._failing(ticket))
+        self._thread.run(prepare, then=ticket.only(start), failed=failed)
 
     def apply_to_files(
         self, asked: Asked, paths: tuple[Path, ...], out: Path, overwrite: bool, resample: bool = False
@@ -96,12 +99,11 @@ class ApplyController:
         ticket = self._begin("Looking for images …")
 
         def start(project: Project) -> None:
-            if ticket == self.generation:
-                request = FilesRequest(project, paths, out, self._device, overwrite, resample)
-                job = "costal.workbench.apply:apply_to_files"
-                self._call(job, request, lambda found: self.view.show_files_result(project, found))
+            request = FilesRequest(project, paths, out, self._device, overwrite, resample)
+            job = "costal.workbench.apply:apply_to_files"
+            self._call(job, request, lambda found: self.view.show_files_result(project, found))
 
-        self._thread.run(project_of, asked, then=start, failed=self._failing(ticket))
+        self._thread.run(project_of, asked, then=ticket.only(start), failed=ticket.only(self.view.complain))
 
     def export(self, kind: ExportKind, path: Path) -> None:
         """Write the result of a layer to a file."""
@@ -116,7 +118,7 @@ class ApplyController:
 
     def forget(self) -> None:
         """Drop the result: what it was said of is not there any more."""
-        self.generation += 1
+        self._newest.renew()
         self._caller.cancel()
         self.result = None
         self.view.show_progress(None)
@@ -124,27 +126,24 @@ class ApplyController:
 
     def cancel(self) -> None:
         """Stop what the engine does."""
-        self.generation += 1
+        self._newest.renew()
         self._caller.cancel()
         self.view.show_progress(None)
         self.view.say("Cancelled. Files that are finished stay.")
 
     def close(self) -> None:
         """Stop everything; nothing is shown any more."""
-        self.generation += 1
+        self._newest.renew()
         self._caller.cancel()
 
-    def _begin(self, text: str) -> int:
+    def _begin(self, text: str) -> Ticket:
         self.forget()
         self.view.say("")
         self.view.show_progress(Progress(0, 0, text))
-        return self.generation
+        return self._newest.ticket()
 
     def _call(self, job: str, request: object, then: Callable[[Any], None]) -> None:
         self._caller.call(job, (request,), then, self.view.complain, "Classifying")
-
-    def _failing(self, ticket: int) -> Callable[[str], None]:
-        return lambda reason: self.view.complain(reason) if ticket == self.generation else None
 
 
 def project_of(asked: Asked) -> Project:

@@ -9,7 +9,6 @@ from qtpy.QtWidgets import (
     QCheckBox,
     QFileDialog,
     QGridLayout,
-    QHBoxLayout,
     QLabel,
     QLineEdit,
     QSizePolicy,
@@ -20,7 +19,7 @@ from qtpy.QtWidgets import (
 
 from costal.labels.project import Project
 from napari_costal.canvas.layer_frames import PLANE_CHOICES
-from napari_costal.ui.dock import heading, push_button
+from napari_costal.ui.parts import beside, heading, push_button, sentence
 
 BUTTON_TEXTS = ("Classify this layer", "Classify the folder")
 
@@ -30,13 +29,9 @@ class ApplyForm(QWidget):
 
     def __init__(self, layers: Callable[[Any], list[Any]]) -> None:
         super().__init__()
-        self.project_label = QLabel()
-        self.project_label.setWordWrap(True)
+        self.project_label = sentence()
         self.open_button = push_button("Open …", "Use the classifier of another project: choose its folder.")
         self.own_button = push_button("As in Label crops", "Use the project that is open in Label crops.")
-        buttons = QHBoxLayout()
-        buttons.addWidget(self.open_button)
-        buttons.addWidget(self.own_button)
         self.tabs = QTabWidget()
         self.tabs.addTab(self._layer_tab(layers), "This layer")
         self.tabs.addTab(self._folder_tab(), "A folder of images")
@@ -49,7 +44,7 @@ class ApplyForm(QWidget):
         column.setSpacing(5)
         column.addWidget(heading("Classifier of the project"))
         column.addWidget(self.project_label)
-        column.addLayout(buttons)
+        column.addLayout(beside(self.open_button, self.own_button))
         self.resample = QCheckBox("resample to the pixel size of the labels")
         self.resample.setToolTip(
             "A frame whose pixels are larger or smaller than those that the classifier was trained on by more than a "

@@ -4,12 +4,9 @@ from collections import Counter
 from collections.abc import Sequence
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtGui import QColor, QIcon, QPixmap
 from qtpy.QtWidgets import (
-    QAbstractItemView,
     QComboBox,
     QHeaderView,
-    QLabel,
     QTableWidget,
     QTableWidgetItem,
     QVBoxLayout,
@@ -19,6 +16,8 @@ from qtpy.QtWidgets import (
 from costal.labels.project import Project
 from costal.workbench.applied import ClassifiedCrop, Failure, FrameCounts
 from napari_costal.canvas.layer_frames import ALL, name_of
+from napari_costal.ui.parts import ALARM, CAUTION, sentence
+from napari_costal.ui.tables import NARROWEST_PX, dress, number_cell, show_only, swatch
 
 ROW_HEIGHT = 24
 ALL_FRAMES = "all frames"
@@ -36,12 +35,7 @@ class CountsTable(QWidget):
         self.table = _table(("class", "crops", "share"), (76, 76))
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
-        self.failures = QLabel()
-        self.failures.setWordWrap(True)
-        self.failures.setStyleSheet("color: #ff6655;")
-        self.notes = QLabel()
-        self.notes.setWordWrap(True)
-        self.notes.setStyleSheet("color: #ffcc33;")
+        self.failures, self.notes = sentence(colour=ALARM), sentence(colour=CAUTION)
         for widget in (self.frame, self.table, self.notes, self.failures):
             column.addWidget(widget)
         self.frame.currentIndexChanged.connect(self._show)
@@ -86,7 +80,7 @@ class CountsTable(QWidget):
         for row, (class_id, count) in enumerate(zip(self._class_ids, counts_K, strict=True)):
             share = f"{count / total:.1%}" if total else ""
             for column, item in enumerate(
-                (_class_item(self._project, class_id), _number(f"{count:,}"), _number(share))
+                (_class_item(self._project, class_id), number_cell(f"{count:,}"), number_cell(share))
             ):
                 self.table.setItem(row, column, item)
 
@@ -115,8 +109,8 @@ class UncertainTable(QTableWidget):
         for row, each in enumerate(crops):
             cells = (
                 _class_item(project, each.class_id),
-                _number(f"{each.confidence:.3f}"),
-                _number(f"{each.y}, {each.x}"),
+                number_cell(f"{each.confidence:.3f}"),
+                number_cell(f"{each.y}, {each.x}"),
                 QTableWidgetItem(name_of(each.source, each.planes)),
             )
             cells[3].setToolTip(each.source)
@@ -151,28 +145,16 @@ def _table(headers: tuple[str, ...], widths: tuple[int, ...]) -> QTableWidget:
 def _dress(table: QTableWidget, headers: tuple[str, ...], widths: tuple[int, ...]) -> None:
     """Give a table its headers and the widths of all columns but the first."""
     table.setHorizontalHeaderLabels(list(headers))
-    table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-    table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-    table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
     table.setWordWrap(False)
-    table.verticalHeader().setVisible(False)
-    table.verticalHeader().setDefaultSectionSize(ROW_HEIGHT)
     header = table.horizontalHeader()
-    header.setMinimumSectionSize(40)
+    header.setMinimumSectionSize(NARROWEST_PX)
     header.setHighlightSections(False)
-    header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
-    for column, width in enumerate(widths, 1):
-        table.setColumnWidth(column, width)
+    show_only(table)
+    dress(table, ROW_HEIGHT, dict(enumerate(widths, 1)), wide=0)
 
 
 def _class_item(project: Project, class_id: int) -> QTableWidgetItem:
     found = project.class_of(class_id)
-    picture = QPixmap(14, 14)
-    picture.fill(QColor(found.colour if found is not None else "#808080"))
-    return QTableWidgetItem(QIcon(picture), found.name if found is not None else str(class_id))
-
-
-def _number(text: str) -> QTableWidgetItem:
-    item = QTableWidgetItem(text)
-    item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-    return item
+    if found is None:
+        return QTableWidgetItem(swatch("#808080"), str(class_id))
+    return QTableWidgetItem(swatch(found.colour), found.name)

@@ -8,7 +8,7 @@ from magicgui.widgets import ComboBox
 from napari.layers import Image
 from napari.viewer import Viewer
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFileDialog, QLabel, QVBoxLayout, QWidget
 
 from costal.errors import CostalError
 from costal.labels.project import PROJECT_FILE, Project
@@ -22,11 +22,11 @@ from napari_costal.apply.tables import CountsTable, UncertainTable
 from napari_costal.canvas.channel_layers import mates_of, taken_with
 from napari_costal.canvas.layer_frames import SOURCE, PlaneChoice, name_of, view_of
 from napari_costal.canvas.opening import ARRIVED, FrameOpener
-from napari_costal.canvas.overlays import is_ours
-from napari_costal.engine.client import main_window_of
+from napari_costal.canvas.overlays import images_in
 from napari_costal.engine.threads import Background
-from napari_costal.label_crops.widget import LabelCrops
-from napari_costal.ui.dock import Dock, heading, pages, push_button
+from napari_costal.label_crops.opened import opened_beside
+from napari_costal.ui.dock import Dock
+from napari_costal.ui.parts import heading, pages, push_button, row, sentence
 from napari_costal.ui.preferences import Preferences, preferences
 
 BEFORE = (
@@ -56,7 +56,7 @@ class ApplyClassifier(Dock):
         self._wanted: ClassifiedCrop | None = None
         self.controller = ApplyController(self, self._thread, self, self._preferences.device)
         self.opener = FrameOpener(napari_viewer, self._thread, self._opened, self.complain)
-        self.form = ApplyForm(self._image_layers)
+        self.form = ApplyForm(lambda _widget: images_in(napari_viewer))
         self._build()
         self._connect()
         self._thread.run(warm_up)
@@ -65,8 +65,7 @@ class ApplyClassifier(Dock):
 
     def _build(self) -> None:
         self._pages = pages()
-        before = QLabel(BEFORE)
-        before.setWordWrap(True)
+        before = sentence(BEFORE)
         before.setAlignment(Qt.AlignmentFlag.AlignTop)
         self._pages.addWidget(before)
         self._pages.addWidget(self._results_page())
@@ -82,15 +81,8 @@ class ApplyClassifier(Dock):
         self.counts, self.uncertain = CountsTable(), UncertainTable()
         self.shown = ComboBox(label="the image shows", choices=[CLASS_MAP, CONFIDENCE], value=CLASS_MAP)
         self.export_buttons = {kind: push_button(text, tip) for kind, (text, tip) in EXPORTS.items()}
-        self._shown_row, self._export_row = QWidget(), QWidget()
-        for row, widgets in (
-            (self._shown_row, (QLabel("the image shows"), self.shown.native)),
-            (self._export_row, tuple(self.export_buttons.values())),
-        ):
-            line = QHBoxLayout(row)
-            line.setContentsMargins(0, 0, 0, 0)
-            for widget in widgets:
-                line.addWidget(widget)
+        self._shown_row = row(QLabel("the image shows"), self.shown.native)
+        self._export_row = row(*self.export_buttons.values())
         page = QWidget()
         column = QVBoxLayout(page)
         column.setContentsMargins(0, 0, 0, 0)
@@ -126,7 +118,7 @@ class ApplyClassifier(Dock):
     def apply(self) -> None:
         """Classify what the form names."""
         self._show_project()
-        asked = self._folder or self._own_project()
+        asked = self._folder or opened_beside(self).project
         if asked is None:
             self.complain("Open a project first, here or in Label crops: its classifier is used.")
         elif self.form.is_folder:
@@ -150,10 +142,10 @@ class ApplyClassifier(Dock):
 
     def _frame_layers(self, layer: Image, project: Project) -> list[Image]:
         """Return the layers that form the frame: those that Label crops takes together, or the project's channels."""
-        dock = self._label_crops()
-        if dock is not None and self._folder is None and layer in dock.frame_layers:
-            return dock.frame_layers
-        return taken_with(layer, mates_of(layer, self._image_layers()), (), project, 0)
+        opened = opened_beside(self)
+        if self._folder is None and layer in opened.layers:
+            return list(opened.layers)
+        return taken_with(layer, mates_of(layer, images_in(self._viewer)), (), project, 0)
 
     def _apply_to_folder(self, asked: Asked) -> None:
         images, out = self.form.images.text().strip(), self.form.out.text().strip()
@@ -193,7 +185,7 @@ class ApplyClassifier(Dock):
             self._classified.look_at(crop)
             return
         self._wanted = crop
-        there = next((each for each in self._image_layers() if shows(each, crop)), None)
+        there = next((each for each in images_in(self._viewer) if shows(each, crop)), None)
         if there is not None:
             centre_on(self._viewer, self._overlay, there, crop)
             return
@@ -207,17 +199,8 @@ class ApplyClassifier(Dock):
 
     # The project
 
-    def _label_crops(self) -> LabelCrops | None:
-        window = main_window_of(self)
-        found: LabelCrops | None = window.findChild(LabelCrops) if window is not None else None
-        return found
-
-    def _own_project(self) -> Project | None:
-        dock = self._label_crops()
-        return dock.controller.project if dock is not None else None
-
     def _show_project(self) -> None:
-        own = self._own_project()
+        own = opened_beside(self).project
         self.form.show_project(self._folder or own, self._folder is None and own is not None, own is not None)
 
     def enterEvent(self, event: Any) -> None:
@@ -233,12 +216,9 @@ class ApplyClassifier(Dock):
 
     # Layers
 
-    def _image_layers(self, _widget: Any = None) -> list[Image]:
-        return [layer for layer in self._viewer.layers if isinstance(layer, Image) and not is_ours(layer)]
-
     def _layers_changed(self, _event: Any = None) -> None:
         self.form.layer.reset_choices()
-        layers = self._image_layers()
+        layers = images_in(self._viewer)
         if self.form.layer.value is None and layers:
             self.form.layer.value = layers[-1]
         if any(each not in layers for each in self._classified.layers):
@@ -246,9 +226,9 @@ class ApplyClassifier(Dock):
 
     def _take_planes(self, layer: Image | None) -> None:
         """Take the planes that Label crops uses of this layer: the classifier was trained on them."""
-        dock = self._label_crops()
-        if dock is not None and layer is not None and dock.setup.layer.value is layer:
-            self.form.planes.value = dock.setup.planes.value
+        opened = opened_beside(self)
+        if layer is not None and opened.layer is layer:
+            self.form.planes.value = opened.planes
 
     def _pixels_changed(self) -> None:
         self.controller.forget()

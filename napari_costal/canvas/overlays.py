@@ -74,6 +74,11 @@ def is_ours(layer: Layer) -> bool:
     return MARK in layer.metadata
 
 
+def images_in(viewer: ViewerModel) -> list[Image]:
+    """Return the image layers that the plugin did not draw: any of them may be a frame."""
+    return [layer for layer in viewer.layers if isinstance(layer, Image) and not is_ours(layer)]
+
+
 class FrameOverlay:
     """The plugin's layers over one frame: drawn when first needed, or made ready before, then updated in place."""
 

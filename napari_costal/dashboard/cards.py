@@ -11,17 +11,15 @@ from costal.labels.models import Generation
 from costal.labels.project import LabelClass, Project
 from costal.workbench.overview import Overview
 from costal.workbench.review import WINDOW, Accuracy, EffortPairs, Review
-from napari_costal.ui.figures import (
+from napari_costal.dashboard.figures import (
     CONTROL,
     AccuracyPicture,
     CalibrationPicture,
     ClassesPicture,
     ClassRow,
-    Colours,
     EffortPicture,
-    Floats,
-    Picture,
 )
+from napari_costal.ui.figures import Colours, Floats, Picture
 
 NO_PROJECT = "No project is open in <i>Label crops</i>. Open one there, or choose a folder here."
 TITLES = ("Accuracy on control labels", "Predicted and measured effort", "Classes", "Calibration")

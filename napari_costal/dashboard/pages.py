@@ -8,7 +8,6 @@ from qtpy.QtWidgets import (
     QCheckBox,
     QFrame,
     QHBoxLayout,
-    QLabel,
     QScrollArea,
     QTableView,
     QTableWidget,
@@ -20,13 +19,13 @@ from qtpy.QtWidgets import (
 from costal.workbench.overview import Overview
 from napari_costal.dashboard.cards import GENERATION_HEADS, TITLES, Content, contents, generation_cells
 from napari_costal.dashboard.tables import WIDTHS, EffortModel
-from napari_costal.ui.dock import heading, push_button
 from napari_costal.ui.figure_view import FigureView
 from napari_costal.ui.figures import Colours
+from napari_costal.ui.parts import heading, push_button, sentence
+from napari_costal.ui.tables import dress, show_only
 
 CARD_WIDTH = 440
 """Cards stand side by side where two of this width fit."""
-ROWS = QAbstractItemView.SelectionBehavior.SelectRows
 
 
 class Card(QWidget):
@@ -34,8 +33,7 @@ class Card(QWidget):
 
     def __init__(self, title: str, painter: Any, colours: Colours) -> None:
         super().__init__()
-        self.text = QLabel()
-        self.text.setWordWrap(True)
+        self.text = sentence()
         self.figure = FigureView(painter, colours)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 6)
@@ -58,8 +56,7 @@ class FiguresPage(QScrollArea):
 
     def __init__(self, painter: Any, colours: Colours) -> None:
         super().__init__()
-        self.hint = QLabel()
-        self.hint.setWordWrap(True)
+        self.hint = sentence()
         self.cards = [Card(title, painter, colours) for title in TITLES]
         page = QWidget()
         column = QVBoxLayout(page)
@@ -120,17 +117,12 @@ class EffortsPage(QWidget):
         self.model = EffortModel()
         self.only_odd = QCheckBox("Only censored or excluded")
         self.only_odd.toggled.connect(self.model.show_only_odd)
-        self.count = QLabel()
-        self.count.setWordWrap(True)
+        self.count = sentence()
         self.view = QTableView()
         self.view.setModel(self.model)
         self.view.setWordWrap(False)
-        self.view.setSelectionBehavior(ROWS)
         self.view.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
-        self.view.verticalHeader().setVisible(False)
-        self.view.verticalHeader().setDefaultSectionSize(22)
-        for column, width in enumerate(WIDTHS):
-            self.view.setColumnWidth(column, width)
+        dress(self.view, 22, dict(enumerate(WIDTHS)))
         self.view.horizontalHeader().setStretchLastSection(True)
         column = QVBoxLayout(self)
         column.setContentsMargins(8, 6, 8, 4)
@@ -159,10 +151,8 @@ class ModelsPage(QWidget):
         self._numbers: list[int] = []
         self.table = QTableWidget(0, len(GENERATION_HEADS))
         self.table.setHorizontalHeaderLabels(GENERATION_HEADS)
-        self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.table.setSelectionBehavior(ROWS)
-        self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self.table.verticalHeader().setVisible(False)
+        show_only(self.table)
+        dress(self.table, self.table.verticalHeader().defaultSectionSize(), {})
         self.table.horizontalHeader().setStretchLastSection(True)
         self.table.itemSelectionChanged.connect(self._selected)
         self.back_button = push_button("", "Save the chosen model again as the newest. The labels are untouched.")

@@ -7,17 +7,19 @@ from typing import Any
 
 from napari.viewer import Viewer
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QTabWidget, QVBoxLayout
+from qtpy.QtWidgets import QFileDialog, QLabel, QTabWidget, QVBoxLayout
 
 from costal.labels.models import Generation
 from costal.workbench.overview import Overview, look, roll_back_to
 from napari_costal.dashboard.cards import NO_PROJECT, counts_text, model_text
 from napari_costal.dashboard.pages import EffortsPage, FiguresPage, ModelsPage
-from napari_costal.engine.client import Engine, main_window_of
+from napari_costal.engine.client import Engine
+from napari_costal.engine.latest import Latest
 from napari_costal.engine.threads import Background
-from napari_costal.label_crops.widget import LabelCrops
-from napari_costal.ui.dock import Dock, push_button
+from napari_costal.label_crops.opened import opened_beside
+from napari_costal.ui.dock import Dock
 from napari_costal.ui.figure_view import colours_of
+from napari_costal.ui.parts import beside, push_button, sentence
 
 EVERY_MS = 1000
 REST, LONGEST_REST_S = 4, 5.0
@@ -34,6 +36,7 @@ class Dashboard(Dock):
         self._painter = painter or Engine(self)  # its own: the window's is busy while a model trains
         self._chosen: Path | None = None
         self._folder: Path | None = None
+        self._newest = Latest()
         self._overview: Overview | None = None
         self._is_looking = False
         self._rests_until = 0.0
@@ -45,15 +48,11 @@ class Dashboard(Dock):
         self._turn_to(None)
 
     def _lay_out(self) -> None:
-        self.project_label, self.summary = QLabel(), QLabel()
+        self.project_label, self.summary = QLabel(), sentence()
         self.choose_button = push_button("Choose …", "Show the project of a folder.")
         self.follow_button = push_button("Follow", "Show the project that Label crops has open, whichever it is.")
         self.choose_button.clicked.connect(self._ask_folder)
         self.follow_button.clicked.connect(lambda: self.choose(None))
-        row = QHBoxLayout()
-        row.addWidget(self.project_label, 1)
-        row.addWidget(self.follow_button)
-        row.addWidget(self.choose_button)
         self.figures = FiguresPage(self._painter, colours_of(self._viewer.theme))
         self.efforts, self.models = EffortsPage(), ModelsPage()
         self.models.rolled_back.connect(self._roll_back)
@@ -62,10 +61,9 @@ class Dashboard(Dock):
             self.pages.addTab(page, name)
         column = QVBoxLayout(self)
         column.setContentsMargins(6, 6, 6, 6)
-        column.addLayout(row)
-        for each in (self.summary, self.status):
-            each.setWordWrap(True)
-            column.addWidget(each)
+        column.addLayout(beside(self.project_label, self.follow_button, self.choose_button, shares=(1,)))
+        column.addWidget(self.summary)
+        column.addWidget(self.status)
         column.insertWidget(2, self.pages, 1)
 
     # What the user does
@@ -101,21 +99,20 @@ class Dashboard(Dock):
         if folder is None or self._is_looking or not self.isVisible() or time.monotonic() < self._rests_until:
             return
         self._is_looking = True
-        looked, failed = self._ending(folder, self._looked), self._ending(folder, self._not_read)
+        looked, failed = self._ending(self._looked), self._ending(self._not_read)
         self._reading.run(_timed_look, folder, self._overview, then=looked, failed=failed)
 
     def _open_in_label_crops(self) -> Path | None:
-        window = main_window_of(self)
-        dock = window.findChild(LabelCrops) if window is not None else None
-        project = dock.controller.project if dock is not None else None
+        project = opened_beside(self).project
         return project.folder if project is not None else None
 
-    def _ending(self, folder: Path, act: Callable[[Any], None]) -> Callable[[Any], None]:
+    def _ending(self, act: Callable[[Any], None]) -> Callable[[Any], None]:
         """Return what ends a look; what it found in a folder that is not shown any more is dropped."""
+        ticket = self._newest.ticket()
 
         def end(outcome: Any) -> None:
             self._is_looking = False
-            if folder == self._folder:
+            if ticket.is_current:
                 act(outcome)
             else:
                 self.refresh()
@@ -123,6 +120,7 @@ class Dashboard(Dock):
         return end
 
     def _turn_to(self, folder: Path | None) -> None:
+        self._newest.renew()
         self._folder, self._overview, self._rests_until = folder, None, 0.0
         self.say("")
         self.pages.setVisible(False)

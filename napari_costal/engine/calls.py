@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from costal.types import Progress
+from napari_costal.engine.latest import Latest
 from napari_costal.engine.messages import Parcel, pack
 
 
@@ -25,7 +26,7 @@ class Caller:
 
     def __init__(self, thread: Thread, engine: Any, show_progress: Callable[[Progress | None], None]) -> None:
         self._thread, self._engine, self._show_progress = thread, engine, show_progress
-        self._ticket = 0
+        self._newest = Latest()
         self._job: Any = None
         self.is_busy = False
 
@@ -45,27 +46,24 @@ class Caller:
         self.cancel()
         self.is_busy = True
         self._show_progress(Progress(0, 0, f"{title}: starting the engine …"))
-        ticket = self._ticket
-
-        def current(act: Callable[[Any], None]) -> Callable[[Any], None]:
-            return lambda outcome: act(outcome) if ticket == self._ticket else None
+        ticket = self._newest.ticket()
 
         def ending(act: Callable[[Any], None]) -> Callable[[Any], None]:
             def end(outcome: Any) -> None:
                 self._end()
                 act(outcome)
 
-            return current(end)
+            return ticket.only(end)
 
         def start(parcel: Parcel | None) -> None:
             if parcel is None:
                 return
-            if ticket != self._ticket:
+            if not ticket.is_current:
                 parcel.discard()
                 return
             self._job = job = self._engine.start(function, parcel)
-            job.progress.connect(current(lambda each: self._show_progress(titled(each))))
-            job.progress.connect(current(heard))
+            job.progress.connect(ticket.only(lambda each: self._show_progress(titled(each))))
+            job.progress.connect(ticket.only(heard))
             job.result.connect(ending(then))
             job.failed.connect(ending(failed))
 
@@ -73,7 +71,7 @@ class Caller:
             return progress if progress.message == title else replace(progress, message=f"{title}: {progress.message}")
 
         def packed() -> Parcel | None:
-            if ticket != self._ticket:
+            if not ticket.is_current:
                 return None
             return pack(arguments() if callable(arguments) else arguments)
 
@@ -82,7 +80,7 @@ class Caller:
     def cancel(self) -> bool:
         """Stop the call, if there is one, and say whether there was: neither of its functions is called any more."""
         was_busy = self.is_busy
-        self._ticket += 1
+        self._newest.renew()
         job = self._job
         self._end()
         if job is not None:

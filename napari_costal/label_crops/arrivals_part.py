@@ -5,11 +5,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from qtpy.QtCore import QAbstractTableModel, QModelIndex, Qt, Signal
-from qtpy.QtWidgets import QAbstractItemView, QHBoxLayout, QHeaderView, QLabel, QTableView, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QAbstractItemView, QTableView, QVBoxLayout, QWidget
 
 from costal.types import Arrival
 from costal.workbench.arrivals import Offer
-from napari_costal.ui.dock import heading, push_button
+from napari_costal.ui.parts import beside, heading, push_button, sentence
+from napari_costal.ui.tables import dress
 
 HEADERS = ("file", "state", "value", "min")
 TIPS = (
@@ -140,32 +141,21 @@ class ArrivalsPart(QWidget):
         self.next_button = push_button("Next frame", "Open the frame whose query is worth most and is not begun.")
         self.camera_button = push_button("Camera", "Keep what the pymmcore-plus core of this napari acquires.")
         self.camera_button.setCheckable(True)
-        self.state_label = QLabel("No folder is watched.")
-        self.state_label.setWordWrap(True)
+        self.state_label = sentence("No folder is watched.")
         self.table = table = QTableView()
         table.setModel(self.model)
-        table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         table.setFixedHeight(130)
         table.setWordWrap(False)
-        table.verticalHeader().setVisible(False)
-        table.verticalHeader().setDefaultSectionSize(22)
-        header = table.horizontalHeader()
-        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
-        for column, width in ((1, 92), (2, 52), (3, 46)):
-            table.setColumnWidth(column, width)
+        dress(table, 22, {1: 92, 2: 52, 3: 46}, wide=0)
         table.doubleClicked.connect(lambda index: self.opened.emit(self.model.rows[index.row()]))
         table.hide()
-        buttons = QHBoxLayout()
-        buttons.addWidget(self.watch_button)
-        buttons.addWidget(self.camera_button)
-        buttons.addWidget(self.next_button)
         column_of_all = QVBoxLayout(self)
         column_of_all.setContentsMargins(0, 0, 0, 0)
         column_of_all.setSpacing(4)
         for part in (heading("Arriving frames"), self.state_label, table):
             column_of_all.addWidget(part)
-        column_of_all.addLayout(buttons)
+        column_of_all.addLayout(beside(self.watch_button, self.camera_button, self.next_button))
         self.show_folder("")
 
     def show_folder(self, folder: str) -> None:

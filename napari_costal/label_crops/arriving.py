@@ -4,37 +4,50 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from qtpy.QtCore import QObject, Signal
-from qtpy.QtWidgets import QFileDialog
+from qtpy.QtWidgets import QFileDialog, QWidget
 
 from costal.errors import CostalError
 from costal.frames.camera import on_frames, running_core, save
 from costal.types import Arrival, Frame
-from napari_costal.engine.calls import Caller, Thread
-from napari_costal.label_crops.arrivals_part import Row
+from napari_costal.canvas.opening import FrameOpener
+from napari_costal.engine.calls import Caller
+from napari_costal.label_crops.arrivals_part import ArrivalsPart, Row
+from napari_costal.label_crops.frame_session import FrameSession
 from napari_costal.label_crops.intake import Intake
+from napari_costal.label_crops.project_session import ProjectSession
+from napari_costal.label_crops.query_session import QuerySession
+from napari_costal.label_crops.view import Words
 from napari_costal.ui.preferences import Preferences
-
-if TYPE_CHECKING:
-    from napari_costal.label_crops.widget import LabelCrops
 
 
 class Arriving(QObject):
-    """Connects the form's part for arriving frames with the dock's project; `intake` does the watching."""
+    """Connects the form's part for arriving frames with the open project; `intake` does the watching."""
 
     _failed = Signal(str)
 
-    def __init__(self, dock: "LabelCrops", caller: Caller, store: Thread, preferences: Preferences) -> None:
-        super().__init__(dock)
-        self._dock, self._store, self._preferences = dock, store, preferences
-        self._part = part = dock.setup.arrivals
-        controller = dock.controller
-        self.intake = Intake(part, caller, self._keep, dock.say, dock.complain, lambda: not controller.is_busy)
-        controller.on_learned = self.intake.rescore
+    def __init__(
+        self,
+        parent: QWidget,
+        part: ArrivalsPart,
+        query: QuerySession,
+        frame: FrameSession,
+        session: ProjectSession,
+        words: Words,
+        opener: FrameOpener,
+        caller: Caller,
+        preferences: Preferences,
+        start_project: Callable[[Callable[[], Any]], None],
+    ) -> None:
+        super().__init__(parent)
+        self._parent, self._part, self._frame, self._session = parent, part, frame, session
+        self._words, self._opener, self._preferences, self._start_project = words, opener, preferences, start_project
+        self.intake = Intake(part, caller, self._keep, words.say, words.complain, lambda: not query.is_busy)
+        query.learned.connect(self.intake.rescore)
         self._end_camera: Callable[[], None] = lambda: None
-        self._failed.connect(dock.complain)
+        self._failed.connect(words.complain)
         part.watch_button.clicked.connect(self._toggle_watching)
         part.next_button.clicked.connect(self.open_next)
         part.opened.connect(self.open)
@@ -42,14 +55,22 @@ class Arriving(QObject):
 
     def follow(self) -> None:
         """Watch the folder of the project that was opened, knowing what was seen of it before."""
-        bench, project = self._dock.controller.bench, self._dock.controller.project
+        bench, project = self._session.bench, self._session.project
         if bench is not None and project is not None:
             chosen, store = self._preferences, bench.store
-            self._store.run(
+            self._session.store.run(
                 lambda: (store.arrivals(), store.begun_sources()),
                 then=lambda found: self.intake.follow(project, found[0], chosen.annotator, chosen.device, found[1]),
-                failed=self._dock.complain,
+                failed=self._words.complain,
             )
+
+    def note_answers(self) -> None:
+        """Note how many answers the frame has that is worked on."""
+        placed, view = self._frame.placed, self._frame.layer_view
+        if placed is not None and view is not None:
+            if placed.labels:
+                self.intake.begun(view.source)
+            self._part.model.answered(placed.placed.content_hash, len(placed.labels))
 
     def stop(self) -> None:
         """Take no frames any more."""
@@ -58,19 +79,19 @@ class Arriving(QObject):
 
     def open(self, row: Row) -> None:
         """Open a frame of the watched folder, or say why it cannot be."""
-        project = self._dock.controller.project
+        project = self._session.project
         if project is not None and row.arrival.state == "ready":
-            self._dock.say(f"Reading {row.arrival.path} …")
+            self._words.say(f"Reading {row.arrival.path} …")
             described = row.offer.description if row.offer is not None else None
-            self._dock.opener.open_arrived(project, Path(project.intake.folder) / row.arrival.path, described)
+            self._opener.open_arrived(project, Path(project.intake.folder) / row.arrival.path, described)
         elif row.arrival.reason:
-            self._dock.say(row.arrival.reason)
+            self._words.say(row.arrival.reason)
 
     def open_next(self) -> None:
         """Open the frame that is worth most."""
         row = self.intake.best()
         if row is None:
-            self._dock.say("No frame waits: every one that arrived has answers, or none is complete yet.")
+            self._words.say("No frame waits: every one that arrived has answers, or none is complete yet.")
         else:
             self.open(row)
 
@@ -78,18 +99,17 @@ class Arriving(QObject):
         """Take frames from a folder from now on, or with an empty text watch none."""
 
         def begin() -> None:
-            controller = self._dock.controller
-            controller.change(lambda project: replace(project, intake=replace(project.intake, folder=folder)))
+            self._session.change(lambda project: replace(project, intake=replace(project.intake, folder=folder)))
             self.follow()
 
-        self._dock.start_project(begin)
+        self._start_project(begin)
 
     def _toggle_watching(self) -> None:
-        project = self._dock.controller.project
+        project = self._session.project
         if project is not None and project.intake.folder:
             self.watch_folder("")
             return
-        folder = QFileDialog.getExistingDirectory(self._dock, "Watch a folder that a microscope writes to")
+        folder = QFileDialog.getExistingDirectory(self._parent, "Watch a folder that a microscope writes to")
         if folder:
             self.watch_folder(folder)
 
@@ -98,10 +118,10 @@ class Arriving(QObject):
         end, self._end_camera = self._end_camera, lambda: None
         end()
         if on:
-            self._dock.start_project(self._begin_camera)
+            self._start_project(self._begin_camera)
 
     def _begin_camera(self) -> None:
-        project = self._dock.controller.project
+        project = self._session.project
         if project is None:
             return
         folder = Path(project.intake.folder or project.folder / "acquired")
@@ -110,7 +130,7 @@ class Arriving(QObject):
             folder.mkdir(parents=True, exist_ok=True)
         except (CostalError, OSError) as error:
             self._part.camera_button.setChecked(False)
-            self._dock.complain(str(error))
+            self._words.complain(str(error))
             return
         if not project.intake.folder:
             self.watch_folder(str(folder))
@@ -124,6 +144,6 @@ class Arriving(QObject):
             self._failed.emit(str(error))
 
     def _keep(self, arrivals: list[Arrival]) -> None:
-        bench = self._dock.controller.bench
+        bench = self._session.bench
         if bench is not None:
-            self._store.run(bench.note_arrivals, arrivals, failed=self._dock.complain)
+            self._session.store.run(bench.note_arrivals, arrivals, failed=self._words.complain)

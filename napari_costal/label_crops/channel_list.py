@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtGui import QColor, QIcon, QPixmap
 from qtpy.QtWidgets import QListWidget, QListWidgetItem
+
+from napari_costal.ui.tables import swatch
 
 MOST_ROWS = 4
 SWATCH_PX = 12
@@ -33,9 +34,7 @@ class ChannelList(QListWidget):
             item.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsUserCheckable)
             item.setCheckState(Qt.CheckState.Checked if at in ticked else Qt.CheckState.Unchecked)
             if colour:
-                swatch = QPixmap(SWATCH_PX, SWATCH_PX)
-                swatch.fill(QColor(colour))
-                item.setIcon(QIcon(swatch))
+                item.setIcon(swatch(colour, SWATCH_PX))
             self.addItem(item)
         self.blockSignals(False)
         if rows:

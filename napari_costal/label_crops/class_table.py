@@ -6,11 +6,9 @@ from itertools import count
 from typing import Any
 
 from qtpy.QtCore import QPoint, Qt, Signal
-from qtpy.QtGui import QColor, QIcon, QPixmap
+from qtpy.QtGui import QColor
 from qtpy.QtWidgets import (
     QColorDialog,
-    QHBoxLayout,
-    QHeaderView,
     QMenu,
     QTableWidget,
     QTableWidgetItem,
@@ -28,7 +26,8 @@ from costal.labels.classes import (
     retire_class,
 )
 from costal.labels.project import LabelClass, Project
-from napari_costal.ui.dock import push_button
+from napari_costal.ui.parts import beside, push_button
+from napari_costal.ui.tables import NARROWEST_PX, dress, swatch
 
 KEY, NAME, LABELS = range(3)
 CLASS_ID = Qt.ItemDataRole.UserRole
@@ -46,15 +45,9 @@ class ClassTable(QWidget):
         self._is_filling = False
         self.table = table = QTableWidget(0, 3)
         table.setHorizontalHeaderLabels(["key", "class", "labels"])
-        header = table.horizontalHeader()
-        header.setSectionResizeMode(NAME, QHeaderView.ResizeMode.Stretch)
-        header.setMinimumSectionSize(40)
-        table.verticalHeader().setVisible(False)
-        table.verticalHeader().setDefaultSectionSize(26)
-        table.setColumnWidth(KEY, 56)
-        table.setColumnWidth(LABELS, 62)
+        table.horizontalHeader().setMinimumSectionSize(NARROWEST_PX)
+        dress(table, 26, {KEY: 56, LABELS: 62}, wide=NAME)
         table.setFixedHeight(136)
-        table.setSelectionBehavior(QTableWidget.SelectionBehavior.SelectRows)
         table.setToolTip(TIP)
         table.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         table.customContextMenuRequested.connect(self._open_menu_at)
@@ -64,13 +57,10 @@ class ClassTable(QWidget):
         self._menu = QMenu(self)
         self._menu.aboutToShow.connect(self._fill_menu)
         self.menu_button.setMenu(self._menu)
-        buttons = QHBoxLayout()
-        buttons.addWidget(self.add_button)
-        buttons.addWidget(self.menu_button)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.addWidget(table)
-        column.addLayout(buttons)
+        column.addLayout(beside(self.add_button, self.menu_button))
 
     def fill(self, project: Project, counts: Mapping[int, int]) -> None:
         """Show the classes of a project and how many crops each has."""
@@ -79,7 +69,7 @@ class ClassTable(QWidget):
             self.table.setRowCount(len(project.offered))
             for row, each in enumerate(project.offered):
                 items = (
-                    QTableWidgetItem(_swatch(each.colour), each.key),
+                    QTableWidgetItem(swatch(each.colour), each.key),
                     QTableWidgetItem(each.name),
                     QTableWidgetItem(),
                 )
@@ -153,9 +143,3 @@ class ClassTable(QWidget):
         colour = QColorDialog.getColor(QColor(chosen.colour), self, f"Colour of '{chosen.name}'")
         if colour.isValid():
             self._tell(lambda project: recolour_class(project, chosen.id, colour.name()))
-
-
-def _swatch(colour: str) -> QIcon:
-    picture = QPixmap(14, 14)
-    picture.fill(QColor(colour))
-    return QIcon(picture)

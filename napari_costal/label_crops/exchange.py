@@ -1,18 +1,18 @@
 """Labels out and in, from the dock: what the command line's export, import and label do, behind one button."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from qtpy.QtCore import QObject
-from qtpy.QtWidgets import QFileDialog, QMenu, QMessageBox, QPushButton
+from qtpy.QtWidgets import QFileDialog, QMenu, QMessageBox, QPushButton, QWidget
 
 from costal.labels.exchange.exports import Exported, ExportKind
 from costal.types import finish
 from costal.workbench.exchange import ImportedLabels, import_labels
-from napari_costal.engine.calls import Caller, Thread
-
-if TYPE_CHECKING:
-    from napari_costal.label_crops.widget import LabelCrops
+from napari_costal.engine.calls import Caller
+from napari_costal.label_crops.project_session import ProjectSession
+from napari_costal.label_crops.view import Words
 
 FORMS: dict[ExportKind, tuple[str, str]] = {
     "csv": ("CSV table …", "labels.csv"),
@@ -27,10 +27,19 @@ FORMS: dict[ExportKind, tuple[str, str]] = {
 class Exchange(QObject):
     """The menu of a button; files are written by the engine process, labels come in by the store's own thread."""
 
-    def __init__(self, dock: "LabelCrops", button: QPushButton, caller: Caller, store: Thread) -> None:
-        super().__init__(dock)
-        self._dock, self._caller, self._store = dock, caller, store
-        self.menu = menu = QMenu(dock)
+    def __init__(
+        self,
+        parent: QWidget,
+        button: QPushButton,
+        session: ProjectSession,
+        words: Words,
+        caller: Caller,
+        start_project: Callable[[Callable[[], Any]], None],
+    ) -> None:
+        super().__init__(parent)
+        self._parent, self._session, self._words, self._caller = parent, session, words, caller
+        self._start_project = start_project
+        self.menu = menu = QMenu(parent)
         for kind, (text, name) in FORMS.items():
             self._add(f"Export: {text}", lambda kind=kind, name=name: self._ask_export(kind, name))
         menu.addSeparator()
@@ -43,80 +52,79 @@ class Exchange(QObject):
         action.triggered.connect(lambda _=False: act())
 
     def _ask_export(self, kind: ExportKind, name: str) -> None:
-        project = self._dock.controller.project
+        project = self._session.project
         if project is None:
-            self._dock.complain("There is no project to export. Open one, or label some crops first.")
+            self._words.complain("There is no project to export. Open one, or label some crops first.")
             return
-        path, _ = QFileDialog.getSaveFileName(self._dock, FORMS[kind][0], str(Path.home() / f"{project.name} {name}"))
+        path, _ = QFileDialog.getSaveFileName(self._parent, FORMS[kind][0], str(Path.home() / f"{project.name} {name}"))
         if path:
             self.export(kind, Path(path))
 
     def export(self, kind: ExportKind, target: Path) -> None:
         """Write the open project's labels to a file or folder; the file dialogue has asked whether to replace it."""
-        project = self._dock.controller.project
+        project = self._session.project
         if project is None:
             return
 
         def exported(found: Exported) -> None:
             counts = ", ".join(f"{name}: {count}" for name, count in found.counts.items()) or "no labels"
-            self._dock.say(" ".join([f"Wrote {found.path} ({counts}).", *found.notes]))
+            self._words.say(" ".join([f"Wrote {found.path} ({counts}).", *found.notes]))
 
         arguments = (project.folder, target, kind, 0.0, target.is_file())
         self._caller.call(
-            "costal.workbench.exchange:export_project", arguments, exported, self._dock.complain, "Exporting"
+            "costal.workbench.exchange:export_project", arguments, exported, self._words.complain, "Exporting"
         )
 
     def _ask_labels(self) -> None:
-        path, _ = QFileDialog.getOpenFileName(self._dock, "Import labels", "", "Tables (*.csv)")
+        path, _ = QFileDialog.getOpenFileName(self._parent, "Import labels", "", "Tables (*.csv)")
         if path:
-            self._dock.start_project(lambda: self.import_labels(Path(path)))
+            self._start_project(lambda: self.import_labels(Path(path)))
 
     def import_labels(self, table: Path, replace_labels: bool = False) -> None:
         """Take the labels of a CSV file into the open project, all or none.
 
         Where rows contradict labels that stand, it is asked whether to change these.
         """
-        controller = self._dock.controller
-        bench = controller.bench
-        if bench is None or not controller.may_write():
+        bench = self._session.bench
+        if bench is None or not self._session.may_write():
             return
 
         def imported(outcome: ImportedLabels) -> None:
-            controller.reload()
+            self._session.reload()
             notes = (f"{name}: {note}" for name, note in outcome.notes)
-            self._dock.say(" ".join([said_of(outcome, table.name), *notes]))
+            self._words.say(" ".join([said_of(outcome, table.name), *notes]))
             if outcome.contradicting and not outcome.replaced and self._may_replace(outcome.contradicting):
                 self.import_labels(table, replace_labels=True)
 
-        self._dock.say(f"Reading {table.name} …")
-        self._store.run(
+        self._words.say(f"Reading {table.name} …")
+        self._session.store.run(
             lambda: finish(import_labels(bench, table, replace_labels=replace_labels)),
             then=imported,
-            failed=self._dock.complain,
+            failed=self._words.complain,
         )
 
     def _may_replace(self, count: int) -> bool:
         """Ask whether labels that stand are to be changed by the rows that contradict them."""
         question = f"{count} rows contradict labels that stand. Change these labels to what the table says?"
         buttons = QMessageBox.StandardButton
-        answer = QMessageBox.question(self._dock, "Import labels", question, buttons.Yes | buttons.No, buttons.No)
+        answer = QMessageBox.question(self._parent, "Import labels", question, buttons.Yes | buttons.No, buttons.No)
         return bool(answer == buttons.Yes)
 
     def _ask_project(self) -> None:
-        path, _ = QFileDialog.getOpenFileName(self._dock, "Import a project", "", "Projects (*.json)")
-        folder, _ = QFileDialog.getSaveFileName(self._dock, "Name a new folder for it") if path else ("", "")
+        path, _ = QFileDialog.getOpenFileName(self._parent, "Import a project", "", "Projects (*.json)")
+        folder, _ = QFileDialog.getSaveFileName(self._parent, "Name a new folder for it") if path else ("", "")
         if folder:
             self.import_project(Path(path), Path(folder))
 
     def import_project(self, document: Path, folder: Path) -> None:
         """Make a project from an exported one and open it."""
-        open_it = self._dock.controller.open_project
+        open_it = self._session.open
         arguments = (document, folder)
         self._caller.call(
             "costal.labels.exchange.lossless:import_json",
             arguments,
             lambda _: open_it(folder),
-            self._dock.complain,
+            self._words.complain,
             "Importing",
         )
 

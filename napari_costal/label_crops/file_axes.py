@@ -3,23 +3,30 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from costal.labels.project import Project
 from costal.workbench.file_axes import kinds_with
 from napari_costal.canvas.layer_frames import SOURCE
 from napari_costal.engine.calls import Thread
-
-if TYPE_CHECKING:
-    from napari_costal.label_crops.widget import LabelCrops
+from napari_costal.label_crops.project_session import ProjectSession
+from napari_costal.label_crops.view import Words
 
 
 class FileAxes:
     """Takes what is typed for the next image that is opened, or at once for the kind of file that is shown."""
 
-    def __init__(self, dock: "LabelCrops", thread: Thread, open_file: Callable[..., None]) -> None:
-        self._dock, self._thread, self._open_file = dock, thread, open_file
-        self._box = dock.setup.axes
+    def __init__(
+        self,
+        box: Any,
+        layer: Callable[[], Any],
+        session: ProjectSession,
+        words: Words,
+        thread: Thread,
+        open_file: Callable[..., None],
+    ) -> None:
+        self._box, self._layer, self._session, self._words = box, layer, session, words
+        self._thread, self._open_file = thread, open_file
         self.set: dict[str, str] = {}
         self._box.native.returnPressed.connect(self._typed)
 
@@ -29,14 +36,14 @@ class FileAxes:
 
     def known(self) -> Mapping[str, str]:
         """Return the axes that were set, by the kind of file."""
-        project = self._dock.controller.project
+        project = self._session.project
         return {**(project.axes if project is not None else {}), **self.set}
 
     def keep(self, axes: Mapping[str, str]) -> None:
         """Remember axes by the kind of file: in the project, or in the one that is made when there is none."""
         self.set.update(axes)
         self._box.value = ""
-        self._dock.controller.change(self.put_into)
+        self._session.change(self.put_into)
 
     def put_into(self, project: Project) -> Project:
         """Return a project that remembers the axes that were set."""
@@ -44,7 +51,7 @@ class FileAxes:
 
     def _typed(self) -> None:
         """Set the axes for the kind of file that the chosen layer shows."""
-        text, layer = str(self._box.value).strip(), self._dock.setup.layer.value
+        text, layer = str(self._box.value).strip(), self._layer()
         source = str(layer.metadata.get(SOURCE, "")) if layer is not None else ""
         if not text or not source:
             return
@@ -52,6 +59,6 @@ class FileAxes:
         def found(axes: Mapping[str, str]) -> None:
             self.keep(axes)
             kinds = ", ".join(f"'{kind}' are {letters}" for kind, letters in axes.items())
-            self._dock.say(f"From now on, the axes of files of the kind {kinds}. Open the image again.")
+            self._words.say(f"From now on, the axes of files of the kind {kinds}. Open the image again.")
 
-        self._thread.run(kinds_with, text, [source], then=found, failed=self._dock.complain)
+        self._thread.run(kinds_with, text, [source], then=found, failed=self._words.complain)

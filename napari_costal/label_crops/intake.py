@@ -12,6 +12,7 @@ from costal.labels.project import Project
 from costal.types import Arrival
 from costal.workbench.arrivals import Offer, OfferRequest
 from napari_costal.engine.calls import Caller
+from napari_costal.engine.latest import Latest, Ticket
 from napari_costal.label_crops.arrivals_part import ArrivalsPart, Row
 
 MOST_RESCORED = 20
@@ -36,12 +37,13 @@ class Intake(QObject):
         self._part, self._caller, self._keep, self._say, self._is_free = part, caller, keep, say, is_free
         self._project: Project | None = None
         self._annotator, self._device = "", "auto"
+        self._newest = Latest()
         self._stop: threading.Event | None = None
         self._thread: threading.Thread | None = None
         self._unscored: deque[str] = deque()
         self._begun: set[str] = set()
         self._changed.connect(self._take)
-        self._failed.connect(lambda stop, reason: complain(reason) if stop is self._stop else None)
+        self._failed.connect(lambda ticket, reason: ticket.only(complain)(reason))
 
     def follow(
         self, project: Project, known: list[Arrival], annotator: str, device: str, begun: Iterable[str] = ()
@@ -58,12 +60,13 @@ class Intake(QObject):
         self._unscored.extend(each.path for each in known if each.state == "ready")
         self._part.show_counts(project.intake.folder)
         self._stop = stop = threading.Event()
+        ticket = self._newest.ticket()
         self._thread = threading.Thread(
             target=watch,
             args=(
                 Path(project.intake.folder),
-                lambda arrivals: self._changed.emit(stop, arrivals),
-                lambda reason: self._failed.emit(stop, reason),
+                lambda arrivals: self._changed.emit(ticket, arrivals),
+                lambda reason: self._failed.emit(ticket, reason),
                 stop,
                 known,
             ),
@@ -79,6 +82,7 @@ class Intake(QObject):
 
     def stop(self) -> None:
         """Watch no more."""
+        self._newest.renew()
         stop, thread = self._stop, self._thread
         self._stop, self._thread = None, None
         self._caller.cancel()
@@ -128,8 +132,8 @@ class Intake(QObject):
     def _is_begun(self, row: Row) -> bool:
         return self._project is not None and str(Path(self._project.intake.folder) / row.arrival.path) in self._begun
 
-    def _take(self, stop: threading.Event, arrivals: list[Arrival]) -> None:
-        if stop is not self._stop or self._project is None:
+    def _take(self, ticket: Ticket, arrivals: list[Arrival]) -> None:
+        if not ticket.is_current or self._project is None:
             return
         if not arrivals:
             self._say(f"{self._project.intake.folder} is back.")

@@ -10,6 +10,7 @@ from costal.workbench.large import LargeRequest, Prepared
 from costal.workbench.large_scores import LargeScores, gather
 from costal.workbench.rounds import FrameRequest, FrameScores
 from napari_costal.engine.calls import Caller, Thread
+from napari_costal.engine.latest import Latest
 
 FILLING_S = 1.0
 """The heatmap of a large frame fills in about so often."""
@@ -20,7 +21,7 @@ class Scoring:
 
     def __init__(self, caller: Caller, thread: Thread, filled: Callable[[FrameScores], None]) -> None:
         self._caller, self._thread, self._filled = caller, thread, filled
-        self._request: LargeRequest | None = None
+        self._newest = Latest()
         self._begun: Prepared | FirstLook | None = None
         self._so_far: LargeScores | None = None
         self._is_gathering = False
@@ -39,22 +40,21 @@ class Scoring:
     ) -> None:
         """Score a frame; exactly one of `scored` and `failed` is called, unless it is stopped."""
         self._begun, self._so_far = None, None
+        ticket = self._newest.renew()
         if isinstance(request, FrameRequest):
             self._caller.call("costal.workbench.rounds:score_frame", (request,), scored, failed, "Scoring")
             return
 
         def ending(act: Callable[[Any], None]) -> Callable[[Any], None]:
             def end(outcome: Any) -> None:
-                self._begun = None
+                self._forget()
                 act(outcome)
 
             return end
 
-        self._request = request
-
         def begun() -> tuple[Prepared | FirstLook]:
             made = begin(request)
-            if request is self._request:
+            if ticket.is_current:
                 self._begun = made
             return (made,)
 
@@ -64,7 +64,11 @@ class Scoring:
     def stop(self) -> None:
         """Stop: another frame comes."""
         self._caller.cancel()
-        self._begun = self._request = None
+        self._forget()
+
+    def _forget(self) -> None:
+        self._newest.renew()
+        self._begun = None
 
     def cancel(self) -> bool:
         """Stop, and say whether there was something to stop; `filled` takes what is done of a large frame."""
@@ -78,12 +82,12 @@ class Scoring:
             self._gather(with_features=False)
 
     def _gather(self, with_features: bool) -> None:
-        begun = self._begun
+        begun, ticket = self._begun, self._newest.ticket()
         if not isinstance(begun, Prepared):
             return
 
         def work() -> FrameScores | None:
-            if begun is not self._begun:
+            if not ticket.is_current:
                 return None
             before = self._so_far
             is_same = before is not None and before.prepared is begun and not with_features
@@ -92,7 +96,7 @@ class Scoring:
 
         def done(found: FrameScores | None) -> None:
             self._is_gathering, self._gathered_at = False, time.monotonic()
-            if found is not None and begun is self._begun and (found.which_M is None or len(found.which_M)):
+            if found is not None and ticket.is_current and (found.which_M is None or len(found.which_M)):
                 self._filled(found)
 
         def failed(_reason: str) -> None:

@@ -5,11 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
-from magicgui.widgets import CheckBox, ComboBox, Container, FloatSpinBox, LineEdit, SpinBox
+from magicgui.widgets import CheckBox, ComboBox, FloatSpinBox, LineEdit, SpinBox
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QFrame,
-    QHBoxLayout,
     QLabel,
     QMenu,
     QScrollArea,
@@ -28,7 +27,7 @@ from napari_costal.label_crops.arrivals_part import ArrivalsPart
 from napari_costal.label_crops.channel_list import ChannelList
 from napari_costal.label_crops.class_table import ClassTable
 from napari_costal.label_crops.view import SHOWN
-from napari_costal.ui.dock import heading, push_button
+from napari_costal.ui.parts import form, part, push_button, row, sentence
 
 STRONGEST_BETA = 2.0
 ASK_FOR = ("crops", "minutes")
@@ -53,7 +52,7 @@ class SetupPage(QScrollArea):
         self.arrivals = ArrivalsPart()
         column.addWidget(self.arrivals)
         self.classes = ClassTable()
-        column.addWidget(_part("Classes", self.classes))
+        column.addWidget(part("Classes", self.classes))
         column.addWidget(self._query_part())
         column.addWidget(self._advanced_part(annotator))
         column.addStretch(1)
@@ -64,12 +63,10 @@ class SetupPage(QScrollArea):
         self._connect()
 
     def _project_part(self) -> QWidget:
-        self.project_label = QLabel("None yet: one is made when you start, or choose your own.")
-        self.project_label.setWordWrap(True)
+        self.project_label = sentence("None yet: one is made when you start, or choose your own.")
         self.new_button = push_button("New …", "Make a project in a new folder.")
         self.open_button = push_button("Open …", "Open the folder of a project.")
-        self.holder_label = QLabel()
-        self.holder_label.setWordWrap(True)
+        self.holder_label = sentence()
         self.holder_label.setStyleSheet("background: #6b4a12; color: white; padding: 4px;")
         self.holder_label.hide()
         self.recent_button = push_button("Recent", "Projects that you opened before.")
@@ -77,20 +74,18 @@ class SetupPage(QScrollArea):
         self.recent_button.setMenu(self.recent_menu)
         self.dashboard_button = push_button("Dashboard", "How well the labelling goes: accuracy, effort, models.")
         self.apply_button = push_button("Apply …", "Run the trained classifier over layers, files and folders.")
-        opening = _row(self.new_button, self.open_button, self.recent_button)
+        opening = row(self.new_button, self.open_button, self.recent_button)
         self.exchange_button = push_button("Export", "Labels out and in: tables, COCO, GeoJSON, images, JSON.")
-        looking = _row(self.dashboard_button, self.apply_button, self.exchange_button)
-        return _part("Project", self.project_label, self.holder_label, opening, looking)
+        looking = row(self.dashboard_button, self.apply_button, self.exchange_button)
+        return part("Project", self.project_label, self.holder_label, opening, looking)
 
     def _frame_part(self, layers: Callable[[Any], list[Any]]) -> QWidget:
         self.layer = ComboBox(label="layer", choices=layers, nullable=True)
         self.crop = SpinBox(label="crop size (px)", value=64, min=8, max=LARGEST)
-        self.grid_label = QLabel("Choose an image layer, or open an image.")
-        self.grid_label.setWordWrap(True)
+        self.grid_label = sentence("Choose an image layer, or open an image.")
         self.channels = ChannelList()
         self.open_image_button = push_button("Open image …", "TIFF, OME-TIFF, PNG or JPEG, with its pixel size.")
-        form = _form(self.layer, self.crop)
-        return _part("Frame", form, self.channels, self.grid_label, _row(self.open_image_button))
+        return part("Frame", form(self.layer, self.crop), self.channels, self.grid_label, row(self.open_image_button))
 
     def _query_part(self) -> QWidget:
         self.beta = QLabeledDoubleSlider(Qt.Orientation.Horizontal)
@@ -98,12 +93,7 @@ class SetupPage(QScrollArea):
         self.beta.setDecimals(2)
         self.beta.setValue(0.3)
         self.beta.setToolTip("β in v = I^α / C^β: at 0 cost does not matter; further right, cheap crops come first.")
-        slider = QWidget()
-        row = QHBoxLayout(slider)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.addWidget(QLabel("informative"))
-        row.addWidget(self.beta, 1)
-        row.addWidget(QLabel("cheap"))
+        slider = row(QLabel("informative"), self.beta, QLabel("cheap"), shares=(0, 1))
         self.by = ComboBox(label="ask for", choices=list(ASK_FOR), value=ASK_FOR[0])
         self.n = SpinBox(label="crops to label (n)", value=10, min=1, max=LARGEST)
         self.minutes = FloatSpinBox(label="minutes at hand", value=20.0, min=0.1, max=LARGEST, step=1.0, visible=False)
@@ -114,12 +104,11 @@ class SetupPage(QScrollArea):
         self.label_button = push_button("Label 10 crops", "Show the best crops one after another.")
         self.label_button.setStyleSheet("font-weight: bold;")
         self.train_button = push_button("Train", "Retrain both models on all labels now.")
-        self.acts = _row(self.score_button, self.label_button, self.train_button)
-        self.boxes_label = QLabel()
-        self.boxes_label.setWordWrap(True)
+        self.acts = row(self.score_button, self.label_button, self.train_button)
+        self.boxes_label = sentence()
         self.boxes_label.hide()
-        asked = _form(self.by, self.n, self.minutes, self.shown)
-        return _part("Query", slider, asked, self.boxes_label, self.keeps_going.native)
+        asked = form(self.by, self.n, self.minutes, self.shown)
+        return part("Query", slider, asked, self.boxes_label, self.keeps_going.native)
 
     def _advanced_part(self, annotator: str) -> QWidget:
         self.alpha = FloatSpinBox(label="α", value=1.0, min=0.0, max=100.0, step=0.1)
@@ -146,7 +135,7 @@ class SetupPage(QScrollArea):
         section.setDuration(0)
         decided = (self.acquisition, self.passes, self.alpha, self.control_share, self.diverse)
         cut = (self.stride, self.edge, self.normalise, self.planes, self.z, self.t, self.axes)
-        section.addWidget(_form(*decided, *cut, self.idle_limit, self.annotator))
+        section.addWidget(form(*decided, *cut, self.idle_limit, self.annotator))
         return section
 
     def _connect(self) -> None:
@@ -267,30 +256,3 @@ class SetupPage(QScrollArea):
         self.grid_label.setText(
             f"{grid.rows} × {grid.cols} = <b>{len(grid):,} crops</b> of {size}{left_out if has_rest else ''}"
         )
-
-
-def _part(title: str, *widgets: QWidget) -> QWidget:
-    part = QWidget()
-    column = QVBoxLayout(part)
-    column.setContentsMargins(0, 0, 0, 0)
-    column.setSpacing(4)
-    for widget in (heading(title), *widgets):
-        column.addWidget(widget)
-    return part
-
-
-def _row(*widgets: QWidget) -> QWidget:
-    row = QWidget()
-    line = QHBoxLayout(row)
-    line.setContentsMargins(0, 0, 0, 0)
-    for widget in widgets:
-        line.addWidget(widget)
-    return row
-
-
-def _form(*fields: Any) -> QWidget:
-    form = Container(widgets=list(fields))
-    form.margins = (0, 0, 0, 0)
-    native: QWidget = form.native
-    native.setProperty("container", form)  # magicgui's side must live as long as Qt's
-    return native

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from costal.labels.effort import EventKind
 from costal.labels.records import AnswerKind, AnswerRecord, CropLabel
 from costal.workbench.desk import Workbench
-from napari_costal.label_crops.controller import LabelController
+from napari_costal.label_crops.frame_session import FrameSession
+from napari_costal.label_crops.project_session import ProjectSession
+from napari_costal.label_crops.query_session import QuerySession
+from napari_costal.label_crops.view import PageView
 from napari_costal.label_crops.why import crop_title, why_of, why_text
 from napari_costal.labelling.presentation import Clock, Presentation, Presenter, system_clock
 
@@ -29,9 +31,16 @@ class Sitting:
     With `keeps_going` the next query follows at once, while the models learn in the background.
     """
 
-    def __init__(self, controller: LabelController, clock: Clock = system_clock) -> None:
-        self._controller, self._view = controller, controller.view
-        self.presenter = Presenter(controller.view.cover, clock)
+    def __init__(
+        self,
+        session: ProjectSession,
+        frame: FrameSession,
+        query: QuerySession,
+        view: PageView,
+        clock: Clock = system_clock,
+    ) -> None:
+        self._session, self._frame, self._query, self._view = session, frame, query, view
+        self.presenter = Presenter(view.cover, clock)
         self.keeps_going = False
         self._now: Asked | None = None
         self._coming: Asked | None = None
@@ -39,7 +48,7 @@ class Sitting:
         self._asked = 0
         self._answered: list[int] = []
         self._saving = False
-        controller.on_frame_left = self.leave
+        frame.leaving.connect(self.leave)
 
     @property
     def current(self) -> Presentation | None:
@@ -48,32 +57,32 @@ class Sitting:
 
     def label_query(self) -> None:
         """Present the query, best first; score first when that was not done."""
-        if self._controller.found is None:
-            self._controller.score(then=self.label_query)
+        if self._query.found is None:
+            self._query.score(then=self.label_query)
             return
-        self._controller.forget_wanted()
-        if self._controller.may_write():
-            self._controller.asked = None
-            self._controller.recombine(then=self._ask)
+        self._query.forget_wanted()
+        if self._session.may_write():
+            self._query.asked = None
+            self._query.recombine(then=self._ask)
 
     def _ask(self) -> None:
-        picked = self._controller.picked
+        picked = self._query.picked
         if picked is None:
             if self.current is None:
                 self.stop()
             return
-        self._controller.asked = picked
+        self._query.asked = picked
         pairs = zip(picked.picked_n, picked.control_n, strict=True)
         self._waiting = [Asked(int(index), rank, bool(control)) for rank, (index, control) in enumerate(pairs, 1)]
         self._asked = len(self._waiting)
-        self._controller.blind(True)
+        self._query.blind(True)
         if self.current is None:
             self._next()
 
     def click(self, index: int) -> None:
         """Present the crop that the user clicked, now; the one before it waits."""
-        if self._controller.may_write():
-            self._controller.place(lambda: self._interrupt_for(Asked(index)))
+        if self._session.may_write():
+            self._frame.place(lambda: self._interrupt_for(Asked(index)))
 
     def back(self) -> None:
         """Present the crop that was answered before the one on the bench; its answer stands until another is given."""
@@ -109,7 +118,7 @@ class Sitting:
 
     def show_prediction(self) -> None:
         """Show what the agent thinks of the crop and why it was asked; that it was shown is kept with the answer."""
-        now, project = self.current, self._controller.project
+        now, project = self.current, self._session.project
         if now is not None and project is not None:
             now.prediction_shown |= bool(now.why.probs_K)
             self._view.bench_says(why_text(now.why, project, now.rank, now.control), False)
@@ -123,17 +132,17 @@ class Sitting:
         """Leave the bench; answers given are kept, the crop on it is abandoned."""
         self._abandon()
         self._waiting, self._asked = [], 0
-        self._controller.blind(False)
-        self._controller.asked = None
+        self._query.blind(False)
+        self._query.asked = None
         self._view.leave_bench()
-        self._controller.forget_wanted()
-        self._controller.recombine()
+        self._query.forget_wanted()
+        self._query.recombine()
 
     def leave(self) -> None:
         """Leave the frame; what was answered on it can still be undone."""
         self._abandon()
         self._waiting, self._asked, self._answered = [], 0, []
-        self._controller.blind(False)
+        self._query.blind(False)
         self._view.leave_bench()
 
     def _next(self) -> None:
@@ -143,11 +152,11 @@ class Sitting:
         elif not self._asked:
             self._view.bench_says("Saved. Click another crop to label it, or leave with Esc and train.", False)
         elif self.keeps_going:
-            self._controller.retrain()
+            self._query.retrain()
             self.label_query()
         else:
             self.stop()
-            self._controller.retrain()
+            self._query.retrain()
 
     def _present(self, asked: Asked) -> None:
         """Put a crop on the bench once it is at hand, and have the next ones brought."""
@@ -162,37 +171,30 @@ class Sitting:
                 else:
                     self.stop()
 
-        self._controller.fetch(asked.index, lambda: self._show(asked), unread)
+        self._frame.fetch(asked.index, lambda: self._show(asked), unread)
         for each in self._waiting[:READ_AHEAD]:
-            self._controller.fetch(each.index)
+            self._frame.fetch(each.index)
 
     def _show(self, asked: Asked) -> None:
-        now = self._controller
-        if asked is not self._coming or now.placed is None or now.project is None or now.grid is None:
+        query, project = self._query, self._session.project
+        placed, grid = self._frame.placed, self._frame.grid
+        if asked is not self._coming or placed is None or project is None or grid is None:
             return
         self._now, self._coming = asked, None
-        presentation = self.presenter.open(asked.index, asked.rank, round(now.project.idle_limit_s * 1e9))
+        presentation = self.presenter.open(asked.index, asked.rank, round(project.idle_limit_s * 1e9))
         presentation.control = asked.control
-        presentation.why = why_of(now.found, now.picked, now.project, asked.index)
-        presentation.generation = now.found.generation if now.found is not None and now.found.scores else 0
+        presentation.why = why_of(query.found, query.picked, project, asked.index)
+        presentation.generation = query.found.generation if query.found is not None and query.found.scores else 0
         self.look()
-        title = crop_title(asked.rank, self._asked, now.labels.get(asked.index), now.project)
-        left_s = sum(now.predicted_s(each.index) for each in (asked, *self._waiting)) if asked.rank else 0.0
-        self._view.present(now.project, *self._picture(asked.index), title, presentation.active_s, left_s)
-        if self._waiting and now.placed.is_at_hand(self._waiting[0].index):
-            self._view.prepare(*self._picture(self._waiting[0].index))
-
-    def _picture(self, index: int) -> tuple[Any, tuple[int, int, int], Any]:
-        """Return a crop with its surroundings, where in them it lies, and the frame's intensity range."""
-        placed, grid = self._controller.placed, self._controller.grid
-        if placed is None or grid is None:
-            raise RuntimeError("There is no frame to show a crop of.")
-        picture = placed.picture(grid, index)
-        return picture.around_C_H_W, (*picture.at, grid.crop), placed.placed.range
+        title = crop_title(asked.rank, self._asked, placed.labels.get(asked.index), project)
+        left_s = sum(query.predicted_s(each.index) for each in (asked, *self._waiting)) if asked.rank else 0.0
+        self._view.present(project, *self._frame.shown(asked.index), title, presentation.active_s, left_s)
+        if self._waiting and placed.is_at_hand(self._waiting[0].index):
+            self._view.prepare(*self._frame.shown(self._waiting[0].index))
 
     def _end(self, kind: EventKind, said: AnswerKind, class_id: int | None) -> None:
         """Commit the answer; only then comes the next crop. An answer that was not saved can be given again."""
-        presentation, bench, ticket = self.current, self._controller.bench, self._controller.generation
+        presentation, bench, ticket = self.current, self._session.bench, self._frame.newest.ticket()
         at = self.presenter.moment()
         if presentation is None or bench is None or self._saving or not presentation.may_end(at):
             return
@@ -204,11 +206,11 @@ class Sitting:
 
         def saved(label_id: int) -> None:
             self._saving = False
-            if ticket != self._controller.generation:
+            if not ticket.is_current:
                 return
             side = record.pixels_C_H_W.shape[-1]
             label = CropLabel(label_id, record.frame_id, record.y, record.x, side, class_id, said)
-            self._controller.relabelled(presentation.index, label, is_new=True)
+            self._frame.relabel(presentation.index, label, is_new=True)
             self._answered = [each for each in self._answered if each != presentation.index] + [presentation.index]
             self._waiting = [each for each in self._waiting if each.index != presentation.index]
             if self.current is presentation:
@@ -219,10 +221,10 @@ class Sitting:
             self._view.bench_says(f"Not saved: {reason} Your answer is still here: press its key again.", True)
 
         self._saving = True
-        self._controller.store.run(bench.answer, record, then=saved, failed=failed)
+        self._session.store.run(bench.answer, record, then=saved, failed=failed)
 
     def _record_of(self, presentation: Presentation, kind: AnswerKind, class_id: int | None) -> AnswerRecord | None:
-        placed, grid = self._controller.placed, self._controller.grid
+        placed, grid = self._frame.placed, self._frame.grid
         if placed is None or grid is None:
             return None
         y, x = grid.origin(presentation.index)
@@ -233,7 +235,7 @@ class Sitting:
             placed.picture(grid, presentation.index).crop_C_H_W,
             kind,
             class_id,
-            self._controller.annotator,
+            self._session.annotator,
             tuple(presentation.events),
             presentation.generation,
             presentation.rank,
@@ -251,9 +253,8 @@ class Sitting:
         self._revise(lambda bench: bench.redo(), "redo", presents=False)
 
     def _revise(self, act: Callable[[Workbench], CropLabel | None], name: str, presents: bool) -> None:
-        now, ticket = self._controller, self._controller.generation
-        bench = now.bench
-        if self._saving or bench is None or now.placed is None:
+        bench, ticket = self._session.bench, self._frame.newest.ticket()
+        if self._saving or bench is None or self._frame.placed is None:
             return
 
         def work() -> tuple[CropLabel | None, CropLabel | None]:
@@ -266,12 +267,12 @@ class Sitting:
             if meant is None:
                 self._view.bench_says(f"There is nothing to {name}.", False)
                 return
-            index = now.index_of(meant) if ticket == now.generation else None
+            index = self._frame.index_of(meant) if ticket.is_current else None
             if index is None:
-                now.recount()
+                self._session.recount()
                 self._view.bench_says(f"The last answer was on another frame or grid: {name} done there.", False)
                 return
-            now.relabelled(index, standing, is_new=False)
+            self._frame.relabel(index, standing, is_new=False)
             if presents:
                 self._interrupt_for(Asked(index))
             elif self.current is not None and self.current.index == index:
@@ -283,15 +284,15 @@ class Sitting:
             self._view.bench_says(reason, True)
 
         self._saving = True
-        now.store.run(work, then=done, failed=failed)
+        self._session.store.run(work, then=done, failed=failed)
 
     def _abandon(self) -> None:
         """End the crop on the bench unanswered; the time it took is kept as a lower bound."""
         presentation, self.presenter.current, self._coming = self.current, None, None
-        bench = self._controller.bench
+        bench = self._session.bench
         if presentation is None or not presentation.is_shown or bench is None:
             return
         presentation.record(EventKind.ABANDONED)
         record = self._record_of(presentation, "abandoned", None)
         if record is not None:
-            self._controller.store.run(bench.answer, record, failed=self._view.complain)
+            self._session.store.run(bench.answer, record, failed=self._view.complain)

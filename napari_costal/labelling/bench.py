@@ -2,16 +2,14 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from html import escape
 
 import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import QEvent, QObject, Qt, QTimer, Signal
-from qtpy.QtGui import QGuiApplication, QKeySequence, QShortcut, QWindow
+from qtpy.QtGui import QGuiApplication, QWindow
 from qtpy.QtWidgets import (
     QApplication,
     QGridLayout,
-    QHBoxLayout,
     QLabel,
     QPushButton,
     QVBoxLayout,
@@ -22,7 +20,9 @@ from costal.labels.effort import PauseReason
 from costal.labels.project import LabelClass
 from napari_costal.engine.client import main_window_of
 from napari_costal.labelling.crop_view import CropView
+from napari_costal.labelling.keys import HELP, PAUSE, TOOLS, BenchKeys, labelled_with
 from napari_costal.labelling.presentation import KeyStrokes, Presenter
+from napari_costal.ui.parts import ALARM, beside, paint, sentence
 
 SIGNS_OF_LIFE = (
     QEvent.Type.MouseMove,
@@ -30,20 +30,8 @@ SIGNS_OF_LIFE = (
     QEvent.Type.KeyPress,
     QEvent.Type.Wheel,
 )
-PAUSE, HELP, STOP = "pause", "help", "stop"
 ANSWERS = ("skip", "exclude")
 FIRST_SIGNS = (QEvent.Type.ShortcutOverride, QEvent.Type.MouseButtonPress)
-TOOLS = {
-    "skip": ("Skip", "you cannot tell; the time still teaches the cost model"),
-    "exclude": ("Exclude", "a bad crop: never ask for it again"),
-    "undo": ("Undo", "take the last answer back and show its crop again"),
-    "redo": ("Redo", "give the answer that was undone last again"),
-    "back": ("Back", "show the crop before this one; its answer stands until you give another"),
-    "why": ("Why", "show the prediction and why this crop was asked; that you looked is kept"),
-    PAUSE: ("Pause", "stop the clock and cover the crop, or go on"),
-    HELP: ("?", "which key does what"),
-    STOP: ("Stop", "leave the query; what you answered is kept"),
-}
 COLUMNS = 5
 
 
@@ -59,33 +47,25 @@ class Bench(QWidget):
 
     def __init__(self, keys: Mapping[str, str], parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._tool_keys = dict(keys)
-        self._classes: tuple[LabelClass, ...] = ()
+        self._keys = BenchKeys(keys)
         self._is_paused = False
         self._strokes, self._is_repeat = KeyStrokes(), False
         self.crop_view = CropView()
-        self._title, self._time, self._message, self._left = QLabel(), QLabel(), QLabel(), QLabel()
+        self._title, self._time, self._message, self._left = QLabel(), QLabel(), sentence(), QLabel()
         self._left.setStyleSheet("color: #9aa0aa; padding-right: 6px;")
-        self._message.setWordWrap(True)
         self._time.setToolTip("Active time on this crop: pauses and long gaps do not count.")
-        top = QHBoxLayout()
-        top.addWidget(self._title, 1)
-        top.addWidget(self._left)
-        top.addWidget(self._time)
         self._class_grid = QGridLayout()
         self._class_grid.setSpacing(4)
-        self._keys = QLabel()
-        self._keys.setWordWrap(True)
-        self._keys.setVisible(False)
+        self._sheet = sentence()
+        self._sheet.setVisible(False)
         column = QVBoxLayout(self)
         column.setContentsMargins(4, 4, 4, 4)
-        column.addLayout(top)
+        column.addLayout(beside(self._title, self._left, self._time, shares=(1,)))
         column.addWidget(self.crop_view, 1)
         column.addLayout(self._class_grid)
         column.addLayout(self._lay_out_tools())
-        column.addWidget(self._keys)
+        column.addWidget(self._sheet)
         column.addWidget(self._message)
-        self._shortcuts: list[QShortcut] = []
         self._ticker = QTimer(self)
         self._ticker.setInterval(200)
         self._active_s: Callable[[], float] = lambda: 0.0
@@ -97,8 +77,7 @@ class Bench(QWidget):
         tools = QGridLayout()
         tools.setSpacing(4)
         self.buttons: dict[str, QPushButton] = {}
-        offered = [name for name in TOOLS if name in (*self._tool_keys, HELP, STOP)]
-        for place, name in enumerate(offered):
+        for place, name in enumerate(self._keys.tools):
             button = QPushButton()
             button.setToolTip("{}: {}.".format(*TOOLS[name]))
             button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
@@ -124,13 +103,13 @@ class Bench(QWidget):
 
     def begin(self, classes: Sequence[LabelClass]) -> None:
         """Start taking answers for these classes, if that was not done."""
-        if self._shortcuts and tuple(classes) == self._classes:
+        if self._keys.are_bound and tuple(classes) == self._keys.classes:
             return
         self.end()
-        self._classes = tuple(classes)
+        self._keys.classes = tuple(classes)
         self._lay_out_classes()
         self._name_buttons()
-        self._bind_keys()
+        self._keys.bind(main_window_of(self) or self.window(), self._give, self._use, self._stroke)
         application = QApplication.instance()
         if application is not None:
             application.installEventFilter(self)
@@ -140,10 +119,10 @@ class Bench(QWidget):
     def end(self) -> None:
         """Stop taking answers: keys are the viewer's again."""
         self.say("")
-        if not self._shortcuts:
+        if not self._keys.are_bound:
             return
         self._ticker.stop()
-        self._unbind_keys()
+        self._keys.unbind()
         application = QApplication.instance()
         if application is not None:
             application.removeEventFilter(self)
@@ -176,7 +155,7 @@ class Bench(QWidget):
 
     def say(self, text: str, alarming: bool = False) -> None:
         """Show a sentence under the crop."""
-        self._message.setStyleSheet("color: #ff6655;" if alarming else "")
+        paint(self._message, ALARM if alarming else "")
         self._message.setText(text)
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
@@ -239,60 +218,27 @@ class Bench(QWidget):
     def showEvent(self, event: QEvent | None) -> None:
         """Take keys again: the crop can be seen."""
         super().showEvent(event)
-        self._enable_keys(True)
+        self._keys.enable(True)
         self.resumed.emit(PauseReason.FOCUS)
 
     def hideEvent(self, event: QEvent | None) -> None:
         """Take no keys and stop the clock while the crop cannot be seen."""
         super().hideEvent(event)
-        self._enable_keys(False)
+        self._keys.enable(False)
         self.paused.emit(PauseReason.FOCUS)
-
-    def _enable_keys(self, enabled: bool) -> None:
-        for shortcut in self._shortcuts:
-            shortcut.setEnabled(enabled)
 
     def _lay_out_classes(self) -> None:
         while (item := self._class_grid.takeAt(0)) is not None:
             if (widget := item.widget()) is not None:
                 widget.hide()
                 widget.deleteLater()
-        for place, each in enumerate(self._classes):
-            button = QPushButton(each.name if each.key in ("", each.name) else f"{each.key}  {each.name}")
+        for place, each in enumerate(self._keys.classes):
+            button = QPushButton(labelled_with(each.name, each.key, "{key}  {text}"))
             button.setObjectName(f"class-{each.id}")
             button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
             button.setStyleSheet(f"border-left: 6px solid {each.colour}; padding: 5px; text-align: left;")
             button.clicked.connect(lambda _=False, class_id=each.id: self._give(class_id))
             self._class_grid.addWidget(button, place // 2, place % 2)
-
-    def _bind_keys(self) -> None:
-        """Bind the keys in the main window; Qt sends it those of a floating dock too."""
-        acts: dict[str, Callable[[], None]] = {
-            each.key: partial(self._give, each.id) for each in self._classes if each.key
-        }
-        acts |= {key: partial(self._use, name) for name, key in self._tool_keys.items() if self._is_free(key)}
-        acts |= {
-            keys: partial(self._use, name)
-            for keys, name in (("Ctrl+Z", "undo"), ("Ctrl+Y", "redo"), ("Ctrl+Shift+Z", "redo"))
-            if name in self._tool_keys
-        }
-        acts |= {"?": partial(self._use, HELP), "Esc": partial(self._use, STOP)}
-        window = main_window_of(self) or self.window()
-        for keys, act in acts.items():
-            shortcut = QShortcut(QKeySequence(keys), window)
-            shortcut.setAutoRepeat(False)
-            shortcut.activated.connect(partial(self._stroke, act))
-            self._shortcuts.append(shortcut)
-
-    def _unbind_keys(self) -> None:
-        for shortcut in self._shortcuts:
-            shortcut.setEnabled(False)
-            shortcut.deleteLater()
-        self._shortcuts = []
-
-    def _is_free(self, key: str) -> bool:
-        """Return whether a tool may have a key: a class that has it comes first."""
-        return bool(key) and key.upper() not in {each.key.upper() for each in self._classes}
 
     def _use(self, name: str) -> None:
         if name in ANSWERS:
@@ -303,29 +249,15 @@ class Bench(QWidget):
             self._show_paused(not self._is_paused)
             (self.paused if self._is_paused else self.resumed).emit(PauseReason.USER)
         elif name == HELP:
-            self._keys.setText(self._key_sheet())
-            self._keys.setVisible(not self._keys.isVisible())
+            self._sheet.setText(self._keys.sheet())
+            self._sheet.setVisible(not self._sheet.isVisible())
         else:
             self.asked_for.emit(name)
-
-    def _key_of(self, name: str) -> str:
-        key = {HELP: "?", STOP: "Esc"}.get(name) or self._tool_keys.get(name, "")
-        return key if self._is_free(key) else ""
 
     def _name_buttons(self) -> None:
         for name, button in self.buttons.items():
             word = "Go on" if name == PAUSE and self._is_paused else TOOLS[name][0]
-            key = self._key_of(name)
-            button.setText(word if key in ("", word) else f"{word} ({key})")
-
-    def _key_sheet(self) -> str:
-        """Return which key does what, classes first."""
-        classes = [(each.key, each.name) for each in self._classes if each.key]
-        tools = [(self._key_of(name), f"{TOOLS[name][0].lower()}: {TOOLS[name][1]}") for name in self.buttons]
-        rows = "".join(
-            f"<tr><td><b>{key}</b>&nbsp;&nbsp;</td><td>{escape(does)}</td></tr>" for key, does in classes + tools
-        )
-        return f"<table>{rows}</table>"
+            button.setText(labelled_with(word, self._keys.key_of(name), "{text} ({key})"))
 
     def _application_changed(self, state: Qt.ApplicationState) -> None:
         if state == Qt.ApplicationState.ApplicationActive:

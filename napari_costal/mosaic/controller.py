@@ -14,6 +14,7 @@ from costal.paper.experiment import ArmState, Proposal, RoundReport
 from costal.paper.plan import RANDOM_ARM, Arm, Experiment
 from costal.types import Answer, Progress
 from napari_costal.engine.calls import Caller, Thread
+from napari_costal.engine.latest import Latest
 from napari_costal.labelling.presentation import Clock, Presenter, system_clock
 
 DIGIT_DATA = ("auto", "mnist", "synthetic")
@@ -49,6 +50,7 @@ class MosaicController:
         self._proposal: Proposal | None = None
         self._answers: list[Answer] = []
         self.presenter = Presenter(view.cover, clock)
+        self._settings = Latest()
         self._going_on = False
         self._is_busy = False
 
@@ -61,6 +63,7 @@ class MosaicController:
         """Take the settings for the next experiment; a running one is reset first."""
         if (experiment, arm, data, by_hand) != (self._experiment, self._arm, self._data, self._by_hand):
             self.reset()
+            self._settings.renew()
             self._experiment, self._arm, self._data, self._by_hand = experiment, arm, data, by_hand
             self._class_names = DIGIT_NAMES if data in DIGIT_DATA else ()
 
@@ -133,10 +136,9 @@ class MosaicController:
         data = self._data
 
         def found(names: tuple[str, ...]) -> None:
-            if data == self._data:
-                self._class_names = names
+            self._class_names = names
 
-        self._pixels.run(lambda: load_dataset(data).class_names, then=found)
+        self._pixels.run(lambda: load_dataset(data).class_names, then=self._settings.ticket().only(found))
 
     def _word(self, label: int | None) -> str:
         if label is None:

@@ -13,7 +13,7 @@ from costal.paper.figures import draw_rounds, rounds_shown
 from costal.paper.plan import RANDOM_ARM, Plan
 from costal.paper.report import draw_accuracy
 from napari_costal.mosaic.run import Place, Run
-from napari_costal.ui.figures import DASHED, TEXT, Colours, Floats
+from napari_costal.ui.figures import DASHED, TEXT, Colours, Floats, dress, shortened
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -168,25 +168,14 @@ def _add_legend(figure: "Figure", named: "dict[str, Artist]", colours: Colours) 
     """Draw one legend for all panels below them; none while nothing is drawn."""
     if named:
         look: dict[str, Any] = {"ncols": 2, "frameon": False, "fontsize": TEXT, "handlelength": 1.6}
-        names = [_short(name) for name in named]
+        names = [shortened(name, LONGEST_NAME) for name in named]
         legend = figure.legend(list(named.values()), names, loc="outside lower center", **look)
         for text in legend.get_texts():
             text.set_color(colours.ink)
 
 
 def darken(axes: "Axes", colours: Colours) -> None:
-    """Draw axes in the viewer's colours. Explicitly: ticks are made later than any context that would hold them."""
-    axes.set_facecolor(colours.background)
-    axes.tick_params(colors=colours.ink, labelsize=TEXT - 1)
+    """Draw axes in the viewer's colours, with small ticks and a grid."""
+    dress(axes, colours)
+    axes.tick_params(labelsize=TEXT - 1)
     axes.grid(alpha=0.3)
-    for text in (axes.xaxis.label, axes.yaxis.label, axes.title):
-        text.set(color=colours.ink, fontsize=TEXT)
-    for spine in axes.spines.values():
-        spine.set_color(colours.faint)
-    legend = axes.get_legend()
-    for text in legend.get_texts() if legend is not None else []:
-        text.set(color=colours.ink, fontsize=TEXT)
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"

@@ -4,14 +4,14 @@ Curves need the run's folder alone; the mosaic needs the data set too, which may
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from costal.paper.experiment import RoundReport
 from costal.paper.sources import Dataset
 from napari_costal.engine.calls import Thread
+from napari_costal.engine.latest import Latest
 from napari_costal.mosaic.curves import curves_picture, figure_1_picture
 from napari_costal.mosaic.run import Place, RoundShown, Run, crops_of, look, read_shown
 from napari_costal.ui.figures import Picture
@@ -35,12 +35,12 @@ class PlaybackController:
 
     def __init__(self, view: View, thread: Thread) -> None:
         self._view, self._thread = view, thread
-        self._ticket = 0
+        self._newest = Latest()
         self._shows_figure_1 = False
         self._reset(None)
 
     def _reset(self, folder: Path | None) -> None:
-        self._ticket += 1
+        self._newest.renew()
         self._folder = folder
         self.run: Run | None = None
         self.place = Place()
@@ -68,12 +68,8 @@ class PlaybackController:
         is_complete = self.run is not None and self.run.done == self.run.total
         if self._folder is not None and not is_complete and not self._is_looking:
             self._is_looking = True
-            looked, failed = self._current(self._looked), self._current(self._not_looked)
-            self._thread.run(look, self._folder, self.run, then=looked, failed=failed)
-
-    def _current(self, act: Callable[[Any], None]) -> Callable[[Any], None]:
-        ticket = self._ticket
-        return lambda outcome: act(outcome) if ticket == self._ticket else None
+            only = self._newest.ticket().only
+            self._thread.run(look, self._folder, self.run, then=only(self._looked), failed=only(self._not_looked))
 
     def _not_looked(self, reason: str) -> None:
         self._is_looking, self._is_lost = False, True
@@ -102,7 +98,8 @@ class PlaybackController:
         newest = run.newest(None, Place())
         self._go(newest if self.is_following else Place(newest.arm, newest.repeat, min(1, newest.number)))
         self._view.show_note("Reading the data …")
-        self._thread.run(crops_of, run, then=self._current(self._found_crops), failed=self._current(self._no_crops))
+        only = self._newest.ticket().only
+        self._thread.run(crops_of, run, then=only(self._found_crops), failed=only(self._no_crops))
 
     def _found_crops(self, dataset: Dataset) -> None:
         self._dataset = dataset
@@ -199,7 +196,8 @@ class PlaybackController:
             self._view.show_note(reason)
             end()
 
-        self._thread.run(read_shown, run, place, dataset, then=self._current(show), failed=self._current(complain))
+        only = self._newest.ticket().only
+        self._thread.run(read_shown, run, place, dataset, then=only(show), failed=only(complain))
 
 
 def summary(run: Run) -> str:

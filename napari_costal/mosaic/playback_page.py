@@ -1,21 +1,20 @@
 """The page of *MNIST mosaic* that plays a finished or running experiment back."""
 
-from itertools import zip_longest
 from typing import Any
 
 from napari.viewer import Viewer
 from qtpy.QtCore import QSignalBlocker, Qt, QTimer, Signal
 from qtpy.QtGui import QKeySequence, QShortcut
-from qtpy.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QLabel, QSlider, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QComboBox, QLabel, QSlider, QVBoxLayout, QWidget
 
 from costal.types import Floats
 from napari_costal.engine.calls import Thread
 from napari_costal.mosaic.layers import MosaicLayers
 from napari_costal.mosaic.playback import PlaybackController
 from napari_costal.mosaic.run import Place, RoundShown, Run
-from napari_costal.ui.dock import push_button
 from napari_costal.ui.figure_view import FigureView, colours_of
 from napari_costal.ui.figures import Picture
+from napari_costal.ui.parts import beside, push_button, sentence
 
 PLAY_MS, LOOK_MS = 1000, 2000
 VALUES = ("value v", "information I", "cost C")
@@ -44,9 +43,7 @@ class PlaybackPage(QWidget):
         viewer.events.theme.connect(self._recolour)
 
     def _lay_out(self, painter: Any) -> None:
-        self.title, self.summary, self.round, self.note = QLabel(), QLabel(), QLabel(), QLabel()
-        self.summary.setWordWrap(True)
-        self.note.setWordWrap(True)
+        self.title, self.summary, self.round, self.note = QLabel(), sentence(), QLabel(), sentence()
         self.close_button = push_button("Close run", "Go back to the experiment.")
         self.close_button.clicked.connect(lambda: self.controller.close())
         self.arm, self.repeat, self.values = QComboBox(), QComboBox(), QComboBox()
@@ -74,15 +71,15 @@ class PlaybackPage(QWidget):
         self.curves = FigureView(painter, colours_of(self._viewer.theme))
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
-        column.addLayout(_row(self.title, self.close_button))
+        column.addLayout(beside(self.title, self.close_button, shares=(1,)))
         column.addWidget(self.summary)
-        column.addLayout(_row(self.arm, self.repeat))
+        column.addLayout(beside(self.arm, self.repeat, shares=(1,)))
         column.addWidget(self.slider)
         column.addWidget(self.round)
         column.addLayout(
-            _row(self.previous_button, self.play_button, self.next_button, self.following, shares=(1, 1, 1))
+            beside(self.previous_button, self.play_button, self.next_button, self.following, shares=(1, 1, 1))
         )
-        column.addLayout(_row(QLabel("over the mosaic:"), self.values, shares=(0, 1)))
+        column.addLayout(beside(QLabel("over the mosaic:"), self.values, shares=(0, 1)))
         column.addWidget(self.note)
         column.addWidget(self.pictures)
         column.addWidget(self.curves, 1)
@@ -170,14 +167,6 @@ class PlaybackPage(QWidget):
         self.following.setChecked(following)
         if playing != self._playing.isActive():
             (self._playing.start if playing else self._playing.stop)()
-
-
-def _row(*widgets: QWidget, shares: tuple[int, ...] = (1,)) -> QHBoxLayout:
-    """Return widgets side by side, which share what is left: all of it is the first one's by default."""
-    row = QHBoxLayout()
-    for widget, share in zip_longest(widgets, shares, fillvalue=0):
-        row.addWidget(widget, share)
-    return row
 
 
 def _offer(box: QComboBox, names: list[str]) -> None:

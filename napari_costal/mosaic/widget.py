@@ -18,13 +18,15 @@ from costal.types import ACQUISITION_NAMES
 from napari_costal.canvas.render import render
 from napari_costal.engine.client import Engine
 from napari_costal.engine.threads import Background
-from napari_costal.labelling.bench import STOP, Bench
+from napari_costal.labelling.bench import Bench
+from napari_costal.labelling.keys import STOP
 from napari_costal.mosaic.controller import DIGIT_DATA, DIGITS, MosaicController
 from napari_costal.mosaic.curves import RoundsPicture
 from napari_costal.mosaic.layers import MosaicLayers
 from napari_costal.mosaic.playback_page import CURVES_HEIGHT, PlaybackPage
-from napari_costal.ui.dock import Dock, pages, push_button
+from napari_costal.ui.dock import Dock
 from napari_costal.ui.figure_view import FigureView, colours_of
+from napari_costal.ui.parts import pages, push_button
 from napari_costal.ui.preferences import BENCH_KEYS, Preferences, preferences
 
 SIMULATED, BY_HAND = "simulated expert", "I label myself"

@@ -4,18 +4,14 @@ from typing import Any
 
 from qtpy.QtCore import QEvent, QObject
 from qtpy.QtWidgets import (
-    QHBoxLayout,
-    QLabel,
     QMainWindow,
     QProgressBar,
-    QPushButton,
-    QSizePolicy,
-    QStackedWidget,
     QWidget,
 )
 
 from costal.types import Progress
 from napari_costal.engine.client import Engine, main_window_of
+from napari_costal.ui.parts import ALARM, beside, paint, push_button, sentence
 
 
 class Dock(QWidget):
@@ -26,14 +22,12 @@ class Dock(QWidget):
         self._engine_now: Engine | None = None
         self._is_shut = False
         self._window: QMainWindow | None = None
-        self.status = QLabel()
-        self.status.setWordWrap(True)
+        self.status = sentence()
         self.progress = QProgressBar()
-        self.cancel_button = push_button("Cancel", "Stop the job; the newest model stays.")
-        self.cancel_button.clicked.connect(lambda: self.cancel_running())
-        self.progress_row = QHBoxLayout()
-        self.progress_row.addWidget(self.progress, 1)
-        self.progress_row.addWidget(self.cancel_button)
+        self.cancel_button = push_button(
+            "Cancel", "Stop the job; the newest model stays.", lambda: self.cancel_running()
+        )
+        self.progress_row = beside(self.progress, self.cancel_button, shares=(1,))
         for each in (self.progress, self.cancel_button):
             policy = each.sizePolicy()
             policy.setRetainSizeWhenHidden(True)  # the crop on the bench must not move when a job begins
@@ -68,13 +62,13 @@ class Dock(QWidget):
 
     def say(self, text: str) -> None:
         """Show a sentence."""
-        self.status.setStyleSheet("")
+        paint(self.status, "")
         self.status.setText(text)
 
     def complain(self, text: str) -> None:
         """Show an error and that no job runs."""
         self.show_progress(None)
-        self.status.setStyleSheet("color: #ff6655;")
+        paint(self.status, ALARM)
         self.status.setText(text)
 
     def show_progress(self, progress: Progress | None) -> None:
@@ -125,24 +119,3 @@ class Dock(QWidget):
                 self._window.removeEventFilter(self)
                 self._window = None
             self.shut_down()
-
-
-def pages() -> QStackedWidget:
-    """Return pages that take all the height: napari adds an empty stretch below a dock that has nothing of the kind."""
-    stack = QStackedWidget()
-    stack.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
-    return stack
-
-
-def heading(text: str) -> QLabel:
-    """Return a bold line above a part of a dock."""
-    label = QLabel(text)
-    label.setStyleSheet("font-weight: bold; padding-top: 4px;")
-    return label
-
-
-def push_button(text: str, tip: str) -> QPushButton:
-    """Return a button with a tool tip."""
-    button = QPushButton(text)
-    button.setToolTip(tip)
-    return button

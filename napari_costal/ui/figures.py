@@ -1,12 +1,11 @@
-"""The dashboard's figures as values that draw themselves. No Qt, no napari: they are drawn in a process of their own.
+"""Figures are values that draw themselves. No Qt, no napari: they are drawn in a process of their own.
 
 matplotlib keeps Python's lock for most of a drawing, and its many short-lived objects set off collections of all
 garbage: on a thread beside the window that holds it up, and the commit of a label, for a fifth of a second.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,10 +18,6 @@ if TYPE_CHECKING:
 
 DPI = 96
 TEXT = 8
-SHORTEST_S = 0.05
-"""Efforts below it are drawn there: a logarithmic axis has no zero."""
-CONTROL = "#ee7733"
-"""The control share, told from the chosen crops by colour-blind eyes on light and on dark."""
 DASHED = (0, (4, 3))
 
 Floats = NDArray[np.float64]
@@ -59,164 +54,19 @@ def drawn(picture: Picture, width: int, height: int, ratio: float, colours: Colo
     return pixels.shape[1], pixels.shape[0], pixels.tobytes()
 
 
-@dataclass(frozen=True, slots=True)
-class AccuracyPicture:
-    """Accuracy with its interval, against labels and against expert minutes."""
-
-    label_count_S: NDArray[np.int64]
-    minutes_S: Floats
-    share_S: Floats
-    low_S: Floats
-    high_S: Floats
-
-    def draw(self, figure: "Figure", colours: Colours) -> None:
-        """Draw two axes that share the accuracy."""
-        from matplotlib.ticker import MaxNLocator, PercentFormatter
-
-        for axes, along, title in zip(
-            figure.subplots(1, 2, sharey=True),
-            (self.label_count_S, self.minutes_S),
-            ("labels", "expert minutes"),
-            strict=True,
-        ):
-            axes.fill_between(along, self.low_S, self.high_S, color=colours.line, alpha=0.25, linewidth=0)
-            axes.plot(along, self.share_S, color=colours.line, linewidth=1.6)
-            axes.plot(along[-1:], self.share_S[-1:], "o", color=colours.line, markersize=4.5)
-            axes.set(xlabel=title, ylim=(0, 1.03), xlim=(0, max(float(along[-1]) * 1.04, 1)))
-            axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
-            axes.yaxis.set_major_formatter(PercentFormatter(1))
-            _dress(axes, colours)
-
-
-@dataclass(frozen=True, slots=True)
-class EffortPicture:
-    """Predicted against measured effort in seconds, of chosen crops and of controls, on logarithmic axes."""
-
-    chosen_s_2_Q: Floats
-    control_s_2_Q: Floats
-
-    def draw(self, figure: "Figure", colours: Colours) -> None:
-        """Draw dots and the diagonal, on which the prediction is right."""
-        axes = figure.subplots()
-        both = np.maximum(np.concatenate([self.chosen_s_2_Q, self.control_s_2_Q], axis=1), SHORTEST_S)
-        ends = both.min() / 1.25, both.max() * 1.25
-        for (predicted_s, measured_s), colour, name, size, alpha in (
-            (np.maximum(self.chosen_s_2_Q, SHORTEST_S), colours.line, "chosen", 3.0, 0.5),
-            (np.maximum(self.control_s_2_Q, SHORTEST_S), CONTROL, "control", 4.5, 0.95),
-        ):
-            dots = axes.plot(measured_s, predicted_s, "o", label=name, color=colour, alpha=alpha, markersize=size)
-            dots[0].set(markeredgecolor=colours.background, markeredgewidth=0.4)
-        axes.plot(ends, ends, color=colours.ink, linewidth=0.9, linestyle=DASHED, zorder=1)
-        axes.set(xlabel="measured (s)", ylabel="predicted (s)", xlim=ends, ylim=ends)
-        _in_seconds(axes, "x")
-        _in_seconds(axes, "y")
-        axes.legend(loc="upper left", frameon=False, handletextpad=0.2, borderaxespad=0.2, fontsize=TEXT)
-        _dress(axes, colours)
-
-
-@dataclass(frozen=True, slots=True)
-class ClassRow:
-    """One class: its name, colour, number of labels, quartiles of its efforts in seconds, and some of these."""
-
-    name: str
-    colour: str
-    labels: int
-    quartiles_s: Floats
-    efforts_s: Floats
-
-
-@dataclass(frozen=True, slots=True)
-class ClassesPicture:
-    """The class balance, and the efforts of each class."""
-
-    rows: Sequence[ClassRow]
-
-    def draw(self, figure: "Figure", colours: Colours) -> None:
-        """Draw bars, and beside them a strip of dots with median and quartiles."""
-        from matplotlib.ticker import MaxNLocator
-
-        balance, effort = figure.subplots(1, 2, sharey=True, width_ratios=(2, 3))
-        for at, row in enumerate(self.rows):
-            balance.barh(at, row.labels, color=row.colour, height=0.62)
-            place = {"xy": (row.labels, at), "xytext": (3, 0), "textcoords": "offset points", "va": "center"}
-            balance.annotate(f"{row.labels:,}", **place, color=colours.ink, fontsize=TEXT)
-            if len(row.efforts_s):
-                _draw_strip(effort, at, row, colours)
-        most = max(row.labels for row in self.rows)
-        balance.set(xlabel="labels", xlim=(0, max(most, 1) * 1.35), ylim=(len(self.rows) - 0.5, -0.5))
-        balance.set_yticks(range(len(self.rows)), [_short(row.name) for row in self.rows])
-        balance.xaxis.set_major_locator(MaxNLocator(3, integer=True))
-        effort.set_xlabel("measured effort (s)")
-        if any(len(row.efforts_s) for row in self.rows):
-            _in_seconds(effort, "x")
-        for axes in (balance, effort):
-            _dress(axes, colours)
-            axes.grid(axis="y", visible=False)
-            axes.tick_params(axis="y", length=0)
-
-
-def _draw_strip(axes: "Axes", at: int, row: ClassRow, colours: Colours) -> None:
-    low, middle, high = np.maximum(row.quartiles_s, SHORTEST_S)
-    apart = 0.28 * (np.arange(len(row.efforts_s)) * 0.618 % 1 * 2 - 1)  # spread evenly, the same at every drawing
-    dots = np.maximum(row.efforts_s, SHORTEST_S)
-    axes.plot(dots, at + apart, "o", color=row.colour, alpha=0.55, markersize=2.6, markeredgewidth=0)
-    axes.plot((low, high), (at, at), color=colours.ink, linewidth=1.4, solid_capstyle="butt")
-    axes.plot(middle, at, "o", color=colours.background, markeredgecolor=colours.ink, markersize=5)
-
-
-@dataclass(frozen=True, slots=True)
-class CalibrationPicture:
-    """Accuracy against confidence in bins, with intervals, and how many labels each bin has."""
-
-    confidence_B: Floats
-    accuracy_B: Floats
-    low_B: Floats
-    high_B: Floats
-    count_B: NDArray[np.intp]
-
-    def draw(self, figure: "Figure", colours: Colours) -> None:
-        """Draw points with whiskers about the diagonal, and faint bars that show where the labels are."""
-        from matplotlib.ticker import PercentFormatter
-
-        axes = figure.subplots()
-        bins = len(self.count_B)
-        centres, tall = (np.arange(bins) + 0.5) / bins, 0.35 * self.count_B / max(self.count_B.max(), 1)
-        axes.bar(centres, tall, 0.94 / bins, color=colours.faint, alpha=0.5)
-        axes.plot((0, 1), (0, 1), color=colours.ink, linewidth=0.9, linestyle=DASHED)
-        axes.vlines(self.confidence_B, self.low_B, self.high_B, color=CONTROL, linewidth=1.5)
-        axes.plot(self.confidence_B, self.accuracy_B, "o", color=CONTROL, markersize=5)
-        axes.set(xlabel="confidence", ylabel="accuracy", xlim=(0, 1.02), ylim=(0, 1.03))
-        for axis in (axes.xaxis, axes.yaxis):
-            axis.set_major_formatter(PercentFormatter(1))
-        _dress(axes, colours)
-
-
-def _in_seconds(axes: "Axes", which: Literal["x", "y"]) -> None:
-    """Make an axis logarithmic, with plain numbers for ticks."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
-
-    axes.set(**{f"{which}scale": "log"})
-    low, high = getattr(axes, f"get_{which}lim")()
-    axis = getattr(axes, f"{which}axis")
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high > 6 * low else range(1, 10)))
-    axis.set_major_formatter(FuncFormatter(lambda seconds, _: f"{seconds:g}"))
-    axis.set_minor_locator(NullLocator())
-
-
-def _dress(axes: "Axes", colours: Colours) -> None:
-    """Give axes the viewer's colours."""
+def dress(axes: "Axes", colours: Colours) -> None:
+    """Draw axes in the viewer's colours. Explicitly: ticks are made later than any context that would hold them."""
     axes.set_facecolor(colours.background)
-    axes.tick_params(colors=colours.ink, labelsize=TEXT, length=2.5, color=colours.faint)
-    axes.grid(color=colours.faint, alpha=0.35, linewidth=0.6)
-    axes.set_axisbelow(True)
-    for text in (axes.xaxis.label, axes.yaxis.label):
+    axes.tick_params(colors=colours.ink, labelsize=TEXT)
+    for text in (axes.xaxis.label, axes.yaxis.label, axes.title):
         text.set(color=colours.ink, fontsize=TEXT)
-    for side, spine in axes.spines.items():
-        spine.set(color=colours.faint, visible=side in ("left", "bottom"))
+    for spine in axes.spines.values():
+        spine.set_color(colours.faint)
     legend = axes.get_legend()
     for text in legend.get_texts() if legend is not None else []:
-        text.set_color(colours.ink)
+        text.set(color=colours.ink, fontsize=TEXT)
 
 
-def _short(name: str, most: int = 14) -> str:
+def shortened(name: str, most: int) -> str:
+    """Return a name of at most so many signs."""
     return name if len(name) <= most else f"{name[: most - 1]}…"

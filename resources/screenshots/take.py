@@ -79,7 +79,7 @@ def real(path: Path, folder: Path) -> None:
 
 def typical(dock: LabelCrops) -> float:
     """Return the median of the crops' mean intensities, so that both classes occur."""
-    batches = crops(dock.controller.placed.plane_C_Y_X, dock.controller.grid)
+    batches = crops(dock.frame.placed.plane_C_Y_X, dock.frame.grid)
     return float(np.median([crop.mean() for batch in batches for crop in batch]))
 
 
@@ -90,7 +90,7 @@ def simulated(folder: Path) -> None:
     viewer.open_sample("napari-costal", "sted_field")
     viewer.reset_view()
     dock.start_project(lambda: None)
-    wait(lambda: dock.controller.project is not None)
+    wait(lambda: dock.session.project is not None)
     pump(1)  # the form has settled: a click finds its button
     for count in range(3, len(CLASS_NAMES) + 1):
         click(dock.setup.classes.add_button)
@@ -143,7 +143,7 @@ def classify(
     dock.setup.crop.value = crop
     viewer.reset_view()
     dock.start_project(lambda: None)
-    wait(lambda: dock.controller.placed is not None and dock.setup.classes.table.rowCount() == len(names))
+    wait(lambda: dock.frame.placed is not None and dock.setup.classes.table.rowCount() == len(names))
     pump(1)
     for row, name in enumerate(names):
         dock.setup.classes.table.item(row, 1).setText(name)
@@ -168,7 +168,7 @@ def large(folder: Path) -> None:
     click(dock.setup.label_button)
     wait(lambda: current(dock) is not None)
     pump(1)
-    held = dock.controller.placed.held
+    held = dock.frame.placed.held
     dim = np.median([each.crop_C_H_W.mean() for each in held.values()])
     asked = 0
     while (now := current(dock)) is not None:
@@ -177,9 +177,9 @@ def large(folder: Path) -> None:
         press(viewer, "2" if held[now.index].crop_C_H_W.mean() > dim else "1")
         wait(lambda now=now: current(dock) is not now)
         asked += 1
-    wait(lambda: dock.controller.found.which_M is not None and len(dock.controller.found.which_M) > 15_000)
+    wait(lambda: dock.query.found.which_M is not None and len(dock.query.found.which_M) > 15_000)
     grab(viewer, "large-image")
-    wait(lambda: not dock.controller.is_busy)
+    wait(lambda: not dock.query.is_busy)
     check(dock, asked)
     viewer.close()
 
@@ -241,18 +241,18 @@ def day(folder: Path) -> None:
     inbox.mkdir()
     finish(acquire(inbox, 4, (512, 512), 64, seed=3))
     viewer, dock = opened(folder)
-    dock.controller.make_project(folder / "microtubules", with_classes)
-    wait(lambda: dock.controller.project is not None)
+    dock.session.make(folder / "microtubules", with_classes)
+    wait(lambda: dock.session.project is not None)
     dock.arriving.watch_folder(str(inbox))
     wait(lambda: [row.state for row in dock.setup.arrivals.model.rows] == ["64 crops"] * 4)
     asked = 0
     for query in range(6):
         if query in (0, 4):
-            before = dock.controller.placed
+            before = dock.frame.placed
             click(dock.setup.arrivals.next_button)
-            wait(lambda before=before: dock.controller.placed is not before and dock.controller.placed is not None)
+            wait(lambda before=before: dock.frame.placed is not before and dock.frame.placed is not None)
             pump(0.5)
-        field = truth_of(3, number_of(dock.controller.layer_view.source), (512, 512), 64)
+        field = truth_of(3, number_of(dock.frame.layer_view.source), (512, 512), 64)
 
         def look(_: Any, field: SimulatedField = field) -> str:
             pump(0.2 + 0.002 * float(field.contour_px_N[current(dock).index]))
@@ -310,9 +310,9 @@ def label_query(
         now = current(dock)
         wait(lambda now=now: now.is_shown)
         pump(0.3)
-        y, x = dock.controller.grid.origin(now.index)
-        side = dock.controller.grid.crop
-        key = choose(dock.controller.placed.plane_C_Y_X[:, y : y + side, x : x + side])
+        y, x = dock.frame.grid.origin(now.index)
+        side = dock.frame.grid.crop
+        key = choose(dock.frame.placed.plane_C_Y_X[:, y : y + side, x : x + side])
         if picture and asked == 3:
             pump(1.2)
             grab(viewer, picture)
@@ -320,14 +320,14 @@ def label_query(
         wait(lambda now=now: current(dock) is not now)
         asked += 1
     pump(1)
-    wait(lambda: not dock.controller.is_busy and not dock.progress.isVisible())
+    wait(lambda: not dock.query.is_busy and not dock.progress.isVisible())
     pump(1)
     return asked
 
 
 def check(dock: LabelCrops, asked: int) -> None:
     """Refuse to take a picture of something that did not work."""
-    with Store(dock.controller.project.store_path, read_only=True) as store:
+    with Store(dock.session.project.store_path, read_only=True) as store:
         labels, presented = store.labels(), store.presented()
     usable = sum(derive(replay(each.events, 10**11)).usable for each in presented)
     if not (len(labels) == len(presented) == usable == asked):

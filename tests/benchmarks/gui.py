@@ -99,17 +99,17 @@ def _paces(viewer: Viewer, folder: Path, side: int, moves: int, seed: int) -> li
     preferences = Preferences("bench", folder, "cpu", recent_file=folder / "recent.json")
     dock = LabelCrops(viewer, preferences)
     viewer.window.add_dock_widget(dock)
-    controller = dock.controller
+    session, frame, query = dock.session, dock.frame, dock.query
     pixels = rng_for(seed, "pixels").integers(0, 255, (side * SMALLEST_CROP,) * 2, dtype=np.uint8)
     viewer.add_image(pixels, name="frame")
-    controller.open_project(project.folder)
-    _wait(lambda: controller.placed is not None)
-    if controller.grid is None or controller.project is None:
+    session.open(project.folder)
+    _wait(lambda: frame.placed is not None)
+    if frame.grid is None or session.project is None:
         raise CostalError("The frame was not cut into crops.")
-    found, grid = made_up(len(controller.grid), seed), controller.grid
-    controller.found = found
-    controller.recombine()
-    _wait(lambda: controller.picked is not None)
+    found, grid = made_up(len(frame.grid), seed), frame.grid
+    query.found = found
+    query.recombine()
+    _wait(lambda: query.picked is not None)
     _settle()
     betas = iter(np.linspace(0.1, 1.9, moves + 2).round(2).tolist())
     spent = []
@@ -120,7 +120,7 @@ def _paces(viewer: Viewer, folder: Path, side: int, moves: int, seed: int) -> li
     answered = rng_for(seed, "answered").choice(len(grid), ANSWERED, replace=False)
     candidates = np.setdiff1d(unanswered({}, grid), answered)
     for name, choices in SELECTIONS.items():
-        chosen = _choosing(controller.project, choices)
+        chosen = _choosing(session.project, choices)
         select = partial(query_of, found, chosen, grid, candidates, seed)
         spent = [_spent(select, time.process_time) for _ in range(moves // 4 + 2)]
         paces.append(_pace(f"selection: {name}", len(grid), spent[1:]))

@@ -161,12 +161,12 @@ class Typist(threading.Thread):
 
     def _redo(self) -> None:
         """Press redo and wait until the label stands again: the crop on the bench need not be another one then."""
-        before = len(self._dock.controller.labels)
+        before = len(self._dock.frame.labels)
         time.sleep(LOOK_S)
         began_ns = time.perf_counter_ns()
         self._hands.press(self._keys["redo"])
         end = time.monotonic() + PATIENCE_S
-        while len(self._dock.controller.labels) == before:
+        while len(self._dock.frame.labels) == before:
             if time.monotonic() > end:
                 raise TimeoutError(f"nothing was redone: {self._dock.bench._message.text()}")
             time.sleep(0.001)
@@ -194,12 +194,12 @@ def in_a_window(project: Project, frame: Frame, labels: int) -> dict[str, Any]:
     viewer.window.add_dock_widget(dock, name="Label crops")
     wait(lambda: False, 2)
     began = time.perf_counter()
-    dock.controller.open_project(project.folder)
+    dock.session.open(project.folder)
     wait(lambda: counted(dock) == labels, PATIENCE_S)
     opened_ms = ms_since(began)
     began = time.perf_counter()
     viewer.add_image(frame.pixels[0], name="frame 0")
-    wait(lambda: dock.controller.placed is not None, PATIENCE_S)
+    wait(lambda: dock.frame.placed is not None, PATIENCE_S)
     placed_ms = ms_since(began)
     wait(lambda: False, 3)
     dock.sitting.label_query()
@@ -211,7 +211,7 @@ def in_a_window(project: Project, frame: Frame, labels: int) -> dict[str, Any]:
     timer.start()
     QApplication.instance().exec()  # quitting closes the window too
     timer.stop()
-    drawn = len(dock.controller.labels)
+    drawn = len(dock.frame.labels)
     return {
         "error": typist.error,
         "opening in the dock": round(opened_ms, 1),

@@ -188,13 +188,13 @@ class Expert(threading.Thread):
     def _ask_for_more(self) -> None:
         """Open a frame when none is open or it has no crop left, else ask for the next query."""
         dock = self._dock
-        controller, model = dock.controller, dock.setup.arrivals.model
-        is_over = controller.placed is None or len(controller.labels) >= len(controller.grid) - 10
+        frame, model = dock.frame, dock.setup.arrivals.model
+        is_over = frame.placed is None or len(frame.labels) >= len(frame.grid) - 10
         if is_over:
             self._until(lambda: dock.intake.best() is not None, "no frame has arrived")
-            before = controller.placed
+            before = frame.placed
             self._hands.click(spot_of(dock, dock.setup.arrivals.next_button))
-            self._until(lambda: controller.placed is not None and controller.placed is not before, f"{model.rows[:2]}")
+            self._until(lambda: frame.placed is not None and frame.placed is not before, f"{model.rows[:2]}")
             time.sleep(self._look_round_s)
         self._hands.click(spot_of(dock, dock.setup.label_button))
         self._until(lambda: dock.sitting.current is not None, f"no crop came: {dock.status.text()}")
@@ -206,7 +206,7 @@ class Expert(threading.Thread):
         if now is None:
             return
         self.has_begun = True
-        frame = dock.controller.layer_view.source
+        frame = dock.frame.layer_view.source
         class_id = 1 + int(truth(self._seed, number_of(Path(frame)))[now.index])
         wanted_s, interruption, away_s = self._rng.uniform(0.2, 0.4), "", 0.0
         if number % IDLE_EVERY == 0:
@@ -219,7 +219,7 @@ class Expert(threading.Thread):
             self._wait_until(now.state.shown_ns, wanted_s)
         looked_s = (time.perf_counter_ns() - now.state.shown_ns) / 1e9 - away_s
         self._hands.press(str(class_id))
-        labels = dock.controller.labels
+        labels = dock.frame.labels
         self._until(lambda: now.index in labels and dock.sitting.current is not now, "the answer was not taken")
         done = Scripted(labels[now.index].label_id, frame, now.index, class_id, looked_s, interruption)
         self._file.write(json.dumps(asdict(done)) + "\n")
@@ -269,7 +269,7 @@ def phase_of(dock: LabelCrops, expert: Expert) -> str:
     """Return what goes on; the name that is last in the alphabet is most wanted to be smooth."""
     if not expert.has_begun:
         return "before the first crop"
-    is_busy = dock.controller.is_busy or dock.intake._caller.is_busy
+    is_busy = dock.query.is_busy or dock.intake._caller.is_busy
     return "training and scoring" if is_busy else "labelling alone"
 
 
@@ -293,7 +293,7 @@ def main() -> None:
     dock = LabelCrops(viewer, Preferences("expert", asked.project.parent, "cpu", recent_file=asked.project / "recent"))
     viewer.window.add_dock_widget(dock, name="Label crops")
     dock.setup.keeps_going.value = True
-    dock.controller.open_project(asked.project)
+    dock.session.open(asked.project)
 
     def beat() -> None:
         if pulse.beat():

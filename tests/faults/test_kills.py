@@ -64,22 +64,22 @@ def test_an_engine_killed_while_it_learns_is_restarted_and_no_label_is_lost(make
     viewer.window.add_dock_widget(dock)
     dock.setup.crop.value = 16
     for index, class_id in enumerate((1, 2, 1, 2)):
-        dock._present_at(((index // 4) * 16 + 4, (index % 4) * 16 + 4))
+        dock.present_at(((index // 4) * 16 + 4, (index % 4) * 16 + 4))
         qtbot.waitUntil(lambda: (now := dock.sitting.current) is not None and now.is_shown, timeout=20_000)
         dock.sitting.answer(class_id)
-        qtbot.waitUntil(lambda index=index: index in dock.controller.labels, timeout=5000)
+        qtbot.waitUntil(lambda index=index: index in dock.frame.labels, timeout=5000)
     said = []
     dock.say = said.append
-    dock.controller.retrain()
+    dock.query.retrain()
     qtbot.waitUntil(lambda: dock._engine_now is not None and dock._engine_now.pid > 0, timeout=20_000)
     dock._engine_now.said.connect(said.append)
     first = dock._engine_now.pid
     qtbot.waitUntil(lambda: "classifier" in dock.progress.format(), timeout=60_000)
     os.kill(first, getattr(signal, "SIGKILL", signal.SIGTERM))
     qtbot.waitUntil(lambda: any("begun again" in each for each in said), timeout=5000)
-    qtbot.waitUntil(lambda: not dock.controller.is_busy and "Model 1" in dock.model_label.text(), timeout=120_000)
+    qtbot.waitUntil(lambda: not dock.query.is_busy and "Model 1" in dock.model_label.text(), timeout=120_000)
     assert not psutil.pid_exists(first)
-    folder = dock.controller.project.folder
+    folder = dock.session.project.folder
     dock.close()
     with Store(folder / "labels.sqlite", read_only=True) as store:
         assert [label.class_id for label in store.labels()] == [1, 2, 1, 2]

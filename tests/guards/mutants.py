@@ -322,10 +322,10 @@ MUTANTS = (
     ),
     Mutant(
         "a result of another frame is kept",
-        "if picture is not None and ticket == self.generation:",
-        "if picture is not None:",
+        "return self.number == self.latest.number",
+        "return True",
         "a crop of the frame before is shown for one of this",
-        ("plugin/label_crops/test_controller.py",),
+        ("plugin/engine/test_latest.py", "plugin/label_crops/test_sessions.py"),
     ),
 )
 

@@ -354,8 +354,8 @@ def test_the_project_of_label_crops_is_used_unless_another_is_chosen(
     bench = LabelCrops(viewer, chosen)
     viewer.window.add_dock_widget(bench, name="Label crops")
     other = create_project(tmp_path / "other", CLASS_NAMES)
-    bench.controller.open_project(other.folder)
-    qtbot.waitUntil(lambda: bench.controller.project is not None, timeout=10_000)
+    bench.session.open(other.folder)
+    qtbot.waitUntil(lambda: bench.session.project is not None, timeout=10_000)
     classify(dock, engine, qtbot)
     assert engine.jobs[-1].request.project.name == "neurons"
     assert dock.form.own_button.isEnabled()

@@ -185,7 +185,7 @@ def test_layers_of_two_images_do_not_mix(cells):
 
 
 def is_ready(dock, channels):
-    placed = dock.controller.placed
+    placed = dock.frame.placed
     return placed is not None and placed.plane_C_Y_X.shape[0] == channels
 
 
@@ -203,15 +203,15 @@ def begin(dock, qtbot, path, channels):
     dock.open_image(path)
     qtbot.waitUntil(lambda: dock.setup.layer.value is not None, timeout=30_000)
     dock.start_project(lambda: None)
-    qtbot.waitUntil(lambda: dock.controller.project is not None and is_ready(dock, channels), timeout=30_000)
+    qtbot.waitUntil(lambda: dock.session.project is not None and is_ready(dock, channels), timeout=30_000)
 
 
 def label(dock, qtbot, index):
     dock.sitting.click(index)
     qtbot.waitUntil(lambda: (now := dock.sitting.current) is not None and now.is_shown, timeout=30_000)
     qtbot.wait(300)
-    dock.sitting.answer(dock.controller.project.classes[0].id)
-    qtbot.waitUntil(lambda: index in dock.controller.labels, timeout=30_000)
+    dock.sitting.answer(dock.session.project.classes[0].id)
+    qtbot.waitUntil(lambda: index in dock.frame.labels, timeout=30_000)
 
 
 @pytest.mark.parametrize("name", ["tissue", "cells"])
@@ -220,15 +220,15 @@ def test_the_crop_that_is_labelled_is_the_one_of_the_command_line(request, dock,
     begin(dock, qtbot, path, 3)
     label(dock, qtbot, 5)
     if name == "tissue":
-        shown = dock._pictures.again()[..., :3]
+        shown = dock.page.pictures.again()[..., :3]
         np.testing.assert_array_equal(shown, TISSUE[0:48, 144:208])  # with half a side around it, cut at the top
-    project = dock.controller.project
+    project = dock.session.project
     (found,) = frames_of(project, path)
     with Store(project.store_path, read_only=True) as store:
         (presented,) = store.presented()
         assert len(store.labels_of(found.frame.content_hash)) == 1
         (kept,) = store.frames().values()
-    y, x = dock.controller.grid.origin(5)
+    y, x = dock.frame.grid.origin(5)
     assert presented.pixels_C_H_W.tobytes() == found.frame.pixels[:, y : y + 32, x : x + 32].tobytes()
     assert (kept.planes, project.intake.rgb) == ("all", name == "tissue")
     assert len(project.channels) == 3
@@ -240,8 +240,8 @@ def test_channels_are_ticked_for_the_project_until_crops_are_labelled(dock, qtbo
     assert [rows.item(at).text() for at in range(rows.count())] == ["DAPI", "actin", "FISH"]
     rows.item(1).setCheckState(rows.item(1).checkState().Unchecked)
     qtbot.waitUntil(lambda: is_ready(dock, 2), timeout=30_000)
-    assert [each.name for each in dock.controller.project.channels] == ["DAPI", "FISH"]
-    np.testing.assert_array_equal(dock.controller.placed.plane_C_Y_X, CELLS[[0, 2]])
+    assert [each.name for each in dock.session.project.channels] == ["DAPI", "FISH"]
+    np.testing.assert_array_equal(dock.frame.placed.plane_C_Y_X, CELLS[[0, 2]])
     label(dock, qtbot, 0)
     dock.sitting.stop()
     rows.item(1).setCheckState(rows.item(1).checkState().Checked)
@@ -253,12 +253,12 @@ def test_layers_that_the_user_added_form_one_frame_when_they_are_ticked(dock, qt
     viewer = dock._viewer
     viewer.add_image(CELLS, channel_axis=0, name=["DAPI", "actin", "FISH"])
     dock.start_project(lambda: None)
-    qtbot.waitUntil(lambda: dock.controller.project is not None and is_ready(dock, 1), timeout=30_000)
+    qtbot.waitUntil(lambda: dock.session.project is not None and is_ready(dock, 1), timeout=30_000)
     rows = dock.setup.channels
     for at in range(rows.count()):
         rows.item(at).setCheckState(rows.item(at).checkState().Checked)
     qtbot.waitUntil(lambda: is_ready(dock, 3), timeout=30_000)
-    np.testing.assert_array_equal(dock.controller.placed.plane_C_Y_X, CELLS)
+    np.testing.assert_array_equal(dock.frame.placed.plane_C_Y_X, CELLS)
 
 
 def test_what_was_labelled_as_one_stack_is_known_again_as_channels(dock, qtbot, cells, chosen):

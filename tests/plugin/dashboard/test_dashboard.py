@@ -26,18 +26,18 @@ from costal.types import Agent, AgentSettings, finish
 from costal.workbench.overview import look
 from costal.workbench.review import PresentationTable
 from napari_costal.dashboard.cards import MOST_DOTS, contents
-from napari_costal.dashboard.tables import CROP, EFFORT, HEADS, EffortModel
-from napari_costal.dashboard.widget import Dashboard
-from napari_costal.label_crops.widget import LabelCrops
-from napari_costal.ui.figure_view import colours_of
-from napari_costal.ui.figures import (
+from napari_costal.dashboard.figures import (
     AccuracyPicture,
     CalibrationPicture,
     ClassesPicture,
     ClassRow,
     EffortPicture,
-    drawn,
 )
+from napari_costal.dashboard.tables import CROP, EFFORT, HEADS, EffortModel
+from napari_costal.dashboard.widget import Dashboard
+from napari_costal.label_crops.widget import LabelCrops
+from napari_costal.ui.figure_view import colours_of
+from napari_costal.ui.figures import drawn
 
 S = 1_000_000_000
 AGENT = Agent(AgentSettings(2), (1, 4, 4), ({"bias": np.zeros(2, np.float32)},))
@@ -148,7 +148,7 @@ def test_it_shows_the_project_of_label_crops_and_another_one_until_it_follows_ag
     desk.store.close()
     crops = LabelCrops(viewer, chosen)
     viewer.window.add_dock_widget(crops)
-    crops.controller.open_project(desk.project.folder)
+    crops.session.open(desk.project.folder)
     qtbot.waitUntil(lambda: "1 labels" in dashboard.summary.text(), timeout=10_000)
     assert "neurons" in dashboard.project_label.text()
     dashboard.choose(other.folder)
@@ -331,7 +331,7 @@ def test_the_effort_card_says_too_few_rather_than_a_figure(desk):
 
 
 def test_drawing_needs_neither_a_screen_nor_torch():
-    script = "import sys, napari_costal.ui.figures; "
+    script = "import sys, napari_costal.dashboard.figures; "
     script += "sys.stdout.write(' '.join({name.partition('.')[0] for name in sys.modules}))"
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert set(ran.stdout.split()) & {"qtpy", "napari", "torch", "scipy", "PyQt6"} == set()

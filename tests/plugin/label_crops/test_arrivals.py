@@ -153,21 +153,21 @@ def test_a_frame_of_the_watched_folder_is_opened_labelled_and_counted(make_napar
     dock.arriving.watch_folder(str(inbox))
     qtbot.waitUntil(lambda: [r.state for r in dock.setup.arrivals.model.rows] == ["16 crops"] * 2, timeout=60_000)
     qtbot.mouseClick(dock.setup.arrivals.next_button, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: dock.controller.placed is not None, timeout=10_000)
-    source = Path(dock.controller.layer_view.source)
+    qtbot.waitUntil(lambda: dock.frame.placed is not None, timeout=10_000)
+    source = Path(dock.frame.layer_view.source)
     assert source in paths
     number = paths.index(source)
-    np.testing.assert_array_equal(dock.controller.placed.plane_C_Y_X[0], truth_of(4, number, (128, 128), 32).pixels_Y_X)
-    qtbot.waitUntil(lambda: not dock._settling.isActive())
-    dock._present_at((5, 5))
+    np.testing.assert_array_equal(dock.frame.placed.plane_C_Y_X[0], truth_of(4, number, (128, 128), 32).pixels_Y_X)
+    qtbot.waitUntil(lambda: not dock.choice.settling.isActive())
+    dock.present_at((5, 5))
     qtbot.waitUntil(lambda: dock.sitting.current is not None and dock.sitting.current.is_shown, timeout=10_000)
     dock.sitting.answer(1)
-    qtbot.waitUntil(lambda: 0 in dock.controller.labels, timeout=5000)
+    qtbot.waitUntil(lambda: 0 in dock.frame.labels, timeout=5000)
     dock.sitting.stop()
     assert dock.intake.best().arrival.path != source.name, "the frame that was begun is not the next one"
     layers = len(viewer.layers)
     dock.arriving.open_next()
-    qtbot.waitUntil(lambda: dock.controller.placed is not None and dock.controller.layer_view.source != str(source))
+    qtbot.waitUntil(lambda: dock.frame.placed is not None and dock.frame.layer_view.source != str(source))
     assert len(viewer.layers) == layers, "one layer shows them all, one after another"
     dock.close()
 
@@ -187,9 +187,9 @@ def test_what_the_camera_snaps_is_kept_and_offered(make_napari_viewer, chosen, q
     qtbot.addWidget(dock)
     part = dock.setup.arrivals
     part.camera_button.click()
-    qtbot.waitUntil(lambda: dock.controller.project is not None and dock.intake._thread is not None, timeout=10_000)
+    qtbot.waitUntil(lambda: dock.session.project is not None and dock.intake._thread is not None, timeout=10_000)
     core.snapImage()
-    folder = dock.controller.project.folder / "acquired"
+    folder = dock.session.project.folder / "acquired"
     qtbot.waitUntil(lambda: [row.arrival.state for row in part.model.rows] == ["ready"], timeout=20_000)
     assert [path.name for path in folder.iterdir()] == [part.model.rows[0].arrival.path]
     part.camera_button.click()

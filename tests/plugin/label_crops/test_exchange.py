@@ -21,11 +21,11 @@ def dock(make_napari_viewer, chosen, qtbot):
     viewer.window.add_dock_widget(widget)
     widget.setup.crop.value = CROP
     for index, class_id in enumerate((1, 2, 1)):
-        widget._present_at((5, index * CROP + 5))
+        widget.present_at((5, index * CROP + 5))
         qtbot.waitUntil(lambda: widget.sitting.current is not None, timeout=10_000)
         widget.sitting.presenter.painted((1, 1))
         widget.sitting.answer(class_id)
-        qtbot.waitUntil(lambda index=index: index in widget.controller.labels, timeout=5000)
+        qtbot.waitUntil(lambda index=index: index in widget.frame.labels, timeout=5000)
     widget.sitting.stop()
     yield widget
     widget.close()
@@ -45,13 +45,13 @@ def test_labels_go_out_and_come_back_in(dock, qtbot, tmp_path):
     qtbot.waitUntil(document.exists, timeout=20_000)
     assert len(json.loads(document.read_text())["project"]["classes"]) == 2
     dock.sitting.undo()
-    qtbot.waitUntil(lambda: len(dock.controller.labels) == 2, timeout=5000)
+    qtbot.waitUntil(lambda: len(dock.frame.labels) == 2, timeout=5000)
     dock.sitting.stop()
     dock.exchange.import_labels(table)
-    qtbot.waitUntil(lambda: len(dock.controller.labels) == 3, timeout=10_000)
+    qtbot.waitUntil(lambda: len(dock.frame.labels) == 3, timeout=10_000)
     dock.exchange.import_project(document, tmp_path / "again")
-    qtbot.waitUntil(lambda: dock.controller.project.folder == tmp_path / "again", timeout=20_000)
-    qtbot.waitUntil(lambda: len(dock.controller.labels) == 3, timeout=10_000)
+    qtbot.waitUntil(lambda: dock.session.project.folder == tmp_path / "again", timeout=20_000)
+    qtbot.waitUntil(lambda: len(dock.frame.labels) == 3, timeout=10_000)
 
 
 @pytest.mark.timeout(120)
@@ -74,9 +74,9 @@ def test_labels_that_a_table_contradicts_are_changed_when_the_expert_says_so(
     qtbot.waitUntil(lambda: len(questions) == 1, timeout=10_000)
     said = "1 that stood otherwise were " + ("not changed" if answer == "No" else "changed")
     qtbot.waitUntil(lambda: any(said in each for each in sentences), timeout=10_000)
-    qtbot.waitUntil(lambda: len(dock.controller.labels) == 3, timeout=10_000)
+    qtbot.waitUntil(lambda: len(dock.frame.labels) == 3, timeout=10_000)
     assert questions[0].startswith("1 rows contradict labels that stand.")
-    assert [dock.controller.labels[index].class_id for index in range(3)] == classes
+    assert [dock.frame.labels[index].class_id for index in range(3)] == classes
 
 
 def test_a_table_that_cannot_be_used_is_said_and_changes_nothing(dock, qtbot, tmp_path):
@@ -84,4 +84,4 @@ def test_a_table_that_cannot_be_used_is_said_and_changes_nothing(dock, qtbot, tm
     table.write_text("frame,y,x,class\nnowhere.tif,0,0,class 1\n")
     dock.exchange.import_labels(table)
     qtbot.waitUntil(lambda: "nowhere.tif" in dock.status.text(), timeout=10_000)
-    assert len(dock.controller.labels) == 3
+    assert len(dock.frame.labels) == 3

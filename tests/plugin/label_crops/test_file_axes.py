@@ -46,8 +46,8 @@ def test_the_window_says_that_axes_were_guessed(dock, image, qtbot):
 
 
 def test_axes_that_are_typed_hold_for_the_next_image_and_are_kept_in_the_project(dock, image, qtbot, tmp_path):
-    dock.controller.make_project(tmp_path / "p")
-    qtbot.waitUntil(lambda: dock.controller.project is not None, timeout=20_000)
+    dock.session.make(tmp_path / "p")
+    qtbot.waitUntil(lambda: dock.session.project is not None, timeout=20_000)
     dock.setup.axes.value = "zyx"
     assert opened(dock, qtbot, image).axis_labels == ("Z", "Y", "X")
     assert dock.setup.axes.value == ""
@@ -66,7 +66,7 @@ def test_axes_that_are_typed_for_the_image_shown_hold_from_then_on_and_in_the_pr
     done = []
     dock.start_project(lambda: done.append(True))
     qtbot.waitUntil(lambda: bool(done), timeout=20_000)
-    assert dict(load_project(dock.controller.project.folder).axes) == {".tif QYX": "ZYX"}
+    assert dict(load_project(dock.session.project.folder).axes) == {".tif QYX": "ZYX"}
 
 
 def test_axes_that_do_not_fit_are_refused_on_the_screen(dock, image, qtbot):

@@ -54,7 +54,7 @@ def label(dock, field, qtbot):
         qtbot.waitUntil(lambda now=now: now.is_shown, timeout=10_000)
         qtbot.wait(200)  # nobody sees and answers within 150 ms
         class_index = int(field.classes_N[now.index] == 0)
-        button = dock.bench.findChild(object, f"class-{dock.controller.project.classes[class_index].id}")
+        button = dock.bench.findChild(object, f"class-{dock.session.project.classes[class_index].id}")
         qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
         qtbot.waitUntil(lambda now=now: dock.sitting.current is not now and not dock.sitting._coming, timeout=10_000)
         count += 1
@@ -64,9 +64,9 @@ def label(dock, field, qtbot):
 def test_the_heatmap_fills_in_and_what_a_cancel_keeps_is_labelled_and_not_scored_again(dock, field, qtbot):
     asked = label(dock, field, qtbot)
     assert asked == 10
-    assert isinstance(dock.controller.placed.plane_C_Y_X, LazyPlane)
+    assert isinstance(dock.frame.placed.plane_C_Y_X, LazyPlane)
     assert "among 400 crops drawn at random" in dock.status.text()
-    with Store(dock.controller.project.store_path, read_only=True) as store:
+    with Store(dock.session.project.store_path, read_only=True) as store:
         for each, given in zip(store.presented(), store.labels(), strict=True):
             y, x = given.y, given.x
             np.testing.assert_array_equal(each.pixels_C_H_W[0], field.pixels_Y_X[y : y + CROP, x : x + CROP])
@@ -77,14 +77,14 @@ def test_the_heatmap_fills_in_and_what_a_cancel_keeps_is_labelled_and_not_scored
     qtbot.waitUntil(is_partial, timeout=120_000)
     qtbot.mouseClick(dock.cancel_button, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: "crops are scored. Score again" in dock.status.text(), timeout=10_000)
-    kept = dock.controller.found.which_M
+    kept = dock.query.found.which_M
     assert 0 < len(kept) < 4096
     assert "Model 1" in dock.model_label.text()
-    qtbot.waitUntil(lambda: set(dock.controller.picked.picked_n) <= set(kept), timeout=10_000)
+    qtbot.waitUntil(lambda: set(dock.query.picked.picked_n) <= set(kept), timeout=10_000)
     before = heatmap(dock).data.ravel()[kept]
 
     qtbot.mouseClick(dock.setup.score_button, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: dock.controller.found.which_M is None, timeout=120_000)
+    qtbot.waitUntil(lambda: dock.query.found.which_M is None, timeout=120_000)
     np.testing.assert_array_equal(heatmap(dock).data.ravel()[kept], before)
     assert np.isfinite(heatmap(dock).data).all()
     for shown in ("predicted class", "cost C"):
@@ -93,12 +93,12 @@ def test_the_heatmap_fills_in_and_what_a_cancel_keeps_is_labelled_and_not_scored
 
 
 def test_undo_presents_a_crop_that_is_no_longer_held(dock, field, qtbot):
-    dock._present_at((200, 300))
+    dock.present_at((200, 300))
     qtbot.waitUntil(lambda: dock.sitting.current is not None and dock.sitting.current.is_shown, timeout=60_000)
     index = dock.sitting.current.index
     dock.sitting.answer(1)
-    qtbot.waitUntil(lambda: index in dock.controller.labels, timeout=10_000)
-    dock.controller.placed.held.clear()
+    qtbot.waitUntil(lambda: index in dock.frame.labels, timeout=10_000)
+    dock.frame.placed.held.clear()
     dock.sitting.undo()
     qtbot.waitUntil(lambda: dock.sitting.current is not None and dock.sitting.current.index == index, timeout=10_000)
-    assert index not in dock.controller.labels
+    assert index not in dock.frame.labels

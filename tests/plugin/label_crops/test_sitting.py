@@ -12,7 +12,7 @@ from costal.labels.effort import derive, replay
 from costal.labels.models import Origin
 from costal.labels.store import Store
 from costal.workbench.desk import Workbench
-from tests.plugin.label_crops.test_controller import COUNT, Bench
+from tests.plugin.label_crops.test_sessions import COUNT, Bench
 
 SECOND = 10**9
 
@@ -24,7 +24,7 @@ def bench(tmp_path):
 
 def asked(bench, **choices):
     """Score the frame and ask for a query by these choices."""
-    bench.controller.change(lambda project: replace(project, choices=replace(project.choices, **choices)))
+    bench.session.change(lambda project: replace(project, choices=replace(project.choices, **choices)))
     bench.scored(information=1 + np.arange(COUNT) / COUNT)
     bench.sitting.label_query()
 
@@ -48,7 +48,7 @@ def test_redo_gives_the_undone_answer_again_and_goes_on(bench):
     bench.show()
     bench.sitting.redo()
     assert [label.class_id for label in bench.stored()] == [2]
-    assert bench.controller.labels[first].class_id == 2
+    assert bench.frame.labels[first].class_id == 2
     assert bench.current.index != first, "the crop that was answered again is not asked"
 
 
@@ -65,7 +65,7 @@ def test_undo_reaches_back_over_a_reopened_project(bench):
     bench.answer(1)
     bench.answer(2)
     bench.sitting.stop()
-    bench.controller.open_project(bench.folder)
+    bench.session.open(bench.folder)
     bench.sitting.undo()
     assert [label.class_id for label in bench.stored()] == [1]
 
@@ -74,7 +74,7 @@ def test_undo_of_an_answer_on_another_frame_is_done_and_said(bench):
     asked(bench)
     bench.answer(1)
     bench.choose(bench.field.pixels_Y_X[::-1].copy())
-    bench.controller.score()
+    bench.query.score()
     bench.sitting.undo()
     assert bench.stored() == []
     assert "another frame" in said(bench)
@@ -87,7 +87,7 @@ def test_an_excluded_crop_is_not_asked_again_and_has_no_class(bench):
     bench.sitting.exclude()
     bench.sitting.stop()
     bench.sitting.label_query()
-    assert excluded not in bench.controller.picked.picked_n
+    assert excluded not in bench.query.picked.picked_n
     (label,) = bench.stored()
     assert (label.kind, label.class_id) == ("exclude", None)
 
@@ -107,7 +107,7 @@ def test_back_walks_through_the_sitting_and_a_new_answer_replaces_the_old(bench)
     title = bench.view.present.call_args.args[4]
     assert "now: class 2" in title
     bench.answer(1)
-    assert {index: label.class_id for index, label in bench.controller.labels.items()} == dict.fromkeys(order, 1)
+    assert {index: label.class_id for index, label in bench.frame.labels.items()} == dict.fromkeys(order, 1)
     assert bench.current.index == waiting, "the query goes on"
 
 
@@ -144,12 +144,12 @@ def shown(bench):
 
 @pytest.mark.parametrize("end", ["stop", "leave", "last answer"])
 def test_the_predicted_class_is_replaced_during_a_query_and_comes_back_after_it(bench, end):
-    bench.controller.show("predicted class")
+    bench.query.show("predicted class")
     asked(bench, n=1)
     assert shown(bench) == "value v"
     assert "predicted class is hidden until the query ends" in bench.view.say.call_args.args[0]
     for wanted, drawn in (("cost C", "cost C"), ("predicted class", "value v")):
-        bench.controller.show(wanted)
+        bench.query.show(wanted)
         assert shown(bench) == drawn
     assert bench.view.hold_back_predictions.call_args_list[-1].args == (True,)
     if end == "last answer":
@@ -196,12 +196,10 @@ def test_an_undone_control_is_asked_again_as_no_control(bench):
 
 
 def test_a_query_by_minutes_stays_within_them(bench):
-    bench.controller.change(
-        lambda project: replace(project, choices=replace(project.choices, by="minutes", minutes=0.5))
-    )
+    bench.session.change(lambda project: replace(project, choices=replace(project.choices, by="minutes", minutes=0.5)))
     bench.scored(information=np.ones(COUNT), cost=np.full(COUNT, 7.0))
     bench.sitting.label_query()
-    assert len(bench.controller.picked.picked_n) == 4, "four crops of 7 s fit into 30 s"
+    assert len(bench.query.picked.picked_n) == 4, "four crops of 7 s fit into 30 s"
     assert bench.view.present.call_args.args[6] == pytest.approx(28.0), "the seconds left are shown"
 
 
@@ -214,7 +212,7 @@ def test_the_next_query_comes_at_once_while_the_models_learn(bench):
         bench.answer()
     assert len(set(seen)) == 6
     assert [job.function for job in bench.engine.jobs].count("costal.workbench.rounds:retrain") == 1
-    assert bench.controller.trainer.is_busy
+    assert bench.query.trainer.is_busy
     trained = next(job for job in bench.engine.jobs if job.function.endswith(":retrain"))
     trained.result.emit(MagicMock(number=1, origin=Origin()))
     retrains = [job.function for job in bench.engine.jobs].count("costal.workbench.rounds:retrain")
@@ -234,11 +232,11 @@ def test_a_model_is_stale_once_a_label_that_it_learned_is_taken_back(bench):
     bench.answer(1)
     bench.answer(2)
     first, second = (label.label_id for label in bench.stored())
-    bench.controller.trainer.learned(Origin(label_ids=(first,)))
+    bench.query.trainer.learned(Origin(label_ids=(first,)))
     bench.sitting.undo()
-    assert not bench.controller.trainer.is_stale, "the second label was not learned"
+    assert not bench.query.trainer.is_stale, "the second label was not learned"
     bench.sitting.undo()
-    assert bench.controller.trainer.is_stale
+    assert bench.query.trainer.is_stale
     assert "Stale" in bench.view.show_model.call_args.args[0]
     assert second != first
 
@@ -247,7 +245,7 @@ def test_a_label_undone_redone_and_undone_again_leaves_the_model_that_learned_it
     asked(bench)
     bench.answer(1)
     (first,) = (label.label_id for label in bench.stored())
-    trainer = bench.controller.trainer
+    trainer = bench.query.trainer
     trainer.learned(Origin(label_ids=(first,)))
     for act, is_stale in ((bench.sitting.undo, True), (bench.sitting.redo, False)) * 2:
         act()
@@ -262,7 +260,7 @@ def test_a_project_that_another_window_holds_is_shown_but_not_written(bench):
     bench.answer(1)
     second = Workbench(bench.folder)
     assert str(os.getpid()) in str(second.holder)
-    bench.controller.bench = second
+    bench.session.bench = second
     bench.sitting.stop()
     bench.sitting.label_query()
     assert bench.current is None
@@ -273,7 +271,7 @@ def test_a_project_that_another_window_holds_is_shown_but_not_written(bench):
 
 def test_without_a_class_to_give_nothing_is_asked(bench):
     for class_id in (1, 2):
-        bench.controller.change(lambda project, class_id=class_id: retire_class(project, class_id))
+        bench.session.change(lambda project, class_id=class_id: retire_class(project, class_id))
     bench.sitting.click(0)
     assert bench.current is None
     assert "No class is offered" in bench.view.complain.call_args.args[0]
@@ -281,7 +279,7 @@ def test_without_a_class_to_give_nothing_is_asked(bench):
 
 def test_an_idle_pause_ends_by_an_act_of_its_own_and_not_by_an_answer_or_a_moving_mouse(bench):
     asked(bench)
-    bench.controller.change(lambda project: replace(project, idle_limit_s=5.0))
+    bench.session.change(lambda project: replace(project, idle_limit_s=5.0))
     bench.sitting.click(0)
     bench.show(2.0)
     presenter = bench.sitting.presenter
@@ -304,14 +302,14 @@ def test_an_idle_pause_ends_by_an_act_of_its_own_and_not_by_an_answer_or_a_movin
 
 
 def test_a_merged_class_counts_with_the_other_and_a_retired_one_keeps_its_labels(bench):
-    bench.controller.change(lambda project: new_class(project, "third"))
+    bench.session.change(lambda project: new_class(project, "third"))
     asked(bench)
     for class_id in (1, 2, 3):
         bench.answer(class_id)
     bench.sitting.stop()
-    bench.controller.change(lambda project: merge_classes(project, 2, 1))
-    bench.controller.change(lambda project: retire_class(project, 3))
-    project = bench.controller.project
+    bench.session.change(lambda project: merge_classes(project, 2, 1))
+    bench.session.change(lambda project: retire_class(project, 3))
+    project = bench.session.project
     assert [each.id for each in project.offered] == [1]
     assert sorted(label.class_id for label in bench.stored()) == [1, 2, 3], "stored ids never change"
     assert [project.class_of(each).name for each in (1, 2, 3)] == ["class 1", "class 1", "third"]

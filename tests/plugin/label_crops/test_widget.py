@@ -47,7 +47,7 @@ def parts(viewer):
 
 
 def is_idle(dock):
-    return not dock.progress.isVisible() and not dock.controller.is_busy
+    return not dock.progress.isVisible() and not dock.query.is_busy
 
 
 def wait_for_crop(qtbot, dock):
@@ -61,7 +61,7 @@ def wait_for_look(qtbot, dock):
 
 
 def press_class(qtbot, dock, class_index):
-    project = dock.controller.project
+    project = dock.session.project
     button = dock.bench.findChild(object, f"class-{project.classes[class_index].id}")
     before = dock.sitting.presenter.current
     wait_for_look(qtbot, dock)
@@ -72,7 +72,7 @@ def press_class(qtbot, dock, class_index):
 def test_the_grid_and_n_are_shown_before_anything_runs(viewer, dock):
     assert "6 × 6 = <b>36 crops</b> of 16 px = 0.48 µm" in dock.setup.grid_label.text()
     assert set(parts(viewer)) == {GRID}
-    assert dock.controller.project is None
+    assert dock.session.project is None
 
 
 def test_a_crop_larger_than_the_frame_is_said_on_the_screen(dock):
@@ -94,7 +94,7 @@ def test_label_train_score_and_go_on(viewer, dock, field, qtbot, chosen):
     qtbot.waitUntil(lambda: HEATMAP in parts(viewer) and is_idle(dock), timeout=120_000)
     assert "Model 1" in dock.model_label.text()
     assert "cpu" in dock.model_label.text()
-    folder = dock.controller.project.folder
+    folder = dock.session.project.folder
     assert load_newest(folder / "models").agent.label_count == 10
     assert len(parts(viewer)[LABELS].data) == 10
     assert parts(viewer)[HEATMAP].data.shape == (6, 6)
@@ -116,9 +116,9 @@ def test_label_train_score_and_go_on(viewer, dock, field, qtbot, chosen):
 
     reopened = LabelCrops(viewer, chosen)
     qtbot.addWidget(reopened)
-    reopened.controller.open_project(folder)
-    qtbot.waitUntil(lambda: len(reopened.controller.labels) == 10, timeout=10_000)
-    assert set(reopened.controller.labels) == set(labelled)
+    reopened.session.open(folder)
+    qtbot.waitUntil(lambda: len(reopened.frame.labels) == 10, timeout=10_000)
+    assert set(reopened.frame.labels) == set(labelled)
     reopened.close()
 
 
@@ -136,43 +136,43 @@ def test_a_click_on_the_image_presents_that_crop(viewer, dock, qtbot):
     crop = wait_for_crop(qtbot, dock)
     assert crop.index == 2 * 6 + 3
     press_class(qtbot, dock, 1)
-    assert dock.controller.labels[2 * 6 + 3].class_id == 2
+    assert dock.frame.labels[2 * 6 + 3].class_id == 2
 
 
 def test_keys_answer_while_a_crop_is_presented_and_only_then(viewer, dock, qtbot, press):
     window = viewer.window._qt_window
-    dock._present_at((5, 5))
+    dock.present_at((5, 5))
     first = wait_for_crop(qtbot, dock)
     wait_for_look(qtbot, dock)
     press(window, "2")
     qtbot.waitUntil(lambda: dock.sitting.presenter.current is not first, timeout=5000)
-    assert dock.controller.labels[0].class_id == 2
+    assert dock.frame.labels[0].class_id == 2
     press(window, "z")
     undone = wait_for_crop(qtbot, dock)
     assert undone.index == 0
-    assert dock.controller.labels == {}
+    assert dock.frame.labels == {}
     press(window, "Escape")
     qtbot.waitUntil(lambda: dock.sitting.presenter.current is None, timeout=5000)
     assert dock.bench._shortcuts == []
 
 
 def test_pausing_covers_the_crop(dock, qtbot):
-    dock._present_at((5, 5))
+    dock.present_at((5, 5))
     crop = wait_for_crop(qtbot, dock)
     qtbot.mouseClick(dock.bench.buttons["pause"], Qt.MouseButton.LeftButton)
     assert crop.is_paused
     assert dock.bench.crop_view._cover.startswith("Paused.\nPress any key or click")
     dock.sitting.answer(1)
-    assert dock.controller.labels == {}, "a covered crop cannot be answered"
+    assert dock.frame.labels == {}, "a covered crop cannot be answered"
     qtbot.mouseClick(dock.bench.buttons["pause"], Qt.MouseButton.LeftButton)
     assert not crop.is_paused
     assert dock.bench.crop_view._cover == ""
 
 
 def test_an_answer_before_anybody_can_decide_is_refused_with_a_hint_and_stored_as_nothing(dock, qtbot):
-    dock._present_at((5, 5))
+    dock.present_at((5, 5))
     crop = wait_for_crop(qtbot, dock)
-    button = dock.bench.findChild(object, f"class-{dock.controller.project.classes[0].id}")
+    button = dock.bench.findChild(object, f"class-{dock.session.project.classes[0].id}")
     shown = crop.state
     crop.state = replace(shown, shown_ns=crop.clock()[0] + 10**12)  # however slow this machine is
     for each in (button, dock.bench.buttons["skip"], dock.bench.buttons["exclude"]):
@@ -183,11 +183,11 @@ def test_an_answer_before_anybody_can_decide_is_refused_with_a_hint_and_stored_a
     assert not crop.has_ended
     crop.state = shown
     press_class(qtbot, dock, 0)
-    assert dock.controller.labels[0].class_id == 1
+    assert dock.frame.labels[0].class_id == 1
 
 
 def test_a_key_that_is_held_does_nothing_more(viewer, dock, qtbot):
-    dock._present_at((5, 5))
+    dock.present_at((5, 5))
     wait_for_crop(qtbot, dock)
     wait_for_look(qtbot, dock)
     window = viewer.window._qt_window
@@ -206,10 +206,10 @@ def test_a_key_that_is_held_does_nothing_more(viewer, dock, qtbot):
 @pytest.mark.parametrize("reason", [PauseReason.IDLE, PauseReason.USER])
 def test_the_first_key_or_click_uncovers_the_crop_and_does_nothing_else(viewer, dock, qtbot, press, reason):
     window, presenter = viewer.window._qt_window, dock.sitting.presenter
-    dock._present_at((5, 5))
+    dock.present_at((5, 5))
     wait_for_crop(qtbot, dock)
     press_class(qtbot, dock, 0)
-    dock._present_at((5, CROP + 5))
+    dock.present_at((5, CROP + 5))
     crop = wait_for_crop(qtbot, dock)
     wait_for_look(qtbot, dock)
     heard = []
@@ -226,23 +226,23 @@ def test_the_first_key_or_click_uncovers_the_crop_and_does_nothing_else(viewer, 
         assert dock.bench.crop_view._cover == ""
         assert heard == []
     assert dock.sitting.current is crop
-    assert list(dock.controller.labels) == [0]
+    assert list(dock.frame.labels) == [0]
     press(window, "2")
-    qtbot.waitUntil(lambda: len(dock.controller.labels) == 2, timeout=5000)
-    assert dock.controller.labels[1].class_id == 2
+    qtbot.waitUntil(lambda: len(dock.frame.labels) == 2, timeout=5000)
+    assert dock.frame.labels[1].class_id == 2
 
 
 def test_what_was_said_of_a_crop_leaves_with_it(dock, qtbot):
-    dock._present_at((5, 5))
+    dock.present_at((5, 5))
     wait_for_crop(qtbot, dock)
     for leave in (
-        lambda: dock._present_at((5, CROP + 5)),
+        lambda: dock.present_at((5, CROP + 5)),
         dock.sitting.skip,
         dock.sitting.undo,
         dock.sitting.exclude,
         dock.sitting.back,
     ):
-        before = dock.sitting.current or dock._present_at((5, 2 * CROP + 5)) or wait_for_crop(qtbot, dock)
+        before = dock.sitting.current or dock.present_at((5, 2 * CROP + 5)) or wait_for_crop(qtbot, dock)
         dock.sitting.show_prediction()
         assert "Asked because" in dock.bench._message.text()
         leave()
@@ -260,7 +260,7 @@ def test_classes_are_added_and_renamed_on_disk(dock, qtbot):
     qtbot.mouseClick(dock.setup.classes.add_button, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: dock.setup.classes.table.rowCount() == 3, timeout=5000)
     dock.setup.classes.table.item(0, 1).setText("background")
-    folder = dock.controller.project.folder
+    folder = dock.session.project.folder
     qtbot.waitUntil(lambda: load_project(folder).classes[0].name == "background", timeout=5000)
     dock.setup.classes.table.item(1, 1).setText("background")
     assert "Two classes have the name" in dock.status.text()
@@ -275,22 +275,22 @@ def test_the_slice_of_a_stack_is_a_frame_of_its_own(make_napari_viewer, chosen, 
     viewer.window.add_dock_widget(widget)
     widget.setup.crop.value = 32
     viewer.dims.set_current_step(0, 1)
-    widget._present_at((5, 5))
-    wait_for_placed = lambda: widget.controller.placed is not None and not widget._settling.isActive()  # noqa: E731
+    widget.present_at((5, 5))
+    wait_for_placed = lambda: widget.frame.placed is not None and not widget.choice.settling.isActive()  # noqa: E731
     qtbot.waitUntil(wait_for_placed, timeout=5000)
-    np.testing.assert_array_equal(widget.controller.placed.plane_C_Y_X[0], stack[1])
+    np.testing.assert_array_equal(widget.frame.placed.plane_C_Y_X[0], stack[1])
     viewer.dims.set_current_step(0, 2)
     qtbot.waitUntil(wait_for_placed, timeout=5000)
-    np.testing.assert_array_equal(widget.controller.placed.plane_C_Y_X[0], stack[2])
+    np.testing.assert_array_equal(widget.frame.placed.plane_C_Y_X[0], stack[2])
     widget.close()
 
 
 @pytest.mark.parametrize("how", ["the dock", "the window"])
 def test_closing_during_a_job_leaves_nothing_behind(viewer, dock, field, qtbot, how):
-    dock._present_at((5, 5))
+    dock.present_at((5, 5))
     wait_for_crop(qtbot, dock)
     press_class(qtbot, dock, 0)
-    dock.controller.score()
+    dock.query.score()
     qtbot.waitUntil(lambda: dock._engine_now is not None and dock._engine_now.pid > 0, timeout=20_000)
     engine = dock._engine_now
     pid = engine.pid
@@ -311,7 +311,7 @@ def test_closing_during_a_job_leaves_nothing_behind(viewer, dock, field, qtbot, 
 def test_a_layer_that_goes_away_takes_its_frame_along(viewer, dock):
     viewer.layers.remove("field")
     assert dock.setup.layer.value is None
-    assert dock.controller.grid is None
+    assert dock.frame.grid is None
     assert QUERY not in parts(viewer)
 
 

@@ -20,7 +20,7 @@ from napari_costal.canvas.overlays import is_ours
 from napari_costal.mosaic.curves import RoundsPicture
 from napari_costal.mosaic.widget import BY_HAND, MnistMosaic
 from napari_costal.ui.figures import Colours
-from tests.plugin.label_crops.test_controller import Signal
+from tests.plugin.label_crops.test_sessions import Signal
 
 
 class QuickEngine:

@@ -1,4 +1,4 @@
-"""What *Label crops* does, told by what it asks of its view; no Qt, no torch, the store is real."""
+"""What the sessions of *Label crops* do, told by what they ask of their view; no Qt, no torch, the store is real."""
 
 from unittest.mock import MagicMock
 
@@ -8,11 +8,14 @@ import pytest
 from costal.frames.simulate import simulate_field
 from costal.labels.classes import new_class
 from costal.labels.project_file import create_project, load_project
+from costal.labels.records import CropLabel
 from costal.labels.store import Store
 from costal.types import Scores
 from costal.workbench.rounds import FrameScores
 from napari_costal.canvas.layer_frames import LayerView
-from napari_costal.label_crops.controller import LabelController
+from napari_costal.label_crops.frame_session import FrameSession
+from napari_costal.label_crops.project_session import ProjectSession
+from napari_costal.label_crops.query_session import QuerySession
 from napari_costal.label_crops.sitting import Sitting
 from napari_costal.label_crops.view import View
 
@@ -79,26 +82,32 @@ class Engine:
 
 
 class Bench:
-    """A controller with its collaborators, and what a test wants to do to them."""
+    """The sessions with their collaborators, and what a test wants to do to them."""
 
     def __init__(self, folder) -> None:
         self.field = simulate_field((SIDE, SIDE), CROP, seed=3)
-        self.folder, self.now = folder, 10**9
-        self.view, self.store, self.engine = MagicMock(spec=View), Thread(), Engine()
-        self.view.shows_predictions.return_value = False
-        self.controller = LabelController(self.view, self.store, Thread(), self.engine, "tester")
-        self.sitting = Sitting(self.controller, clock=lambda: (self.now, self.now))
+        self.folder = folder
+        self.make_sessions("tester")
         create_project(folder)
-        self.controller.open_project(folder)
-        self.controller.change(lambda project: tiled(project, CROP))
+        self.session.open(folder)
+        self.session.change(lambda project: tiled(project, CROP))
         self.choose(self.field.pixels_Y_X)
 
+    def make_sessions(self, annotator):
+        self.now = 10**9
+        self.view, self.store, self.pixels, self.engine = MagicMock(spec=View), Thread(), Thread(), Engine()
+        self.view.shows_predictions.return_value = False
+        self.session = ProjectSession(self.view, self.store, annotator)
+        self.frame = FrameSession(self.session, self.view, self.view, self.pixels)
+        self.query = QuerySession(self.session, self.frame, self.view, self.view, self.pixels, self.engine)
+        self.sitting = Sitting(self.session, self.frame, self.query, self.view, clock=lambda: (self.now, self.now))
+
     def choose(self, pixels):
-        self.controller.choose_frame(LayerView(pixels, "test.tif", "the slice shown", (), False, 0.02))
+        self.frame.choose(LayerView(pixels, "test.tif", "the slice shown", (), False, 0.02))
 
     def scored(self, generation=1, information=None, cost=None):
         """Score the frame with figures of the test's choice."""
-        self.controller.score()
+        self.query.score()
         information = np.arange(COUNT) if information is None else information
         cost = np.ones(COUNT) if cost is None else cost
         probs = np.full((COUNT, 2), 0.5, np.float32)
@@ -163,18 +172,18 @@ def test_an_answer_that_was_not_saved_stays_and_can_be_given_again(bench, monkey
     bench.scored()
     bench.sitting.label_query()
     first = bench.current
-    good = bench.controller.bench.answer
+    good = bench.session.bench.answer
 
     def full(_record):
         raise OSError("disk full")
 
-    monkeypatch.setattr(bench.controller.bench, "answer", full)
+    monkeypatch.setattr(bench.session.bench, "answer", full)
     bench.answer(seconds=2.0)
     text, alarming = bench.view.bench_says.call_args.args
     assert "Not saved: disk full" in text
     assert alarming
     assert bench.current is first
-    monkeypatch.setattr(bench.controller.bench, "answer", good)
+    monkeypatch.setattr(bench.session.bench, "answer", good)
     bench.now += 60 * 10**9
     bench.sitting.answer(1)
     assert bench.current is not first
@@ -244,14 +253,14 @@ def test_after_the_query_both_models_retrain_and_the_frame_is_scored_again(bench
         bench.answer()
     job = bench.engine.jobs[-1]
     assert job.function == "costal.workbench.rounds:retrain"
-    assert job.request.project == bench.controller.project
+    assert job.request.project == bench.session.project
     job.result.emit(MagicMock(number=2))
     assert bench.engine.jobs[-1].function == "costal.workbench.rounds:score_frame"
 
 
 def test_a_training_that_saves_no_model_says_why_and_scores_nothing(bench):
     bench.scored()
-    bench.controller.retrain()
+    bench.query.retrain()
     jobs = len(bench.engine.jobs)
     notes = ("4 of 4 labels were left out: their crops are 16 px, the project's are 32 px.", "No model was saved.")
     bench.engine.jobs[-1].result.emit(MagicMock(number=0, agent=MagicMock(notes=notes)))
@@ -263,13 +272,13 @@ def test_warnings_of_a_scored_frame_are_said(bench):
     from dataclasses import replace
 
     bench.scored()
-    found = replace(bench.controller.found, warnings=("2 of 16 crops have no information.",))
-    bench.controller.score()
+    found = replace(bench.query.found, warnings=("2 of 16 crops have no information.",))
+    bench.query.score()
     bench.engine.jobs[-1].result.emit(found)
     bench.view.say.assert_called_with("2 of 16 crops have no information.")
-    bench.controller.score()
+    bench.query.score()
     bench.engine.jobs[-1].result.emit(FrameScores(None, 1, "It shows nothing.", which_M=np.empty(0, np.intp)))
-    bench.view.show_query.assert_called_with(pytest.approx([]), bench.controller.grid)
+    bench.view.show_query.assert_called_with(pytest.approx([]), bench.frame.grid)
 
 
 def test_the_slider_recombines_without_a_new_job(bench):
@@ -279,7 +288,7 @@ def test_the_slider_recombines_without_a_new_job(bench):
     bench.scored(information=1 + np.arange(COUNT) / COUNT, cost=cost)
     jobs = len(bench.engine.jobs)
     for beta, expected in ((0.0, COUNT - 1), (2.0, COUNT // 2 - 1)):
-        bench.controller.change(lambda p, beta=beta: replace(p, choices=replace(p.choices, beta=beta)), save=False)
+        bench.session.change(lambda p, beta=beta: replace(p, choices=replace(p.choices, beta=beta)), save=False)
         assert bench.view.show_query.call_args.args[0][0] == expected
         values = bench.view.show_heatmap.call_args.args[0]
         assert int(np.argmax(values)) == expected
@@ -289,17 +298,17 @@ def test_the_slider_recombines_without_a_new_job(bench):
 def test_the_query_of_a_large_frame_is_chosen_elsewhere_and_only_for_where_the_slider_rests(bench, monkeypatch):
     from dataclasses import replace
 
-    from napari_costal.label_crops import controller as controller_module
+    from napari_costal.label_crops import query_session
 
     bench.scored(information=1 + np.arange(COUNT) / COUNT)
-    chosen, choose = [], controller_module.query_of
-    monkeypatch.setattr(controller_module, "MOST_AT_ONCE", COUNT - 1)
-    monkeypatch.setattr(controller_module, "query_of", lambda *given: [chosen.append(given), choose(*given)][1])
-    pixels = bench.controller._pixels
+    chosen, choose = [], query_session.query_of
+    monkeypatch.setattr(query_session, "MOST_AT_ONCE", COUNT - 1)
+    monkeypatch.setattr(query_session, "query_of", lambda *given: [chosen.append(given), choose(*given)][1])
+    pixels = bench.pixels
     pixels.held = []
     bench.view.show_query.reset_mock()
     for number, beta in enumerate((0.1, 0.2, 0.4), 1):
-        bench.controller.change(lambda p, beta=beta: replace(p, choices=replace(p.choices, beta=beta)), save=False)
+        bench.session.change(lambda p, beta=beta: replace(p, choices=replace(p.choices, beta=beta)), save=False)
         assert len(pixels.held) == number
     assert chosen == []
     bench.view.show_query.assert_not_called()
@@ -309,7 +318,7 @@ def test_the_query_of_a_large_frame_is_chosen_elsewhere_and_only_for_where_the_s
 
 
 def test_a_result_for_an_older_frame_is_dropped(bench):
-    bench.controller.score()
+    bench.query.score()
     job = bench.engine.jobs[-1]
     bench.choose(bench.field.pixels_Y_X[::-1].copy())
     bench.view.show_query.reset_mock()
@@ -321,17 +330,17 @@ def test_reopening_shows_the_labels_that_are_there(bench, tmp_path):
     bench.scored()
     bench.sitting.label_query()
     labelled = [bench.current.index, bench.answer()][0]
-    bench.controller.open_project(bench.folder)
+    bench.session.open(bench.folder)
     colours, _ = bench.view.show_labels.call_args.args
     assert list(colours) == [labelled]
 
 
 def test_a_crop_larger_than_the_frame_is_said_and_nothing_is_lost(bench):
-    bench.controller.change(lambda project: tiled(project, 4 * SIDE))
+    bench.session.change(lambda project: tiled(project, 4 * SIDE))
     assert "larger" in bench.view.complain.call_args.args[0] or "crop" in bench.view.complain.call_args.args[0]
-    assert bench.controller.grid is None
-    bench.controller.change(lambda project: tiled(project, CROP))
-    assert len(bench.controller.grid) == COUNT
+    assert bench.frame.grid is None
+    bench.session.change(lambda project: tiled(project, CROP))
+    assert len(bench.frame.grid) == COUNT
 
 
 def test_two_classes_of_one_name_are_refused(bench):
@@ -340,7 +349,7 @@ def test_two_classes_of_one_name_are_refused(bench):
     def twins(project):
         return replace(project, classes=tuple(replace(each, name="same") for each in project.classes))
 
-    bench.controller.change(twins)
+    bench.session.change(twins)
     assert "Two classes have the name 'same'" in bench.view.complain.call_args.args[0]
     assert [each.name for each in load_project(bench.folder).classes] == ["class 1", "class 2"]
 
@@ -350,10 +359,10 @@ def test_adding_a_class_drops_the_scores_but_not_the_labels(bench):
     bench.sitting.label_query()
     bench.answer()
     bench.sitting.stop()
-    bench.controller.change(lambda project: new_class(project, "third"))
+    bench.session.change(lambda project: new_class(project, "third"))
     assert len(load_project(bench.folder).classes) == 3
     assert len(bench.stored()) == 1
-    assert bench.controller.found is None
+    assert bench.query.found is None
     assert any("score again" in call.args[0] for call in bench.view.say.call_args_list)
 
 
@@ -368,7 +377,7 @@ def test_every_crop_labelled_is_said(bench):
 
 
 def test_a_failed_job_is_said_and_can_be_begun_again(bench):
-    bench.controller.score()
+    bench.query.score()
     bench.engine.jobs[-1].failed.emit("The GPU fell off.")
     assert bench.view.complain.call_args.args == ("The GPU fell off.",)
     bench.scored()
@@ -377,8 +386,8 @@ def test_a_failed_job_is_said_and_can_be_begun_again(bench):
 
 def test_cancel_keeps_what_was_there(bench):
     bench.scored()
-    bench.controller.retrain()
-    bench.controller.cancel()
+    bench.query.retrain()
+    bench.query.cancel()
     assert "Cancelled" in bench.view.say.call_args.args[0]
     assert bench.view.show_progress.call_args.args == (None,)
 
@@ -386,7 +395,7 @@ def test_cancel_keeps_what_was_there(bench):
 def test_a_project_that_cannot_be_opened_leaves_the_open_one_at_work(bench, tmp_path):
     bench.scored()
     bench.sitting.label_query()
-    bench.controller.open_project(tmp_path / "nothing here")
+    bench.session.open(tmp_path / "nothing here")
     assert "is no project" in bench.view.complain.call_args.args[0]
     bench.answer()
     assert len(bench.stored()) == 1
@@ -399,8 +408,8 @@ def test_a_training_ends_with_its_project(bench, tmp_path):
         bench.answer()
     training = bench.engine.jobs[-1]
     create_project(tmp_path / "other")
-    bench.controller.open_project(tmp_path / "other")
-    assert not bench.controller.trainer.is_busy
+    bench.session.open(tmp_path / "other")
+    assert not bench.query.trainer.is_busy
     jobs = len(bench.engine.jobs)
     training.result.emit(MagicMock(number=2))
     assert len(bench.engine.jobs) == jobs, "the other project's frame is not scored for it"
@@ -412,7 +421,7 @@ def test_a_project_that_cannot_be_opened_again_stays_open_as_it_was(bench):
     settings = bench.folder / "project.toml"
     whole = settings.read_bytes()
     settings.write_text("nonsense")
-    bench.controller.open_project(bench.folder)
+    bench.session.open(bench.folder)
     assert "is broken" in bench.view.complain.call_args.args[0]
     settings.write_bytes(whole)
     bench.answer()
@@ -427,7 +436,7 @@ def test_leaving_the_bench_while_an_answer_is_saved_keeps_the_answer_on_its_own_
     bench.answer(2)
     bench.sitting.stop()
     bench.store.release()
-    assert {index: label.class_id for index, label in bench.controller.labels.items()} == {answered: 2}
+    assert {index: label.class_id for index, label in bench.frame.labels.items()} == {answered: 2}
     bench.sitting.undo()
     assert bench.stored() == []
 
@@ -442,13 +451,13 @@ def test_labelled_crops_are_not_asked_again_after_leaving_the_bench(bench):
     bench.sitting.stop()
     bench.sitting.label_query()
     assert bench.current.index not in answered
-    assert set(bench.controller.picked.picked_n).isdisjoint(answered)
+    assert set(bench.query.picked.picked_n).isdisjoint(answered)
 
 
 def test_a_waiting_crop_that_was_clicked_and_labelled_is_not_asked_again(bench):
     bench.scored()
     bench.sitting.label_query()
-    second = int(bench.controller.picked.picked_n[1])
+    second = int(bench.query.picked.picked_n[1])
     bench.show()
     bench.sitting.click(second)
     bench.answer()
@@ -475,17 +484,17 @@ def test_another_acquisition_function_drops_the_scores(bench):
     from dataclasses import replace
 
     bench.scored()
-    bench.controller.change(lambda p: replace(p, choices=replace(p.choices, acquisition="bald")))
-    assert bench.controller.found is None
+    bench.session.change(lambda p: replace(p, choices=replace(p.choices, acquisition="bald")))
+    assert bench.query.found is None
     assert bench.view.clear_scores.called
 
 
 def test_a_result_for_other_classes_is_dropped(bench):
-    bench.controller.score()
+    bench.query.score()
     job = bench.engine.jobs[-1]
-    bench.controller.change(lambda project: new_class(project, "third"))
+    bench.session.change(lambda project: new_class(project, "third"))
     job.result.emit(FrameScores(None, 0, "old", features_M_F=np.zeros((COUNT, 4))))
-    assert bench.controller.found is None
+    assert bench.query.found is None
 
 
 def test_the_order_of_presentations_counts_answers_once(bench):
@@ -496,7 +505,7 @@ def test_the_order_of_presentations_counts_answers_once(bench):
     bench.sitting.undo()
     bench.answer()
     with Store(bench.folder / "labels.sqlite", read_only=True) as store:
-        assert bench.controller.placed.asked_before == 2
+        assert bench.frame.placed.asked_before == 2
         assert store.presentation_count("tester") == 3, "the interrupted one is kept too"
 
 
@@ -507,7 +516,7 @@ def test_what_the_model_thought_is_kept_with_the_presentation(bench):
     bench.sitting.label_query()
     asked = bench.current.index
     bench.show()
-    bench.controller.found = None
+    bench.query.found = None
     bench.sitting.answer(1)
     with sqlite3.connect(bench.folder / "labels.sqlite") as connection:
         row = connection.execute("SELECT generation, rank, information, cost, prediction_shown FROM presentation")
@@ -523,16 +532,16 @@ def large(bench, tmp_path, write_zarr, monkeypatch):
     monkeypatch.setattr("napari_costal.canvas.large_layer.LARGE_BYTES", 100)
     path = write_zarr(tmp_path / "field.zarr", bench.field.pixels_Y_X)
     pixels = bench.field.pixels_Y_X
-    bench.controller.choose_frame(LayerView(pixels, str(path), "the slice shown", (), False, 0.02))
+    bench.frame.choose(LayerView(pixels, str(path), "the slice shown", (), False, 0.02))
     return bench
 
 
 def test_a_crop_comes_on_the_bench_when_it_has_been_read(large):
-    large.controller._pixels.held = []
+    large.pixels.held = []
     large.sitting.click(5)
     large.view.present.assert_not_called()
     large.sitting.answer(1)
-    large.controller._pixels.release()
+    large.pixels.release()
     assert large.current.index == 5
     large.answer(2)
     with Store(large.folder / "labels.sqlite", read_only=True) as store:
@@ -541,23 +550,23 @@ def test_a_crop_comes_on_the_bench_when_it_has_been_read(large):
 
 
 def test_a_click_while_a_crop_of_the_query_is_read_brings_that_one_back_later(large):
-    large.controller.found = FrameScores(None, 0, "no model", features_M_F=np.random.default_rng(0).random((COUNT, 4)))
-    large.controller._pixels.held = []
+    large.query.found = FrameScores(None, 0, "no model", features_M_F=np.random.default_rng(0).random((COUNT, 4)))
+    large.pixels.held = []
     large.sitting.label_query()
     first = large.sitting._coming.index
     other = next(index for index in range(COUNT) if index != first)
     large.sitting.click(other)
-    large.controller._pixels.release()
+    large.pixels.release()
     assert large.current.index == other
     large.answer()
     assert large.current.index == first
 
 
 def test_what_was_read_for_another_frame_is_dropped(large):
-    large.controller._pixels.held = []
+    large.pixels.held = []
     large.sitting.click(5)
     large.choose(large.field.pixels_Y_X)
-    large.controller._pixels.release()
+    large.pixels.release()
     assert large.current is None
     large.view.present.assert_not_called()
 
@@ -572,22 +581,21 @@ def test_a_crop_that_cannot_be_read_is_told_and_another_can_be_chosen(large, tmp
 
 
 def test_a_reader_of_a_project_is_told_why_it_cannot_score_a_large_image(large):
-    other = Bench.__new__(Bench)
-    other.view, other.engine = MagicMock(spec=View), Engine()
-    reader = LabelController(other.view, Thread(), Thread(), other.engine, "reader")
-    reader.open_project(large.folder)
-    reader.choose_frame(large.controller.layer_view)
-    reader.score()
-    assert "is open for reading only" in other.view.complain.call_args.args[0]
-    assert other.engine.jobs == []
+    reader = Bench.__new__(Bench)
+    reader.make_sessions("reader")
+    reader.session.open(large.folder)
+    reader.frame.choose(large.frame.layer_view)
+    reader.query.score()
+    assert "is open for reading only" in reader.view.complain.call_args.args[0]
+    assert reader.engine.jobs == []
 
 
 def test_a_crop_of_the_query_that_cannot_be_read_gives_way_to_the_next(large, tmp_path):
     for chunk in (tmp_path / "field.zarr" / "0" / "c" / "1").iterdir():
         chunk.write_bytes(b"damaged")
-    large.controller.found = FrameScores(None, 0, "no model", features_M_F=np.random.default_rng(0).random((COUNT, 4)))
+    large.query.found = FrameScores(None, 0, "no model", features_M_F=np.random.default_rng(0).random((COUNT, 4)))
     large.sitting.label_query()
-    asked = large.controller.asked.picked_n.tolist()
+    asked = large.query.asked.picked_n.tolist()
     answered = []
     while large.current is not None:
         answered.append(large.current.index)
@@ -597,20 +605,20 @@ def test_a_crop_of_the_query_that_cannot_be_read_gives_way_to_the_next(large, tm
 
 
 def test_a_query_asked_while_a_large_image_fills_in_still_comes_on_the_bench(large, monkeypatch):
-    monkeypatch.setattr("napari_costal.label_crops.controller.MOST_AT_ONCE", 1)
+    monkeypatch.setattr("napari_costal.label_crops.query_session.MOST_AT_ONCE", 1)
     features_M_F = np.random.default_rng(0).random((COUNT, 4))
-    large.controller.found = FrameScores(None, 0, "no model", features_M_F=features_M_F)
-    large.controller._pixels.held = []
+    large.query.found = FrameScores(None, 0, "no model", features_M_F=features_M_F)
+    large.pixels.held = []
     large.sitting.label_query()
-    large.controller._filled(FrameScores(None, 0, "so far", features_M_F=features_M_F, which_M=np.arange(COUNT)))
-    large.controller._pixels.release()
+    large.query._filled(FrameScores(None, 0, "so far", features_M_F=features_M_F, which_M=np.arange(COUNT)))
+    large.pixels.release()
     assert large.current is not None
 
 
 def test_a_query_wanted_of_a_scoring_does_not_replace_the_one_being_answered(bench):
     bench.sitting.label_query()
     scores = FrameScores(None, 0, "so far", features_M_F=np.random.default_rng(0).random((COUNT, 4)))
-    bench.controller._filled(scores)
+    bench.query._filled(scores)
     bench.sitting.label_query()
     bench.answer()
     title = bench.view.present.call_args.args[4]
@@ -623,8 +631,50 @@ def test_settings_that_cannot_be_kept_are_not_in_use(bench, monkeypatch):
     path = bench.folder / "project.toml"
     path.write_text(path.read_text("utf-8").replace('"class 2"', '"puncta"'), "utf-8")
     kept = path.read_bytes()
-    bench.controller.change(lambda project: new_class(project, "fibres"))
+    bench.session.change(lambda project: new_class(project, "fibres"))
     assert "was changed by another program" in bench.view.complain.call_args.args[0]
     assert path.read_bytes() == kept
-    assert [each.name for each in bench.controller.project.classes] == ["class 1", "class 2"]
-    assert bench.view.show_project.call_args.args[0] == bench.controller.project
+    assert [each.name for each in bench.session.project.classes] == ["class 1", "class 2"]
+    assert bench.view.show_project.call_args.args[0] == bench.session.project
+
+
+# each session tells what becomes of it, and knows none above it
+
+
+def test_a_project_can_still_be_written_to_while_it_is_left(bench, tmp_path):
+    create_project(tmp_path / "other")
+    seen = []
+    bench.session.leaving.connect(lambda: seen.append((bench.session.project.folder, bench.session.bench.holder)))
+    bench.session.open(tmp_path / "other")
+    assert seen == [(bench.folder, None)]
+    assert bench.session.project.folder == tmp_path / "other"
+
+
+def test_a_training_that_was_put_off_is_not_begun_anew_for_the_project_before(bench, tmp_path):
+    bench.scored()
+    bench.sitting.click(0)
+    bench.answer()
+    bench.query.retrain()
+    bench.query.score()
+    assert [job.function.partition(":")[2] for job in bench.engine.jobs[-2:]] == ["retrain", "score_frame"]
+    count = len(bench.engine.jobs)
+    create_project(tmp_path / "other")
+    bench.session.open(tmp_path / "other")
+    assert len(bench.engine.jobs) == count
+    assert not bench.query.is_busy
+
+
+def test_a_frame_without_a_query_is_placed_and_labelled(tmp_path):
+    view, thread, told = MagicMock(spec=View), Thread(), []
+    session = ProjectSession(view, thread, "tester")
+    frame = FrameSession(session, view, view, thread)
+    frame.relabelled.connect(lambda before, label: told.append((before, label.class_id)))
+    create_project(tmp_path / "project")
+    session.open(tmp_path / "project")
+    session.change(lambda project: tiled(project, CROP))
+    frame.choose(LayerView(np.zeros((SIDE, SIDE), np.uint16), "test.tif", "the slice shown", (), False, 0.02))
+    frame.relabel(3, CropLabel(1, frame.placed.placed.id, 0, 3 * CROP, CROP, 2, "class"), is_new=True)
+    assert told == [(None, 2)]
+    assert view.show_labels.call_args.args[0].keys() == {3}
+    assert view.show_counts.call_args.args[1] == {2: 1}
+    session.close()()

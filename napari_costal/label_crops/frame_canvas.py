@@ -1,0 +1,130 @@
+"""What *Label crops* draws over the frame: the grid, scores, the query and labels."""
+
+import numpy as np
+from napari.layers import Image
+from napari.utils.colormaps import Colormap
+from napari.viewer import Viewer
+from numpy.typing import NDArray
+from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtGui import QColor
+
+from costal.frames.grid import heatmap
+from costal.labels.project import Project
+from costal.types import Floats, Grid
+from napari_costal.canvas.overlays import (
+    GRID,
+    HEATMAP,
+    LABELS,
+    MOST_BOXES,
+    QUERY,
+    FrameOverlay,
+    centres,
+    placement_of,
+)
+from napari_costal.label_crops.project_session import ProjectSession
+from napari_costal.label_crops.setup_page import SetupPage
+from napari_costal.label_crops.view import Shown
+
+READYING_MS = 100
+DRAWING_MS = 60
+"""The next crop is painted first, then the labels over the frame."""
+
+
+class FrameCanvas(QObject):
+    """Draws over the layer that the form names; the form says how many crops there are."""
+
+    heatmap_shown = Signal()
+
+    def __init__(self, viewer: Viewer, setup: SetupPage, session: ProjectSession, parent: QObject) -> None:
+        super().__init__(parent)
+        self._setup, self._session = setup, session
+        self._overlay = FrameOverlay(viewer, "label crops")
+        self.grid: Grid | None = None
+        self._readying, self._unready = QTimer(self, interval=READYING_MS), list[str]()
+        self._drawing = QTimer(self, singleShot=True, interval=DRAWING_MS)
+        self._labels_wanted: tuple[dict[int, str], Grid] | None = None
+        self._query_wanted: tuple[NDArray[np.intp], Grid] | None = None
+        self._readying.timeout.connect(self._make_ready)
+        self._drawing.timeout.connect(self._draw_boxes)
+
+    @property
+    def _layer(self) -> Image | None:
+        layer: Image | None = self._setup.layer.value
+        return layer
+
+    def hide(self) -> None:
+        """Take everything off: another frame comes."""
+        self._overlay.hide()
+
+    def show_grid(self, grid: Grid | None, pixel_um: float | None) -> None:
+        """Show the grid over the frame and how many crops it has."""
+        layer = self._layer
+        self.grid = grid
+        self._setup.show_grid(grid, pixel_um)
+        if grid is None or layer is None:
+            self._overlay.hide(GRID)
+        else:
+            self._overlay.draw_grid(grid, placement_of(layer))
+            if self._session.project is not None:
+                self._unready = [HEATMAP, LABELS, QUERY]
+                self._readying.start()
+
+    def _make_ready(self) -> None:
+        """Make the layers for scores and labels one by one while a frame opens, not in the middle of labelling."""
+        layer = self._layer
+        if self._unready and self.grid is not None and layer is not None:
+            self._overlay.make_ready(self._unready.pop(0), self.grid, placement_of(layer))
+        else:
+            self._readying.stop()
+            self._overlay.rest()
+
+    def show_heatmap(self, values_N: Floats, grid: Grid, shown: Shown, project: Project) -> None:
+        """Show one value per crop over the frame."""
+        layer = self._layer
+        if layer is None:
+            return
+        colours = None
+        if shown == "predicted class":
+            rgba = [QColor(each.colour).getRgbF() for each in project.offered]
+            colours = Colormap(rgba, name="classes", interpolation="zero")
+        self._overlay.draw_heatmap(heatmap(grid, values_N), grid, placement_of(layer), shown, colours)
+        self.heatmap_shown.emit()
+
+    def show_query(self, indices: NDArray[np.intp], grid: Grid) -> None:
+        """Show the query's crops with their ranks, soon."""
+        self._setup.show_query(len(indices), MOST_BOXES)
+        self._query_wanted = indices, grid
+        self._drawing.start()
+
+    def show_labels(self, colours: dict[int, str], grid: Grid) -> None:
+        """Show the labelled crops in their class colours, soon."""
+        self._labels_wanted = colours, grid
+        self._drawing.start()
+
+    def _draw_boxes(self) -> None:
+        """Draw the labels and the query that were to be shown."""
+        layer = self._layer
+        labels, self._labels_wanted = self._labels_wanted, None
+        query, self._query_wanted = self._query_wanted, None
+        if labels is not None and layer is not None:
+            colours, grid = labels
+            self._overlay.draw_labels(centres(grid, list(colours)), list(colours.values()), grid, placement_of(layer))
+        if query is not None and layer is not None:
+            indices, grid = query
+            self._overlay.draw_query(centres(grid, indices[:MOST_BOXES]), grid, placement_of(layer))
+
+    def clear_scores(self) -> None:
+        """Take heatmap and query off the frame: they are not true any more."""
+        self._query_wanted = None
+        self._setup.show_query(0, MOST_BOXES)
+        self._overlay.hide(HEATMAP, QUERY)
+
+    def clear_labels(self) -> None:
+        """Take the labels of another frame off."""
+        self._labels_wanted = None
+        self._overlay.hide(LABELS)
+
+    def stop(self) -> None:
+        """Draw no more."""
+        self._readying.stop()
+        self._drawing.stop()

@@ -1,0 +1,203 @@
+"""Which layers form the frame: chosen in the form, watched on the canvas, taken when they have come to rest."""
+
+from collections.abc import Callable, Generator, Sequence
+from typing import Any
+
+import numpy as np
+from napari.layers import Image
+from napari.viewer import Viewer
+from qtpy.QtCore import QObject, QTimer, Signal
+
+from costal.errors import CostalError
+from costal.frames.grid import tile
+from costal.types import Grid
+from costal.workbench.channels import title
+from napari_costal.canvas.channel_layers import mates_of, part_of, taken_with
+from napari_costal.canvas.layer_frames import SLICE_SHOWN, LayerView, PlaneChoice, view_of
+from napari_costal.canvas.overlays import images_in
+from napari_costal.label_crops.project_session import ProjectSession
+from napari_costal.label_crops.setup_page import SetupPage
+
+DRAG_PX = 4
+SETTLING_MS = 200
+
+
+class FrameChoice(QObject):
+    """The layers of the frame; `chosen` carries what of them is labelled, None where nothing can be."""
+
+    unsettled = Signal()
+    """The frame has become another, which is taken when it has come to rest."""
+    chosen = Signal(object)
+    recoloured = Signal()
+    clicked = Signal(object)
+    """The position of a click on the frame, in its pixels."""
+
+    def __init__(
+        self,
+        viewer: Viewer,
+        setup: SetupPage,
+        session: ProjectSession,
+        complain: Callable[[str], None],
+        parent: QObject,
+    ) -> None:
+        super().__init__(parent)
+        self._viewer, self._setup, self._session, self._complain = viewer, setup, session, complain
+        self._watched: tuple[Image, ...] = ()
+        self._ticked: list[Image] = []
+        self.layers: list[Image] = []
+        # While sliders move or a microscope writes, only where they come to rest is a frame.
+        self.settling = QTimer(self, singleShot=True, interval=SETTLING_MS)
+        self.settling.timeout.connect(self.take)
+        setup.frame_changed.connect(self.take)
+        setup.channels.changed.connect(self._tick_channels)
+        self._connect_viewer("connect")
+        viewer.mouse_drag_callbacks.append(self._pressed)
+
+    def _connect_viewer(self, act: str) -> None:
+        layers, dims = self._viewer.layers.events, self._viewer.dims.events
+        for event in (layers.inserted, layers.removed, layers.reordered):
+            getattr(event, act)(self.layers_changed)
+        for event in (dims.current_step, dims.ndisplay):
+            getattr(event, act)(self._slice_changed)
+
+    def stop(self) -> None:
+        """Watch no more."""
+        self._connect_viewer("disconnect")
+        self.settling.stop()
+        self._watch(())
+        if self._pressed in self._viewer.mouse_drag_callbacks:
+            self._viewer.mouse_drag_callbacks.remove(self._pressed)
+
+    def show_opened(self, layer: Image, planes: PlaneChoice) -> None:
+        """Work on a frame that was opened."""
+        self._setup.layer.reset_choices()  # it may go by another name now
+        is_other_choice = self._setup.planes.value != planes
+        with self._setup.planes.changed.blocked():
+            self._setup.planes.value = planes
+        if self._setup.layer.value is not layer:
+            self._setup.layer.value = layer
+        elif is_other_choice or self.is_outdated:
+            self._settle()
+
+    def layers_changed(self, _event: Any = None) -> None:
+        """Follow layers that come, go or move."""
+        self._setup.layer.reset_choices()
+        layers = images_in(self._viewer)
+        if self._setup.layer.value is None and layers:
+            self._setup.layer.value = layers[-1]
+        elif self.is_outdated:
+            self._settle()
+        else:
+            self._list_channels()
+
+    def _slice_changed(self, _event: Any = None) -> None:
+        layer = self._setup.layer.value
+        if layer is not None and layer.ndim > 2 and self._setup.planes.value == SLICE_SHOWN:
+            self._settle()
+
+    def _settle(self, _event: Any = None) -> None:
+        """Take the frame anew when it has come to rest; what is on the bench is not true any more."""
+        self.unsettled.emit()
+        self.settling.start()
+
+    def take(self) -> None:
+        """Take the frame as it is now."""
+        self.settling.stop()
+        self.chosen.emit(self.view())
+
+    def _watch(self, layers: Sequence[Image]) -> None:
+        """Notice when the frame's layers get other pixels or another place."""
+        before, self._watched = self._watched, tuple(layers)
+        for each, act in (*((each, "disconnect") for each in before), *((each, "connect") for each in layers)):
+            for name in ("data", "scale", "translate", "rotate", "shear", "affine"):
+                getattr(getattr(each.events, name), act)(self._settle)
+            for name in ("contrast_limits", "gamma", "colormap", "visible", "opacity"):
+                getattr(getattr(each.events, name), act)(self._recoloured)
+
+    def _recoloured(self, _event: Any = None) -> None:
+        self.recoloured.emit()
+
+    def _pressed(self, _viewer: Any, event: Any) -> Generator[None, None, None]:
+        """Tell a click on the frame; a drag moves the image as ever."""
+        if event.type != "mouse_press" or event.button != 1:
+            return
+        start = np.asarray(event.pos)
+        yield
+        while event.type == "mouse_move":
+            yield
+        if self._is_free_to_click() and np.abs(np.asarray(event.pos) - start).max() <= DRAG_PX:
+            self.clicked.emit(self._setup.layer.value.world_to_data(event.position)[-2:])
+
+    def _is_free_to_click(self) -> bool:
+        """Return whether a click means a crop, not another layer's tool."""
+        active, frame = self._viewer.layers.selection.active, self._setup.layer.value
+        is_tool_free = active is None or str(active.mode) == "pan_zoom"
+        return frame is not None and is_tool_free and self._viewer.dims.ndisplay == 2
+
+    # The channels
+
+    @property
+    def is_outdated(self) -> bool:
+        """Whether other layers would form the frame now."""
+        return self._layers_taken() != self.layers
+
+    def _mates(self) -> list[Image]:
+        """Return the layers that can form a frame with the chosen one."""
+        layer = self._setup.layer.value
+        return mates_of(layer, images_in(self._viewer)) if layer is not None else []
+
+    def _layers_taken(self) -> list[Image]:
+        """Return the layers that form the frame."""
+        layer = self._setup.layer.value
+        if layer is None:
+            return []
+        return taken_with(layer, self._mates(), self._ticked, self._session.project, self._session.labelled)
+
+    def _list_channels(self) -> None:
+        mates = self._mates()
+        rows = [
+            (title(part.channel), part.channel.colour) if (part := part_of(each)) else (each.name, "") for each in mates
+        ]
+        self._setup.channels.fill(rows, [at for at, each in enumerate(mates) if each in self.layers])
+
+    def _tick_channels(self, rows: list[int]) -> None:
+        """Make the frame of these channels; those of an opened image become the project's."""
+        mates = self._mates()
+        ticked = [mates[row] for row in rows]
+        parts = [part for each in ticked if (part := part_of(each)) is not None]
+        if self._session.project is not None and (len(parts) == len(ticked)):
+            channels = tuple(part.channel for part in parts)
+            if not self._session.choose_channels(channels):
+                self._list_channels()
+                return
+        self._ticked = ticked
+        if ticked and self._setup.layer.value not in ticked:
+            self._setup.layer.value = ticked[0]  # which takes the frame anew
+        else:
+            self._settle()
+
+    def view(self) -> LayerView | None:
+        """Return what of the frame's layers is labelled, None where that cannot be."""
+        self.layers = self._layers_taken()
+        self._watch(self.layers)
+        self._list_channels()
+        if not self.layers:
+            return None
+        try:
+            return view_of(self.layers, self._viewer.dims, self._setup.planes.value)
+        except CostalError as error:
+            self._complain(str(error))
+            return None
+
+    def preview(self) -> tuple[Grid, float | None] | None:
+        """Return the grid of the form's tiling and the pixel size before there is a project, None when there is one."""
+        view = self.view()
+        if view is None or self._session.project is not None:
+            return None
+        crop = int(self._setup.crop.value)
+        try:
+            grid = tile(view.shape, crop, min(int(self._setup.stride.value), crop), self._setup.edge.value)
+        except CostalError as error:
+            self._complain(str(error))
+            return None
+        return grid, view.pixel_um

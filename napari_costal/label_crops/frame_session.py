@@ -1,0 +1,192 @@
+"""The frame that is worked on, in the project that is open: its crops, its pixels and its labels.
+
+Pixels are read on a thread. The session tells what becomes of the frame by signals, and knows no query.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import islice
+
+import numpy as np
+from numpy.typing import NDArray
+from psygnal import Signal
+
+from costal.errors import CostalError
+from costal.frames.grid import tile
+from costal.frames.normalise import IntensityRange
+from costal.labels.project import Project
+from costal.labels.records import CropLabel, FrameRecord
+from costal.types import Grid
+from costal.workbench.channels import require_alike
+from costal.workbench.rounds import by_index
+from napari_costal.canvas.large_layer import read_for_store
+from napari_costal.canvas.layer_frames import LayerView
+from napari_costal.engine.calls import Thread
+from napari_costal.engine.latest import Latest
+from napari_costal.label_crops.placed import Picture, Pixels, Placed, colour_of, picture_of
+from napari_costal.label_crops.project_session import ProjectSession
+from napari_costal.label_crops.view import CanvasView, Words
+
+MOST_DRAWN = 500
+
+
+class FrameSession:
+    """One frame at a time. `newest` counts changes of the frame and its crops: a result of an older one is dropped."""
+
+    leaving = Signal()
+    """The frame is about to be left, and is still there."""
+    left = Signal()
+    """The frame is not worked on any more: what was said of it is old."""
+    relabelled = Signal(object, object)
+    """A crop's label is another one: the one before, and the one now."""
+
+    def __init__(self, session: ProjectSession, words: Words, canvas: CanvasView, pixels: Thread) -> None:
+        self._session, self._words, self._canvas, self._pixels = session, words, canvas, pixels
+        self.newest = Latest()
+        self.layer_view: LayerView | None = None
+        self.grid: Grid | None = None
+        self.placed: Placed | None = None
+        session.leaving.connect(self._forget)
+        session.renewed.connect(self._take_again)
+        session.changed.connect(self._changed)
+        session.closing.connect(self._close)
+
+    @property
+    def labels(self) -> dict[int, CropLabel]:
+        """The frame's labels by crop."""
+        return self.placed.labels if self.placed is not None else {}
+
+    def choose(self, layer_view: LayerView | None) -> None:
+        """Work on another layer, on another plane of it, or on other crops of it."""
+        self._forget()
+        self.layer_view = layer_view
+        self.grid = None
+        project = self._session.project
+        if layer_view is not None and project is not None:
+            tiling, labelled = project.tiling, self._session.labelled
+            try:
+                require_alike(project, layer_view.source, layer_view.crop_channels, layer_view.is_rgb, labelled)
+                self.grid = tile(layer_view.shape, tiling.crop, tiling.stride, tiling.edge)
+            except CostalError as error:
+                self._words.complain(str(error))
+        self._canvas.show_grid(self.grid, layer_view.pixel_um if layer_view else None)
+        if self.grid is not None:
+            self.place(lambda: None)
+
+    def _take_again(self) -> None:
+        self.choose(self.layer_view)
+
+    def _changed(self, before: Project, project: Project) -> None:
+        """Follow the project's settings: other crops are another frame, other classes other colours."""
+        if project.tiling != before.tiling:
+            self._take_again()
+        elif project.classes != before.classes:
+            self.draw_labels()
+
+    def _forget(self) -> None:
+        self._close()
+        self.placed = None
+        self._canvas.clear_labels()
+        self.left.emit()
+
+    def _close(self) -> None:
+        self.leaving.emit()
+        self.newest.renew()
+
+    def place(self, then: Callable[[], None]) -> None:
+        """Read the frame, put it into the project, and draw its labels; then go on."""
+        if self.placed is not None:
+            then()
+            return
+        layer_view, grid, bench, ticket = self.layer_view, self.grid, self._session.bench, self.newest.ticket()
+        if layer_view is None or grid is None or bench is None:
+            self._words.say("Choose an image layer first.")
+            return
+        self._session.propose_channels(layer_view)
+        self._words.say("Reading the frame …")
+
+        def read() -> tuple[FrameRecord, Pixels] | None:
+            return read_for_store(layer_view) if ticket.is_current else None
+
+        def keep(outcome: tuple[FrameRecord, Pixels] | None) -> Placed | None:
+            if outcome is None or not ticket.is_current:
+                return None
+            record, plane = outcome
+            placed = bench.place(record)
+            labels = by_index(bench.store.labels(placed.id), grid)
+            return Placed(plane, placed, labels, bench.store.presentation_count(self._session.annotator))
+
+        def kept(placed: Placed | None) -> None:
+            if placed is None:
+                return
+            if self.placed is None:
+                self.placed = placed
+                self.draw_labels()
+                seen = len(placed.labels)
+                self._words.say(f"{len(grid):,} crops, {seen} answered. Score the frame, or click a crop to label it.")
+            then()
+
+        store, complain = self._session.store, self._words.complain
+        self._pixels.run(
+            read,
+            then=lambda outcome: store.run(keep, outcome, then=ticket.only(kept), failed=complain),
+            failed=complain,
+        )
+
+    def fetch(
+        self, index: int, then: Callable[[], None] = lambda: None, failed: Callable[[str], None] = lambda _: None
+    ) -> None:
+        """Read a crop that is not at hand on another thread; then go on."""
+        placed, grid, ticket = self.placed, self.grid, self.newest.ticket()
+        if placed is None or grid is None:
+            return
+        if placed.is_at_hand(index):
+            then()
+            return
+
+        def read() -> Picture | None:
+            if not ticket.is_current:
+                return None
+            return placed.held.get(index) or picture_of(placed.plane_C_Y_X, grid, index)
+
+        def held(picture: Picture | None) -> None:
+            if picture is not None:
+                placed.hold(index, picture)
+                then()
+
+        self._pixels.run(read, then=ticket.only(held), failed=ticket.only(failed))
+
+    def shown(self, index: int) -> tuple[NDArray[np.generic], tuple[int, int, int], IntensityRange]:
+        """Return a crop with its surroundings, where in them it lies, and the frame's intensity range."""
+        placed, grid = self.placed, self.grid
+        if placed is None or grid is None:
+            raise RuntimeError("There is no frame to show a crop of.")
+        picture = placed.picture(grid, index)
+        return picture.around_C_H_W, (*picture.at, grid.crop), placed.placed.range
+
+    def draw_labels(self) -> None:
+        """Draw the labelled crops in their class colours, skipped ones in grey."""
+        project = self._session.project
+        if self.grid is None or project is None:
+            return
+        newest = islice(reversed(self.labels.items()), MOST_DRAWN)
+        self._canvas.show_labels({index: colour_of(label, project) for index, label in newest}, self.grid)
+
+    def index_of(self, label: CropLabel) -> int | None:
+        """Return the crop of this frame and grid that a label is for, None when it is another's."""
+        if self.placed is None or self.grid is None or label.frame_id != self.placed.placed.id:
+            return None
+        return next(iter(by_index([label], self.grid)), None)
+
+    def relabel(self, index: int, label: CropLabel | None, is_new: bool) -> None:
+        """Note that a crop's label is another one now, or none; `is_new` when one more presentation has ended."""
+        if self.placed is None or self._session.project is None:
+            return
+        labels = self.placed.labels
+        before = labels.pop(index, None)
+        if label is not None:
+            labels[index] = label
+        self.placed = replace(self.placed, asked_before=self.placed.asked_before + is_new)
+        self._session.count(before, label, self.placed.plane_C_Y_X.shape[0])
+        self.draw_labels()
+        self.relabelled.emit(before, label)

@@ -1,0 +1,88 @@
+"""The page of *Label crops* that shows one crop: the bench, in the colours of the frame's layers."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from napari.layers import Image
+from napari.viewer import Viewer
+from numpy.typing import NDArray
+from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtWidgets import QStackedWidget
+
+from costal.frames.normalise import IntensityRange
+from costal.labels.project import Project
+from napari_costal.canvas.predictions import Predictions
+from napari_costal.label_crops.crop_pictures import CropPictures
+from napari_costal.label_crops.frame_canvas import DRAWING_MS
+from napari_costal.labelling.bench import Bench
+
+
+class BenchPage(QObject):
+    """Brings crops to the bench and brings it to the front of the `pages`, of which the first are the settings."""
+
+    predictions_seen = Signal()
+    """A layer that tells the predicted class may have been shown."""
+    left = Signal()
+
+    def __init__(
+        self,
+        viewer: Viewer,
+        bench: Bench,
+        pages: QStackedWidget,
+        layers: Callable[[], Sequence[Image]],
+        complain: Callable[[str], None],
+    ) -> None:
+        super().__init__(bench)
+        self._bench, self._pages, self.complain = bench, pages, complain
+        self.pictures = CropPictures(layers)
+        self.predictions = Predictions(viewer, self.predictions_seen.emit)
+        self.pixel_um: Callable[[], float | None] = lambda: None
+
+    def present(
+        self,
+        project: Project,
+        pixels_C_H_W: NDArray[np.generic],
+        crop: tuple[int, int, int],
+        limits: IntensityRange,
+        title: str,
+        active_s: Callable[[], float],
+        left_s: float,
+    ) -> None:
+        """Put a crop on the bench."""
+        self._pages.setCurrentWidget(self._bench)
+        self._bench.begin(project.offered)
+        image = self.pictures.now(pixels_C_H_W, crop, limits)
+        self._bench.present(image, crop, self.pixel_um(), title, active_s, left_s)
+
+    def prepare(self, pixels_C_H_W: NDArray[np.generic], crop: tuple[int, int, int], limits: IntensityRange) -> None:
+        """Render the next crop while this one is looked at."""
+        QTimer.singleShot(DRAWING_MS, lambda: self.pictures.rendered(pixels_C_H_W, crop, limits))
+
+    def recolour(self) -> None:
+        """Show the crop on the bench with the layer's new contrast; its effort goes on."""
+        self._bench.crop_view.recolour(self.pictures.again())
+
+    def cover(self, text: str) -> None:
+        """Cover the crop, or uncover it with an empty text."""
+        self._bench.cover(text)
+
+    def bench_says(self, text: str, alarming: bool) -> None:
+        """Show a sentence under the crop."""
+        self._bench.say(text, alarming)
+
+    def hold_back_predictions(self, are_held_back: bool) -> None:
+        """Hide the layers that tell the predicted class, or show them again."""
+        if are_held_back:
+            self.predictions.hold_back()
+        else:
+            self.predictions.give_back()
+
+    def shows_predictions(self) -> bool:
+        """Return whether a layer of ours tells the predicted class now."""
+        return self.predictions.are_shown
+
+    def leave_bench(self) -> None:
+        """Go back to the settings."""
+        self._bench.end()
+        self._pages.setCurrentIndex(0)
+        self.left.emit()

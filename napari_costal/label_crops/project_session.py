@@ -1,0 +1,175 @@
+"""The project that is open: its settings, its counts, and whether it may be written to.
+
+The store has a thread of its own; this class runs on the GUI thread and only passes values. It tells what becomes of
+the project by signals, and knows neither frame nor query.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from psygnal import Signal
+
+from costal.errors import CostalError, ProjectError
+from costal.labels.project import Project, checked
+from costal.labels.project_file import create_project, load_project, save_project
+from costal.labels.records import CropLabel
+from costal.labels.store import require_store
+from costal.types import Channel
+from costal.workbench.channels import proposed, with_channels
+from costal.workbench.desk import Workbench
+from napari_costal.canvas.layer_frames import LayerView
+from napari_costal.engine.calls import Thread
+from napari_costal.label_crops.view import ProjectView
+
+
+class ProjectSession:
+    """One project at a time. `labelled` is how many channels its labelled crops have, 0 while none is labelled."""
+
+    leaving = Signal()
+    """Another project is about to take the place of this one, which can still be written to."""
+    opened = Signal()
+    """Another project is open."""
+    renewed = Signal()
+    """The project or its labels came in from elsewhere: what is shown of them is old."""
+    changed = Signal(object, object)
+    """The settings are others: those before, and those now."""
+    closing = Signal()
+    """The project is about to be closed, and none is opened after it."""
+
+    def __init__(self, view: ProjectView, store: Thread, annotator: str) -> None:
+        self._view, self.store, self.annotator = view, store, annotator
+        self._counts: dict[int, int] = {}
+        self.labelled = 0
+        self.project: Project | None = None
+        self.bench: Workbench | None = None
+
+    def may_write(self) -> bool:
+        """Return whether answers can be kept; say who holds the project when another window does."""
+        try:
+            if self.bench is not None:
+                self.bench.require_writing()
+            if self.project is not None and not self.project.offered:
+                raise ProjectError("No class is offered. Add one, or restore one with 'Edit class'.")
+        except CostalError as error:
+            self._view.complain(str(error))
+            return False
+        return True
+
+    def make(
+        self,
+        folder: Path,
+        settings: Callable[[Project], Project] = lambda project: project,
+        then: Callable[[], None] | None = None,
+    ) -> None:
+        """Make a project with these settings and open it."""
+        self.store.run(
+            lambda: save_project(settings(create_project(folder))),
+            then=lambda _: self.open(folder, then),
+            failed=self._view.complain,
+        )
+
+    def open(self, folder: Path, then: Callable[[], None] | None = None) -> None:
+        """Open a project and close the one before; when it cannot be opened, that one stays."""
+        before = self.bench
+
+        def work() -> tuple[Workbench, dict[int, int], int]:
+            if before is not None and before.project.folder.resolve() == folder.resolve():
+                require_store(load_project(folder).store_path)  # or else the one before must stay open
+                before.close()  # it holds the lock
+            bench = Workbench(folder, self.annotator)
+            counts, shape = bench.store.label_counts(), bench.store.newest_crop_shape()
+            return bench, counts, shape[0] if shape is not None and any(counts.values()) else 0
+
+        def opened(outcome: tuple[Workbench, dict[int, int], int]) -> None:
+            self.leaving.emit()
+            self.bench, self._counts, self.labelled = outcome
+            if before is not None:
+                self.store.run(before.close)
+            self.project = self.bench.project
+            self._view.show_project(self.project, self._counts)
+            self._view.show_holder(self.bench.holder)
+            self.opened.emit()
+            self.renewed.emit()
+            if then is not None:
+                then()
+
+        self.store.run(work, then=opened, failed=self._view.complain)
+
+    def close(self) -> Callable[[], None] | None:
+        """Stop everything; return what the store's thread must do last."""
+        self.closing.emit()
+        bench, self.bench = self.bench, None
+        return bench.close if bench is not None else None
+
+    def change(self, edit: Callable[[Project], Project], save: bool = True) -> None:
+        """Change the project's settings; `save` writes them to disk."""
+        before = self.project
+        if before is None or self.bench is None:
+            return
+        try:
+            if save:
+                self.bench.require_writing()
+            project = checked(edit(before))
+        except CostalError as error:
+            self._view.complain(str(error))
+            self._view.show_project(before, self._counts)
+            return
+        self.project = project
+        if save:
+            bench = self.bench
+            self.store.run(bench.configure, project, failed=lambda reason: self._unsaved(bench, reason))
+            if self.project is not project:
+                return
+        if project.classes != before.classes and project.tiling == before.tiling:
+            self._view.show_project(project, self._counts)
+        self.changed.emit(before, project)
+
+    def _unsaved(self, bench: Workbench, reason: str) -> None:
+        """Go back to the settings that are kept, for nothing may be labelled by others, and say why."""
+        if bench is self.bench and self.project != bench.project:
+            self.reload()
+        self._view.complain(reason)
+
+    def choose_channels(self, channels: tuple[Channel, ...]) -> bool:
+        """Make the project's frames of these channels; return False when its labels forbid that, or it is read only."""
+        before = self.project
+        self.change(lambda project: with_channels(project, channels, False, self.labelled))
+        return before is not self.project
+
+    def propose_channels(self, layer_view: LayerView) -> None:
+        """Let the first frame say which channels the project uses, as long as no crop is labelled."""
+        if self.project is None or self.bench is None or self.bench.holder is not None:
+            return
+        project = proposed(self.project, layer_view.channels, layer_view.is_rgb, self.labelled)
+        if project != self.project:
+            self.project = project
+            self.store.run(self.bench.configure, project, failed=self._view.complain)
+
+    def reload(self) -> None:
+        """Show the project and its labels anew: they came in from elsewhere."""
+        if self.bench is not None:
+            self.project = self.bench.project
+            self._view.show_project(self.project, self._counts)
+            self.recount()
+            self.renewed.emit()
+
+    def recount(self) -> None:
+        """Count all labels anew: one of another frame or grid was changed."""
+
+        def counted(counts: dict[int, int]) -> None:
+            self._counts = counts
+            if self.project is not None:
+                self._view.show_counts(self.project, counts)
+
+        if self.bench is not None:
+            self.store.run(self.bench.store.label_counts, then=counted, failed=self._view.complain)
+
+    def count(self, before: CropLabel | None, label: CropLabel | None, channels: int) -> None:
+        """Count a crop's label in place of the one before; a labelled crop has so many channels."""
+        for each, difference in ((before, -1), (label, 1)):
+            if each is not None and each.class_id is not None:
+                self._counts[each.class_id] = self._counts.get(each.class_id, 0) + difference
+        if label is not None:
+            self.labelled = channels
+        if self.project is not None:
+            self._view.show_counts(self.project, self._counts)

@@ -1,0 +1,298 @@
+"""The frame's scores and the query: scored, combined, asked, and learned from; torch lives in the engine process."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from psygnal import Signal
+
+from costal.errors import CostalError
+from costal.frames.windows import LazyPlane
+from costal.labels.project import Project
+from costal.labels.records import CropLabel
+from costal.workbench.large import LargeRequest
+from costal.workbench.rounds import (
+    FrameRequest,
+    FrameScores,
+    PickedCrops,
+    RetrainRequest,
+    query_of,
+    query_seed,
+    unanswered,
+)
+from napari_costal.canvas.large_layer import request_for
+from napari_costal.engine.calls import Caller, Thread
+from napari_costal.engine.latest import Latest
+from napari_costal.label_crops.frame_session import FrameSession
+from napari_costal.label_crops.project_session import ProjectSession
+from napari_costal.label_crops.scores import asks_otherwise, filled_text, heatmap_values, model_text, scored_text
+from napari_costal.label_crops.scoring import Scoring
+from napari_costal.label_crops.trainer import Trainer
+from napari_costal.label_crops.view import CanvasView, QueryView, Shown
+
+MOST_AT_ONCE = 20_000
+"""Of so many crops a query is chosen within milliseconds."""
+
+
+class QuerySession:
+    """The scores of the frame that is worked on, and the crops to ask for. Every public method is what the user does.
+
+    `picked` are the crops that would be asked now, `asked` those of the query that is being answered.
+    """
+
+    learned = Signal()
+    """The models have learned from the answers."""
+
+    def __init__(
+        self,
+        session: ProjectSession,
+        frame: FrameSession,
+        view: QueryView,
+        canvas: CanvasView,
+        pixels: Thread,
+        engine: Any,
+        device: str = "auto",
+    ) -> None:
+        self._session, self._frame, self._view, self._canvas = session, frame, view, canvas
+        self._pixels, self._device = pixels, device
+        self._scoring = Scoring(Caller(pixels, engine, view.show_progress), pixels, self._filled)
+        self.trainer = Trainer(Caller(pixels, engine, view.show_progress), session.store, view.complain)
+        self.found: FrameScores | None = None
+        self.picked: PickedCrops | None = None
+        self.asked: PickedCrops | None = None
+        self._combining = Latest()
+        self._after_combining: Callable[[], None] | None = None
+        self._wanted: Callable[[], None] | None = None
+        self.shown: Shown = "value v"
+        self._is_blind = False
+        # First of all: a training of the project before may not go on when its frame is left.
+        session.leaving.connect(self.trainer.cancel, priority=1)
+        session.opened.connect(self._follow)
+        session.changed.connect(self._changed)
+        session.closing.connect(self._close)
+        frame.left.connect(self._frame_left)
+        frame.relabelled.connect(self._relabelled)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a job is on its way."""
+        return self._scoring.is_busy or self.trainer.is_busy
+
+    # What becomes of the project and the frame
+
+    def _follow(self) -> None:
+        if self._session.project is not None:
+            self.trainer.follow(self._session.project, self._tell_model)
+
+    def _close(self) -> None:
+        self.trainer.cancel()
+        self._scoring.stop()
+
+    def _frame_left(self) -> None:
+        self._stop_scoring()
+        self._wanted = None
+        self._drop_scores()
+
+    def _relabelled(self, before: CropLabel | None, label: CropLabel | None) -> None:
+        if self.trainer.revised(before, label):
+            self._tell_model()
+
+    def _changed(self, before: Project, project: Project) -> None:
+        """Follow the project's settings: other classes or another committee must score again, the rest recombines."""
+        if project.tiling != before.tiling:
+            return
+        if asks_otherwise(project, before):
+            self._stop_scoring()
+            if self.found is not None:
+                self._drop_scores()
+                self._view.say("The agent's settings changed: score again.")
+        elif self.found is not None and project.choices != before.choices:
+            self.recombine()
+
+    def _stop_scoring(self) -> None:
+        self._scoring.stop()
+        self.trainer.go_on()
+
+    def _drop_scores(self) -> None:
+        self.found, self.picked, self.asked = None, None, None
+        self._combining.renew()
+        self._after_combining = None
+        self._canvas.clear_scores()
+
+    # Scores
+
+    def score(self, then: Callable[[], None] | None = None) -> None:
+        """Score the frame's crops with the newest model; what is wanted then waits for a later scoring too."""
+        self._wanted = then or self._wanted
+        self._frame.place(self._score_placed)
+
+    def _score_placed(self) -> None:
+        request = self._request()
+        if request is None:
+            return
+
+        def scored(found: FrameScores) -> None:
+            self.found = found
+            self._tell_model()
+            self._view.say(scored_text(found))
+            self.recombine()
+            wanted, self._wanted = self._wanted, None
+            if wanted is not None:
+                wanted()
+            self.trainer.go_on()
+
+        def failed(reason: str) -> None:
+            self._view.complain(reason)
+            self.trainer.go_on()
+
+        self.trainer.put_off()
+        self._scoring.score(request, scored, failed)
+
+    def _request(self) -> FrameRequest | LargeRequest | None:
+        """Return what the engine is asked, None where there is nothing to score or its scores cannot be kept."""
+        session, frame = self._session, self._frame
+        placed, project, grid, layer_view = frame.placed, session.project, frame.grid, frame.layer_view
+        if placed is None or project is None or grid is None:
+            return None
+        plane, annotator = placed.plane_C_Y_X, session.annotator
+        if isinstance(plane, LazyPlane):
+            if not session.may_write():  # its scores are kept in the project's folder
+                return None
+            return request_for(project, plane, placed.placed, annotator, self._device)
+        return FrameRequest(
+            project,
+            plane,
+            placed.placed.range,
+            grid,
+            annotator,
+            placed.asked_before,
+            project.choices.seed,
+            self._device,
+            layer_view.pixel_um if layer_view is not None else None,
+        )
+
+    def _filled(self, found: FrameScores) -> None:
+        """Show what is there of a large frame, while it is scored or after that was cancelled."""
+        self.found = found
+        self._tell_model()
+        self.recombine()
+        grid = self._frame.grid
+        self._view.say(filled_text(found, 0 if grid is None else len(grid), self._scoring.is_busy))
+
+    def _tell_model(self) -> None:
+        self._view.show_model(model_text(self.found, self.trainer.is_stale))
+
+    def show(self, shown: Shown) -> None:
+        """Show another score in the heatmap; the predicted class not before the query has ended."""
+        self.shown = shown
+        self._tell_blind()
+        self._draw_heatmap()
+
+    def blind(self, is_blind: bool) -> None:
+        """Show no predicted class while a query is answered: it would sway the expert. It comes back after it."""
+        if is_blind == self._is_blind:
+            return
+        self._is_blind = is_blind
+        self._tell_blind()
+        if self.shown == "predicted class":
+            self._draw_heatmap()
+        self._view.hold_back_predictions(is_blind)
+
+    def _tell_blind(self) -> None:
+        if self._is_blind and self.shown == "predicted class":
+            self._view.say("The predicted class is hidden until the query ends, and value v is shown in its place.")
+
+    # The query
+
+    def recombine(self, then: Callable[[], None] | None = None) -> None:
+        """Turn cached I and C into v, the heatmap and the query: quick enough to follow a slider; then go on.
+
+        What is to be done then waits for the last of several that follow each other. What fits into a budget, and the
+        best of very many crops, is found on another thread, where a query that is too old is not begun.
+        """
+        project, grid, found, placed = self._session.project, self._frame.grid, self.found, self._frame.placed
+        if project is None or grid is None or found is None or placed is None:
+            return
+        labels = self._frame.labels
+        seed = query_seed(project, found, placed.placed.id, len(labels))
+        arguments = (found, project, grid, unanswered(labels, grid), seed)
+        ticket = self._combining.renew()
+        self._after_combining = then or self._after_combining
+        self._draw_heatmap()
+
+        def combined(picked: PickedCrops | None) -> None:
+            self.picked = picked
+            self.draw_query()
+            after, self._after_combining = self._after_combining, None
+            if after is not None:
+                after()
+
+        def failed(reason: str) -> None:
+            self._view.say(reason)
+            combined(None)
+
+        def wanted() -> PickedCrops | None:
+            return query_of(*arguments) if ticket.is_current else None
+
+        if project.choices.by == "minutes" or len(grid) > MOST_AT_ONCE:
+            self._pixels.run(wanted, then=ticket.only(combined), failed=ticket.only(failed))
+            return
+        try:
+            picked = query_of(*arguments)
+        except CostalError as error:
+            failed(str(error))
+        else:
+            combined(picked)
+
+    def draw_query(self) -> None:
+        """Draw the query that is being answered, or the one that would be asked now."""
+        picked = self.asked or self.picked
+        if self._frame.grid is not None:
+            self._canvas.show_query(picked.picked_n if picked is not None else np.empty(0, np.intp), self._frame.grid)
+
+    def _draw_heatmap(self) -> None:
+        project, grid = self._session.project, self._frame.grid
+        if self.found is None or self.found.scores is None or grid is None or project is None:
+            return
+        name: Shown = "value v" if self._is_blind and self.shown == "predicted class" else self.shown
+        self._canvas.show_heatmap(heatmap_values(self.found, project, name), grid, name, project)
+
+    def predicted_s(self, index: int) -> float:
+        """Return how long a crop is expected to take, 0 where no model can say."""
+        if self.found is None or self.found.scores is None or self.found.scores.cost_is_uniform:
+            return 0.0
+        return float(self.found.scores.cost_N[index])
+
+    def forget_wanted(self) -> None:
+        """Want nothing more of a scoring, or of a query, that is on its way."""
+        self._wanted = self._after_combining = None
+
+    # Training
+
+    def retrain(self) -> None:
+        """Retrain both models on all answers in the background, then score the frame again."""
+        placed, project = self._frame.placed, self._session.project
+        if placed is None or project is None:
+            self._view.complain("There is nothing to train on yet. Choose a frame and label some crops.")
+            return
+        if not self._session.may_write():
+            return
+        request = RetrainRequest(project, project.choices.seed, self._device)
+
+        def trained(generation: Any) -> None:
+            if generation.number:
+                self.learned.emit()
+                self.score()
+            else:
+                self._view.say(" ".join(generation.agent.notes))
+
+        if isinstance(placed.plane_C_Y_X, LazyPlane):
+            self._stop_scoring()  # it may take long, and what it scores by is old with the new model
+        self.trainer.train(request, trained)
+
+    def cancel(self) -> None:
+        """Stop what the engine does; the newest model is unchanged."""
+        self._wanted = None
+        was_busy = [self.trainer.cancel(), self._scoring.cancel()]
+        if any(was_busy):
+            self._view.say("Cancelled. The newest model is unchanged.")

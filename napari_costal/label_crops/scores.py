@@ -1,0 +1,59 @@
+"""What the scores of a frame come to: as sentences, and as the values of a heatmap. No Qt."""
+
+from collections.abc import Callable
+
+from costal.agent.value import value
+from costal.labels.project import Project
+from costal.types import Floats
+from costal.workbench.rounds import FrameScores
+from napari_costal.label_crops.view import Shown
+
+STALE = ". Stale: a label that it learned was taken back or replaced; train again."
+
+
+def model_text(found: FrameScores | None, is_stale: bool) -> str:
+    """Return which model scored, and whether it learned a label that stands no more."""
+    if found is None or found.scores is None:
+        text = "Not scored yet" if found is None else "No model yet"
+    else:
+        cost = "uniform cost" if found.scores.cost_is_uniform else "learned cost"
+        text = ", ".join(filter(None, (f"Model {found.generation}", cost, found.scores.device)))
+    return text + (STALE if is_stale else "")
+
+
+def scored_text(found: FrameScores) -> str:
+    """Return what the user should know of a frame that was scored."""
+    if found.which_M is not None and len(found.which_M) == 0:
+        said = found.warnings
+    elif found.scores is None:
+        said = (found.reason, "The query is spread over the image by simple features.", *found.warnings)
+    else:
+        said = (*found.scores.notes, *found.warnings)
+    return " ".join(said) or "Scored. Move the slider, or label the query."
+
+
+def filled_text(found: FrameScores, total: int, goes_on: bool) -> str:
+    """Return how many crops of a large frame are scored, and what to do when it does not go on."""
+    done = total if found.which_M is None else len(found.which_M)
+    after = "Cancel keeps them." if goes_on else "Score again to go on, or label a query among them."
+    return f"{done:,} of {total:,} crops are scored. {after}"
+
+
+def heatmap_values(found: FrameScores, project: Project, shown: Shown) -> Floats:
+    """Return a value for each crop of the grid; `found` has scores."""
+    scores, choices = found.scores, project.choices
+    if scores is None:
+        raise RuntimeError("The frame has no scores to show.")
+    values: dict[Shown, Callable[[], Floats]] = {
+        "value v": lambda: value(scores.information_N, scores.cost_N, choices.alpha, choices.beta),
+        "information I": lambda: scores.information_N,
+        "cost C": lambda: scores.cost_N,
+        "predicted class": lambda: scores.predicted_class_N,
+    }
+    return found.of_scored(values[shown]())
+
+
+def asks_otherwise(project: Project, before: Project) -> bool:
+    """Return whether scores of the one project say nothing about the other: classes or committee differ."""
+    now, then = project.agent_settings(), before.agent_settings()
+    return (now.class_ids, now.acquisition, now.passes) != (then.class_ids, then.acquisition, then.passes)

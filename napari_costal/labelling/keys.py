@@ -1,0 +1,96 @@
+"""Which key does what while a crop is on the bench: those of the classes first, then those of the tools."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from html import escape
+
+from qtpy.QtGui import QKeySequence, QShortcut
+from qtpy.QtWidgets import QWidget
+
+from costal.labels.project import LabelClass
+
+PAUSE, HELP, STOP = "pause", "help", "stop"
+TOOLS = {
+    "skip": ("Skip", "you cannot tell; the time still teaches the cost model"),
+    "exclude": ("Exclude", "a bad crop: never ask for it again"),
+    "undo": ("Undo", "take the last answer back and show its crop again"),
+    "redo": ("Redo", "give the answer that was undone last again"),
+    "back": ("Back", "show the crop before this one; its answer stands until you give another"),
+    "why": ("Why", "show the prediction and why this crop was asked; that you looked is kept"),
+    PAUSE: ("Pause", "stop the clock and cover the crop, or go on"),
+    HELP: ("?", "which key does what"),
+    STOP: ("Stop", "leave the query; what you answered is kept"),
+}
+ALWAYS = {HELP: "?", STOP: "Esc"}
+USUAL = (("Ctrl+Z", "undo"), ("Ctrl+Y", "redo"), ("Ctrl+Shift+Z", "redo"))
+
+
+class BenchKeys:
+    """The keys of the classes and tools that are offered; they work in a whole window while they are bound."""
+
+    def __init__(self, tool_keys: Mapping[str, str]) -> None:
+        self._tool_keys = dict(tool_keys)
+        self.classes: tuple[LabelClass, ...] = ()
+        self.tools = [name for name in TOOLS if name in (*self._tool_keys, *ALWAYS)]
+        self._shortcuts: list[QShortcut] = []
+
+    @property
+    def are_bound(self) -> bool:
+        """Whether keys answer."""
+        return bool(self._shortcuts)
+
+    def bind(
+        self,
+        window: QWidget,
+        give: Callable[[int], None],
+        use: Callable[[str], None],
+        stroke: Callable[[Callable[[], None]], None],
+    ) -> None:
+        """Bind the keys in a window; Qt sends it those of a floating dock too.
+
+        `give` takes the id of a class, `use` the name of a tool; `stroke` does one of these for a press of a key.
+        """
+        acts: dict[str, Callable[[], None]] = {each.key: partial(give, each.id) for each in self.classes if each.key}
+        acts |= {key: partial(use, name) for name, key in self._tool_keys.items() if self._is_free(key)}
+        acts |= {keys: partial(use, name) for keys, name in USUAL if name in self._tool_keys}
+        acts |= {key: partial(use, name) for name, key in ALWAYS.items()}
+        for keys, act in acts.items():
+            shortcut = QShortcut(QKeySequence(keys), window)
+            shortcut.setAutoRepeat(False)
+            shortcut.activated.connect(partial(stroke, act))
+            self._shortcuts.append(shortcut)
+
+    def unbind(self) -> None:
+        """Leave the keys to the window again."""
+        self.enable(False)
+        for shortcut in self._shortcuts:
+            shortcut.deleteLater()
+        self._shortcuts = []
+
+    def enable(self, enabled: bool) -> None:
+        """Let the keys that are bound answer, or not."""
+        for shortcut in self._shortcuts:
+            shortcut.setEnabled(enabled)
+
+    def _is_free(self, key: str) -> bool:
+        """Return whether a tool may have a key: a class that has it comes first."""
+        return bool(key) and key.upper() not in {each.key.upper() for each in self.classes}
+
+    def key_of(self, name: str) -> str:
+        """Return the key of a tool, "" where it has none."""
+        key = ALWAYS.get(name) or self._tool_keys.get(name, "")
+        return key if self._is_free(key) else ""
+
+    def sheet(self) -> str:
+        """Return which key does what, classes first, as HTML."""
+        classes = [(each.key, each.name) for each in self.classes if each.key]
+        tools = [(self.key_of(name), f"{TOOLS[name][0].lower()}: {TOOLS[name][1]}") for name in self.tools]
+        rows = "".join(
+            f"<tr><td><b>{key}</b>&nbsp;&nbsp;</td><td>{escape(does)}</td></tr>" for key, does in classes + tools
+        )
+        return f"<table>{rows}</table>"
+
+
+def labelled_with(text: str, key: str, between: str) -> str:
+    """Return what a button says: its text and, unless that is the same, its key."""
+    return between.format(text=text, key=key) if key not in ("", text) else text
