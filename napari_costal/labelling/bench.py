@@ -47,7 +47,7 @@ class Bench(QWidget):
 
     def __init__(self, keys: Mapping[str, str], parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._keys = BenchKeys(keys)
+        self.keys = BenchKeys(keys)
         self._is_paused = False
         self._strokes, self._is_repeat = KeyStrokes(), False
         self.crop_view = CropView()
@@ -77,7 +77,7 @@ class Bench(QWidget):
         tools = QGridLayout()
         tools.setSpacing(4)
         self.buttons: dict[str, QPushButton] = {}
-        for place, name in enumerate(self._keys.tools):
+        for place, name in enumerate(self.keys.tools):
             button = QPushButton()
             button.setToolTip("{}: {}.".format(*TOOLS[name]))
             button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
@@ -103,13 +103,13 @@ class Bench(QWidget):
 
     def begin(self, classes: Sequence[LabelClass]) -> None:
         """Start taking answers for these classes, if that was not done."""
-        if self._keys.are_bound and tuple(classes) == self._keys.classes:
+        if self.keys.are_bound and tuple(classes) == self.keys.classes:
             return
         self.end()
-        self._keys.classes = tuple(classes)
+        self.keys.classes = tuple(classes)
         self._lay_out_classes()
         self._name_buttons()
-        self._keys.bind(main_window_of(self) or self.window(), self._give, self._use, self._stroke)
+        self.keys.bind(main_window_of(self) or self.window(), self._give, self._use, self._stroke)
         application = QApplication.instance()
         if application is not None:
             application.installEventFilter(self)
@@ -119,10 +119,10 @@ class Bench(QWidget):
     def end(self) -> None:
         """Stop taking answers: keys are the viewer's again."""
         self.say("")
-        if not self._keys.are_bound:
+        if not self.keys.are_bound:
             return
         self._ticker.stop()
-        self._keys.unbind()
+        self.keys.unbind()
         application = QApplication.instance()
         if application is not None:
             application.removeEventFilter(self)
@@ -218,13 +218,13 @@ class Bench(QWidget):
     def showEvent(self, event: QEvent | None) -> None:
         """Take keys again: the crop can be seen."""
         super().showEvent(event)
-        self._keys.enable(True)
+        self.keys.enable(True)
         self.resumed.emit(PauseReason.FOCUS)
 
     def hideEvent(self, event: QEvent | None) -> None:
         """Take no keys and stop the clock while the crop cannot be seen."""
         super().hideEvent(event)
-        self._keys.enable(False)
+        self.keys.enable(False)
         self.paused.emit(PauseReason.FOCUS)
 
     def _lay_out_classes(self) -> None:
@@ -232,7 +232,7 @@ class Bench(QWidget):
             if (widget := item.widget()) is not None:
                 widget.hide()
                 widget.deleteLater()
-        for place, each in enumerate(self._keys.classes):
+        for place, each in enumerate(self.keys.classes):
             button = QPushButton(labelled_with(each.name, each.key, "{key}  {text}"))
             button.setObjectName(f"class-{each.id}")
             button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
@@ -249,7 +249,7 @@ class Bench(QWidget):
             self._show_paused(not self._is_paused)
             (self.paused if self._is_paused else self.resumed).emit(PauseReason.USER)
         elif name == HELP:
-            self._sheet.setText(self._keys.sheet())
+            self._sheet.setText(self.keys.sheet())
             self._sheet.setVisible(not self._sheet.isVisible())
         else:
             self.asked_for.emit(name)
@@ -257,7 +257,7 @@ class Bench(QWidget):
     def _name_buttons(self) -> None:
         for name, button in self.buttons.items():
             word = "Go on" if name == PAUSE and self._is_paused else TOOLS[name][0]
-            button.setText(labelled_with(word, self._keys.key_of(name), "{text} ({key})"))
+            button.setText(labelled_with(word, self.keys.key_of(name), "{text} ({key})"))
 
     def _application_changed(self, state: Qt.ApplicationState) -> None:
         if state == Qt.ApplicationState.ApplicationActive:

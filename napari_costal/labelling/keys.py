@@ -32,12 +32,12 @@ class BenchKeys:
         self._tool_keys = dict(tool_keys)
         self.classes: tuple[LabelClass, ...] = ()
         self.tools = [name for name in TOOLS if name in (*self._tool_keys, *ALWAYS)]
-        self._shortcuts: list[QShortcut] = []
+        self.shortcuts: list[QShortcut] = []
 
     @property
     def are_bound(self) -> bool:
         """Whether keys answer."""
-        return bool(self._shortcuts)
+        return bool(self.shortcuts)
 
     def bind(
         self,
@@ -58,18 +58,18 @@ class BenchKeys:
             shortcut = QShortcut(QKeySequence(keys), window)
             shortcut.setAutoRepeat(False)
             shortcut.activated.connect(partial(stroke, act))
-            self._shortcuts.append(shortcut)
+            self.shortcuts.append(shortcut)
 
     def unbind(self) -> None:
         """Leave the keys to the window again."""
         self.enable(False)
-        for shortcut in self._shortcuts:
+        for shortcut in self.shortcuts:
             shortcut.deleteLater()
-        self._shortcuts = []
+        self.shortcuts = []
 
     def enable(self, enabled: bool) -> None:
         """Let the keys that are bound answer, or not."""
-        for shortcut in self._shortcuts:
+        for shortcut in self.shortcuts:
             shortcut.setEnabled(enabled)
 
     def _is_free(self, key: str) -> bool:

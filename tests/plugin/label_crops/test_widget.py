@@ -153,7 +153,7 @@ def test_keys_answer_while_a_crop_is_presented_and_only_then(viewer, dock, qtbot
     assert dock.frame.labels == {}
     press(window, "Escape")
     qtbot.waitUntil(lambda: dock.sitting.presenter.current is None, timeout=5000)
-    assert dock.bench._shortcuts == []
+    assert not dock.bench.keys.are_bound
 
 
 def test_pausing_covers_the_crop(dock, qtbot):
@@ -197,10 +197,10 @@ def test_a_key_that_is_held_does_nothing_more(viewer, dock, qtbot):
     heard = []
     dock.bench.answered.connect(heard.append)
     dock.bench.asked_for.connect(heard.append)
-    for shortcut in dock.bench._shortcuts:
+    for shortcut in dock.bench.keys.shortcuts:
         shortcut.activated.emit()
     assert heard == []
-    assert not any(shortcut.autoRepeat() for shortcut in dock.bench._shortcuts)
+    assert not any(shortcut.autoRepeat() for shortcut in dock.bench.keys.shortcuts)
 
 
 @pytest.mark.parametrize("reason", [PauseReason.IDLE, PauseReason.USER])
