@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from scipy import ndimage, stats
 
-from costal.agent.backbones import FrozenBackbone, load_backbone
+from costal.agent.backbones import TURN_OF, FrozenBackbone, load_backbone
 from costal.agent.cards import EFFICIENTNET_LITE0, LITE0_CARD
 from costal.agent.classifier import classify
 from costal.agent.weights import stages_of_efficientnet
@@ -78,13 +78,19 @@ def splits(class_N, frame_N, repeat):
     return is_test, np.concatenate([start, order[~np.isin(order, start)]])
 
 
+def turned_features(backbone, crops, is_rgb):
+    """Return features (N, 8, F), half precision, of the eight turns of crops, from which projects learn."""
+    turns = [backbone.features(np.ascontiguousarray(turn(crops)), "cpu", is_rgb) for turn in TURN_OF]
+    return np.stack(turns, axis=1).astype(np.float16)
+
+
 def by_agent(features, class_N, labelled, is_test, seed):
-    """Return the accuracy of the product's agent on features."""
+    """Return the accuracy of the product's agent, which learns from all turns of a crop and is asked about one."""
     blank = np.zeros((1, 8, 8), np.float32)
     settings = AgentSettings(int(class_N.max()) + 1, backbone=EFFICIENTNET_LITE0)
-    agent = new_agent(settings, (features.shape[1] // LITE0_CARD.feature_count, 8, 8))
-    answers = [Answer(blank, int(class_N[row]), None, features_V_F=features[[row]]) for row in labelled]
-    probs = finish(classify(finish(learn(agent, answers, seed, "cpu")), features[is_test].astype(np.float32), "cpu"))
+    agent = new_agent(settings, (features.shape[2] // LITE0_CARD.feature_count, 8, 8))
+    answers = [Answer(blank, int(class_N[row]), None, features_V_F=features[row]) for row in labelled]
+    probs = finish(classify(finish(learn(agent, answers, seed, "cpu")), features[is_test, 0].astype(np.float32), "cpu"))
     return float((probs.argmax(1) == class_N[is_test]).mean())
 
 
@@ -102,8 +108,8 @@ def rows_of(crops):
     torch.manual_seed(0)
     blind = FrozenBackbone(LITE0_CARD, stages_of_efficientnet(None))
     return {
-        "efficientnet_lite0": (load_backbone(LITE0_CARD).features(crops, "cpu", is_rgb).astype(np.float16), by_agent),
-        "random weights": (blind.features(crops, "cpu", is_rgb).astype(np.float16), by_agent),
+        "efficientnet_lite0": (turned_features(load_backbone(LITE0_CARD), crops, is_rgb), by_agent),
+        "random weights": (turned_features(blind, crops, is_rgb), by_agent),
         "filters and forest": (filtered(crops), by_forest),
     }
 
