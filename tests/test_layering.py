@@ -15,8 +15,9 @@ RANKS = {
     "costal": 0, "types": 0, "errors": 0, "seeds": 0, "files": 0, "numerals": 0,
     "frames": 1, "agent": 1, "labels": 1,
     "loop": 2,
-    "workbench": 3, "paper": 3, "spread": 3,
-    "cli": 4, "napari_costal": 4,
+    "scoring": 3, "applying": 3,
+    "workbench": 4, "paper": 4, "spread": 4,
+    "cli": 5, "napari_costal": 5,
 }  # fmt: skip
 APART = {"frames", "agent", "labels", "napari_costal"}
 PLUGIN_RANKS = {
@@ -101,7 +102,7 @@ def refused(one):
     if (here, there) == ("cli", "napari_costal"):
         return not one.lazy
     if RANKS[here] == RANKS[there]:
-        return RANKS[here] == 4 or here in APART
+        return RANKS[here] == 5 or here in APART
     return RANKS[here] < RANKS[there]
 
 

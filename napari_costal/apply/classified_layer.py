@@ -6,8 +6,8 @@ from typing import Any
 from napari.layers import Image
 from napari.viewer import Viewer
 
+from costal.applying.applied import ClassifiedCrop
 from costal.errors import CostalError
-from costal.workbench.applied import ClassifiedCrop
 from napari_costal.apply.controller import LayerResult
 from napari_costal.apply.layers import AppliedOverlay
 from napari_costal.canvas.layer_frames import SLICE_SHOWN, LayerView, view_of

@@ -5,19 +5,21 @@ asked for before is dropped.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from costal.applying.applied import Applied, ClassifiedCrop, ClassifiedFrame, counts_of, uncertain_first
+from costal.applying.classify import ApplyRequest
+from costal.applying.files import MOST_LISTED, AppliedFiles, FilesRequest
+from costal.applying.outputs import write_counts, write_crops, write_geojson, write_label_tiff
 from costal.labels.project import Project
 from costal.labels.project_file import load_project
-from costal.labels.store import Store
+from costal.scoring.channels import require_channels
+from costal.scoring.prepare import MISSING_IN_WINDOW, grid_of, kept_in
 from costal.types import Progress
-from costal.workbench.applied import Applied, ClassifiedCrop, ClassifiedFrame, counts_of, uncertain_first
-from costal.workbench.apply import MOST_LISTED, AppliedFiles, FilesRequest, PlaneRequest, plane_request
-from costal.workbench.channels import require_channels
-from costal.workbench.outputs import write_counts, write_crops, write_geojson, write_label_tiff
-from napari_costal.canvas.layer_frames import LayerView, frame_of
+from napari_costal.canvas.large_layer import frame_plane_of
+from napari_costal.canvas.layer_frames import LayerView
 from napari_costal.engine.calls import Caller, Thread
 from napari_costal.engine.latest import Latest, Ticket
 
@@ -65,26 +67,25 @@ class ApplyController:
         ticket = self._begin("Reading the frame …")
         failed = ticket.only(self.view.complain)
 
-        def prepare() -> PlaneRequest | None:
+        def prepare() -> ApplyRequest | None:
             if not ticket.is_current:
                 return None
             project = project_of(asked)
             if layer_view.channels:
                 require_channels(project, layer_view.source, layer_view.channels, layer_view.is_rgb)
-            _, pixels = frame_of(layer_view)
-            with Store(project.store_path, read_only=True) as store:
-                ranges = store.ranges()
-            return plane_request(project, pixels, ranges, self._device, layer_view.pixel_um, resample)
+            frame = replace(frame_plane_of(layer_view), pixel_um=layer_view.pixel_um)
+            grid_of(project, frame.pixels_C_Y_X)  # crops that do not fit are said before anything starts
+            folder = kept_in(project, frame, "classes")
+            return ApplyRequest(project, frame, folder, MISSING_IN_WINDOW, self._device, resample)
 
-        def start(request: PlaneRequest | None) -> None:
+        def start(request: ApplyRequest | None) -> None:
             if request is not None:
-                self._call("costal.workbench.apply:apply_to_plane", request, lambda found: finish(request, found))
+                job = "costal.applying.classify:apply_to_frame"
+                self._call(job, request, lambda applied: finish(request.project, applied))
 
-        def finish(request: PlaneRequest, applied: Applied) -> None:
+        def finish(project: Project, applied: Applied) -> None:
             frame = ClassifiedFrame(layer_view.source, layer_view.description, layer_view.pixel_um, applied)
-            self._thread.run(
-                result_of, request.project, frame, then=ticket.only(show), failed=ticket.only(self.view.complain)
-            )
+            self._thread.run(result_of, project, frame, then=ticket.only(show), failed=failed)
 
         def show(result: LayerResult) -> None:
             self.result = result
@@ -99,8 +100,8 @@ class ApplyController:
         ticket = self._begin("Looking for images …")
 
         def start(project: Project) -> None:
-            request = FilesRequest(project, paths, out, self._device, overwrite, resample)
-            job = "costal.workbench.apply:apply_to_files"
+            request = FilesRequest(project, paths, out, self._device, overwrite, resample, MISSING_IN_WINDOW)
+            job = "costal.applying.files:apply_to_files"
             self._call(job, request, lambda found: self.view.show_files_result(project, found))
 
         self._thread.run(project_of, asked, then=ticket.only(start), failed=ticket.only(self.view.complain))

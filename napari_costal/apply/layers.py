@@ -6,9 +6,9 @@ import numpy as np
 from napari.layers import Image, Labels, Layer
 from napari.utils.colormaps import DirectLabelColormap
 
+from costal.applying.applied import Applied, ClassifiedCrop
 from costal.labels.project import Project
 from costal.types import Grid
-from costal.workbench.applied import Applied, ClassifiedCrop
 from napari_costal.canvas.overlays import HELD_BACK, MARK, REVEALS, FrameOverlay, Placement
 
 CLASS_MAP, CONFIDENCE, CHOSEN = "class map", "confidence", "chosen crop"

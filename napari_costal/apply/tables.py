@@ -13,8 +13,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from costal.applying.applied import ClassifiedCrop, Failure, FrameCounts
 from costal.labels.project import Project
-from costal.workbench.applied import ClassifiedCrop, Failure, FrameCounts
 from napari_costal.canvas.layer_frames import ALL, name_of
 from napari_costal.ui.parts import ALARM, CAUTION, sentence
 from napari_costal.ui.tables import NARROWEST_PX, dress, number_cell, show_only, swatch

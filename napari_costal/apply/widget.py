@@ -10,10 +10,10 @@ from napari.viewer import Viewer
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFileDialog, QLabel, QVBoxLayout, QWidget
 
+from costal.applying.applied import ClassifiedCrop, counts_of
+from costal.applying.files import AppliedFiles
 from costal.errors import CostalError
 from costal.labels.project import PROJECT_FILE, Project
-from costal.workbench.applied import ClassifiedCrop, counts_of
-from costal.workbench.apply import AppliedFiles
 from napari_costal.apply.classified_layer import ClassifiedLayer, centre_on
 from napari_costal.apply.controller import ENDINGS, ApplyController, Asked, ExportKind, LayerResult, project_of
 from napari_costal.apply.form import ApplyForm

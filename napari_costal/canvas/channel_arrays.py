@@ -39,22 +39,30 @@ def shown_as(frame: Frame | LazyFrame) -> Shown:
 
 def _of_levels(frame: LazyFrame) -> Shown:
     letters, has_levels = tuple(frame.axes.replace("C", "")), len(frame.levels) > 1
+
+    def shown(axis: int | None, channel: int) -> Any:
+        levels = [OneChannel(level, axis, channel, frame) for level in frame.levels]
+        return levels if has_levels else levels[0]
+
     if "C" not in frame.axes:
-        one = list(frame.levels) if has_levels else frame.levels[0]
-        return Shown((one,), letters, (Channel(0),), has_levels=has_levels)
-    at = frame.axes.index("C")
-    each = [[OneChannel(level, at, channel.index) for level in frame.levels] for channel in frame.channels]
-    arrays = tuple(levels if has_levels else levels[0] for levels in each)
+        return Shown((shown(None, 0),), letters, (Channel(0),), has_levels=has_levels)
+    if frame.is_rgb and frame.axes.endswith("C"):
+        return Shown((shown(None, 0),), letters, (Channel(0),), is_rgb=True, has_levels=has_levels)
+    arrays = tuple(shown(frame.axes.index("C"), channel.index) for channel in frame.channels)
     return Shown(arrays, letters, frame.channels, has_levels=has_levels)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OneChannel:
-    """One channel of an array that stays where it is: indexed as if there were no others."""
+    """One channel of an array that stays where it is, indexed as if there were no others; all where `axis` is None.
+
+    `owner` is the image, whose file stays open as long as the array is shown.
+    """
 
     array: Any
-    axis: int
+    axis: int | None
     channel: int
+    owner: Any = None
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -83,6 +91,8 @@ class OneChannel:
     def __getitem__(self, key: Any) -> Any:
         whole = key if isinstance(key, tuple) else (key,)
         whole = (*whole, *(slice(None),) * (self.ndim - len(whole)))
+        if self.axis is None:
+            return self.array[whole]
         return self.array[(*whole[: self.axis], self.channel, *whole[self.axis :])]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:

@@ -3,28 +3,24 @@
 import logging
 from dataclasses import replace
 from itertools import product
-from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from costal.errors import FrameError
 from costal.frames.lazy import LazyFrame, open_lazily
 from costal.frames.listing import TIFFS
 from costal.frames.ome_zarr import is_url, is_zarr
-from costal.frames.planes import describe
 from costal.frames.read import Planes
 from costal.frames.windows import LARGE_BYTES, LazyPlane
-from costal.labels.exchange.filenames import safe_name
 from costal.labels.project import Project
 from costal.labels.records import FrameRecord
-from costal.workbench.desk import recorded
-from costal.workbench.large import LargeRequest
-from costal.workbench.rounds import PlacedFrame
+from costal.scoring.frame_planes import FramePlane
+from costal.scoring.frame_planes import frame_of as in_image
+from costal.scoring.prepare import MISSING_IN_WINDOW, ScoreRequest, kept_in
+from costal.workbench.desk import PlacedFrame, recorded
 from napari_costal.canvas.layer_frames import ALL_AS_CHANNELS, PROJECTION, SLICE_SHOWN, LayerView, frame_of, pixels_of
 
 LOG = logging.getLogger(__name__)
-LONGEST_NAME = 40
 COMPARED, SIDE = 4, 32
 """Layer and file are compared in so many windows of so many pixels along each side."""
 
@@ -57,8 +53,8 @@ def lazy_plane_of(view: LayerView) -> LazyPlane | None:
     return LazyPlane(frame, alike[0]) if alike else None
 
 
-def read_for_store(view: LayerView) -> tuple[FrameRecord, NDArray[np.generic] | LazyPlane]:
-    """Return what the store keeps of the plane that a view names, and the plane: not for the GUI thread.
+def frame_plane_of(view: LayerView) -> FramePlane:
+    """Return the frame that a view names, with its pixels or read where it lies: not for the GUI thread.
 
     Raises
     ------
@@ -67,18 +63,30 @@ def read_for_store(view: LayerView) -> tuple[FrameRecord, NDArray[np.generic] | 
     """
     lazy = lazy_plane_of(view)
     if lazy is not None:
-        return replace(recorded(lazy, describe(lazy.planes)), pixel_um=view.pixel_um or lazy.frame.pixel_um), lazy
-    frame, plane = frame_of(view)
-    return recorded(frame, view.description), plane
+        in_file = in_image(lazy.frame, lazy.planes)
+        return replace(in_file, pixel_um=view.pixel_um or in_file.pixel_um)
+    frame, plane_C_Y_X = frame_of(view)
+    known = frame.content_hash, frame.pixel_um, frame.notes
+    return FramePlane(plane_C_Y_X, frame.source, view.description, *known)
 
 
-def request_for(project: Project, plane: LazyPlane, placed: PlacedFrame, annotator: str, device: str) -> LargeRequest:
-    """Return how a plane is scored for a project; its bands are kept in the project's folder."""
-    folder = (
-        project.scores_folder / f"{safe_name(Path(plane.frame.source).stem[:LONGEST_NAME])} {placed.content_hash[:12]}"
-    )
-    return LargeRequest(
-        project, plane.frame, plane.planes, folder, "skip", annotator=annotator, device=device, range=placed.range
+def read_for_store(view: LayerView) -> tuple[FrameRecord, FramePlane]:
+    """Return what the store keeps of the frame that a view names, and the frame: not for the GUI thread.
+
+    Raises
+    ------
+    FrameError
+        See `frame_plane_of`.
+    """
+    frame = frame_plane_of(view)
+    return recorded(frame), frame
+
+
+def request_for(project: Project, frame: FramePlane, placed: PlacedFrame, annotator: str, device: str) -> ScoreRequest:
+    """Return how a frame is scored for a project; scores of one that is not in memory are kept in its folder."""
+    folder = kept_in(project, frame)
+    return ScoreRequest(
+        project, frame, folder, MISSING_IN_WINDOW, annotator=annotator, device=device, range=placed.range
     )
 
 

@@ -12,16 +12,18 @@ from napari.viewer import Viewer
 
 from costal.errors import FrameError
 from costal.frames.axes import Axes
-from costal.frames.lazy import LazyFrame, open_lazily
+from costal.frames.lazy import LazyFrame
 from costal.frames.normalise import IntensityRange, intensity_range
-from costal.frames.ome_zarr import is_zarr
-from costal.frames.read import Planes, read
+from costal.frames.read import Planes
+from costal.frames.windows import LazyPlane
 from costal.labels.project import Project
+from costal.scoring.channels import title
+from costal.scoring.frame_planes import FramePlane, frames_of
+from costal.scoring.frame_planes import open_image as open_pixels
+from costal.scoring.intensities import measured_range
+from costal.scoring.prepare import MISSING_IN_WINDOW
 from costal.types import Channel, Frame
-from costal.workbench.arrivals import FilePlane, frames_of
-from costal.workbench.channels import title
 from costal.workbench.file_axes import kinds_with
-from costal.workbench.intensities import measured_range
 from napari_costal.canvas.channel_arrays import Shown, shown_as
 from napari_costal.canvas.channel_layers import PART, Part
 from napari_costal.canvas.layer_frames import SLICE_SHOWN, SOURCE, PlaneChoice, name_of
@@ -76,17 +78,25 @@ class FrameOpener:
         One layer for all of them: a day's frames would fill the memory.
         """
 
-        def work() -> tuple[FilePlane, Limits]:
-            found = frames_of(project, path)
+        def work() -> tuple[FramePlane, Limits]:
+            _, found = frames_of(project, str(path), MISSING_IN_WINDOW)
             meant = next((each for each in found if description in (None, each.description)), None)
             if meant is None:
                 raise FrameError(f"{path} has no frame '{description}' any more. Choose it again from the table.")
-            return meant, contrast_limits(meant.frame)
+            return meant, _limits(measured_range(meant.pixels_C_Y_X, MISSING_IN_WINDOW)[0])
 
-        self._pixels.run(work, then=lambda found: self._show_arrived(*found), failed=self._complain)
+        def show(found: tuple[FramePlane, Limits]) -> None:
+            arrived, limits = found
+            plane = arrived.pixels_C_Y_X
+            if isinstance(plane, LazyPlane):
+                self.add(plane.frame, limits)
+            else:
+                self._show_arrived(arrived, _as_frame(arrived, plane), limits)
 
-    def _show_arrived(self, found: FilePlane, limits: Limits) -> None:
-        frame, shown = found.frame, shown_as(found.frame)
+        self._pixels.run(work, then=show, failed=self._complain)
+
+    def _show_arrived(self, found: FramePlane, frame: Frame, limits: Limits) -> None:
+        shown = shown_as(frame)
         name = name_of(frame.source, found.description)
         before = [each for each in self._viewer.layers if ARRIVED in each.metadata]
         if [_kind(each) for each in before] != [(array.ndim, shown.is_rgb) for array in shown.arrays]:
@@ -181,18 +191,26 @@ def _looks(frame: Frame | LazyFrame, letters: Sequence[str], limits: Limits) -> 
 
 
 def open_image(path: Path, axes: Axes = None) -> tuple[Frame | LazyFrame, Limits]:
-    """Return the frame in a file or group and contrast limits that show it; OME-Zarr is not read, only looked at.
+    """Return the image in a file or group and contrast limits that show it; a large one is not read, only looked at.
 
     Raises
     ------
     FrameError
         When it is no image, or is damaged.
     """
-    if not is_zarr(str(path)):
-        frame = read(path, axes)
-        return frame, contrast_limits(frame)
-    lazy = open_lazily(path, "skip", axes)
-    return lazy, _limits(measured_range(lazy, Planes(None, 0, 0), "skip")[0])
+    image = open_pixels(str(path), axes, MISSING_IN_WINDOW)
+    if not isinstance(image, LazyFrame):
+        return image, contrast_limits(image)
+    first = LazyPlane(image, Planes(None, 0, 0))
+    return image, _limits(measured_range(first, MISSING_IN_WINDOW)[0])
+
+
+def _as_frame(arrived: FramePlane, pixels_C_Y_X: Any) -> Frame:
+    """Return a frame that arrived with its pixels as an image of its own."""
+    chosen = arrived.planes.channels if arrived.planes is not None else None
+    channels = arrived.channels if chosen is None else tuple(arrived.channels[at] for at in chosen)
+    known = arrived.pixel_um, arrived.source, arrived.content_hash, arrived.notes, channels, arrived.is_rgb
+    return Frame(pixels_C_Y_X, "CYX", *known)
 
 
 def contrast_limits(frame: Frame) -> Limits:

@@ -10,8 +10,8 @@ from qtpy.QtCore import QObject, QTimer, Signal
 
 from costal.errors import CostalError
 from costal.frames.grid import tile
+from costal.scoring.channels import title
 from costal.types import Grid
-from costal.workbench.channels import title
 from napari_costal.canvas.channel_layers import mates_of, part_of, taken_with
 from napari_costal.canvas.layer_frames import SLICE_SHOWN, LayerView, PlaneChoice, view_of
 from napari_costal.canvas.overlays import images_in

@@ -16,14 +16,15 @@ from costal.frames.grid import tile
 from costal.frames.normalise import IntensityRange
 from costal.labels.project import Project
 from costal.labels.records import CropLabel, FrameRecord
+from costal.scoring.channels import require_alike
+from costal.scoring.frame_planes import FramePlane
+from costal.scoring.queries import by_index
 from costal.types import Grid
-from costal.workbench.channels import require_alike
-from costal.workbench.rounds import by_index
 from napari_costal.canvas.large_layer import read_for_store
 from napari_costal.canvas.layer_frames import LayerView
 from napari_costal.engine.calls import Thread
 from napari_costal.engine.latest import Latest
-from napari_costal.label_crops.placed import Picture, Pixels, Placed, colour_of, picture_of
+from napari_costal.label_crops.placed import Picture, Placed, colour_of, picture_of
 from napari_costal.label_crops.project_session import ProjectSession
 from napari_costal.label_crops.view import CanvasView, Words
 
@@ -105,16 +106,16 @@ class FrameSession:
         self._session.propose_channels(layer_view)
         self._words.say("Reading the frame …")
 
-        def read() -> tuple[FrameRecord, Pixels] | None:
+        def read() -> tuple[FrameRecord, FramePlane] | None:
             return read_for_store(layer_view) if ticket.is_current else None
 
-        def keep(outcome: tuple[FrameRecord, Pixels] | None) -> Placed | None:
+        def keep(outcome: tuple[FrameRecord, FramePlane] | None) -> Placed | None:
             if outcome is None or not ticket.is_current:
                 return None
-            record, plane = outcome
+            record, frame = outcome
             placed = bench.place(record)
             labels = by_index(bench.store.labels(placed.id), grid)
-            return Placed(plane, placed, labels, bench.store.presentation_count(self._session.annotator))
+            return Placed(frame, placed, labels, bench.store.presentation_count(self._session.annotator))
 
         def kept(placed: Placed | None) -> None:
             if placed is None:

@@ -10,10 +10,10 @@ from costal.frames.grid import Plane, crop_at, crop_with_surroundings
 from costal.frames.windows import LazyPlane
 from costal.labels.project import Project
 from costal.labels.records import CropLabel
+from costal.scoring.frame_planes import FramePlane
 from costal.types import Grid
-from costal.workbench.rounds import PlacedFrame
+from costal.workbench.desk import PlacedFrame
 
-Pixels = NDArray[np.generic] | LazyPlane
 MOST_HELD_BYTES, FEWEST_HELD = 500_000_000, 10
 
 
@@ -44,15 +44,25 @@ class Placed:
     `held` are the crops of a lazy plane that were read (kept current): the screen does not wait for a disk.
     """
 
-    plane_C_Y_X: Pixels
+    frame: FramePlane
     placed: PlacedFrame
     labels: dict[int, CropLabel]
     asked_before: int
     held: dict[int, Picture] = field(default_factory=dict)
 
+    @property
+    def plane_C_Y_X(self) -> Plane:
+        """The pixels, or where they are read."""
+        return self.frame.pixels_C_Y_X
+
+    @property
+    def is_lazy(self) -> bool:
+        """Whether the pixels are read where they lie, and scores are kept in the project."""
+        return isinstance(self.plane_C_Y_X, LazyPlane)
+
     def is_at_hand(self, index: int) -> bool:
         """Return whether a crop can be shown without reading it first."""
-        return index in self.held or not isinstance(self.plane_C_Y_X, LazyPlane)
+        return index in self.held or not self.is_lazy
 
     def hold(self, index: int, picture: Picture) -> None:
         """Keep a crop that was read, in place of those that were read long ago."""

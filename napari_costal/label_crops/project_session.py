@@ -14,8 +14,8 @@ from costal.labels.project import Project, checked
 from costal.labels.project_file import create_project, load_project, save_project
 from costal.labels.records import CropLabel
 from costal.labels.store import require_store
+from costal.scoring.channels import proposed, with_channels
 from costal.types import Channel
-from costal.workbench.channels import proposed, with_channels
 from costal.workbench.desk import Workbench
 from napari_costal.canvas.layer_frames import LayerView
 from napari_costal.engine.calls import Thread

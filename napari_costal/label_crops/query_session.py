@@ -7,19 +7,12 @@ import numpy as np
 from psygnal import Signal
 
 from costal.errors import CostalError
-from costal.frames.windows import LazyPlane
 from costal.labels.project import Project
 from costal.labels.records import CropLabel
-from costal.workbench.large import LargeRequest
-from costal.workbench.rounds import (
-    FrameRequest,
-    FrameScores,
-    PickedCrops,
-    RetrainRequest,
-    query_of,
-    query_seed,
-    unanswered,
-)
+from costal.scoring.prepare import ScoreRequest
+from costal.scoring.queries import PickedCrops, query_of, query_seed, unanswered
+from costal.scoring.scores import FrameScores
+from costal.workbench.retraining import RetrainRequest
 from napari_costal.canvas.large_layer import request_for
 from napari_costal.engine.calls import Caller, Thread
 from napari_costal.engine.latest import Latest
@@ -148,28 +141,14 @@ class QuerySession:
         self.trainer.put_off()
         self._scoring.score(request, scored, failed)
 
-    def _request(self) -> FrameRequest | LargeRequest | None:
+    def _request(self) -> ScoreRequest | None:
         """Return what the engine is asked, None where there is nothing to score or its scores cannot be kept."""
-        session, frame = self._session, self._frame
-        placed, project, grid, layer_view = frame.placed, session.project, frame.grid, frame.layer_view
-        if placed is None or project is None or grid is None:
+        session, placed = self._session, self._frame.placed
+        if placed is None or session.project is None or self._frame.grid is None:
             return None
-        plane, annotator = placed.plane_C_Y_X, session.annotator
-        if isinstance(plane, LazyPlane):
-            if not session.may_write():  # its scores are kept in the project's folder
-                return None
-            return request_for(project, plane, placed.placed, annotator, self._device)
-        return FrameRequest(
-            project,
-            plane,
-            placed.placed.range,
-            grid,
-            annotator,
-            placed.asked_before,
-            project.choices.seed,
-            self._device,
-            layer_view.pixel_um if layer_view is not None else None,
-        )
+        if placed.is_lazy and not session.may_write():  # its scores are kept in the project's folder
+            return None
+        return request_for(session.project, placed.frame, placed.placed, session.annotator, self._device)
 
     def _filled(self, found: FrameScores) -> None:
         """Show what is there of a large frame, while it is scored or after that was cancelled."""
@@ -286,7 +265,7 @@ class QuerySession:
             else:
                 self._view.say(" ".join(generation.agent.notes))
 
-        if isinstance(placed.plane_C_Y_X, LazyPlane):
+        if placed.is_lazy:
             self._stop_scoring()  # it may take long, and what it scores by is old with the new model
         self.trainer.train(request, trained)
 

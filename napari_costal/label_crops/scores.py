@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 from costal.agent.value import value
 from costal.labels.project import Project
+from costal.scoring.scores import FrameScores
 from costal.types import Floats
-from costal.workbench.rounds import FrameScores
 from napari_costal.label_crops.view import Shown
 
 STALE = ". Stale: a label that it learned was taken back or replaced; train again."

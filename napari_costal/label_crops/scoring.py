@@ -1,14 +1,13 @@
-"""The scoring of the frame on the screen: one in memory at once, a large one band by band, seen while it fills in."""
+"""The scoring of the frame on the screen, which fills in while bands of it are kept."""
 
 import time
 from collections.abc import Callable
 from typing import Any
 
+from costal.scoring.kept import SCORED, Band
+from costal.scoring.prepare import Prepared, ScoreRequest, prepare
+from costal.scoring.scores import FrameScores, frame_scores, gather
 from costal.types import Progress
-from costal.workbench.first_look import FirstLook, begin
-from costal.workbench.large import LargeRequest, Prepared
-from costal.workbench.large_scores import LargeScores, gather
-from costal.workbench.rounds import FrameRequest, FrameScores
 from napari_costal.engine.calls import Caller, Thread
 from napari_costal.engine.latest import Latest
 
@@ -22,8 +21,8 @@ class Scoring:
     def __init__(self, caller: Caller, thread: Thread, filled: Callable[[FrameScores], None]) -> None:
         self._caller, self._thread, self._filled = caller, thread, filled
         self._newest = Latest()
-        self._begun: Prepared | FirstLook | None = None
-        self._so_far: LargeScores | None = None
+        self._begun: Prepared | None = None
+        self._so_far: Band | None = None
         self._is_gathering = False
         self._gathered_at = 0.0
 
@@ -34,16 +33,13 @@ class Scoring:
 
     def score(
         self,
-        request: FrameRequest | LargeRequest,
+        request: ScoreRequest,
         scored: Callable[[FrameScores], None],
         failed: Callable[[str], None],
     ) -> None:
         """Score a frame; exactly one of `scored` and `failed` is called, unless it is stopped."""
         self._begun, self._so_far = None, None
         ticket = self._newest.renew()
-        if isinstance(request, FrameRequest):
-            self._caller.call("costal.workbench.rounds:score_frame", (request,), scored, failed, "Scoring")
-            return
 
         def ending(act: Callable[[Any], None]) -> Callable[[Any], None]:
             def end(outcome: Any) -> None:
@@ -52,13 +48,13 @@ class Scoring:
 
             return end
 
-        def begun() -> tuple[Prepared | FirstLook]:
-            made = begin(request)
+        def begun() -> tuple[Prepared]:
+            made = prepare(request)
             if ticket.is_current:
                 self._begun = made
             return (made,)
 
-        name = "costal.workbench.first_look:score_begun"
+        name = "costal.scoring.job:score_prepared"
         self._caller.call(name, begun, ending(scored), ending(failed), "Scoring", self._heard)
 
     def stop(self) -> None:
@@ -83,20 +79,20 @@ class Scoring:
 
     def _gather(self, with_features: bool) -> None:
         begun, ticket = self._begun, self._newest.ticket()
-        if not isinstance(begun, Prepared):
+        if begun is None or begun.work.folder is None:
             return
 
         def work() -> FrameScores | None:
             if not ticket.is_current:
                 return None
-            before = self._so_far
-            is_same = before is not None and before.prepared is begun and not with_features
-            self._so_far = gather(begun, before if is_same else None, with_features=with_features)
-            return self._so_far.frame_scores
+            self._so_far = so_far = gather(
+                begun, before=None if with_features else self._so_far, with_features=with_features
+            )
+            return frame_scores(begun, so_far) if (so_far.skipped_N == SCORED).any() else None
 
         def done(found: FrameScores | None) -> None:
             self._is_gathering, self._gathered_at = False, time.monotonic()
-            if found is not None and ticket.is_current and (found.which_M is None or len(found.which_M)):
+            if found is not None and ticket.is_current:
                 self._filled(found)
 
         def failed(_reason: str) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 from costal.labels.models import Origin, newest_origin
 from costal.labels.project import Project
 from costal.labels.records import CropLabel
-from costal.workbench.rounds import RetrainRequest
+from costal.workbench.retraining import RetrainRequest
 from napari_costal.engine.calls import Caller, Thread
 
 
@@ -46,7 +46,7 @@ class Trainer:
             if again is not None:
                 again()
 
-        arguments = ("costal.workbench.rounds:retrain", (request,))
+        arguments = ("costal.workbench.retraining:retrain", (request,))
         self._caller.call(*arguments, trained, self._failed, "Learning")
 
     def put_off(self) -> None:

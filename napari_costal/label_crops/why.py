@@ -3,7 +3,8 @@
 import costal
 from costal.labels.project import Project
 from costal.labels.records import CropLabel, Why
-from costal.workbench.rounds import FrameScores, PickedCrops
+from costal.scoring.queries import PickedCrops
+from costal.scoring.scores import FrameScores
 
 MOST_CLASSES = 4
 

@@ -16,10 +16,12 @@ from costal.frames.normalise import IntensityRange
 from costal.frames.read import Planes
 from costal.labels.models import load_newest
 from costal.labels.project_file import load_project
+from costal.scoring.bands import score_bands
+from costal.scoring.frame_planes import frame_of
+from costal.scoring.prepare import ScoreRequest, prepare
+from costal.scoring.queries import query_among
+from costal.scoring.scores import put_together, write_heatmap
 from costal.types import finish
-from costal.workbench.bands import score_bands
-from costal.workbench.large import LargeRequest, prepare
-from costal.workbench.large_scores import put_together, write_heatmap
 from tests.benchmarks.frames_peer import score_with_dask
 
 RANGE = (500.0, 30_000.0)
@@ -85,13 +87,17 @@ def run(turn: Turn) -> Outcome:
         crops = scored = found.size
         information = float(found.mean())
     else:
-        request = LargeRequest(
-            project, frame, Planes(), Path(turn.folder), "fill" if turn.missing == "fill" else "raise", device="cpu",
+        request = ScoreRequest(
+            project,
+            frame_of(frame, Planes()),
+            Path(turn.folder),
+            "fill" if turn.missing == "fill" else "raise",
+            device="cpu",
             range=IntensityRange((RANGE[0],), (RANGE[1],)),
-        )  # fmt: skip
+        )
         prepared = prepare(request)
         scored = sum(np.subtract(*prepared.work.span(number)[::-1]) for number in prepared.to_do)
-        job = score_bands(prepared.work, frame, prepared.agent, prepared.to_do)
+        job = score_bands(prepared.work, prepared.work.open(), prepared.agent, prepared.to_do)
         if turn.kind == CANCEL:
             next(each for each in job if each.done > each.total // 20)
             wall = time.perf_counter()
@@ -99,9 +105,11 @@ def run(turn: Turn) -> Outcome:
             return Outcome(CANCEL, len(prepared.work.grid), 0, 0.0, time.perf_counter() - wall, loaded, peak_mb(), 0.0)
         finish(job)
         scores = put_together(prepared)
-        scores.query()
-        write_heatmap(scores, scores.value_N)
-        crops, information = len(scores.grid), float(np.nanmean(scores.information_N))
+        query_among(prepared, scores, {})
+        value_N = scores.value_N(project.choices.alpha, project.choices.beta)
+        write_heatmap(Path(turn.folder), prepared.work.grid, value_N)
+        crops = len(prepared.work.grid)
+        information = float(np.mean(scores.scores.information_N)) if scores.scores is not None else float("nan")
     spent = time.process_time() - cpu, time.perf_counter() - wall
     return Outcome(turn.kind, crops, int(scored), *spent, loaded, peak_mb(), information)
 

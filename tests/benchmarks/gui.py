@@ -18,9 +18,10 @@ from costal.errors import CostalError
 from costal.frames.grid import SMALLEST_CROP
 from costal.labels.project import Choices, Project
 from costal.labels.project_file import create_project, save_project
+from costal.scoring.queries import query_of, unanswered
+from costal.scoring.scores import FrameScores
 from costal.seeds import rng_for
 from costal.types import Job, Progress, Scores
-from costal.workbench.rounds import FrameScores, query_of, unanswered
 from napari_costal.label_crops.widget import LabelCrops
 from napari_costal.ui.preferences import Preferences
 from tests.benchmarks.machine import Figures, machine

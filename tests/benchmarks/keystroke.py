@@ -21,11 +21,12 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QApplication
 
 from costal.frames.grid import tile
-from costal.frames.read import frame_from_array
+from costal.frames.read import Planes, frame_from_array
 from costal.labels.effort import Event, EventKind
 from costal.labels.project import Project
 from costal.labels.project_file import create_project, load_project, save_project
 from costal.labels.records import AnswerRecord
+from costal.scoring.frame_planes import frame_of
 from costal.types import Frame
 from costal.workbench.desk import Workbench, recorded
 from napari_costal.label_crops.class_table import LABELS
@@ -33,6 +34,8 @@ from napari_costal.label_crops.widget import LabelCrops
 from napari_costal.ui.preferences import Preferences
 from tests.benchmarks.stalls import kept, machine, spread
 from tests.faults.day import Hands
+
+ALL = Planes(None, None, None)
 
 SIDE, CROP, FRAMES, CLASSES = 72, 32, 31, 4
 IN_THE_OPEN_FRAME, OTHER_NUMBERS = 4000, 3200
@@ -53,7 +56,7 @@ def large_project(folder: Path, labels: int) -> tuple[Project, Frame]:
         frame = frame_from_array(plane, "CYX", None, f"layer:frame {number}")
         opened = opened or frame
         with Workbench(folder, ANNOTATOR) as bench:
-            frame_id = bench.place(recorded(frame, "all")).id
+            frame_id = bench.place(recorded(frame_of(frame, ALL))).id
         count = min(IN_THE_OPEN_FRAME if number == 0 else OTHER_NUMBERS, left)
         insert_labels(project.store_path, frame_id, plane, grid.origin, labels - left, count)
         left -= count
@@ -103,7 +106,7 @@ def without_a_window(project: Project, frame: Frame) -> dict[str, Any]:
             bench.store.label_counts()
             counting.append(ms_since(began))
             began = time.perf_counter()
-            frame_id = bench.place(recorded(frame, "all")).id
+            frame_id = bench.place(recorded(frame_of(frame, ALL))).id
             bench.store.labels(frame_id)
             reading.append(ms_since(began))
     grid = tile(frame.pixels.shape[1:], CROP)

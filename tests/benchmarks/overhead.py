@@ -12,9 +12,11 @@ from costal.frames.normalise import intensity_range, normalise
 from costal.labels.models import save_agent
 from costal.labels.project_file import create_project, save_project
 from costal.loop import new_agent
+from costal.scoring.frame_planes import FramePlane
+from costal.scoring.job import score_frame
+from costal.scoring.prepare import ScoreRequest
 from costal.seeds import rng_for, seed_for
 from costal.types import finish
-from costal.workbench.rounds import FrameRequest, score_frame
 from tests.benchmarks.stopwatch import timed
 
 CROPS_A_SIDE, REPEATS = 12, 5
@@ -53,7 +55,7 @@ def measure_overhead(side: int, passes: int, device: str, seed: int) -> Overhead
         agent = replace(agent, classifier=(to_weights(network),))
         save_agent(project.model_folder, agent)
         grid, limits = tile(frame.shape[1:], side), intensity_range(frame)
-        request = FrameRequest(project, frame, limits, grid, "", 0, seed, device)
+        request = ScoreRequest(project, FramePlane(frame, "made up", "all", "", None), device=device, range=limits)
         cut = np.concatenate([normalise(batch, limits) for batch in crops(frame, grid)])
         spent = []
         for _ in range(REPEATS + 1):

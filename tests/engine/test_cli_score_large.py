@@ -21,8 +21,8 @@ from costal.labels.project_file import create_project, save_project
 from costal.labels.records import AnswerRecord, FrameRecord
 from costal.labels.store import Store
 from costal.loop import learn, new_agent
+from costal.scoring import bands
 from costal.types import AgentSettings, Answer, Training, finish
-from costal.workbench import bands
 
 
 def picture(height=200, width=160, seed=0):

@@ -272,7 +272,7 @@ MUTANTS = (
         "draws_N is None else draws_N[first:end]",
         "draws_N is None else draws_N[: end - first]",
         "a random query of a large image repeats itself",
-        ("workbench/test_large.py", "engine/test_cli_score_large.py"),
+        ("scoring/test_bands.py", "engine/test_cli_score_large.py"),
     ),
     # paper
     Mutant(

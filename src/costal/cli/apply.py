@@ -5,15 +5,15 @@ from typing import Annotated
 
 import typer
 
-from costal.cli.frame import Axes, Device, Folder
+from costal.applying.files import AppliedFiles, FilesRequest, apply_to_files
+from costal.applying.image_files import COUNTS, image_sources, title_of
+from costal.cli.frame import Axes, Device, Folder, WhatIsMissing
 from costal.cli.output import AsJson, tell, warn
 from costal.cli.progress import ProgressBar
 from costal.errors import FrameError
 from costal.labels.project import Project
 from costal.labels.project_file import load_project
-from costal.workbench.apply import AppliedFiles, FilesRequest, apply_to_files
 from costal.workbench.file_axes import of_files
-from costal.workbench.image_files import COUNTS, image_files
 
 
 def register(app: typer.Typer) -> None:
@@ -22,7 +22,10 @@ def register(app: typer.Typer) -> None:
 
 
 def apply(
-    images: Annotated[list[Path], typer.Argument(help="Image files, or folders: all images in and below them.")],
+    images: Annotated[
+        list[str],
+        typer.Argument(help="Image files, OME-Zarr folders or URLs, or folders: all images in and below them."),
+    ],
     project: Folder,
     out: Annotated[Path, typer.Option("--out", help="Folder for tables, label TIFFs and GeoJSON.")],
     device: Device = "auto",
@@ -31,6 +34,7 @@ def apply(
     resample: Annotated[
         bool, typer.Option("--resample", help="Classify frames of another pixel size as if taken at the labels' one.")
     ] = False,
+    missing: WhatIsMissing = "raise",
     as_json: AsJson = False,
 ) -> None:
     """Classify every crop of images with a project's newest model.
@@ -41,15 +45,20 @@ def apply(
     A frame whose pixel size differs by more than a tenth from that of the labels gives a warning; --resample brings it
     to their pixel size first. Crops that are constant or mostly NaN are counted apart and get no class.
 
+    OME-Zarr and TIFFs with planes of more than 256 MB are read piece by piece; what was scored of them stays in --out,
+    in folders that end in .scores. Stopped, the same command goes on from there.
+
     A file that cannot be classified stops nothing: the others are done, it is named with the reason, and the exit code
     is 1. It is 0 only when every file was classified.
     """
-    sources = () if axes is None else map(str, image_files(images, out))
+    sources = () if axes is None else image_sources(images, out)
     settings, doubts = of_files(load_project(project), axes, sources)
     with ProgressBar() as bar:
-        found = bar.drain(apply_to_files(FilesRequest(settings, tuple(images), out, device, overwrite, resample)))
+        found = bar.drain(
+            apply_to_files(FilesRequest(settings, tuple(images), out, device, overwrite, resample, missing))
+        )
     warn((str(project), doubt) for doubt in doubts)
-    warn((Path(each.source).name, each.notes) for each in found.frames if each.notes)
+    warn((title_of(each.source), each.notes) for each in found.frames if each.notes)
     tell(_as_text(found, settings), _as_figures(found, settings), as_json)
     if found.failures:
         failed, total = len(found.failures), len(found.failures) + len(found.frames)

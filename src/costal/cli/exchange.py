@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from costal.applying.image_files import image_sources
 from costal.cli.frame import Axes
 from costal.cli.output import AsJson, tell, warn
 from costal.cli.progress import ProgressBar
@@ -15,7 +16,6 @@ from costal.labels.project_file import load_project
 from costal.workbench.desk import Workbench
 from costal.workbench.exchange import export_project, import_labels
 from costal.workbench.file_axes import of_files
-from costal.workbench.image_files import image_files
 
 
 def register(app: typer.Typer) -> None:
@@ -82,7 +82,7 @@ def label_from(
     if axes is not None:
         if images is None:
             raise typer.BadParameter("--axes needs --images: the folder of the files whose axes these are.")
-        _, doubts = of_files(load_project(project), axes, map(str, image_files([images], project)))
+        _, doubts = of_files(load_project(project), axes, image_sources([images], project))
     with Workbench(project) as bench, ProgressBar() as bar:
         found = bar.drain(import_labels(bench, table, images, annotator, add_classes, dry_run, replace), table.name)
     said = "Nothing was kept. There would be" if dry_run else "There are"

@@ -1,6 +1,5 @@
 """``costal open``, ``score``, ``query`` and ``train``: the microscope's loop from the terminal."""
 
-from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -8,26 +7,22 @@ from typing import Annotated
 import pandas as pd
 import typer
 
-from costal.agent.value import value
-from costal.cli.large import LazyScoring, query_lazily, score_lazily
 from costal.cli.output import AsJson, tell, warn
 from costal.cli.progress import ProgressBar
-from costal.cli.score_table import ScoreTable
+from costal.cli.scoring import ScoredFrame, Scoring, is_kept, sources_of, write_kept
 from costal.cli.terminal import has_display, require_place_for_table
-from costal.errors import ProjectError
+from costal.errors import FrameError, ProjectError
 from costal.files import new_text
 from costal.frames.lazy import Missing
-from costal.frames.ome_zarr import is_zarr
 from costal.frames.windows import is_large
 from costal.labels.lock import ProjectLock
-from costal.labels.project import LARGEST, Choices, Project
+from costal.labels.project import LARGEST
 from costal.labels.project_file import load_project
 from costal.labels.store import Store, require_store
-from costal.workbench.arrivals import ScoredPlane, frames_of, score_plane
+from costal.scoring.kept import SKIPPED
+from costal.scoring.prepare import Background
 from costal.workbench.file_axes import of_files
-from costal.workbench.image_files import image_files
-from costal.workbench.large import Background
-from costal.workbench.rounds import PickedCrops, RetrainRequest, retrain
+from costal.workbench.retraining import RetrainRequest, retrain
 
 Folder = Annotated[Path, typer.Option("--project", help="The project's folder.")]
 WhatIsMissing = Annotated[Missing, typer.Option(help="What becomes of chunks that are not there.")]
@@ -82,35 +77,60 @@ def score(
     there, and only what is missing or stale is scored again.
     """
     require_place_for_table(out)
-    settings, doubts = of_files(load_project(project), axes, _sources(image, out))
-    warn((str(project), doubt) for doubt in doubts)
-    if (
-        lazy
-        or dask is not None
-        or missing != "raise"
-        or background != "none"
-        or is_large(image, settings.axes)
-        or Path(image).is_dir()
-    ):
-        require_store(settings.store_path)
-        score_lazily(LazyScoring(settings, image, out, missing, background, dask, device), as_json)
-        return
-    frames = list(_scored(settings, Path(image), device))
-    tables = [_table(each, asked, settings.choices).whole() for each, asked in frames]
-    with new_text(out) as file:
-        pd.concat(tables).to_csv(file, index=False, lineterminator="\n", float_format="%.6g")
-    first, first_asked = frames[0][0].found, frames[0][1]
-    crops = sum(map(len, tables))
-    asked = [] if first_asked is None else [int(index) for index in first_asked.picked_n]
-    how = first.reason or f"Scored on {first.scores.device if first.scores else 'no device'}."
-    text = f"{how}\nWrote {crops} crops to {out}"
-    if len(frames) == 1:
-        text += f"; the query is crops {' '.join(map(str, asked))}"
-    notes = list(warnings_of(each for each, _ in frames))
-    figures = {"crops": crops, "frames": len(frames), "generation": first.generation, "reason": first.reason}
-    figures |= {"notes": list(dict.fromkeys((*doubts, *(note for _, note in notes))))}
-    warn(notes)
-    tell(text, figures | {"out": out, "query": asked}, as_json)
+    settings, doubts = of_files(load_project(project), axes, sources_of(image, out.with_suffix(".scores")))
+    asked = lazy or dask is not None or missing != "raise" or background != "none"
+    keep = asked or is_kept(image, settings)
+    scoring = Scoring(settings, image, out, device, keep, missing, background, dask)
+    first: ScoredFrame | None = None
+    frames = crops = skipped = 0
+    try:
+        with new_text(out) as table:
+            for frame in scoring.frames():
+                for part in frame.table.parts():
+                    part.to_csv(table, header=not crops, index=False, lineterminator="\n", float_format="%.6g")
+                    crops += len(part)
+                write_kept(frame)
+                first = first or frame
+                frames, skipped = frames + 1, skipped + frame.skipped_count
+            if first is None:
+                raise _NothingScoredError
+    except _NothingScoredError:
+        pass  # an earlier table stays
+    except KeyboardInterrupt:
+        raise _stopped(scoring, as_json) from None
+    warn([*((str(project), doubt) for doubt in doubts), *scoring.notes])
+    lines = [f"not scored: {source}: {why}" for source, why in scoring.failures.items()]
+    figures: dict[str, object] = {"crops": crops, "frames": frames}
+    query = (
+        []
+        if first is None or first.query is None or (frames > 1 and keep)
+        else [int(at) for at in first.query.picked_n]
+    )
+    if first is not None:
+        scores = first.scores
+        lines.append(scores.reason or f"Scored on {scores.scores.device if scores.scores else 'no device'}.")
+        figures |= {"generation": scores.generation, "reason": scores.reason}
+    lines.append(f"Wrote {crops} crops to {out}" + ("; heatmaps and bands are in " + str(scoring.folder)) * keep)
+    lines[-1] += f"; the query is crops {' '.join(map(str, query))}" if frames == 1 else ""
+    lines += [f"{skipped} crops were skipped: {SKIPPED} there lists them."] if skipped and keep else []
+    figures |= {"notes": list(dict.fromkeys((*doubts, *(note for _, note in scoring.notes)))), "out": out}
+    figures |= {"query": query}
+    if keep:
+        figures |= {"skipped": skipped, "folder": scoring.folder, "failures": scoring.failures}
+    tell("\n".join(lines), figures, as_json)
+    if scoring.failures:
+        count = len(scoring.failures)
+        raise FrameError(f"{count} of {len(sources_of(image, scoring.folder))} images could not be scored.")
+
+
+class _NothingScoredError(Exception):
+    """No image could be scored."""
+
+
+def _stopped(scoring: Scoring, as_json: bool) -> typer.Exit:
+    kept = f": the same command goes on from what is kept in {scoring.folder}" if scoring.keep else "."
+    tell(f"Stopped{kept}", {"stopped": True}, as_json)
+    return typer.Exit(130)
 
 
 def query(
@@ -141,14 +161,16 @@ def query(
     elif minutes is not None:
         choices = replace(choices, by="minutes", minutes=minutes)
     settings = replace(settings, choices=choices)
-    if missing != "raise" or is_large(image, settings.axes):
-        require_store(settings.store_path)
-        tables = query_lazily(LazyScoring(settings, image, out, missing, device=device), as_json, notes)
-    else:
-        each = list(_scored(settings, Path(image), device))
-        tables = [_table(scored, asked, choices).rows(asked.picked_n) for scored, asked in each if asked is not None]
-        notes += warnings_of(scored for scored, _ in each)
+    keep = missing != "raise" or is_large(image, settings.axes)
+    scoring = Scoring(settings, image, out, device, keep, missing)
+    try:
+        tables = [each.table.rows(each.query.picked_n) for each in scoring.frames() if each.query is not None]
+    except KeyboardInterrupt:
+        raise _stopped(scoring, as_json) from None
+    notes += scoring.notes
     warn(notes)
+    if scoring.failures:
+        raise FrameError("; ".join(scoring.failures.values()))
     if not tables:
         raise ProjectError(
             f"Every crop of {image} is labelled, or has no information (constant, or mostly NaN). Choose another "
@@ -163,40 +185,6 @@ def query(
         {"out": out, "crops": rows, "notes": list(dict.fromkeys(note for _, note in notes))},
         as_json,
     )
-
-
-def _sources(image: str, out: Path) -> list[str]:
-    """Return the images that a command is to read: one, or all in and below a folder."""
-    if is_zarr(image) or not Path(image).is_dir():
-        return [image]
-    return [str(path) for path in image_files([Path(image)], out.with_suffix(".scores"))]
-
-
-def _scored(settings: Project, image: Path, device: str) -> Iterator[tuple[ScoredPlane, PickedCrops | None]]:
-    """Return the frames of a file one by one, scored, each with its query; None where every crop has an answer."""
-    require_store(settings.store_path)
-    with ProgressBar() as bar, Store(settings.store_path, read_only=True) as store:
-        for each in frames_of(settings, image):
-            job = score_plane(settings, each, store, device=device)
-            scored = bar.drain(job, f"{image.name} {each.description}")
-            yield scored, scored.query(settings) if len(scored.free_M) else None
-
-
-def warnings_of(frames: Iterable[ScoredPlane]) -> Iterator[tuple[str, str]]:
-    """Return the warnings about frames, each after the frame's name."""
-    for each in frames:
-        for warning in (*each.plane.frame.notes, *each.found.warnings):
-            yield Path(each.plane.frame.source).name, warning
-
-
-def _table(scored: ScoredPlane, asked: PickedCrops | None, choices: Choices) -> ScoreTable:
-    scores, frame, described = scored.found.scores, scored.plane.frame, scored.plane.description
-    if scores is None:
-        return ScoreTable(frame.source, frame.content_hash, described, scored.grid, None, None, None, asked)
-    value_N = value(scores.information_N, scores.cost_N, choices.alpha, choices.beta)
-    information_N, cost_N, value_N = map(scored.found.of_scored, (scores.information_N, scores.cost_N, value_N))
-    place = frame.source, frame.content_hash, described, scored.grid
-    return ScoreTable(*place, information_N, cost_N, value_N, asked)
 
 
 def train(project: Folder, device: Device = "auto", as_json: AsJson = False) -> None:

@@ -8,8 +8,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from costal.frames.grid import origins
+from costal.scoring.queries import PickedCrops
 from costal.types import Floats, Grid
-from costal.workbench.rounds import PickedCrops
 
 PIECE = 50_000
 

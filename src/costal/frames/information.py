@@ -1,5 +1,7 @@
 """Crops without information: nothing in them can be told apart, so they are neither asked nor counted."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -28,9 +30,10 @@ def is_blank(crops_B_C_H_W: NDArray[np.generic]) -> NDArray[np.bool_]:
     return blank_B
 
 
-def blank_crops(plane_C_Y_X: Plane, grid: Grid) -> NDArray[np.bool_]:
-    """Return which crops (N,) of a plane have no information (see `is_blank`)."""
-    return np.concatenate([is_blank(batch) for batch in crops(plane_C_Y_X, grid)])
+def blank_crops(plane_C_Y_X: Plane, grid: Grid, chosen: Sequence[int] | None = None) -> NDArray[np.bool_]:
+    """Return which crops (N,) of a plane, or of those `chosen`, have no information (see `is_blank`)."""
+    nothing = np.zeros(0, np.bool_)
+    return np.concatenate([nothing, *(is_blank(batch) for batch in crops(plane_C_Y_X, grid, chosen))])
 
 
 def told_blank(blank: int, total: int) -> str:

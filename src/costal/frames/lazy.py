@@ -48,6 +48,11 @@ class LazyFrame:
     is_rgb: bool = False
 
     @property
+    def address(self) -> str:
+        """By what another process or machine opens the image."""
+        return self.source if is_url(self.source) else str(Path(self.source).absolute())
+
+    @property
     def dtype(self) -> np.dtype[Any]:
         """The type of the pixels, in this machine's byte order; bool is read as uint8."""
         found = np.dtype(self.levels[0].dtype)

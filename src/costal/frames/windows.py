@@ -42,6 +42,16 @@ class LazyPlane:
     planes: Planes
     missing: Literal["raise", "fill"] = "raise"
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel to another process as the place where it lies: it is opened anew there."""
+        return PlaneAddress.open, (self.address,)
+
+    @property
+    def address(self) -> "PlaneAddress":
+        """Where another process or machine finds the plane."""
+        frame = self.frame
+        return PlaneAddress(frame.address, frame.identity, frame.axes, self.planes, self.missing)
+
     @property
     def shape(self) -> tuple[int, int, int]:
         """Channels, height and width."""
@@ -63,6 +73,33 @@ class LazyPlane:
                 "there yet. Choose another crop, or wait until it is fully written."
             )
         return read_window(self.frame, self.planes, y0, y1, x0, x1)[:, rows, cols]
+
+
+@dataclass(frozen=True, slots=True)
+class PlaneAddress:
+    """Where a lazy plane lies, and by what it is known: what travels to another process or machine in its place."""
+
+    source: str
+    identity: str
+    axes: str
+    planes: Planes
+    missing: Literal["raise", "fill"] = "raise"
+
+    def open(self) -> LazyPlane:
+        """Return the plane, opened anew.
+
+        Raises
+        ------
+        FrameError
+            When it cannot be opened, or is another one than it was.
+        """
+        frame = open_lazily(self.source, "fill", self.axes)  # which chunks it lacks is asked for each window
+        if frame.identity != self.identity:
+            raise FrameError(
+                f"{self.source} is another image here and now than where the scoring was started: it has changed, or "
+                "this machine sees another one there. Open it again, from a place that all machines share, then score."
+            )
+        return LazyPlane(frame, self.planes, self.missing)
 
 
 def _within(chosen: Any, length: int) -> tuple[int, int, Any]:

@@ -9,7 +9,7 @@ from costal.labels.project_file import load_project
 from costal.labels.store import Store
 from costal.paper.sources import Dataset, LabelledCrops, from_labelled
 from costal.workbench.fitting import learned_shape, left_out, remedy
-from costal.workbench.rounds import answers_of
+from costal.workbench.retraining import answers_of
 
 
 def load_own_project(folder: Path, seed: int = 0) -> Dataset:

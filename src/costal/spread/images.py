@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from costal.errors import FrameError
+from costal.frames.windows import LazyPlane, PlaneAddress
 from costal.labels.models import load_newest, save_agent
+from costal.scoring.bands import BandWork, score_bands
 from costal.spread.cluster import Tasks, run_on_workers
 from costal.spread.workers import Errand, admit, alone, look_for
 from costal.types import Agent, Job, Progress
-from costal.workbench.bands import BandWork, is_there, reopen, score_bands
 
 TASK_CROPS = 8192
 
@@ -42,14 +43,16 @@ class _Scoring:
 
 @dataclass(frozen=True, slots=True)
 class _Bands:
-    """A task: some bands of a frame."""
+    """A task: some bands of a frame, which lies at `address`, and where they are kept."""
 
     work: BandWork
     numbers: tuple[int, ...]
+    address: PlaneAddress
+    folder: Path
 
     def left(self) -> int:
         """Return how many of its crops have no scores yet."""
-        spans = (self.work.span(number) for number in self.numbers if not is_there(self.work, number))
+        spans = (self.work.span(number) for number in self.numbers if self.work.kept(number) is None)
         return sum(end - first for first, end in spans)
 
 
@@ -75,14 +78,14 @@ def score_on_workers(
 
     folder = folder.absolute()
     models, model_hash = _kept(agent, folder)
-    digest = hashlib.md5(repr(sorted((str(task.work.folder), task.work.digest) for task in left)).encode())
+    digest = hashlib.md5(repr(sorted((str(task.folder), task.work.digest) for task in left)).encode())
     spread = Tasks(
         f"bands-{digest.hexdigest()}",
         _run,
         left,
         _Bands.left,
         told,
-        lambda task: f"{Path(task.work.source).name}, bands {task.numbers[0]} to {task.numbers[-1]}",
+        lambda task: f"{Path(task.address.source).name}, bands {task.numbers[0]} to {task.numbers[-1]}",
         "a band",
         "Run fewer workers on a machine, or use smaller crops.",
     )
@@ -93,9 +96,12 @@ def _tasks(to_do: Sequence[tuple[BandWork, Sequence[int]]]) -> list[_Bands]:
     """Return bands in tasks of about as many crops: neighbours together, for they share chunks."""
     tasks = []
     for work, numbers in to_do:
+        if work.folder is None or not isinstance(work.plane, PlaneAddress):
+            raise FrameError("Pixels in memory cannot be scored by workers. Name the file that they are from.")
         crops = work.span(0)[1]
         most = max(1, math.ceil(TASK_CROPS / crops))
-        tasks += [_Bands(work, tuple(numbers[at : at + most])) for at in range(0, len(numbers), most)]
+        parts = (tuple(numbers[at : at + most]) for at in range(0, len(numbers), most))
+        tasks += [_Bands(work, part, work.plane, work.folder) for part in parts]
     return tasks
 
 
@@ -118,7 +124,9 @@ def _agent(models: Path, model_hash: str) -> Agent | None:
     return found.agent if found is not None and found.model_hash == model_hash else None
 
 
-_frame = functools.lru_cache(4)(reopen)
+@functools.lru_cache(4)
+def _opened(address: PlaneAddress) -> LazyPlane:
+    return address.open()
 
 
 def _run(errand: Errand[_Scoring], task: _Bands) -> None:
@@ -129,10 +137,8 @@ def _run(errand: Errand[_Scoring], task: _Bands) -> None:
     agent = _agent(errand.work.models, errand.work.model_hash)
     if agent is None:
         raise FrameError(f"The model in {errand.work.models} has gone. Run the same command again.")
-    with alone(work.folder / f"bands-{task.numbers[0]:05}.lock", look):
-        left = [number for number in task.numbers if not is_there(work, number)]
-        with closing(
-            score_bands(work, _frame(work.source, work.identity, work.missing, work.axes), agent, left)
-        ) as job:
+    with alone(task.folder / f"bands-{task.numbers[0]:05}.lock", look):
+        left = [number for number in task.numbers if work.kept(number) is None]
+        with closing(score_bands(work, _opened(task.address), agent, left)) as job:
             for _ in job:
                 look()

@@ -1,42 +1,44 @@
 """The project that lies open for work: it writes, in the order that the expert acts, and never loads torch."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from costal.errors import ProjectError
 from costal.files import remove_leftovers
-from costal.frames.normalise import IntensityRange, intensity_range
-from costal.frames.windows import LazyPlane, content_hash
+from costal.frames.normalise import IntensityRange
 from costal.labels.history import History, LabelRow
 from costal.labels.lock import Holder, ProjectLock
-from costal.labels.models import newest_origin
 from costal.labels.project import PROJECT_FILE, Project
 from costal.labels.project_file import load_project, save_project, settings_stamp
 from costal.labels.records import AnswerRecord, CropLabel, FrameRecord
 from costal.labels.store import Store, require_store
-from costal.types import Arrival, Frame
-from costal.workbench.bands import known_as
-from costal.workbench.intensities import measured_range
-from costal.workbench.rounds import PlacedFrame, range_in_use
+from costal.scoring.frame_planes import FramePlane
+from costal.scoring.generation import range_in_use
+from costal.scoring.intensities import measured_range
+from costal.types import Arrival
 
 
-def recorded(frame: Frame | LazyPlane, planes: str) -> FrameRecord:
-    """Return what the store keeps of a frame with pixels (C, Y, X), or of a plane that is read where it is cut.
+@dataclass(frozen=True, slots=True)
+class PlacedFrame:
+    """A frame of the project: its id in the store, its content, and the range that its crops are normalised with."""
 
-    Reads all of a frame in memory, and windows of a large plane.
+    id: int
+    content_hash: str
+    range: IntensityRange
+
+
+def recorded(frame: FramePlane) -> FrameRecord:
+    """Return what the store keeps of a frame. Reads all of one in memory, and windows of a large one.
 
     Raises
     ------
     FrameError
         When it cannot be read, or a channel has no finite pixel.
     """
-    if isinstance(frame, LazyPlane):
-        lazy, (_, height, width) = frame.frame, frame.shape
-        found, _ = measured_range(lazy, frame.planes, "skip")
-        known, source, pixel_um = content_hash(lazy, frame.planes), known_as(lazy), lazy.pixel_um
-    else:
-        found, (_, height, width) = intensity_range(frame.pixels), frame.pixels.shape
-        known, source, pixel_um = frame.content_hash, frame.source, frame.pixel_um
-    return FrameRecord(known, planes, source, height, width, pixel_um, found.low_C, found.high_C)
+    limits, _ = measured_range(frame.pixels_C_Y_X, "skip")
+    _, height, width = frame.pixels_C_Y_X.shape
+    known = frame.content_hash, frame.description, frame.source, height, width, frame.pixel_um
+    return FrameRecord(*known, limits.low_C, limits.high_C)
 
 
 class Workbench:
@@ -150,11 +152,6 @@ class Workbench:
     def history(self) -> History:
         """What can be undone and redone."""
         return self._history
-
-    def model_is_stale(self) -> bool:
-        """Return whether the newest model learned from a label that was taken back or replaced since."""
-        origin = newest_origin(self.project.model_folder)
-        return origin is not None and origin.is_stale(self.store.label_snapshot())
 
     def note_arrivals(self, arrivals: list[Arrival]) -> None:
         """Keep how files of the watched folder were seen; a window that only reads keeps nothing."""

@@ -15,8 +15,8 @@ from costal.labels.project import Tiling
 from costal.labels.project_file import load_project
 from costal.labels.records import AnswerRecord
 from costal.labels.store import Store, require_store
+from costal.scoring.channels import proposed
 from costal.types import Grid, Job, Progress
-from costal.workbench.channels import proposed
 from costal.workbench.desk import Workbench
 from costal.workbench.row_frames import RowFrame, RowFrames
 

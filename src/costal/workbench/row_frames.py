@@ -8,16 +8,15 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from costal.errors import FrameError, ProjectError
 from costal.frames.grid import Plane
-from costal.frames.lazy import LazyFrame, open_lazily
 from costal.frames.ome_zarr import is_url, is_zarr
-from costal.frames.planes import describe, planes_of
-from costal.frames.read import Planes, plane_frame, read
-from costal.frames.windows import LazyPlane, content_hash, is_large
+from costal.frames.planes import planes_of
+from costal.frames.read import Planes
 from costal.labels.exchange.imports import LabelRow, refuse
 from costal.labels.plane_names import may_be_same, steps_of
 from costal.labels.project import Project
 from costal.labels.records import FrameRecord
-from costal.types import Frame, PlaneRule
+from costal.scoring.frame_planes import FramePlane, frame_of, open_image
+from costal.types import PlaneRule
 from costal.workbench.desk import Workbench, recorded
 
 OTHER_RULES = (PlaneRule("each", "each"), PlaneRule("max", "each"), PlaneRule("max", "max"), PlaneRule("mean", "each"))
@@ -38,7 +37,7 @@ class RowFrame:
 class RowFrames:
     """The frames that one table's rows are about; `frames`, those of the project, grows. `notes` say what was assumed.
 
-    `images_read` are the planes and images that were read for them. A path is looked for as it is, in `images`, beside
+    `images_read` are the frames that were read for them. A path is looked for as it is, in `images`, beside
     the table, in the project's folder and in the watched folder.
     """
 
@@ -47,7 +46,7 @@ class RowFrames:
     images: Path | None
     frames: dict[int, FrameRecord]
     notes: dict[tuple[str, str], None] = field(default_factory=dict)
-    images_read: list[Frame | LazyFrame] = field(default_factory=list)
+    images_read: list[FramePlane] = field(default_factory=list)
     _named: dict[str, str] = field(default_factory=dict)
     _below: dict[str, list[Path]] = field(default_factory=dict)
 
@@ -75,7 +74,7 @@ class RowFrames:
     def plane_of(self, row: LabelRow, record: FrameRecord) -> Plane:
         """Return the plane of a frame of the project, read again from where it came from or where the row says."""
         path = next((path for name in (row.frame, record.source) if (path := self._file(name)) is not None), None)
-        return _pixels(self._plane(row, path or self._by_end(row)[1], record.content_hash, None)[0])
+        return self._plane(row, path or self._by_end(row)[1], record.content_hash, None).pixels_C_Y_X
 
     def _known(self, row: LabelRow, known: Sequence[int]) -> RowFrame:
         """Return the one frame of the project that a row can mean."""
@@ -93,36 +92,35 @@ class RowFrames:
         return RowFrame(known[0], record)
 
     def _read(self, row: LabelRow, path: Path | None, content: str = "") -> RowFrame:
-        frame, planes = self._plane(row, path, content, row.planes)
+        frame = self._plane(row, path, content, row.planes)
         try:
-            placed = self.bench.place(recorded(frame, planes))
+            placed = self.bench.place(recorded(frame))
         except FrameError as error:
             raise self._refuse(row, str(error)) from error
         self.frames[placed.id] = self.bench.store.frames()[placed.id]
-        return RowFrame(placed.id, self.frames[placed.id], _pixels(frame))
+        return RowFrame(placed.id, self.frames[placed.id], frame.pixels_C_Y_X)
 
-    def _plane(
-        self, row: LabelRow, path: Path | None, content: str, planes: str | None
-    ) -> tuple[Frame | LazyPlane, str]:
-        """Return the one plane of a file that has this content, or else is called so; and what it is called."""
+    def _plane(self, row: LabelRow, path: Path | None, content: str, planes: str | None) -> FramePlane:
+        """Return the one frame of a file that has this content, or else is called so."""
         if path is None:
             raise self._refuse(row, "no crop of it is in the project, and no such file. Say where the images are.")
         try:
             choices = [
-                (frame, called)
-                for frame, called in _planes_in(path, self.bench.project, bool(content))
-                if (_hash_of(frame) == content if content else planes is None or may_be_same(planes, called))
+                each
+                for each in _planes_in(path, self.bench.project, bool(content))
+                if (
+                    each.content_hash == content if content else planes is None or may_be_same(planes, each.description)
+                )
             ]
         except FrameError as error:
             raise self._refuse(row, str(error)) from error
         if not choices:
             raise self._refuse(row, f"{path} does not have the pixels or planes that the table is about.")
         if len(choices) > 1 and not content:
-            names = ", ".join(f"'{called}'" for _, called in choices[:MOST_LISTED])
+            names = ", ".join(f"'{each.description}'" for each in choices[:MOST_LISTED])
             raise self._refuse(row, f"{path} has {len(choices)} planes ({names} …). Say which in a column planes.")
-        image = choices[0][0].frame if isinstance(choices[0][0], LazyPlane) else choices[0][0]
-        self.notes.update(((path.name, note), None) for note in image.notes)
-        self.images_read.append(image)
+        self.notes.update(((path.name, note), None) for note in choices[0].notes)
+        self.images_read.append(choices[0])
         return choices[0]
 
     def _has_planes(self, at: int, row: LabelRow) -> bool:
@@ -262,10 +260,9 @@ def _listed(folder: Path) -> dict[str, list[Path]]:
     return names
 
 
-def _planes_in(path: Path, project: Project, any_rule: bool) -> Iterator[tuple[Frame | LazyPlane, str]]:
-    """Return the planes of an image with what they are called: by one rule, or by all that are common."""
-    axes, rule = project.axes, project.plane_rule()
-    whole = open_lazily(path, "skip", axes) if is_large(str(path), axes) else read(path, axes)
+def _planes_in(path: Path, project: Project, any_rule: bool) -> Iterator[FramePlane]:
+    """Return the frames that are in an image: by one rule, or by all that are common."""
+    rule, whole = project.plane_rule(), open_image(str(path), project.axes, "skip")
     seen = set[Planes]()
     others = (
         replace(each, channels=channels) for each in OTHER_RULES for channels in dict.fromkeys((rule.channels, None))
@@ -275,15 +272,4 @@ def _planes_in(path: Path, project: Project, any_rule: bool) -> Iterator[tuple[F
             if planes in seen:
                 continue
             seen.add(planes)
-            if isinstance(whole, LazyFrame):
-                yield LazyPlane(whole, planes), describe(planes)
-            else:
-                yield plane_frame(whole, planes), describe(planes)
-
-
-def _hash_of(frame: Frame | LazyPlane) -> str:
-    return content_hash(frame.frame, frame.planes) if isinstance(frame, LazyPlane) else frame.content_hash
-
-
-def _pixels(frame: Frame | LazyPlane) -> Plane:
-    return frame if isinstance(frame, LazyPlane) else frame.pixels
+            yield frame_of(whole, planes)

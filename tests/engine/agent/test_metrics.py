@@ -204,5 +204,5 @@ def test_random_answers_of_a_steady_gain_are_seldom_called_a_plateau():
 
 
 def test_what_a_dock_loads_leaves_out_statistics_that_take_a_second():
-    script = "import sys, costal.workbench.rounds; sys.exit('scipy.stats' in sys.modules)"
+    script = "import sys, costal.workbench.retraining; sys.exit('scipy.stats' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], timeout=120).returncode == 0

@@ -5,6 +5,7 @@ import logging
 import numpy as np
 import pytest
 
+from costal.applying.image_files import image_sources
 from costal.errors import FrameError
 from costal.frames.lazy import open_lazily
 from costal.frames.parts import one_of_each, parts_of
@@ -13,7 +14,6 @@ from costal.frames.read import plane, read
 from costal.frames.watch import FolderWatch
 from costal.frames.windows import read_window
 from costal.types import PlaneRule
-from costal.workbench.image_files import image_files
 from tests.formats import layouts
 
 STACK = layouts.ramp(3, 32, 40)
@@ -48,7 +48,7 @@ def test_each_file_of_an_ome_set_gives_its_own_position(tmp_path):
         np.testing.assert_array_equal(lazily(path)[:, 0], stack)
         assert parts_of(path) == (path,)
     assert set(states(tmp_path).values()) == {"ready"}
-    assert len(image_files([tmp_path], tmp_path / "out")) == 3
+    assert len(image_sources([tmp_path], tmp_path / "out")) == 3
 
 
 def test_a_renamed_file_of_an_ome_set_still_gives_its_own_position(tmp_path):
@@ -75,7 +75,7 @@ def test_an_image_of_one_file_per_plane_is_one_frame_whichever_is_named(companio
         assert parts_of(path) == tuple(paths)
     assert len({frame.content_hash for frame in frames}) == 1
     assert one_of_each(paths) == paths[:1]
-    assert image_files([tmp_path], tmp_path / "out") == paths[:1]
+    assert image_sources([tmp_path], tmp_path / "out") == [str(each) for each in paths[:1]]
 
 
 def test_a_split_image_is_listed_once_and_only_when_all_its_files_are_there(tmp_path):

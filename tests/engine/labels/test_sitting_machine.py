@@ -13,14 +13,17 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from costal.errors import ProjectError
-from costal.frames.read import frame_from_array
+from costal.frames.read import Planes, frame_from_array
 from costal.labels.classes import merge_classes, new_class, rename_class, restore_class, retire_class
 from costal.labels.derivation import REASONS, derive_all
 from costal.labels.effort import EffortState, Event, EventKind, PauseReason, advance, derive, replay
 from costal.labels.ledger import read_on
 from costal.labels.project_file import create_project, load_project
 from costal.labels.records import AnswerRecord
+from costal.scoring.frame_planes import frame_of
 from costal.workbench.desk import Workbench, recorded
+
+ALL = Planes(None, None, None)
 
 S = 1_000_000_000
 LIMIT_NS = 20 * S
@@ -80,7 +83,7 @@ class Sitting(RuleBasedStateMachine):
             self.now_ns += gap_ns
             events.append(Event(event_kind, self.now_ns, 2 * 10**18 + self.now_ns, reason))
             live = advance(live, events[-1], LIMIT_NS)
-        placed = self.bench.place(recorded(FRAME, "all"))
+        placed = self.bench.place(recorded(frame_of(FRAME, ALL)))
         pixels = FRAME.pixels[:, :, 8 * crop : 8 * crop + 8]
         who = self.bench.annotator
         label_id = self.bench.answer(AnswerRecord(placed.id, 0, 8 * crop, pixels, kind, class_id, who, tuple(events)))

@@ -6,7 +6,7 @@ import pytest
 from costal.errors import DatasetError, ProjectError
 from costal.frames.grid import crop_at
 from costal.frames.normalise import intensity_range, normalise
-from costal.frames.read import frame_from_array
+from costal.frames.read import Planes, frame_from_array
 from costal.frames.simulate import CLASS_NAMES, simulate_field
 from costal.labels.classes import merge_classes, new_class
 from costal.labels.effort import Event, EventKind, PauseReason
@@ -15,7 +15,10 @@ from costal.labels.project_file import create_project, load_project, save_projec
 from costal.labels.records import AnswerRecord
 from costal.paper.datasets import load_dataset
 from costal.paper.sources import initial_indices
+from costal.scoring.frame_planes import frame_of
 from costal.workbench.desk import Workbench, recorded
+
+ALL = Planes(None, None, None)
 
 CROP = 16
 S = 1_000_000_000
@@ -50,7 +53,7 @@ def give(bench, field, index, seconds, class_id=None, kind="class", pause=None, 
     if kind == "class" and class_id is None:
         class_id = 1 + int(field.classes_N[index])
     frame = frame_from_array(field.pixels_Y_X[np.newaxis], "CYX", field.pixel_um, "a field")
-    placed = bench.place(recorded(frame, "all"))
+    placed = bench.place(recorded(frame_of(frame, ALL)))
     y, x = field.grid.origin(index)
     pixels = crop_at(frame.pixels, field.grid, index)[:, :crop, :crop]
     bench.answer(AnswerRecord(placed.id, y, x, pixels, kind, class_id, "ada", events))

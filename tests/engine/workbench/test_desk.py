@@ -3,19 +3,23 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing, contextmanager
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from costal.errors import ProjectError
-from costal.frames.read import frame_from_array
+from costal.frames.read import Planes, frame_from_array
 from costal.labels.classes import merge_classes, rename_class, retire_class
 from costal.labels.effort import Event, EventKind
 from costal.labels.history import History
 from costal.labels.project_file import create_project, load_project
 from costal.labels.records import AnswerRecord
+from costal.scoring.frame_planes import frame_of
 from costal.types import Arrival, Stamp
 from costal.workbench.desk import Workbench, recorded
+
+ALL = Planes(None, None, None)
 
 EVENTS = (Event(EventKind.SHOWN, 0, 0), Event(EventKind.ANSWERED, 10**9, 10**9))
 PIXELS = np.arange(32 * 32, dtype=np.uint16).reshape(1, 32, 32)
@@ -46,7 +50,7 @@ def frame(gain=1, source="a.tif"):
 
 def answer(bench, index, class_id=1, kind="class", annotator=None):
     """Answer crop `index` of the frame, four crops to a row."""
-    placed = bench.place(recorded(frame(), "all"))
+    placed = bench.place(recorded(frame_of(frame(), ALL)))
     y, x = 8 * (index // 4), 8 * (index % 4)
     class_id = class_id if kind == "class" else None
     pixels = PIXELS[:, y : y + 8, x : x + 8]
@@ -76,13 +80,13 @@ def another_process(folder):
 
 @pytest.mark.parametrize("planes", ["all", "z 3"])
 def test_equal_content_is_the_same_frame_whatever_its_file_and_planes_are_called(bench, planes):
-    placed = bench.place(recorded(frame(), "all"))
-    assert bench.place(recorded(frame(source="renamed.tif"), planes)) == placed
-    assert bench.place(recorded(frame(gain=2), "all")).id != placed.id
+    placed = bench.place(recorded(frame_of(frame(), ALL)))
+    assert bench.place(replace(recorded(frame_of(frame(source="renamed.tif"), ALL)), planes=planes)) == placed
+    assert bench.place(recorded(frame_of(frame(gain=2), ALL))).id != placed.id
 
 
 def test_a_frame_is_kept_with_what_is_known_of_it(bench):
-    bench.place(recorded(frame(), "z 3"))
+    bench.place(replace(recorded(frame_of(frame(), ALL)), planes="z 3"))
     (kept,) = bench.store.frames().values()
     assert (kept.source, kept.planes, kept.height, kept.width, kept.pixel_um) == ("a.tif", "z 3", 32, 32, 0.02)
     assert kept.content_hash == frame().content_hash
@@ -232,9 +236,9 @@ def test_what_could_not_be_saved_can_be_tried_again(bench, folder, act):
     ],
 )
 def test_a_frame_named_by_an_earlier_version_keeps_its_labels_and_learns_its_axes(bench, stored, named, kept):
-    first = bench.place(recorded(frame(), stored))
+    first = bench.place(replace(recorded(frame_of(frame(), ALL)), planes=stored))
     bench.answer(AnswerRecord(first.id, 0, 0, PIXELS[:, :8, :8], "class", 2, "ada", EVENTS))
-    again = bench.place(recorded(frame(), named))
+    again = bench.place(replace(recorded(frame_of(frame(), ALL)), planes=named))
     assert (again.id, labels(bench)) == (first.id, {0: 2})
     assert [each.planes for each in bench.store.frames().values()] == [kept]
 
@@ -246,11 +250,6 @@ def test_new_settings_are_on_disk_when_they_are_in_use(bench, folder):
     bench.configure(rename_class(bench.project, 1, "loops"))
     assert bench.project == load_project(folder)
     assert bench.project.classes[0].name == "loops"
-
-
-def test_a_project_without_a_model_has_none_that_is_stale(bench):
-    answer(bench, 0)
-    assert not bench.model_is_stale()
 
 
 # one writer
@@ -271,7 +270,7 @@ WRITES = {
     "undo": lambda writer: writer.undo(),
     "redo": lambda writer: writer.redo(),
     "configure": lambda writer: writer.configure(rename_class(writer.project, 1, "loops")),
-    "place": lambda writer: writer.place(recorded(frame(gain=2), "all")),
+    "place": lambda writer: writer.place(recorded(frame_of(frame(gain=2), ALL))),
     "arrivals": lambda writer: writer.note_arrivals([Arrival("a.tif", Stamp(1, 2), "queued")]),
 }
 
@@ -359,10 +358,10 @@ def test_a_window_that_reads_refuses_to_write_and_names_the_holder(bench, folder
 
 
 def test_a_window_that_reads_knows_the_frames_of_the_project_and_adds_none(bench, folder):
-    placed = bench.place(recorded(frame(), "all"))
+    placed = bench.place(recorded(frame_of(frame(), ALL)))
     with Workbench(folder, "bob") as reader:
-        assert reader.place(recorded(frame(source="renamed.tif"), "all")) == placed
-        assert reader.place(recorded(frame(gain=2), "all")).id == 0
+        assert reader.place(recorded(frame_of(frame(source="renamed.tif"), ALL))) == placed
+        assert reader.place(recorded(frame_of(frame(gain=2), ALL))).id == 0
         reader.note_arrivals([Arrival("a.tif", Stamp(1, 2), "ready")])
     assert len(bench.store.ranges()) == 1
     assert bench.store.arrivals() == []

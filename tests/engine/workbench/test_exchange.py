@@ -11,7 +11,7 @@ import tifffile
 
 from costal.errors import ProjectError
 from costal.frames.grid import crop_at, tile
-from costal.frames.read import frame_from_array, read
+from costal.frames.read import Planes, frame_from_array, read
 from costal.labels.classes import merge_classes, rename_class
 from costal.labels.effort import Event, EventKind
 from costal.labels.exchange.exports import export
@@ -19,10 +19,13 @@ from costal.labels.project import Intake, Tiling
 from costal.labels.project_file import create_project, load_project, save_project
 from costal.labels.records import AnswerRecord
 from costal.labels.store import Store
+from costal.scoring.frame_planes import frame_of
 from costal.types import finish
 from costal.workbench.desk import Workbench, recorded
 from costal.workbench.exchange import import_labels
-from costal.workbench.rounds import answers_of
+from costal.workbench.retraining import answers_of
+
+ALL = Planes(None, None, None)
 
 CROP = 16
 S = 10**9
@@ -89,7 +92,7 @@ def label(folder, path, said):
     frame = read(path)
     pixels = frame.pixels[None]
     with Workbench(folder) as bench:
-        placed = bench.place(recorded(frame_from_array(pixels, "CYX", frame.pixel_um, frame.source), "all"))
+        placed = bench.place(recorded(frame_of(frame_from_array(pixels, "CYX", frame.pixel_um, frame.source), ALL)))
         for (y, x), (kind, class_id, annotator) in said.items():
             crop = pixels[:, y : y + CROP, x : x + CROP]
             bench.answer(AnswerRecord(placed.id, y, x, crop, kind, class_id, annotator, EVENTS))

@@ -7,18 +7,24 @@ import pytest
 from costal.errors import ProjectError
 from costal.frames.grid import crop_at, tile
 from costal.frames.normalise import intensity_range, normalise
-from costal.frames.read import frame_from_array
+from costal.frames.read import Planes, frame_from_array
 from costal.frames.simulate import CLASS_NAMES, simulate_field, simulated_effort_s
 from costal.labels.classes import merge_classes, new_class, rename_class, retire_class
 from costal.labels.effort import Event, EventKind
-from costal.labels.models import kept_generations, roll_back
+from costal.labels.models import kept_generations, newest_origin, roll_back
 from costal.labels.project import Choices, Tiling
 from costal.labels.project_file import create_project, load_project, save_project
 from costal.labels.records import AnswerRecord
 from costal.labels.store import Store
+from costal.scoring.frame_planes import FramePlane, frame_of
+from costal.scoring.job import score_frame
+from costal.scoring.prepare import ScoreRequest
+from costal.scoring.queries import query_of
 from costal.types import Training, finish
 from costal.workbench.desk import Workbench, recorded
-from costal.workbench.rounds import FrameRequest, RetrainRequest, answers_of, query_of, retrain, score_frame
+from costal.workbench.retraining import RetrainRequest, answers_of, retrain
+
+ALL = Planes(None, None, None)
 
 CROP = 16
 S = 1_000_000_000
@@ -48,9 +54,14 @@ def bench(folder):
         yield workbench
 
 
+def is_stale(bench):
+    """Return whether the newest model learned from a label that was taken back or replaced since."""
+    return newest_origin(bench.project.model_folder).is_stale(bench.store.label_snapshot())
+
+
 def place(bench, field, gain=1):
     frame = frame_from_array(field.pixels_Y_X[np.newaxis] * gain, "CYX", field.pixel_um, f"gain {gain}")
-    return bench.place(recorded(frame, "all")), frame.pixels
+    return bench.place(recorded(frame_of(frame, ALL))), frame.pixels
 
 
 def events_of(seconds, end=EventKind.ANSWERED):
@@ -75,7 +86,9 @@ def answer_with(bench, field, placed, pixels, index, kind="class", seconds=None,
 
 
 def score(folder, field, placed, pixels):
-    return finish(score_frame(FrameRequest(load_project(folder), pixels, placed.range, field.grid, "ada", 0, 0, "cpu")))
+    frame = FramePlane(pixels, "field", "all", placed.content_hash, None)
+    request = ScoreRequest(load_project(folder), frame, annotator="ada", device="cpu", range=placed.range)
+    return finish(score_frame(request))
 
 
 def label_and_train(bench, folder, field, count=18):
@@ -314,25 +327,25 @@ def test_a_model_knows_the_labels_the_seed_and_the_minutes_it_came_from(bench, f
     assert generation.origin.label_ids == bench.store.label_snapshot() == tuple(range(1, 19))
     minutes = sum(simulated_effort_s(field, 0)[:18]) / 60
     assert generation.origin.metrics["expert minutes"] == pytest.approx(minutes, abs=1e-5)
-    assert not bench.model_is_stale()
+    assert not is_stale(bench)
 
 
 def test_a_model_is_stale_after_an_undo_and_fresh_again_after_the_redo(bench, folder, field):
     label_and_train(bench, folder, field)
     bench.undo()
-    assert bench.model_is_stale()
+    assert is_stale(bench)
     bench.redo()
-    assert not bench.model_is_stale()
+    assert not is_stale(bench)
 
 
 def test_a_model_is_stale_after_a_crop_was_labelled_anew(bench, folder, field):
     placed, pixels, _ = label_and_train(bench, folder, field)
     answer_with(bench, field, placed, pixels, 30)
-    assert not bench.model_is_stale()
+    assert not is_stale(bench)
     answer_with(bench, field, placed, pixels, 0, kind="exclude")
-    assert bench.model_is_stale()
+    assert is_stale(bench)
     finish(retrain(RetrainRequest(load_project(folder), 0, "cpu")))
-    assert not bench.model_is_stale()
+    assert not is_stale(bench)
 
 
 def test_a_model_rolled_back_to_is_asked_and_as_stale_as_it_was(bench, folder, field):
@@ -340,9 +353,9 @@ def test_a_model_rolled_back_to_is_asked_and_as_stale_as_it_was(bench, folder, f
     before = score(folder, field, placed, pixels)
     bench.undo()
     finish(retrain(RetrainRequest(load_project(folder), 0, "cpu")))
-    assert not bench.model_is_stale()
+    assert not is_stale(bench)
     roll_back(folder / "models", 1)
-    assert bench.model_is_stale()
+    assert is_stale(bench)
     after = score(folder, field, placed, pixels)
     assert (after.generation, after.model_hash) == (3, first.model_hash)
     np.testing.assert_array_equal(after.scores.probs_N_K, before.scores.probs_N_K)
@@ -372,7 +385,7 @@ def answer_cut(bench, placed, pixels_C_Y_X, side, at, kind="class", class_id=1):
 
 def stacked(bench, field, channels):
     frame = frame_from_array(np.stack([field.pixels_Y_X] * channels), "CYX", None, f"{channels} channels")
-    return bench.place(recorded(frame, "all")), frame.pixels
+    return bench.place(recorded(frame_of(frame, ALL))), frame.pixels
 
 
 def test_labels_of_another_size_are_left_out_and_counted_though_they_came_last(bench, folder, field):
@@ -427,11 +440,11 @@ def test_after_a_change_of_crop_size_training_names_the_reason_and_keeps_the_old
 def test_a_model_knows_the_pixel_sizes_of_the_frames_it_learned_from_most_labels_first(bench, folder, field):
     label_and_train(bench, folder, field)
     frame = frame_from_array(field.pixels_Y_X[np.newaxis] + 1, "CYX", 0.5, "coarse")
-    placed = bench.place(recorded(frame, "all"))
+    placed = bench.place(recorded(frame_of(frame, ALL)))
     for at in (0, 16):
         answer_cut(bench, placed, frame.pixels, CROP, at)
     for at in (0, 8):  # left out: of another size
-        answer_cut(bench, *(bench.place(recorded(replace(frame, pixel_um=9.0), "all")), frame.pixels), 8, at)
+        answer_cut(bench, *(bench.place(recorded(frame_of(replace(frame, pixel_um=9.0), ALL))), frame.pixels), 8, at)
     assert train(folder).origin.pixel_um == (field.pixel_um, 0.5)
 
 
@@ -441,9 +454,9 @@ def test_scores_of_a_frame_of_another_pixel_size_come_with_a_warning(bench, fold
     if not is_trained:
         for path in (folder / "models").iterdir():
             path.unlink()
-    request = FrameRequest(load_project(folder), pixels, placed.range, field.grid, "ada", 0, 0, "cpu")
     for um, count in ((field.pixel_um, 0), (None, 0), (5 * field.pixel_um, 1)):
-        warnings = finish(score_frame(replace(request, pixel_um=um))).warnings
+        frame = FramePlane(pixels, "field", "all", placed.content_hash, um)
+        warnings = finish(score_frame(ScoreRequest(load_project(folder), frame, device="cpu"))).warnings
         assert [each.startswith("The frame has 0.1 µm per pixel, the labels are from 0.02") for each in warnings] == [
             True
         ] * count
@@ -452,7 +465,7 @@ def test_scores_of_a_frame_of_another_pixel_size_come_with_a_warning(bench, fold
 def test_a_first_query_passes_over_crops_without_information(bench, folder, field):
     pixels = field.pixels_Y_X[np.newaxis].copy()
     pixels[:, :, :48] = 3
-    placed = bench.place(recorded(frame_from_array(pixels, "CYX", None, "half"), "all"))
+    placed = bench.place(recorded(frame_of(frame_from_array(pixels, "CYX", None, "half"), ALL)))
     found = score(folder, field, placed, pixels)
     shown = [6 * row + col for row in range(6) for col in (3, 4, 5)]
     assert (found.scores, found.which_M.tolist(), found.features_M_F.shape) == (None, shown, (18, 4))
@@ -463,7 +476,7 @@ def test_a_first_query_passes_over_crops_without_information(bench, folder, fiel
 
 def test_a_frame_that_shows_nothing_is_not_asked_and_says_so(bench, folder, field):
     pixels = np.zeros_like(field.pixels_Y_X)[np.newaxis]
-    placed = bench.place(recorded(frame_from_array(pixels, "CYX", None, "dark"), "all"))
+    placed = bench.place(recorded(frame_of(frame_from_array(pixels, "CYX", None, "dark"), ALL)))
     found = score(folder, field, placed, pixels)
     with pytest.raises(ProjectError, match="The frame shows nothing"):
         query_of(found, bench.project, field.grid, np.arange(36), 0)
@@ -480,7 +493,9 @@ def test_efforts_without_a_classifier_save_no_model(bench, folder, field):
 
 def test_a_diverging_training_leaves_the_newest_model(bench, folder, field, monkeypatch):
     label_and_train(bench, folder, field)
-    monkeypatch.setattr("costal.workbench.rounds.normalise", lambda pixels, limits: normalise(pixels, limits) * np.nan)
+    monkeypatch.setattr(
+        "costal.workbench.retraining.normalise", lambda pixels, limits: normalise(pixels, limits) * np.nan
+    )
     with pytest.raises(Exception, match="diverged"):
         finish(retrain(RetrainRequest(load_project(folder), 0, "cpu")))
     assert sorted(each.name for each in (folder / "models").iterdir()) == ["0001.json", "0001.safetensors"]
@@ -500,12 +515,13 @@ def test_scoring_a_frame_holds_a_batch_of_crops_and_not_all(is_trained, bench, f
         label_and_train(bench, folder, field)
     placed, pixels = place(bench, field)
     wide = np.tile(pixels, (1, 6, 6))
-    grid = tile(wide.shape[1:], CROP, 2)
-    request = FrameRequest(bench.project, wide, placed.range, grid, "ada", 0, 0, "cpu")
-    finish(score_frame(replace(request, plane_C_Y_X=pixels, grid=tile(pixels.shape[1:], CROP))))  # loads what is needed
+    project = replace(bench.project, tiling=Tiling(CROP, 2))
+    frame = FramePlane(wide, "wide", "all", "", None)
+    request = ScoreRequest(project, frame, device="cpu", range=placed.range)
+    finish(score_frame(replace(request, project=bench.project, frame=replace(frame, pixels_C_Y_X=pixels))))  # loads
     tracemalloc.start()
     found = finish(score_frame(request))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert (found.scores is not None) == is_trained
-    assert peak < 4 * CROP**2 * len(grid) / 2
+    assert peak < 4 * CROP**2 * len(tile(wide.shape[1:], CROP, 2)) / 2

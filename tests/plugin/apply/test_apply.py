@@ -12,16 +12,18 @@ import pytest
 import tifffile
 from qtpy.QtCore import Qt
 
+from costal.applying.applied import NO_CLASS, Applied, ClassifiedCrop, Failure, FrameCounts
+from costal.applying.files import AppliedFiles
 from costal.frames.grid import index_at, tile
-from costal.frames.normalise import intensity_range
+from costal.frames.read import Planes
 from costal.frames.simulate import CLASS_NAMES, simulate_field
 from costal.labels.effort import Event, EventKind
 from costal.labels.project import Tiling
 from costal.labels.project_file import create_project, save_project
 from costal.labels.records import AnswerRecord
+from costal.scoring.frame_planes import frame_of
+from costal.scoring.prepare import grid_of
 from costal.types import Progress
-from costal.workbench.applied import NO_CLASS, Applied, ClassifiedCrop, Failure, FrameCounts
-from costal.workbench.apply import AppliedFiles
 from napari_costal.apply.controller import ApplyController, View
 from napari_costal.apply.layers import CHOSEN, CLASS_MAP, CONFIDENCE
 from napari_costal.apply.widget import ApplyClassifier
@@ -29,9 +31,11 @@ from napari_costal.canvas.layer_frames import LayerView
 from napari_costal.canvas.overlays import is_ours
 from napari_costal.label_crops.widget import LabelCrops
 
+ALL = Planes(None, None, None)
+
 CROP, SIDE = 16, 96
-PLANE = "costal.workbench.apply:apply_to_plane"
-FILES = "costal.workbench.apply:apply_to_files"
+PLANE = "costal.applying.classify:apply_to_frame"
+FILES = "costal.applying.files:apply_to_files"
 
 
 class Thread:
@@ -95,12 +99,13 @@ def engine():
     return Engine()
 
 
-def answer_to(request, seed=0):
+def answer_to(request, seed=0, grid=None):
     """Return classes and confidences that a classifier might have given."""
-    rng, count = np.random.default_rng(seed), len(request.grid)
+    grid = grid or grid_of(request.project, request.frame.pixels_C_Y_X)
+    rng, count = np.random.default_rng(seed), len(grid)
     indices = rng.integers(0, 4, count).astype(np.uint16)
     confidence = rng.permutation(np.linspace(0.3, 1, count)).astype(np.float32)
-    return Applied(request.grid, (1, 2, 3, 4), indices, confidence, 1 - confidence, 3, "abc", "cpu")
+    return Applied(grid, (1, 2, 3, 4), indices, confidence, 1 - confidence, 3, "abc", "cpu")
 
 
 # the controller
@@ -115,13 +120,11 @@ def controller(engine):
     return ApplyController(MagicMock(spec=View), Thread(), engine, "cpu")
 
 
-def test_a_layers_plane_goes_to_the_engine_cut_and_normalised_as_the_project_does(controller, engine, project, field):
+def test_a_layers_plane_goes_to_the_engine_with_its_project(controller, engine, project, field):
     controller.apply_to_layer(project, view_of_pixels(field.pixels_Y_X))
     (job,) = engine.jobs
-    assert (job.function, job.request.device, job.request.seed) == (PLANE, "cpu", project.choices.seed)
-    np.testing.assert_array_equal(job.request.plane_C_Y_X, field.pixels_Y_X[None])
-    assert job.request.grid == field.grid
-    assert job.request.range == intensity_range(field.pixels_Y_X[None])
+    assert (job.function, job.request.device, job.request.project) == (PLANE, "cpu", project)
+    np.testing.assert_array_equal(job.request.frame.pixels_C_Y_X, field.pixels_Y_X[None])
     applied = answer_to(job.request)
     job.result.emit(applied)
     (result,) = controller.view.show_layer_result.call_args.args
@@ -159,7 +162,7 @@ def test_a_folder_goes_to_the_engine_with_where_its_results_go(controller, engin
     (job,) = engine.jobs
     request = job.request
     assert (job.function, request.project, request.device) == (FILES, project, "cpu")
-    assert (request.paths, request.out, request.overwrite) == ((tmp_path / "images",), tmp_path / "out", True)
+    assert (request.sources, request.out, request.overwrite) == ((tmp_path / "images",), tmp_path / "out", True)
     job.progress.emit(Progress(3, 10, "a.tif (1 of 2)"))
     assert controller.view.show_progress.call_args.args == (Progress(3, 10, "Classifying: a.tif (1 of 2)"),)
     job.failed.emit("There is no image.")
@@ -453,7 +456,7 @@ def test_closing_leaves_no_thread_and_no_callback(viewer, dock, engine, qtbot, f
 def test_the_tick_box_asks_for_resampling_and_the_pixel_size_goes_along(viewer, dock, engine, qtbot, field):
     viewer.add_image(field.pixels_Y_X, scale=(0.5, 0.5), units=("um", "um"))
     classify(dock, engine, qtbot)
-    assert (engine.jobs[-1].request.pixel_um, engine.jobs[-1].request.resample) == (0.5, False)
+    assert (engine.jobs[-1].request.frame.pixel_um, engine.jobs[-1].request.resample) == (0.5, False)
     dock.form.resample.setChecked(True)
     classify(dock, engine, qtbot)
     assert engine.jobs[-1].request.resample
@@ -497,7 +500,7 @@ def test_the_map_of_a_resampled_layer_lies_on_the_layer(viewer, dock, engine, qt
     frame = viewer.add_image(field.pixels_Y_X[:48, :48])
     qtbot.mouseClick(dock.form.apply_button, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: len(engine.jobs) > 0, timeout=10_000)
-    applied = answer_to(replace(engine.jobs[-1].request, grid=tile((96, 96), CROP)))
+    applied = answer_to(engine.jobs[-1].request, grid=tile((96, 96), CROP))
     engine.jobs[-1].result.emit(replace(applied, frame_shape=(48, 48)))
     qtbot.waitUntil(lambda: dock.controller.result is not None, timeout=10_000)
     layer = part(viewer, CLASS_MAP)
@@ -516,7 +519,7 @@ def labelled(project, field):
 
     with Workbench(project.folder) as bench:
         frame = frame_from_array(field.pixels_Y_X[None], "CYX", field.pixel_um, "field")
-        placed = bench.place(recorded(frame, "all"))
+        placed = bench.place(recorded(frame_of(frame, ALL)))
         for index in range(20):
             y, x = field.grid.origin(index)
             pixels = frame.pixels[:, y : y + CROP, x : x + CROP]

@@ -85,13 +85,13 @@ def test_what_is_not_the_files_is_read_from_the_layer(which, path, monkeypatch):
     view = viewed(layer_of(pixels, path), point, planes)
     assert lazy_plane_of(view) is None
     record, plane = read_for_store(view)
-    assert isinstance(plane, np.ndarray)
+    assert isinstance(plane.pixels_C_Y_X, np.ndarray)
     assert (record.height, record.width) == pixels.shape[-2:]
 
 
 def test_the_store_knows_a_plane_by_what_the_command_line_knows_it_by(path):
     record, plane = read_for_store(viewed(layer_of(PIXELS, path), (1, 2, 3, 0, 0)))
-    assert isinstance(plane, LazyPlane)
+    assert isinstance(plane.pixels_C_Y_X, LazyPlane)
     assert record.content_hash == content_hash(open_lazily(path), Planes((2,), 3, 1))
     assert (record.planes, record.source, record.pixel_um) == ("z 3, t 1, channels 2", str(path), 0.1)
 

@@ -11,7 +11,7 @@ from napari.components import ViewerModel
 from costal.agent.value import value
 from costal.frames.grid import heatmap, tile
 from costal.labels.project_file import create_project
-from costal.workbench.rounds import query_of, unanswered
+from costal.scoring.queries import query_of, unanswered
 from napari_costal.canvas.overlays import HEATMAP, FrameOverlay, centres, placement_of
 from tests.benchmarks.gui import made_up
 

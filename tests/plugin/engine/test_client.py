@@ -134,7 +134,7 @@ def test_the_last_dock_to_leave_ends_the_process(qtbot):
     docks = [QWidget(window), QWidget(window)]
     engines = [Engine.of(dock) for dock in docks]
     assert engines[0] is engines[1], "docks of a window share one engine"
-    job = engines[0].start("costal.workbench.rounds:retrain", pack(()), docks[0])
+    job = engines[0].start("costal.workbench.retraining:retrain", pack(()), docks[0])
     with qtbot.waitSignal(job.failed, timeout=30000):
         pass
     pid = engines[0].pid

@@ -10,8 +10,9 @@ from costal.labels.classes import new_class
 from costal.labels.project_file import create_project, load_project
 from costal.labels.records import CropLabel
 from costal.labels.store import Store
+from costal.scoring.kept import BLANK
+from costal.scoring.scores import FrameScores
 from costal.types import Scores
-from costal.workbench.rounds import FrameScores
 from napari_costal.canvas.layer_frames import LayerView
 from napari_costal.label_crops.frame_session import FrameSession
 from napari_costal.label_crops.project_session import ProjectSession
@@ -252,10 +253,10 @@ def test_after_the_query_both_models_retrain_and_the_frame_is_scored_again(bench
     while bench.current is not None:
         bench.answer()
     job = bench.engine.jobs[-1]
-    assert job.function == "costal.workbench.rounds:retrain"
+    assert job.function == "costal.workbench.retraining:retrain"
     assert job.request.project == bench.session.project
     job.result.emit(MagicMock(number=2))
-    assert bench.engine.jobs[-1].function == "costal.workbench.rounds:score_frame"
+    assert bench.engine.jobs[-1].function == "costal.scoring.job:score_prepared"
 
 
 def test_a_training_that_saves_no_model_says_why_and_scores_nothing(bench):
@@ -277,7 +278,9 @@ def test_warnings_of_a_scored_frame_are_said(bench):
     bench.engine.jobs[-1].result.emit(found)
     bench.view.say.assert_called_with("2 of 16 crops have no information.")
     bench.query.score()
-    bench.engine.jobs[-1].result.emit(FrameScores(None, 1, "It shows nothing.", which_M=np.empty(0, np.intp)))
+    bench.engine.jobs[-1].result.emit(
+        FrameScores(None, 1, "It shows nothing.", skipped_N=np.full(COUNT, BLANK, np.uint8))
+    )
     bench.view.show_query.assert_called_with(pytest.approx([]), bench.frame.grid)
 
 
@@ -610,7 +613,7 @@ def test_a_query_asked_while_a_large_image_fills_in_still_comes_on_the_bench(lar
     large.query.found = FrameScores(None, 0, "no model", features_M_F=features_M_F)
     large.pixels.held = []
     large.sitting.label_query()
-    large.query._filled(FrameScores(None, 0, "so far", features_M_F=features_M_F, which_M=np.arange(COUNT)))
+    large.query._filled(FrameScores(None, 0, "so far", features_M_F=features_M_F))
     large.pixels.release()
     assert large.current is not None
 
@@ -656,7 +659,7 @@ def test_a_training_that_was_put_off_is_not_begun_anew_for_the_project_before(be
     bench.answer()
     bench.query.retrain()
     bench.query.score()
-    assert [job.function.partition(":")[2] for job in bench.engine.jobs[-2:]] == ["retrain", "score_frame"]
+    assert [job.function.partition(":")[2] for job in bench.engine.jobs[-2:]] == ["retrain", "score_prepared"]
     count = len(bench.engine.jobs)
     create_project(tmp_path / "other")
     bench.session.open(tmp_path / "other")

@@ -211,11 +211,11 @@ def test_the_next_query_comes_at_once_while_the_models_learn(bench):
         seen.append(bench.current.index)
         bench.answer()
     assert len(set(seen)) == 6
-    assert [job.function for job in bench.engine.jobs].count("costal.workbench.rounds:retrain") == 1
+    assert [job.function for job in bench.engine.jobs].count("costal.workbench.retraining:retrain") == 1
     assert bench.query.trainer.is_busy
     trained = next(job for job in bench.engine.jobs if job.function.endswith(":retrain"))
     trained.result.emit(MagicMock(number=1, origin=Origin()))
-    retrains = [job.function for job in bench.engine.jobs].count("costal.workbench.rounds:retrain")
+    retrains = [job.function for job in bench.engine.jobs].count("costal.workbench.retraining:retrain")
     assert retrains == 2, "what was answered meanwhile is learned by a training after it"
 
 

@@ -11,6 +11,11 @@ from hypothesis import strategies as st
 from typer import Typer
 from typer.testing import CliRunner
 
+from costal.applying.applied import NO_CLASS, Applied, ClassifiedFrame, Failure, class_map, counts_of, uncertain_first
+from costal.applying.classify import ApplyRequest, apply_to_frame
+from costal.applying.files import FilesRequest, apply_to_files
+from costal.applying.image_files import image_sources, output_names
+from costal.applying.outputs import write_counts, write_crops, write_geojson, write_label_tiff
 from costal.cli import apply as apply_command
 from costal.errors import AgentError, FrameError, ProjectError
 from costal.frames.grid import crops, index_at, tile
@@ -22,12 +27,10 @@ from costal.labels.models import load_newest, save_agent
 from costal.labels.project import Choices, Intake, Tiling
 from costal.labels.project_file import create_project, save_project
 from costal.loop import learn, new_agent
+from costal.scoring.frame_planes import FramePlane
+from costal.scoring.job import score_frame
+from costal.scoring.prepare import ScoreRequest
 from costal.types import Answer, Progress, Training, finish
-from costal.workbench.applied import NO_CLASS, Applied, ClassifiedFrame, Failure, class_map, counts_of, uncertain_first
-from costal.workbench.apply import FilesRequest, PlaneRequest, apply_to_files, apply_to_plane
-from costal.workbench.image_files import image_files, output_names
-from costal.workbench.outputs import write_counts, write_crops, write_geojson, write_label_tiff
-from costal.workbench.rounds import FrameRequest, score_frame
 
 CROP = 16
 
@@ -65,9 +68,17 @@ def trained(project, field, monkeypatch):
 
 
 def request(project, pixels_C_Y_X, **tiling):
-    tiling = replace(project.tiling, **tiling)
-    grid = tile(pixels_C_Y_X.shape[1:], tiling.crop, tiling.stride, tiling.edge)
-    return PlaneRequest(project, pixels_C_Y_X, intensity_range(pixels_C_Y_X), grid, 3, "cpu")
+    project = replace(project, tiling=replace(project.tiling, **tiling))
+    return ApplyRequest(project, FramePlane(pixels_C_Y_X, "a", "all", "", None), device="cpu")
+
+
+def grid_of(asked):
+    tiling = asked.project.tiling
+    return tile(asked.frame.pixels_C_Y_X.shape[1:], tiling.crop, tiling.stride, tiling.edge)
+
+
+def at(asked, pixel_um):
+    return replace(asked, frame=replace(asked.frame, pixel_um=pixel_um))
 
 
 def applied(grid, indices, confidence=None, information=None, class_ids=(1, 2, 5)):
@@ -166,9 +177,8 @@ def test_counts_add_up_and_classes_without_a_crop_are_counted_as_none():
 )
 def test_classes_confidence_and_information_are_those_of_score_frame(trained, field, tiling):
     asked = request(trained, field.pixels_Y_X[None], **tiling)
-    found = finish(apply_to_plane(asked))
-    scored = FrameRequest(trained, asked.plane_C_Y_X, asked.range, asked.grid, "", 0, asked.seed, "cpu")
-    scores = finish(score_frame(scored)).scores
+    found = finish(apply_to_frame(asked))
+    scores = finish(score_frame(ScoreRequest(asked.project, asked.frame, device="cpu"))).scores
     np.testing.assert_array_equal(found.class_index_N, scores.predicted_class_N)
     np.testing.assert_array_equal(found.confidence_N, scores.probs_N_K.max(1))
     np.testing.assert_array_equal(found.information_N, scores.information_N)
@@ -177,47 +187,48 @@ def test_classes_confidence_and_information_are_those_of_score_frame(trained, fi
 
 
 def test_a_project_that_asks_at_random_is_classified_by_the_committee_too(trained, field):
-    by_std = finish(apply_to_plane(request(trained, field.pixels_Y_X[None])))
+    by_std = finish(apply_to_frame(request(trained, field.pixels_Y_X[None])))
     at_random = replace(trained, choices=replace(trained.choices, acquisition="random"))
-    found = finish(apply_to_plane(request(at_random, field.pixels_Y_X[None])))
+    found = finish(apply_to_frame(request(at_random, field.pixels_Y_X[None])))
     np.testing.assert_array_equal(found.class_index_N, by_std.class_index_N)
     np.testing.assert_array_equal(found.information_N, by_std.information_N)
 
 
 def test_memory_is_that_of_a_batch_of_crops_and_not_of_all(trained, field):
     asked = request(trained, np.tile(field.pixels_Y_X, (2, 3))[None], stride=2)
-    all_crops = 4 * CROP**2 * len(asked.grid)
-    finish(apply_to_plane(request(trained, field.pixels_Y_X[None])))  # what is loaded once does not count
+    all_crops = 4 * CROP**2 * len(grid_of(asked))
+    finish(apply_to_frame(request(trained, field.pixels_Y_X[None])))  # what is loaded once does not count
     tracemalloc.start()
     try:
-        finish(apply_to_plane(asked))
+        finish(apply_to_frame(asked))
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert len(asked.grid) > 9000
+    assert len(grid_of(asked)) > 9000
     assert peak < all_crops / 2
 
 
-def test_progress_goes_from_none_to_nearly_all_crops(trained, field):
+def test_progress_goes_from_none_to_all_crops(trained, field):
     asked = request(trained, field.pixels_Y_X[None], stride=2)
-    told = list(apply_to_plane(asked))
-    assert [each.done for each in told] == list(range(0, len(asked.grid), 256))
-    assert {each.total for each in told} == {len(asked.grid)}
+    told = list(apply_to_frame(asked))
+    done = [each.done for each in told]
+    assert (done, done[0], done[-1]) == (sorted(done), 0, len(grid_of(asked)))
+    assert {each.total for each in told} == {len(grid_of(asked))}
 
 
 def test_without_a_trained_classifier_it_says_what_to_do(project, field):
     with pytest.raises(ProjectError, match=r"'neurons' has no trained classifier yet. Label crops"):
-        finish(apply_to_plane(request(project, field.pixels_Y_X[None])))
+        finish(apply_to_frame(request(project, field.pixels_Y_X[None])))
 
 
 def test_a_class_added_since_makes_the_model_unfit(trained, field):
     with pytest.raises(ProjectError, match=r"was trained for 4 classes"):
-        finish(apply_to_plane(request(new_class(trained, "spines"), field.pixels_Y_X[None])))
+        finish(apply_to_frame(request(new_class(trained, "spines"), field.pixels_Y_X[None])))
 
 
 def test_crops_of_another_kind_are_refused_with_both_named(trained, field):
     with pytest.raises(AgentError, match=r"for crops of 16 px with 1 channel\(s\), not 16 px with 2"):
-        finish(apply_to_plane(request(trained, np.stack([field.pixels_Y_X] * 2))))
+        finish(apply_to_frame(request(trained, np.stack([field.pixels_Y_X] * 2))))
 
 
 # files that come of it
@@ -238,7 +249,7 @@ def test_the_label_tiff_has_the_frames_size_and_pixel_size_and_the_colours_of_th
 
 
 def test_a_label_tiff_too_large_for_imagej_is_an_ome_tiff_of_the_same_pixels(tmp_path, project, monkeypatch):
-    monkeypatch.setattr("costal.workbench.outputs.LARGEST_IMAGEJ", 100)
+    monkeypatch.setattr("costal.applying.outputs.LARGE_BYTES", 100)
     frame = classified(tile((17, 26), 8), [0, 1, 2, 2, 0, 1])
     write_label_tiff(tmp_path / "a.tif", frame, project)
     found = read(tmp_path / "a.tif")
@@ -306,7 +317,7 @@ def half_blank(field):
 
 def test_crops_without_information_have_no_class_and_are_counted_apart(trained, field):
     pixels = half_blank(field)
-    found = finish(apply_to_plane(request(trained, pixels[None])))
+    found = finish(apply_to_frame(request(trained, pixels[None])))
     blank = np.tile([True, True, True, False, False], 6)
     np.testing.assert_array_equal(found.is_blank_N, blank)
     assert (found.class_id_N[blank] == 0).all()
@@ -374,7 +385,7 @@ def micrometres(um):
 )  # fmt: skip
 def test_a_frame_of_another_pixel_size_than_was_learned_at_is_warned_of(trained, field, um, learned, is_warned):
     learned_at(trained, *learned)
-    found = finish(apply_to_plane(replace(request(trained, field.pixels_Y_X[None]), pixel_um=um)))
+    found = finish(apply_to_frame(at(request(trained, field.pixels_Y_X[None]), um)))
     assert any("at another scale" in note for note in found.notes) == is_warned
 
 
@@ -418,8 +429,8 @@ def test_a_frame_of_smaller_pixels_is_classified_as_the_native_one_where_it_is_r
 
 def test_a_frame_of_larger_pixels_keeps_its_own_positions_when_resampled(trained, field):
     learned_at(trained, 0.1)
-    asked = replace(request(trained, field.pixels_Y_X[None]), pixel_um=0.2, resample=True)
-    found = finish(apply_to_plane(asked))
+    asked = replace(at(request(trained, field.pixels_Y_X[None]), 0.2), resample=True)
+    found = finish(apply_to_frame(asked))
     assert (found.grid.height, found.grid.width, found.shape) == (192, 160, (96, 80))
     assert len(found.grid) == 12 * 10
     frame = ClassifiedFrame("a.tif", "all", 0.2, found)
@@ -463,7 +474,7 @@ def test_every_file_of_a_folder_is_classified_and_the_outputs_fit_together(train
 def test_a_file_is_classified_as_its_plane_alone_would_be(trained, field, tmp_path):
     path = write_tiff(tmp_path / "a.tif", field.pixels_Y_X)
     finish(apply_to_files(FilesRequest(trained, (path,), tmp_path / "out", "cpu")))
-    alone = finish(apply_to_plane(replace(request(trained, field.pixels_Y_X[None]), seed=trained.choices.seed)))
+    alone = finish(apply_to_frame(request(trained, field.pixels_Y_X[None])))
     np.testing.assert_array_equal(read(tmp_path / "out" / "a-classes.tif").pixels, class_map(alone))
 
 
@@ -493,7 +504,7 @@ def test_each_plane_of_a_stack_is_a_frame_with_files_of_its_own(trained, field, 
     assert [each.planes for each in found.frames] == ["z 0", "z 1", "z 2"]
     assert "1 of 3 planes hold only zeros" in found.frames[0].notes
     for z, pixels in enumerate(stack):
-        alone = finish(apply_to_plane(replace(request(trained, pixels[None]), seed=trained.choices.seed)))
+        alone = finish(apply_to_frame(request(trained, pixels[None])))
         np.testing.assert_array_equal(read(tmp_path / "out" / f"a-z{z}-classes.tif").pixels, class_map(alone))
 
 
@@ -532,8 +543,8 @@ def test_images_below_a_folder_are_found_but_not_what_is_hidden_or_was_written_b
     for name in ("b.TIF", "sub/a.tif", ".hidden/a.tif", "sub/._a.tif", "old/a-classes.tif", "out/x.tif"):
         write_tiff(tmp_path / name, field.pixels_Y_X)
     (tmp_path / "notes.txt").write_text("no image")
-    found = image_files([tmp_path / "sub" / "a.tif", tmp_path], tmp_path / "out")
-    assert found == [tmp_path / "sub" / "a.tif", tmp_path / "b.TIF"]
+    found = image_sources([tmp_path / "sub" / "a.tif", tmp_path], tmp_path / "out")
+    assert found == [str(tmp_path / "sub" / "a.tif"), str(tmp_path / "b.TIF")]
 
 
 def test_a_device_that_is_not_here_is_said_once(trained, field, tmp_path):
@@ -549,12 +560,12 @@ def test_progress_over_files_and_planes_never_goes_back(trained, field, tmp_path
     shares = [each.done / each.total for each in told]
     assert shares == sorted(shares)
     assert (shares[0], shares[-1]) == (0, 1)
-    assert told[-2].message == "b.tif (2 of 2): z 1: Asking the committee"
+    assert told[-2].message == "b.tif (2 of 2): z 1: Scoring"
 
 
 def test_a_folder_without_images_is_refused(trained, tmp_path):
     (tmp_path / "empty").mkdir()
-    with pytest.raises(FrameError, match=r"There is no TIFF, PNG or JPEG image in .*empty"):
+    with pytest.raises(FrameError, match=r"There is no TIFF, PNG, JPEG or OME-Zarr image in .*empty"):
         finish(apply_to_files(FilesRequest(trained, (tmp_path / "empty",), tmp_path / "out", "cpu")))
     assert not (tmp_path / "out").exists()
 
@@ -586,7 +597,11 @@ def test_a_stopped_job_leaves_whole_files_and_no_tables(trained, field, tmp_path
     at = next(each for each in job if each.message.startswith("b.tif (2 of 3)"))
     assert (at.done, at.total) == (100, 300)
     job.close()
-    assert sorted(each.name for each in (tmp_path / "out").iterdir()) == ["a-classes.tif", "a.geojson"]
+    assert sorted(each.name for each in (tmp_path / "out").iterdir()) == [
+        "a-classes.tif",
+        "a.geojson",
+        "unfinished.txt",
+    ]
 
 
 def test_many_files_need_no_more_memory_than_one(trained, field, tmp_path):

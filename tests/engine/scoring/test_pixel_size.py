@@ -1,6 +1,6 @@
 import pytest
 
-from costal.workbench.pixel_size import distinct, scaling
+from costal.scoring.pixel_size import distinct, scaling
 
 
 def test_pixel_sizes_within_a_hundredth_are_one():

@@ -13,27 +13,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 import costal
+from costal.applying.applied import (
+    NOT_COVERED,
+    ClassifiedFrame,
+    ClassMap,
+    Failure,
+    FrameCounts,
+    crop_of,
+    map_in_pieces,
+    uncertain_first,
+)
 from costal.files import new_text, write_atomically
+from costal.frames.windows import LARGE_BYTES
 from costal.labels.exchange.geojson import Feature, feature, write_features
 from costal.labels.exchange.spreadsheet import escaped
 from costal.labels.models import Generation
 from costal.labels.project import Project
-from costal.workbench.applied import (
-    NOT_COVERED,
-    ClassifiedFrame,
-    Failure,
-    FrameCounts,
-    class_map,
-    crop_of,
-    uncertain_first,
-)
 
 if TYPE_CHECKING:
     from _csv import Writer
 
 CROP_COLUMNS = ("frame", "planes", "y", "x", "side", "class", "confidence", "information")
-LARGEST_IMAGEJ = 2**32 - 2**20
-"""Bytes: a larger label TIFF is written as OME-TIFF, without the colours of the classes."""
+TILE = 512
 
 
 def write_crops(path: Path, frames: Sequence[ClassifiedFrame], project: Project) -> None:
@@ -86,22 +87,52 @@ def write_counts(
 def write_label_tiff(path: Path, frame: ClassifiedFrame, project: Project) -> None:
     """Write the class id of every pixel as a TIFF that ImageJ shows in the colours of the classes.
 
-    It has the frame's size and pixel size, and names the classes in ImageJ's ``Info``. Beyond 4 GB it is an OME-TIFF.
+    It has the frame's size and pixel size, and names the classes in ImageJ's ``Info``. Of a frame of more than
+    256 million pixels it is a tiled OME-TIFF with a pyramid, without the colours.
     """
     import tifffile
 
-    pixels, um = class_map(frame.applied), frame.pixel_um
-    file = io.BytesIO()
-    if pixels.nbytes > LARGEST_IMAGEJ:
-        sized = {"axes": "YX"} | ({} if um is None else {"PhysicalSizeX": um, "PhysicalSizeY": um})
-        tifffile.imwrite(file, pixels, ome=True, bigtiff=True, metadata=sized, compression="zlib")
+    pixels, um = map_in_pieces(frame.applied), frame.pixel_um
+    file = io.BytesIO()  # a class map is compressed to a hundredth
+    if math.prod(pixels.shape) * pixels.dtype.itemsize > LARGE_BYTES:
+        _write_pyramid(file, frame)
     else:
         named = "\n".join(f"{each.id} = {each.name}" for each in project.classes if each.id in frame.applied.class_ids)
         shown = {"axes": "YX", "min": 0, "max": 255, "LUTs": [_colours(project)], "Info": named}
         per_um = None if um is None else (1 / um, 1 / um)
         sized = {} if um is None else {"unit": "um"}
-        tifffile.imwrite(file, pixels, imagej=True, resolution=per_um, metadata=shown | sized, compression="zlib")
+        whole = pixels[:, :]
+        tifffile.imwrite(file, whole, imagej=True, resolution=per_um, metadata=shown | sized, compression="zlib")
     write_atomically(path, file.getvalue())
+
+
+def _write_pyramid(file: io.BytesIO, frame: ClassifiedFrame) -> None:
+    """Write a class map as a tiled OME-TIFF, each level of its pyramid with every second pixel of the one before."""
+    import tifffile
+
+    um = frame.pixel_um
+    longest = max(frame.applied.shape)
+    steps = [2**level for level in range(max(1, math.ceil(math.log2(longest / TILE))))]
+    sized = {"axes": "YX"} | ({} if um is None else {"PhysicalSizeX": um, "PhysicalSizeY": um})
+    with tifffile.TiffWriter(file, ome=True, bigtiff=True) as writer:
+        for step in steps:
+            level = map_in_pieces(frame.applied, step)
+            first = (
+                {"subifds": len(steps) - 1, "metadata": sized} if step == 1 else {"subfiletype": 1, "metadata": None}
+            )
+            writer.write(
+                _tiles(level), shape=level.shape, dtype=level.dtype, tile=(TILE, TILE), compression="zlib", **first
+            )
+
+
+def _tiles(level: ClassMap) -> Iterator[NDArray[np.uint8 | np.uint16]]:
+    """Return the tiles of a class map, row by row, those at its edges filled up with 0."""
+    for y in range(0, level.shape[0], TILE):
+        for x in range(0, level.shape[1], TILE):
+            tile = np.zeros((TILE, TILE), level.dtype)
+            piece = level[y : y + TILE, x : x + TILE]
+            tile[: piece.shape[0], : piece.shape[1]] = piece
+            yield tile
 
 
 def _colours(project: Project) -> NDArray[np.uint8]:

@@ -1,4 +1,4 @@
-"""What is learned of a large frame before it is scored: its intensity range, and which crops are background."""
+"""What is learned of a frame before it is scored: its intensity range, and which crops are background."""
 
 import math
 from collections.abc import Iterator
@@ -7,10 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from costal.errors import FrameError
+from costal.frames.grid import Plane
 from costal.frames.lazy import LazyFrame, Missing
 from costal.frames.normalise import MOST_PIXELS, IntensityRange, intensity_range
 from costal.frames.read import Planes
-from costal.frames.windows import Box, missing_boxes, read_window
+from costal.frames.windows import Box, LazyPlane, Pixels, missing_boxes, read_window
 from costal.types import Grid
 
 ENOUGH_PIXELS = 1_000_000
@@ -22,17 +23,21 @@ FEWEST_WINDOWS = 4
 MOST_MASKED = 64_000_000
 
 
-def measured_range(frame: LazyFrame, planes: Planes, missing: Missing) -> tuple[IntensityRange, str]:
+def measured_range(plane_C_Y_X: Plane, missing: Missing) -> tuple[IntensityRange, str]:
     """Return the intensity range of a plane (see `intensity_range`), and what it was measured on.
 
-    A plane of at most 4 million pixels is read whole. A larger one is judged by its coarsest level that has a million
-    pixels, or by windows spread evenly over it. Windows that touch a missing chunk are left out, if others are left.
+    A plane in memory is measured as it is; one that lies elsewhere is read whole when it has at most 4 million pixels.
+    A larger one is judged by its coarsest level that has a million pixels, or by windows spread evenly over it. Windows
+    that touch a missing chunk are left out, if others are left.
 
     Raises
     ------
     FrameError
         When the plane cannot be read, or a channel has no finite pixel.
     """
+    if not isinstance(plane_C_Y_X, LazyPlane):
+        return intensity_range(plane_C_Y_X[:]), ""
+    frame, planes = plane_C_Y_X.frame, plane_C_Y_X.planes
     sizes = [math.prod(frame.size_of(level)) for level in range(len(frame.levels))]
     level = max(at for at, size in enumerate(sizes) if at == 0 or (size >= ENOUGH_PIXELS and sizes[0] > MOST_PIXELS))
     where = f"level {level} of the pyramid" if level else "the image"
@@ -71,7 +76,7 @@ def _spread(size: tuple[int, int], count: int) -> Iterator[Box]:
             yield y, y + high, x, x + wide
 
 
-def background(frame: LazyFrame, planes: Planes, grid: Grid) -> NDArray[np.bool_]:
+def background(plane_C_Y_X: Plane, grid: Grid) -> NDArray[np.bool_]:
     """Return which crops (N,) are background: no pixel of theirs is above Otsu's threshold, in any channel.
 
     Seen on the coarsest level that has a pixel for each crop.
@@ -87,6 +92,18 @@ def background(frame: LazyFrame, planes: Planes, grid: Grid) -> NDArray[np.bool_
     """
     from skimage.filters import threshold_otsu
 
+    small_C_Y_X = _small(plane_C_Y_X, grid) if isinstance(plane_C_Y_X, LazyPlane) else plane_C_Y_X[:]
+    bright = np.zeros(small_C_Y_X.shape[1:], np.bool_)
+    for channel in small_C_Y_X:
+        finite = np.isfinite(channel)
+        if finite.any() and np.ptp(channel[finite]) > 0:
+            bright |= np.where(finite, channel, channel[finite].min()) > threshold_otsu(channel[finite])
+    return ~_any_within(bright, grid)
+
+
+def _small(plane: LazyPlane, grid: Grid) -> Pixels:
+    """Return the coarsest level of a plane that has a pixel for each crop."""
+    frame = plane.frame
     fine = [
         at for at in range(len(frame.levels)) if np.all(np.greater_equal(frame.size_of(at), (grid.rows, grid.cols)))
     ]
@@ -97,13 +114,7 @@ def background(frame: LazyFrame, planes: Planes, grid: Grid) -> NDArray[np.bool_
             f"{frame.source} has no level small enough to look for background: the smallest that shows every crop is "
             f"{height} x {width}. Add a pyramid to it, or score all crops with --background none."
         )
-    plane_C_Y_X = read_window(frame, planes, 0, height, 0, width, level)
-    bright = np.zeros((height, width), np.bool_)
-    for channel in plane_C_Y_X:
-        finite = np.isfinite(channel)
-        if finite.any() and np.ptp(channel[finite]) > 0:
-            bright |= np.where(finite, channel, channel[finite].min()) > threshold_otsu(channel[finite])
-    return ~_any_within(bright, grid)
+    return read_window(frame, plane.planes, 0, height, 0, width, level)
 
 
 def _any_within(bright_Y_X: NDArray[np.bool_], grid: Grid) -> NDArray[np.bool_]:

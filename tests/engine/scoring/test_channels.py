@@ -8,13 +8,13 @@ import tifffile
 from skimage import data
 
 from costal.errors import FrameError, ProjectError
-from costal.frames.normalise import IntensityRange, normalise
+from costal.frames.normalise import IntensityRange, intensity_range, normalise
 from costal.labels.project import Project
 from costal.labels.project_file import create_project, load_project, save_project
+from costal.scoring.channels import proposed, require_alike, with_channels
+from costal.scoring.frame_planes import frames_of
+from costal.scoring.generation import range_in_use
 from costal.types import Channel
-from costal.workbench.arrivals import frames_of
-from costal.workbench.channels import proposed, require_alike, with_channels
-from costal.workbench.rounds import range_in_use
 
 DAPI, ACTIN, FISH = Channel(0, "DAPI", "#0000ff"), Channel(1, "actin", "#00ff00"), Channel(2, "FISH", "#ff0000")
 PIXELS = np.random.default_rng(0).integers(0, 4000, (3, 64, 64)).astype(np.uint16)
@@ -42,8 +42,8 @@ def test_a_project_of_an_earlier_version_takes_all_channels_as_it_did(project, t
     old = load_project(project.folder)
     assert old == project
     tifffile.imwrite(tmp_path / "a.tif", PIXELS, photometric="minisblack", metadata={"axes": "CYX"})
-    (found,) = frames_of(old, tmp_path / "a.tif")
-    np.testing.assert_array_equal(found.frame.pixels, PIXELS)
+    (found,) = frames_of(old, str(tmp_path / "a.tif"))[1]
+    np.testing.assert_array_equal(found.pixels_C_Y_X, PIXELS)
 
 
 @pytest.mark.parametrize(
@@ -63,15 +63,15 @@ def test_channels_that_cannot_be_are_refused(project, channels, rgb, match):
 
 def test_an_image_gives_the_projects_channels_in_their_order(project, tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", PIXELS, photometric="minisblack", metadata={"axes": "CYX"})
-    (found,) = frames_of(of_channels(project, FISH, DAPI), tmp_path / "a.tif")
-    np.testing.assert_array_equal(found.frame.pixels, PIXELS[[2, 0]])
-    assert [each.index for each in found.frame.channels] == [2, 0]
+    (found,) = frames_of(of_channels(project, FISH, DAPI), str(tmp_path / "a.tif"))[1]
+    np.testing.assert_array_equal(found.pixels_C_Y_X, PIXELS[[2, 0]])
+    assert found.planes.channels == (2, 0)
 
 
 def test_an_image_without_the_projects_channels_is_refused(project, tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", PIXELS[:2], photometric="minisblack", metadata={"axes": "CYX"})
     with pytest.raises(FrameError, match=r"a\.tif has 2 channel\(s\); 'p' uses channel\(s\) DAPI, FISH"):
-        frames_of(of_channels(project, DAPI, FISH), tmp_path / "a.tif")
+        frames_of(of_channels(project, DAPI, FISH), str(tmp_path / "a.tif"))
 
 
 @pytest.mark.parametrize("is_rgb", [True, False])
@@ -82,8 +82,8 @@ def test_rgb_images_and_channels_do_not_go_into_one_project(project, tmp_path, i
     else:
         tifffile.imwrite(tmp_path / "a.tif", PIXELS, photometric="minisblack", metadata={"axes": "CYX"})
     with pytest.raises(FrameError, match="Make another project"):
-        frames_of(of_channels(project, DAPI, ACTIN, FISH, rgb=not is_rgb), tmp_path / "a.tif")
-    frames_of(of_channels(project, DAPI, ACTIN, FISH, rgb=is_rgb), tmp_path / "a.tif")
+        frames_of(of_channels(project, DAPI, ACTIN, FISH, rgb=not is_rgb), str(tmp_path / "a.tif"))
+    frames_of(of_channels(project, DAPI, ACTIN, FISH, rgb=is_rgb), str(tmp_path / "a.tif"))
 
 
 def test_channels_cannot_be_others_once_crops_are_labelled(project):
@@ -124,9 +124,10 @@ def test_the_network_sees_brown_stain_brown_and_white_background_white(project, 
     tissue = data.immunohistochemistry()
     red, _, blue = np.moveaxis(tissue.astype(int), -1, 0)
     tifffile.imwrite(tmp_path / "ihc.tif", tissue, photometric="rgb")
-    (found,) = frames_of(of_channels(project, DAPI, ACTIN, FISH, rgb=True), tmp_path / "ihc.tif")
+    (found,) = frames_of(of_channels(project, DAPI, ACTIN, FISH, rgb=True), str(tmp_path / "ihc.tif"))[1]
     seen = normalise(
-        found.frame.pixels, range_in_use(of_channels(project, *found.frame.channels, rgb=True), found.range, [])
+        found.pixels_C_Y_X,
+        range_in_use(of_channels(project, *found.channels, rgb=True), intensity_range(found.pixels_C_Y_X), []),
     )
     stain, white = red > blue + 60, tissue.min(axis=-1) >= 235
     assert stain.sum() > 10_000 and white.sum() > 100

@@ -4,6 +4,7 @@ import pickle
 import time
 from contextlib import closing
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -16,18 +17,21 @@ from costal.frames.grid import crop_at, crops, tile
 from costal.frames.lazy import open_lazily
 from costal.frames.normalise import IntensityRange, intensity_range, normalise
 from costal.frames.read import Planes, plane, read
+from costal.frames.windows import LazyPlane
 from costal.labels.models import save_agent
 from costal.labels.project import Tiling
 from costal.labels.project_file import create_project, save_project
 from costal.loop import learn, new_agent, score
+from costal.scoring import bands, first_look, strips
+from costal.scoring.bands import BandWork
+from costal.scoring.frame_planes import FramePlane, frame_of
+from costal.scoring.intensities import background, measured_range
+from costal.scoring.job import score_frame, score_prepared
+from costal.scoring.kept import BACKGROUND, BLANK, MISSING, PENDING, SCORED, Band, load_band
+from costal.scoring.prepare import Prepared, ScoreRequest, prepare
+from costal.scoring.queries import query_among, query_of
+from costal.scoring.scores import FrameScores, frame_scores, gather, put_together, write_heatmap
 from costal.types import Answer, Pool, Training, finish
-from costal.workbench import bands, first_look, large_scores
-from costal.workbench.first_look import begin, score_begun
-from costal.workbench.intensities import background, measured_range
-from costal.workbench.large import LargeRequest, prepare
-from costal.workbench.large_scores import gather, put_together, score_large, write_heatmap
-from costal.workbench.rounds import FrameRequest, query_of, score_frame
-from costal.workbench.scores_folder import BACKGROUND, BLANK, MISSING, PENDING, SCORED, load_band
 
 RANGE = IntensityRange((0.0,), (40_000.0,))
 
@@ -83,13 +87,41 @@ def scored_crops(monkeypatch):
 def request_for(project, source, folder, **changes):
     changes = {"range": RANGE, "device": "cpu"} | changes
     frame = open_lazily(source, changes.get("missing", "raise"))
-    return LargeRequest(project, frame, Planes(), folder, **changes)
+    return ScoreRequest(project, frame_of(frame, Planes()), folder, **changes)
+
+
+class Kept(NamedTuple):
+    """What came of a frame whose bands are kept."""
+
+    prepared: Prepared
+    bands: Band
+    scores: FrameScores
+
+    @property
+    def grid(self):
+        return self.prepared.work.grid
+
+    @property
+    def value_N(self):
+        return self.scores.value_N(self.prepared.project.choices.alpha, self.prepared.project.choices.beta)
+
+    def query(self):
+        return query_among(self.prepared, self.scores, {})
+
+    def __getattr__(self, name):
+        return getattr(self.bands, name)
+
+
+def score_kept(request):
+    prepared = prepare(request)
+    scores = yield from score_prepared(prepared)
+    return Kept(prepared, gather(prepared), scores)
 
 
 def in_memory(project, pixels_C_Y_X, limits=RANGE):
     tiling = project.tiling
     grid = tile(pixels_C_Y_X.shape[1:], tiling.crop, tiling.stride, tiling.edge)
-    from costal.workbench.rounds import current_generation
+    from costal.scoring.generation import current_generation
 
     cut = np.concatenate([normalise(some, limits) for some in crops(pixels_C_Y_X, grid)])
     agent = current_generation(project, cut.shape[1:]).agent
@@ -110,7 +142,7 @@ def same(found, expected):
 def test_the_scores_are_those_of_the_frame_in_memory(tiling, acquisition, project, tmp_path, write_zarr):
     project = replace(project, tiling=tiling, choices=replace(project.choices, acquisition=acquisition))
     pixels = picture()
-    found = finish(score_large(request_for(project, write_zarr(tmp_path / "a.zarr", pixels), tmp_path / "out")))
+    found = finish(score_kept(request_for(project, write_zarr(tmp_path / "a.zarr", pixels), tmp_path / "out")))
     expected = in_memory(project, pixels[None])
     assert found.prepared.work.band_count > 1
     same(found, expected)
@@ -119,13 +151,15 @@ def test_the_scores_are_those_of_the_frame_in_memory(tiling, acquisition, projec
 
 @pytest.mark.parametrize("chunk", [7, 16, 64, 200])
 @pytest.mark.parametrize(
-    ("name", "value"),
-    [("BAND_CROPS", 1), ("BAND_CROPS", 1000), ("POOL_PIXELS", 3000), ("PIECE_PIXELS", 300), ("KEPT_STRIP_BYTES", 0)],
+    ("module", "name", "value"),
+    [(bands, "BAND_CROPS", 1), (bands, "BAND_CROPS", 1000), (strips, "KEPT_STRIP_BYTES", 0)],
 )
-def test_chunks_bands_pools_and_strips_change_no_score(chunk, name, value, project, tmp_path, write_zarr, monkeypatch):
-    monkeypatch.setattr(bands, name, value)
+def test_chunks_bands_and_strips_change_no_score(
+    chunk, module, name, value, project, tmp_path, write_zarr, monkeypatch
+):
+    monkeypatch.setattr(module, name, value)
     source = write_zarr(tmp_path / "a.zarr", picture(90, 70), chunk=chunk)
-    same(finish(score_large(request_for(project, source, tmp_path / "out"))), in_memory(project, picture(90, 70)[None]))
+    same(finish(score_kept(request_for(project, source, tmp_path / "out"))), in_memory(project, picture(90, 70)[None]))
 
 
 def test_channels_of_a_tiff_are_scored_as_in_memory(project, tmp_path, trained):
@@ -137,7 +171,7 @@ def test_channels_of_a_tiff_are_scored_as_in_memory(project, tmp_path, trained):
     save_agent(project.model_folder, agent)
     whole = plane(read(tmp_path / "a.tif"))
     limits = intensity_range(whole)
-    found = finish(score_large(request_for(project, tmp_path / "a.tif", tmp_path / "out", range=None)))
+    found = finish(score_kept(request_for(project, tmp_path / "a.tif", tmp_path / "out", range=None)))
     assert found.prepared.work.range == limits
     same(found, in_memory(project, whole, limits))
 
@@ -145,16 +179,16 @@ def test_channels_of_a_tiff_are_scored_as_in_memory(project, tmp_path, trained):
 def test_a_rerun_scores_nothing_and_a_kill_costs_what_was_not_finished(project, tmp_path, write_zarr, scored_crops):
     source = write_zarr(tmp_path / "a.zarr", picture())
     request = request_for(project, source, tmp_path / "out")
-    with closing(score_large(request)) as job:
+    with closing(score_kept(request)) as job:
         for each in job:
             if each.done >= 48:  # bands are of 24 crops
                 break
     kept = sum(scored_crops)
     begun = time.monotonic()
-    first = finish(score_large(request_for(project, source, tmp_path / "out")))
+    first = finish(score_kept(request_for(project, source, tmp_path / "out")))
     assert sum(scored_crops) - kept <= len(first.grid) - 48 + 24
     scored_crops.clear()
-    again = finish(score_large(request_for(project, source, tmp_path / "out")))
+    again = finish(score_kept(request_for(project, source, tmp_path / "out")))
     assert scored_crops == []
     assert time.monotonic() - begun < 60
     np.testing.assert_array_equal(first.information_N, again.information_N)
@@ -163,7 +197,7 @@ def test_a_rerun_scores_nothing_and_a_kill_costs_what_was_not_finished(project, 
 
 def test_a_job_that_is_closed_stops_within_a_second(project, tmp_path, write_zarr):
     source = write_zarr(tmp_path / "a.zarr", picture(600, 600))
-    job = score_large(request_for(project, source, tmp_path / "out"))
+    job = score_kept(request_for(project, source, tmp_path / "out"))
     next(each for each in job if each.done)
     began = time.monotonic()
     job.close()
@@ -173,7 +207,7 @@ def test_a_job_that_is_closed_stops_within_a_second(project, tmp_path, write_zar
 @pytest.mark.parametrize("damage", ["cut", "empty", "other", "gone", "not a number"])
 def test_a_band_that_cannot_be_trusted_is_scored_again(damage, project, tmp_path, write_zarr, scored_crops):
     source, folder = write_zarr(tmp_path / "a.zarr", picture()), tmp_path / "out"
-    first = finish(score_large(request_for(project, source, folder)))
+    first = finish(score_kept(request_for(project, source, folder)))
     path = folder / "band-00001.npz"
     if damage == "gone":
         path.unlink()
@@ -186,7 +220,7 @@ def test_a_band_that_cannot_be_trusted_is_scored_again(damage, project, tmp_path
         whole = path.read_bytes()
         path.write_bytes({"cut": whole[: len(whole) // 2], "empty": b"", "other": b"x" * 900}[damage])
     scored_crops.clear()
-    again = finish(score_large(request_for(project, source, folder)))
+    again = finish(score_kept(request_for(project, source, folder)))
     assert sum(scored_crops) == 24
     np.testing.assert_array_equal(first.information_N, again.information_N)
 
@@ -194,7 +228,7 @@ def test_a_band_that_cannot_be_trusted_is_scored_again(damage, project, tmp_path
 @pytest.mark.parametrize("change", ["pixels", "model", "seed", "range", "tiling"])
 def test_stale_scores_are_made_anew_and_what_changed_is_told(change, project, tmp_path, write_zarr, trained):
     source, folder = write_zarr(tmp_path / "a.zarr", picture()), tmp_path / "out"
-    finish(score_large(request_for(project, source, folder)))
+    finish(score_kept(request_for(project, source, folder)))
     changes, differs = {}, {change}
     if change == "pixels":
         zarr.open_array(str(source / "0"), mode="r+")[0, 0] += 1
@@ -214,7 +248,7 @@ def test_stale_scores_are_made_anew_and_what_changed_is_told(change, project, tm
 
 def test_answers_given_since_make_no_score_stale(project, tmp_path, write_zarr, monkeypatch):
     source, folder = write_zarr(tmp_path / "a.zarr", picture()), tmp_path / "out"
-    finish(score_large(request_for(project, source, folder, annotator="ada")))
+    finish(score_kept(request_for(project, source, folder, annotator="ada")))
     monkeypatch.setattr("costal.labels.store.Store.presentation_count", lambda *_: 7)
     prepared = prepare(request_for(project, source, folder, annotator="ada"))
     assert (prepared.to_do, prepared.differs, prepared.work.order) == ((), (), 0)
@@ -224,13 +258,13 @@ def test_answers_given_since_make_no_score_stale(project, tmp_path, write_zarr, 
 
 def test_alpha_beta_and_n_make_no_score_stale(project, tmp_path, write_zarr):
     source, folder = write_zarr(tmp_path / "a.zarr", picture()), tmp_path / "out"
-    one = finish(score_large(request_for(project, source, folder)))
+    one = finish(score_kept(request_for(project, source, folder)))
     project = replace(project, choices=replace(project.choices, alpha=2.0, beta=0.9, n=5, diverse=False))
     prepared = prepare(request_for(project, source, folder))
     assert (prepared.to_do, prepared.differs) == ((), ())
     other = put_together(prepared)
-    assert len(other.query().picked_n) == 5
-    assert not np.array_equal(one.value_N, other.value_N)
+    assert len(query_among(prepared, other, {}).picked_n) == 5
+    assert not np.array_equal(one.value_N, other.value_N(2.0, 0.9))
 
 
 # chunks that are missing
@@ -246,13 +280,13 @@ def holed(tmp_path, write_zarr):
 
 def test_a_missing_chunk_is_refused_at_once(holed, project, tmp_path, scored_crops):
     with pytest.raises(FrameError, match=r"lacks 1 chunks, the first at rows 32 to 64 and columns 32 to 64.*--missing"):
-        finish(score_large(request_for(project, holed, tmp_path / "out")))
+        finish(score_kept(request_for(project, holed, tmp_path / "out")))
     assert scored_crops == []
 
 
 def test_crops_that_touch_a_missing_chunk_are_skipped_and_the_others_are_as_ever(holed, project, tmp_path):
     project = replace(project, tiling=Tiling(16, 8))
-    found = finish(score_large(request_for(project, holed, tmp_path / "out", missing="skip")))
+    found = finish(score_kept(request_for(project, holed, tmp_path / "out", missing="skip")))
     origins = np.array([found.grid.origin(index) for index in range(len(found.grid))])
     touches = ((origins > 16) & (origins < 64)).all(axis=1)
     np.testing.assert_array_equal(found.skipped_N == MISSING, touches)
@@ -263,13 +297,13 @@ def test_crops_that_touch_a_missing_chunk_are_skipped_and_the_others_are_as_ever
 
 
 def test_what_is_filled_and_nothing_else_has_no_information(holed, project, tmp_path):
-    found = finish(score_large(request_for(project, holed, tmp_path / "out", missing="fill")))
+    found = finish(score_kept(request_for(project, holed, tmp_path / "out", missing="fill")))
     filled = np.zeros((8, 8), bool)
     filled[2:4, 2:4] = True
     np.testing.assert_array_equal(found.skipped_N == BLANK, filled.ravel())
     expected = in_memory(project, picture(128, 128)[None])
     np.testing.assert_allclose(found.information_N[~filled.ravel()], expected.information_N[~filled.ravel()], atol=1e-5)
-    assert "4 of 64 crops have no information" in found.notes[0]
+    assert "4 of 64 crops have no information" in found.scores.warnings[0]
 
 
 @pytest.mark.parametrize("tiling", [Tiling(16, 16), Tiling(16, 5, "pad")], ids=["even", "padded"])
@@ -282,16 +316,16 @@ def test_crops_without_information_are_the_same_in_memory_and_band_by_band_and_n
     pixels = picture(128, 128).astype(np.float32)
     pixels[:, :64] = 700
     pixels[:40, 100:] = np.nan
-    found = finish(score_large(request_for(project, write_zarr(tmp_path / "a.zarr", pixels), tmp_path / "out")))
-    request = FrameRequest(project, pixels[None], RANGE, found.grid, "", 0, project.choices.seed, "cpu")
-    whole = finish(score_frame(request))
+    found = finish(score_kept(request_for(project, write_zarr(tmp_path / "a.zarr", pixels), tmp_path / "out")))
+    frame = FramePlane(pixels[None], "a", "all", "", None)
+    whole = finish(score_frame(ScoreRequest(project, frame, range=RANGE, device="cpu")))
     scored = np.flatnonzero(found.skipped_N == SCORED)
     assert set(found.skipped_N) == {SCORED, BLANK}
     np.testing.assert_array_equal(whole.which_M, scored)
-    same(found.frame_scores.scores, whole.scores)
-    assert whole.warnings == found.frame_scores.warnings == found.notes
+    same(found.scores.scores, whole.scores)
+    assert whole.warnings == found.scores.warnings
     everything = np.arange(len(found.grid))
-    for each in (found.frame_scores, whole):
+    for each in (found.scores, whole):
         assert sorted(query_of(each, project, found.grid, everything, 0).picked_n) == scored.tolist()
 
 
@@ -301,7 +335,7 @@ def test_a_first_look_passes_over_crops_without_information(project, tmp_path, w
     for path in project.model_folder.iterdir():
         path.unlink()
     request = request_for(project, write_zarr(tmp_path / "a.zarr", pixels), tmp_path / "out")
-    found = finish(score_begun(begin(request)))
+    found = finish(score_frame(request))
     assert found.which_M.tolist() == [row * 8 + col for row in range(8) for col in range(4, 8)]
 
 
@@ -310,20 +344,22 @@ def test_a_first_look_passes_over_crops_without_information(project, tmp_path, w
 
 def test_a_small_plane_has_the_range_of_all_its_pixels(tmp_path, write_zarr):
     frame = open_lazily(write_zarr(tmp_path / "a.zarr", picture(), levels=2))
-    assert measured_range(frame, Planes(), "raise") == (intensity_range(picture()[None]), "")
+    assert measured_range(LazyPlane(frame, Planes()), "raise") == (intensity_range(picture()[None]), "")
 
 
 def test_a_large_plane_has_the_range_of_a_level_or_of_windows(tmp_path, write_zarr, monkeypatch):
-    from costal.workbench import intensities
+    from costal.scoring import intensities
 
     monkeypatch.setattr(intensities, "MOST_PIXELS", 100)
     monkeypatch.setattr(intensities, "ENOUGH_PIXELS", 60)
     monkeypatch.setattr(intensities, "SAMPLED_SIDE", 64)
     pixels = picture(64, 64)
-    found, note = measured_range(open_lazily(write_zarr(tmp_path / "a.zarr", pixels, levels=4)), Planes(), "raise")
+    found, note = measured_range(
+        LazyPlane(open_lazily(write_zarr(tmp_path / "a.zarr", pixels, levels=4)), Planes()), "raise"
+    )
     assert "level 3 of the pyramid, 8 x 8" in note
     assert found == intensity_range(pixels[None, ::8, ::8])
-    found, note = measured_range(open_lazily(write_zarr(tmp_path / "b.zarr", pixels)), Planes(), "raise")
+    found, note = measured_range(LazyPlane(open_lazily(write_zarr(tmp_path / "b.zarr", pixels)), Planes()), "raise")
     assert "64 windows spread over the image" in note
     assert found == intensity_range(pixels[None])
 
@@ -332,32 +368,24 @@ def test_background_is_what_is_dark_on_the_coarsest_level(project, tmp_path, wri
     pixels = np.random.default_rng(0).integers(100, 200, (128, 128)).astype(np.uint16)
     pixels[40:44, 60:100] += 5000  # in crops of row 2, columns 3 to 6
     source = write_zarr(tmp_path / "a.zarr", pixels, levels=3)
-    found = finish(score_large(request_for(project, source, tmp_path / "out", background="skip")))
+    found = finish(score_kept(request_for(project, source, tmp_path / "out", background="skip")))
     shown = np.flatnonzero(found.skipped_N == SCORED)
     assert shown.tolist() == [2 * 8 + col for col in range(3, 7)]
     assert set(found.skipped_N) == {SCORED, BACKGROUND}
-    whole = background(open_lazily(write_zarr(tmp_path / "b.zarr", pixels)), Planes(), found.grid)
+    whole = background(LazyPlane(open_lazily(write_zarr(tmp_path / "b.zarr", pixels)), Planes()), found.grid)
     np.testing.assert_array_equal(whole, found.skipped_N == BACKGROUND)
 
 
 def test_the_heatmap_has_a_pixel_for_each_crop(holed, project, tmp_path):
-    found = finish(score_large(request_for(project, holed, tmp_path / "out", missing="skip")))
-    drawn = tifffile.imread(write_heatmap(found, found.value_N))
+    found = finish(score_kept(request_for(project, holed, tmp_path / "out", missing="skip")))
+    drawn = tifffile.imread(write_heatmap(tmp_path, found.grid, found.value_N))
     assert drawn.dtype == np.float32
     np.testing.assert_array_equal(drawn.ravel(), found.value_N)
     assert np.isnan(drawn).sum() == 4
 
 
-def test_without_a_model_it_is_told_what_to_do(tmp_path, write_zarr):
-    empty = create_project(tmp_path / "empty", ("a", "b"))
-    with pytest.raises(ProjectError, match=r"needs a model\. No crop is labelled yet.*costal open"):
-        prepare(
-            request_for(replace(empty, tiling=Tiling(16, 16)), write_zarr(tmp_path / "a.zarr", picture()), tmp_path)
-        )
-
-
 def test_a_band_says_what_it_is_made_of(project, tmp_path, write_zarr):
-    found = finish(score_large(request_for(project, write_zarr(tmp_path / "a.zarr", picture()), tmp_path / "out")))
+    found = finish(score_kept(request_for(project, write_zarr(tmp_path / "a.zarr", picture()), tmp_path / "out")))
     work = found.prepared.work
     assert load_band(work.folder, 0, work.digest, 24) is not None
     assert load_band(work.folder, 0, "00" * 32, 24) is None
@@ -367,27 +395,32 @@ def test_a_band_says_what_it_is_made_of(project, tmp_path, write_zarr):
 # for the screen
 
 
+def args(work, number):
+    first, end = work.span(number)
+    return work.folder, number, work.digest, end - first
+
+
 def test_what_is_there_so_far_is_gathered_and_read_once(project, tmp_path, write_zarr, monkeypatch):
     prepared = prepare(request_for(project, write_zarr(tmp_path / "a.zarr", picture()), tmp_path / "out"))
-    with closing(score_begun(prepared)) as job:
+    with closing(score_prepared(prepared)) as job:
         next(each for each in job if each.done >= 24)  # bands are of 24 crops
     some = gather(prepared)
     assert set(some.skipped_N[:24]) == {SCORED}
     assert set(some.skipped_N[-24:]) == {PENDING}
-    shown = some.frame_scores
+    shown = frame_scores(prepared, some)
     np.testing.assert_array_equal(shown.which_M, np.flatnonzero(some.skipped_N == SCORED))
-    finish(score_begun(prepared))
+    finish(score_prepared(prepared))
     read = []
-    monkeypatch.setattr(large_scores, "load_band", lambda *work: read.append(work[1]) or load_band(*work))
-    whole = gather(prepared, some)
+    monkeypatch.setattr(BandWork, "kept", lambda work, number: read.append(number) or load_band(*args(work, number)))
+    whole = gather(prepared, before=some)
     assert read == list(range(len(shown.which_M) // 24, prepared.work.band_count))
-    expected = put_together(prepared, with_probs=True)
+    expected = gather(prepared)
     for name in ("information_N", "cost_N", "probs_N_K", "skipped_N"):
         np.testing.assert_array_equal(getattr(whole, name), getattr(expected, name))
 
 
 def test_the_scores_for_the_screen_are_those_of_the_frame_in_memory(project, tmp_path, write_zarr):
-    found = finish(score_begun(begin(request_for(project, write_zarr(tmp_path / "a.zarr", picture()), tmp_path / "o"))))
+    found = finish(score_frame(request_for(project, write_zarr(tmp_path / "a.zarr", picture()), tmp_path / "o")))
     expected = in_memory(project, picture()[None])
     same(found.scores, expected)
     np.testing.assert_allclose(found.scores.probs_N_K, expected.probs_N_K, atol=1e-5)
@@ -396,7 +429,7 @@ def test_the_scores_for_the_screen_are_those_of_the_frame_in_memory(project, tmp
 
 
 def test_only_crops_that_are_scored_are_asked(holed, project, tmp_path):
-    found = finish(score_begun(begin(request_for(project, holed, tmp_path / "out", missing="skip"))))
+    found = finish(score_frame(request_for(project, holed, tmp_path / "out", missing="skip")))
     assert found.warnings == ("4 crops that touch missing chunks are left out.",)
     grid = tile((128, 128), 16)
     everything = np.arange(len(grid))
@@ -407,20 +440,36 @@ def test_only_crops_that_are_scored_are_asked(holed, project, tmp_path):
         query_of(found, project, grid, np.array([18, 27]), 0)
 
 
-def test_without_a_model_a_first_query_is_spread_over_some_crops(holed, tmp_path, monkeypatch):
+def test_without_a_model_a_first_query_is_spread_over_some_crops_of_a_large_frame(holed, tmp_path, monkeypatch):
     monkeypatch.setattr(first_look, "LOOKED_AT", 40)
+    monkeypatch.setattr(first_look, "LARGE_BYTES", 1000)
     empty = replace(create_project(tmp_path / "empty", ("a", "b")), tiling=Tiling(16, 16))
-    begun = begin(request_for(empty, holed, tmp_path / "out", missing="skip"))
-    found = finish(score_begun(pickle.loads(pickle.dumps(begun))))
+    prepared = prepare(request_for(empty, holed, tmp_path / "out", missing="skip"))
+    found, grid = finish(score_prepared(pickle.loads(pickle.dumps(prepared)))), prepared.work.grid
     assert found.scores is None
     assert f"among {len(found.which_M)} crops drawn at random" in found.reason
-    lacking = {18, 19, 26, 27} & set(begun.which_M)
+    drawn = np.flatnonzero(found.skipped_N != PENDING)
+    lacking = {18, 19, 26, 27} & set(drawn)
+    assert len(drawn) == 40
     assert lacking, "some of the crops that were drawn lack their chunk"
-    assert sorted(found.which_M) == sorted(set(begun.which_M) - lacking)
-    asked = query_of(found, empty, begun.grid, np.arange(len(begun.grid)), 0)
+    assert sorted(found.which_M) == sorted(set(drawn) - lacking)
+    asked = query_of(found, empty, grid, np.arange(len(grid)), 0)
     assert len(set(asked.picked_n) & set(found.which_M)) == empty.choices.n
-    cut = np.stack([crop_at(picture(128, 128)[None], begun.grid, index) for index in found.which_M])
+    cut = np.stack([crop_at(picture(128, 128)[None], grid, index) for index in found.which_M])
     np.testing.assert_allclose(found.features_M_F, simple_features(normalise(cut, RANGE)), atol=1e-5)
+
+
+def test_without_a_model_a_small_frame_is_looked_at_as_one_in_memory(holed, tmp_path, write_zarr):
+    empty = replace(create_project(tmp_path / "empty", ("a", "b")), tiling=Tiling(16, 16))
+    source = write_zarr(tmp_path / "a.zarr", picture(128, 128))
+    found = finish(score_frame(request_for(empty, source, tmp_path / "out")))
+    frame = FramePlane(picture(128, 128)[None], "a", "all", "", None)
+    whole = finish(score_frame(ScoreRequest(empty, frame, range=RANGE, device="cpu")))
+    np.testing.assert_array_equal(found.features_M_F, whole.features_M_F)
+    assert (found.which_M, found.reason) == (None, whole.reason)
+    assert not (tmp_path / "out").exists()
+    skipping = finish(score_frame(request_for(empty, holed, tmp_path / "out", missing="skip")))
+    assert np.flatnonzero(skipping.skipped_N == MISSING).tolist() == [18, 19, 26, 27]
 
 
 def test_an_image_that_changed_since_is_not_scored(project, tmp_path, write_zarr):
@@ -428,4 +477,4 @@ def test_an_image_that_changed_since_is_not_scored(project, tmp_path, write_zarr
     prepared = prepare(request_for(project, source, tmp_path / "out"))
     zarr.open_array(str(source / "0"), mode="r+")[0, 0] += 1
     with pytest.raises(FrameError, match="another image here and now"):
-        finish(score_begun(prepared))
+        finish(score_prepared(prepared))

@@ -1,4 +1,4 @@
-"""The folder that the scores of a large frame are kept in, band by band, so that what is done is not done again.
+"""The folder that the scores of a frame are kept in, band by band, so that what is done is not done again.
 
 ``scores.json`` says what the scores are made of; a band of crop rows is one .npz that carries the hash of that. A band
 that is cut short, damaged or made of something else counts as not there.
@@ -41,6 +41,19 @@ class Band:
     features_N_F: Floats
     skipped_N: NDArray[np.uint8]
     cost_spread: float = 0.0
+
+
+def nothing_scored(count: int, classes: int) -> Band:
+    """Return a band of so many crops of which none is scored yet."""
+    information_N, cost_N = (np.full(count, np.nan, np.float32) for _ in range(2))
+    probs_N_K, features_N_F = np.full((count, classes), np.nan, np.float32), np.empty((count, 0), np.float32)
+    return Band(information_N, cost_N, probs_N_K, features_N_F, np.full(count, PENDING, np.uint8))
+
+
+def copied(band: Band) -> Band:
+    """Return a band with arrays of its own, but for the features."""
+    information_N, cost_N, probs_N_K = (each.copy() for each in (band.information_N, band.cost_N, band.probs_N_K))
+    return Band(information_N, cost_N, probs_N_K, band.features_N_F, band.skipped_N.copy(), band.cost_spread)
 
 
 def digest_of(made_of: Mapping[str, Any]) -> str:

@@ -175,14 +175,44 @@ def class_map(applied: Applied) -> NDArray[np.uint8 | np.uint16]:
 
     0 where no crop covers the pixel, or one without information. It is the crop that `frames.grid.index_at` names.
     """
+    return map_in_pieces(applied)[:, :]
+
+
+def map_in_pieces(applied: Applied, step: int = 1) -> "ClassMap":
+    """Return the class map (see `class_map`), or every `step`-th row and column of it, to be cut into pieces."""
     grid = applied.grid
     dtype = np.dtype(np.uint8 if max(applied.class_ids) <= 255 else np.uint16)
     (height, width), (zoom_y, zoom_x) = applied.shape, applied.zoom_2
     row_Y, col_X = _owners(grid, height, zoom_y, grid.rows), _owners(grid, width, zoom_x, grid.cols)
-    painted = applied.class_id_N.astype(dtype).reshape(grid.rows, grid.cols)[np.ix_(row_Y, col_X)]
-    painted[row_Y < 0] = NOT_COVERED
-    painted[:, col_X < 0] = NOT_COVERED
-    return painted
+    ids_R_C = applied.class_id_N.astype(dtype).reshape(grid.rows, grid.cols)
+    return ClassMap(np.pad(ids_R_C, (0, 1), constant_values=NOT_COVERED), row_Y[::step], col_X[::step])
+
+
+@dataclass(frozen=True, slots=True)
+class ClassMap:
+    """The class id of each pixel, cut when a piece of it is taken: a large one is never in memory.
+
+    `ids_R_C` are those of the crops, with a last row and column of 0; `row_Y` and `col_X` tell the crop of each pixel,
+    -1 where none covers it.
+    """
+
+    ids_R_C: NDArray[np.uint8 | np.uint16]
+    row_Y: NDArray[np.intp]
+    col_X: NDArray[np.intp]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width."""
+        return len(self.row_Y), len(self.col_X)
+
+    @property
+    def dtype(self) -> np.dtype[np.uint8 | np.uint16]:
+        """The type of the ids: uint8, or uint16 where an id needs it."""
+        return self.ids_R_C.dtype
+
+    def __getitem__(self, key: tuple[slice, slice]) -> NDArray[np.uint8 | np.uint16]:
+        """Return a piece."""
+        return self.ids_R_C[np.ix_(self.row_Y[key[0]], self.col_X[key[1]])]
 
 
 def _owners(grid: Grid, length: int, zoom: float, count: int) -> NDArray[np.intp]:

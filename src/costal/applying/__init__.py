@@ -1,0 +1,1 @@
+"""The trained classifier over frames: class maps, counts, outputs."""

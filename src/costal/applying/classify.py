@@ -1,0 +1,113 @@
+"""One frame classified: each crop's class by the committee's mean probabilities, whatever the frame's size.
+
+Beside a class stands how sure the committee is of it, which it is only where its members agree. The classes are those
+that scoring predicts.
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from costal.applying.applied import NO_CLASS, Applied
+from costal.errors import AgentError, FrameError
+from costal.frames.lazy import Missing
+from costal.frames.resample import resampled
+from costal.frames.windows import LARGE_BYTES, LazyPlane, plane_bytes
+from costal.labels.models import Generation
+from costal.labels.project import Project
+from costal.scoring.frame_planes import FramePlane
+from costal.scoring.generation import trained_generation
+from costal.scoring.intensities import measured_range
+from costal.scoring.job import score_prepared
+from costal.scoring.pixel_size import learned_um, scaling
+from costal.scoring.prepare import ScoreRequest, prepare
+from costal.types import Job
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyRequest:
+    """A frame to be classified for a project; scores of one that is not in memory are kept in `folder`.
+
+    With `resample` a frame of another pixel size than was learned at is classified as if it had been taken at that.
+    """
+
+    project: Project
+    frame: FramePlane
+    folder: Path | None = None
+    missing: Missing = "raise"
+    device: str = "auto"
+    resample: bool = False
+
+
+def apply_to_frame(request: ApplyRequest, generation: Generation | None = None) -> Job[Applied]:
+    """Return the class of every crop of a frame, by the project's newest model, or another one.
+
+    Of scores that are kept, none are made again.
+
+    Raises
+    ------
+    CostalError
+        When there is no trained classifier, or it was made for other crops or classes; see `prepare` and
+        `score_prepared`.
+    """
+    project, frame = request.project, request.frame
+    generation = generation or trained_generation(project)
+    limits, _ = measured_range(frame.pixels_C_Y_X, request.missing)
+    zoom, note = scaling(frame.pixel_um, learned_um(project, generation.origin), request.resample)
+    shape = frame.pixels_C_Y_X.shape
+    if zoom != 1:
+        frame = replace(frame, pixels_C_Y_X=resampled(_in_memory(frame), zoom))
+    own = replace(frame, pixel_um=None, notes=())  # what is to be said of its pixel size is said
+    asked = ScoreRequest(project, own, request.folder, request.missing, device=request.device, range=limits)
+    prepared = prepare(asked, _classifying(generation))
+    grid = prepared.work.grid
+    made_for, crop_shape = generation.agent.crop_shape, (shape[0], grid.crop, grid.crop)
+    if crop_shape != made_for:
+        (channels, side, _), (other_channels, other_side, _) = made_for, crop_shape
+        raise AgentError(
+            f"The model was trained for crops of {side} px with {channels} channel(s), not {other_side} px with "
+            f"{other_channels}. Choose the planes that it was trained for, or train for these."
+        )
+    found = yield from score_prepared(prepared, with_features=False)
+    count, class_ids = len(prepared.work.grid), prepared.agent.settings.class_ids
+    index_N, scored = np.full(count, NO_CLASS, np.uint16), found.among(np.arange(count))
+    confidence_N, information_N = (np.full(count, np.nan, np.float32) for _ in range(2))
+    notes: tuple[str, ...] = ()
+    if found.scores is not None:
+        index_N[scored] = found.scores.probs_N_K[scored].argmax(axis=1)
+        confidence_N[scored] = found.scores.probs_N_K[scored].max(axis=1)
+        information_N[scored] = found.scores.information_N[scored]
+        notes = found.scores.notes
+    return Applied(
+        prepared.work.grid,
+        class_ids,
+        index_N,
+        confidence_N,
+        information_N,
+        prepared.generation.number,
+        prepared.generation.model_hash,
+        found.scores.device if found.scores is not None else "",
+        tuple(filter(None, (*notes, note, *found.warnings))),
+        (shape[1], shape[2]),
+    )
+
+
+def _classifying(generation: Generation) -> Generation:
+    """Return a model that tells classes and how sure it is of them, and no cost; `std` stands in for `random`."""
+    agent = generation.agent
+    acquisition = "std" if agent.settings.acquisition == "random" else agent.settings.acquisition
+    settings = replace(agent.settings, acquisition=acquisition)
+    return replace(generation, agent=replace(agent, settings=settings, cost_model=None, notes=()))
+
+
+def _in_memory(frame: FramePlane):  # type: ignore[no-untyped-def]  # pixels of any type
+    plane_C_Y_X = frame.pixels_C_Y_X
+    if not isinstance(plane_C_Y_X, LazyPlane):
+        return plane_C_Y_X
+    if plane_bytes(plane_C_Y_X.frame, plane_C_Y_X.planes) > LARGE_BYTES:
+        raise FrameError(
+            f"{frame.source} is too large to be resampled here. Label some crops at its pixel size and train, or "
+            "resample it with another program first."
+        )
+    return plane_C_Y_X[:, :, :]

@@ -1,0 +1,80 @@
+"""A frame without a model: simple features of its crops, or of some of a large frame, for a first query."""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from costal.agent.features import simple_features
+from costal.errors import FrameError
+from costal.frames.grid import Plane
+from costal.frames.information import blank_crops, told_blank
+from costal.frames.normalise import cut_when_sliced
+from costal.frames.windows import LARGE_BYTES, Box, LazyPlane, missing_boxes
+from costal.scoring.kept import BLANK, MISSING, PENDING, SCORED
+from costal.scoring.prepare import Prepared
+from costal.scoring.scores import FrameScores
+from costal.seeds import rng_for
+from costal.types import Grid, Job, Progress
+
+LOOKED_AT = 400
+"""Of a plane of more than `LARGE_BYTES` so many crops, drawn at random, are looked at."""
+
+
+def first_look(prepared: Prepared, plane_C_Y_X: Plane) -> Job[FrameScores]:
+    """Return simple features of the crops of a frame; those that lack chunks, or have no information, are left out.
+
+    Raises
+    ------
+    FrameError
+        When the frame cannot be read, or no crop that was drawn shows anything.
+    """
+    work, grid, reason = prepared.work, prepared.work.grid, " ".join(prepared.agent.notes)
+    yield Progress(0, len(grid), "Looking at the crops")
+    skipped_N = np.full(len(grid), PENDING, np.uint8)
+    chosen = _chosen(plane_C_Y_X, grid, work.seed)
+    skipped_N[chosen] = SCORED
+    if isinstance(plane_C_Y_X, LazyPlane):
+        boxes = missing_boxes(plane_C_Y_X.frame, plane_C_Y_X.planes, (0, grid.height, 0, grid.width))
+        if work.missing == "skip":
+            skipped_N[[index for index in chosen.tolist() if _touches(grid, index, boxes)]] = MISSING
+        plane_C_Y_X = LazyPlane(plane_C_Y_X.frame, plane_C_Y_X.planes, "fill")
+        if len(chosen) == len(grid):
+            plane_C_Y_X = plane_C_Y_X[:, :, :]
+    there = np.flatnonzero(skipped_N == SCORED)
+    skipped_N[there[blank_crops(plane_C_Y_X, grid, there.tolist())]] = BLANK
+    which_M = np.flatnonzero(skipped_N == SCORED)
+    warnings = (told_blank(int((skipped_N == BLANK).sum()), len(grid)), prepared.warning)
+    if len(chosen) < len(grid):
+        warnings = ("", prepared.warning)
+        reason = f"{reason} A first query is chosen among {len(which_M)} crops drawn at random."
+        if not len(which_M):
+            raise FrameError(
+                f"{prepared.source} shows nothing in any crop that was looked at: chunks are missing, or all is "
+                "constant. Wait until it is written, or choose another frame."
+            )
+    said = tuple(filter(None, warnings))
+    if not len(which_M):
+        return FrameScores(None, prepared.generation.number, (*said, reason)[0], skipped_N=skipped_N, warnings=said)
+    return FrameScores(
+        None,
+        prepared.generation.number,
+        reason,
+        features_M_F=simple_features(cut_when_sliced(plane_C_Y_X, work.range, grid, which_M.tolist())),
+        skipped_N=skipped_N if len(which_M) < len(grid) else None,
+        warnings=said,
+    )
+
+
+def _chosen(plane_C_Y_X: Plane, grid: Grid, seed: int) -> NDArray[np.intp]:
+    """Return the crops to look at: all, or of a large plane some drawn at random."""
+    dtype = plane_C_Y_X.frame.dtype if isinstance(plane_C_Y_X, LazyPlane) else np.asarray(plane_C_Y_X[:1, :1, :1]).dtype
+    if math.prod(plane_C_Y_X.shape) * dtype.itemsize <= LARGE_BYTES:
+        return np.arange(len(grid))
+    return np.sort(rng_for(seed, "first look").permutation(len(grid))[:LOOKED_AT])
+
+
+def _touches(grid: Grid, index: int, boxes: list[Box]) -> bool:
+    """Return whether a crop, within the frame, touches one of these boxes."""
+    y, x = grid.origin(index)
+    return any(y < y1 and y + grid.crop > y0 and x < x1 and x + grid.crop > x0 for y0, y1, x0, x1 in boxes)

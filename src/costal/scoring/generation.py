@@ -1,0 +1,61 @@
+"""The agent that a project asks today, and the intensity range that its crops are normalised with."""
+
+from dataclasses import replace
+
+from costal.errors import ProjectError
+from costal.frames.normalise import IntensityRange, merge_ranges, shared_range
+from costal.labels.models import Generation, load_newest
+from costal.labels.project import Project
+from costal.loop import new_agent
+
+Ranges = list[tuple[tuple[float, ...], tuple[float, ...]]]
+"""Lows and highs of each channel, for each frame of a project."""
+
+
+def current_generation(project: Project, crop_shape: tuple[int, int, int]) -> Generation:
+    """Return the newest agent, with the settings of today, if it fits the classes and these crops; else a new one."""
+    fresh = new_agent(project.agent_settings(), crop_shape)
+    newest = load_newest(project.model_folder)
+    if newest is None:
+        return Generation(0, fresh)
+    made_for = (newest.agent.crop_shape, newest.agent.settings.class_ids)
+    if made_for != (crop_shape, fresh.settings.class_ids):
+        (channels, side, _), classes = made_for
+        note = (
+            f"The newest model was trained for {len(classes)} classes and crops of {side} px with {channels} "
+            "channel(s), not for these. Train to make one that fits; labels of such crops are needed for that."
+        )
+        return Generation(0, replace(fresh, notes=(note,)))
+    return replace(newest, agent=replace(newest.agent, settings=fresh.settings))
+
+
+def trained_generation(project: Project) -> Generation:
+    """Return the newest model with the settings of today.
+
+    Raises
+    ------
+    ProjectError
+        When there is none that classifies, or the project's classes are others by now.
+    """
+    newest = load_newest(project.model_folder)
+    if newest is None or not newest.agent.classifier:
+        raise ProjectError(
+            f"'{project.name}' has no trained classifier yet. Label crops of at least two classes and train."
+        )
+    generation = current_generation(project, newest.agent.crop_shape)
+    if not generation.agent.classifier:
+        raise ProjectError(" ".join(generation.agent.notes))
+    return generation
+
+
+def range_in_use(project: Project, own: IntensityRange, ranges: Ranges) -> IntensityRange:
+    """Return the intensity range for crops of a frame: the frame's own, or that of all frames with as many channels.
+
+    The store keeps what was measured of each channel. In a project of RGB images the three share the widest of these
+    ranges, so that the network sees the file's colours; projects of earlier versions go on as they were trained.
+    """
+    limits = own
+    if project.tiling.normalise != "frame":
+        alike = [IntensityRange(low, high) for low, high in ranges if len(low) == len(own.low_C)]
+        limits = merge_ranges(alike or [own])
+    return shared_range(limits) if project.intake.rgb else limits

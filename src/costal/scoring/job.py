@@ -1,0 +1,45 @@
+"""A frame scored, whatever its size: the one job that the window, the command line and workers run."""
+
+from costal.scoring.bands import score_bands
+from costal.scoring.first_look import first_look
+from costal.scoring.prepare import Prepared, ScoreRequest, prepare
+from costal.scoring.scores import FrameScores, put_together
+from costal.types import Job, Progress
+
+
+def score_frame(request: ScoreRequest) -> Job[FrameScores]:
+    """Return the scores of a frame's crops by the project's newest model (see `score_prepared`).
+
+    Raises
+    ------
+    CostalError
+        See `prepare` and `score_prepared`.
+    """
+    yield Progress(0, 0, "Reading the model")
+    return (yield from score_prepared(prepare(request)))
+
+
+def score_prepared(prepared: Prepared, with_features: bool = True) -> Job[FrameScores]:
+    """Return the scores of a frame, in any process; of bands that are kept, those that are there are not made again.
+
+    Without a model the crops are looked at for a first query. Closed, the job keeps the bands that are finished.
+
+    Raises
+    ------
+    CostalError
+        When the frame is another one by now, it cannot be read, or the agent cannot be asked.
+    """
+    work = prepared.work
+    plane_C_Y_X = work.open()
+    if not prepared.has_model:
+        return (yield from first_look(prepared, plane_C_Y_X))
+    made = yield from score_bands(work, plane_C_Y_X, prepared.agent, prepared.to_do)
+    device = made.device or _device(work.device)
+    return put_together(prepared, made.bands, device=device, notes=made.notes, with_features=with_features)
+
+
+def _device(asked: str) -> str:
+    """Return on which device would have been scored: all bands were there."""
+    from costal.agent.devices import choose_device, describe_device
+
+    return describe_device(choose_device(asked))
