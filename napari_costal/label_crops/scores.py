@@ -56,4 +56,5 @@ def heatmap_values(found: FrameScores, project: Project, shown: Shown) -> Floats
 def asks_otherwise(project: Project, before: Project) -> bool:
     """Return whether scores of the one project say nothing about the other: classes or committee differ."""
     now, then = project.agent_settings(), before.agent_settings()
-    return (now.class_ids, now.acquisition, now.passes) != (then.class_ids, then.acquisition, then.passes)
+    decide = (now.class_ids, now.acquisition, now.passes, now.backbone)
+    return decide != (then.class_ids, then.acquisition, then.passes, then.backbone)

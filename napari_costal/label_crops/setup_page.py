@@ -21,7 +21,7 @@ from superqt import QCollapsible, QLabeledDoubleSlider
 from costal.frames.grid import crop_um
 from costal.labels.lock import Holder
 from costal.labels.project import LARGEST, PROJECT_FILE, Project
-from costal.types import ACQUISITION_NAMES, Grid, PlaneChoice
+from costal.types import ACQUISITION_NAMES, BackboneName, Grid, PlaneChoice
 from napari_costal.canvas.layer_frames import PLANE_CHOICES
 from napari_costal.label_crops.arrivals_part import ArrivalsPart
 from napari_costal.label_crops.channel_list import ChannelList
@@ -114,6 +114,12 @@ class SetupPage(QScrollArea):
         self.alpha = FloatSpinBox(label="α", value=1.0, min=0.0, max=100.0, step=0.1)
         self.passes = SpinBox(label="passes T", value=50, min=1, max=LARGEST)
         self.acquisition = ComboBox(label="acquisition", choices=list(ACQUISITION_NAMES), value="std")
+        self.backbone = ComboBox(label="backbone", choices=list(get_args(BackboneName)), value="gal2017")
+        self.backbone.tooltip = (
+            "The network that the models look through. gal2017 is trained from scratch with every model; "
+            "efficientnet_lite0 was trained on ImageNet and stays as it is: better with few labels, and retrained in "
+            "about a second. After a change, train again."
+        )
         self.stride = SpinBox(label="stride (px)", value=64, min=1, max=LARGEST)
         self.edge = ComboBox(label="at the edge", choices=["drop", "pad"], value="drop")
         self.normalise = ComboBox(label="normalise by", choices=["frame", "project"], value="frame")
@@ -133,7 +139,7 @@ class SetupPage(QScrollArea):
         self.annotator.tooltip = "Change it in napari's preferences, under napari-costal."
         section = QCollapsible("Advanced")
         section.setDuration(0)
-        decided = (self.acquisition, self.passes, self.alpha, self.control_share, self.diverse)
+        decided = (self.backbone, self.acquisition, self.passes, self.alpha, self.control_share, self.diverse)
         cut = (self.stride, self.edge, self.normalise, self.planes, self.z, self.t, self.axes)
         section.addWidget(form(*decided, *cut, self.idle_limit, self.annotator))
         return section
@@ -146,7 +152,7 @@ class SetupPage(QScrollArea):
         self.crop.changed.connect(self._follow_with_stride)
         for each in (self.stride, self.edge, self.normalise):
             each.changed.connect(lambda _: self._tell(self.tiling_changed.emit))
-        chosen = (self.alpha, self.passes, self.acquisition, self.n, self.minutes, self.by, self.diverse)
+        chosen = (self.alpha, self.passes, self.backbone, self.acquisition, self.n, self.minutes, self.by, self.diverse)
         for each in (*chosen, self.control_share, self.idle_limit, self.z, self.t):
             each.changed.connect(lambda _: self._tell(lambda: self.choices_changed.emit(True)))
         for each in (self.by, self.n, self.minutes):
@@ -192,6 +198,7 @@ class SetupPage(QScrollArea):
             alpha=float(self.alpha.value),
             beta=round(float(self.beta.value()), 3),
             passes=int(self.passes.value),
+            backbone=self.backbone.value,
             acquisition=str(self.acquisition.value),
             n=int(self.n.value),
             by=self.by.value,
@@ -211,6 +218,7 @@ class SetupPage(QScrollArea):
             self.crop.value, self.stride.value = project.tiling.crop, project.tiling.stride
             self.edge.value, self.normalise.value = project.tiling.edge, project.tiling.normalise
             self.alpha.value, self.passes.value = project.choices.alpha, project.choices.passes
+            self.backbone.value = project.choices.backbone
             self.acquisition.value, self.n.value = project.choices.acquisition, project.choices.n
             self.by.value, self.minutes.value = project.choices.by, project.choices.minutes
             self.diverse.value, self.control_share.value = project.choices.diverse, project.choices.control_share

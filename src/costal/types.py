@@ -21,6 +21,8 @@ ACQUISITION_NAMES: tuple[AcquisitionName, ...] = (
     "random",
 )
 
+BackboneName = Literal["gal2017", "efficientnet_lite0"]
+"""The paper's CNN, trained together with its head, and a frozen network."""
 Schedule = Literal["constant", "one_cycle"]
 Precision = Literal["float32", "bfloat16"]
 CostLikelihood = Literal["log_normal", "least_squares"]

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from costal.agent.cards import EFFICIENTNET_LITE0
 from costal.errors import AgentError
-from costal.types import Agent, Answer, BackboneCard, Floats, Job, Pool
+from costal.types import Agent, Answer, BackboneCard, Floats, Job, Pool, Progress, retold
 
 if TYPE_CHECKING:
     import torch
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 AT_ONCE = 16
 """Images that go through a backbone together, the last of them padded: sums depend on how many there are."""
 TURNS = 8
+CUT_AT_ONCE = 256
+"""Crops that are in memory at once: those of a large frame are cut when they are looked at."""
 MOST_KEPT = 200_000
 """Crops whose features stay in memory, about 800 bytes each for one channel; the oldest go first."""
 
@@ -114,24 +116,26 @@ def features_of(backbone: Backbone, crops_N_C_H_W: Floats, device: str, is_rgb: 
     def attempt(crops: Floats, there: "Footing") -> "tuple[torch.Tensor]":
         return (torch.from_numpy(backbone.features(crops, there.device, is_rgb)),)
 
-    shape = backbone.card.feature_shape(crops_N_C_H_W.shape[1], is_rgb)
-    features_N_F = np.zeros((len(crops_N_C_H_W), *shape), np.float32)
+    total, shape = len(crops_N_C_H_W), backbone.card.feature_shape(crops_N_C_H_W.shape[1], is_rgb)
+    features_N_F = np.zeros((total, *shape), np.float32)
     kept = _kept(backbone.card, is_rgb, device)
-    keys = [blake2b(np.ascontiguousarray(crop).data, digest_size=16).digest() for crop in crops_N_C_H_W]
-    lacking = [row for row, key in enumerate(keys) if key not in kept]
-    if lacking:
-        footing = first_footing(device, len(lacking), crops_N_C_H_W.shape[1:], 4 * AT_ONCE)
-        (computed,), _ = yield from in_batches(crops_N_C_H_W[lacking], footing, attempt, "Looking at crops")
-        features_N_F[lacking] = computed
-    is_computed = np.isin(np.arange(len(keys)), lacking)
-    for row, key in enumerate(keys):
-        if is_computed[row]:
-            kept[key] = features_N_F[row].astype(np.float16)
-        else:
-            features_N_F[row] = kept[key]
-    for key in list(kept)[: max(0, len(kept) - MOST_KEPT)]:
-        del kept[key]
+    for start in range(0, total, CUT_AT_ONCE):
+        crops = np.ascontiguousarray(crops_N_C_H_W[start : start + CUT_AT_ONCE])
+        keys = [blake2b(crop.data, digest_size=16).digest() for crop in crops]
+        lacking = [row for row, key in enumerate(keys) if key not in kept]
+        if lacking:
+            footing = first_footing(device, len(lacking), crops.shape[1:], 4 * AT_ONCE)
+            job = in_batches(crops[lacking], footing, attempt, "Looking at crops")
+            (computed,), _ = yield from retold(job, lambda each, done=start: _of(each, done, total))  # type: ignore[misc]
+            kept |= zip((keys[row] for row in lacking), computed.astype(np.float16), strict=True)
+        features_N_F[start : start + CUT_AT_ONCE] = [kept[key] for key in keys]
+        for key in list(kept)[: max(0, len(kept) - MOST_KEPT)]:
+            del kept[key]
     return features_N_F
+
+
+def _of(progress: Progress, done: int, total: int) -> Progress:
+    return Progress(done + progress.done, total, progress.message)
 
 
 @functools.lru_cache(8)
@@ -149,7 +153,7 @@ def inputs_of(agent: Agent, inputs_N: Floats, device: str) -> Job[Floats]:
         When crops or features do not fit the agent, or the backbone's weights are not here.
     """
     card = agent.backbone
-    is_ready = card is None or inputs_N.ndim == 2
+    is_ready = card is None or len(inputs_N.shape) == 2
     expected = agent.input_shape if is_ready else agent.crop_shape
     if inputs_N.shape[1:] != expected:
         kind = "features of" if len(expected) == 1 else "crops of"

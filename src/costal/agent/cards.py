@@ -1,12 +1,14 @@
 """Which backbones there are, what each is, and how an agent's networks are trained on what it makes of crops."""
 
+from typing import get_args
+
 from costal.errors import AgentError
-from costal.types import Agent, BackboneCard, Training
+from costal.types import Agent, BackboneCard, BackboneName, Training
 
 GAL2017 = "gal2017"
 """The paper's CNN, which is trained together with its head and has no card."""
 EFFICIENTNET_LITE0 = "efficientnet_lite0"
-BACKBONES = (GAL2017, EFFICIENTNET_LITE0)
+BACKBONES = get_args(BackboneName)
 LITE0_CARD = BackboneCard(
     name=EFFICIENTNET_LITE0,
     version="1: timm stages 3 and 4, mean and standard deviation over pixels; bilinear, antialiased, clipped to [0, 1]",

@@ -1,7 +1,7 @@
 """``costal project``: make a project, say what is in one, check it and mend it."""
 
 from collections import Counter
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -15,9 +15,10 @@ from costal.labels.exchange.packing import pack, unpack
 from costal.labels.mending.findings import Finding, examine
 from costal.labels.mending.repair import repair
 from costal.labels.models import load_newest
-from costal.labels.project_file import create_project, load_project
+from costal.labels.project_file import create_project, load_project, save_project
 from costal.labels.recent import recent_file, recent_projects
 from costal.labels.store import Store, require_store
+from costal.types import BackboneName
 
 MOST_SAID = 20
 """Findings that are listed one by one."""
@@ -42,10 +43,13 @@ Folder = Annotated[Path, typer.Argument(help="The project's folder.")]
 def new(
     folder: Folder,
     classes: Annotated[str, typer.Option("--classes", help="Class names, comma-separated.")] = "class 1,class 2",
+    backbone: Annotated[BackboneName, typer.Option(help="The network that the models look through.")] = "gal2017",
     as_json: AsJson = False,
 ) -> None:
     """Make a new project in an empty or new folder."""
     project = create_project(folder, tuple(name.strip() for name in classes.split(",")))
+    if backbone != project.choices.backbone:
+        save_project(replace(project, choices=replace(project.choices, backbone=backbone)))
     names = [each.name for each in project.classes]
     tell(f"Made {folder} with classes {', '.join(names)}", {"folder": folder, "classes": names}, as_json)
 

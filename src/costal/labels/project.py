@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from costal.errors import ProjectError
-from costal.types import ACQUISITION_NAMES, AgentSettings, Channel, PlaneChoice, PlaneRule, Training
+from costal.types import ACQUISITION_NAMES, AgentSettings, BackboneName, Channel, PlaneChoice, PlaneRule, Training
 
 PROJECT_FILE, STORE_FILE, MODEL_FOLDER, SCORES_FOLDER = "project.toml", "labels.sqlite", "models", "scores"
 COLOURS = (
@@ -63,6 +63,8 @@ class Tiling:
 class Choices:
     """What the user chose for the agent: see `AgentSettings`; a crop may look the same after a turn, so `augment`.
 
+    `backbone` is the network that the agent looks through (see `costal.agent.cards`).
+
     A query asks for `n` crops, or ``by="minutes"`` for as many as fit into `minutes`; `control_share` of it is drawn at
     random, and with `diverse` near-duplicates and direct neighbours are thinned.
     """
@@ -79,6 +81,7 @@ class Choices:
     seed: int = 0
     augment: bool = True
     class_weights: bool = True
+    backbone: BackboneName = "gal2017"
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +172,7 @@ class Project:
             training=Training(augment=chosen.augment, class_weights=chosen.class_weights),
             acquisition_cost_K=tuple(label_class.acquisition_cost_s for label_class in self.offered),
             class_ids=tuple(label_class.id for label_class in self.offered),
+            backbone=chosen.backbone,
         )
 
 

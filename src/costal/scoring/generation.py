@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from costal.agent.cards import GAL2017, card_of
 from costal.errors import ProjectError
 from costal.frames.normalise import IntensityRange, merge_ranges, shared_range
 from costal.labels.models import Generation, load_newest
@@ -14,7 +15,9 @@ Ranges = list[tuple[tuple[float, ...], tuple[float, ...]]]
 
 def current_generation(project: Project, crop_shape: tuple[int, int, int]) -> Generation:
     """Return the newest agent, with the settings of today, if it fits the classes and these crops; else a new one."""
-    fresh = new_agent(project.agent_settings(), crop_shape)
+    settings = project.agent_settings()
+    is_frozen = card_of(settings.backbone) is not None
+    fresh = new_agent(settings, crop_shape, is_frozen and project.intake.rgb)
     newest = load_newest(project.model_folder)
     if newest is None:
         return Generation(0, fresh)
@@ -24,6 +27,13 @@ def current_generation(project: Project, crop_shape: tuple[int, int, int]) -> Ge
         note = (
             f"The newest model was trained for {len(classes)} classes and crops of {side} px with {channels} "
             "channel(s), not for these. Train to make one that fits; labels of such crops are needed for that."
+        )
+        return Generation(0, replace(fresh, notes=(note,)))
+    if newest.agent.backbone != fresh.backbone:
+        seen = newest.agent.backbone.name if newest.agent.backbone is not None else GAL2017
+        note = (
+            f"The newest model looks through '{seen}', the project through '{settings.backbone}' of today. Train to "
+            "make one that does; no label is lost."
         )
         return Generation(0, replace(fresh, notes=(note,)))
     return replace(newest, agent=replace(newest.agent, settings=fresh.settings))

@@ -1,0 +1,86 @@
+"""A project that looks through a frozen backbone: chosen by a key, trained, asked, switched, applied."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from costal.agent.cards import EFFICIENTNET_LITE0, LITE0_CARD
+from costal.applying.classify import ApplyRequest, apply_to_frame
+from costal.errors import ProjectError
+from costal.frames.grid import crop_at
+from costal.frames.simulate import CLASS_NAMES, simulate_field, simulated_effort_s
+from costal.labels.effort import Event, EventKind
+from costal.labels.models import load_newest
+from costal.labels.project import PROJECT_FILE, Choices, Tiling
+from costal.labels.project_file import create_project, load_project, save_project
+from costal.labels.records import AnswerRecord
+from costal.scoring.frame_planes import FramePlane
+from costal.scoring.job import score_frame
+from costal.scoring.prepare import ScoreRequest
+from costal.types import finish
+from costal.workbench.desk import Workbench, recorded
+from costal.workbench.retraining import RetrainRequest, retrain
+
+CROP, LABELS, S = 32, 24, 1_000_000_000
+
+
+@pytest.fixture(scope="module")
+def field():
+    return simulate_field((256, 256), CROP, seed=1)
+
+
+@pytest.fixture
+def frame(field):
+    return FramePlane(field.pixels_Y_X[np.newaxis], "field.tif", "all", "0" * 64, field.pixel_um)
+
+
+@pytest.fixture
+def project(tmp_path, field, frame):
+    """Return a project with 24 labelled crops that looks through the frozen backbone."""
+    made = create_project(tmp_path / "neurons", CLASS_NAMES)
+    choices = Choices(passes=20, n=5, backbone=EFFICIENTNET_LITE0)
+    save_project(replace(made, tiling=Tiling(CROP, CROP), choices=choices))
+    efforts = simulated_effort_s(field, 0)
+    with Workbench(made.folder, "ada") as bench:
+        placed = bench.place(recorded(frame))
+        for index in range(LABELS):
+            y, x = field.grid.origin(index)
+            end_ns = round(efforts[index] * S)
+            events = (Event(EventKind.SHOWN, 0, 0), Event(EventKind.ANSWERED, end_ns, end_ns))
+            crop = crop_at(frame.pixels_C_Y_X, field.grid, index)
+            class_id = 1 + int(field.classes_N[index])
+            bench.answer(AnswerRecord(placed.id, y, x, crop, "class", class_id, "ada", events))
+    return load_project(made.folder)
+
+
+def test_the_models_of_a_project_look_through_its_backbone(project, frame, field):
+    generation = finish(retrain(RetrainRequest(project, 0, "cpu")))
+    assert load_newest(project.model_folder).agent.backbone == LITE0_CARD
+    assert generation.agent.cost_model is not None
+    scores = finish(score_frame(ScoreRequest(project, frame, device="cpu"))).scores
+    applied = finish(apply_to_frame(ApplyRequest(project, frame, device="cpu")))
+    np.testing.assert_array_equal(applied.class_index_N, scores.probs_N_K.argmax(axis=1))
+    unseen = np.arange(LABELS, len(field.grid))
+    assert (applied.class_index_N[unseen] == field.classes_N[unseen]).mean() > 0.6
+
+
+def test_a_model_of_another_backbone_is_kept_and_not_asked(project, frame):
+    finish(retrain(RetrainRequest(project, 0, "cpu")))
+    other = replace(project, choices=replace(project.choices, backbone="gal2017"))
+    found = finish(score_frame(ScoreRequest(other, frame, device="cpu")))
+    assert found.scores is None
+    assert "looks through 'efficientnet_lite0', the project through 'gal2017'" in found.reason
+    again = finish(score_frame(ScoreRequest(project, frame, device="cpu")))
+    assert (again.generation, again.scores is None) == (1, False)
+
+
+def test_a_project_file_says_its_backbone_and_refuses_one_that_is_not_known(project):
+    path = project.folder / PROJECT_FILE
+    text = path.read_text("utf-8")
+    assert 'backbone = "efficientnet_lite0"' in text
+    path.write_text(text.replace("efficientnet_lite0", "resnet9000"), "utf-8")
+    with pytest.raises(ProjectError, match="backbone = 'resnet9000' should be one of gal2017, efficientnet_lite0"):
+        load_project(project.folder)
+    path.write_text(text.replace('backbone = "efficientnet_lite0"\n', ""), "utf-8")
+    assert load_project(project.folder).choices.backbone == "gal2017"
