@@ -115,7 +115,7 @@ CONSUMERS = [
     ("costal.paper.sted", "seed_for", STED),
     ("costal.frames.simulate", "rng_for", STED),
 ]
-OUTSIDE = {"costal.workbench", "costal.labels", "costal.frames.microscope", "costal.paper.base_costs"}
+OUTSIDE = {"costal.workbench", "costal.scoring", "costal.labels", "costal.frames.microscope", "costal.paper.base_costs"}
 GLOBAL = {
     "seed_for": lambda *_: int(np.random.randint(2**31)),
     "rng_for": lambda *_: np.random.default_rng(np.random.randint(2**31)),
