@@ -21,7 +21,7 @@ from costal.scoring.generation import trained_generation
 from costal.scoring.intensities import measured_range
 from costal.scoring.job import score_prepared
 from costal.scoring.pixel_size import learned_um, scaling
-from costal.scoring.prepare import ScoreRequest, prepare
+from costal.scoring.prepare import ScoreRequest, grid_of, prepare
 from costal.types import Job
 
 
@@ -58,10 +58,7 @@ def apply_to_frame(request: ApplyRequest, generation: Generation | None = None) 
     shape = frame.pixels_C_Y_X.shape
     if zoom != 1:
         frame = replace(frame, pixels_C_Y_X=resampled(_in_memory(frame), zoom))
-    own = replace(frame, pixel_um=None, notes=())  # what is to be said of its pixel size is said
-    asked = ScoreRequest(project, own, request.folder, request.missing, device=request.device, range=limits)
-    prepared = prepare(asked, _classifying(generation))
-    grid = prepared.work.grid
+    grid = grid_of(project, frame.pixels_C_Y_X)
     made_for, crop_shape = generation.agent.crop_shape, (shape[0], grid.crop, grid.crop)
     if crop_shape != made_for:
         (channels, side, _), (other_channels, other_side, _) = made_for, crop_shape
@@ -69,8 +66,11 @@ def apply_to_frame(request: ApplyRequest, generation: Generation | None = None) 
             f"The model was trained for crops of {side} px with {channels} channel(s), not {other_side} px with "
             f"{other_channels}. Choose the planes that it was trained for, or train for these."
         )
+    own = replace(frame, pixel_um=None, notes=())  # what is to be said of its pixel size is said
+    asked = ScoreRequest(project, own, request.folder, request.missing, device=request.device, range=limits)
+    prepared = prepare(asked, _classifying(generation))
     found = yield from score_prepared(prepared, with_features=False)
-    count, class_ids = len(prepared.work.grid), prepared.agent.settings.class_ids
+    count, class_ids = len(grid), prepared.agent.settings.class_ids
     index_N, scored = np.full(count, NO_CLASS, np.uint16), found.among(np.arange(count))
     confidence_N, information_N = (np.full(count, np.nan, np.float32) for _ in range(2))
     notes: tuple[str, ...] = ()
@@ -80,7 +80,7 @@ def apply_to_frame(request: ApplyRequest, generation: Generation | None = None) 
         information_N[scored] = found.scores.information_N[scored]
         notes = found.scores.notes
     return Applied(
-        prepared.work.grid,
+        grid,
         class_ids,
         index_N,
         confidence_N,

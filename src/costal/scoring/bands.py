@@ -116,7 +116,7 @@ def score_bands(work: BandWork, plane_C_Y_X: Plane, agent: Agent, numbers: Seque
             skipped_N = np.where(lacking_N, MISSING, SCORED).astype(np.uint8)
             if mask_N is not None:
                 skipped_N[mask_N[first:end] & ~lacking_N] = BACKGROUND
-            crops = _BandCrops(work, window, first, end - first)
+            crops = _BandCrops(work, window, end - first)
             job = _scored(work, agent, crops, skipped_N, None if draws_N is None else draws_N[first:end])
             del window, waiting, crops
             band, scores = yield from retold(job, lambda each, past=done: Progress(past + each.done, total, "Scoring"))  # type: ignore[misc]
@@ -144,7 +144,6 @@ class _BandCrops:
 
     work: BandWork
     window_C_h_w: Pixels
-    first: int
     count: int
 
     @property
@@ -170,14 +169,14 @@ def _scored(
         return replace(nothing_scored(count, classes), skipped_N=skipped_N), None
     pool = Pool(crops.normalised(chosen), work.annotator, work.order)
     scores = yield from score(agent, pool, work.seed, work.device)
-    keeps_features = scores.features_N_F is not None and len(work.grid) <= MOST_FEATURES
+    features_N_F = scores.features_N_F
+    if features_N_F is None or len(work.grid) > MOST_FEATURES:
+        features_N_F = np.empty((len(chosen), 0), np.float32)
     band = Band(
         scores.information_N if draws_N is None else draws_N[chosen],
         scores.cost_N,
         scores.probs_N_K,
-        scores.features_N_F
-        if keeps_features and scores.features_N_F is not None
-        else np.empty((len(chosen), 0), np.float32),
+        features_N_F,
         skipped_N,
         scores.cost_spread,
     )

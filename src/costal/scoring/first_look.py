@@ -35,8 +35,8 @@ def first_look(prepared: Prepared, plane_C_Y_X: Plane) -> Job[FrameScores]:
     chosen = _chosen(plane_C_Y_X, grid, work.seed)
     skipped_N[chosen] = SCORED
     if isinstance(plane_C_Y_X, LazyPlane):
-        boxes = missing_boxes(plane_C_Y_X.frame, plane_C_Y_X.planes, (0, grid.height, 0, grid.width))
         if work.missing == "skip":
+            boxes = missing_boxes(plane_C_Y_X.frame, plane_C_Y_X.planes, (0, grid.height, 0, grid.width))
             skipped_N[[index for index in chosen.tolist() if _touches(grid, index, boxes)]] = MISSING
         plane_C_Y_X = LazyPlane(plane_C_Y_X.frame, plane_C_Y_X.planes, "fill")
         if len(chosen) == len(grid):

@@ -67,14 +67,13 @@ def gather(
     prepared: Prepared,
     bands: Mapping[int, Band] = NOTHING,
     before: Band | None = None,
-    with_probs: bool = True,
     with_features: bool = True,
 ) -> Band:
     """Return the scores of the bands that are there, given or kept, as one; those in `before` are not read again.
 
     The crops of the other bands are `PENDING`.
     """
-    work, classes = prepared.work, prepared.agent.settings.class_count if with_probs else 0
+    work, classes = prepared.work, prepared.agent.settings.class_count
     if len(bands) == work.band_count == 1:
         return bands[0] if with_features else replace(bands[0], features_N_F=bands[0].features_N_F[:, :0])
     whole = copied(before) if before is not None else nothing_scored(len(work.grid), classes)
@@ -88,8 +87,7 @@ def gather(
         whole.information_N[first:end], whole.cost_N[first:end] = band.information_N, band.cost_N
         whole.skipped_N[first:end] = band.skipped_N
         whole = replace(whole, cost_spread=max(whole.cost_spread, band.cost_spread))
-        if with_probs:
-            whole.probs_N_K[first:end] = band.probs_N_K
+        whole.probs_N_K[first:end] = band.probs_N_K
         if with_features and band.features_N_F.shape[1]:
             if not whole.features_N_F.shape[1]:
                 some = np.zeros((len(work.grid), band.features_N_F.shape[1]), np.float32)
