@@ -26,7 +26,7 @@ def scored_text(found: FrameScores) -> str:
     if found.which_M is not None and len(found.which_M) == 0:
         said = found.warnings
     elif found.scores is None:
-        said = (found.reason, "The query is spread over the image by simple features.", *found.warnings)
+        said = (found.reason, "The first query asks one typical crop of each kind.", *found.warnings)
     else:
         said = (*found.scores.notes, *found.warnings)
     return " ".join(said) or "Scored. Move the slider, or label the query."

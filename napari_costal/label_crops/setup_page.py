@@ -18,9 +18,10 @@ from qtpy.QtWidgets import (
 )
 from superqt import QCollapsible, QLabeledDoubleSlider
 
+from costal.agent.cards import default_backbone
 from costal.frames.grid import crop_um
 from costal.labels.lock import Holder
-from costal.labels.project import LARGEST, PROJECT_FILE, Project
+from costal.labels.project import LARGEST, MOST_MB, PROJECT_FILE, Project
 from costal.types import ACQUISITION_NAMES, BackboneName, Grid, PlaneChoice
 from napari_costal.canvas.layer_frames import PLANE_CHOICES
 from napari_costal.label_crops.arrivals_part import ArrivalsPart
@@ -114,11 +115,17 @@ class SetupPage(QScrollArea):
         self.alpha = FloatSpinBox(label="α", value=1.0, min=0.0, max=100.0, step=0.1)
         self.passes = SpinBox(label="passes T", value=50, min=1, max=LARGEST)
         self.acquisition = ComboBox(label="acquisition", choices=list(ACQUISITION_NAMES), value="std")
-        self.backbone = ComboBox(label="backbone", choices=list(get_args(BackboneName)), value="gal2017")
+        default, lacking = default_backbone()
+        self.backbone = ComboBox(label="backbone", choices=list(get_args(BackboneName)), value=default)
         self.backbone.tooltip = (
             "The network that the models look through. gal2017 is trained from scratch with every model; "
             "efficientnet_lite0 was trained on ImageNet and stays as it is: better with few labels, and retrained in "
             "about a second. After a change, train again."
+        )
+        self.features = SpinBox(label="kept features (MB)", value=2000, min=0, max=MOST_MB, step=100)
+        self.features.tooltip = (
+            "How large the project's folder 'features' may become: what a frozen backbone made of crops, so that each "
+            "is looked at once. The ones unused for longest go first; deleting the folder is always safe."
         )
         self.stride = SpinBox(label="stride (px)", value=64, min=1, max=LARGEST)
         self.edge = ComboBox(label="at the edge", choices=["drop", "pad"], value="drop")
@@ -140,8 +147,10 @@ class SetupPage(QScrollArea):
         section = QCollapsible("Advanced")
         section.setDuration(0)
         decided = (self.backbone, self.acquisition, self.passes, self.alpha, self.control_share, self.diverse)
+        if lacking:
+            section.addWidget(sentence(lacking))
         cut = (self.stride, self.edge, self.normalise, self.planes, self.z, self.t, self.axes)
-        section.addWidget(form(*decided, *cut, self.idle_limit, self.annotator))
+        section.addWidget(form(*decided, *cut, self.idle_limit, self.features, self.annotator))
         return section
 
     def _connect(self) -> None:
@@ -153,7 +162,7 @@ class SetupPage(QScrollArea):
         for each in (self.stride, self.edge, self.normalise):
             each.changed.connect(lambda _: self._tell(self.tiling_changed.emit))
         chosen = (self.alpha, self.passes, self.backbone, self.acquisition, self.n, self.minutes, self.by, self.diverse)
-        for each in (*chosen, self.control_share, self.idle_limit, self.z, self.t):
+        for each in (*chosen, self.control_share, self.idle_limit, self.features, self.z, self.t):
             each.changed.connect(lambda _: self._tell(lambda: self.choices_changed.emit(True)))
         for each in (self.by, self.n, self.minutes):
             each.changed.connect(lambda _: self._name_query())
@@ -207,7 +216,8 @@ class SetupPage(QScrollArea):
             control_share=round(float(self.control_share.value), 3),
         )
         intake = replace(project.intake, z=self.z.value, t=self.t.value)
-        return replace(project, choices=choices, intake=intake, idle_limit_s=float(self.idle_limit.value))
+        idle_limit_s, features_mb = float(self.idle_limit.value), int(self.features.value)
+        return replace(project, choices=choices, intake=intake, idle_limit_s=idle_limit_s, features_mb=features_mb)
 
     def fill(self, project: Project, counts: dict[int, int]) -> None:
         """Show a project's settings and classes, without telling that they changed."""
@@ -223,7 +233,7 @@ class SetupPage(QScrollArea):
             self.by.value, self.minutes.value = project.choices.by, project.choices.minutes
             self.diverse.value, self.control_share.value = project.choices.diverse, project.choices.control_share
             self.z.value, self.t.value = project.intake.z, project.intake.t
-            self.idle_limit.value = project.idle_limit_s
+            self.idle_limit.value, self.features.value = project.idle_limit_s, project.features_mb
             self.beta.setMaximum(max(STRONGEST_BETA, project.choices.beta))
             self.beta.setValue(project.choices.beta)
             self.classes.fill(project, counts)

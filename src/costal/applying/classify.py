@@ -57,7 +57,8 @@ def apply_to_frame(request: ApplyRequest, generation: Generation | None = None) 
     zoom, note = scaling(frame.pixel_um, learned_um(project, generation.origin), request.resample)
     shape = frame.pixels_C_Y_X.shape
     if zoom != 1:
-        frame = replace(frame, pixels_C_Y_X=resampled(_in_memory(frame), zoom))
+        content_hash = f"{frame.content_hash} resampled by {zoom!r}"  # these pixels are others
+        frame = replace(frame, pixels_C_Y_X=resampled(_in_memory(frame), zoom), content_hash=content_hash)
     grid = grid_of(project, frame.pixels_C_Y_X)
     made_for, crop_shape = generation.agent.crop_shape, (shape[0], grid.crop, grid.crop)
     if crop_shape != made_for:

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from costal.agent.cards import default_backbone
 from costal.cli.output import AsJson, tell
 from costal.cli.progress import ProgressBar
 from costal.errors import ProjectError
@@ -43,15 +44,19 @@ Folder = Annotated[Path, typer.Argument(help="The project's folder.")]
 def new(
     folder: Folder,
     classes: Annotated[str, typer.Option("--classes", help="Class names, comma-separated.")] = "class 1,class 2",
-    backbone: Annotated[BackboneName, typer.Option(help="The network that the models look through.")] = "gal2017",
+    backbone: Annotated[
+        BackboneName | None,
+        typer.Option(help="The network that the models look through; by default efficientnet_lite0."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Make a new project in an empty or new folder."""
+    chosen, note = (backbone, "") if backbone is not None else default_backbone()
     project = create_project(folder, tuple(name.strip() for name in classes.split(",")))
-    if backbone != project.choices.backbone:
-        save_project(replace(project, choices=replace(project.choices, backbone=backbone)))
+    save_project(replace(project, choices=replace(project.choices, backbone=chosen)))
     names = [each.name for each in project.classes]
-    tell(f"Made {folder} with classes {', '.join(names)}", {"folder": folder, "classes": names}, as_json)
+    figures = {"folder": folder, "classes": names, "backbone": chosen}
+    tell("\n".join(filter(None, (f"Made {folder} with classes {', '.join(names)}", note))), figures, as_json)
 
 
 def recent(as_json: AsJson = False) -> None:

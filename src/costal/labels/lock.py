@@ -34,6 +34,23 @@ class Holder:
         return f"{self.user} on {self.host} (process {self.pid}) since {self.since}"
 
 
+def is_held_elsewhere(folder: Path) -> bool:
+    """Return whether another program than this process, or the window that it works for, says that it writes here."""
+    holder = holder_of(folder)
+    own = {os.getpid(), os.getppid()}
+    return holder is not None and (holder.host != socket.gethostname() or holder.pid not in own)
+
+
+def holder_of(folder: Path) -> "Holder | None":
+    """Return who the note in a project folder names, None without one; whether it is still true only the lock tells."""
+    try:
+        return Holder(**json.loads((folder / HOLDER_FILE).read_text("utf-8")))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError):
+        return UNKNOWN
+
+
 UNKNOWN = Holder("somebody", "an unknown machine", 0, "an unknown time")
 
 
@@ -56,7 +73,7 @@ class ProjectLock:
         try:
             self._lock.acquire(timeout=0)
         except Timeout:
-            return self._holder()
+            return holder_of(self._folder) or UNKNOWN
         except (OSError, NotImplementedError) as error:
             raise ProjectError(
                 f"{self._folder} cannot be locked: {error}. Choose a folder on a local disk that you may write to."
@@ -93,12 +110,6 @@ class ProjectLock:
         except OSError:
             return None
         return status.st_dev, status.st_ino
-
-    def _holder(self) -> Holder:
-        try:
-            return Holder(**json.loads((self._folder / HOLDER_FILE).read_text("utf-8")))
-        except (OSError, ValueError, TypeError):
-            return UNKNOWN
 
 
 def _user() -> str:

@@ -11,6 +11,7 @@ from costal.errors import ProjectError
 from costal.types import ACQUISITION_NAMES, AgentSettings, BackboneName, Channel, PlaneChoice, PlaneRule, Training
 
 PROJECT_FILE, STORE_FILE, MODEL_FOLDER, SCORES_FOLDER = "project.toml", "labels.sqlite", "models", "scores"
+FEATURES_FOLDER = "features"
 COLOURS = (
     "#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#ee8866", "#44bb99", "#bbbbbb", "#ffaabb",
 )  # fmt: skip
@@ -22,6 +23,7 @@ COLOUR = re.compile("#[0-9a-fA-F]{6}")
 LARGEST = 10_000
 """Of crop size, n and T: beyond it is a slip of the finger."""
 MOST_CHANNELS = 8
+MOST_MB = 10_000_000
 LARGEST_ID, LONGEST_NAME = 2**16 - 1, 200
 """Of a class: ids are the pixels of a label image."""
 DAY_S = 86_400.0
@@ -102,8 +104,9 @@ class Intake:
 class Project:
     """A project as its ``project.toml`` says; `idle_limit_s` is the longest gap that still counts as looking.
 
-    The newest `kept_models` model generations stay on disk. `channels` are those that all frames of the project are
-    made of, in this order; empty before they were chosen, as in projects of earlier versions: then all are taken.
+    The newest `kept_models` model generations stay on disk, and at most `features_mb` megabytes of features.
+    `channels` are those that all frames of the project are made of, in this order; empty before they were chosen, as in
+    projects of earlier versions: then all are taken.
     `axes` are those that the user has set, in letters of TZCYX, by the kind of file (such as ``.tif QYX``: the end of
     its name, and what it says itself).
     """
@@ -118,6 +121,7 @@ class Project:
     kept_models: int = 10
     channels: tuple[Channel, ...] = ()
     axes: Mapping[str, str] = field(default_factory=dict)
+    features_mb: int = 2000
 
     def plane_rule(self) -> PlaneRule:
         """Return which planes and channels of a file are frames."""
@@ -142,6 +146,11 @@ class Project:
     def scores_folder(self) -> Path:
         """Where the scores of large frames are; they can be made anew."""
         return self.folder / SCORES_FOLDER
+
+    @property
+    def features_folder(self) -> Path:
+        """Where the features of crops are that a frozen backbone made; they can be made anew."""
+        return self.folder / FEATURES_FOLDER
 
     def class_of(self, class_id: int) -> LabelClass | None:
         """Return what a stored class id means today: the class that it was merged into, None when it is unknown."""
@@ -198,6 +207,10 @@ def checked(project: Project) -> Project:
                 f"Files of the kind '{kind}' cannot have the axes {axes!r}. Use letters of TZCYX, each once, Y and X "
                 "among them: correct project.toml."
             )
+    if not 0 <= project.features_mb <= MOST_MB:
+        raise ProjectError(
+            f"{project.features_mb} MB of features cannot be kept. Use 0 (none) to {MOST_MB}: correct project.toml."
+        )
     if project.kept_models < 1:
         raise ProjectError(f"{project.kept_models} kept models are too few. Keep at least 1: correct project.toml.")
     return project

@@ -84,6 +84,7 @@ def save_project(project: Project) -> None:
         "name": project.name,
         "idle_limit_s": project.idle_limit_s,
         "kept_models": project.kept_models,
+        "features_mb": project.features_mb,
         "intake": asdict(project.intake),
         "tiling": asdict(project.tiling),
         "agent": asdict(project.choices),
@@ -131,6 +132,7 @@ def load_project(folder: Path) -> Project:
         )
     unknown = document.keys() - {
         "format", "name", "idle_limit_s", "kept_models", "intake", "tiling", "agent", "classes", "channels", "axes",
+        "features_mb",
     }  # fmt: skip
     if unknown:
         raise ProjectError(f"{path}: '{min(unknown)}' is not known. Correct it or take it out.")
@@ -145,6 +147,7 @@ def load_project(folder: Path) -> Project:
         int(_entry(document, "kept_models", int, 10, path)),
         tuple(_section(Channel, entry, f"{path}, channels") for entry in _entry(document, "channels", list, [], path)),
         _entry(document, "axes", dict, {}, path),
+        int(_entry(document, "features_mb", int, 2000, path)),
     )
     return checked(project)
 

@@ -16,6 +16,7 @@ from costal.frames.lazy import Missing
 from costal.frames.normalise import IntensityRange, cut_when_sliced
 from costal.frames.windows import LazyPlane, Pixels, PlaneAddress
 from costal.loop import random_information, score
+from costal.scoring.features import FrameFeatures, features_of_crops
 from costal.scoring.kept import BACKGROUND, BLANK, MISSING, SCORED, Band, load_band, nothing_scored, save_band
 from costal.scoring.strips import Span, reading
 from costal.types import Agent, Floats, Grid, Job, Pool, Progress, Scores, retold
@@ -33,7 +34,7 @@ class BandWork:
 
     `plane` is its pixels (C, Y, X), or where they lie. Bands of `rows` crop rows are kept in `folder` under `digest`,
     the hash of what the scores are made of; without a folder they stay in memory. `has_background` tells that the
-    folder holds a mask of the crops that are background.
+    folder holds a mask of the crops that are background. `features` says where those of a frozen backbone are kept.
     """
 
     plane: NDArray[np.generic] | PlaneAddress
@@ -48,6 +49,7 @@ class BandWork:
     folder: Path | None = None
     digest: str = ""
     has_background: bool = False
+    features: FrameFeatures | None = None
 
     @property
     def band_count(self) -> int:
@@ -117,7 +119,7 @@ def score_bands(work: BandWork, plane_C_Y_X: Plane, agent: Agent, numbers: Seque
             if mask_N is not None:
                 skipped_N[mask_N[first:end] & ~lacking_N] = BACKGROUND
             crops = _BandCrops(work, window, end - first)
-            job = _scored(work, agent, crops, skipped_N, None if draws_N is None else draws_N[first:end])
+            job = _scored(work, number, agent, crops, skipped_N, None if draws_N is None else draws_N[first:end])
             del window, waiting, crops
             band, scores = yield from retold(job, lambda each, past=done: Progress(past + each.done, total, "Scoring"))  # type: ignore[misc]
             if scores is not None:
@@ -158,7 +160,12 @@ class _BandCrops:
 
 
 def _scored(
-    work: BandWork, agent: Agent, crops: _BandCrops, skipped_N: NDArray[np.uint8], draws_N: Floats | None
+    work: BandWork,
+    number: int,
+    agent: Agent,
+    crops: _BandCrops,
+    skipped_N: NDArray[np.uint8],
+    draws_N: Floats | None,
 ) -> Job[tuple[Band, Scores | None]]:
     """Return the scores of a band's crops, and what was said with them; yields progress in crops."""
     count, classes = len(skipped_N), agent.settings.class_count
@@ -167,7 +174,10 @@ def _scored(
     chosen = np.flatnonzero(skipped_N == SCORED)
     if not len(chosen):
         return replace(nothing_scored(count, classes), skipped_N=skipped_N), None
-    pool = Pool(crops.normalised(chosen), work.annotator, work.order)
+    features_N_F = yield from features_of_crops(
+        work.features, work.span(number), chosen, lambda at: crops.normalised(chosen[at]), agent, work.device
+    )
+    pool = Pool(crops.normalised(chosen), work.annotator, work.order, features_N_F)
     scores = yield from score(agent, pool, work.seed, work.device)
     features_N_F = scores.features_N_F
     if features_N_F is None or len(work.grid) > MOST_FEATURES:

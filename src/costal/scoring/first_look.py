@@ -1,4 +1,4 @@
-"""A frame without a model: simple features of its crops, or of some of a large frame, for a first query."""
+"""A frame without a model: features of its crops, or of some of them where there are many, for a first query."""
 
 import math
 
@@ -11,28 +11,34 @@ from costal.frames.grid import Plane
 from costal.frames.information import blank_crops, told_blank
 from costal.frames.normalise import cut_when_sliced
 from costal.frames.windows import LARGE_BYTES, Box, LazyPlane, missing_boxes
+from costal.scoring.bands import BandWork
+from costal.scoring.features import features_of_crops
 from costal.scoring.kept import BLANK, MISSING, PENDING, SCORED
 from costal.scoring.prepare import Prepared
 from costal.scoring.scores import FrameScores
 from costal.seeds import rng_for
-from costal.types import Grid, Job, Progress
+from costal.types import Agent, Floats, Grid, Job, Progress
 
 LOOKED_AT = 400
 """Of a plane of more than `LARGE_BYTES` so many crops, drawn at random, are looked at."""
+MOST_FEATURES = 1000
+"""So many are looked at through a frozen backbone, which takes milliseconds a crop."""
 
 
 def first_look(prepared: Prepared, plane_C_Y_X: Plane) -> Job[FrameScores]:
-    """Return simple features of the crops of a frame; those that lack chunks, or have no information, are left out.
+    """Return features of the crops of a frame; those that lack chunks, or have no information, are left out.
+
+    They are those of the agent's frozen backbone, else simple ones.
 
     Raises
     ------
-    FrameError
-        When the frame cannot be read, or no crop that was drawn shows anything.
+    CostalError
+        When the frame cannot be read, no crop that was drawn shows anything, or the backbone's weights are not here.
     """
     work, grid, reason = prepared.work, prepared.work.grid, " ".join(prepared.agent.notes)
     yield Progress(0, len(grid), "Looking at the crops")
     skipped_N = np.full(len(grid), PENDING, np.uint8)
-    chosen = _chosen(plane_C_Y_X, grid, work.seed)
+    chosen = _chosen(plane_C_Y_X, grid, work.seed, prepared.agent.backbone is not None)
     skipped_N[chosen] = SCORED
     if isinstance(plane_C_Y_X, LazyPlane):
         if work.missing == "skip":
@@ -56,22 +62,34 @@ def first_look(prepared: Prepared, plane_C_Y_X: Plane) -> Job[FrameScores]:
     said = tuple(filter(None, warnings))
     if not len(which_M):
         return FrameScores(None, prepared.generation.number, (*said, reason)[0], skipped_N=skipped_N, warnings=said)
+    features_M_F = yield from _features(work, plane_C_Y_X, which_M, prepared.agent)
     return FrameScores(
         None,
         prepared.generation.number,
         reason,
-        features_M_F=simple_features(cut_when_sliced(plane_C_Y_X, work.range, grid, which_M.tolist())),
+        features_M_F=features_M_F,
         skipped_N=skipped_N if len(which_M) < len(grid) else None,
         warnings=said,
     )
 
 
-def _chosen(plane_C_Y_X: Plane, grid: Grid, seed: int) -> NDArray[np.intp]:
-    """Return the crops to look at: all, or of a large plane some drawn at random."""
+def _features(work: BandWork, plane_C_Y_X: Plane, which_M: NDArray[np.intp], agent: Agent) -> Job[NDArray[np.floating]]:
+    """Return features (M, F) of some crops of a frame."""
+
+    def crops_of(places: NDArray[np.intp]) -> Floats:
+        return cut_when_sliced(plane_C_Y_X, work.range, work.grid, which_M[places].tolist())
+
+    whole = 0, len(work.grid)
+    features_M_F = yield from features_of_crops(work.features, whole, which_M, crops_of, agent, work.device)
+    return simple_features(crops_of(np.arange(len(which_M)))) if features_M_F is None else features_M_F
+
+
+def _chosen(plane_C_Y_X: Plane, grid: Grid, seed: int, by_backbone: bool) -> NDArray[np.intp]:
+    """Return the crops to look at: all, or some drawn at random of a large plane, or of many."""
     dtype = plane_C_Y_X.frame.dtype if isinstance(plane_C_Y_X, LazyPlane) else np.asarray(plane_C_Y_X[:1, :1, :1]).dtype
-    if math.prod(plane_C_Y_X.shape) * dtype.itemsize <= LARGE_BYTES:
-        return np.arange(len(grid))
-    return np.sort(rng_for(seed, "first look").permutation(len(grid))[:LOOKED_AT])
+    is_large = math.prod(plane_C_Y_X.shape) * dtype.itemsize > LARGE_BYTES
+    most = LOOKED_AT if is_large else MOST_FEATURES if by_backbone else len(grid)
+    return np.sort(rng_for(seed, "first look").permutation(len(grid))[:most])
 
 
 def _touches(grid: Grid, index: int, boxes: list[Box]) -> bool:

@@ -22,6 +22,7 @@ from costal.labels.models import Generation
 from costal.labels.project import Project
 from costal.labels.store import Store
 from costal.scoring.bands import BACKGROUND_FILE, BandWork, as_sent, rows_of_band
+from costal.scoring.features import FrameFeatures, files_of
 from costal.scoring.frame_planes import FramePlane
 from costal.scoring.generation import current_generation, range_in_use
 from costal.scoring.intensities import background, measured_range
@@ -146,6 +147,7 @@ def prepare(request: ScoreRequest, generation: Generation | None = None) -> Prep
         annotator=request.annotator,
         order=order,
         device=request.device,
+        features=_features_of(request, grid, limits),
         **kept,
     )
     return Prepared(
@@ -160,6 +162,15 @@ def prepare(request: ScoreRequest, generation: Generation | None = None) -> Prep
         tuple(filter(None, (*frame.notes, note))),
         warning_for(project, generation, frame.pixel_um),
     )
+
+
+def _features_of(request: ScoreRequest, grid: Grid, limits: IntensityRange) -> FrameFeatures | None:
+    """Return where features of a frame are kept: nowhere when missing chunks are filled, for they may come."""
+    if request.missing == "fill":
+        return None
+    frame = request.frame
+    made_of = {"frame": [frame.content_hash, frame.description], "grid": asdict(grid), "range": asdict(limits)}
+    return FrameFeatures(files_of(request.project), made_of)
 
 
 def _require_all(plane_C_Y_X: Plane) -> None:

@@ -1,4 +1,4 @@
-"""Which crops of a frame are asked next: by value, or without a model spread over their looks."""
+"""Which crops of a frame are asked next: by value, or without a model by their looks."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from costal.agent.features import spread_out
+from costal.agent.first_query import typical
 from costal.errors import ProjectError
 from costal.frames.information import told_blank
 from costal.labels.project import Project
@@ -59,7 +59,8 @@ def labels_of(prepared: Prepared, store: Store) -> dict[int, CropLabel]:
 def query_of(scores: FrameScores, project: Project, grid: Grid, candidates: NDArray[np.intp], seed: int) -> PickedCrops:
     """Return the query for the project's α, β and n, or its minutes, among the candidate crops.
 
-    Without a committee the crops are spread over simple features, and none is a control: nothing was predicted.
+    Without a committee they are typical crops of each kind by their features, and none is a control: nothing was
+    predicted.
 
     Raises
     ------
@@ -83,7 +84,7 @@ def query_of(scores: FrameScores, project: Project, grid: Grid, candidates: NDAr
         return PickedCrops(query.picked_n, query.value_N, query.control_n)
     places = candidates if which_M is None else np.searchsorted(which_M, candidates)
     features = scores.features_M_F[places]
-    picked_n = candidates[spread_out(features, project.choices.n, rng_for(seed, "first query"))]
+    picked_n = candidates[typical(features, project.choices.n, rng_for(seed, "first query"))]
     return PickedCrops(picked_n, None, np.zeros(len(picked_n), dtype=bool))
 
 

@@ -25,7 +25,7 @@ class FrameScores:
     """The scores of a frame's crops by model `generation`; without a committee None, `reason` why.
 
     `skipped_N` tells of each crop whether it was scored, or why not (see `costal.scoring.kept`); None when all were.
-    Crops that were not have information 0, cost 1 and probabilities NaN. `features_M_F` are simple features of the
+    Crops that were not have information 0, cost 1 and probabilities NaN. `features_M_F` are features of the
     crops that were looked at, for a first query, which needs no model; `model_hash` names the model's file. `warnings`
     say what was left out, and when the frame's pixels are of another size than was learned at.
     """
@@ -34,7 +34,7 @@ class FrameScores:
     generation: int
     reason: str = ""
     model_hash: str = ""
-    features_M_F: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 0)))
+    features_M_F: NDArray[np.floating] = field(default_factory=lambda: np.empty((0, 0)))
     skipped_N: NDArray[np.uint8] | None = None
     warnings: tuple[str, ...] = ()
 

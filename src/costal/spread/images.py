@@ -8,7 +8,7 @@ import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from costal.errors import FrameError
@@ -101,8 +101,16 @@ def _tasks(to_do: Sequence[tuple[BandWork, Sequence[int]]]) -> list[_Bands]:
         crops = work.span(0)[1]
         most = max(1, math.ceil(TASK_CROPS / crops))
         parts = (tuple(numbers[at : at + most]) for at in range(0, len(numbers), most))
-        tasks += [_Bands(work, part, work.plane, work.folder) for part in parts]
+        tasks += [_Bands(_only_reading(work), part, work.plane, work.folder) for part in parts]
     return tasks
+
+
+def _only_reading(work: BandWork) -> BandWork:
+    """Return a band's work as a worker does it: it reads features and writes none, for the project is not its own."""
+    if work.features is None:
+        return work
+    files = replace(work.features.files, may_write=False)
+    return replace(work, features=replace(work.features, files=files))
 
 
 def _kept(agent: Agent, folder: Path) -> tuple[Path, str]:

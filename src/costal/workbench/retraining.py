@@ -1,7 +1,12 @@
 """A project's agent retrained on all its answers: a job for another process, for it loads torch."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from hashlib import blake2b
+
+import numpy as np
+from numpy.typing import NDArray
 
 from costal.frames.normalise import IntensityRange, normalise
 from costal.labels.effort import derive, replay
@@ -11,11 +16,15 @@ from costal.labels.project import Project
 from costal.labels.records import PresentedCrop
 from costal.labels.store import Store
 from costal.loop import learn
+from costal.scoring.features import FeatureFiles, files_of, kept_or_computed, made_by
 from costal.scoring.generation import Ranges, current_generation, range_in_use
 from costal.scoring.pixel_size import distinct
-from costal.types import Answer, Job
+from costal.types import Agent, Answer, Floats, Job, Progress, retold
 from costal.workbench.fitting import learned_shape, left_out, remedy
 from costal.workbench.review import review
+
+BLOCK = 512
+"""Labelled crops whose features are in one file, in the order in which they were shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +54,9 @@ def retrain(request: RetrainRequest) -> Job[Generation]:
         shape = learned_shape(project, presented)
         pixel_um = distinct(store.pixel_sizes(shape))
     answers = answers_of(project, presented, ranges, shape)
-    agent = yield from learn(current_generation(project, shape).agent, answers, request.seed, request.device)
+    fresh = current_generation(project, shape).agent
+    answers = yield from with_kept_features(files_of(project), fresh, answers, request.device)
+    agent = yield from learn(fresh, answers, request.seed, request.device)
     notes = (*agent.notes, *left_out(presented, shape))
     if not agent.classifier:
         newest = newest_number(project.model_folder)
@@ -85,3 +96,37 @@ def answers_of(
             )
         )
     return answers
+
+
+def with_kept_features(files: FeatureFiles, agent: Agent, answers: Sequence[Answer], device: str) -> Job[list[Answer]]:
+    """Return the answers with the features of the agent's frozen backbone: kept, or made now and kept by blocks."""
+    if agent.backbone is None:
+        return list(answers)
+    from costal.agent.devices import choose_device
+
+    device = choose_device(device)
+    augment = agent.settings.training.augment
+    complete: list[Answer] = []
+    for start in range(0, len(answers), BLOCK):
+        block = answers[start : start + BLOCK]
+        keys_N = np.array([blake2b(each.crop_C_H_W.tobytes(), digest_size=16).hexdigest() for each in block])
+        made_of = made_by(agent, device) | {"labelled": start, "turned": augment}
+
+        def compute(places: NDArray[np.intp], block: Sequence[Answer] = block) -> Job[Floats]:
+            return _looked_at(agent, [block[place] for place in places], device)
+
+        job = kept_or_computed(files, made_of, keys_N, compute)
+        features_N_V_F = yield from retold(job, lambda each, past=start: _among(each, past, len(answers)))  # type: ignore[misc]
+        complete += [replace(each, features_V_F=own) for each, own in zip(block, features_N_V_F, strict=True)]
+    return complete
+
+
+def _looked_at(agent: Agent, answers: Sequence[Answer], device: str) -> Job[Floats]:
+    from costal.agent.backbones import answers_with_features
+
+    complete = yield from answers_with_features(agent, answers, device)
+    return np.stack([each.features_V_F for each in complete if each.features_V_F is not None])
+
+
+def _among(progress: Progress, past: int, total: int) -> Progress:
+    return Progress(min(past + BLOCK, total), total, progress.message)

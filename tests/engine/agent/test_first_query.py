@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from costal.agent import first_query
 from costal.agent.first_query import clusters, typical
 
 RNG = np.random.default_rng
@@ -30,6 +31,20 @@ def test_the_crop_amid_its_neighbours_is_typical():
 
 def test_all_are_asked_when_there_are_no_more():
     assert typical(np.zeros((3, 2), np.float32), 5, RNG(0)).tolist() == [0, 1, 2]
+
+
+def test_a_second_crop_of_a_kind_comes_when_every_cluster_was_asked_about(monkeypatch):
+    monkeypatch.setattr(first_query, "MOST_CLUSTERS", 2)
+    points, group_N = groups([20, 8])
+    assert group_N[typical(points, 5, RNG(1))].tolist() == [0, 1, 0, 1, 0]
+
+
+def test_of_many_crops_some_drawn_at_random_are_compared(monkeypatch):
+    monkeypatch.setattr(first_query, "MOST_COMPARED", 6)
+    points, _ = groups([500, 500])
+    picked = [tuple(typical(points, 2, RNG(seed)).tolist()) for seed in range(10)]
+    assert len(set(picked)) == 10  # among all crops, or all six, the same ones would be typical again and again
+    assert all(0 <= each < 1000 for pair in picked for each in pair)
 
 
 @given(count=st.integers(2, 40), n=st.integers(1, 12), kinds=st.integers(1, 4), seed=st.integers(0, 99))
