@@ -236,7 +236,7 @@ def test_other_features_are_refused():
         finish(score(agent, Pool(np.zeros((4, 1, 32, 32), np.float32)), 0, "cpu"))
 
 
-@pytest.mark.parametrize(("labels", "steps"), [(2, 200), (100, 200), (1_000, 375), (100_000, 2_000)])
+@pytest.mark.parametrize(("labels", "steps"), [(2, 150), (100, 150), (1_000, 781), (100_000, 1_000)])
 def test_heads_train_in_a_bounded_number_of_steps(labels, steps):
     assert step_count(labels, HEADS) == steps
 
