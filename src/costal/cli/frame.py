@@ -187,7 +187,14 @@ def query(
     )
 
 
-def train(project: Folder, device: Device = "auto", as_json: AsJson = False) -> None:
+def train(
+    project: Folder,
+    device: Device = "auto",
+    new_range: Annotated[
+        bool, typer.Option("--new-range", help="Measure anew the range that all frames are normalised with.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """Retrain a project's classifier and cost model on all its labels and efforts."""
     settings = load_project(project)
     require_store(settings.store_path)
@@ -203,7 +210,7 @@ def train(project: Folder, device: Device = "auto", as_json: AsJson = False) -> 
                 f"{project} has no labels yet. Label crops in napari first: costal open --project {project}"
             )
         with ProgressBar() as bar:
-            generation = bar.drain(retrain(RetrainRequest(settings, settings.choices.seed, device)))
+            generation = bar.drain(retrain(RetrainRequest(settings, settings.choices.seed, device, new_range)))
     finally:
         lock.release()
     ending = [f"Model {generation.number} saved."] if generation.number else []

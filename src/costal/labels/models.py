@@ -23,6 +23,8 @@ from costal.files import write_atomically
 from costal.types import Agent, AgentSettings, BackboneCard, CostModel, Training, Weights
 
 CARD_FORMAT = 2
+LATER = ("pixel_um", "low_C", "high_C")
+"""Of an origin what versions after the first put beside it, where older ones do not refuse it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,9 @@ class Origin:
     """How a model came to be: the ids of the labels that stood, the seed, figures of merit, and when (UTC, ns).
 
     `copy_of` is the generation that was rolled back to, 0 for a trained one. `pixel_um` are the pixel sizes of the
-    frames that the labels are from, most labels first; empty when unknown, as in cards of older versions.
+    frames that the labels are from, most labels first; empty when unknown, as in cards of older versions. `low_C` and
+    `high_C` are the range that a project normalises all its frames with from this model on; empty where each frame has
+    its own.
     """
 
     label_ids: tuple[int, ...] = ()
@@ -39,6 +43,8 @@ class Origin:
     utc_ns: int = 0
     copy_of: int = 0
     pixel_um: tuple[float, ...] = ()
+    low_C: tuple[float, ...] = ()
+    high_C: tuple[float, ...] = ()
 
     def is_stale(self, standing: Collection[int]) -> bool:
         """Return whether it was trained on a label that has been taken back or replaced since."""
@@ -84,9 +90,8 @@ def save_agent(folder: Path, agent: Agent, origin: Origin = Origin(), keep: int 
         "effort_count": agent.cost_model.effort_count if agent.cost_model else 0,
         "annotators": agent.cost_model.annotators if agent.cost_model else None,
         "notes": agent.notes,
-        # not within "origin", where older versions refuse what they do not know
-        "origin": {key: entry for key, entry in asdict(origin).items() if key != "pixel_um"},
-        "pixel_um": origin.pixel_um,
+        "origin": {key: entry for key, entry in asdict(origin).items() if key not in LATER},
+        **{key: getattr(origin, key) for key in LATER},
         "model_hash": model_hash,
         "shapes": {name: array.shape for name, array in tensors.items()},
     }
@@ -197,8 +202,8 @@ def _fitting_tensors(card: dict[str, Any], path: Path) -> Weights:
 
 def _origin_of(card: dict[str, Any]) -> Origin:
     said = card.get("origin", {})
-    pixel_um = tuple(float(each) for each in card.get("pixel_um", ()))
-    return Origin(**said | {"label_ids": tuple(said.get("label_ids", ())), "pixel_um": pixel_um})
+    later = {key: tuple(float(each) for each in card.get(key, ())) for key in LATER}
+    return Origin(**said | {"label_ids": tuple(said.get("label_ids", ()))} | later)
 
 
 def _agent_of(card: dict[str, Any], tensors: Weights) -> Agent:

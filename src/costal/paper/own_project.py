@@ -8,6 +8,7 @@ from costal.errors import DatasetError
 from costal.labels.project_file import load_project
 from costal.labels.store import Store
 from costal.paper.sources import Dataset, LabelledCrops, from_labelled
+from costal.scoring.generation import range_of_project
 from costal.workbench.fitting import learned_shape, left_out, remedy
 from costal.workbench.retraining import answers_of
 
@@ -32,7 +33,7 @@ def load_own_project(folder: Path, seed: int = 0) -> Dataset:
     labels = [each for each in presented if project.class_index(each.class_id) is not None]
     # All that was presented, for the order of answers; those without a label are dropped below.
     shape = learned_shape(project, labels or presented)
-    answers = answers_of(project, presented, ranges, shape)
+    answers = answers_of(project, presented, range_of_project(project, ranges, shape[0]), shape)
     usable = [
         (answer.crop_C_H_W, answer.class_index, answer.effort)
         for answer in answers

@@ -5,10 +5,12 @@ from dataclasses import replace
 from costal.agent.cards import GAL2017, card_of
 from costal.errors import ProjectError
 from costal.frames.normalise import IntensityRange, merge_ranges, shared_range
-from costal.labels.models import Generation, load_newest
+from costal.labels.models import Generation, load_newest, newest_origin
 from costal.labels.project import Project
 from costal.loop import new_agent
 
+BEYOND = 0.1
+"""Of the fixed range, so much more on either side is not worth a warning."""
 Ranges = list[tuple[tuple[float, ...], tuple[float, ...]]]
 """Lows and highs of each channel, for each frame of a project."""
 
@@ -59,13 +61,49 @@ def trained_generation(project: Project) -> Generation:
 
 
 def range_in_use(project: Project, own: IntensityRange, ranges: Ranges) -> IntensityRange:
-    """Return the intensity range for crops of a frame: the frame's own, or that of all frames with as many channels.
+    """Return the intensity range for crops of a frame: the frame's own, or one for all frames with as many channels.
+
+    A project that normalises all frames alike has one that holds them all until its first model is trained, and from
+    then on that model's: a new frame does not change what the model was trained on.
 
     The store keeps what was measured of each channel. In a project of RGB images the three share the widest of these
     ranges, so that the network sees the file's colours; projects of earlier versions go on as they were trained.
     """
-    limits = own
-    if project.tiling.normalise != "frame":
-        alike = [IntensityRange(low, high) for low, high in ranges if len(low) == len(own.low_C)]
-        limits = merge_ranges(alike or [own])
+    limits = range_of_project(project, ranges, len(own.low_C)) or own
     return shared_range(limits) if project.intake.rgb else limits
+
+
+def range_of_project(project: Project, ranges: Ranges, channels: int, anew: bool = False) -> IntensityRange | None:
+    """Return the range that a project normalises all its frames of so many channels with; None where each has its own.
+
+    It is that of the newest model, or `anew` and without one that which holds all frames.
+    """
+    if project.tiling.normalise == "frame":
+        return None
+    alike = [IntensityRange(low, high) for low, high in ranges if len(low) == channels]
+    fixed = None if anew else fixed_range(project, channels)
+    return fixed or (merge_ranges(alike) if alike else None)
+
+
+def fixed_range(project: Project, channels: int) -> IntensityRange | None:
+    """Return the range that the newest model fixed for a project with so many channels, None where it fixed none."""
+    origin = newest_origin(project.model_folder)
+    if origin is None or len(origin.low_C) != channels:
+        return None
+    return IntensityRange(origin.low_C, origin.high_C)
+
+
+def told_outside(project: Project, own: IntensityRange) -> str:
+    """Return the warning for a frame that is darker or brighter than the range that the project's model fixed."""
+    fixed = fixed_range(project, len(own.low_C)) if project.tiling.normalise != "frame" else None
+    if fixed is None or not any(
+        low - own_low > BEYOND * (high - low) or own_high - high > BEYOND * (high - low)
+        for low, high, own_low, own_high in zip(fixed.low_C, fixed.high_C, own.low_C, own.high_C, strict=True)
+    ):
+        return ""
+    own_said, fixed_said = (f"{min(each.low_C):.4g} to {max(each.high_C):.4g}" for each in (own, fixed))
+    return (
+        f"The frame has intensities from {own_said}, the project's models were trained for {fixed_said}: what lies "
+        "beyond is cut off. Train with a new range ('costal train --new-range', or the box under Advanced) to include "
+        "it."
+    )

@@ -24,7 +24,7 @@ from costal.labels.store import Store
 from costal.scoring.bands import BACKGROUND_FILE, BandWork, as_sent, rows_of_band
 from costal.scoring.features import FrameFeatures, files_of
 from costal.scoring.frame_planes import FramePlane
-from costal.scoring.generation import current_generation, range_in_use
+from costal.scoring.generation import current_generation, range_in_use, told_outside
 from costal.scoring.intensities import background, measured_range
 from costal.scoring.kept import card, claim, digest_of
 from costal.scoring.pixel_size import warning_for
@@ -160,7 +160,7 @@ def prepare(request: ScoreRequest, generation: Generation | None = None) -> Prep
         tuple(number for number in range(work.band_count) if work.kept(number) is None),
         differs,
         tuple(filter(None, (*frame.notes, note))),
-        warning_for(project, generation, frame.pixel_um),
+        " ".join(filter(None, (warning_for(project, generation, frame.pixel_um), told_outside(project, own)))),
     )
 
 

@@ -8,7 +8,7 @@ from hashlib import blake2b
 import numpy as np
 from numpy.typing import NDArray
 
-from costal.frames.normalise import IntensityRange, normalise
+from costal.frames.normalise import IntensityRange, normalise, shared_range
 from costal.labels.effort import derive, replay
 from costal.labels.ledger import read_on
 from costal.labels.models import Generation, Origin, newest_number, save_agent
@@ -17,7 +17,7 @@ from costal.labels.records import PresentedCrop
 from costal.labels.store import Store
 from costal.loop import learn
 from costal.scoring.features import FeatureFiles, files_of, kept_or_computed, made_by
-from costal.scoring.generation import Ranges, current_generation, range_in_use
+from costal.scoring.generation import current_generation, range_of_project
 from costal.scoring.pixel_size import distinct
 from costal.types import Agent, Answer, Floats, Job, Progress, retold
 from costal.workbench.fitting import learned_shape, left_out, remedy
@@ -29,11 +29,15 @@ BLOCK = 512
 
 @dataclass(frozen=True, slots=True)
 class RetrainRequest:
-    """A project to retrain."""
+    """A project to retrain.
+
+    One that normalises all frames alike keeps the range of its newest model, unless a `new_range` is wanted.
+    """
 
     project: Project
     seed: int
     device: str = "auto"
+    new_range: bool = False
 
 
 def retrain(request: RetrainRequest) -> Job[Generation]:
@@ -53,7 +57,8 @@ def retrain(request: RetrainRequest) -> Job[Generation]:
         figures = review(project, read_on(store))
         shape = learned_shape(project, presented)
         pixel_um = distinct(store.pixel_sizes(shape))
-    answers = answers_of(project, presented, ranges, shape)
+    limits = range_of_project(project, ranges, shape[0], request.new_range)
+    answers = answers_of(project, presented, limits, shape)
     fresh = current_generation(project, shape).agent
     answers = yield from with_kept_features(files_of(project), fresh, answers, request.device)
     agent = yield from learn(fresh, answers, request.seed, request.device)
@@ -65,16 +70,21 @@ def retrain(request: RetrainRequest) -> Job[Generation]:
         return Generation(0, replace(agent, notes=(*notes, *filter(None, ends))))
     used = sorted(each.label_id for each in presented if each.label_id is not None and each.pixels_C_H_W.shape == shape)
     origin = Origin(tuple(used), request.seed, figures.metrics(), pixel_um=pixel_um)
+    if limits is not None:
+        origin = replace(origin, low_C=limits.low_C, high_C=limits.high_C)
     return save_agent(project.model_folder, replace(agent, notes=notes), origin, project.kept_models)
 
 
 def answers_of(
     project: Project,
     presented: list[PresentedCrop],
-    ranges: Ranges,
+    limits: IntensityRange | None,
     crop_shape: tuple[int, int, int],
 ) -> list[Answer]:
-    """Return what the agent learns from: normalised crops of one shape, their labels and derived efforts."""
+    """Return what the agent learns from: normalised crops of one shape, their labels and derived efforts.
+
+    They are normalised with these `limits`, or each with its own frame's.
+    """
     idle_limit_ns = round(project.idle_limit_s * 1e9)
     answered: Counter[str] = Counter()
     answers = []
@@ -84,10 +94,10 @@ def answers_of(
         if each.pixels_C_H_W.shape != crop_shape:
             continue
         effort = derive(replay(each.events, idle_limit_ns))
-        own = IntensityRange(each.low_C, each.high_C)
+        own = limits or IntensityRange(each.low_C, each.high_C)
         answers.append(
             Answer(
-                normalise(each.pixels_C_H_W, range_in_use(project, own, ranges)),
+                normalise(each.pixels_C_H_W, shared_range(own) if project.intake.rgb else own),
                 project.class_index(each.class_id),
                 effort.active_s if effort.usable else None,
                 effort.censored,

@@ -152,7 +152,7 @@ def test_imported_labels_teach_their_class_and_no_effort(bring, folder):
     bring("frame,y,x,class,active_s\na.tif,0,16,rings,3.5\na.tif,0,32,fibres,3.5\n")
     project = load_project(folder)
     with Store(project.store_path, read_only=True) as store:
-        answers = answers_of(project, store.presented(), store.ranges(), (1, CROP, CROP))
+        answers = answers_of(project, store.presented(), None, (1, CROP, CROP))
     assert [(each.class_index, each.effort, each.censored) for each in answers] == [(0, None, False), (1, None, False)]
 
 
@@ -164,7 +164,7 @@ def test_the_first_image_of_a_table_gives_the_project_its_channels(bring, folder
     assert project.intake.rgb
     assert [each.name for each in project.channels] == ["red", "green", "blue"]
     with Store(project.store_path, read_only=True) as store:
-        (answer,) = answers_of(project, store.presented(), store.ranges(), (3, CROP, CROP))
+        (answer,) = answers_of(project, store.presented(), None, (3, CROP, CROP))
     red, green, blue = answer.crop_C_H_W
     scale, offset = np.polyfit(colours[:CROP, :CROP, 0].ravel(), red.ravel(), 1)
     for at, channel in enumerate((red, green, blue)):  # one straight line for all three: no colour is shifted

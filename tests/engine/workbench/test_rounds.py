@@ -18,6 +18,7 @@ from costal.labels.project_file import create_project, load_project, save_projec
 from costal.labels.records import AnswerRecord
 from costal.labels.store import Store
 from costal.scoring.frame_planes import FramePlane, frame_of
+from costal.scoring.generation import range_of_project
 from costal.scoring.job import score_frame
 from costal.scoring.prepare import ScoreRequest
 from costal.scoring.queries import query_of
@@ -217,7 +218,8 @@ def test_crops_are_normalised_by_their_frame_or_by_the_whole_project(bench, fold
     brighter, bright_pixels = place(bench, field, gain=10)
     answer_with(bench, field, placed, pixels, 0)
     with Store(bench.project.store_path, read_only=True) as store:
-        (answer,) = answers_of(bench.project, store.presented(), store.ranges(), (1, CROP, CROP))
+        shared = range_of_project(bench.project, store.ranges(), 1)
+        (answer,) = answers_of(bench.project, store.presented(), shared, (1, CROP, CROP))
     own, other = intensity_range(pixels), intensity_range(bright_pixels)
     limits = own if mode == "frame" else replace(own, low_C=min(own.low_C, other.low_C), high_C=other.high_C)
     np.testing.assert_array_equal(answer.crop_C_H_W, normalise(crop_at(pixels, field.grid, 0), limits))
@@ -232,7 +234,7 @@ def test_effort_reaches_the_agent_with_its_censoring_order_and_annotator(bench, 
     answer_with(bench, field, placed, pixels, 3, seconds=25)  # beyond the idle limit of 20 s
     answer_with(bench, field, placed, pixels, 4, kind="abandoned", seconds=6)
     with Store(bench.project.store_path, read_only=True) as store:
-        answers = answers_of(bench.project, store.presented(), store.ranges(), (1, CROP, CROP))
+        answers = answers_of(bench.project, store.presented(), None, (1, CROP, CROP))
     seen = [(each.effort, each.censored, each.annotator, each.order) for each in answers]
     assert seen == [
         (2.5, False, "ada", 0),
@@ -251,7 +253,7 @@ def test_an_unusable_effort_is_left_out_while_its_label_teaches(bench, folder, f
     jumped = (Event(EventKind.SHOWN, 0, 0), Event(EventKind.ANSWERED, S, 60 * S))
     bench.answer(AnswerRecord(placed.id, y, x, crop_at(pixels, field.grid, 0), "class", 1, "ada", jumped))
     with Store(bench.project.store_path, read_only=True) as store:
-        (answer,) = answers_of(bench.project, store.presented(), store.ranges(), (1, CROP, CROP))
+        (answer,) = answers_of(bench.project, store.presented(), None, (1, CROP, CROP))
     assert (answer.effort, answer.class_index) == (None, 0)
 
 
@@ -260,7 +262,7 @@ def test_a_crop_labelled_twice_teaches_its_label_once_and_its_effort_twice(bench
     for _ in range(2):
         answer_with(bench, field, placed, pixels, 0, seconds=2)
     with Store(bench.project.store_path, read_only=True) as store:
-        answers = answers_of(bench.project, store.presented(), store.ranges(), (1, CROP, CROP))
+        answers = answers_of(bench.project, store.presented(), None, (1, CROP, CROP))
     assert [each.class_index for each in answers] == [None, field.classes_N[0]]
     assert [each.effort for each in answers] == [2.0, 2.0]
 
@@ -270,7 +272,7 @@ def test_a_crop_without_a_class_teaches_its_effort_alone(bench, folder, field, k
     placed, pixels = place(bench, field)
     answer_with(bench, field, placed, pixels, 0, kind=kind, seconds=4)
     with Store(bench.project.store_path, read_only=True) as store:
-        (answer,) = answers_of(bench.project, store.presented(), store.ranges(), (1, CROP, CROP))
+        (answer,) = answers_of(bench.project, store.presented(), None, (1, CROP, CROP))
     assert (answer.class_index, answer.effort, answer.censored) == (None, 4.0, True)
 
 
@@ -282,9 +284,7 @@ def learned_classes(bench, field, count):
 
     def read(project):
         with Store(project.store_path, read_only=True) as store:
-            return [
-                each.class_index for each in answers_of(project, store.presented(), store.ranges(), (1, CROP, CROP))
-            ]
+            return [each.class_index for each in answers_of(project, store.presented(), None, (1, CROP, CROP))]
 
     return read
 
