@@ -1,14 +1,12 @@
 """Which backbones there are, what each is, and how an agent's networks are trained on what it makes of crops."""
 
-from typing import get_args
-
+from costal.agent.added import added_card, added_names
 from costal.errors import AgentError
-from costal.types import Agent, BackboneCard, BackboneName, Training
+from costal.types import ADDED_BACKBONE, BACKBONE_NAMES, Agent, BackboneCard, Training
 
 GAL2017 = "gal2017"
 """The paper's CNN, which is trained together with its head and has no card."""
 EFFICIENTNET_LITE0 = "efficientnet_lite0"
-BACKBONES = get_args(BackboneName)
 LITE0_CARD = BackboneCard(
     name=EFFICIENTNET_LITE0,
     version="1: timm stages 3 and 4, mean and standard deviation over pixels; bilinear, antialiased, clipped to [0, 1]",
@@ -40,13 +38,23 @@ def card_of(name: str) -> BackboneCard | None:
     Raises
     ------
     AgentError
-        When no backbone has this name.
+        When no backbone has this name, or its weights were not added on this machine, with the remedy.
     """
     if name == GAL2017:
         return None
     if name == EFFICIENTNET_LITE0:
         return LITE0_CARD
-    raise AgentError(f"There is no backbone '{name}'. Choose one of {', '.join(BACKBONES)}.")
+    if ADDED_BACKBONE.fullmatch(name):
+        return added_card(name)
+    raise AgentError(
+        f"There is no backbone '{name}'. Choose one of {', '.join(offered_names())}, or timm:NAME or torchvision:NAME "
+        "after 'costal backbone add' or 'costal backbone download'."
+    )
+
+
+def offered_names() -> tuple[str, ...]:
+    """Return the backbones to choose from on this machine, by name."""
+    return (*BACKBONE_NAMES, *added_names())
 
 
 def training_of(agent: Agent) -> Training:

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from costal.agent.cards import card_of
 from costal.cli.output import AsJson, tell
 from costal.cli.progress import ProgressBar
 from costal.errors import ProjectError
@@ -18,7 +19,6 @@ from costal.labels.models import load_newest
 from costal.labels.project_file import create_project, load_project, save_project
 from costal.labels.recent import recent_file, recent_projects
 from costal.labels.store import Store, require_store
-from costal.types import BackboneName
 
 MOST_SAID = 20
 """Findings that are listed one by one."""
@@ -43,10 +43,13 @@ Folder = Annotated[Path, typer.Argument(help="The project's folder.")]
 def new(
     folder: Folder,
     classes: Annotated[str, typer.Option("--classes", help="Class names, comma-separated.")] = "class 1,class 2",
-    backbone: Annotated[BackboneName, typer.Option(help="The network that the models look through.")] = "gal2017",
+    backbone: Annotated[
+        str, typer.Option(help="The network that the models look through: see 'costal backbone list'.")
+    ] = "gal2017",
     as_json: AsJson = False,
 ) -> None:
     """Make a new project in an empty or new folder."""
+    card_of(backbone)
     project = create_project(folder, tuple(name.strip() for name in classes.split(",")))
     if backbone != project.choices.backbone:
         save_project(replace(project, choices=replace(project.choices, backbone=backbone)))
