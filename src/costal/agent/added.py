@@ -5,6 +5,7 @@ card that is named after the network. The card is written last and makes them co
 """
 
 import json
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -60,6 +61,15 @@ def added_card(name: str, folder: Path | None = None) -> BackboneCard:
     return _read(name, folder or added_folder())[0]
 
 
+def kept_card(name: str, folder: Path | None = None) -> BackboneCard | None:
+    """Return the card of a backbone that was added, None when it was not, or its card is of no use any more."""
+    if name not in added_names(folder):
+        return None
+    with suppress(AgentError):
+        return added_card(name, folder)
+    return None
+
+
 def weights_file(name: str, folder: Path | None = None) -> Path:
     """Return the file with the weights of a backbone that was added; raises as `added_card`."""
     folder = folder or added_folder()
@@ -82,6 +92,14 @@ def how_to_get(name: str) -> str:
     return f"Add them with {add}, or choose another backbone."
 
 
+def other_weights(name: str) -> AgentError:
+    """Return the error that refuses to put weights in the place of others."""
+    return AgentError(
+        f"Other weights of '{name}' are here already; models that were trained with them need them. Add --overwrite to "
+        "put these in their place."
+    )
+
+
 def _card_path(name: str, folder: Path) -> Path:
     return folder / f"{name.replace(':', '-')}.json"
 
@@ -93,7 +111,8 @@ def _read(name: str, folder: Path) -> tuple[BackboneCard, str]:
         if document["format"] > CARD_FORMAT:
             raise AgentError(f"{path} was written by a newer version. Update napari-costal.")
         entries = {each.name: document[each.name] for each in fields(BackboneCard)}
-        card = BackboneCard(**entries | {key: tuple(entries[key]) for key in ("mean", "std")})
+        entries |= {key: int(entries[key]) for key in ("feature_count", "side")}
+        card = BackboneCard(**entries | {key: tuple(map(float, entries[key])) for key in ("mean", "std")})
         file = document["weights"]
         if card.name != name or Path(file).name != file:
             raise ValueError("it tells of other weights")

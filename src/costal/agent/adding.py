@@ -14,10 +14,18 @@ from typing import TYPE_CHECKING
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
-from costal.agent.added import added_card, added_folder, added_names, how_to_get, weights_file, write_card
+from costal.agent.added import (
+    added_card,
+    added_folder,
+    how_to_get,
+    kept_card,
+    other_weights,
+    weights_file,
+    write_card,
+)
 from costal.agent.architectures import Architecture, architecture_of
 from costal.agent.weights import content_hash, unpickled
-from costal.errors import AgentError, CostalError
+from costal.errors import AgentError
 from costal.files import explained, write_atomically
 from costal.types import BackboneCard
 
@@ -66,42 +74,46 @@ def add_backbone(name: str, brought: Brought, overwrite: bool = False, folder: P
     ProjectError
         When it cannot be written; then nothing has changed.
     """
-    folder = folder or added_folder()
-    architecture = architecture_of(name)
+    folder, architecture = folder or added_folder(), architecture_of(name)
     weights = fitting(name, architecture, _opened(brought))
+    card = _card(name, architecture, content_hash(weights), brought)
+    if not overwrite and kept_card(name, folder) not in (None, card):
+        raise other_weights(name)
+    file = f"{name.replace(':', '-')}-{card.sha256[:12]}.safetensors"
+    _keep(folder / file, save(weights), card)
+    for path in folder.glob(f"{name.replace(':', '-')}-????????????.safetensors"):
+        if path.name != file:
+            _remove(path)
+    return card
+
+
+def _card(name: str, architecture: Architecture, sha256: str, brought: Brought) -> BackboneCard:
     own = hashlib.sha256(brought.content).hexdigest()
-    card = BackboneCard(
+    return BackboneCard(
         name,
         architecture.version,
         architecture.feature_count,
         architecture.side,
         architecture.mean,
         architecture.std,
-        content_hash(weights),
+        sha256,
         f"{brought.source or 'a file of the user'} ({brought.file}, SHA-256 {own})",
         brought.licence or "not stated",
     )
-    older = _older(name, folder)
-    if older not in (None, card) and not overwrite:
-        raise AgentError(
-            f"Other weights of '{name}' are here already; models that were trained with them need them. Add "
-            "--overwrite to put these in their place."
-        )
-    file = f"{name.replace(':', '-')}-{card.sha256[:12]}.safetensors"
-    is_new = not (folder / file).exists()
-    with explained(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+
+
+def _keep(path: Path, content: bytes, card: BackboneCard) -> None:
+    """Write weights and then their card; when that fails, new weights are not left behind."""
+    is_new = not path.exists()
+    with explained(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        write_atomically(folder / file, save(weights))
-        write_card(card, file, folder)
+        write_atomically(path, content)
+        write_card(card, path.name, path.parent)
     except BaseException:
         if is_new:
-            _remove(folder / file)
-        raise
-    for path in folder.glob(f"{name.replace(':', '-')}-????????????.safetensors"):
-        if path.name != file:
             _remove(path)
-    return card
+        raise
 
 
 def load_added(card: BackboneCard, folder: Path | None = None) -> "nn.Module":
@@ -186,16 +198,6 @@ def _opened(brought: Brought) -> "Mapping[str, Tensor]":
             f"{brought.file} is not a safetensors file, or is cut short ({error}). Get it again."
         ) from error
     return weights
-
-
-def _older(name: str, folder: Path) -> BackboneCard | None:
-    """Return the card of this name that is here, None where there is none that can be read."""
-    if name not in added_names(folder):
-        return None
-    try:
-        return added_card(name, folder)
-    except CostalError:
-        return None  # it is of no use any more
 
 
 def _remove(path: Path) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Generator
 from contextlib import closing
 from pathlib import Path
 
-from costal.agent.added import DOWNLOADS, DOWNLOADS_FROM, Download, added_folder
+from costal.agent.added import DOWNLOADS, DOWNLOADS_FROM, Download, kept_card, other_weights
 from costal.errors import AgentError
 from costal.types import BackboneCard, Job, Progress
 
@@ -40,14 +40,22 @@ def address_of(download: Download) -> str:
 def download_backbone(name: str, overwrite: bool = False, folder: Path | None = None) -> Job[BackboneCard]:
     """Return the card of a backbone whose weights were fetched; yields progress in bytes. Closed, it leaves nothing.
 
+    What was fetched before is not fetched again, unless it is to be overwritten.
+
     Raises
     ------
     AgentError
-        When nothing is known for this name; when the network or the server fails; when another file comes.
+        When nothing is known for this name, or other weights of it are here and not to be overwritten; when the network
+        or the server fails; when another file comes.
     ProjectError
         When it cannot be written.
     """
     download = known_download(name)
+    older = None if overwrite else kept_card(name, folder)
+    if older is not None:
+        if f"({download.file}, SHA-256 {download.sha256}" in older.source:
+            return older
+        raise other_weights(name)
     address = address_of(download)
     pieces, got, size = [], 0, round(download.mebibytes * MEBI)
     with closing(_pieces(address, size)) as arriving:
@@ -59,7 +67,7 @@ def download_backbone(name: str, overwrite: bool = False, folder: Path | None = 
     from costal.agent.adding import Brought, add_backbone
 
     brought = Brought(download.file, b"".join(pieces), download.sha256, address, download.licence)
-    return add_backbone(name, brought, overwrite, folder or added_folder())
+    return add_backbone(name, brought, overwrite, folder)
 
 
 def _pieces(address: str, size: int) -> Generator[tuple[bytes, int]]:

@@ -212,6 +212,7 @@ def test_weights_that_were_changed_cut_or_removed_are_said_with_the_remedy(added
     [
         ("{", "is no card of a backbone .*Delete it"),
         ('{"format": 1}', "is no card of a backbone .*name"),
+        ("[]", "is no card of a backbone"),
         ('{"format": 99}', "written by a newer version"),
     ],
 )

@@ -4,14 +4,17 @@ import hashlib
 import socket
 import threading
 from contextlib import suppress
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from safetensors.torch import load, save
 from torchvision import models
 
 from costal.agent import added as table
 from costal.agent import downloads
 from costal.agent.added import DOWNLOADS, Download
+from costal.agent.adding import add_backbone
 from costal.agent.cards import card_of, offered_names
 from costal.agent.downloads import download_backbone
 from costal.errors import AgentError
@@ -68,6 +71,21 @@ def test_what_is_fetched_is_added_and_progress_is_told_in_bytes(added, server, c
     assert f"/models/small-1.pth (small-1.pth, SHA-256 {hashlib.sha256(content).hexdigest()})" in card.source
     assert [each.done for each in seen] == sorted(each.done for each in seen)
     assert (seen[-1].done, seen[-1].total) == (len(content), len(content))
+
+
+def test_what_is_here_is_not_fetched_again_nor_replaced_by_itself(added, server, small_file):
+    card = finish(download_backbone(NAME))
+    server.answer = (404, 0, b"")
+    assert finish(download_backbone(NAME)) == card
+    with pytest.raises(AgentError, match="404"):
+        finish(download_backbone(NAME, overwrite=True))
+    assert card_of(NAME) == card
+    changed = {name: each + 1 if name == "bn1.bias" else each for name, each in load(small_file.content).items()}
+    other = add_backbone(NAME, replace(small_file, content=save(changed)), overwrite=True)
+    server.paths.clear()
+    with pytest.raises(AgentError, match="Other weights of 'timm:test_resnet' are here already"):
+        finish(download_backbone(NAME))
+    assert (card_of(NAME), server.paths) == (other, [])
 
 
 BAD = {
