@@ -136,7 +136,7 @@ def _of_torchvision(name: str) -> Architecture:
     network = models.get_model(name, weights=None).eval()
     stages = _stages_of(network)
     known = frozenset(network.state_dict())
-    trimmed = create_feature_extractor(network, stages)
+    trimmed = create_feature_extractor(network, stages, suppress_diff_warning=True)
 
     def maps(images: Tensor) -> Sequence[Tensor]:
         return list(trimmed(images).values())
