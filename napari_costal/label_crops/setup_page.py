@@ -18,11 +18,11 @@ from qtpy.QtWidgets import (
 )
 from superqt import QCollapsible, QLabeledDoubleSlider
 
-from costal.agent.cards import default_backbone
+from costal.agent.cards import default_backbone, offered_names
 from costal.frames.grid import crop_um
 from costal.labels.lock import Holder
 from costal.labels.project import LARGEST, MOST_MB, PROJECT_FILE, Project
-from costal.types import ACQUISITION_NAMES, BackboneName, Grid, PlaneChoice
+from costal.types import ACQUISITION_NAMES, Grid, PlaneChoice
 from napari_costal.canvas.layer_frames import PLANE_CHOICES
 from napari_costal.label_crops.arrivals_part import ArrivalsPart
 from napari_costal.label_crops.channel_list import ChannelList
@@ -116,11 +116,11 @@ class SetupPage(QScrollArea):
         self.passes = SpinBox(label="passes T", value=50, min=1, max=LARGEST)
         self.acquisition = ComboBox(label="acquisition", choices=list(ACQUISITION_NAMES), value="std")
         default, lacking = default_backbone()
-        self.backbone = ComboBox(label="backbone", choices=list(get_args(BackboneName)), value=default)
+        self.backbone = ComboBox(label="backbone", choices=list(offered_names()), value=default)
         self.backbone.tooltip = (
             "The network that the models look through. gal2017 is trained from scratch with every model; "
             "efficientnet_lite0 was trained on ImageNet and stays as it is: better with few labels, and retrained in "
-            "about a second. After a change, train again."
+            "about a second. Others come by 'costal backbone add' or 'download'. After a change, train again."
         )
         self.features = SpinBox(label="kept features (MB)", value=2000, min=0, max=MOST_MB, step=100)
         self.features.tooltip = (
@@ -228,7 +228,9 @@ class SetupPage(QScrollArea):
             self.crop.value, self.stride.value = project.tiling.crop, project.tiling.stride
             self.edge.value, self.normalise.value = project.tiling.edge, project.tiling.normalise
             self.alpha.value, self.passes.value = project.choices.alpha, project.choices.passes
-            self.backbone.value = project.choices.backbone
+            own = project.choices.backbone  # its weights may be on another machine alone
+            self.backbone.choices = list(dict.fromkeys((*offered_names(), own)))
+            self.backbone.value = own
             self.acquisition.value, self.n.value = project.choices.acquisition, project.choices.n
             self.by.value, self.minutes.value = project.choices.by, project.choices.minutes
             self.diverse.value, self.control_share.value = project.choices.diverse, project.choices.control_share

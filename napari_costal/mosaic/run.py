@@ -141,7 +141,7 @@ def crops_of(run: Run) -> Dataset:
         When it is not here, or there is another one in its place.
     """
     dataset, begun = load_dataset(run.plan.data), kept_environment(run.folder)
-    if begun is not None and begun.fingerprint != dataset.fingerprint:
+    if begun is not None and begun.fingerprint.split()[:1] != dataset.fingerprint.split()[:1]:
         raise DatasetError(
             f"'{run.plan.data}' is {dataset.name} here, but not the crops of this run (MD5 {begun.fingerprint}, here "
             f"{dataset.fingerprint}). Put those in its place and open the run again."

@@ -3,6 +3,7 @@
 Shapes are named in letters: N crops, T passes, K classes, C channels, H and W pixels.
 """
 
+import re
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeVar
@@ -21,8 +22,12 @@ ACQUISITION_NAMES: tuple[AcquisitionName, ...] = (
     "random",
 )
 
-BackboneName = Literal["gal2017", "efficientnet_lite0"]
-"""The paper's CNN, trained together with its head, and a frozen network."""
+BACKBONE_NAMES = ("gal2017", "efficientnet_lite0")
+"""The paper's CNN, trained together with its head, and the frozen network that the installation brings."""
+ADDED_BACKBONE = re.compile(r"(timm|torchvision):[a-z0-9_]+(\.[a-z0-9_]+)?")
+"""The name of a frozen network whose weights the user brings."""
+BACKBONE_FORMS = (*BACKBONE_NAMES, "timm:NAME", "torchvision:NAME")
+"""What the name of a backbone can be, in words."""
 Schedule = Literal["constant", "one_cycle"]
 Precision = Literal["float32", "bfloat16"]
 CostLikelihood = Literal["log_normal", "least_squares"]
@@ -37,6 +42,11 @@ class Progress:
     done: int
     total: int
     message: str
+
+
+def is_backbone_name(name: str) -> bool:
+    """Return whether a backbone can have this name, wherever its weights are."""
+    return name in BACKBONE_NAMES or ADDED_BACKBONE.fullmatch(name) is not None
 
 
 Job = Generator[Progress, None, Result]
@@ -170,7 +180,9 @@ class BackboneCard:
 
     `version` names the extractor: stages, pooling and resizing. An image of `side` px gives `feature_count` numbers: a
     crop's RGB is one image, any other channel is one of its own, repeated three times, and their features are
-    concatenated. Values in [0, 1] are mapped by `mean` and `std`. `sha256` is that of the file with the weights.
+    concatenated. Values in [0, 1] are mapped by `mean` and `std`. `sha256` is that of the file with the weights, or of
+    the tensors themselves where a user added them (see `weights.content_hash`). Cards that differ in `source` and
+    `licence` alone are equal: the features are.
     """
 
     name: str
@@ -180,8 +192,8 @@ class BackboneCard:
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     sha256: str
-    source: str
-    licence: str
+    source: str = field(compare=False)
+    licence: str = field(compare=False)
 
     def feature_shape(self, channels: int, is_rgb: bool) -> tuple[int]:
         """Return the shape (F,) of the features of a crop with so many channels."""

@@ -1,12 +1,16 @@
 """What the engine's tests share: small things that are quick to train."""
 
+import io
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
+import platformdirs
 import pytest
 
 from costal import cli
+from costal.agent.added import added_folder
 from costal.paper.digits import perimeters, render, to_crops
 from costal.paper.plan import Arm, Experiment, Plan
 from costal.paper.sources import Dataset
@@ -91,3 +95,45 @@ def quick_plan(quick_experiment) -> Plan:
     """Return two arms, two repeats, three rounds."""
     arms = (Arm("STD, β = 0.3", "std", beta=0.3), Arm("random", "random"))
     return Plan("small", "synthetic", arms, quick_experiment, rounds=3, repeats=2, committee_every=3, looked_at=(1,))
+
+
+@pytest.fixture
+def added(tmp_path, monkeypatch) -> Path:
+    """Return the folder for backbones that a user adds, which is not there yet."""
+    monkeypatch.setattr(platformdirs, "user_data_path", lambda name: tmp_path / "user data" / name)
+    return added_folder()
+
+
+@pytest.fixture(scope="session")
+def small_weights():
+    """Return weights of timm's ``test_resnet``, drawn at random; statistics of batches are unlike those of new ones."""
+    import timm
+    import torch
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        weights = timm.create_model("test_resnet", pretrained=False).state_dict()
+        return {name: torch.rand_like(each) + 0.5 if "running" in name else each for name, each in weights.items()}
+
+
+@pytest.fixture(scope="session")
+def pickled():
+    """Return a function that returns what `torch.save` writes."""
+    import torch
+
+    def content_of(weights) -> bytes:
+        content = io.BytesIO()
+        torch.save(weights, content)
+        return content.getvalue()
+
+    return content_of
+
+
+@pytest.fixture
+def small_file(small_weights):
+    """Return a safetensors file of these weights as a user brings it."""
+    from safetensors.torch import save
+
+    from costal.agent.adding import Brought
+
+    return Brought("small.safetensors", save(small_weights), source="a friend", licence="CC0")

@@ -31,6 +31,7 @@ COMMANDS = [
     ("label",), ("microscope",), ("project",), ("project", "new"), ("project", "info"), ("project", "check"),
     ("project", "repair"), ("project", "recent"), ("reproduce",), ("reproduce", "table1"), ("reproduce", "figure1"),
     ("reproduce", "base-costs"), ("reproduce", "scale"), ("experiment",), ("project", "pack"), ("project", "unpack"),
+    ("backbone",), ("backbone", "add"), ("backbone", "download"), ("backbone", "list"),
 ]  # fmt: skip
 DEMO = (
     "demo",

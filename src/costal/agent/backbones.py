@@ -70,6 +70,10 @@ class FrozenBackbone:
                 for start in range(0, len(images), AT_ONCE)
             ]
             features = torch.cat([part.half().float().cpu() for part in parts])[: len(images)]
+        if not features.isfinite().all():
+            raise AgentError(
+                f"The backbone '{self.card.name}' makes features that are no numbers of half precision. Choose another."
+            )
         rounded: Floats = features.reshape(count, -1).numpy()
         return rounded
 
@@ -97,10 +101,12 @@ def load_backbone(card: BackboneCard) -> Backbone:
     AgentError
         When its weights are missing or are not those that the card names, with the remedy.
     """
+    if card.name != EFFICIENTNET_LITE0:
+        from costal.agent.adding import load_added
+
+        return FrozenBackbone(card, load_added(card))
     from costal.agent.weights import lite0_weights, stages_of_efficientnet
 
-    if card.name != EFFICIENTNET_LITE0:
-        raise AgentError(f"The backbone '{card.name}' is not on this machine. Choose another one.")
     return FrozenBackbone(card, stages_of_efficientnet(lite0_weights()))
 
 

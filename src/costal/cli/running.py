@@ -15,7 +15,7 @@ from costal.paper.datasets import load_dataset
 from costal.paper.forecast import forecast_left, measure_pace
 from costal.paper.plan import Plan
 from costal.paper.results import write_results
-from costal.paper.runner import progress_of, require_enough, rounds_left, run_names, run_task, tasks
+from costal.paper.runner import fingerprint_of, progress_of, require_enough, rounds_left, run_names, run_task, tasks
 from costal.paper.sources import Dataset
 from costal.types import Job
 
@@ -75,7 +75,7 @@ def _rounds(plan: Plan, out: Path, dataset: Dataset, dask: str | None) -> Job[No
 def _spread(plan: Plan, out: Path, dataset: Dataset, dask: str) -> Job[None]:
     from costal.spread.experiments import run_spread
 
-    return run_spread(plan, out, dask, dataset.fingerprint)
+    return run_spread(plan, out, dask, fingerprint_of(plan, dataset))
 
 
 def _one_by_one(plan: Plan, out: Path, dataset: Dataset) -> Job[None]:

@@ -8,7 +8,16 @@ from pathlib import Path
 from typing import Literal
 
 from costal.errors import ProjectError
-from costal.types import ACQUISITION_NAMES, AgentSettings, BackboneName, Channel, PlaneChoice, PlaneRule, Training
+from costal.types import (
+    ACQUISITION_NAMES,
+    BACKBONE_FORMS,
+    AgentSettings,
+    Channel,
+    PlaneChoice,
+    PlaneRule,
+    Training,
+    is_backbone_name,
+)
 
 PROJECT_FILE, STORE_FILE, MODEL_FOLDER, SCORES_FOLDER = "project.toml", "labels.sqlite", "models", "scores"
 FEATURES_FOLDER = "features"
@@ -83,7 +92,7 @@ class Choices:
     seed: int = 0
     augment: bool = True
     class_weights: bool = True
-    backbone: BackboneName = "gal2017"
+    backbone: str = "gal2017"
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,6 +290,11 @@ def _check_choices(chosen: Choices) -> None:
     if chosen.acquisition not in ACQUISITION_NAMES:
         raise ProjectError(
             f"'{chosen.acquisition}' is not an acquisition function. Use {', '.join(ACQUISITION_NAMES)}."
+        )
+    if not is_backbone_name(chosen.backbone):
+        raise ProjectError(
+            f"backbone = '{chosen.backbone}' should be one of {', '.join(BACKBONE_FORMS)}. Correct it in project.toml; "
+            "'costal backbone list' says which are here."
         )
     if not (0 <= chosen.alpha < math.inf and 0 <= chosen.beta < math.inf) or not (
         1 <= chosen.n <= LARGEST and 1 <= chosen.passes <= LARGEST

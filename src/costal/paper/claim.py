@@ -13,7 +13,7 @@ from costal.paper.archive import restore
 from costal.paper.environment import Environment, environment
 from costal.paper.plan import Plan
 from costal.paper.plan_file import differences, dump_plan, load_plan
-from costal.paper.runner import run_names
+from costal.paper.runner import fingerprint_of, run_names
 from costal.paper.sources import Dataset
 
 PLAN_FILE, ENVIRONMENT_FILE = "experiment.toml", "environment.json"
@@ -51,7 +51,7 @@ def claimed(folder: Path, plan: Plan, dataset: Dataset, resume: bool = True) -> 
 
 
 def _take(folder: Path, plan: Plan, dataset: Dataset, resume: bool) -> None:
-    here = environment(plan.experiment.device, dataset.fingerprint)
+    here = environment(plan.experiment.device, fingerprint_of(plan, dataset))
     if (folder / PLAN_FILE).exists():
         if not resume:
             raise DatasetError(f"{folder} holds a run already. Resume it, or choose another place with --out.")
@@ -65,8 +65,8 @@ def _take(folder: Path, plan: Plan, dataset: Dataset, resume: bool) -> None:
         if begun is None or begun.fingerprint == here.fingerprint:
             return
         raise DatasetError(
-            f"{folder} holds a run on other crops (MD5 {begun.fingerprint}, here {here.fingerprint}). Give it the same "
-            "ones, or choose another place with --out."
+            f"{folder} holds a run on other crops or other weights ({begun.fingerprint}, here {here.fingerprint}). "
+            "Give it the same ones, or choose another place with --out."
         )
     foreign = [path.name for path in folder.iterdir() if path.suffix not in (".lock", ".json")]
     if foreign:

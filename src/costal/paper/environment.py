@@ -41,7 +41,7 @@ def environment(device: str, fingerprint: str) -> Environment:
         version("torch"),
         version("numpy"),
         platform.platform(),
-        _processor(),
+        processor(),
         describe_device(choose_device(device)),
         fingerprint,
     )
@@ -58,7 +58,7 @@ def source_fingerprint() -> str:
     return digest.hexdigest()
 
 
-def _processor() -> str:
+def processor() -> str:
     """Return the processor's name; Linux tells it only in a file."""
     told = Path("/proc/cpuinfo")
     if told.is_file():

@@ -2,13 +2,13 @@
 
 import sys
 import unicodedata
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, get_args
 
-from costal.agent.cards import BACKBONES
 from costal.paper.plan import CostKnowledge
 from costal.paper.sources import PoolRule
-from costal.types import ACQUISITION_NAMES, Precision, Schedule
+from costal.types import ACQUISITION_NAMES, BACKBONE_FORMS, Precision, Schedule, is_backbone_name
 
 STEEPEST = 10.0
 """Largest α and β: with it the value of a crop at the floor of the cost is still finite in float32."""
@@ -18,9 +18,9 @@ STEEPEST = 10.0
 class Key:
     """A key of the file: what it means and what it takes.
 
-    Numbers lie between `least` (or above it, with `is_open`) and `most`; with `words` only these are taken; with
-    `is_list` the value is a list of such. `absent` tells what holds without the key where no value of the file can say
-    it; `example` is a value then.
+    Numbers lie between `least` (or above it, with `is_open`) and `most`; with `words` only these are taken, or what
+    `fits`, of which they tell; with `is_list` the value is a list of such. `absent` tells what holds without the key
+    where no value of the file can say it; `example` is a value then.
     """
 
     name: str
@@ -31,6 +31,7 @@ class Key:
     is_open: bool = False
     is_list: bool = False
     words: tuple[str, ...] = ()
+    fits: Callable[[str], bool] | None = None
     absent: str = ""
     example: str | float = ""
 
@@ -58,6 +59,8 @@ class Key:
         if not is_of_kind:
             return False
         if isinstance(value, str):
+            if self.fits is not None:
+                return self.fits(value)
             return value in self.words if self.words else _is_a_line(value)
         return bool(self.least <= value <= self.most) and not (self.is_open and value == self.least)
 
@@ -135,7 +138,13 @@ ARM_KEYS = (
         absent="none",
         example=50.0,
     ),
-    Key("backbone", str, "What it sees through: its own CNN, or a frozen network whose heads learn.", words=BACKBONES),
+    Key(
+        "backbone",
+        str,
+        "What it sees through: its own CNN, or a frozen network whose heads learn.",
+        words=BACKBONE_FORMS,
+        fits=is_backbone_name,
+    ),
     Key("repeats", int, "Runs of this arm, in the first repeats of all.", 1, absent="as many as the others", example=3),
 )
 

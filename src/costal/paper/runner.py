@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from costal.agent.cards import card_of
 from costal.paper.archive import read_round, rounds_done, write_round
 from costal.paper.experiment import (
     ArmState,
@@ -27,7 +28,7 @@ from costal.paper.expert import SimulatedExpert
 from costal.paper.plan import Plan
 from costal.paper.plan_file import check
 from costal.paper.sources import Dataset, initial_indices, pool_indices
-from costal.types import Job, Progress, Result, retold
+from costal.types import BACKBONE_NAMES, Job, Progress, Result, retold
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +134,21 @@ def progress_of(plan: Plan, left: Mapping[Task, int], message: str) -> Progress:
     return Progress(total - sum(len(task.runs) * rounds for task, rounds in left.items()), total, message)
 
 
+def fingerprint_of(plan: Plan, dataset: Dataset) -> str:
+    """Return the MD5 of the crops, and after it the weights that were added for an arm: equal, rounds are equal.
+
+    Raises
+    ------
+    AgentError
+        When the weights of an arm are not on this machine.
+    """
+    added = sorted({arm.backbone for arm in plan.arms} - set(BACKBONE_NAMES))
+    cards = [card for card in map(card_of, added) if card is not None]
+    return " ".join([dataset.fingerprint, *(f"{card.name} {card.sha256}" for card in cards)])
+
+
 def require_enough(plan: Plan, dataset: Dataset) -> None:
-    """Find out before any work that the plan contradicts itself, or does not fit the data.
+    """Find out before any work that the plan contradicts itself, needs weights that lack, or does not fit the data.
 
     Raises
     ------
@@ -142,6 +156,8 @@ def require_enough(plan: Plan, dataset: Dataset) -> None:
         With the key, or the arithmetic.
     """
     check(plan)
+    for arm in plan.arms:
+        card_of(arm.backbone)
     shared = plan.experiment
     last = plan.rounds if shared.pools == "disjoint" else 1  # redrawn pools never end
     pool_indices(dataset, shared.seed, 0, last, shared.pool_size, shared.pools, ())

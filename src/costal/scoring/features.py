@@ -131,7 +131,7 @@ def made_by(agent: Agent, device: str) -> dict[str, Any]:
     """Return what an agent's features depend on beside the crops: its backbone, precision, device."""
     if agent.backbone is None:
         raise RuntimeError("The agent has no frozen backbone.")
-    card = asdict(agent.backbone)
+    card = {key: entry for key, entry in asdict(agent.backbone).items() if key not in ("source", "licence")}
     return {"backbone": card, "is_rgb": agent.is_rgb, "precision": PRECISION, "device": device.split(":")[0]}
 
 

@@ -8,6 +8,7 @@ from costal.frames.normalise import IntensityRange, merge_ranges, shared_range
 from costal.labels.models import Generation, load_newest, newest_origin
 from costal.labels.project import Project
 from costal.loop import new_agent
+from costal.types import BackboneCard
 
 BEYOND = 0.1
 """Of the fixed range, so much more on either side is not worth a warning."""
@@ -32,13 +33,19 @@ def current_generation(project: Project, crop_shape: tuple[int, int, int]) -> Ge
         )
         return Generation(0, replace(fresh, notes=(note,)))
     if newest.agent.backbone != fresh.backbone:
-        seen = newest.agent.backbone.name if newest.agent.backbone is not None else GAL2017
+        seen, now = _named(newest.agent.backbone), _named(fresh.backbone)
+        if newest.agent.backbone and fresh.backbone and newest.agent.backbone.name == fresh.backbone.name:
+            seen, now = f"{seen} with weights {newest.agent.backbone.sha256[:12]}", f"{fresh.backbone.sha256[:12]}"
         note = (
-            f"The newest model looks through '{seen}', the project through '{settings.backbone}' of today. Train to "
-            "make one that does; no label is lost."
+            f"The newest model looks through {seen}, the project through {now} of today. Train to make one that does; "
+            "no label is lost."
         )
         return Generation(0, replace(fresh, notes=(note,)))
     return replace(newest, agent=replace(newest.agent, settings=fresh.settings))
+
+
+def _named(card: BackboneCard | None) -> str:
+    return f"'{card.name if card is not None else GAL2017}'"
 
 
 def trained_generation(project: Project) -> Generation:

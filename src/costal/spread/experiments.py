@@ -13,7 +13,7 @@ from pathlib import Path
 from costal.paper.archive import arm_folder
 from costal.paper.datasets import load_dataset
 from costal.paper.plan import Plan
-from costal.paper.runner import Task, progress_of, rounds_left, run_task, tasks
+from costal.paper.runner import Task, fingerprint_of, progress_of, rounds_left, run_task, tasks
 from costal.paper.sources import Dataset
 from costal.spread.cluster import Tasks, run_on_workers
 from costal.spread.workers import Errand, admit, alone, look_for
@@ -31,7 +31,7 @@ class _Experiment:
         return "experiment"
 
     def fingerprint(self) -> str:
-        return _dataset(self.plan.data).fingerprint
+        return fingerprint_of(self.plan, _dataset(self.plan.data))
 
     @property
     def needs(self) -> str:
@@ -42,8 +42,8 @@ def run_spread(plan: Plan, folder: Path, where: str, fingerprint: str) -> Job[No
     """Run what is left of a plan on dask workers, which keep each round in `folder`; yields progress in rounds.
 
     `where` is ``local:K`` for K processes on this machine, a scheduler's ``tcp://`` or ``tls://`` address, or the path
-    of a scheduler file. Workers may come, go and be killed meanwhile. `fingerprint` is that of the crops here. Closed,
-    the job stops the workers' tasks within seconds.
+    of a scheduler file. Workers may come, go and be killed meanwhile. `fingerprint` is that of the plan's crops and
+    weights here. Closed, the job stops the workers' tasks within seconds.
 
     Raises
     ------

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from costal.agent import backbones, weights
-from costal.agent.backbones import features_of, inputs_of, load_backbone
+from costal.agent.backbones import FrozenBackbone, features_of, inputs_of, load_backbone
 from costal.agent.cards import EFFICIENTNET_LITE0, HEADS, LITE0_CARD, MEMBERS, card_of, passes_of
 from costal.agent.classifier import classify
 from costal.agent.training import step_count
@@ -69,6 +69,15 @@ def test_crops_of_any_size_give_as_many_features(lite0, side):
 def test_two_channels_are_no_rgb_image(lite0):
     with pytest.raises(AgentError, match="2 channels is no RGB image"):
         lite0.features(crops_of(STAINS, 1), "cpu", is_rgb=True)
+
+
+def test_features_too_large_for_half_precision_are_refused():
+    class Large(torch.nn.Module):
+        def forward(self, images):
+            return images.mean((2, 3)) * 0 + 70_000
+
+    with pytest.raises(AgentError, match="'efficientnet_lite0' makes features that are no numbers of half precision"):
+        FrozenBackbone(LITE0_CARD, Large()).features(crops_of(GREY, 1), "cpu")
 
 
 def test_features_are_computed_once_for_the_same_crop(lite0):

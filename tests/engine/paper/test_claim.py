@@ -2,11 +2,14 @@ import json
 from dataclasses import replace
 
 import pytest
+from safetensors.torch import save
 
-from costal.errors import DatasetError
+from costal.agent.adding import add_backbone
+from costal.errors import AgentError, DatasetError
 from costal.paper.claim import claimed, kept_environment
 from costal.paper.environment import environment, source_fingerprint
 from costal.paper.plan_file import load_plan
+from costal.paper.runner import require_enough
 
 
 def test_a_claimed_folder_holds_the_plan_and_the_environment(quick_plan, small_digits, tmp_path):
@@ -44,6 +47,26 @@ def test_other_crops_are_refused(quick_plan, small_digits, tmp_path):
     with (
         pytest.raises(DatasetError, match="other crops"),
         claimed(tmp_path, quick_plan, replace(small_digits, fingerprint="another")),
+    ):
+        pass
+
+
+def test_other_weights_of_an_arm_are_refused(quick_plan, small_digits, tmp_path, added, small_file, small_weights):
+    plan = replace(quick_plan, arms=(replace(quick_plan.arms[0], backbone="timm:test_resnet"),))
+    with pytest.raises(AgentError, match="weights of 'timm:test_resnet' are not on this machine"):
+        require_enough(plan, small_digits)
+    first = add_backbone("timm:test_resnet", small_file)
+    require_enough(plan, small_digits)
+    for _ in range(2):
+        with claimed(tmp_path / "out", plan, small_digits):
+            pass
+    found = kept_environment(tmp_path / "out")
+    assert found.fingerprint == f"{small_digits.fingerprint} timm:test_resnet {first.sha256}"
+    other = replace(small_file, content=save(small_weights | {"bn1.bias": small_weights["bn1.bias"] + 1}))
+    add_backbone("timm:test_resnet", other, overwrite=True)
+    with (
+        pytest.raises(DatasetError, match=f"other weights .*{first.sha256}"),
+        claimed(tmp_path / "out", plan, small_digits),
     ):
         pass
 

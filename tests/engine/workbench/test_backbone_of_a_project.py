@@ -4,10 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from safetensors.torch import save
 
+from costal.agent.adding import add_backbone
 from costal.agent.cards import EFFICIENTNET_LITE0, LITE0_CARD
 from costal.applying.classify import ApplyRequest, apply_to_frame
-from costal.errors import ProjectError
+from costal.errors import AgentError, ProjectError
 from costal.frames.grid import crop_at
 from costal.frames.simulate import CLASS_NAMES, simulate_field, simulated_effort_s
 from costal.labels.effort import Event, EventKind
@@ -80,7 +82,34 @@ def test_a_project_file_says_its_backbone_and_refuses_one_that_is_not_known(proj
     text = path.read_text("utf-8")
     assert 'backbone = "efficientnet_lite0"' in text
     path.write_text(text.replace("efficientnet_lite0", "resnet9000"), "utf-8")
-    with pytest.raises(ProjectError, match="backbone = 'resnet9000' should be one of gal2017, efficientnet_lite0"):
+    with pytest.raises(
+        ProjectError, match="backbone = 'resnet9000' should be one of gal2017, efficientnet_lite0, timm"
+    ):
         load_project(project.folder)
     path.write_text(text.replace('backbone = "efficientnet_lite0"\n', ""), "utf-8")
     assert load_project(project.folder).choices.backbone == "gal2017"
+
+
+def test_a_project_looks_through_weights_that_were_added_and_through_no_others(
+    project, frame, added, small_file, small_weights
+):
+    named = replace(project, choices=replace(project.choices, backbone="timm:test_resnet"))
+    save_project(named)
+    assert load_project(project.folder) == named  # its labels can be looked at where the weights are not
+    with pytest.raises(AgentError, match=r"weights of 'timm:test_resnet' are not on this machine. Add them with"):
+        finish(retrain(RetrainRequest(named, 0, "cpu")))
+    card = add_backbone("timm:test_resnet", small_file)
+    generation = finish(retrain(RetrainRequest(named, 0, "cpu")))
+    assert (load_newest(project.model_folder).agent.backbone, generation.agent.label_count) == (card, LABELS)
+    assert finish(score_frame(ScoreRequest(named, frame, device="cpu"))).generation == 1
+    other = replace(small_file, content=save(small_weights | {"bn1.bias": small_weights["bn1.bias"] + 1}))
+    second = add_backbone("timm:test_resnet", other, overwrite=True)
+    refused = finish(score_frame(ScoreRequest(named, frame, device="cpu")))
+    assert refused.scores is None
+    assert f"'timm:test_resnet' with weights {card.sha256[:12]}, the project through {second.sha256[:12]}" in (
+        refused.reason
+    )
+    with pytest.raises(ProjectError, match=f"with weights {card.sha256[:12]}"):
+        finish(apply_to_frame(ApplyRequest(named, frame, device="cpu")))
+    add_backbone("timm:test_resnet", small_file, overwrite=True)
+    assert finish(apply_to_frame(ApplyRequest(named, frame, device="cpu"))).class_index_N.shape

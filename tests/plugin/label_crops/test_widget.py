@@ -4,14 +4,17 @@ import threading
 from dataclasses import replace
 
 import numpy as np
+import platformdirs
 import psutil
 import pytest
 from qtpy.QtCore import QEvent, QPoint, Qt
 from qtpy.QtGui import QKeyEvent
 
+from costal.agent.added import added_folder
 from costal.frames.simulate import simulate_field
 from costal.labels.effort import PauseReason, derive, replay
 from costal.labels.models import load_newest
+from costal.labels.project import Project
 from costal.labels.store import Store
 from napari_costal.canvas.overlays import GRID, HEATMAP, LABELS, QUERY, is_ours
 from napari_costal.label_crops.setup_page import SetupPage
@@ -322,3 +325,19 @@ def test_that_not_every_crop_asked_has_a_box_is_said(qtbot, asked, is_said):
     page.show_query(asked, 500)
     assert page.boxes_label.isVisibleTo(page) is is_said
     assert ("first 500 of 501" in page.boxes_label.text()) is is_said
+
+
+def test_the_form_offers_the_backbones_that_are_here_and_shows_the_projects_own(qtbot, tmp_path, monkeypatch):
+    monkeypatch.setattr(platformdirs, "user_data_path", lambda name: tmp_path / name)
+    page = SetupPage(lambda _: [], "tester")
+    qtbot.addWidget(page)
+    assert page.backbone.choices == ("gal2017", "efficientnet_lite0")
+    added_folder().mkdir(parents=True)
+    (added_folder() / "timm-resnet18.json").write_text("{}")
+    project = Project(tmp_path, "neurons", ())
+    elsewhere = replace(project, choices=replace(project.choices, backbone="timm:convnext_atto"))
+    page.fill(elsewhere, {})
+    assert page.backbone.choices == ("gal2017", "efficientnet_lite0", "timm:resnet18", "timm:convnext_atto")
+    assert page.with_choices(project).choices.backbone == "timm:convnext_atto"
+    page.fill(project, {})
+    assert page.backbone.choices == ("gal2017", "efficientnet_lite0", "timm:resnet18")
