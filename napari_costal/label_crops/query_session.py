@@ -248,15 +248,18 @@ class QuerySession:
 
     # Training
 
-    def retrain(self) -> None:
-        """Retrain both models on all answers in the background, then score the frame again."""
+    def retrain(self, new_range: bool = False) -> None:
+        """Retrain both models on all answers in the background, then score the frame again.
+
+        With `new_range` the range that all frames of the project are normalised with is measured anew.
+        """
         placed, project = self._frame.placed, self._session.project
         if placed is None or project is None:
             self._view.complain("There is nothing to train on yet. Choose a frame and label some crops.")
             return
         if not self._session.may_write():
             return
-        request = RetrainRequest(project, project.choices.seed, self._device)
+        request = RetrainRequest(project, project.choices.seed, self._device, new_range)
 
         def trained(generation: Any) -> None:
             if generation.number:

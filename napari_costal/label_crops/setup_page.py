@@ -130,6 +130,11 @@ class SetupPage(QScrollArea):
         self.stride = SpinBox(label="stride (px)", value=64, min=1, max=LARGEST)
         self.edge = ComboBox(label="at the edge", choices=["drop", "pad"], value="drop")
         self.normalise = ComboBox(label="normalise by", choices=["frame", "project"], value="frame")
+        self.new_range = CheckBox(text="measure the project's range anew with Train", value=False)
+        self.new_range.tooltip = (
+            "When all frames are normalised by the project, its first model fixes their common range. Ticked, the next "
+            "Train measures it again, over all frames; once."
+        )
         self.planes = ComboBox(label="planes", choices=list(PLANE_CHOICES), value=PLANE_CHOICES[0])
         self.diverse = CheckBox(text="thin near-duplicates and direct neighbours", value=True)
         self.control_share = FloatSpinBox(label="control share", value=0.1, min=0.0, max=1.0, step=0.05)
@@ -149,7 +154,7 @@ class SetupPage(QScrollArea):
         decided = (self.backbone, self.acquisition, self.passes, self.alpha, self.control_share, self.diverse)
         if lacking:
             section.addWidget(sentence(lacking))
-        cut = (self.stride, self.edge, self.normalise, self.planes, self.z, self.t, self.axes)
+        cut = (self.stride, self.edge, self.normalise, self.new_range, self.planes, self.z, self.t, self.axes)
         section.addWidget(form(*decided, *cut, self.idle_limit, self.features, self.annotator))
         return section
 
@@ -187,6 +192,11 @@ class SetupPage(QScrollArea):
             with self.stride.changed.blocked():
                 self.stride.value = crop
             self.tiling_changed.emit()
+
+    def new_range_wanted(self) -> bool:
+        """Return whether the next training is to measure the project's range anew; it is asked for once."""
+        wanted, self.new_range.value = bool(self.new_range.value), False
+        return wanted
 
     def with_tiling(self, project: Project) -> Project:
         """Return the project with the tiling that the form shows."""

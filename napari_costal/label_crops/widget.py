@@ -140,7 +140,7 @@ class LabelCrops(Dock):
         setup.apply_button.clicked.connect(lambda: self._open_dock("Apply classifier"))
         setup.score_button.clicked.connect(lambda: self.start_project(query.score))
         setup.label_button.clicked.connect(lambda: self.start_project(self.sitting.label_query))
-        setup.train_button.clicked.connect(lambda: query.retrain())
+        setup.train_button.clicked.connect(lambda: query.retrain(setup.new_range_wanted()))
 
     def _connect_bench(self) -> None:
         bench, sitting = self.bench, self.sitting

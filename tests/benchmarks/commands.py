@@ -17,6 +17,7 @@ from costal.types import Job, Result
 from tests.benchmarks.committee import CommitteeRequest, compare_committee
 from tests.benchmarks.frames import FramesRequest, compare_frames, draw_growth
 from tests.benchmarks.imports import DOCKS, bench_imports
+from tests.benchmarks.loop import LoopRequest, bench_loop
 from tests.benchmarks.machine import Figures
 from tests.benchmarks.tables import about, committee_table, frames_table, starts_table, training_table
 from tests.benchmarks.training import (
@@ -42,6 +43,7 @@ def make_app() -> typer.Typer:
     app.command()(committee)
     app.command()(training)
     app.command()(frames)
+    app.command()(loop)
     app.command()(gui)
     app.command("import")(imports)
     app.command("all")(everything)
@@ -112,6 +114,28 @@ def frames(
     _report(found, frames_table(found), out, as_json)
 
 
+def loop(
+    frames: Annotated[int, typer.Option(min=1, max=1000, help="Frames of 1024 px that are applied to.")] = 50,
+    most_labels: Annotated[int, typer.Option(min=0, help="The largest training; 0 leaves it out.")] = 100_000,
+    device: Device = "auto",
+    seed: Seed = 0,
+    out: Out = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take one turn of the loop through a frozen backbone: look at crops, retrain, score again, apply.
+
+    Each part beside what was asked of it, and the most memory when it was done.
+    """
+    _require_place(out)
+    found = _told(bench_loop(LoopRequest(frames, most_labels, device, seed)))
+    lines = [f"{'':42} {found.unit:>9} {'asked':>9} {'MB':>7}"]
+    lines += [
+        f"{name:42} {taken:9.3f} {found.asked.get(name, float('nan')):9.2f} {found.memory_mb[name]:7.0f}"
+        for name, taken in found.parts.items()
+    ]
+    _report(found, lines, out, as_json)
+
+
 def gui(
     crops: Annotated[
         list[int] | None, typer.Option("--crops", min=100, max=4_000_000, help="Crops of a frame; may be repeated.")
@@ -165,6 +189,7 @@ def everything(
     committee(device=device, out=out / "committee.json")
     training(device=device, out=out / "training.json")
     frames(out=out / "frames.json")
+    loop(device=device, out=out / "loop.json")
     imports(out=out / "import.json")
     if has_display():
         gui(out=out / "gui.json")
