@@ -6,7 +6,14 @@ from hypothesis.extra.numpy import arrays
 
 from costal.errors import FrameError
 from costal.frames.grid import crops, tile
-from costal.frames.normalise import IntensityRange, cut_when_sliced, intensity_range, merge_ranges, normalise
+from costal.frames.normalise import (
+    IntensityRange,
+    cut_when_sliced,
+    intensity_range,
+    merge_ranges,
+    normalise,
+    percentiles_by_count,
+)
 
 pixels_C_Y_X = arrays(np.float64, (2, 9, 11), elements=st.integers(0, 1000).map(float), fill=st.nothing())
 
@@ -146,3 +153,19 @@ def test_any_slice_of_a_planes_crops_is_those_crops_normalised():
     lazy = cut_when_sliced(pixels, limits, grid)
     assert (len(lazy), lazy.shape) == (30, (30, 2, 16, 16))
     np.testing.assert_array_equal(lazy[25:40], normalise(cut, limits)[25:])
+
+
+@given(
+    values=st.lists(st.integers(-300, 300), min_size=1, max_size=60),
+    ends=st.tuples(st.floats(0, 49), st.floats(50, 100)),
+)
+def test_percentiles_by_count_are_those_of_numpy_to_the_last_bit(values, ends):
+    pixels = np.array(values, np.int16)
+    assert percentiles_by_count(pixels, ends) == tuple(np.percentile(pixels.astype(np.float64), ends))
+
+
+@pytest.mark.parametrize("kind", ["uint8", "int8", "uint16", "int16"])
+def test_the_range_of_an_integer_plane_is_that_of_its_pixels_as_floats(kind):
+    info = np.iinfo(kind)
+    plane = np.random.default_rng(0).integers(info.min, info.max, (1, 64, 64), endpoint=True).astype(kind)
+    assert intensity_range(plane) == intensity_range(plane.astype(np.float64))
