@@ -1,6 +1,6 @@
 """The form of *Label crops*: project, frame, classes and query. It holds values and tells when they change."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
@@ -28,6 +28,7 @@ from napari_costal.label_crops.channel_list import ChannelList
 from napari_costal.label_crops.class_table import ClassTable
 from napari_costal.label_crops.view import SHOWN
 from napari_costal.ui.parts import form, part, push_button, row, sentence
+from napari_costal.ui.tools import BENCH_KEYS
 
 STRONGEST_BETA = 2.0
 ASK_FOR = ("crops", "minutes")
@@ -40,7 +41,9 @@ class SetupPage(QScrollArea):
     tiling_changed = Signal()
     choices_changed = Signal(bool)
 
-    def __init__(self, layers: Callable[[Any], list[Any]], annotator: str) -> None:
+    def __init__(
+        self, layers: Callable[[Any], list[Any]], annotator: str, tool_keys: Mapping[str, str] = BENCH_KEYS
+    ) -> None:
         super().__init__()
         self._is_filling = False
         page = QWidget()
@@ -51,7 +54,7 @@ class SetupPage(QScrollArea):
         column.addWidget(self._frame_part(layers))
         self.arrivals = ArrivalsPart()
         column.addWidget(self.arrivals)
-        self.classes = ClassTable()
+        self.classes = ClassTable(tool_keys)
         column.addWidget(part("Classes", self.classes))
         column.addWidget(self._query_part())
         column.addWidget(self._advanced_part(annotator))

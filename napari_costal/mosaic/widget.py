@@ -19,7 +19,6 @@ from napari_costal.canvas.render import render
 from napari_costal.engine.client import Engine
 from napari_costal.engine.threads import Background
 from napari_costal.labelling.bench import Bench
-from napari_costal.labelling.keys import STOP
 from napari_costal.mosaic.controller import DIGIT_DATA, DIGITS, MosaicController
 from napari_costal.mosaic.curves import RoundsPicture
 from napari_costal.mosaic.layers import MosaicLayers
@@ -27,7 +26,8 @@ from napari_costal.mosaic.playback_page import CURVES_HEIGHT, PlaybackPage
 from napari_costal.ui.dock import Dock
 from napari_costal.ui.figure_view import FigureView, colours_of
 from napari_costal.ui.parts import pages, push_button
-from napari_costal.ui.preferences import BENCH_KEYS, Preferences, preferences
+from napari_costal.ui.preferences import Preferences, preferences
+from napari_costal.ui.tools import BENCH_KEYS, STOP
 
 SIMULATED, BY_HAND = "simulated expert", "I label myself"
 WHOLE_RANGE = IntensityRange((0.0,), (255.0,))

@@ -16,8 +16,6 @@ COLOURS = (
 )  # fmt: skip
 """Paul Tol's *bright* scheme and its neighbours: told apart by colour-blind eyes."""
 KEYS = "1234567890"
-RESERVED_KEYS = "SXZYPVB?"
-"""The bench's own: skip, exclude, undo, redo, pause, prediction, back, key sheet."""
 COLOUR = re.compile("#[0-9a-fA-F]{6}")
 LARGEST = 10_000
 """Of crop size, n and T: beyond it is a slip of the finger."""
@@ -230,11 +228,8 @@ def _check_classes(project: Project) -> None:
                 f"The acquisition cost of '{each.name}' must be 0 to {DAY_S:g} s, not {each.acquisition_cost_s}. "
                 "Correct it in project.toml."
             )
-        if each.key and (len(each.key) != 1 or each.key.upper() in RESERVED_KEYS or not each.key.isalnum()):
-            raise ProjectError(
-                f"'{each.key}' cannot be the key of '{each.name}'. Use one digit or a letter other than "
-                f"{RESERVED_KEYS.rstrip('?')}."
-            )
+        if each.key and (len(each.key) != 1 or not each.key.isalnum()):
+            raise ProjectError(f"'{each.key}' cannot be the key of '{each.name}'. Use one digit or letter.")
         _check_merge(project, each)
 
 

@@ -135,7 +135,6 @@ def test_a_class_keeps_its_output_by_its_place(project):
         ({"name": "  "}, "A class cannot be called"),
         ({"name": "a\nb"}, "A class cannot be called"),
         ({"colour": "red"}, "'red' is no colour for 'rings'"),
-        ({"key": "s"}, "'s' cannot be the key of 'rings'"),
         ({"key": "12"}, "'12' cannot be the key"),
         ({"merged_into": 7}, "'rings' cannot be merged into class 7"),
         ({"merged_into": 1}, "'rings' cannot be merged into class 1"),
@@ -188,7 +187,6 @@ def test_a_duplicate_is_refused_before_anything_is_written(project, tmp_path):
         pytest.param("passes = 50", "passes = 0", "n and T 1 to 10000", id="no passes"),
         pytest.param("crop = 64", "crop = 4", "cannot be cut", id="tiny crop"),
         pytest.param("stride = 64", "stride = 65", "cannot be cut", id="stride beyond the crop"),
-        pytest.param('key = "1"', 'key = "s"', "'s' cannot be the key", id="a key that skips"),
         pytest.param("seed = 0", "seed = -1", "seed -1 must be 0 or more", id="negative seed"),
         pytest.param(
             "idle_limit_s = 20.0", "idle_limit_s = 0", "idle limit of 0 s must be above 0", id="no idle limit"
@@ -228,6 +226,11 @@ def test_classes_that_are_no_list_are_refused(project):
 def test_a_whole_number_will_do_for_a_fraction(project):
     edit(project, "alpha = 1.0", "alpha = 2")
     assert load_project(project.folder).choices.alpha == 2
+
+
+def test_a_class_of_a_file_may_have_the_key_that_a_tool_has_by_default(project):
+    edit(project, 'key = "1"', 'key = "s"')
+    assert load_project(project.folder).classes[0].key == "s"
 
 
 def test_what_is_left_out_has_its_default(project):
