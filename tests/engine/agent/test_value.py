@@ -33,6 +33,11 @@ def test_a_cost_below_the_floor_counts_as_the_floor(cost):
     np.testing.assert_allclose(value([0.5], [cost], 1, 0.5), [0.5 / np.sqrt(COST_FLOOR)], rtol=1e-6)
 
 
+def test_large_exponents_give_finite_values():
+    values = value([3.0, 0.0], [0.0, 1e6], 100, 10)
+    assert values.tolist() == [np.finfo(np.float32).max, 0.0]
+
+
 def test_information_a_rounding_error_below_zero_counts_as_zero():
     assert value([-1e-9], [1.0], 0.5, 0).tolist() == [0.0]
 
