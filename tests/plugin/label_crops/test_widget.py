@@ -12,6 +12,8 @@ from qtpy.QtGui import QKeyEvent
 from costal.frames.simulate import simulate_field
 from costal.labels.effort import PauseReason, derive, replay
 from costal.labels.models import load_newest
+from costal.labels.project import Choices, Intake, Tiling
+from costal.labels.project_file import create_project
 from costal.labels.store import Store
 from napari_costal.canvas.overlays import GRID, HEATMAP, LABELS, QUERY, is_ours
 from napari_costal.label_crops.setup_page import SetupPage
@@ -322,3 +324,29 @@ def test_that_not_every_crop_asked_has_a_box_is_said(qtbot, asked, is_said):
     page.show_query(asked, 500)
     assert page.boxes_label.isVisibleTo(page) is is_said
     assert ("first 500 of 501" in page.boxes_label.text()) is is_said
+
+
+def test_the_form_gives_back_the_settings_that_it_was_filled_with(qtbot, tmp_path):
+    page = SetupPage(lambda _: [], "tester")
+    qtbot.addWidget(page)
+    project = replace(
+        create_project(tmp_path / "neurons"),
+        tiling=Tiling(48, 24, "pad", "project"),
+        choices=Choices(
+            acquisition="bald",
+            alpha=11.5,
+            beta=1.25,
+            passes=7,
+            n=3,
+            by="minutes",
+            minutes=12.5,
+            diverse=False,
+            control_share=0.35,
+            backbone="efficientnet_lite0",
+        ),
+        intake=Intake(z="mean", t="first"),
+        idle_limit_s=7.5,
+    )
+    page.fill(project, {})
+    plain = replace(project, tiling=Tiling(), choices=Choices(), intake=Intake(), idle_limit_s=20.0)
+    assert page.with_choices(page.with_tiling(plain)) == project
