@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = {"costal": ROOT / "src" / "costal", "napari_costal": ROOT / "napari_costal"}
 RANKS = {
-    "costal": 0, "types": 0, "errors": 0, "seeds": 0, "files": 0, "numerals": 0,
+    "costal": 0, "settings": 0, "types": 0, "errors": 0, "seeds": 0, "files": 0, "numerals": 0,
     "frames": 1, "agent": 1, "labels": 1,
     "loop": 2,
     "scoring": 3, "applying": 3,
@@ -165,7 +165,7 @@ def test_the_engine_knows_no_screen():
 
 
 def test_torch_stays_out_of_the_rooms_that_must_not_know_it():
-    forbidden = {"frames", "labels", "types", "errors", "seeds", "files", "numerals", "costal"}
+    forbidden = {"frames", "labels", "settings", "types", "errors", "seeds", "files", "numerals", "costal"}
     found = [one for one in IMPORTS if top(one.target) in TORCH and room(one.module) in forbidden]
     assert [str(one) for one in found] == []
 

@@ -28,6 +28,7 @@ from costal.labels.classes import (
 from costal.labels.project import LabelClass, Project
 from napari_costal.ui.parts import beside, push_button
 from napari_costal.ui.tables import NARROWEST_PX, dress, swatch
+from napari_costal.ui.tools import BENCH_KEYS, TOOLS
 
 KEY, NAME, LABELS = range(3)
 CLASS_ID = Qt.ItemDataRole.UserRole
@@ -39,8 +40,10 @@ class ClassTable(QWidget):
 
     edited = Signal(object)
 
-    def __init__(self) -> None:
+    def __init__(self, tool_keys: Mapping[str, str] = BENCH_KEYS) -> None:
         super().__init__()
+        tools = {TOOLS[name].word: key for name, key in tool_keys.items()}
+        self._rekey = partial(rekey_class, tools=tools)
         self._project: Project | None = None
         self._is_filling = False
         self.table = table = QTableWidget(0, 3)
@@ -103,7 +106,7 @@ class ClassTable(QWidget):
     def _item_changed(self, item: QTableWidgetItem) -> None:
         if self._is_filling:
             return
-        edit = rename_class if item.column() == NAME else rekey_class
+        edit = rename_class if item.column() == NAME else self._rekey
         class_id, text = item.data(CLASS_ID), item.text().strip()
         self._tell(lambda project: edit(project, class_id, text))
 

@@ -1,11 +1,11 @@
 """The form of *Label crops*: project, frame, classes and query. It holds values and tells when they change."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
-from magicgui.widgets import CheckBox, ComboBox, FloatSpinBox, LineEdit, SpinBox
+from magicgui.widgets import CheckBox, ComboBox, LineEdit
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QFrame,
@@ -21,17 +21,24 @@ from superqt import QCollapsible, QLabeledDoubleSlider
 from costal.agent.cards import default_backbone, offered_names
 from costal.frames.grid import crop_um
 from costal.labels.lock import Holder
-from costal.labels.project import LARGEST, MOST_MB, PROJECT_FILE, Project
-from costal.types import ACQUISITION_NAMES, Grid, PlaneChoice
+from costal.labels.project import PROJECT_FILE, Choices, Intake, Project, Tiling
+from costal.settings import key_of
+from costal.types import Grid
 from napari_costal.canvas.layer_frames import PLANE_CHOICES
 from napari_costal.label_crops.arrivals_part import ArrivalsPart
 from napari_costal.label_crops.channel_list import ChannelList
 from napari_costal.label_crops.class_table import ClassTable
 from napari_costal.label_crops.view import SHOWN
+from napari_costal.ui.fields import setting_field
 from napari_costal.ui.parts import form, part, push_button, row, sentence
+from napari_costal.ui.tools import BENCH_KEYS
 
 STRONGEST_BETA = 2.0
-ASK_FOR = ("crops", "minutes")
+ABOUT_BACKBONES = (
+    "The network that the models look through. gal2017 is trained from scratch with every model; "
+    "efficientnet_lite0 was trained on ImageNet and stays as it is: better with few labels, and retrained in "
+    "about a second. Others come by 'costal backbone add' or 'download'. After a change, train again."
+)
 
 
 class SetupPage(QScrollArea):
@@ -41,9 +48,12 @@ class SetupPage(QScrollArea):
     tiling_changed = Signal()
     choices_changed = Signal(bool)
 
-    def __init__(self, layers: Callable[[Any], list[Any]], annotator: str) -> None:
+    def __init__(
+        self, layers: Callable[[Any], list[Any]], annotator: str, tool_keys: Mapping[str, str] = BENCH_KEYS
+    ) -> None:
         super().__init__()
         self._is_filling = False
+        self._fields: dict[type, dict[str, Any]] = {kind: {} for kind in (Tiling, Choices, Intake, Project)}
         page = QWidget()
         column = QVBoxLayout(page)
         column.setContentsMargins(8, 4, 8, 4)
@@ -52,7 +62,7 @@ class SetupPage(QScrollArea):
         column.addWidget(self._frame_part(layers))
         self.arrivals = ArrivalsPart()
         column.addWidget(self.arrivals)
-        self.classes = ClassTable()
+        self.classes = ClassTable(tool_keys)
         column.addWidget(part("Classes", self.classes))
         column.addWidget(self._query_part())
         column.addWidget(self._advanced_part(annotator))
@@ -62,6 +72,11 @@ class SetupPage(QScrollArea):
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setWidget(page)
         self._connect()
+
+    def _field(self, kind: type, name: str, label: str, **options: Any) -> Any:
+        """Return the field of a setting, which is filled, read and connected with the others of its kind."""
+        self._fields[kind][name] = field = setting_field(kind, name, label, **options)
+        return field
 
     def _project_part(self) -> QWidget:
         self.project_label = sentence("None yet: one is made when you start, or choose your own.")
@@ -82,7 +97,7 @@ class SetupPage(QScrollArea):
 
     def _frame_part(self, layers: Callable[[Any], list[Any]]) -> QWidget:
         self.layer = ComboBox(label="layer", choices=layers, nullable=True)
-        self.crop = SpinBox(label="crop size (px)", value=64, min=8, max=LARGEST)
+        self.crop = self._field(Tiling, "crop", "crop size (px)")
         self.grid_label = sentence("Choose an image layer, or open an image.")
         self.channels = ChannelList()
         self.open_image_button = push_button("Open image …", "TIFF, OME-TIFF, PNG or JPEG, with its pixel size.")
@@ -92,12 +107,12 @@ class SetupPage(QScrollArea):
         self.beta = QLabeledDoubleSlider(Qt.Orientation.Horizontal)
         self.beta.setRange(0.0, STRONGEST_BETA)
         self.beta.setDecimals(2)
-        self.beta.setValue(0.3)
-        self.beta.setToolTip("β in v = I^α / C^β: at 0 cost does not matter; further right, cheap crops come first.")
+        self.beta.setValue(key_of(Choices, "beta").default)
+        self.beta.setToolTip(key_of(Choices, "beta").setting.meaning)
         slider = row(QLabel("informative"), self.beta, QLabel("cheap"), shares=(0, 1))
-        self.by = ComboBox(label="ask for", choices=list(ASK_FOR), value=ASK_FOR[0])
-        self.n = SpinBox(label="crops to label (n)", value=10, min=1, max=LARGEST)
-        self.minutes = FloatSpinBox(label="minutes at hand", value=20.0, min=0.1, max=LARGEST, step=1.0, visible=False)
+        self.by = self._field(Choices, "by", "ask for")
+        self.n = self._field(Choices, "n", "crops to label (n)")
+        self.minutes = self._field(Choices, "minutes", "minutes at hand", min=0.1, step=1.0, visible=False)
         self.keeps_going = CheckBox(text="go on while the models learn", value=False)
         self.keeps_going.tooltip = "After a query the next one follows at once; the models learn in the background."
         self.shown = ComboBox(label="heatmap shows", choices=list(SHOWN), value=SHOWN[0])
@@ -112,41 +127,31 @@ class SetupPage(QScrollArea):
         return part("Query", slider, asked, self.boxes_label, self.keeps_going.native)
 
     def _advanced_part(self, annotator: str) -> QWidget:
-        self.alpha = FloatSpinBox(label="α", value=1.0, min=0.0, max=100.0, step=0.1)
-        self.passes = SpinBox(label="passes T", value=50, min=1, max=LARGEST)
-        self.acquisition = ComboBox(label="acquisition", choices=list(ACQUISITION_NAMES), value="std")
         default, lacking = default_backbone()
-        self.backbone = ComboBox(label="backbone", choices=list(offered_names()), value=default)
-        self.backbone.tooltip = (
-            "The network that the models look through. gal2017 is trained from scratch with every model; "
-            "efficientnet_lite0 was trained on ImageNet and stays as it is: better with few labels, and retrained in "
-            "about a second. Others come by 'costal backbone add' or 'download'. After a change, train again."
-        )
-        self.features = SpinBox(label="kept features (MB)", value=2000, min=0, max=MOST_MB, step=100)
-        self.features.tooltip = (
-            "How large the project's folder 'features' may become: what a frozen backbone made of crops, so that each "
-            "is looked at once. The ones unused for longest go first; deleting the folder is always safe."
-        )
-        self.stride = SpinBox(label="stride (px)", value=64, min=1, max=LARGEST)
-        self.edge = ComboBox(label="at the edge", choices=["drop", "pad"], value="drop")
-        self.normalise = ComboBox(label="normalise by", choices=["frame", "project"], value="frame")
+        self.alpha = self._field(Choices, "alpha", "α", step=0.1)
+        self.passes = self._field(Choices, "passes", "passes T")
+        self.acquisition = self._field(Choices, "acquisition", "acquisition")
+        own = {"tooltip": ABOUT_BACKBONES, "choices": list(offered_names()), "value": default}
+        self.backbone = self._field(Choices, "backbone", "backbone", **own)
+        self.features = self._field(Project, "features_mb", "kept features (MB)", step=100)
+        self.stride = self._field(Tiling, "stride", "stride (px)")
+        self.edge = self._field(Tiling, "edge", "at the edge")
+        self.normalise = self._field(Tiling, "normalise", "normalise by")
         self.new_range = CheckBox(text="measure the project's range anew with Train", value=False)
         self.new_range.tooltip = (
             "When all frames are normalised by the project, its first model fixes their common range. Ticked, the next "
             "Train measures it again, over all frames; once."
         )
         self.planes = ComboBox(label="planes", choices=list(PLANE_CHOICES), value=PLANE_CHOICES[0])
-        self.diverse = CheckBox(text="thin near-duplicates and direct neighbours", value=True)
-        self.control_share = FloatSpinBox(label="control share", value=0.1, min=0.0, max=1.0, step=0.05)
-        self.control_share.tooltip = "Part of each query that is drawn at random: only it gives unbiased figures."
-        self.z, self.t = (ComboBox(label=f"{axis} of files", choices=list(get_args(PlaneChoice))) for axis in "ZT")
-        self.z.tooltip = self.t.tooltip = "What becomes of the stacks and series of a watched folder."
+        self.diverse = self._field(Choices, "diverse", "thin near-duplicates and direct neighbours")
+        self.control_share = self._field(Choices, "control_share", "control share", step=0.05)
+        self.z, self.t = (self._field(Intake, axis, f"{axis.upper()} of files") for axis in "zt")
         self.axes = LineEdit(label="axes of files")
         self.axes.tooltip = (
             "Such as ZCYX: the axes of the next image where its file says none or others; Enter: of the one shown. "
             "The project remembers it for all files of that kind. Empty: as the file says."
         )
-        self.idle_limit = FloatSpinBox(label="idle limit (s)", value=20.0, min=0.01, max=1e6)
+        self.idle_limit = self._field(Project, "idle_limit_s", "idle limit (s)", min=0.01)
         self.annotator = LineEdit(label="annotator", value=annotator, enabled=False)
         self.annotator.tooltip = "Change it in napari's preferences, under napari-costal."
         section = QCollapsible("Advanced")
@@ -164,11 +169,12 @@ class SetupPage(QScrollArea):
         self.layer.changed.connect(lambda _: self.frame_changed.emit())
         self.planes.changed.connect(lambda _: self.frame_changed.emit())
         self.crop.changed.connect(self._follow_with_stride)
-        for each in (self.stride, self.edge, self.normalise):
-            each.changed.connect(lambda _: self._tell(self.tiling_changed.emit))
-        chosen = (self.alpha, self.passes, self.backbone, self.acquisition, self.n, self.minutes, self.by, self.diverse)
-        for each in (*chosen, self.control_share, self.idle_limit, self.features, self.z, self.t):
-            each.changed.connect(lambda _: self._tell(lambda: self.choices_changed.emit(True)))
+        for name, field in self._fields[Tiling].items():
+            if name != "crop":
+                field.changed.connect(lambda _: self._tell(self.tiling_changed.emit))
+        for kind in (Choices, Intake, Project):
+            for field in self._fields[kind].values():
+                field.changed.connect(lambda _: self._tell(lambda: self.choices_changed.emit(True)))
         for each in (self.by, self.n, self.minutes):
             each.changed.connect(lambda _: self._name_query())
         self.beta.valueChanged.connect(lambda _: self._tell(lambda: self.choices_changed.emit(False)))
@@ -177,7 +183,7 @@ class SetupPage(QScrollArea):
 
     def _name_query(self) -> None:
         """Say on the button what will be asked, and show the number that counts."""
-        by_crops = self.by.value == ASK_FOR[0]
+        by_crops = self.by.value == "crops"
         self.n.visible, self.minutes.visible = by_crops, not by_crops
         asked = f"{self.n.value} crops" if by_crops else f"for {self.minutes.value:g} min"
         self.label_button.setText(f"Label {asked}")
@@ -200,34 +206,19 @@ class SetupPage(QScrollArea):
 
     def with_tiling(self, project: Project) -> Project:
         """Return the project with the tiling that the form shows."""
-        crop = int(self.crop.value)
-        tiling = replace(
-            project.tiling,
-            crop=crop,
-            stride=min(int(self.stride.value), crop),
-            edge=self.edge.value,
-            normalise=self.normalise.value,
+        shown = self._shown(Tiling)
+        return replace(
+            project, tiling=replace(project.tiling, **shown | {"stride": min(shown["stride"], shown["crop"])})
         )
-        return replace(project, tiling=tiling)
 
     def with_choices(self, project: Project) -> Project:
         """Return the project with the agent's settings that the form shows."""
-        choices = replace(
-            project.choices,
-            alpha=float(self.alpha.value),
-            beta=round(float(self.beta.value()), 3),
-            passes=int(self.passes.value),
-            backbone=self.backbone.value,
-            acquisition=str(self.acquisition.value),
-            n=int(self.n.value),
-            by=self.by.value,
-            minutes=float(self.minutes.value),
-            diverse=bool(self.diverse.value),
-            control_share=round(float(self.control_share.value), 3),
-        )
-        intake = replace(project.intake, z=self.z.value, t=self.t.value)
-        idle_limit_s, features_mb = float(self.idle_limit.value), int(self.features.value)
-        return replace(project, choices=choices, intake=intake, idle_limit_s=idle_limit_s, features_mb=features_mb)
+        choices = replace(project.choices, beta=round(float(self.beta.value()), 3), **self._shown(Choices))
+        intake = replace(project.intake, **self._shown(Intake))
+        return replace(project, choices=choices, intake=intake, **self._shown(Project))
+
+    def _shown(self, kind: type) -> dict[str, Any]:
+        return {name: field.value for name, field in self._fields[kind].items()}
 
     def fill(self, project: Project, counts: dict[int, int]) -> None:
         """Show a project's settings and classes, without telling that they changed."""
@@ -235,17 +226,11 @@ class SetupPage(QScrollArea):
         try:
             self.project_label.setText(f"<b>{project.name}</b><br><small>{project.folder}</small>")
             self.project_label.setToolTip(str(project.folder / PROJECT_FILE))
-            self.crop.value, self.stride.value = project.tiling.crop, project.tiling.stride
-            self.edge.value, self.normalise.value = project.tiling.edge, project.tiling.normalise
-            self.alpha.value, self.passes.value = project.choices.alpha, project.choices.passes
             own = project.choices.backbone  # its weights may be on another machine alone
             self.backbone.choices = list(dict.fromkeys((*offered_names(), own)))
-            self.backbone.value = own
-            self.acquisition.value, self.n.value = project.choices.acquisition, project.choices.n
-            self.by.value, self.minutes.value = project.choices.by, project.choices.minutes
-            self.diverse.value, self.control_share.value = project.choices.diverse, project.choices.control_share
-            self.z.value, self.t.value = project.intake.z, project.intake.t
-            self.idle_limit.value, self.features.value = project.idle_limit_s, project.features_mb
+            for settings in (project.tiling, project.choices, project.intake, project):
+                for name, field in self._fields[type(settings)].items():
+                    field.value = getattr(settings, name)
             self.beta.setMaximum(max(STRONGEST_BETA, project.choices.beta))
             self.beta.setValue(project.choices.beta)
             self.classes.fill(project, counts)

@@ -34,10 +34,10 @@ from napari_costal.label_crops.query_session import QuerySession
 from napari_costal.label_crops.setup_page import SetupPage
 from napari_costal.label_crops.sitting import Sitting
 from napari_costal.labelling.bench import Bench
-from napari_costal.labelling.keys import STOP
 from napari_costal.ui.dock import Dock
 from napari_costal.ui.parts import pages, sentence
 from napari_costal.ui.preferences import Preferences, preferences
+from napari_costal.ui.tools import STOP
 
 
 class LabelCrops(Dock):
@@ -50,7 +50,9 @@ class LabelCrops(Dock):
         self._store, self._pixels = Background("store", self), Background("pixels", self)
         self._is_starting = False
         self._pages = pages()
-        self.setup = SetupPage(lambda _widget: images_in(napari_viewer), self._preferences.annotator)
+        self.setup = SetupPage(
+            lambda _widget: images_in(napari_viewer), self._preferences.annotator, self._preferences.keys
+        )
         self.bench = Bench(self._preferences.keys)
         self.opener = FrameOpener(napari_viewer, self._pixels, self._frame_opened, self.complain)
         self._make_sessions()

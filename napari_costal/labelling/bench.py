@@ -20,9 +20,10 @@ from costal.labels.effort import PauseReason
 from costal.labels.project import LabelClass
 from napari_costal.engine.client import main_window_of
 from napari_costal.labelling.crop_view import CropView
-from napari_costal.labelling.keys import HELP, PAUSE, TOOLS, BenchKeys, labelled_with
+from napari_costal.labelling.keys import BenchKeys, labelled_with
 from napari_costal.labelling.presentation import KeyStrokes, Presenter
 from napari_costal.ui.parts import ALARM, beside, paint, sentence
+from napari_costal.ui.tools import HELP, PAUSE, TOOLS
 
 SIGNS_OF_LIFE = (
     QEvent.Type.MouseMove,
@@ -79,7 +80,7 @@ class Bench(QWidget):
         self.buttons: dict[str, QPushButton] = {}
         for place, name in enumerate(self.keys.tools):
             button = QPushButton()
-            button.setToolTip("{}: {}.".format(*TOOLS[name]))
+            button.setToolTip(f"{TOOLS[name].word}: {TOOLS[name].does}.")
             button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
             button.clicked.connect(lambda _=False, name=name: self._use(name))
             button.setMinimumWidth(30)
@@ -256,7 +257,7 @@ class Bench(QWidget):
 
     def _name_buttons(self) -> None:
         for name, button in self.buttons.items():
-            word = "Go on" if name == PAUSE and self._is_paused else TOOLS[name][0]
+            word = "Go on" if name == PAUSE and self._is_paused else TOOLS[name].word
             button.setText(labelled_with(word, self.keys.key_of(name), "{text} ({key})"))
 
     def _application_changed(self, state: Qt.ApplicationState) -> None:

@@ -8,20 +8,9 @@ from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import QWidget
 
 from costal.labels.project import LabelClass
+from napari_costal.ui.tools import TOOLS
 
-PAUSE, HELP, STOP = "pause", "help", "stop"
-TOOLS = {
-    "skip": ("Skip", "you cannot tell; the time still teaches the cost model"),
-    "exclude": ("Exclude", "a bad crop: never ask for it again"),
-    "undo": ("Undo", "take the last answer back and show its crop again"),
-    "redo": ("Redo", "give the answer that was undone last again"),
-    "back": ("Back", "show the crop before this one; its answer stands until you give another"),
-    "why": ("Why", "show the prediction and why this crop was asked; that you looked is kept"),
-    PAUSE: ("Pause", "stop the clock and cover the crop, or go on"),
-    HELP: ("?", "which key does what"),
-    STOP: ("Stop", "leave the query; what you answered is kept"),
-}
-ALWAYS = {HELP: "?", STOP: "Esc"}
+ALWAYS = {name: tool.key for name, tool in TOOLS.items() if tool.is_fixed}
 USUAL = (("Ctrl+Z", "undo"), ("Ctrl+Y", "redo"), ("Ctrl+Shift+Z", "redo"))
 
 
@@ -84,7 +73,7 @@ class BenchKeys:
     def sheet(self) -> str:
         """Return which key does what, classes first, as HTML."""
         classes = [(each.key, each.name) for each in self.classes if each.key]
-        tools = [(self.key_of(name), f"{TOOLS[name][0].lower()}: {TOOLS[name][1]}") for name in self.tools]
+        tools = [(self.key_of(name), f"{TOOLS[name].word.lower()}: {TOOLS[name].does}") for name in self.tools]
         rows = "".join(
             f"<tr><td><b>{key}</b>&nbsp;&nbsp;</td><td>{escape(does)}</td></tr>" for key, does in classes + tools
         )

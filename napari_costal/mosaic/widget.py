@@ -5,29 +5,28 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from magicgui.widgets import ComboBox, Container, FloatSpinBox, SpinBox
+from magicgui.widgets import ComboBox, Container
 from napari.viewer import Viewer
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from costal.frames.normalise import IntensityRange
-from costal.labels.project import LARGEST
 from costal.paper.experiment import Proposal, RoundReport
 from costal.paper.mosaic import to_images
 from costal.paper.plan import Arm, Experiment
-from costal.types import ACQUISITION_NAMES
 from napari_costal.canvas.render import render
 from napari_costal.engine.client import Engine
 from napari_costal.engine.threads import Background
 from napari_costal.labelling.bench import Bench
-from napari_costal.labelling.keys import STOP
 from napari_costal.mosaic.controller import DIGIT_DATA, DIGITS, MosaicController
 from napari_costal.mosaic.curves import RoundsPicture
 from napari_costal.mosaic.layers import MosaicLayers
 from napari_costal.mosaic.playback_page import CURVES_HEIGHT, PlaybackPage
 from napari_costal.ui.dock import Dock
+from napari_costal.ui.fields import setting_field
 from napari_costal.ui.figure_view import FigureView, colours_of
 from napari_costal.ui.parts import pages, push_button
-from napari_costal.ui.preferences import BENCH_KEYS, Preferences, preferences
+from napari_costal.ui.preferences import Preferences, preferences
+from napari_costal.ui.tools import BENCH_KEYS, STOP
 
 SIMULATED, BY_HAND = "simulated expert", "I label myself"
 WHOLE_RANGE = IntensityRange((0.0,), (255.0,))
@@ -67,13 +66,13 @@ class MnistMosaic(Dock):
         column.setContentsMargins(0, 0, 0, 0)
         self.data = ComboBox(label="data", choices=list(DIGIT_DATA), value="auto")
         self.data.tooltip = "auto takes MNIST when it is found on this machine, else synthetic digits."
-        self.pool_size = SpinBox(label="images a round (N)", value=1000, min=1, max=60_000)
-        self.n = SpinBox(label="labelled a round (n)", value=10, min=1, max=LARGEST)
-        self.passes = SpinBox(label="passes (T)", value=50, min=1, max=LARGEST)
-        self.acquisition = ComboBox(label="acquisition function", choices=list(ACQUISITION_NAMES), value="std")
-        self.alpha = FloatSpinBox(label="α", value=1.0, min=0.0, max=100.0, step=0.1)
-        self.beta = FloatSpinBox(label="β", value=0.3, min=0.0, max=100.0, step=0.05)
-        self.seed = SpinBox(label="seed", value=0, min=0, max=2**31 - 1)
+        self.pool_size = setting_field(Experiment, "pool_size", "images a round (N)", max=60_000)
+        self.n = setting_field(Experiment, "n", "labelled a round (n)")
+        self.passes = setting_field(Experiment, "passes", "passes (T)")
+        self.acquisition = setting_field(Arm, "acquisition", "acquisition function")
+        self.alpha = setting_field(Arm, "alpha", "α", step=0.1)
+        self.beta = setting_field(Arm, "beta", "β", value=0.3, step=0.05)
+        self.seed = setting_field(Experiment, "seed", "seed")
         self.oracle = ComboBox(label="who answers", choices=[SIMULATED, BY_HAND], value=SIMULATED)
         self.form = Container(
             widgets=[
@@ -163,7 +162,7 @@ class MnistMosaic(Dock):
             device=self._device,
         )
         name = f"{self.acquisition.value}, β = {self.beta.value:g}"
-        arm = Arm(name, self.acquisition.value, self.alpha.value, self.beta.value)
+        arm = Arm(name, acquisition=self.acquisition.value, alpha=self.alpha.value, beta=self.beta.value)
         self.controller.configure(experiment, arm, self.data.value, self.oracle.value == BY_HAND)
 
     # What the controller shows

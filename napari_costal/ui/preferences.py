@@ -9,8 +9,7 @@ import platformdirs
 from napari.settings import get_plugin_settings
 
 from costal.labels.recent import recent_file
-
-BENCH_KEYS = {"skip": "S", "exclude": "X", "undo": "Z", "redo": "Y", "back": "B", "why": "V", "pause": "P"}
+from napari_costal.ui.tools import BENCH_KEYS
 
 
 @dataclass(frozen=True, slots=True)

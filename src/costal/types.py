@@ -6,31 +6,53 @@ Shapes are named in letters: N crops, T passes, K classes, C channels, H and W p
 import re
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypeVar
+from typing import Annotated, Literal, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from costal.settings import LARGEST, Setting, is_a_colour
+
 Floats = NDArray[np.float32]
 Weights = Mapping[str, NDArray[np.generic]]
 AcquisitionName = Literal["bald", "predictive_entropy", "std", "variation_ratio", "random"]
-ACQUISITION_NAMES: tuple[AcquisitionName, ...] = (
-    "bald",
-    "predictive_entropy",
-    "std",
-    "variation_ratio",
-    "random",
-)
-
+ACQUISITION_NAMES: tuple[AcquisitionName, ...] = get_args(AcquisitionName)
 BACKBONE_NAMES = ("gal2017", "efficientnet_lite0")
 """The paper's CNN, trained together with its head, and the frozen network that the installation brings."""
 ADDED_BACKBONE = re.compile(r"(timm|torchvision):[a-z0-9_]+(\.[a-z0-9_]+)?")
 """The name of a frozen network whose weights the user brings."""
 BACKBONE_FORMS = (*BACKBONE_NAMES, "timm:NAME", "torchvision:NAME")
 """What the name of a backbone can be, in words."""
+
+
+def is_backbone_name(name: str) -> bool:
+    """Return whether a backbone can have this name, wherever its weights are."""
+    return name in BACKBONE_NAMES or ADDED_BACKBONE.fullmatch(name) is not None
+
+
 Schedule = Literal["constant", "one_cycle"]
 Precision = Literal["float32", "bfloat16"]
 CostLikelihood = Literal["log_normal", "least_squares"]
+STEEPEST_ALPHA, STEEPEST_BETA = 100.0, 10.0
+"""Largest exponents: with them the value of a crop at the floor of the cost is finite."""
+
+Seed = Annotated[int, Setting("All random choices follow from it, and from what they are for.", ge=0)]
+Passes = Annotated[int, Setting("T, the dropout passes of each network of the committee.", ge=1, le=LARGEST)]
+QueryLength = Annotated[int, Setting("How many crops are asked about at once, and labelled.", ge=1, le=LARGEST)]
+Beta = Annotated[
+    float,
+    Setting(
+        "How much the cost C counts in v = I^alpha / C^beta: at 0 not at all; with more, cheap crops come first.",
+        ge=0,
+        le=STEEPEST_BETA,
+    ),
+]
+Diverse = Annotated[bool, Setting("Passes over near-duplicates and direct neighbours of a better crop.")]
+ControlShare = Annotated[
+    float, Setting("Share of a query that is drawn at random: only it gives unbiased figures.", ge=0, le=1)
+]
+ClassWeights = Annotated[bool, Setting("Lets the labels of rare classes count more.")]
+Augment = Annotated[bool, Setting("Trains on turned and mirrored crops too, which digits do not bear.")]
 
 Result = TypeVar("Result")
 
@@ -42,11 +64,6 @@ class Progress:
     done: int
     total: int
     message: str
-
-
-def is_backbone_name(name: str) -> bool:
-    """Return whether a backbone can have this name, wherever its weights are."""
-    return name in BACKBONE_NAMES or ADDED_BACKBONE.fullmatch(name) is not None
 
 
 Job = Generator[Progress, None, Result]
@@ -78,9 +95,16 @@ def finish(job: Job[Result]) -> Result:
 class Channel:
     """One channel of an image: its place in the file, and the name and colour (``#rrggbb``) that the file gives it."""
 
-    index: int
-    name: str = ""
-    colour: str = ""
+    index: Annotated[int, Setting("Its place in the file, from 0.", ge=0)]
+    name: Annotated[str, Setting("What the file calls it.")] = ""
+    colour: Annotated[
+        str,
+        Setting(
+            "What it is drawn in.",
+            fits=lambda text: not text or is_a_colour(text),
+            expected='a colour as #rrggbb, or "" for none',
+        ),
+    ] = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,57 +267,83 @@ class Answer:
 class Training:
     """How a network is trained: Adam, `batch` crops a step, the larger of `min_steps` and `epochs` epochs.
 
-    With `most_steps` above 0 it takes no more steps than that. `weight_decay` is decoupled, that of AdamW.
-
     With ``schedule="one_cycle"`` the learning rate rises to `learning_rate` and falls again to nearly nothing; with
     ``precision="bfloat16"`` products are taken in that precision, in training and when the mean network classifies.
     """
 
-    learning_rate: float = 1e-3
-    batch: int = 32
-    min_steps: int = 150
-    epochs: int = 30
-    augment: bool = False
-    class_weights: bool = False
-    warm: bool = False
-    schedule: Schedule = "constant"
-    precision: Precision = "float32"
-    most_steps: int = 0
-    weight_decay: float = 0.0
+    learning_rate: Annotated[float, Setting("Adam's, at its highest where the schedule changes it.", gt=0, le=1)] = 1e-3
+    batch: Annotated[int, Setting("Crops a training step.", ge=1)] = 32
+    min_steps: Annotated[int, Setting("Training steps after each round, unless the epochs take more.", ge=0)] = 150
+    epochs: Annotated[int, Setting("How often a training sees each label, unless min_steps are more steps.", ge=0)] = 30
+    augment: Augment = False
+    class_weights: ClassWeights = False
+    warm: Annotated[
+        bool, Setting("Must be false: a network that starts from the last round's cannot be resumed exactly.")
+    ] = False
+    schedule: Annotated[Schedule, Setting("The learning rate over a training: level, or up and down again.")] = (
+        "constant"
+    )
+    precision: Annotated[Precision, Setting("That of products, in training and where the mean network tests.")] = (
+        "float32"
+    )
+    most_steps: Annotated[int, Setting("Training steps are no more than these; 0 for no bound.", ge=0)] = 0
+    weight_decay: Annotated[float, Setting("How fast weights shrink that are of no use (AdamW's).", ge=0, le=1)] = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Strategy:
+    """How crops are judged: what a project, an arm of an experiment and an agent have alike.
+
+    A field more is a key more of ``[agent]`` in ``project.toml`` and of ``[[arms]]`` in an experiment file, and reaches
+    the agent. A frozen backbone's heads are trained by `agent.cards.HEADS`, at least `agent.cards.MEMBERS` of them,
+    which share the T passes.
+    """
+
+    acquisition: Annotated[AcquisitionName, Setting("The acquisition function, which tells the information I.")] = "std"
+    alpha: Annotated[
+        float, Setting("How much the information I counts in v = I^alpha / C^beta.", ge=0, le=STEEPEST_ALPHA)
+    ] = 1.0
+    beta: Beta = 0.3
+    diverse: Diverse = False
+    control_share: ControlShare = 0.0
+    backbone: Annotated[
+        str,
+        Setting(
+            "What it sees through: its own CNN, or a frozen network whose heads learn.",
+            fits=is_backbone_name,
+            expected=f"one of {', '.join(BACKBONE_FORMS)}",
+        ),
+    ] = "gal2017"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asking(Strategy):
+    """A strategy, and how much it asks: what a project and an agent have alike."""
+
+    passes: Passes = 50
+    n: QueryLength = 10
 
 
 @dataclass(frozen=True, slots=True)
-class AgentSettings:
-    """What decides: the acquisition function, α and β of v = I^α / C^β, T passes, and the training.
+class AgentSettings(Asking):
+    """What decides: a strategy, T passes, and the training.
 
-    `n` crops are asked a round. `acquisition_cost_K` is a known cost per class, in the unit of effort, added to
+    `acquisition_cost_K` is a known cost per class, in the unit of effort, added to
     the learned one in proportion to the predicted class probabilities; empty when the project has none. `class_ids`
-    are the project's own names for the K outputs.
-
-    With `diverse` near-duplicates and direct neighbours of a better crop are passed over. `control_share` of a query
-    is drawn at random. A `budget`, in the unit of effort, takes the place of `n`: the most information it can buy.
+    are the project's own names for the K outputs. A `budget`, in the unit of effort, takes the place of `n`: the most
+    information it can buy.
 
     `members` networks, trained from different seeds, form the committee together, T passes each. `cost_likelihood`
-    tells how the cost model is fitted (see `agent.cost`). `backbone` names what makes features of crops: ``gal2017`` is
-    trained with its head as `training` says; heads on a frozen one are trained by `agent.cards.HEADS`, at least
-    `agent.cards.MEMBERS` of them, which share the T passes.
+    tells how the cost model is fitted (see `agent.cost`).
     """
 
     class_count: int
-    acquisition: AcquisitionName = "std"
-    alpha: float = 1.0
-    beta: float = 0.3
-    passes: int = 50
-    n: int = 10
     training: Training = field(default_factory=Training)
     acquisition_cost_K: tuple[float, ...] = ()
     class_ids: tuple[int, ...] = ()
-    diverse: bool = False
-    control_share: float = 0.0
     budget: float | None = None
     members: int = 1
     cost_likelihood: CostLikelihood = "log_normal"
-    backbone: str = "gal2017"
 
 
 @dataclass(frozen=True, slots=True)

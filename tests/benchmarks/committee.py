@@ -158,7 +158,7 @@ def _untrained(channels: int, side: int, request: CommitteeRequest) -> Agent:
 
     network = Network((channels, side, side), 10)
     initialise(network, torch.Generator().manual_seed(seed_for(request.seed, channels, side)))
-    settings = AgentSettings(10, "bald", passes=request.passes)
+    settings = AgentSettings(10, acquisition="bald", passes=request.passes)
     return Agent(settings, (channels, side, side), (to_weights(network),))
 
 

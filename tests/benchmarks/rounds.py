@@ -80,7 +80,9 @@ def _took(phases: Phases, class_N: NDArray[np.int64], device: str) -> tuple[floa
 def _ours(lot: Lot, pool: Floats, test: Floats, training: Training, device: str) -> Phases:
     from costal.agent.classifier import classify
 
-    agent = new_agent(AgentSettings(CLASS_COUNT, "bald", passes=PASSES, training=training), lot.crops_N_C_H_W.shape[1:])
+    agent = new_agent(
+        AgentSettings(CLASS_COUNT, acquisition="bald", passes=PASSES, training=training), lot.crops_N_C_H_W.shape[1:]
+    )
     return (
         lambda: finish(learn(agent, lot.answers, lot.seed, device)),
         lambda learned: finish(score(learned, Pool(pool), 0, device)),

@@ -93,7 +93,7 @@ def quick_experiment() -> Experiment:
 @pytest.fixture
 def quick_plan(quick_experiment) -> Plan:
     """Return two arms, two repeats, three rounds."""
-    arms = (Arm("STD, β = 0.3", "std", beta=0.3), Arm("random", "random"))
+    arms = (Arm("STD, β = 0.3", acquisition="std", beta=0.3), Arm("random", acquisition="random"))
     return Plan("small", "synthetic", arms, quick_experiment, rounds=3, repeats=2, committee_every=3, looked_at=(1,))
 
 

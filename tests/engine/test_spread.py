@@ -31,7 +31,7 @@ from costal.types import Training, finish
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 PATIENCE_S = 300
 EXPERIMENT = Experiment(pool_size=30, n=4, passes=3, device="cpu", training=Training(min_steps=5, epochs=0))
-ARMS = (Arm("learned", "std", beta=0.3, diverse=True), Arm("random", "random"))
+ARMS = (Arm("learned", acquisition="std", beta=0.3, diverse=True), Arm("random", acquisition="random"))
 PLAN = Plan("tiny", "synthetic", ARMS, EXPERIMENT, rounds=3, repeats=2, stack=2, test_every=3, committee_every=3)
 SHORT = replace(PLAN, name="short", arms=ARMS[1:], rounds=1, repeats=1, stack=1)
 FINGERPRINT = synthetic_dataset().fingerprint

@@ -29,7 +29,11 @@ EXPERIMENT = Experiment(pool_size=30, n=4, passes=3, device="cpu", training=Trai
 PLAN = Plan(
     "small",
     "synthetic",
-    (Arm("learned", "std", beta=0.3, members=2), Arm("ties", "std", alpha=0.0), Arm("random", "random")),
+    (
+        Arm("learned", acquisition="std", beta=0.3, members=2),
+        Arm("ties", acquisition="std", alpha=0.0),
+        Arm("random", acquisition="random"),
+    ),
     EXPERIMENT,
     rounds=3,
     repeats=2,

@@ -99,7 +99,9 @@ LEARNED = replace(PLAN, arms=PLAN.arms[:1], rounds=1, repeats=1)
 TIES = replace(LEARNED, arms=PLAN.arms[1:2])
 RANDOM = replace(LEARNED, arms=PLAN.arms[2:])
 DIVERSE = replace(
-    LEARNED, arms=(Arm("diverse", "std", diverse=True),), experiment=replace(EXPERIMENT, pool_size=200, n=100)
+    LEARNED,
+    arms=(Arm("diverse", acquisition="std", diverse=True),),
+    experiment=replace(EXPERIMENT, pool_size=200, n=100),
 )
 STED = replace(RANDOM, data="sted", experiment=replace(EXPERIMENT, pool_size=sted.PER_FRAME))
 CONSUMERS = [

@@ -43,7 +43,8 @@ def test_a_sample_opens_as_an_image(key, make_napari_viewer):
 
 
 def test_preferences_have_defaults(make_napari_viewer):
-    from napari_costal.ui.preferences import BENCH_KEYS, preferences
+    from napari_costal.ui.preferences import preferences
+    from napari_costal.ui.tools import BENCH_KEYS
 
     assert "napari-costal" in PluginManager.instance()
     chosen = preferences()

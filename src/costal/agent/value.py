@@ -33,7 +33,8 @@ def value(information_N: ArrayLike, cost_N: ArrayLike, alpha: float = 1.0, beta:
         if broken:
             raise AgentError(f"The {name} of {broken} crops is not a number. Retrain the agent, then score again.")
     worth = np.maximum(information, 0) ** alpha
-    return (worth / np.maximum(cost, COST_FLOOR) ** beta if beta else worth).astype(np.float32)
+    value_N = worth / np.maximum(cost, COST_FLOOR) ** beta if beta else worth
+    return np.minimum(value_N, np.finfo(np.float32).max).astype(np.float32)
 
 
 def select(value_N: ArrayLike, n: int, rng: np.random.Generator) -> NDArray[np.intp]:

@@ -8,12 +8,12 @@ import typer
 from costal.cli.running import run_experiment
 from costal.cli.terminal import has_display
 from costal.files import new_file
-from costal.labels.project import LARGEST
 from costal.paper.archive import read_round
 from costal.paper.datasets import load_dataset
 from costal.paper.mosaic import to_images
 from costal.paper.plan import RANDOM_ARM, Arm, Experiment, Plan
 from costal.paper.report import mosaic_figure, picks_figure
+from costal.settings import LARGEST
 from costal.types import ACQUISITION_NAMES
 
 
@@ -49,7 +49,7 @@ def demo(
             f"'{acquisition}' is not one of {', '.join(ACQUISITION_NAMES)}.", param_hint="--acquisition"
         )
     experiment = Experiment(seed=seed, pool_size=pool_size, n=n, passes=passes, device=device)
-    arm = Arm(f"{acquisition}, β = {beta:g}", acquisition, alpha, beta)
+    arm = Arm(f"{acquisition}, β = {beta:g}", acquisition=acquisition, alpha=alpha, beta=beta)
     if not headless and has_display():
         from napari_costal.window import open_mosaic
 

@@ -16,11 +16,11 @@ from costal.files import new_text
 from costal.frames.lazy import Missing
 from costal.frames.windows import is_large
 from costal.labels.lock import ProjectLock
-from costal.labels.project import LARGEST
 from costal.labels.project_file import load_project
 from costal.labels.store import Store, require_store
 from costal.scoring.kept import SKIPPED
 from costal.scoring.prepare import Background
+from costal.settings import LARGEST
 from costal.workbench.file_axes import of_files
 from costal.workbench.retraining import RetrainRequest, retrain
 

@@ -1,6 +1,8 @@
 """The classes of a project, edited: each edit returns the project anew, ids never change, no label is touched."""
 
+from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
 from costal.errors import ProjectError
 from costal.labels.project import COLOURS, KEYS, LabelClass, Project, checked
@@ -23,12 +25,21 @@ def recolour_class(project: Project, class_id: int, colour: str) -> Project:
     return _edited(project, class_id, colour=colour.lower())
 
 
-def rekey_class(project: Project, class_id: int, key: str) -> Project:
-    """Return the project with another key for a class; the class that had it gets the old one. Empty: no key."""
+def rekey_class(project: Project, class_id: int, key: str, tools: Mapping[str, str] = MappingProxyType({})) -> Project:
+    """Return the project with another key for a class; the class that had it gets the old one. Empty: no key.
+
+    `tools` has the keys of the bench's tools as they are set now: none of them is given to a class.
+    """
     key = key.strip().upper()
     meant = _the_class(project, class_id)
     if not meant.is_offered:
         raise ProjectError(f"'{meant.name}' is not offered, so it needs no key. Restore it first.")
+    tool = next((tool for tool, its_key in tools.items() if key and its_key.upper() == key), None)
+    if tool is not None and key != meant.key.upper():
+        raise ProjectError(
+            f"'{key}' cannot be the key of '{meant.name}': it is that of {tool}. Use another, or change the tool's in "
+            "napari's preferences, under napari-costal."
+        )
     before = meant.key
     owner = next((each for each in project.offered if key and each.key.upper() == key and each.id != class_id), None)
     if owner is not None:

@@ -1,22 +1,24 @@
 """A project as a value: classes with stable ids, tiling, intake and agent settings; and what they may be."""
 
-import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
 from costal.errors import ProjectError
+from costal.settings import LARGEST, Setting, Tables, in_common, is_a_colour, keys_of, table_of
 from costal.types import (
-    ACQUISITION_NAMES,
-    BACKBONE_FORMS,
     AgentSettings,
+    Asking,
+    Augment,
     Channel,
+    ClassWeights,
+    ControlShare,
+    Diverse,
     PlaneChoice,
     PlaneRule,
+    Seed,
     Training,
-    is_backbone_name,
 )
 
 PROJECT_FILE, STORE_FILE, MODEL_FOLDER, SCORES_FOLDER = "project.toml", "labels.sqlite", "models", "scores"
@@ -26,11 +28,6 @@ COLOURS = (
 )  # fmt: skip
 """Paul Tol's *bright* scheme and its neighbours: told apart by colour-blind eyes."""
 KEYS = "1234567890"
-RESERVED_KEYS = "SXZYPVB?"
-"""The bench's own: skip, exclude, undo, redo, pause, prediction, back, key sheet."""
-COLOUR = re.compile("#[0-9a-fA-F]{6}")
-LARGEST = 10_000
-"""Of crop size, n and T: beyond it is a slip of the finger."""
 MOST_CHANNELS = 8
 MOST_MB = 10_000_000
 LARGEST_ID, LONGEST_NAME = 2**16 - 1, 200
@@ -46,13 +43,27 @@ class LabelClass:
     none) count as that one's.
     """
 
-    id: int
-    name: str
-    key: str
-    colour: str
-    acquisition_cost_s: float = 0.0
-    retired: bool = False
-    merged_into: int = 0
+    id: Annotated[int, Setting("Its number in the store and in label images.", ge=1, le=LARGEST_ID)]
+    name: Annotated[
+        str,
+        Setting(
+            "What it is called.",
+            fits=lambda text: bool(text.strip()) and text.isprintable() and len(text) <= LONGEST_NAME,
+            expected=f"a name of at most {LONGEST_NAME} printable signs",
+        ),
+    ]
+    key: Annotated[
+        str,
+        Setting(
+            "The key that gives it.",
+            fits=lambda text: not text or (len(text) == 1 and text.isalnum()),
+            expected='one digit or letter, or "" for none',
+        ),
+    ]
+    colour: Annotated[str, Setting("What it is drawn in.", fits=is_a_colour, expected="a colour as #rrggbb")]
+    acquisition_cost_s: Annotated[float, Setting("What it costs to take a crop of it.", ge=0, le=DAY_S, unit="s")] = 0.0
+    retired: Annotated[bool, Setting("Is not offered and not learned any more.")] = False
+    merged_into: Annotated[int, Setting("The class that its labels count as; 0 for none.", ge=0, le=LARGEST_ID)] = 0
 
     @property
     def is_offered(self) -> bool:
@@ -64,35 +75,32 @@ class LabelClass:
 class Tiling:
     """How frames are cut: crop side and stride in pixels, what happens at the edge, and how crops are normalised."""
 
-    crop: int = 64
-    stride: int = 64
-    edge: Literal["drop", "pad"] = "drop"
-    normalise: Literal["frame", "project"] = "frame"
+    crop: Annotated[int, Setting("The side of a crop.", ge=8, le=LARGEST, unit="px")] = 64
+    stride: Annotated[int, Setting("From one crop to the next.", ge=1, le=LARGEST, unit="px")] = 64
+    edge: Annotated[
+        Literal["drop", "pad"], Setting("Pixels at the edge that fill no crop: left out, or filled up by reflection.")
+    ] = "drop"
+    normalise: Annotated[
+        Literal["frame", "project"], Setting("Whose intensities become 0 and 1: each frame's own, or the project's.")
+    ] = "frame"
 
 
-@dataclass(frozen=True, slots=True)
-class Choices:
-    """What the user chose for the agent: see `AgentSettings`; a crop may look the same after a turn, so `augment`.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choices(Asking):
+    """What the user chose for the agent; a crop may look the same after a turn, so `augment`.
 
-    `backbone` is the network that the agent looks through (see `costal.agent.cards`).
-
-    A query asks for `n` crops, or ``by="minutes"`` for as many as fit into `minutes`; `control_share` of it is drawn at
-    random, and with `diverse` near-duplicates and direct neighbours are thinned.
+    A query asks for `n` crops, or ``by="minutes"`` for as many as fit into `minutes`.
     """
 
-    acquisition: str = "std"
-    alpha: float = 1.0
-    beta: float = 0.3
-    passes: int = 50
-    n: int = 10
-    by: Literal["crops", "minutes"] = "crops"
-    minutes: float = 20.0
-    diverse: bool = True
-    control_share: float = 0.1
-    seed: int = 0
-    augment: bool = True
-    class_weights: bool = True
-    backbone: str = "gal2017"
+    diverse: Diverse = True
+    control_share: ControlShare = 0.1
+    by: Annotated[
+        Literal["crops", "minutes"], Setting("Whether a query is so many crops, or as many as fit into the minutes.")
+    ] = "crops"
+    minutes: Annotated[float, Setting("The time at hand for a query.", gt=0, le=LARGEST)] = 20.0
+    seed: Seed = 0
+    augment: Augment = True
+    class_weights: ClassWeights = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,17 +111,16 @@ class Intake:
     white stays white.
     """
 
-    folder: str = ""
-    z: PlaneChoice = "max"
-    t: PlaneChoice = "each"
-    rgb: bool = False
+    folder: Annotated[str, Setting("The folder that is watched; empty for none.")] = ""
+    z: Annotated[PlaneChoice, Setting("What becomes of the Z stacks of files.")] = "max"
+    t: Annotated[PlaneChoice, Setting("What becomes of the time series of files.")] = "each"
+    rgb: Annotated[bool, Setting("Whether the three channels are the samples of colour images.")] = False
 
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """A project as its ``project.toml`` says; `idle_limit_s` is the longest gap that still counts as looking.
+    """A project as its ``project.toml`` says.
 
-    The newest `kept_models` model generations stay on disk, and at most `features_mb` megabytes of features.
     `channels` are those that all frames of the project are made of, in this order; empty before they were chosen, as in
     projects of earlier versions: then all are taken.
     `axes` are those that the user has set, in letters of TZCYX, by the kind of file (such as ``.tif QYX``: the end of
@@ -121,16 +128,29 @@ class Project:
     """
 
     folder: Path
-    name: str
+    name: Annotated[str, Setting("What it is called.", absent="the name of the folder")]
     classes: tuple[LabelClass, ...]
     tiling: Tiling = field(default_factory=Tiling)
     choices: Choices = field(default_factory=Choices)
     intake: Intake = field(default_factory=Intake)
-    idle_limit_s: float = 20.0
-    kept_models: int = 10
+    idle_limit_s: Annotated[
+        float, Setting("The longest gap that still counts as looking.", gt=0, le=DAY_S, unit="s")
+    ] = 20.0
+    kept_models: Annotated[int, Setting("How many models stay on disk, the newest ones.", ge=1)] = 10
     channels: tuple[Channel, ...] = ()
-    axes: Mapping[str, str] = field(default_factory=dict)
-    features_mb: int = 2000
+    axes: Annotated[
+        Mapping[str, str], Setting("The axes of kinds of files.", expected="a table of texts such as ZCYX")
+    ] = field(default_factory=dict)
+    features_mb: Annotated[
+        int,
+        Setting(
+            "How large the folder of kept features may become, 0 for none: what a frozen backbone made of crops, so "
+            "that each is looked at once. The ones unused for longest go first; deleting the folder is always safe.",
+            ge=0,
+            le=MOST_MB,
+            unit="MB",
+        ),
+    ] = 2000
 
     def plane_rule(self) -> PlaneRule:
         """Return which planes and channels of a file are frames."""
@@ -178,50 +198,52 @@ class Project:
         """Return the settings of an agent for this project."""
         chosen = self.choices
         return AgentSettings(
-            class_count=len(self.offered),
-            acquisition=chosen.acquisition,  # type: ignore[arg-type]  # checked when the file was read
-            alpha=chosen.alpha,
-            beta=chosen.beta,
-            passes=chosen.passes,
-            n=chosen.n,
-            diverse=chosen.diverse,
-            control_share=chosen.control_share,
+            len(self.offered),
             budget=60 * chosen.minutes if chosen.by == "minutes" else None,
-            training=Training(augment=chosen.augment, class_weights=chosen.class_weights),
+            training=Training(**in_common(chosen, Training)),
             acquisition_cost_K=tuple(label_class.acquisition_cost_s for label_class in self.offered),
             class_ids=tuple(label_class.id for label_class in self.offered),
-            backbone=chosen.backbone,
+            **in_common(chosen, AgentSettings),
         )
+
+
+FILE = Tables(
+    ProjectError,
+    keys_of(Project),
+    {"intake": keys_of(Intake), "tiling": keys_of(Tiling), "agent": keys_of(Choices)},
+    {"channels": ("channel", keys_of(Channel)), "classes": ("class", keys_of(LabelClass))},
+)
+
+
+def document_of(project: Project) -> dict[str, Any]:
+    """Return a project as the tables of its file."""
+    return {
+        **table_of(project),
+        "axes": dict(project.axes),
+        "intake": table_of(project.intake),
+        "tiling": table_of(project.tiling),
+        "agent": table_of(project.choices),
+        "channels": [table_of(channel) for channel in project.channels],
+        "classes": [table_of(label_class) for label_class in project.classes],
+    }
 
 
 def checked(project: Project) -> Project:
     """Return the project, or raise ProjectError that names the setting that cannot be."""
+    FILE.read(document_of(project))
     _check_classes(project)
-    _check_choices(project.choices)
     _check_channels(project)
     tiling = project.tiling
-    if not (8 <= tiling.crop <= LARGEST and 1 <= tiling.stride <= tiling.crop):
+    if tiling.stride > tiling.crop:
         raise ProjectError(
-            f"Crops of {tiling.crop} px every {tiling.stride} px cannot be cut. Use 8 to {LARGEST} px and a stride of "
-            "at most the crop."
-        )
-    if not 0 < project.idle_limit_s <= DAY_S:
-        raise ProjectError(
-            f"The idle limit of {project.idle_limit_s:g} s must be above 0 and at most {DAY_S:g}. Correct it in "
-            "project.toml."
+            f"Crops of {tiling.crop} px every {tiling.stride} px cannot be cut. Use a stride of at most the crop."
         )
     for kind, axes in project.axes.items():
-        if not isinstance(axes, str) or len(set(axes)) != len(axes) or not {"Y", "X"} <= set(axes) <= set("TZCYX"):
+        if len(set(axes)) != len(axes) or not {"Y", "X"} <= set(axes) <= set("TZCYX"):
             raise ProjectError(
                 f"Files of the kind '{kind}' cannot have the axes {axes!r}. Use letters of TZCYX, each once, Y and X "
                 "among them: correct project.toml."
             )
-    if not 0 <= project.features_mb <= MOST_MB:
-        raise ProjectError(
-            f"{project.features_mb} MB of features cannot be kept. Use 0 (none) to {MOST_MB}: correct project.toml."
-        )
-    if project.kept_models < 1:
-        raise ProjectError(f"{project.kept_models} kept models are too few. Keep at least 1: correct project.toml.")
     return project
 
 
@@ -236,27 +258,6 @@ def _check_classes(project: Project) -> None:
         if twice is not None:
             raise ProjectError(f"Two classes have the {what} '{twice}'. Give each its own.")
     for each in project.classes:
-        if not each.name.strip() or not each.name.isprintable() or len(each.name) > LONGEST_NAME:
-            raise ProjectError(
-                f"A class cannot be called {each.name[:LONGEST_NAME]!r}. Give it a name of at most {LONGEST_NAME} "
-                "printable signs."
-            )
-        if not 1 <= each.id <= LARGEST_ID:
-            raise ProjectError(
-                f"'{each.name}' cannot have the id {each.id}. Use 1 to {LARGEST_ID}: correct it in project.toml."
-            )
-        if not COLOUR.fullmatch(each.colour):
-            raise ProjectError(f"'{each.colour}' is no colour for '{each.name}'. Write it as #rrggbb.")
-        if not 0 <= each.acquisition_cost_s <= DAY_S:
-            raise ProjectError(
-                f"The acquisition cost of '{each.name}' must be 0 to {DAY_S:g} s, not {each.acquisition_cost_s}. "
-                "Correct it in project.toml."
-            )
-        if each.key and (len(each.key) != 1 or each.key.upper() in RESERVED_KEYS or not each.key.isalnum()):
-            raise ProjectError(
-                f"'{each.key}' cannot be the key of '{each.name}'. Use one digit or a letter other than "
-                f"{RESERVED_KEYS.rstrip('?')}."
-            )
         _check_merge(project, each)
 
 
@@ -274,35 +275,10 @@ def _check_merge(project: Project, merged: LabelClass) -> None:
 
 def _check_channels(project: Project) -> None:
     places = [each.index for each in project.channels]
-    if len(set(places)) != len(places) or min(places, default=0) < 0 or len(places) > MOST_CHANNELS:
+    if len(set(places)) != len(places) or len(places) > MOST_CHANNELS:
         raise ProjectError(
             f"The channels {' '.join(map(str, places))} cannot be. Name each once, counted from 0, and at most "
             f"{MOST_CHANNELS}: correct project.toml."
         )
     if project.intake.rgb and places and len(places) != 3:
         raise ProjectError(f"RGB frames have 3 channels, not {len(places)}. Correct project.toml.")
-    for each in project.channels:
-        if each.colour and not COLOUR.fullmatch(each.colour):
-            raise ProjectError(f"'{each.colour}' is no colour of a channel. Write it as #rrggbb, or leave it empty.")
-
-
-def _check_choices(chosen: Choices) -> None:
-    if chosen.acquisition not in ACQUISITION_NAMES:
-        raise ProjectError(
-            f"'{chosen.acquisition}' is not an acquisition function. Use {', '.join(ACQUISITION_NAMES)}."
-        )
-    if not is_backbone_name(chosen.backbone):
-        raise ProjectError(
-            f"backbone = '{chosen.backbone}' should be one of {', '.join(BACKBONE_FORMS)}. Correct it in project.toml; "
-            "'costal backbone list' says which are here."
-        )
-    if not (0 <= chosen.alpha < math.inf and 0 <= chosen.beta < math.inf) or not (
-        1 <= chosen.n <= LARGEST and 1 <= chosen.passes <= LARGEST
-    ):
-        raise ProjectError(f"α and β must be 0 or more, n and T 1 to {LARGEST}. Correct them in project.toml.")
-    if not 0 < chosen.minutes <= LARGEST:
-        raise ProjectError(f"A budget of {chosen.minutes:g} minutes cannot be. Use more than 0, at most {LARGEST}.")
-    if not 0 <= chosen.control_share <= 1:
-        raise ProjectError(f"A control share of {chosen.control_share:g} cannot be. Use 0 (none) to 1 (all at random).")
-    if chosen.seed < 0:
-        raise ProjectError(f"The seed {chosen.seed} must be 0 or more. Correct it in project.toml.")

@@ -2,11 +2,10 @@
 
 import hashlib
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args, get_origin
+from typing import Any
 
 import tomli_w
 
@@ -14,6 +13,7 @@ from costal.errors import ProjectError
 from costal.files import NEW, write_atomically
 from costal.labels.classes import new_class
 from costal.labels.project import (
+    FILE,
     MODEL_FOLDER,
     PROJECT_FILE,
     STORE_FILE,
@@ -23,13 +23,12 @@ from costal.labels.project import (
     Project,
     Tiling,
     checked,
+    document_of,
 )
 from costal.labels.store import Store
 from costal.types import Channel
 
 FORMAT = 3
-
-Section = TypeVar("Section")
 
 
 def create_project(folder: Path, classes: tuple[str, ...] = ("class 1", "class 2")) -> Project:
@@ -78,21 +77,9 @@ def _undone_when_it_fails(folder: Path) -> Iterator[None]:
 
 def save_project(project: Project) -> None:
     """Write ``project.toml`` so that it is whole at any moment, the old one or the new one."""
-    checked(project)
-    document = {
-        "format": FORMAT,
-        "name": project.name,
-        "idle_limit_s": project.idle_limit_s,
-        "kept_models": project.kept_models,
-        "features_mb": project.features_mb,
-        "intake": asdict(project.intake),
-        "tiling": asdict(project.tiling),
-        "agent": asdict(project.choices),
-        "channels": [asdict(channel) for channel in project.channels],
-        "classes": [asdict(label_class) for label_class in project.classes],
-    }
-    if project.axes:
-        document["axes"] = dict(project.axes)
+    document = {"format": FORMAT, **document_of(checked(project))}
+    if not project.axes:
+        del document["axes"]
     write_atomically(project.folder / PROJECT_FILE, tomli_w.dumps(document).encode())
 
 
@@ -125,64 +112,25 @@ def load_project(folder: Path) -> Project:
         raise ProjectError(
             f"{path} cannot be read: {error.strerror}. Check what it is, and its permissions."
         ) from error
-    found = document.get("format")
+    found = document.pop("format", None)
     if not isinstance(found, int) or found > FORMAT:
         raise ProjectError(
             f"{folder} has project format {found}; this version reads up to {FORMAT}. Update napari-costal to open it."
         )
-    unknown = document.keys() - {
-        "format", "name", "idle_limit_s", "kept_models", "intake", "tiling", "agent", "classes", "channels", "axes",
-        "features_mb",
-    }  # fmt: skip
-    if unknown:
-        raise ProjectError(f"{path}: '{min(unknown)}' is not known. Correct it or take it out.")
-    project = Project(
-        folder,
-        _entry(document, "name", str, folder.name, path),
-        tuple(_section(LabelClass, entry, f"{path}, classes") for entry in _entry(document, "classes", list, [], path)),
-        _section(Tiling, document.get("tiling", {}), f"{path}, tiling"),
-        _section(Choices, document.get("agent", {}), f"{path}, agent"),
-        _section(Intake, document.get("intake", {}), f"{path}, intake"),
-        float(_entry(document, "idle_limit_s", float, 20.0, path)),
-        int(_entry(document, "kept_models", int, 10, path)),
-        tuple(_section(Channel, entry, f"{path}, channels") for entry in _entry(document, "channels", list, [], path)),
-        _entry(document, "axes", dict, {}, path),
-        int(_entry(document, "features_mb", int, 2000, path)),
-    )
-    return checked(project)
-
-
-def _section(kind: type[Section], entries: Mapping[str, Any], where: str) -> Section:
-    """Return a dataclass from a table, or raise ProjectError that names the unknown, missing or mistyped key."""
-    if not isinstance(entries, Mapping):
-        raise ProjectError(f"{where}: {entries!r} should be a table. Correct it.")
-    known = {each.name: each.type for each in fields(kind)}  # type: ignore[arg-type]
-    for key, entry in entries.items():
-        if key not in known:
-            raise ProjectError(f"{where}: '{key}' is not known. Known are {', '.join(known)}.")
-        expected = known[key]
-        if isinstance(expected, type) and not _is_a(entry, expected):
-            raise ProjectError(f"{where}: {key} = {entry!r} should be a {expected.__name__}. Correct it.")
-        if get_origin(expected) is Literal and entry not in get_args(expected):
-            raise ProjectError(
-                f"{where}: {key} = {entry!r} should be one of {', '.join(get_args(expected))}. Correct it."
-            )
     try:
-        return kind(**entries)
-    except TypeError as error:
-        raise ProjectError(f"{where}: {error}. Add what is missing.") from error
+        return checked(_project_of(FILE.read(document), folder))
+    except ProjectError as error:
+        raise ProjectError(f"{path}: {error}") from error
 
 
-def _entry(document: Mapping[str, Any], key: str, kind: type, default: object, path: Path) -> Any:
-    """Return an entry of the file's top level, or raise ProjectError when it is of another type."""
-    entry = document.get(key, default)
-    if not _is_a(entry, kind):
-        raise ProjectError(f"{path}: {key} = {entry!r} should be a {kind.__name__}. Correct it.")
-    return entry
-
-
-def _is_a(entry: object, expected: type) -> bool:
-    """Return whether a TOML value fits a field: a whole number fits a float, true and false fit bool alone."""
-    if isinstance(entry, bool):
-        return expected is bool
-    return isinstance(entry, (int, float) if expected is float else expected)
+def _project_of(said: dict[str, Any], folder: Path) -> Project:
+    """Return the project of what its file says."""
+    return Project(
+        folder,
+        classes=tuple(LabelClass(**each) for each in said.pop("classes")),
+        channels=tuple(Channel(**each) for each in said.pop("channels")),
+        tiling=Tiling(**said.pop("tiling")),
+        choices=Choices(**said.pop("agent")),
+        intake=Intake(**said.pop("intake")),
+        **{"name": folder.name, **said},
+    )

@@ -1,11 +1,11 @@
 """What an experiment compares, said in full before it runs: arms, rounds, repeats, and what all of them share."""
 
-from dataclasses import dataclass, field, replace
-from typing import Literal
+from dataclasses import KW_ONLY, dataclass, field, replace
+from typing import Annotated, Literal
 
-from costal.agent.cards import GAL2017
 from costal.paper.sources import PoolRule
-from costal.types import AcquisitionName, AgentSettings, CostLikelihood, Training
+from costal.settings import Setting, in_common, line
+from costal.types import AgentSettings, Beta, CostLikelihood, Passes, QueryLength, Seed, Strategy, Training
 
 CostKnowledge = Literal["known", "learned", "plain"]
 PROTOCOL = Training(4e-3, batch=16, min_steps=150, epochs=0, schedule="one_cycle", precision="float32")
@@ -20,26 +20,38 @@ CALIBRATED_BETA = 0.2
 
 
 @dataclass(frozen=True, slots=True)
-class Arm:
-    """One setting under comparison.
+class Arm(Strategy):
+    """One setting under comparison: a strategy, and how its costs are known.
 
     `cost` is what C is made of while β (or a budget) lets it matter: ``known`` is the true cost of each crop,
     ``learned`` the cost model's log-normal mean, ``plain`` a cost model fitted by least squares on the costs
     themselves. With a `budget`, in cost units, a round asks for the most information that it buys, not for n crops.
-    An arm with `repeats` runs in that many of the plan's, the first ones. `backbone` names what it sees through.
+    An arm with `repeats` runs in that many of the plan's, the first ones.
     """
 
-    name: str
-    acquisition: AcquisitionName
-    alpha: float = 1.0
-    beta: float = 0.0
-    cost: CostKnowledge = "learned"
-    diverse: bool = False
-    control_share: float = 0.0
-    members: int = 1
-    budget: float | None = None
-    backbone: str = GAL2017
-    repeats: int | None = None
+    name: Annotated[str, line("What it is called.", absent="a description of its settings", example="my arm")]
+    _: KW_ONLY
+    beta: Beta = 0.0
+    cost: Annotated[
+        CostKnowledge,
+        Setting(
+            "C: the true cost (known), a cost model's log-normal mean (learned), or its least-squares fit (plain)."
+        ),
+    ] = "learned"
+    members: Annotated[int, Setting("Networks that form the committee, each with so many passes.", ge=1)] = 1
+    budget: Annotated[
+        float | None,
+        Setting(
+            "A round asks for the most information that this buys, in the data's unit, in place of n crops.",
+            gt=0,
+            absent="none",
+            example=50.0,
+        ),
+    ] = None
+    repeats: Annotated[
+        int | None,
+        Setting("Runs of this arm, in the first repeats of all.", ge=1, absent="as many as the others", example=3),
+    ] = None
 
     @property
     def weighs_cost(self) -> bool:
@@ -57,7 +69,7 @@ class Arm:
         return "least_squares" if self.cost == "plain" else "log_normal"
 
 
-RANDOM_ARM = Arm("random", "random")
+RANDOM_ARM = Arm("random", acquisition="random")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,57 +80,61 @@ class Experiment:
     that were never offered run out.
     """
 
-    seed: int = 0
-    pool_size: int = 1000
-    n: int = 10
-    passes: int = 50
-    device: str = "auto"
+    seed: Seed = 0
+    pool_size: Annotated[int, Setting("N, the crops of a round that may be asked about.", ge=1)] = 1000
+    n: QueryLength = 10
+    passes: Passes = 50
+    device: Annotated[str, line("auto, cpu, mps, cuda, or cuda:1 for the second GPU.")] = "auto"
     training: Training = field(default_factory=Training)
-    pools: PoolRule = "disjoint"
-    base_cost_K: tuple[float, ...] = ()
+    pools: Annotated[
+        PoolRule,
+        Setting("disjoint: no crop is offered twice. redraw: those without a label are offered anew once all were."),
+    ] = "disjoint"
+    base_cost_K: Annotated[
+        tuple[float, ...],
+        Setting(
+            "Known cost of a crop of each class, on top of its own, in the data's unit (cost units or s); [] for none.",
+            ge=0,
+            key="base_costs",
+        ),
+    ] = ()
 
     def settings(self, arm: Arm, class_count: int) -> AgentSettings:
         """Return the settings of an arm's agent."""
-        return AgentSettings(
-            class_count,
-            arm.acquisition,
-            arm.alpha,
-            arm.beta,
-            self.passes,
-            self.n,
-            self.training,
-            diverse=arm.diverse,
-            control_share=arm.control_share,
-            budget=arm.budget,
-            members=arm.members,
-            cost_likelihood=arm.likelihood,
-            backbone=arm.backbone,
-        )
+        own = in_common(self, AgentSettings) | in_common(arm, AgentSettings)
+        return AgentSettings(class_count, cost_likelihood=arm.likelihood, **own)
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """An experiment to run: every arm `repeats` times over `rounds` rounds.
 
-    `stack` arms and repeats train as one stack on `threads` threads: fixed here, for floating-point sums depend on
-    them. The mean network is tested every `test_every` rounds, at the rounds `looked_at`, at the start and at the end,
-    the committee every `committee_every` rounds and at the end. `target` is the accuracy whose price in labels and cost
-    is told. `is_quick` says that it is smaller than the experiment it is named after.
+    `stack` and `threads` are fixed here, for floating-point sums depend on them. The mean network and the committee are
+    tested at the end in any case, the mean network at the start too.
     """
 
-    name: str
-    data: str
-    arms: tuple[Arm, ...]
+    name: Annotated[str, line("What the results are called.", absent="the name of the file", example="my experiment")]
+    data: Annotated[
+        str,
+        line("mnist, synthetic, sted, auto, or a folder: of MNIST/raw, of one folder a class, or a labelled project."),
+    ] = "mnist"
+    arms: tuple[Arm, ...] = ()
     experiment: Experiment = field(default_factory=Experiment)
-    rounds: int = 48
-    repeats: int = 5
-    stack: int = 1
-    threads: int = 1
-    test_every: int = 1
-    committee_every: int = 24
-    looked_at: tuple[int, ...] = ()
-    target: float = 0.9
-    is_quick: bool = False
+    rounds: Annotated[int, Setting("Rounds of a run, after its initial set.", ge=1)] = 48
+    repeats: Annotated[int, Setting("Runs of each arm, each from another initial set and with other pools.", ge=1)] = 5
+    stack: Annotated[int, Setting("Runs that train as one. The last digits of the results hang on it.", ge=1)] = 1
+    threads: Annotated[int, Setting("Threads on the processor. The last digits of the results hang on it.", ge=1)] = 1
+    test_every: Annotated[int, Setting("Rounds from one test of the mean network to the next.", ge=1)] = 1
+    committee_every: Annotated[
+        int, Setting("Rounds from one test of the committee, which takes longer, to the next.", ge=1)
+    ] = 24
+    looked_at: Annotated[
+        tuple[int, ...], Setting("Rounds that are tested and reported in any case, beside the last.", ge=1)
+    ] = ()
+    target: Annotated[float, Setting("The test accuracy whose price in labels and cost is told.", gt=0, le=1)] = 0.9
+    is_quick: Annotated[bool, Setting("Marks all results as those of a smaller experiment than the name promises.")] = (
+        False
+    )
 
     def repeats_of(self, arm: Arm) -> int:
         """Return how many repeats an arm runs in."""
@@ -140,7 +156,12 @@ class Plan:
 
 def table_1(data: str = "mnist") -> Plan:
     """Return the plan of Table 1: three acquisition functions against random, no cost."""
-    arms = (Arm("STD", "std"), Arm("BALD", "bald"), Arm("Entropy", "predictive_entropy"), RANDOM_ARM)
+    arms = (
+        Arm("STD", acquisition="std"),
+        Arm("BALD", acquisition="bald"),
+        Arm("Entropy", acquisition="predictive_entropy"),
+        RANDOM_ARM,
+    )
     shared = Experiment(TABLE_1_SEED, training=PROTOCOL)
     return Plan("table1", data, arms, shared, rounds=48, repeats=15, test_every=5, committee_every=48)
 
@@ -152,12 +173,18 @@ def figure_1(base_cost_K: tuple[float, ...], data: str = "mnist") -> Plan:
     Every β that a claim names has all repeats, those between have three.
     """
     known = tuple(
-        Arm(f"known, β = {beta:g}", "std", beta=beta, cost="known", repeats=3 if beta in (0.1, 0.4) else None)
+        Arm(
+            f"known, β = {beta:g}",
+            acquisition="std",
+            beta=beta,
+            cost="known",
+            repeats=3 if beta in (0.1, 0.4) else None,
+        )
         for beta in (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
     )
     learned = (
-        Arm("learned, β = 0.3", "std", beta=0.3),
-        Arm("learned by least squares, β = 0.3", "std", beta=0.3, cost="plain"),
+        Arm("learned, β = 0.3", acquisition="std", beta=0.3),
+        Arm("learned by least squares, β = 0.3", acquisition="std", beta=0.3, cost="plain"),
     )
     shared = Experiment(FIGURE_1_SEED, training=PROTOCOL, pool_size=612, base_cost_K=base_cost_K)
     return Plan(

@@ -1,13 +1,11 @@
 """The experiment file: a plan as TOML that a person can write, checked key by key."""
 
-import difflib
-import json
 import re
 import tomllib
 import unicodedata
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +14,15 @@ import tomli_w
 from costal.errors import DatasetError
 from costal.labels.exchange.filenames import RESERVED
 from costal.paper.plan import PROTOCOL, Arm, Experiment, Plan
-from costal.paper.plan_keys import ARM_KEYS, PLAN_KEYS, TRAINING_KEYS, Key
+from costal.settings import Key, Tables, keys_of, shown, table_of
 from costal.types import Training
 
 MOST_SIGNS = 60
 DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
-TABLES = ("training", "arms")
-PLACES = {"the top of the file": PLAN_KEYS, "[training]": TRAINING_KEYS, "[[arms]]": ARM_KEYS}
-SHARED = {each.name for each in fields(Experiment)} & {key.name for key in PLAN_KEYS}
+PLAN_KEYS = keys_of(Plan) + keys_of(Experiment)
+TRAINING_KEYS = keys_of(Training, PROTOCOL)
+ARM_KEYS = tuple(sorted(keys_of(Arm), key=lambda key: key.name != "name"))
+FILE = Tables(DatasetError, PLAN_KEYS, {"training": TRAINING_KEYS}, {"arms": ("arm", ARM_KEYS)})
 
 HEADING = """\
 # An experiment of napari-costal. It runs as it is, in a couple of minutes: costal experiment FILE.toml --out FOLDER
@@ -74,22 +73,10 @@ def plan_from(document: Mapping[str, Any], name: str) -> Plan:
     DatasetError
         When it holds what is unknown or cannot be run; names the key, its value and the remedy.
     """
-    top, defaults = {"name": name, **document}, _defaults()
-    training, arms = top.pop("training", {}), top.pop("arms", [])
-    if not isinstance(training, Mapping):
-        raise DatasetError(f"training = {_shown(training)} should be a table. Write its keys below a line [training].")
-    if not isinstance(arms, Sequence) or not all(isinstance(arm, Mapping) for arm in arms):
-        raise DatasetError("'arms' should be a list of tables. Write [[arms]], in two brackets, above each arm.")
-    own = _settings(top, PLAN_KEYS, defaults, "")
-    plan = Plan(
-        arms=tuple(_arm(arm, number, defaults["arms"][0]) for number, arm in enumerate(arms, 1)),
-        experiment=Experiment(
-            training=Training(**_settings(training, TRAINING_KEYS, defaults["training"], " of [training]")),
-            base_cost_K=own.pop("base_costs"),
-            **{key: own.pop(key) for key in SHARED},
-        ),
-        **own,
-    )
+    own = FILE.read({"name": name, **document})
+    shared = {key.attribute: own.pop(key.attribute) for key in keys_of(Experiment) if key.attribute in own}
+    experiment = Experiment(training=replace(PROTOCOL, **own.pop("training")), **shared)
+    plan = Plan(arms=tuple(map(_arm, own.pop("arms"))), experiment=experiment, **own)
     fault = next(_contradictions(plan), None)
     if fault:
         raise DatasetError(fault)
@@ -111,12 +98,12 @@ def check(plan: Plan) -> None:
 
 def template() -> str:
     """Return an experiment file that runs as it is, every key explained; in ASCII, whatever a shell writes it as."""
-    defaults, (first, *others) = _defaults(), SMALL_ARMS
-    parts = [HEADING, *(_explained(key, SMALL, defaults) for key in PLAN_KEYS)]
-    parts += ["[training]", *(_explained(key, SMALL_TRAINING, defaults["training"]) for key in TRAINING_KEYS)]
+    first, *others = SMALL_ARMS
+    parts = [HEADING, *(_explained(key, SMALL) for key in PLAN_KEYS)]
+    parts += ["[training]", *(_explained(key, SMALL_TRAINING) for key in TRAINING_KEYS)]
     parts += ["# Each [[arms]] is one setting under comparison.\n[[arms]]"]
-    parts += [_explained(key, first, defaults["arms"][0]) for key in ARM_KEYS]
-    parts += ["[[arms]]\n" + "\n".join(f"{key} = {_shown(value)}" for key, value in arm.items()) for arm in others]
+    parts += [_explained(key, first) for key in ARM_KEYS]
+    parts += ["[[arms]]\n" + "\n".join(f"{key} = {shown(value)}" for key, value in arm.items()) for arm in others]
     return "\n\n".join(part.rstrip("\n") for part in parts) + "\n"
 
 
@@ -130,7 +117,7 @@ def differences(before: Plan, after: Plan) -> tuple[str, ...]:
     lines = _changes([key for key in PLAN_KEYS if key.name != "device"], old, new, "experiment.")
     lines += _changes(TRAINING_KEYS, old["training"], new["training"], "experiment.training.")
     if list(old_arms) != list(new_arms):
-        lines.append(f"experiment.arms: {_shown(list(old_arms))} -> {_shown(list(new_arms))}")
+        lines.append(f"experiment.arms: {shown(list(old_arms))} -> {shown(list(new_arms))}")
     for name in [each for each in old_arms if each in new_arms]:
         lines += _changes(ARM_KEYS, old_arms[name], new_arms[name], "experiment.", f" of arm {name}")
     return tuple(lines)
@@ -157,22 +144,15 @@ def _spelt(letter: str) -> str:
 
 
 def _document(plan: Plan) -> dict[str, Any]:
-    """Return the plan as the tables of a file, every key said but a budget that there is not."""
-    everything = {**asdict(plan), **asdict(plan.experiment), "base_costs": plan.experiment.base_cost_K}
-    document = {key.name: everything[key.name] for key in PLAN_KEYS}
-    arms = [{key: value for key, value in arm.items() if value is not None} for arm in everything["arms"]]
-    return {**document, "training": everything["training"], "arms": arms}
+    """Return the plan as the tables of a file, every key said but what cannot be."""
+    arms = [table_of(arm) for arm in plan.arms]
+    own = table_of(plan) | table_of(plan.experiment)
+    return {**own, "training": table_of(plan.experiment.training), "arms": arms}
 
 
-def _defaults() -> dict[str, Any]:
-    """Return what holds where a file says nothing, as the tables of a file."""
-    return _document(Plan("", "mnist", (Arm("", "std"),), Experiment(training=PROTOCOL)))
-
-
-def _arm(table: Mapping[str, Any], number: int, defaults: Mapping[str, Any]) -> Arm:
+def _arm(settings: Mapping[str, Any]) -> Arm:
     """Return an arm, named after its settings unless it has a name of its own."""
-    of = f" of arm {number}" + (f" ({table['name']})" if isinstance(table.get("name"), str) else "")
-    arm = Arm(**_settings(table, ARM_KEYS, defaults, of))
+    arm = Arm(**{"name": "", **settings})
     return arm if arm.name else replace(arm, name=_description(arm))
 
 
@@ -191,31 +171,6 @@ def _description(arm: Arm) -> str:
     return ", ".join(words for words, is_said in said if is_said)
 
 
-def _settings(table: Mapping[str, Any], keys: Sequence[Key], defaults: Mapping[str, Any], of: str) -> dict[str, Any]:
-    """Return the values of a table of the file, checked, with the defaults of what it does not say."""
-    known = {key.name: key for key in keys}
-    for name, value in table.items():
-        if name not in known:
-            raise DatasetError(f"'{name}'{of} is not known. {_nearest(name, [*known] if of else [*known, *TABLES])}")
-        if not known[name].takes(value):
-            default = known[name].absent or _shown(defaults[name])
-            raise DatasetError(
-                f"{name} = {_shown(value)}{of} should be {known[name].expected}. Correct it, or take it out for the "
-                f"default: {default}."
-            )
-    own = {name: known[name].converted(value) for name, value in table.items()}
-    return {**{name: value for name, value in defaults.items() if name in known}, **own}
-
-
-def _nearest(name: str, known: Sequence[str]) -> str:
-    """Return the sentence that tells where an unknown key belongs, or which one it may have meant."""
-    for place, keys in PLACES.items():
-        if name in [key.name for key in keys]:
-            return f"It belongs to {place}: move it there."
-    close = difflib.get_close_matches(name, known, 1)
-    return f"Did you mean '{close[0]}'?" if close else f"Known are {', '.join(known)}."
-
-
 def _contradictions(plan: Plan) -> Iterator[str]:
     """Yield what cannot be run though each key fits, with the remedy."""
     shared, training, last = plan.experiment, plan.experiment.training, max(plan.looked_at, default=0)
@@ -230,7 +185,7 @@ def _contradictions(plan: Plan) -> Iterator[str]:
     if training.min_steps == training.epochs == 0:
         yield "min_steps = 0 and epochs = 0 of [training] train nothing. Raise one of them."
     if not DEVICE.fullmatch(shared.device):
-        yield f"device = {_shown(shared.device)} is none. Use auto, cpu, mps, cuda or cuda:1."
+        yield f"device = {shown(shared.device)} is none. Use auto, cpu, mps, cuda or cuda:1."
     folders: dict[str, str] = {}
     for arm in plan.arms:
         folder = slug(arm.name)
@@ -240,13 +195,13 @@ def _contradictions(plan: Plan) -> Iterator[str]:
         folders[folder] = arm.name
 
 
-def _explained(key: Key, chosen: Mapping[str, object], defaults: Mapping[str, object]) -> str:
+def _explained(key: Key, chosen: Mapping[str, object]) -> str:
     """Return a key as the template has it: below its meaning, set where it is chosen, else commented out."""
-    default = key.absent or _shown(defaults[key.name])
-    example = key.example if key.absent else defaults[key.name]
-    line = f"{key.name} = {_shown(chosen[key.name])}" if key.name in chosen else f"# {key.name} = {_shown(example)}"
+    default = key.default_in_words
+    example = shown(key.setting.example) if key.setting.absent else default
+    line = f"{key.name} = {shown(chosen[key.name])}" if key.name in chosen else f"# {key.name} = {example}"
     takes = key.expected[0].upper() + key.expected[1:]
-    return f"# {key.meaning}\n# {takes}. Default: {default}.\n{line}"
+    return f"# {key.setting.meaning}\n# {takes}. Default: {default}.\n{line}"
 
 
 def _changes(
@@ -254,9 +209,4 @@ def _changes(
 ) -> list[str]:
     """Return a line for each key whose values differ."""
     pairs = [(f"{before}{key.name}{of}", old.get(key.name), new.get(key.name)) for key in keys]
-    return [f"{key}: {_shown(was)} -> {_shown(now)}" for key, was, now in pairs if was != now]
-
-
-def _shown(value: object) -> str:
-    """Return a value as TOML writes it, in one line; "none" where there is none."""
-    return "none" if value is None else json.dumps(value, ensure_ascii=False, default=str)
+    return [f"{key}: {shown(was)} -> {shown(now)}" for key, was, now in pairs if was != now]

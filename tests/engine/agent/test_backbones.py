@@ -179,7 +179,7 @@ def striped(count, seed=0):
 
 
 def taught_agent(answers, seed=0, **settings):
-    agent = new_agent(AgentSettings(2, "bald", passes=20, backbone=EFFICIENTNET_LITE0, **settings), GREY)
+    agent = new_agent(AgentSettings(2, acquisition="bald", passes=20, backbone=EFFICIENTNET_LITE0, **settings), GREY)
     return finish(learn(agent, answers, seed, "cpu"))
 
 
@@ -238,7 +238,7 @@ def test_what_augments_learns_from_eight_turns():
 
 
 def test_other_features_are_refused():
-    agent = new_agent(AgentSettings(2, "random", backbone=EFFICIENTNET_LITE0), GREY)
+    agent = new_agent(AgentSettings(2, acquisition="random", backbone=EFFICIENTNET_LITE0), GREY)
     with pytest.raises(AgentError, match=r"made for features of \(304,\), not \(80,\)"):
         finish(score(agent, Pool(np.zeros((0, *GREY)), features_N_F=np.zeros((4, 80), np.float32)), 0, "cpu"))
     with pytest.raises(AgentError, match=r"made for crops of \(1, 40, 40\) \(C, H, W\), not \(1, 32, 32\)"):

@@ -33,7 +33,7 @@ def network():
 
 @pytest.fixture
 def agent(network):
-    return Agent(AgentSettings(3, "bald", passes=6), (1, 8, 8), (to_weights(network),))
+    return Agent(AgentSettings(3, acquisition="bald", passes=6), (1, 8, 8), (to_weights(network),))
 
 
 @pytest.fixture(scope="module")
@@ -203,7 +203,7 @@ def test_progress_counts_the_crops(agent, monkeypatch):
 def test_what_is_said_of_digits_does_not_depend_on_the_batch_size(small_digits, count):
     network = Network((1, 28, 28), 10)
     initialise(network, torch.Generator().manual_seed(0))
-    agent = Agent(AgentSettings(10, "bald", passes=6), (1, 28, 28), (to_weights(network),))
+    agent = Agent(AgentSettings(10, acquisition="bald", passes=6), (1, 28, 28), (to_weights(network),))
     crops, _ = small_digits.take(np.arange(count))
     whole, _ = finish(classifier.ask_committee(agent, crops, 5, "cpu"))
     with pytest.MonkeyPatch.context() as patch:

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from costal.agent.value import COST_FLOOR, select, value
 from costal.errors import AgentError
+from costal.types import STEEPEST_ALPHA, STEEPEST_BETA
 
 INFORMATION = [0.2, 0.8, 0.5]
 COST = [1.0, 16.0, 4.0]
@@ -31,6 +32,11 @@ def test_value_is_float32():
 @pytest.mark.parametrize("cost", [0.0, -1.0, COST_FLOOR / 10, COST_FLOOR])
 def test_a_cost_below_the_floor_counts_as_the_floor(cost):
     np.testing.assert_allclose(value([0.5], [cost], 1, 0.5), [0.5 / np.sqrt(COST_FLOOR)], rtol=1e-6)
+
+
+def test_the_largest_exponents_that_can_be_set_give_finite_values():
+    values = value([3.0, 0.0], [0.0, 1e6], STEEPEST_ALPHA, STEEPEST_BETA)
+    assert values.tolist() == [np.finfo(np.float32).max, 0.0]
 
 
 def test_information_a_rounding_error_below_zero_counts_as_zero():

@@ -46,13 +46,12 @@ def test_a_recoloured_class_keeps_all_else():
     ("edit", "sentence"),
     [
         pytest.param(lambda: rename_class(PROJECT, 2, "rings"), "Two classes have the name 'rings'", id="taken name"),
-        pytest.param(lambda: rename_class(PROJECT, 2, " "), "A class cannot be called ' '", id="no name"),
+        pytest.param(lambda: rename_class(PROJECT, 2, " "), "name = .* should be a name", id="no name"),
         pytest.param(lambda: rename_class(PROJECT, 9, "x"), "no class 9 in 'neurons'", id="rename an unknown class"),
-        pytest.param(lambda: recolour_class(PROJECT, 2, "blue"), "'blue' is no colour for 'fibres'", id="no colour"),
-        pytest.param(lambda: recolour_class(PROJECT, 2, "#12345"), "is no colour", id="a digit too few"),
-        pytest.param(lambda: rekey_class(PROJECT, 2, "x"), "'X' cannot be the key of 'fibres'", id="exclude's key"),
-        pytest.param(lambda: rekey_class(PROJECT, 2, "?"), "cannot be the key", id="the key of the key sheet"),
-        pytest.param(lambda: rekey_class(PROJECT, 2, "12"), "cannot be the key", id="two signs"),
+        pytest.param(lambda: recolour_class(PROJECT, 2, "blue"), "blue.* should be a colour", id="no colour"),
+        pytest.param(lambda: recolour_class(PROJECT, 2, "#12345"), "should be a colour", id="a digit too few"),
+        pytest.param(lambda: rekey_class(PROJECT, 2, "?"), "should be one digit or letter", id="the key sheet's"),
+        pytest.param(lambda: rekey_class(PROJECT, 2, "12"), "should be one digit or letter", id="two signs"),
         pytest.param(lambda: rekey_class(PROJECT, 9, "4"), "no class 9", id="rekey an unknown class"),
         pytest.param(lambda: merge_classes(PROJECT, 2, 2), "'fibres' cannot be merged into 'fibres'", id="itself"),
         pytest.param(lambda: merge_classes(PROJECT, 2, 9), "no class 9", id="into an unknown class"),
@@ -81,6 +80,23 @@ def test_an_edit_that_cannot_be_is_refused(edit, sentence):
 )
 def test_a_class_gets_the_key_and_no_two_have_the_same(key, keys):
     assert [each.key for each in rekey_class(PROJECT, 2, key).classes] == keys
+
+
+@pytest.mark.parametrize("key", ["x", "X"])
+def test_the_key_that_a_tool_has_now_is_refused_with_the_tool_and_the_remedy(key):
+    with pytest.raises(ProjectError, match=r"'X' cannot be the key of 'fibres': it is that of Exclude\. Use another"):
+        rekey_class(PROJECT, 2, key, {"Skip": "Ctrl+S", "Exclude": "x"})
+
+
+@pytest.mark.parametrize("tools", [{}, {"Skip": "D"}, {"Skip": ""}, {"Skip": "Ctrl+S"}], ids=str)
+def test_a_key_that_no_tool_has_any_more_is_free_for_a_class(tools):
+    assert [each.key for each in rekey_class(PROJECT, 2, "s", tools).classes] == ["1", "S", "3"]
+
+
+def test_a_class_that_has_the_key_of_a_tool_keeps_it_and_may_change_it():
+    project = rekey_class(PROJECT, 2, "S")
+    assert rekey_class(project, 2, "s", {"Skip": "S"}) == project
+    assert [each.key for each in rekey_class(project, 2, "", {"Skip": "S"}).classes] == ["1", "", "3"]
 
 
 def test_a_key_written_small_in_the_file_is_swapped_too():

@@ -26,7 +26,14 @@ CLASSIFIER = {
 }
 COST = {"network.hidden.weight": RNG.random((2, 2), dtype=np.float32), "log_spread": np.array(0.5, dtype=np.float32)}
 SETTINGS = AgentSettings(
-    2, "std", 2.0, 0.1, 7, 3, Training(1e-2, 8, 10, 2, True, True, True), acquisition_cost_K=(0.5, 1.5)
+    2,
+    Training(1e-2, 8, 10, 2, True, True, True),
+    acquisition="bald",
+    alpha=2.0,
+    beta=0.1,
+    passes=7,
+    n=3,
+    acquisition_cost_K=(0.5, 1.5),
 )
 WHOLE = Agent(SETTINGS, (1, 8, 8), (CLASSIFIER,), CostModel(COST, ("ada", "bob"), 12), 20, ("a note with β",))
 ENSEMBLE = replace(

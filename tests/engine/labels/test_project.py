@@ -27,7 +27,21 @@ def test_a_project_comes_back_as_it_was_saved(project):
         project,
         name="Ünïcode",
         tiling=Tiling(32, 16, "pad", "project"),
-        choices=Choices("std", 2.0, 0.0, 7, 3, "minutes", 12.5, False, 0.25, 11, False, False),
+        choices=Choices(
+            acquisition="bald",
+            alpha=2.0,
+            beta=0.0,
+            passes=7,
+            n=3,
+            by="minutes",
+            minutes=12.5,
+            diverse=False,
+            control_share=0.25,
+            seed=11,
+            augment=False,
+            class_weights=False,
+            backbone="efficientnet_lite0",
+        ),
         intake=Intake("../frames", "each", "first"),
         idle_limit_s=7.5,
         kept_models=3,
@@ -79,7 +93,7 @@ def test_settings_reach_the_agent(project):
     project = replace(
         project,
         classes=(replace(project.classes[0], acquisition_cost_s=2.0), project.classes[1]),
-        choices=Choices("std", 2.0, 0.1, 7, 3, diverse=False, control_share=0.25, augment=False, class_weights=True),
+        choices=Choices(alpha=2.0, beta=0.1, passes=7, n=3, diverse=False, control_share=0.25, augment=False),
     )
     settings = project.agent_settings()
     assert (settings.class_count, settings.acquisition, settings.alpha, settings.beta) == (2, "std", 2.0, 0.1)
@@ -129,19 +143,19 @@ def test_a_class_keeps_its_output_by_its_place(project):
         ({"name": "fibres"}, "Two classes have the name 'fibres'"),
         ({"key": "2"}, "Two classes have the key '2'"),
         ({"id": 2}, "Two classes have the id '2'"),
-        ({"id": 0}, "'rings' cannot have the id 0"),
-        ({"id": 65_536}, "'rings' cannot have the id 65536"),
+        ({"id": 0}, r"id = 0 of class 1 \(rings\) should be a whole number from 1 to 65535. Correct it"),
+        ({"id": 65_536}, "id = 65536 of class 1 .* should be a whole number from 1 to 65535"),
         ({"name": "n" * 201}, "a name of at most 200"),
-        ({"name": "  "}, "A class cannot be called"),
-        ({"name": "a\nb"}, "A class cannot be called"),
-        ({"colour": "red"}, "'red' is no colour for 'rings'"),
-        ({"key": "s"}, "'s' cannot be the key of 'rings'"),
-        ({"key": "12"}, "'12' cannot be the key"),
+        ({"name": "  "}, "name = .* of class 1 should be a name of at most 200 printable signs. Correct it"),
+        ({"name": "a\nb"}, "of class 1 should be a name"),
+        ({"colour": "red"}, r'colour = "red" of class 1 \(rings\) should be a colour as #rrggbb. Correct it'),
+        ({"key": "12"}, r'key = "12" of class 1 \(rings\) should be one digit or letter, or "" for none'),
+        ({"key": "?"}, "should be one digit or letter"),
         ({"merged_into": 7}, "'rings' cannot be merged into class 7"),
         ({"merged_into": 1}, "'rings' cannot be merged into class 1"),
-        ({"acquisition_cost_s": -1.0}, "acquisition cost of 'rings'"),
-        ({"acquisition_cost_s": float("nan")}, "acquisition cost of 'rings'"),
-        ({"acquisition_cost_s": 1e308}, "acquisition cost of 'rings'"),
+        ({"acquisition_cost_s": -1.0}, "acquisition_cost_s = -1.0 of class 1 .* should be a number from 0 to 86400 s"),
+        ({"acquisition_cost_s": float("nan")}, "acquisition_cost_s = .* should be a number from 0"),
+        ({"acquisition_cost_s": 1e308}, "acquisition_cost_s = .* should be a number from 0"),
     ],
 )
 def test_a_class_that_cannot_be_is_refused(project, changed, sentence):
@@ -170,64 +184,92 @@ def test_a_duplicate_is_refused_before_anything_is_written(project, tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "sentence"),
     [
-        pytest.param("beta = 0.3", "betta = 0.3", "agent: 'betta' is not known. Known are .*beta", id="unknown key"),
+        pytest.param(
+            "beta = 0.3", "betta = 0.3", r"'betta' of \[agent\] is not known. Did you mean 'beta'", id="unknown"
+        ),
         pytest.param("idle_limit_s = 20.0", "idle = 20.0", "'idle' is not known", id="unknown key at the top"),
-        pytest.param("n = 10", 'n = "ten"', "n = 'ten' should be a int", id="text for a number"),
-        pytest.param("n = 10", "n = 10.5", "n = 10.5 should be a int", id="a fraction for a count"),
-        pytest.param("n = 10", "n = true", "n = True should be a int", id="true for a number"),
-        pytest.param("augment = true", "augment = 1", "augment = 1 should be a bool", id="a number for true"),
-        pytest.param('edge = "drop"', 'edge = "cut"', "edge = 'cut' should be one of drop, pad", id="unknown edge"),
+        pytest.param("n = 10", "kept_models = 3", "It belongs to the top of the file: move it there", id="elsewhere"),
+        pytest.param(
+            "n = 10",
+            'n = "ten"',
+            r'n = "ten" of \[agent\] should be a whole number from 1 to 10000. Correct it, or take it out for the '
+            "default: 10",
+            id="text for a number",
+        ),
+        pytest.param("n = 10", "n = 10.5", "n = 10.5 .* should be a whole number", id="a fraction for a count"),
+        pytest.param("n = 10", "n = 10.0", "n = 10.0 .* should be a whole number", id="a whole fraction for a count"),
+        pytest.param("n = 10", "n = true", "n = true .* should be a whole number", id="true for a number"),
+        pytest.param("alpha = 1.0", "alpha = true", "alpha = true .* should be a number", id="true for a fraction"),
+        pytest.param("augment = true", "augment = 1", "augment = 1 .* should be true or false", id="a number for true"),
+        pytest.param('edge = "drop"', 'edge = "cut"', 'edge = "cut" .* should be one of drop, pad', id="unknown edge"),
         pytest.param(
             'normalise = "frame"', 'normalise = "all"', "should be one of frame, project", id="unknown normalisation"
         ),
+        pytest.param('acquisition = "', 'acquisition = "my', "should be one of bald, predictive_entropy", id="no name"),
         pytest.param(
-            'acquisition = "', 'acquisition = "my', "'my.*' is not an acquisition function. Use bald", id="unknown name"
+            "alpha = 1.0", "alpha = -1.0", "alpha = -1.0 .* should be a number from 0 to 100", id="negative α"
         ),
-        pytest.param("alpha = 1.0", "alpha = -1.0", "α and β must be 0 or more", id="negative α"),
-        pytest.param("beta = 0.3", "beta = nan", "α and β must be 0 or more", id="β is not a number"),
-        pytest.param("passes = 50", "passes = 0", "n and T 1 to 10000", id="no passes"),
-        pytest.param("crop = 64", "crop = 4", "cannot be cut", id="tiny crop"),
+        pytest.param("beta = 0.3", "beta = nan", "beta = .* should be a number from 0 to 10", id="β is not a number"),
+        pytest.param("passes = 50", "passes = 0", "should be a whole number from 1 to 10000", id="no passes"),
+        pytest.param("crop = 64", "crop = 4", r"of \[tiling\] should be .* from 8 to 10000 px", id="tiny crop"),
         pytest.param("stride = 64", "stride = 65", "cannot be cut", id="stride beyond the crop"),
-        pytest.param('key = "1"', 'key = "s"', "'s' cannot be the key", id="a key that skips"),
-        pytest.param("seed = 0", "seed = -1", "seed -1 must be 0 or more", id="negative seed"),
+        pytest.param("seed = 0", "seed = -1", "seed = -1 .* should be a whole number from 0", id="negative seed"),
         pytest.param(
-            "idle_limit_s = 20.0", "idle_limit_s = 0", "idle limit of 0 s must be above 0", id="no idle limit"
+            "idle_limit_s = 20.0", "idle_limit_s = 0", "should be a number above 0 to 86400 s", id="no idle limit"
         ),
-        pytest.param("idle_limit_s = 20.0", "idle_limit_s = inf", "idle limit of inf s", id="endless idle limit"),
-        pytest.param("idle_limit_s = 20.0", "idle_limit_s = 1e300", "idle limit of 1e.300 s", id="huge idle limit"),
+        pytest.param("idle_limit_s = 20.0", "idle_limit_s = inf", "idle_limit_s = .* should be", id="endless limit"),
+        pytest.param("idle_limit_s = 20.0", "idle_limit_s = 1e300", "= 1e.300 should be", id="huge idle limit"),
         pytest.param(
-            "idle_limit_s = 20.0", 'idle_limit_s = "x"', "idle_limit_s = 'x' should be", id="text for seconds"
+            "idle_limit_s = 20.0", 'idle_limit_s = "x"', 'idle_limit_s = "x" should be', id="text for seconds"
         ),
-        pytest.param('key = "1"\n', "", "missing 1 required positional argument: 'key'", id="missing key"),
+        pytest.param('key = "1"\n', "", r"'key' of class 1 \(rings\) is missing. Add it: one digit", id="missing key"),
         pytest.param("format = 3", "format = 99", "project format 99; .* reads up to 3. Update", id="newer format"),
         pytest.param("format = 3", "", "project format None", id="no format"),
         pytest.param("format = 3", "format = ", "is broken: .*line 1.* Restore", id="broken TOML"),
         pytest.param(
-            'z = "max"', 'z = "sum"', "intake: z = 'sum' should be one of each, first", id="unknown projection"
+            'z = "max"', 'z = "sum"', r'z = "sum" of \[intake\] should be one of each, first', id="unknown projection"
         ),
-        pytest.param('by = "crops"', 'by = "hours"', "by = 'hours' should be one of crops, minutes", id="unknown rule"),
-        pytest.param("minutes = 20.0", "minutes = 0", "A budget of 0 minutes cannot be", id="no minutes"),
-        pytest.param("control_share = 0.1", "control_share = 1.5", "control share of 1.5", id="more than all"),
-        pytest.param("kept_models = 10", "kept_models = 0", "0 kept models are too few", id="no model kept"),
+        pytest.param('by = "crops"', 'by = "hours"', "should be one of crops, minutes", id="unknown rule"),
+        pytest.param("minutes = 20.0", "minutes = 0", "minutes = 0 .* should be a number above 0", id="no minutes"),
+        pytest.param(
+            "control_share = 0.1",
+            "control_share = 1.5",
+            "control_share = 1.5 .* should be a number from 0 to 1",
+            id="more than all",
+        ),
+        pytest.param(
+            "kept_models = 10", "kept_models = 0", "kept_models = 0 should be a whole number from 1", id="no model kept"
+        ),
         pytest.param("merged_into = 0", "merged_into = 1", "'rings' cannot be merged into class 1", id="a merge cycle"),
-        pytest.param("[tiling]", "[[tiling]]", "tiling: .* should be a table", id="a list for a table"),
+        pytest.param(
+            "[tiling]",
+            "[[tiling]]",
+            r"tiling = .* should be a table. Write its keys below a line \[tiling\]",
+            id="a list for a table",
+        ),
     ],
 )
 def test_a_file_that_cannot_be_is_refused_with_the_place_and_the_value(project, old, new, sentence):
     edit(project, old, new)
-    with pytest.raises(ProjectError, match=sentence):
+    with pytest.raises(ProjectError, match=sentence) as refusal:
         load_project(project.folder)
+    assert str(project.folder) in str(refusal.value)
 
 
 def test_classes_that_are_no_list_are_refused(project):
     (project.folder / "project.toml").write_text('format = 1\nclasses = "rings"\n')
-    with pytest.raises(ProjectError, match="classes = 'rings' should be a list"):
+    with pytest.raises(ProjectError, match="'classes' should be a list of tables"):
         load_project(project.folder)
 
 
 def test_a_whole_number_will_do_for_a_fraction(project):
     edit(project, "alpha = 1.0", "alpha = 2")
-    assert load_project(project.folder).choices.alpha == 2
+    assert repr(load_project(project.folder).choices.alpha) == "2.0"
+
+
+def test_a_class_of_a_file_may_have_the_key_that_a_tool_has_by_default(project):
+    edit(project, 'key = "1"', 'key = "s"')
+    assert load_project(project.folder).classes[0].key == "s"
 
 
 def test_what_is_left_out_has_its_default(project):
@@ -297,7 +339,7 @@ def test_a_file_of_format_1_still_loads_with_the_defaults_for_what_is_new(projec
         LabelClass(1, "rings", "1", "#4477aa"),
         LabelClass(3, "fibres", "F", "#ee6677", acquisition_cost_s=1.5),
     )
-    assert loaded.choices == Choices("bald", 1.0, 0.5, 20, 5, seed=3, class_weights=False)
+    assert loaded.choices == Choices(acquisition="bald", beta=0.5, passes=20, n=5, seed=3, class_weights=False)
     assert (loaded.tiling, loaded.intake) == (Tiling(32, 16, "pad", "project"), Intake())
     assert (loaded.name, loaded.idle_limit_s, loaded.kept_models) == ("old", 30.0, 10)
 

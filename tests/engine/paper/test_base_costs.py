@@ -26,7 +26,7 @@ def test_equal_counts_give_no_base_costs():
 def test_base_costs_follow_from_what_std_asked_for(quick_plan, small_digits, tmp_path, monkeypatch):
     monkeypatch.setattr(base_costs, "load_dataset", lambda _: small_digits)
     monkeypatch.setattr(base_costs, "PERIMETERS", 100)
-    plan = replace(quick_plan, arms=(Arm("STD", "std"),))
+    plan = replace(quick_plan, arms=(Arm("STD", acquisition="std"),))
     with claimed(tmp_path, plan, small_digits):
         for task in tasks(plan)[:1]:
             finish(run_task(plan, task, tmp_path, small_digits))

@@ -21,8 +21,8 @@ from costal.paper.plan import RANDOM_ARM, Arm, Experiment
 from costal.paper.sources import initial_indices, pool_indices
 from costal.types import finish
 
-STD, COSTLY = Arm("STD", "std"), Arm("STD, β = 0.3", "std", beta=0.3)
-KNOWN = Arm("known", "std", beta=0.3, cost="known")
+STD, COSTLY = Arm("STD", acquisition="std"), Arm("STD, β = 0.3", acquisition="std", beta=0.3)
+KNOWN = Arm("known", acquisition="std", beta=0.3, cost="known")
 EXPERT = SimulatedExpert(tuple(float(k) for k in range(10)))
 
 
@@ -117,7 +117,7 @@ def test_a_round_draws_its_own_pool_and_the_start_is_the_initial_set(two_rounds,
 
 @pytest.mark.parametrize(
     ("arm", "learns"),
-    [(STD, False), (COSTLY, True), (KNOWN, False), (Arm("budget", "std", budget=9.0), True)],
+    [(STD, False), (COSTLY, True), (KNOWN, False), (Arm("budget", acquisition="std", budget=9.0), True)],
     ids=["β = 0", "β > 0", "known cost", "a budget"],
 )
 def test_only_an_arm_that_weighs_an_unknown_cost_learns_it(quick_experiment, small_digits, arm, learns):
@@ -137,7 +137,7 @@ def test_with_known_costs_each_crop_is_weighed_by_what_it_costs(quick_experiment
 
 
 def test_an_arm_with_a_budget_spends_no_more_than_it_and_asks_for_what_that_buys(quick_experiment, small_digits):
-    arm = Arm("budget", "std", cost="known", budget=400.0)
+    arm = Arm("budget", acquisition="std", cost="known", budget=400.0)
     state, reports, _ = run(quick_experiment, arm, small_digits, 2)
     assert all(sum(report.chosen_cost_n) <= 400.001 for report in reports[1:])
     assert state.total_cost > 500
@@ -156,7 +156,7 @@ def test_arms_side_by_side_learn_what_each_learns_alone(quick_experiment, small_
 
 
 def test_an_ensemble_has_its_members(quick_experiment, small_digits):
-    state, _, (proposal,) = run(quick_experiment, Arm("three", "std", members=3), small_digits, 1)
+    state, _, (proposal,) = run(quick_experiment, Arm("three", acquisition="std", members=3), small_digits, 1)
     assert len(state.agent.classifier) == 3
     assert len(proposal.query.picked_n) == 4
 

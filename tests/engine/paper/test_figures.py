@@ -8,8 +8,11 @@ from costal.paper.plan import RANDOM_ARM, Arm, Plan
 from costal.paper.plan import figure_1 as figure_1_plan
 from tests.engine.paper.rounds_table import rounds_table
 
-KNOWN = (Arm("known, β = 0.4", "std", beta=0.4, cost="known"), Arm("known, β = 0", "std", cost="known"))
-LEARNED = Arm("learned, β = 0.4", "std", beta=0.4)
+KNOWN = (
+    Arm("known, β = 0.4", acquisition="std", beta=0.4, cost="known"),
+    Arm("known, β = 0", acquisition="std", cost="known"),
+)
+LEARNED = Arm("learned, β = 0.4", acquisition="std", beta=0.4)
 PLAN = Plan("figure1", "mnist", (RANDOM_ARM, *KNOWN, LEARNED), rounds=2, repeats=2, looked_at=(1,))
 BASE = {RANDOM_ARM: 500.0, KNOWN[0]: 300.0, KNOWN[1]: 700.0, LEARNED: 400.0}
 
@@ -115,7 +118,7 @@ def test_a_run_without_a_round_is_drawn_empty(draw):
     assert "0 of 8 runs finished" in figure.get_suptitle()
 
 
-LONG = tuple(Arm(f"an arm of one's own with a long name, number {number}", "bald") for number in range(9))
+LONG = tuple(Arm(f"an arm of one's own with a long name, number {number}", acquisition="bald") for number in range(9))
 
 
 @pytest.mark.parametrize("draw", [figure_1, learning_curves])

@@ -7,7 +7,7 @@ from costal.paper.plan import RANDOM_ARM, Arm, Experiment, Plan
 from costal.paper.runner import tasks
 from costal.types import finish
 
-STD = Arm("STD", "std")
+STD = Arm("STD", acquisition="std")
 PLAN = Plan(
     "small", "synthetic", (STD,), Experiment(pool_size=10), rounds=4, repeats=3, test_every=2, committee_every=4
 )

@@ -24,7 +24,7 @@ from costal.paper.outcomes import (
 )
 from costal.paper.plan import RANDOM_ARM, Arm, Plan
 
-STD, BALD = Arm("STD", "std"), Arm("BALD", "bald")
+STD, BALD = Arm("STD", acquisition="std"), Arm("BALD", acquisition="bald")
 PLAN = Plan("a plan", "mnist", (STD, RANDOM_ARM), rounds=3, repeats=2)
 NEVER = (0.5, 0.6, 0.7, 0.8)
 T_1, T_2 = 12.706205, 4.302653  # 97.5 % quantiles of Student's t with 1 and 2 degrees of freedom
@@ -209,22 +209,22 @@ def test_a_baseline_that_is_no_arm_is_refused_with_the_arms_there_are():
 
 
 def test_known_costs_are_swept_in_order_of_beta():
-    plain = Arm("β = 0", "std")
-    high, low = (Arm(f"known {beta}", "std", beta=beta, cost="known") for beta in (0.4, 0.2))
+    plain = Arm("β = 0", acquisition="std")
+    high, low = (Arm(f"known {beta}", acquisition="std", beta=beta, cost="known") for beta in (0.4, 0.2))
     apart = (
         RANDOM_ARM,
         BALD,
-        Arm("learned", "std", beta=0.2),
-        Arm("diverse", "std", beta=0.2, cost="known", diverse=True),
-        Arm("three", "std", members=3),
-        Arm("by budget", "std", cost="known", budget=9),
+        Arm("learned", acquisition="std", beta=0.2),
+        Arm("diverse", acquisition="std", beta=0.2, cost="known", diverse=True),
+        Arm("three", acquisition="std", members=3),
+        Arm("by budget", acquisition="std", cost="known", budget=9),
     )
     assert known_arms(replace(PLAN, arms=(high, *apart, low, plain))) == (plain, low, high)
 
 
 @pytest.mark.parametrize(
     "arms",
-    [(STD, BALD, RANDOM_ARM), (RANDOM_ARM, Arm("known", "std", beta=0.1, cost="known"))],
+    [(STD, BALD, RANDOM_ARM), (RANDOM_ARM, Arm("known", acquisition="std", beta=0.1, cost="known"))],
     ids=["no costs", "one arm only"],
 )
 def test_a_sweep_needs_two_arms(arms):
@@ -232,7 +232,7 @@ def test_a_sweep_needs_two_arms(arms):
 
 
 def test_the_slope_on_beta_is_that_of_the_line_through_the_arms():
-    arms = tuple(Arm(f"β = {beta}", "std", beta=beta, cost="known") for beta in (0.0, 0.1, 0.3))
+    arms = tuple(Arm(f"β = {beta}", acquisition="std", beta=beta, cost="known") for beta in (0.0, 0.1, 0.3))
     plan = replace(PLAN, arms=arms)
     df = rounds_of(*(rows_of(arm, repeat, (0.5, 0.9 - (1 + repeat) * arm.beta, 0.9, 0.9))
                      for arm in arms for repeat in (0, 1)))  # fmt: skip

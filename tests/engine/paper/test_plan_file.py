@@ -10,8 +10,19 @@ from hypothesis import strategies as st
 
 from costal.errors import DatasetError
 from costal.paper.plan import PROTOCOL, Arm, Experiment, Plan, figure_1, quick, table_1
-from costal.paper.plan_file import check, differences, dump_plan, load_plan, plan_from, slug, template
-from costal.paper.plan_keys import ARM_KEYS, PLAN_KEYS, TRAINING_KEYS
+from costal.paper.plan_file import (
+    ARM_KEYS,
+    PLAN_KEYS,
+    TRAINING_KEYS,
+    check,
+    differences,
+    dump_plan,
+    load_plan,
+    plan_from,
+    slug,
+    template,
+)
+from costal.settings import LARGEST
 from costal.types import ACQUISITION_NAMES, Training
 
 SMALLEST = {"arms": [{}]}
@@ -25,7 +36,7 @@ def named(*arms, **settings):
 
 # random plans
 
-counts, shares = st.integers(1, 10**6), st.floats(0, 1, exclude_min=True)
+counts, asked, shares = st.integers(1, 10**6), st.integers(1, LARGEST), st.floats(0, 1, exclude_min=True)
 costs = st.floats(0, allow_nan=False, allow_infinity=False)
 lines = st.text(st.characters(exclude_categories=UNPRINTED), min_size=1).filter(str.strip)
 trainings = st.builds(
@@ -43,7 +54,7 @@ experiments = st.builds(
     seed=st.integers(0, 2**63 - 1),
     pool_size=st.integers(100, 10**6),
     n=st.integers(1, 100),
-    passes=counts,
+    passes=asked,
     device=st.sampled_from(["auto", "cpu", "mps", "cuda", "cuda:1"]),
     training=trainings,
     base_cost_K=st.lists(costs).map(tuple),
@@ -119,7 +130,7 @@ def test_whatever_a_key_holds_is_taken_as_it_is_or_refused_in_words(place, key, 
 
 
 def test_what_a_file_leaves_out_is_the_papers_and_the_protocols():
-    expected = Plan("mine", "mnist", (Arm("std", "std"),), Experiment(training=PROTOCOL))
+    expected = Plan("mine", "mnist", (Arm("std", acquisition="std"),), Experiment(training=PROTOCOL))
     assert plan_from(SMALLEST, "mine") == expected
     assert plan_from({**SMALLEST, "training": {"batch": 8}}, "mine").experiment.training == replace(PROTOCOL, batch=8)
 
@@ -184,7 +195,10 @@ ARM = "[[arms]]\n"
         ("[[arm]]\n", r"'arm' is not known. Did you mean 'arms'\?"),
         ("[trainings]\n", r"Did you mean 'training'\?"),
         (ARM + "bta = 1", r"'bta' of arm 1 is not known. Did you mean 'beta'\?"),
-        (ARM + "xyz = 1", "Known are name, acquisition, alpha, beta, cost, diverse, control_share, members, budget"),
+        (
+            ARM + "xyz = 1",
+            "Known are name, acquisition, alpha, beta, diverse, control_share, backbone, cost, members, budget",
+        ),
         (ARM + "name = 'dear'\nrounds = 8", r"'rounds' of arm 1 \(dear\) is not known. It belongs to the top"),
         ("batch = 8", r"'batch' is not known. It belongs to \[training\]"),
         ("rounds = 0", "rounds = 0 should be a whole number from 1. Correct it, or take it out for the default: 48"),
@@ -277,12 +291,12 @@ def test_a_file_is_read_as_windows_writes_it(encoding, tmp_path):
     ("plan", "words"),
     [
         (named(), "There is no arm"),
-        (named(Arm("a", "std"), rounds=0), "rounds = 0 should be"),
-        (named(Arm("a", "std"), target=float("nan")), "target = .* should be"),
-        (named(Arm("a", "std", beta=-0.1)), r"beta = -0.1 of arm 1 \(a\) should be"),
-        (named(Arm("", "std")), "name = .* of arm 1 .* should be text"),
-        (named(Arm("a", "std"), Arm("A", "bald")), "share the folder 'a'"),
-        (replace(named(Arm("a", "std")), data="\udcff"), "data = .* should be text"),
+        (named(Arm("a", acquisition="std"), rounds=0), "rounds = 0 should be"),
+        (named(Arm("a", acquisition="std"), target=float("nan")), "target = .* should be"),
+        (named(Arm("a", acquisition="std", beta=-0.1)), r"beta = -0.1 of arm 1 \(a\) should be"),
+        (named(Arm("", acquisition="std")), "name = .* of arm 1 should be text"),
+        (named(Arm("a", acquisition="std"), Arm("A", acquisition="bald")), "share the folder 'a'"),
+        (replace(named(Arm("a", acquisition="std")), data="\udcff"), "data = .* should be text"),
     ],
 )
 def test_a_plan_that_was_not_read_from_a_file_is_checked_alike(plan, words):
@@ -358,7 +372,7 @@ def test_the_template_can_be_written_by_any_shell():
 
 # differences
 
-BEFORE = named(Arm("STD", "std", beta=0.2), Arm("random", "random"))
+BEFORE = named(Arm("STD", acquisition="std", beta=0.2), Arm("random", acquisition="random"))
 
 
 @pytest.mark.parametrize(
@@ -377,14 +391,17 @@ BEFORE = named(Arm("STD", "std", beta=0.2), Arm("random", "random"))
             replace(BEFORE, experiment=replace(BEFORE.experiment, training=replace(PROTOCOL, batch=32))),
             ("experiment.training.batch: 16 -> 32",),
         ),
-        (named(Arm("STD", "std", beta=0.3), Arm("random", "random")), ("experiment.beta of arm STD: 0.2 -> 0.3",)),
         (
-            named(Arm("STD", "std", beta=0.2, budget=5.0), Arm("random", "random")),
+            named(Arm("STD", acquisition="std", beta=0.3), Arm("random", acquisition="random")),
+            ("experiment.beta of arm STD: 0.2 -> 0.3",),
+        ),
+        (
+            named(Arm("STD", acquisition="std", beta=0.2, budget=5.0), Arm("random", acquisition="random")),
             ("experiment.budget of arm STD: none -> 5.0",),
         ),
         (named(*BEFORE.arms[::-1]), ('experiment.arms: ["STD", "random"] -> ["random", "STD"]',)),
         (
-            named(Arm("STD", "bald", beta=0.2)),
+            named(Arm("STD", acquisition="bald", beta=0.2)),
             ('experiment.arms: ["STD", "random"] -> ["STD"]', 'experiment.acquisition of arm STD: "std" -> "bald"'),
         ),
     ],

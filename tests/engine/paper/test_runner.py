@@ -124,7 +124,7 @@ def test_what_does_not_fit_the_data_is_refused_before_any_work(quick_plan, small
 
 def test_redrawn_pools_can_go_on_for_longer_than_the_data_last(quick_plan, small_digits, tmp_path):
     shared = replace(quick_plan.experiment, pool_size=150, pools="redraw")
-    plan = replace(quick_plan, arms=(Arm("random", "random"),), experiment=shared, rounds=4, repeats=1)
+    plan = replace(quick_plan, arms=(Arm("random", acquisition="random"),), experiment=shared, rounds=4, repeats=1)
     require_enough(plan, small_digits)
     run_all(plan, tmp_path, small_digits)
     assert [row["labels"] for row in read_rows(tmp_path, run_names(plan))] == [20, 24, 28, 32, 36]

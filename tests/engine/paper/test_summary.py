@@ -8,7 +8,7 @@ from costal.paper.plan import RANDOM_ARM, Arm, Experiment, Plan, figure_1, quick
 from costal.paper.summary import arm_table, comparison_table, ratio_table, summary
 from tests.engine.paper.rounds_table import BIASES, rounds_table
 
-STD = Arm("STD", "std")
+STD = Arm("STD", acquisition="std")
 PLAN = Plan("table1", "mnist", (STD, RANDOM_ARM), rounds=3, repeats=3)
 
 
@@ -133,7 +133,7 @@ def test_before_a_run_has_finished_there_is_no_table():
 
 
 def test_what_was_run_tells_arms_rounds_protocol_and_costs():
-    arms = (Arm("dear", "std", beta=0.3, diverse=True, members=3, budget=50.0), RANDOM_ARM)
+    arms = (Arm("dear", acquisition="std", beta=0.3, diverse=True, members=3, budget=50.0), RANDOM_ARM)
     shared = Experiment(seed=7, pool_size=100, n=5, passes=20, base_cost_K=(1.5, 2.0))
     page = summary(RUNS, replace(PLAN, arms=arms, experiment=shared, test_every=2, name="mine"), {})
     for text in (
@@ -160,7 +160,9 @@ def test_the_environment_is_printed_as_it_is():
 
 @pytest.mark.parametrize("plan", [table_1(), figure_1((1.0,) * 10)], ids=["Table 1", "Figure 1"])
 def test_every_table_has_as_many_cells_in_each_row_as_in_its_header(plan):
-    plan = replace(plan, rounds=3, repeats=2, looked_at=(1,), arms=(*plan.arms, Arm("a | b", "std", beta=0.1)))
+    plan = replace(
+        plan, rounds=3, repeats=2, looked_at=(1,), arms=(*plan.arms, Arm("a | b", acquisition="std", beta=0.1))
+    )
     page = summary(rounds_of_all(plan), plan, {})
     tables = [block.splitlines() for block in re.split(r"\n\n", page) if block.startswith("|")]
     assert len(tables) > 2

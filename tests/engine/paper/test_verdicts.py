@@ -13,9 +13,13 @@ from costal.paper.rulings import all_hold, any_holds, either_holds, judge
 from costal.paper.verdicts import RULE, verdicts
 from tests.engine.paper.rounds_table import BIASES, rounds_table
 
-STD, BALD, ENTROPY = Arm("STD", "std"), Arm("BALD", "bald"), Arm("Entropy", "predictive_entropy")
-KNOWN = tuple(Arm(f"known {beta}", "std", beta=beta, cost="known") for beta in (0.0, 0.1, 0.2, 0.3, 0.4))
-LEARNED = Arm("learned", "std", beta=0.3)
+STD, BALD, ENTROPY = (
+    Arm("STD", acquisition="std"),
+    Arm("BALD", acquisition="bald"),
+    Arm("Entropy", acquisition="predictive_entropy"),
+)
+KNOWN = tuple(Arm(f"known {beta}", acquisition="std", beta=beta, cost="known") for beta in (0.0, 0.1, 0.2, 0.3, 0.4))
+LEARNED = Arm("learned", acquisition="std", beta=0.3)
 TABLE_1 = Plan("table1", "mnist", (STD, BALD, ENTROPY, RANDOM_ARM), rounds=10, repeats=3)
 FIGURE_1 = Plan("figure1", "mnist", (RANDOM_ARM, *KNOWN, LEARNED), rounds=2, repeats=3, looked_at=(1,))
 OPPOSITE = {"holds": "does not hold", "does not hold": "holds", "undecided": "undecided"}
@@ -198,7 +202,7 @@ def test_an_arm_of_fewer_repeats_has_all_of_its_own_and_no_part_in_slopes():
 
 
 def test_the_cost_fitted_by_least_squares_is_judged_and_the_log_normal_one_is_told():
-    plain = Arm("plain", "std", beta=0.3, cost="plain")
+    plain = Arm("plain", acquisition="std", beta=0.3, cost="plain")
     df = sweep(learned_cost=800.0)
     own = sweep()
     own = own[own["arm"] == "learned"].assign(arm="plain")

@@ -82,9 +82,7 @@ def test_a_project_file_says_its_backbone_and_refuses_one_that_is_not_known(proj
     text = path.read_text("utf-8")
     assert 'backbone = "efficientnet_lite0"' in text
     path.write_text(text.replace("efficientnet_lite0", "resnet9000"), "utf-8")
-    with pytest.raises(
-        ProjectError, match="backbone = 'resnet9000' should be one of gal2017, efficientnet_lite0, timm"
-    ):
+    with pytest.raises(ProjectError, match=r'"resnet9000" .* should be one of gal2017, efficientnet_lite0, timm'):
         load_project(project.folder)
     path.write_text(text.replace('backbone = "efficientnet_lite0"\n', ""), "utf-8")
     assert load_project(project.folder).choices.backbone == "gal2017"

@@ -4,6 +4,7 @@ import pytest
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QColorDialog
 
+from costal.errors import ProjectError
 from costal.labels.classes import new_class
 from costal.labels.project_file import create_project
 from napari_costal.label_crops.class_table import KEY, LABELS, NAME, ClassTable
@@ -51,6 +52,24 @@ def test_a_key_that_another_class_has_changes_places(edited):
     table.table.item(2, KEY).setText("1")
     assert [each.key for each in project().classes] == ["3", "2", "1"]
     assert column(table, KEY) == ["3", "2", "1"]
+
+
+@pytest.mark.parametrize(
+    ("keys", "free", "refused"),
+    [({"skip": "S", "exclude": "X"}, "D", "S"), ({"skip": "D", "exclude": "X"}, "S", "D"), ({"skip": ""}, "S", "?")],
+    ids=["by default", "moved", "none"],
+)
+def test_a_class_may_have_any_key_but_those_that_tools_have_now(qtbot, tmp_path, keys, free, refused):
+    table, edits = ClassTable(keys), []
+    qtbot.addWidget(table)
+    project = create_project(tmp_path / "project")
+    table.fill(project, {})
+    table.edited.connect(edits.append)
+    for key in (free.lower(), refused):
+        table.table.item(1, KEY).setText(key)
+    assert edits[0](project).classes[1].key == free
+    with pytest.raises(ProjectError):
+        edits[1](project)
 
 
 def test_a_merged_class_leaves_the_table_and_its_labels_count_with_the_other(edited):

@@ -14,7 +14,8 @@ from costal.agent.added import added_folder
 from costal.frames.simulate import simulate_field
 from costal.labels.effort import PauseReason, derive, replay
 from costal.labels.models import load_newest
-from costal.labels.project import Project
+from costal.labels.project import Choices, Intake, Project, Tiling
+from costal.labels.project_file import create_project
 from costal.labels.store import Store
 from napari_costal.canvas.overlays import GRID, HEATMAP, LABELS, QUERY, is_ours
 from napari_costal.label_crops.setup_page import SetupPage
@@ -341,3 +342,30 @@ def test_the_form_offers_the_backbones_that_are_here_and_shows_the_projects_own(
     assert page.with_choices(project).choices.backbone == "timm:convnext_atto"
     page.fill(project, {})
     assert page.backbone.choices == ("gal2017", "efficientnet_lite0", "timm:resnet18")
+
+
+def test_the_form_gives_back_the_settings_that_it_was_filled_with(qtbot, tmp_path):
+    page = SetupPage(lambda _: [], "tester")
+    qtbot.addWidget(page)
+    project = replace(
+        create_project(tmp_path / "neurons"),
+        tiling=Tiling(48, 24, "pad", "project"),
+        choices=Choices(
+            acquisition="bald",
+            alpha=11.5,
+            beta=1.25,
+            passes=7,
+            n=3,
+            by="minutes",
+            minutes=12.5,
+            diverse=False,
+            control_share=0.35,
+            backbone="efficientnet_lite0",
+        ),
+        intake=Intake(z="mean", t="first"),
+        idle_limit_s=7.5,
+        features_mb=300,
+    )
+    page.fill(project, {})
+    plain = replace(project, tiling=Tiling(), choices=Choices(), intake=Intake(), idle_limit_s=20.0, features_mb=1)
+    assert page.with_choices(page.with_tiling(plain)) == project

@@ -99,8 +99,8 @@ def drawn(dock):
 
 
 def test_efforts_by_hand_are_not_compared_with_costs_of_the_random_arm():
-    agent = new_agent(Experiment().settings(Arm("own", "std"), 10), (1, SIDE, SIDE))
-    states = [ArmState(Arm(name, "std"), 0, agent, (), (), 0.0) for name in ("own", "random")]
+    agent = new_agent(Experiment().settings(Arm("own", acquisition="std"), 10), (1, SIDE, SIDE))
+    states = [ArmState(Arm(name, acquisition="std"), 0, agent, (), (), 0.0) for name in ("own", "random")]
     reports = tuple(report_of(state, found=(0.5, 0.5)) for state in states)
     for by_hand, lines, told in ((False, 2, "cost units"), (True, 1, "your seconds")):
         figure = Figure()
@@ -212,7 +212,7 @@ def test_picks_are_labelled_with_the_names_of_the_data_sets_classes(dock, qtbot,
     names = tuple("abcdefghij")
     found = SimpleNamespace(class_names=names)
     monkeypatch.setattr("napari_costal.mosaic.controller.load_dataset", lambda data: found)
-    dock.configure("a folder", Experiment(pool_size=30, n=4), Arm("std", "std"))
+    dock.configure("a folder", Experiment(pool_size=30, n=4), Arm("std", acquisition="std"))
     click(qtbot, dock, "Step")
     wait_for_rounds(qtbot, dock, 1)
     proposal = dock.controller._proposal

@@ -27,7 +27,7 @@ from napari_costal.mosaic.run import Place, look
 from napari_costal.mosaic.widget import MnistMosaic
 
 N, ASKED, ROUNDS = 12, 3, 3
-ARMS = (Arm("std, β = 0.3", "std", beta=0.3), RANDOM_ARM)
+ARMS = (Arm("std, β = 0.3", acquisition="std", beta=0.3), RANDOM_ARM)
 PLAN = Plan("small", "synthetic", ARMS, Experiment(pool_size=N, n=ASKED), rounds=ROUNDS, repeats=2)
 RUNS = [(arm, repeat) for arm in range(2) for repeat in range(2)]
 

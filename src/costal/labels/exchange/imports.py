@@ -8,9 +8,10 @@ from pathlib import Path
 from costal.errors import ProjectError
 from costal.labels.classes import new_class
 from costal.labels.exchange.spreadsheet import unescaped
-from costal.labels.project import LARGEST, Project
+from costal.labels.project import Project
 from costal.labels.records import AnswerKind
 from costal.numerals import whole_number
+from costal.settings import LARGEST
 
 REQUIRED = ("frame", "y", "x", "class")
 KNOWN = (*REQUIRED, "side", "annotator", "kind", "content_hash", "planes")
