@@ -1,7 +1,7 @@
 """A project as a value: classes with stable ids, tiling, intake and agent settings; and what they may be."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -33,6 +33,8 @@ MOST_MB = 10_000_000
 LARGEST_ID, LONGEST_NAME = 2**16 - 1, 200
 """Of a class: ids are the pixels of a label image."""
 DAY_S = 86_400.0
+TRAINING = Training(4e-3, min_steps=300, epochs=0, schedule="one_cycle", most_steps=300)
+"""How `gal2017` is trained in a project: one cycle of 300 steps, however many labels there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +202,7 @@ class Project:
         return AgentSettings(
             len(self.offered),
             budget=60 * chosen.minutes if chosen.by == "minutes" else None,
-            training=Training(**in_common(chosen, Training)),
+            training=replace(TRAINING, **in_common(chosen, Training)),
             acquisition_cost_K=tuple(label_class.acquisition_cost_s for label_class in self.offered),
             class_ids=tuple(label_class.id for label_class in self.offered),
             **in_common(chosen, AgentSettings),
