@@ -243,7 +243,6 @@ class Training:
     epochs: int = 30
     augment: bool = False
     class_weights: bool = False
-    warm: bool = False
     schedule: Schedule = "constant"
     precision: Precision = "float32"
     most_steps: int = 0

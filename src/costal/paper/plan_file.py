@@ -80,6 +80,8 @@ def plan_from(document: Mapping[str, Any], name: str) -> Plan:
         raise DatasetError(f"training = {_shown(training)} should be a table. Write its keys below a line [training].")
     if not isinstance(arms, Sequence) or not all(isinstance(arm, Mapping) for arm in arms):
         raise DatasetError("'arms' should be a list of tables. Write [[arms]], in two brackets, above each arm.")
+    if training.get("warm") is False:  # earlier versions wrote it, and took nothing else
+        training = {key: value for key, value in training.items() if key != "warm"}
     own = _settings(top, PLAN_KEYS, defaults, "")
     plan = Plan(
         arms=tuple(_arm(arm, number, defaults["arms"][0]) for number, arm in enumerate(arms, 1)),
@@ -225,8 +227,6 @@ def _contradictions(plan: Plan) -> Iterator[str]:
         yield f"n = {shared.n} crops cannot be asked of pool_size = {shared.pool_size}. Lower n or raise pool_size."
     if last > plan.rounds:
         yield f"looked_at names round {last}, and the last is rounds = {plan.rounds}. Take it out, or raise rounds."
-    if training.warm:
-        yield "warm = true of [training] cannot be: a resumed run would not equal an unbroken one. Take it out."
     if training.min_steps == training.epochs == 0:
         yield "min_steps = 0 and epochs = 0 of [training] train nothing. Raise one of them."
     if not DEVICE.fullmatch(shared.device):

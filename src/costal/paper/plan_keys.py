@@ -107,7 +107,6 @@ TRAINING_KEYS = (
     Key("epochs", int, "How often a training sees each label, unless min_steps are more steps."),
     Key("augment", bool, "Trains on turned and mirrored crops too, which digits do not bear."),
     Key("class_weights", bool, "Lets the labels of rare classes count more."),
-    Key("warm", bool, "Must be false: a network that starts from the last round's cannot be resumed exactly."),
     Key("schedule", str, "The learning rate over a training: level, or up and down again.", words=get_args(Schedule)),
     Key("most_steps", int, "Training steps are no more than these; 0 for no bound."),
     Key("weight_decay", float, "How fast weights shrink that are of no use (AdamW's).", most=1),

@@ -25,9 +25,7 @@ CLASSIFIER = {
     "output.bias": np.array([1e-38, -0.0], dtype=np.float32),
 }
 COST = {"network.hidden.weight": RNG.random((2, 2), dtype=np.float32), "log_spread": np.array(0.5, dtype=np.float32)}
-SETTINGS = AgentSettings(
-    2, "std", 2.0, 0.1, 7, 3, Training(1e-2, 8, 10, 2, True, True, True), acquisition_cost_K=(0.5, 1.5)
-)
+SETTINGS = AgentSettings(2, "std", 2.0, 0.1, 7, 3, Training(1e-2, 8, 10, 2, True, True), acquisition_cost_K=(0.5, 1.5))
 WHOLE = Agent(SETTINGS, (1, 8, 8), (CLASSIFIER,), CostModel(COST, ("ada", "bob"), 12), 20, ("a note with β",))
 ENSEMBLE = replace(
     WHOLE,

@@ -26,7 +26,7 @@ from costal.scoring import bands, first_look, strips
 from costal.scoring.bands import BandWork
 from costal.scoring.frame_planes import FramePlane, frame_of
 from costal.scoring.intensities import background, measured_range
-from costal.scoring.job import score_frame, score_prepared
+from costal.scoring.job import score_prepared
 from costal.scoring.kept import BACKGROUND, BLANK, MISSING, PENDING, SCORED, Band, load_band
 from costal.scoring.prepare import Prepared, ScoreRequest, prepare
 from costal.scoring.queries import query_among, query_of
@@ -318,7 +318,7 @@ def test_crops_without_information_are_the_same_in_memory_and_band_by_band_and_n
     pixels[:40, 100:] = np.nan
     found = finish(score_kept(request_for(project, write_zarr(tmp_path / "a.zarr", pixels), tmp_path / "out")))
     frame = FramePlane(pixels[None], "a", "all", "", None)
-    whole = finish(score_frame(ScoreRequest(project, frame, range=RANGE, device="cpu")))
+    whole = finish(score_prepared(prepare(ScoreRequest(project, frame, range=RANGE, device="cpu"))))
     scored = np.flatnonzero(found.skipped_N == SCORED)
     assert set(found.skipped_N) == {SCORED, BLANK}
     np.testing.assert_array_equal(whole.which_M, scored)
@@ -335,7 +335,7 @@ def test_a_first_look_passes_over_crops_without_information(project, tmp_path, w
     for path in project.model_folder.iterdir():
         path.unlink()
     request = request_for(project, write_zarr(tmp_path / "a.zarr", pixels), tmp_path / "out")
-    found = finish(score_frame(request))
+    found = finish(score_prepared(prepare(request)))
     assert found.which_M.tolist() == [row * 8 + col for row in range(8) for col in range(4, 8)]
 
 
@@ -420,7 +420,9 @@ def test_what_is_there_so_far_is_gathered_and_read_once(project, tmp_path, write
 
 
 def test_the_scores_for_the_screen_are_those_of_the_frame_in_memory(project, tmp_path, write_zarr):
-    found = finish(score_frame(request_for(project, write_zarr(tmp_path / "a.zarr", picture()), tmp_path / "o")))
+    found = finish(
+        score_prepared(prepare(request_for(project, write_zarr(tmp_path / "a.zarr", picture()), tmp_path / "o")))
+    )
     expected = in_memory(project, picture()[None])
     same(found.scores, expected)
     np.testing.assert_allclose(found.scores.probs_N_K, expected.probs_N_K, atol=1e-5)
@@ -429,7 +431,7 @@ def test_the_scores_for_the_screen_are_those_of_the_frame_in_memory(project, tmp
 
 
 def test_only_crops_that_are_scored_are_asked(holed, project, tmp_path):
-    found = finish(score_frame(request_for(project, holed, tmp_path / "out", missing="skip")))
+    found = finish(score_prepared(prepare(request_for(project, holed, tmp_path / "out", missing="skip"))))
     assert found.warnings == ("4 crops that touch missing chunks are left out.",)
     grid = tile((128, 128), 16)
     everything = np.arange(len(grid))
@@ -462,13 +464,13 @@ def test_without_a_model_a_first_query_is_spread_over_some_crops_of_a_large_fram
 def test_without_a_model_a_small_frame_is_looked_at_as_one_in_memory(holed, tmp_path, write_zarr):
     empty = replace(create_project(tmp_path / "empty", ("a", "b")), tiling=Tiling(16, 16))
     source = write_zarr(tmp_path / "a.zarr", picture(128, 128))
-    found = finish(score_frame(request_for(empty, source, tmp_path / "out")))
+    found = finish(score_prepared(prepare(request_for(empty, source, tmp_path / "out"))))
     frame = FramePlane(picture(128, 128)[None], "a", "all", "", None)
-    whole = finish(score_frame(ScoreRequest(empty, frame, range=RANGE, device="cpu")))
+    whole = finish(score_prepared(prepare(ScoreRequest(empty, frame, range=RANGE, device="cpu"))))
     np.testing.assert_array_equal(found.features_M_F, whole.features_M_F)
     assert (found.which_M, found.reason) == (None, whole.reason)
     assert not (tmp_path / "out").exists()
-    skipping = finish(score_frame(request_for(empty, holed, tmp_path / "out", missing="skip")))
+    skipping = finish(score_prepared(prepare(request_for(empty, holed, tmp_path / "out", missing="skip"))))
     assert np.flatnonzero(skipping.skipped_N == MISSING).tolist() == [18, 19, 26, 27]
 
 

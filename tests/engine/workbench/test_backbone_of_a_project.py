@@ -16,8 +16,8 @@ from costal.labels.project import PROJECT_FILE, Choices, Tiling
 from costal.labels.project_file import create_project, load_project, save_project
 from costal.labels.records import AnswerRecord
 from costal.scoring.frame_planes import FramePlane
-from costal.scoring.job import score_frame
-from costal.scoring.prepare import ScoreRequest
+from costal.scoring.job import score_prepared
+from costal.scoring.prepare import ScoreRequest, prepare
 from costal.types import finish
 from costal.workbench.desk import Workbench, recorded
 from costal.workbench.retraining import RetrainRequest, retrain
@@ -58,7 +58,7 @@ def test_the_models_of_a_project_look_through_its_backbone(project, frame, field
     generation = finish(retrain(RetrainRequest(project, 0, "cpu")))
     assert load_newest(project.model_folder).agent.backbone == LITE0_CARD
     assert generation.agent.cost_model is not None
-    scores = finish(score_frame(ScoreRequest(project, frame, device="cpu"))).scores
+    scores = finish(score_prepared(prepare(ScoreRequest(project, frame, device="cpu")))).scores
     applied = finish(apply_to_frame(ApplyRequest(project, frame, device="cpu")))
     np.testing.assert_array_equal(applied.class_index_N, scores.probs_N_K.argmax(axis=1))
     unseen = np.arange(LABELS, len(field.grid))
@@ -68,10 +68,10 @@ def test_the_models_of_a_project_look_through_its_backbone(project, frame, field
 def test_a_model_of_another_backbone_is_kept_and_not_asked(project, frame):
     finish(retrain(RetrainRequest(project, 0, "cpu")))
     other = replace(project, choices=replace(project.choices, backbone="gal2017"))
-    found = finish(score_frame(ScoreRequest(other, frame, device="cpu")))
+    found = finish(score_prepared(prepare(ScoreRequest(other, frame, device="cpu"))))
     assert found.scores is None
     assert "looks through 'efficientnet_lite0', the project through 'gal2017'" in found.reason
-    again = finish(score_frame(ScoreRequest(project, frame, device="cpu")))
+    again = finish(score_prepared(prepare(ScoreRequest(project, frame, device="cpu"))))
     assert (again.generation, again.scores is None) == (1, False)
 
 
