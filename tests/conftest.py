@@ -3,6 +3,9 @@
 import os
 from pathlib import Path
 
+# pytest-xdist has a process for every core: with threads of their own they would wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import pytest
 from hypothesis import settings
 

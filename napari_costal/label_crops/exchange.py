@@ -20,7 +20,6 @@ FORMS: dict[ExportKind, tuple[str, str]] = {
     "coco": ("COCO JSON …", "coco.json"),
     "geojson": ("GeoJSON for QuPath …", "labels.geojson"),
     "images": ("Folder of TIFF crops …", "crops"),
-    "json": ("Whole project, lossless JSON …", "project.json"),
 }
 
 
@@ -117,11 +116,11 @@ class Exchange(QObject):
             self.import_project(Path(path), Path(folder))
 
     def import_project(self, document: Path, folder: Path) -> None:
-        """Make a project from an exported one and open it."""
+        """Make a project from a JSON file of an earlier version and open it."""
         open_it = self._session.open
         arguments = (document, folder)
         self._caller.call(
-            "costal.labels.exchange.lossless:import_json",
+            "costal.labels.exchange.json_import:import_json",
             arguments,
             lambda _: open_it(folder),
             self._words.complain,

@@ -277,9 +277,6 @@ class Training:
     epochs: Annotated[int, Setting("How often a training sees each label, unless min_steps are more steps.", ge=0)] = 30
     augment: Augment = False
     class_weights: ClassWeights = False
-    warm: Annotated[
-        bool, Setting("Must be false: a network that starts from the last round's cannot be resumed exactly.")
-    ] = False
     schedule: Annotated[Schedule, Setting("The learning rate over a training: level, or up and down again.")] = (
         "constant"
     )

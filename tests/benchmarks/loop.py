@@ -26,8 +26,8 @@ from costal.labels.project_file import create_project, load_project, save_projec
 from costal.labels.records import AnswerRecord
 from costal.loop import learn, new_agent
 from costal.scoring.frame_planes import FramePlane
-from costal.scoring.job import score_frame
-from costal.scoring.prepare import ScoreRequest
+from costal.scoring.job import score_prepared
+from costal.scoring.prepare import ScoreRequest, prepare
 from costal.types import AgentSettings, Answer, Job, Progress, finish
 from costal.workbench.desk import Workbench, recorded
 from costal.workbench.retraining import RetrainRequest, retrain
@@ -79,11 +79,14 @@ def bench_loop(request: LoopRequest) -> Job[LoopFigures]:
         yield Progress(0, 5, "Labelling")
         project, fields = _labelled(Path(folder), request.seed)
         warm_up = simulate_field((SIDE, SIDE), CROP, request.seed + 99)
-        finish(score_frame(ScoreRequest(project, _frame(warm_up, 99), device=device)))  # weights are read by now
+        finish(
+            score_prepared(prepare(ScoreRequest(project, _frame(warm_up, 99), device=device)))
+        )  # weights are read by now
         yield Progress(1, 5, "Looking at crops")
         with _nothing_in_memory():
             _, spent = timed(
-                lambda: finish(score_frame(ScoreRequest(project, _frame(fields[0], 0), device=device))), device
+                lambda: finish(score_prepared(prepare(ScoreRequest(project, _frame(fields[0], 0), device=device)))),
+                device,
             )
         run.keep("features of a crop, cold (ms)", 1000 * spent.on(device) / _count(fields[0]))
         yield Progress(2, 5, "Training")
@@ -95,8 +98,10 @@ def bench_loop(request: LoopRequest) -> Job[LoopFigures]:
         yield Progress(4, 5, "Scoring")
         frame = _frame(fields[0], 0)
         with _nothing_in_memory():
-            finish(score_frame(ScoreRequest(project, frame, device=device)))
-            _, spent = timed(lambda: finish(score_frame(ScoreRequest(project, frame, device=device))), device)
+            finish(score_prepared(prepare(ScoreRequest(project, frame, device=device))))
+            _, spent = timed(
+                lambda: finish(score_prepared(prepare(ScoreRequest(project, frame, device=device)))), device
+            )
         run.keep("score a crop again, warm (ms)", 1000 * spent.on(device) / _count(fields[0]))
         _, spent = timed(lambda: _turn(project, frame, device), device)
         run.keep("last answer to new scores, 256 crops (s)", spent.on(device))
@@ -182,7 +187,7 @@ def _learned(run: _Run, labels: int) -> float:
 def _turn(project: Project, frame: FramePlane, device: str) -> Generation:
     """Do what comes between the last answer of a query and the new heatmap, but for drawing it."""
     generation = finish(retrain(RetrainRequest(project, 0, device)))
-    finish(score_frame(ScoreRequest(project, frame, device=device)))
+    finish(score_prepared(prepare(ScoreRequest(project, frame, device=device))))
     return generation
 
 

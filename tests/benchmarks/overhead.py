@@ -13,8 +13,8 @@ from costal.labels.models import save_agent
 from costal.labels.project_file import create_project, save_project
 from costal.loop import new_agent
 from costal.scoring.frame_planes import FramePlane
-from costal.scoring.job import score_frame
-from costal.scoring.prepare import ScoreRequest
+from costal.scoring.job import score_prepared
+from costal.scoring.prepare import ScoreRequest, prepare
 from costal.seeds import rng_for, seed_for
 from costal.types import finish
 from tests.benchmarks.stopwatch import timed
@@ -24,7 +24,7 @@ CROPS_A_SIDE, REPEATS = 12, 5
 
 @dataclass(frozen=True, slots=True)
 class Overhead:
-    """Seconds that a whole `score_frame` takes, and its committee alone on crops already cut: medians, and the ratio's.
+    """Seconds that scoring a whole frame takes, and its committee alone on crops already cut: medians, and the ratio's.
 
     There is no cost model: with one, its network's trunk takes about as long as the committee's.
     """
@@ -59,7 +59,7 @@ def measure_overhead(side: int, passes: int, device: str, seed: int) -> Overhead
         cut = np.concatenate([normalise(batch, limits) for batch in crops(frame, grid)])
         spent = []
         for _ in range(REPEATS + 1):
-            _, whole = timed(lambda: finish(score_frame(request)), device)
+            _, whole = timed(lambda: finish(score_prepared(prepare(request))), device)
             _, alone = timed(lambda: finish(ask_committee(agent, cut, seed, device)), device)
             spent.append((whole.on(device), alone.on(device)))
     whole_s, alone_s = zip(*spent[1:], strict=True)  # the first sets up what is set up once

@@ -68,7 +68,7 @@ def tuned(lot: Lot, training: Training, device: str) -> Tuning:
 def train_in_turn(lots: Sequence[Lot], training: Training, device: str, tuning: Tuning) -> list[Any]:
     """Return a network trained on each lot, one after another.
 
-    Without augmentation, class weights and warm starts, which `training` must not ask for.
+    Without augmentation and class weights, which `training` must not ask for.
     """
     import torch
 

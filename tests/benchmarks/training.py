@@ -12,8 +12,9 @@ from costal.loop import learn_together, new_agent, score
 from costal.paper.base_costs import BASE_COSTS
 from costal.paper.datasets import load_dataset
 from costal.paper.digits import CLASS_COUNT
-from costal.paper.forecast import Pace, forecast
+from costal.paper.forecast import Pace, forecast_left
 from costal.paper.plan import PROTOCOL, figure_1, table_1
+from costal.paper.runner import tasks
 from costal.paper.sources import Crops, Dataset
 from costal.seeds import rng_for, seed_for
 from costal.types import Agent, AgentSettings, Floats, Job, Pool, Progress, Training, finish
@@ -215,7 +216,10 @@ def _figures(
         tuple(_parity(turns, labels) for labels in request.label_counts),
         rounds,
         pace,
-        {plan.name: forecast(plan, pace, test_crops) for plan in plans},
+        {
+            plan.name: forecast_left(plan, dict.fromkeys(tasks(plan), plan.rounds + 1), pace, test_crops)
+            for plan in plans
+        },
         tuple(turns),
     )
 

@@ -3,29 +3,17 @@
 import csv
 import json
 from dataclasses import replace
+from pathlib import Path
 
-import numpy as np
 import pytest
-import tifffile
 
 from costal.cli.output import tell
 from costal.labels.exchange.exports import EXPORT_KINDS
 from costal.labels.project import Tiling
 from costal.labels.project_file import load_project, save_project
 
-TABLE = "frame,y,x,class,kind\na.tif,0,0,rings,\na.tif,0,16,=fibres,\na.tif,16,16,,skip\n"
-
-
-@pytest.fixture
-def folder(costal, tmp_path):
-    """Return a project with two labels and a skip, brought in from a table."""
-    tifffile.imwrite(tmp_path / "a.tif", np.arange(48 * 48, dtype=np.uint16).reshape(48, 48))
-    (tmp_path / "labels.csv").write_text(TABLE, "utf-8")
-    assert costal("project", "new", tmp_path / "neurons", "--classes", "rings, =fibres")[0] == 0
-    save_project(replace(load_project(tmp_path / "neurons"), tiling=Tiling(16, 16)))
-    code, out, _ = costal("label", "--from", tmp_path / "labels.csv", "--project", tmp_path / "neurons")
-    assert (code, out) == (0, "There are 3 new labels, 0 that stood already, 1 new frames.\n")
-    return tmp_path / "neurons"
+DOCUMENT = Path(__file__).parents[1] / "fixtures" / "project-document.json"
+ROWS = "frame: 3, crop: 7, presentation: 8, event: 16, label: 9, arrival: 1"
 
 
 def test_labels_go_out_and_into_another_project(costal, folder, tmp_path):
@@ -57,12 +45,18 @@ def test_rows_that_contradict_labels_change_them_with_replace_alone(costal, fold
     assert costal(*arguments)[1] == "There are 0 new labels, 2 that stood already, 0 new frames.\n"
 
 
-def test_a_project_goes_out_and_comes_back(costal, folder, tmp_path):
-    costal("export", folder, "--as", "json", "--out", tmp_path / "neurons.json")
-    code, out, _ = costal("import", tmp_path / "neurons.json", tmp_path / "again")
-    assert (code, "label: 3" in out) == (0, True)
-    assert costal("project", "info", tmp_path / "again")[1] == costal("project", "info", folder)[1]
-    assert costal("import", tmp_path / "neurons.json", tmp_path / "again")[0] == 1
+def test_a_project_that_an_earlier_version_exported_as_json_comes_back(costal, tmp_path):
+    code, out, _ = costal("import", DOCUMENT, tmp_path / "again")
+    assert (code, out) == (0, f"Made {tmp_path / 'again'} ({ROWS}).\n")
+    assert costal("project", "info", tmp_path / "again")[1].splitlines() == [
+        "neurons: 4 labelled crops, 8 presentations",
+        "  [1] rings: 2",
+        "  [2] =fibres: 2",
+        "  skipped or excluded: 2",
+        "  no model yet",
+    ]
+    code, _, err = costal("import", DOCUMENT, tmp_path / "again")
+    assert (code, "is not empty" in err) == (1, True)
 
 
 def test_a_project_is_packed_and_unpacked(costal, folder, tmp_path):
@@ -100,11 +94,10 @@ def test_with_json_each_command_prints_one_object(costal, folder, tmp_path):
         assert out.count("\n") == 1
         return json.loads(out)
 
-    exported = figures("export", folder, "--as", "json", "--out", tmp_path / "neurons.json")
-    assert exported["counts"] == {"frame": 1, "crop": 3, "presentation": 3, "event": 0, "label": 3, "arrival": 0}
-    assert exported["path"] == str(tmp_path / "neurons.json")
-    rows = figures("import", tmp_path / "neurons.json", tmp_path / "again")["rows"]
-    assert rows == exported["counts"]
+    exported = figures("export", folder, "--as", "coco", "--out", tmp_path / "neurons.json")
+    assert (exported["counts"], exported["path"]) == ({"rings": 1, "=fibres": 1}, str(tmp_path / "neurons.json"))
+    rows = figures("import", DOCUMENT, tmp_path / "again")["rows"]
+    assert rows == {"frame": 3, "crop": 7, "presentation": 8, "event": 16, "label": 9, "arrival": 1}
     labelled = figures("label", "--from", tmp_path / "labels.csv", "--project", folder)
     nothing = {"classes": [], "contradicting": 0, "replaced": False, "notes": [], "dry_run": False}
     assert labelled == {"added": 0, "unchanged": 3, "frames": 0, **nothing}

@@ -263,18 +263,6 @@ def test_an_ensemble_scores_with_all_its_members(ensemble, digit_pool):
     np.testing.assert_allclose(scores.cost_N, own[0].cost_N)
 
 
-def test_a_warm_ensemble_goes_on_from_the_weights_of_each_member(ensemble, digit_answers):
-    still = replace(ensemble.settings.training, learning_rate=0.0, warm=True)
-    wider = replace(ensemble, settings=replace(ensemble.settings, training=still, members=4))
-    after = finish(learn(wider, list(digit_answers), 7, "cpu"))
-    assert len(after.classifier) == 4
-    for old, new in zip(ensemble.classifier, after.classifier, strict=False):
-        for name in old:
-            np.testing.assert_array_equal(new[name], old[name])
-    newcomer = after.classifier[3]["hidden.weight"]
-    assert all(abs(newcomer - old["hidden.weight"]).max() > 0.01 for old in ensemble.classifier)
-
-
 # choosing
 
 

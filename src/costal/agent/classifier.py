@@ -67,8 +67,6 @@ def classifier_lessons(agent: Agent, answers: Sequence[Answer], seed: int) -> li
 
     With a frozen backbone the answers have features.
 
-    From scratch, or with ``settings.training.warm`` from the agent's own weights.
-
     Raises
     ------
     AgentError
@@ -88,8 +86,6 @@ def classifier_lessons(agent: Agent, answers: Sequence[Answer], seed: int) -> li
         network = Network(inputs_N.shape[1:] if agent.backbone is None else agent.input_shape, settings.class_count)
         initialise(network, torch.Generator().manual_seed(seed_for(own, "classifier weights")))
         standardise(network, inputs_N)
-        if training_of(agent).warm and member < len(agent.classifier):
-            load_weights(network, agent.classifier[member])
         module = ClassifierLesson(network, weight_K.clone())
         lessons.append(Lesson(module, inputs_N, (torch.tensor(classes),), seed_for(own, "classifier training")))
     return lessons

@@ -31,8 +31,8 @@ class EffortFit:
     """How `count` predicted efforts fit the measured ones; NaN where there are too few to tell.
 
     `bias` is the mean of predicted less measured, in the unit of effort, with a 95 % interval. `log_error` is the mean
-    absolute error of log effort, `constant_log_error` that of a guess that knows no crop. `skill` is the share of the
-    latter that the model saves: 1 is perfect, at 0 or below the constant guess is as good.
+    absolute error of log effort. `skill` is the share that the model saves of the error of a guess that knows no crop:
+    1 is perfect, at 0 or below the constant guess is as good.
     """
 
     count: int
@@ -41,7 +41,6 @@ class EffortFit:
     bias_low: float
     bias_high: float
     log_error: float
-    constant_log_error: float
     skill: float
 
 
@@ -145,7 +144,6 @@ def effort_fit(predicted_N: ArrayLike, measured_N: ArrayLike, spread_N: ArrayLik
         float(bias - half),
         float(bias + half),
         log_error,
-        constant_error,
         1 - log_error / constant_error if constant_error else nan,
     )
 

@@ -8,8 +8,6 @@ many as bring the trunk's feature map down to 16 x 16 or less; `reducing_blocks`
 Source: Gal, Islam, Ghahramani 2017, section 5 (with no padding, as its published code).
 """
 
-import math
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -185,9 +183,3 @@ def load_weights(network: nn.Module, weights: Weights) -> None:
             f"{expected.get(name, 'none')}. Train a new model for this project."
         )
     network.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in weights.items()})
-
-
-def parameter_count(crop_shape: tuple[int, ...], outputs: int) -> int:
-    """Return the number of trainable parameters: 513,994 for (1, 28, 28) and 10."""
-    with torch.device("meta"):
-        return sum(math.prod(p.shape) for p in Network(crop_shape, outputs).parameters())

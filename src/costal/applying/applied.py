@@ -170,16 +170,12 @@ def _class_id(applied: Applied, index: int) -> int:
     return NOT_COVERED if at == NO_CLASS else applied.class_ids[at]
 
 
-def class_map(applied: Applied) -> NDArray[np.uint8 | np.uint16]:
-    """Return the class id of each pixel (height, width), uint8 or uint16: that of the crop with the nearest centre.
-
-    0 where no crop covers the pixel, or one without information. It is the crop that `frames.grid.index_at` names.
-    """
-    return map_in_pieces(applied)[:, :]
-
-
 def map_in_pieces(applied: Applied, step: int = 1) -> "ClassMap":
-    """Return the class map (see `class_map`), or every `step`-th row and column of it, to be cut into pieces."""
+    """Return the class id of each pixel, or of those in every `step`-th row and column, to be cut into pieces.
+
+    It is that of the crop with the nearest centre, which `frames.grid.index_at` names; 0 where no crop covers the
+    pixel, or one without information.
+    """
     grid = applied.grid
     dtype = np.dtype(np.uint8 if max(applied.class_ids) <= 255 else np.uint16)
     (height, width), (zoom_y, zoom_x) = applied.shape, applied.zoom_2

@@ -31,13 +31,10 @@ TABLE: dict[str, Entry] = {
     "query": Entry("frame", "Write the crops of an image that are worth labelling next, best first."),
     "train": Entry("frame", "Retrain a project's classifier and cost model on all its labels and efforts."),
     "apply": Entry("apply", "Classify every crop of images with a project's newest model."),
-    "export": Entry(
-        "exchange",
-        "Write the labels of a project for another program, or with --as json the whole project but its models.",
-    ),
+    "export": Entry("exchange", "Write the labels of a project for another program."),
     "import": Entry(
         "exchange",
-        "Make a new project from an exported one: the same settings, labels, events and crops, without models.",
+        "Make a new project from a JSON file of an earlier version: the same settings, labels, events and crops.",
     ),
     "label": Entry("exchange", "Label crops from a CSV file, all of its rows or none."),
     "microscope": Entry(

@@ -11,7 +11,7 @@ from costal.cli.frame import Axes
 from costal.cli.output import AsJson, tell, warn
 from costal.cli.progress import ProgressBar
 from costal.labels.exchange.exports import EXPORT_KINDS, ExportKind
-from costal.labels.exchange.lossless import import_json
+from costal.labels.exchange.json_import import import_json
 from costal.labels.project_file import load_project
 from costal.workbench.desk import Workbench
 from costal.workbench.exchange import export_project, import_labels
@@ -33,7 +33,7 @@ def export_labels(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what was exported there before.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Write the labels of a project for another program, or with --as json the whole project but its models.
+    """Write the labels of a project for another program.
 
     Training and validation are split by frame, never by crop. In a CSV file, text that a spreadsheet would run as a
     formula gets an apostrophe in front.
@@ -47,11 +47,11 @@ def export_labels(
 
 
 def import_project(
-    document: Annotated[Path, typer.Argument(help="A file that was written by costal export --as json.")],
+    document: Annotated[Path, typer.Argument(help="A whole project as JSON, as earlier versions exported it.")],
     folder: Annotated[Path, typer.Argument(help="The new project's folder.")],
     as_json: AsJson = False,
 ) -> None:
-    """Make a new project from an exported one: the same settings, labels, events and crops, without models."""
+    """Make a new project from a JSON file of an earlier version: the same settings, labels, events and crops."""
     with ProgressBar() as bar:
         found = bar.drain(import_json(document, folder), document.name)
     counts = ", ".join(f"{name}: {count}" for name, count in found.counts.items())

@@ -206,12 +206,17 @@ def _origin_of(card: dict[str, Any]) -> Origin:
     return Origin(**said | {"label_ids": tuple(said.get("label_ids", ()))} | later)
 
 
+def _known_to(settings: type[AgentSettings | Training], entries: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the entries of a card that are settings today: an older or newer version may have had others."""
+    known = {each.name for each in fields(settings)}
+    return {key: entry for key, entry in entries.items() if key in known}
+
+
 def _agent_of(card: dict[str, Any], tensors: Weights) -> Agent:
     classifier = tuple(takewhile(bool, (_under(_member(place), tensors) for place in count())))
     cost_weights = _under("cost.", tensors)
-    known = {each.name for each in fields(AgentSettings)}  # an older or newer version may have had others
-    settings = {key: entry for key, entry in card["settings"].items() if key in known} | {
-        "training": Training(**card["settings"]["training"]),
+    settings = _known_to(AgentSettings, card["settings"]) | {
+        "training": Training(**_known_to(Training, card["settings"]["training"])),
         "acquisition_cost_K": tuple(card["settings"]["acquisition_cost_K"]),
         "class_ids": tuple(card["settings"]["class_ids"]),
     }

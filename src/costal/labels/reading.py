@@ -135,12 +135,11 @@ class Reader:
         ]
 
     @rows_explained()
-    def presentations(self, control: bool | None = None) -> list[PresentationRow]:
-        """Return every ended presentation in order, without pixels; with `control` those drawn at random, or not."""
+    def presentations(self) -> list[PresentationRow]:
+        """Return every ended presentation in order, without pixels."""
         events = self._events()
-        where = "" if control is None else "WHERE control = :control"
         rows = self._select(
-            f"""SELECT presentation.id, presentation.crop_id, frame_id, frame.source, content_hash, planes, y, x, side,
+            """SELECT presentation.id, presentation.crop_id, frame_id, frame.source, content_hash, planes, y, x, side,
                 annotator, generation, rank, prediction_shown, control, why, presentation.utc_ns,
                 coalesce(label.kind, 'abandoned'), label.class_id, label.id, current_label.id IS NOT NULL,
                 information, cost, value
@@ -148,8 +147,7 @@ class Reader:
             LEFT JOIN label ON label.id = (
                 SELECT max(id) FROM label AS given WHERE given.presentation_id = presentation.id
             )
-            LEFT JOIN current_label ON current_label.id = label.id {where} ORDER BY presentation.id""",
-            {"control": control},
+            LEFT JOIN current_label ON current_label.id = label.id ORDER BY presentation.id"""
         )
         found = []
         for row in rows:

@@ -23,15 +23,6 @@ class Pace:
     classify_s: float
 
 
-def forecast(plan: Plan, pace: Pace, test_crops: int) -> float:
-    """Return an estimate of the seconds for all rounds of a plan: trained, scored and tested, and nothing else.
-
-    A committee of as many passes as the one that was timed is assumed, and that a training takes as long whatever the
-    number of labels.
-    """
-    return sum(plan.repeats_of(arm) * _of_arm(plan, arm, pace, test_crops) for arm in plan.arms)
-
-
 def _of_arm(plan: Plan, arm: Arm, pace: Pace, test_crops: int) -> float:
     """Return the seconds of an arm's repeat."""
     networks = arm.members + arm.learns_cost
@@ -48,7 +39,11 @@ def _of_arm(plan: Plan, arm: Arm, pace: Pace, test_crops: int) -> float:
 
 
 def forecast_left(plan: Plan, left: Mapping[Task, int], pace: Pace, test_crops: int) -> float:
-    """Return an estimate of the seconds for the rounds that the tasks of a plan have left, one task after another."""
+    """Return an estimate of the seconds for the rounds that the tasks of a plan have left, one task after another.
+
+    Of training, scoring and testing, and nothing else. A committee of as many passes as the one that was timed is
+    assumed, and that a training takes as long whatever the number of labels.
+    """
     return sum(
         _of_arm(plan, plan.arms[arm], pace, test_crops) * rounds / (plan.rounds + 1)
         for task, rounds in left.items()

@@ -112,20 +112,12 @@ def first_crossing(x_M: ArrayLike, y_M: ArrayLike, level: float) -> float:
     return float(x[at - 1] + (level - y[at - 1]) / (y[at] - y[at - 1]) * (x[at] - x[at - 1]))
 
 
-def labels_to_reach(run: "pd.DataFrame", target: float) -> float:
-    """Return the labels, those of the start included, with which one run first reached an accuracy; NaN if never.
+def price(run: "pd.DataFrame", target: float, column: str) -> float:
+    """Return the labels, those of the start included, or the total cost at which one run first reached an accuracy.
 
-    `run` has the rows of one arm and repeat. Between two rounds that were tested accuracy is taken to be linear.
+    NaN if it never did. `run` has the rows of one arm and repeat. Between two rounds that were tested accuracy is taken
+    to be linear.
     """
-    return _price(run, target, "labels")
-
-
-def cost_to_reach(run: "pd.DataFrame", target: float) -> float:
-    """Return the total cost at which one run first reached an accuracy, like `labels_to_reach`; NaN if never."""
-    return _price(run, target, "total_cost")
-
-
-def _price(run: "pd.DataFrame", target: float, column: str) -> float:
     tested = run.dropna(subset=["accuracy"]).sort_values("round")
     return first_crossing(tested[column], tested["accuracy"], target)
 
@@ -150,7 +142,7 @@ def at_round(df: "pd.DataFrame", arm: Arm, repeats: tuple[int, ...], column: str
 
 def to_target(df: "pd.DataFrame", plan: Plan, arm: Arm, repeats: tuple[int, ...], column: str) -> Quantity:
     """Return the `labels` or `total_cost` to the plan's target; never reached, it is at least what was spent at all."""
-    value_R = np.array([_price(run_of(df, arm, repeat), plan.target, column) for repeat in repeats], np.float64)
+    value_R = np.array([price(run_of(df, arm, repeat), plan.target, column) for repeat in repeats], np.float64)
     end_R = at_round(df, arm, repeats, column, plan.rounds).value_R
     return Quantity(value_R, np.where(np.isnan(value_R), end_R, value_R), value_R)
 

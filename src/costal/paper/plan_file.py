@@ -73,7 +73,7 @@ def plan_from(document: Mapping[str, Any], name: str) -> Plan:
     DatasetError
         When it holds what is unknown or cannot be run; names the key, its value and the remedy.
     """
-    own = FILE.read({"name": name, **document})
+    own = FILE.read(_without_warm({"name": name, **document}))
     shared = {key.attribute: own.pop(key.attribute) for key in keys_of(Experiment) if key.attribute in own}
     experiment = Experiment(training=replace(PROTOCOL, **own.pop("training")), **shared)
     plan = Plan(arms=tuple(map(_arm, own.pop("arms"))), experiment=experiment, **own)
@@ -81,6 +81,14 @@ def plan_from(document: Mapping[str, Any], name: str) -> Plan:
     if fault:
         raise DatasetError(fault)
     return plan
+
+
+def _without_warm(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a document without a key that earlier versions wrote, and took with one value only."""
+    training = document.get("training")
+    if not isinstance(training, Mapping) or training.get("warm") is not False:
+        return document
+    return {**document, "training": {key: value for key, value in training.items() if key != "warm"}}
 
 
 def dump_plan(plan: Plan) -> str:
@@ -180,8 +188,6 @@ def _contradictions(plan: Plan) -> Iterator[str]:
         yield f"n = {shared.n} crops cannot be asked of pool_size = {shared.pool_size}. Lower n or raise pool_size."
     if last > plan.rounds:
         yield f"looked_at names round {last}, and the last is rounds = {plan.rounds}. Take it out, or raise rounds."
-    if training.warm:
-        yield "warm = true of [training] cannot be: a resumed run would not equal an unbroken one. Take it out."
     if training.min_steps == training.epochs == 0:
         yield "min_steps = 0 and epochs = 0 of [training] train nothing. Raise one of them."
     if not DEVICE.fullmatch(shared.device):

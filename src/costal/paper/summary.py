@@ -207,7 +207,7 @@ def _protocol(plan: Plan) -> str:
     if training.epochs:
         steps = f"the larger of {steps} and {training.epochs} epochs"
     said = [
-        "from the last round's weights" if training.warm else "from scratch in every round",
+        "from scratch in every round",
         f"Adam at {training.learning_rate:g} ({training.schedule.replace('_', ' ')})",
         f"{steps} of {training.batch} crops",
         training.precision,

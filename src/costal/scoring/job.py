@@ -2,25 +2,13 @@
 
 from costal.scoring.bands import score_bands
 from costal.scoring.first_look import first_look
-from costal.scoring.prepare import Prepared, ScoreRequest, prepare
+from costal.scoring.prepare import Prepared
 from costal.scoring.scores import FrameScores, put_together
-from costal.types import Job, Progress
-
-
-def score_frame(request: ScoreRequest) -> Job[FrameScores]:
-    """Return the scores of a frame's crops by the project's newest model (see `score_prepared`).
-
-    Raises
-    ------
-    CostalError
-        See `prepare` and `score_prepared`.
-    """
-    yield Progress(0, 0, "Reading the model")
-    return (yield from score_prepared(prepare(request)))
+from costal.types import Job
 
 
 def score_prepared(prepared: Prepared, with_features: bool = True) -> Job[FrameScores]:
-    """Return the scores of a frame, in any process; of bands that are kept, those that are there are not made again.
+    """Return the scores of a frame's crops, in any process; of bands that are kept, none that is there is made again.
 
     Without a model the crops are looked at for a first query. Closed, the job keeps the bands that are finished.
 

@@ -160,14 +160,6 @@ def test_class_weights_change_what_is_learned_only_where_classes_are_unbalanced(
     ).any()
 
 
-@pytest.mark.parametrize("warm", [True, False])
-def test_a_warm_start_begins_from_the_old_weights_and_a_cold_one_does_not(warm):
-    before = train(1)
-    still = replace(SETTINGS, training=replace(QUICK, learning_rate=0.0, warm=warm))
-    after = train(2, still, (before,))
-    assert all((after[name] == before[name]).all() for name in before if name.endswith("weight")) is warm
-
-
 @pytest.mark.parametrize(
     ("classes", "reason"),
     [

@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 from typer import Typer
 from typer.testing import CliRunner
 
-from costal.applying.applied import NO_CLASS, Applied, ClassifiedFrame, Failure, class_map, counts_of, uncertain_first
+from costal.applying.applied import (
+    NO_CLASS,
+    Applied,
+    ClassifiedFrame,
+    Failure,
+    counts_of,
+    map_in_pieces,
+    uncertain_first,
+)
 from costal.applying.classify import ApplyRequest, apply_to_frame
 from costal.applying.files import FilesRequest, apply_to_files
 from costal.applying.image_files import image_sources, output_names
@@ -28,8 +36,8 @@ from costal.labels.project import Choices, Intake, Tiling
 from costal.labels.project_file import create_project, save_project
 from costal.loop import learn, new_agent
 from costal.scoring.frame_planes import FramePlane
-from costal.scoring.job import score_frame
-from costal.scoring.prepare import ScoreRequest
+from costal.scoring.job import score_prepared
+from costal.scoring.prepare import ScoreRequest, prepare
 from costal.types import Answer, Progress, Training, finish
 
 CROP = 16
@@ -49,20 +57,31 @@ def project(tmp_path):
     return made
 
 
-@pytest.fixture
-def trained(project, field, monkeypatch):
-    """Return the project with a classifier that was trained for a moment on the simulated field."""
-    from costal.labels.project import Project
+QUICK = Training(min_steps=30, epochs=1)
 
-    settings, quick = Project.agent_settings, Training(min_steps=30, epochs=1)
-    monkeypatch.setattr(Project, "agent_settings", lambda self: replace(settings(self), training=quick))
+
+@pytest.fixture(scope="module")
+def agent(field, tmp_path_factory):
+    """Return a classifier that was trained for a moment on the simulated field."""
+    made = create_project(tmp_path_factory.mktemp("any") / "neurons", CLASS_NAMES)
+    made = replace(made, tiling=Tiling(CROP, CROP), choices=Choices(passes=4))
     pixels = field.pixels_Y_X[None]
     (cut,) = crops(pixels, field.grid)
     answers = [
         Answer(crop, int(index), None)
         for crop, index in zip(normalise(cut, intensity_range(pixels)), field.classes_N, strict=True)
     ]
-    agent = finish(learn(new_agent(project.agent_settings(), (1, CROP, CROP)), answers, 0, "cpu"))
+    settings = replace(made.agent_settings(), training=QUICK)
+    return finish(learn(new_agent(settings, (1, CROP, CROP)), answers, 0, "cpu"))
+
+
+@pytest.fixture
+def trained(project, agent, monkeypatch):
+    """Return the project with the classifier."""
+    from costal.labels.project import Project
+
+    settings = Project.agent_settings
+    monkeypatch.setattr(Project, "agent_settings", lambda self: replace(settings(self), training=QUICK))
     save_agent(project.model_folder, agent)
     return project
 
@@ -111,20 +130,20 @@ def test_the_class_map_of_crops_side_by_side_is_each_crop_in_its_class_and_a_res
     grid = tile((17, 26), 8)
     expected = np.zeros((17, 26), int)
     expected[:16, :24] = np.kron([[1, 2, 5], [5, 1, 2]], np.ones((8, 8)))
-    painted = class_map(applied(grid, [0, 1, 2, 2, 0, 1]))
+    painted = map_in_pieces(applied(grid, [0, 1, 2, 2, 0, 1]))[:, :]
     assert painted.dtype == np.uint8
     np.testing.assert_array_equal(painted, expected)
 
 
 def test_where_crops_overlap_the_nearest_centre_wins_and_the_upper_or_left_of_two():
     grid = tile((8, 14), 8, 3)  # centres at x = 3.5, 6.5, 9.5
-    painted = class_map(applied(grid, [0, 1, 2]))
+    painted = map_in_pieces(applied(grid, [0, 1, 2]))[:, :]
     np.testing.assert_array_equal(painted[0], [1] * 6 + [2] * 3 + [5] * 5)
 
 
 def test_padded_crops_cover_the_whole_frame():
     grid = tile((8, 20), 8, edge="pad")
-    painted = class_map(applied(grid, [0, 1, 2]))
+    painted = map_in_pieces(applied(grid, [0, 1, 2]))[:, :]
     np.testing.assert_array_equal(painted[0], [1] * 8 + [2] * 8 + [5] * 4)
 
 
@@ -138,13 +157,13 @@ def test_the_class_map_names_the_crop_that_index_at_finds(shape, crop, stride, e
     crop = min(crop, *shape)
     grid = tile(shape, crop, min(stride, crop), edge)
     ids = tuple(range(1, len(grid) + 1))
-    painted = class_map(applied(grid, np.arange(len(grid)), class_ids=ids))
+    painted = map_in_pieces(applied(grid, np.arange(len(grid)), class_ids=ids))[:, :]
     found = [[index_at(grid, y, x) for x in range(shape[1])] for y in range(shape[0])]
     np.testing.assert_array_equal(painted, [[0 if index is None else index + 1 for index in row] for row in found])
 
 
 def test_class_ids_beyond_255_take_sixteen_bits():
-    painted = class_map(applied(tile((8, 16), 8), [0, 1], class_ids=(3, 300)))
+    painted = map_in_pieces(applied(tile((8, 16), 8), [0, 1], class_ids=(3, 300)))[:, :]
     assert painted.dtype == np.uint16
     assert (painted[0, 0], painted[0, 8]) == (3, 300)
 
@@ -178,7 +197,7 @@ def test_counts_add_up_and_classes_without_a_crop_are_counted_as_none():
 def test_classes_confidence_and_information_are_those_of_score_frame(trained, field, tiling):
     asked = request(trained, field.pixels_Y_X[None], **tiling)
     found = finish(apply_to_frame(asked))
-    scores = finish(score_frame(ScoreRequest(asked.project, asked.frame, device="cpu"))).scores
+    scores = finish(score_prepared(prepare(ScoreRequest(asked.project, asked.frame, device="cpu")))).scores
     np.testing.assert_array_equal(found.class_index_N, scores.predicted_class_N)
     np.testing.assert_array_equal(found.confidence_N, scores.probs_N_K.max(1))
     np.testing.assert_array_equal(found.information_N, scores.information_N)
@@ -238,7 +257,7 @@ def test_the_label_tiff_has_the_frames_size_and_pixel_size_and_the_colours_of_th
     frame = classified(tile((17, 26), 8), [0, 1, 2, 2, 0, 1], class_ids=(1, 2, 4))
     write_label_tiff(tmp_path / "a.tif", frame, project)
     found = read(tmp_path / "a.tif")
-    np.testing.assert_array_equal(found.pixels, class_map(frame.applied))
+    np.testing.assert_array_equal(found.pixels, map_in_pieces(frame.applied)[:, :])
     assert found.pixel_um == pytest.approx(0.02)
     with tifffile.TiffFile(tmp_path / "a.tif") as file:
         shown = file.imagej_metadata
@@ -253,7 +272,7 @@ def test_a_label_tiff_too_large_for_imagej_is_an_ome_tiff_of_the_same_pixels(tmp
     frame = classified(tile((17, 26), 8), [0, 1, 2, 2, 0, 1])
     write_label_tiff(tmp_path / "a.tif", frame, project)
     found = read(tmp_path / "a.tif")
-    np.testing.assert_array_equal(found.pixels, class_map(frame.applied))
+    np.testing.assert_array_equal(found.pixels, map_in_pieces(frame.applied)[:, :])
     assert found.pixel_um == pytest.approx(0.02)
 
 
@@ -327,7 +346,7 @@ def test_crops_without_information_have_no_class_and_are_counted_apart(trained, 
     assert (sum(counts.counts_K), counts.blank) == (12, 18)
     assert counts.confidence == pytest.approx(found.confidence_N[~blank].mean())
     assert "18 of 30 crops have no information" in counts.notes
-    painted = class_map(found)
+    painted = map_in_pieces(found)[:, :]
     assert (painted[:, : 3 * CROP] == 0).all()
     assert (painted[:, 3 * CROP :] > 0).all()
 
@@ -436,8 +455,8 @@ def test_a_frame_of_larger_pixels_keeps_its_own_positions_when_resampled(trained
     frame = ClassifiedFrame("a.tif", "all", 0.2, found)
     places = {(each.y, each.x, each.side) for each in uncertain_first([frame])}
     assert places == {(y, x, 8) for y in range(0, 96, 8) for x in range(0, 80, 8)}
-    assert class_map(found).shape == (96, 80)
-    np.testing.assert_array_equal(class_map(found)[4::8, 4::8].ravel(), found.class_id_N)
+    assert map_in_pieces(found)[:, :].shape == (96, 80)
+    np.testing.assert_array_equal(map_in_pieces(found)[:, :][4::8, 4::8].ravel(), found.class_id_N)
 
 
 # files and folders
@@ -475,7 +494,7 @@ def test_a_file_is_classified_as_its_plane_alone_would_be(trained, field, tmp_pa
     path = write_tiff(tmp_path / "a.tif", field.pixels_Y_X)
     finish(apply_to_files(FilesRequest(trained, (path,), tmp_path / "out", "cpu")))
     alone = finish(apply_to_frame(request(trained, field.pixels_Y_X[None])))
-    np.testing.assert_array_equal(read(tmp_path / "out" / "a-classes.tif").pixels, class_map(alone))
+    np.testing.assert_array_equal(read(tmp_path / "out" / "a-classes.tif").pixels, map_in_pieces(alone)[:, :])
 
 
 def test_broken_files_are_listed_with_their_reasons_and_stop_nothing(trained, field, tmp_path):
@@ -505,7 +524,7 @@ def test_each_plane_of_a_stack_is_a_frame_with_files_of_its_own(trained, field, 
     assert "1 of 3 planes hold only zeros" in found.frames[0].notes
     for z, pixels in enumerate(stack):
         alone = finish(apply_to_frame(request(trained, pixels[None])))
-        np.testing.assert_array_equal(read(tmp_path / "out" / f"a-z{z}-classes.tif").pixels, class_map(alone))
+        np.testing.assert_array_equal(read(tmp_path / "out" / f"a-z{z}-classes.tif").pixels, map_in_pieces(alone)[:, :])
 
 
 def test_files_of_one_stem_do_not_take_each_others_place(trained, field, tmp_path):

@@ -27,7 +27,7 @@ CLASSIFIER = {
 COST = {"network.hidden.weight": RNG.random((2, 2), dtype=np.float32), "log_spread": np.array(0.5, dtype=np.float32)}
 SETTINGS = AgentSettings(
     2,
-    Training(1e-2, 8, 10, 2, True, True, True),
+    Training(1e-2, 8, 10, 2, True, True),
     acquisition="bald",
     alpha=2.0,
     beta=0.1,

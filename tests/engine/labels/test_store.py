@@ -398,13 +398,6 @@ def test_a_presentation_keeps_what_it_said_while_another_label_stands(store):
     assert [(row.label_id, row.stands) for row in store.presentations()][2] == (again, True)
 
 
-@pytest.mark.parametrize(("control", "ranks"), [(None, [1, 2, 3]), (True, [2]), (False, [1, 3])])
-def test_controls_can_be_read_apart(store, control, ranks):
-    for rank in (1, 2, 3):
-        store.answer(replace(ANSWER, rank=rank, control=rank == 2))
-    assert [row.rank for row in store.presentations(control)] == ranks
-
-
 def test_the_newest_crop_shape_is_that_of_the_crop_presented_last(store):
     assert store.newest_crop_shape() is None
     store.answer(ANSWER)

@@ -11,14 +11,13 @@ from costal.paper.outcomes import (
     Quantity,
     area,
     comparisons,
-    cost_to_reach,
     exactly,
     finished,
     interval,
     known_arms,
-    labels_to_reach,
     mean_over_rounds,
     outcomes,
+    price,
     slopes,
     table_1,
 )
@@ -79,13 +78,13 @@ def test_the_area_is_the_mean_accuracy_up_to_so_many_labels_through_the_tested_r
 )
 def test_the_target_is_reached_where_accuracy_first_crosses_it(accuracies, labels, cost):
     run = rows_of(STD, 0, accuracies)
-    assert labels_to_reach(run, 0.9) == pytest.approx(labels, nan_ok=True)
-    assert cost_to_reach(run, 0.9) == pytest.approx(cost, nan_ok=True)
+    assert price(run, 0.9, "labels") == pytest.approx(labels, nan_ok=True)
+    assert price(run, 0.9, "total_cost") == pytest.approx(cost, nan_ok=True)
 
 
 def test_the_order_of_the_rows_does_not_matter():
     run = rows_of(STD, 0, (0.5, 0.8, 1.0, 0.7))
-    assert labels_to_reach(run[::-1], 0.9) == labels_to_reach(run, 0.9) == pytest.approx(35)
+    assert price(run[::-1], 0.9, "labels") == price(run, 0.9, "labels") == pytest.approx(35)
 
 
 def test_an_interval_is_students():

@@ -45,7 +45,6 @@ trainings = st.builds(
     batch=counts,
     min_steps=counts,
     epochs=st.integers(0, 100),
-    warm=st.just(False),
     schedule=st.sampled_from(["constant", "one_cycle"]),
     precision=st.sampled_from(["float32", "bfloat16"]),
 )
@@ -165,6 +164,11 @@ def test_whole_numbers_stand_for_floats():
     assert repr((plan.experiment.base_cost_K, plan.target, plan.arms[0].beta)) == "((0.0, 2.0), 1.0, 1.0)"
 
 
+def test_a_file_of_an_earlier_version_that_starts_no_network_warm_means_the_same():
+    arms = [{"beta": 1}]
+    assert plan_from({"training": {"warm": False}, "arms": arms}, "any") == plan_from({"arms": arms}, "any")
+
+
 def test_random_may_have_a_beta():
     assert plan_from({"arms": [{"acquisition": "random", "beta": 0.3}]}, "any").arms[0].weighs_cost
 
@@ -225,8 +229,8 @@ ARM = "[[arms]]\n"
         ("device = 'gpu'", 'device = "gpu" is none. Use auto, cpu'),
         ("is_quick = 1", "is_quick = 1 should be true or false"),
         ("training = 3", "training = 3 should be a table"),
-        ("[training]\nwarm = true", "a resumed run would not equal"),
-        ("[training]\nwarm = 0", r"warm = 0 of \[training\] should be true or false"),
+        ("[training]\nwarm = true", r"'warm' of \[training\] is not known"),
+        ("[training]\nwarm = 0", r"'warm' of \[training\] is not known"),
         ("[training]\nlearning_rate = 0.0", "learning_rate = 0.0 .* above 0 to 1"),
         ("[training]\nschedule = 'cosine'", "should be one of constant, one_cycle"),
         ("[training]\nmin_steps = 0\nepochs = 0", "train nothing"),

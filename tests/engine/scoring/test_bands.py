@@ -20,18 +20,18 @@ from costal.frames.read import Planes, plane, read
 from costal.frames.windows import LazyPlane
 from costal.labels.models import save_agent
 from costal.labels.project import Tiling
-from costal.labels.project_file import create_project, save_project
+from costal.labels.project_file import create_project
 from costal.loop import learn, new_agent, score
 from costal.scoring import bands, first_look, strips
 from costal.scoring.bands import BandWork
 from costal.scoring.frame_planes import FramePlane, frame_of
 from costal.scoring.intensities import background, measured_range
-from costal.scoring.job import score_frame, score_prepared
+from costal.scoring.job import score_prepared
 from costal.scoring.kept import BACKGROUND, BLANK, MISSING, PENDING, SCORED, Band, load_band
 from costal.scoring.prepare import Prepared, ScoreRequest, prepare
 from costal.scoring.queries import query_among, query_of
 from costal.scoring.scores import FrameScores, frame_scores, gather, put_together, write_heatmap
-from costal.types import Answer, Pool, Training, finish
+from costal.types import Answer, Pool, finish
 
 RANGE = IntensityRange((0.0,), (40_000.0,))
 
@@ -40,30 +40,6 @@ def picture(height=150, width=130, seed=0):
     rng = np.random.default_rng(seed)
     ramp = np.linspace(1000, 30_000, width)
     return (ramp + rng.gamma(2, 2000, (height, width))).astype(np.uint16)
-
-
-@pytest.fixture(scope="session")
-def trained():
-    """Return an agent for crops of 16 px that has learned a little, with a cost model."""
-    rng = np.random.default_rng(1)
-    answers = [
-        Answer(rng.normal(label, 0.3, (1, 16, 16)).astype(np.float32), label, 1.0 + label + rng.random())
-        for label in (0, 1) * 8
-    ]
-    from costal.types import AgentSettings
-
-    settings = AgentSettings(2, passes=4, training=Training(min_steps=8, epochs=0), class_ids=(1, 2))
-    return finish(learn(new_agent(settings, (1, 16, 16)), answers, 0, "cpu"))
-
-
-@pytest.fixture
-def project(tmp_path, trained):
-    made = create_project(tmp_path / "project", ("a", "b"))
-    made = replace(made, tiling=Tiling(16, 16), choices=replace(made.choices, passes=4, n=3))
-    save_project(made)
-    (made.folder / "models").mkdir(exist_ok=True)
-    save_agent(made.model_folder, replace(trained, settings=made.agent_settings()))
-    return made
 
 
 @pytest.fixture(autouse=True)
@@ -162,7 +138,7 @@ def test_chunks_bands_and_strips_change_no_score(
     same(finish(score_kept(request_for(project, source, tmp_path / "out"))), in_memory(project, picture(90, 70)[None]))
 
 
-def test_channels_of_a_tiff_are_scored_as_in_memory(project, tmp_path, trained):
+def test_channels_of_a_tiff_are_scored_as_in_memory(project, tmp_path, small_agent):
     pixels = np.stack([picture(seed=seed) for seed in (1, 2)])
     tifffile.imwrite(tmp_path / "a.tif", pixels, tile=(32, 32), compression="zlib", metadata={"axes": "CYX"})
     rng = np.random.default_rng(0)
@@ -226,7 +202,7 @@ def test_a_band_that_cannot_be_trusted_is_scored_again(damage, project, tmp_path
 
 
 @pytest.mark.parametrize("change", ["pixels", "model", "seed", "range", "tiling"])
-def test_stale_scores_are_made_anew_and_what_changed_is_told(change, project, tmp_path, write_zarr, trained):
+def test_stale_scores_are_made_anew_and_what_changed_is_told(change, project, tmp_path, write_zarr, small_agent):
     source, folder = write_zarr(tmp_path / "a.zarr", picture()), tmp_path / "out"
     finish(score_kept(request_for(project, source, folder)))
     changes, differs = {}, {change}
@@ -234,7 +210,7 @@ def test_stale_scores_are_made_anew_and_what_changed_is_told(change, project, tm
         zarr.open_array(str(source / "0"), mode="r+")[0, 0] += 1
         differs = {"image", "plane"}
     elif change == "model":
-        save_agent(project.model_folder, replace(trained, settings=project.agent_settings(), cost_model=None))
+        save_agent(project.model_folder, replace(small_agent, settings=project.agent_settings(), cost_model=None))
     elif change == "seed":
         project = replace(project, choices=replace(project.choices, seed=3))
     elif change == "range":
@@ -318,7 +294,7 @@ def test_crops_without_information_are_the_same_in_memory_and_band_by_band_and_n
     pixels[:40, 100:] = np.nan
     found = finish(score_kept(request_for(project, write_zarr(tmp_path / "a.zarr", pixels), tmp_path / "out")))
     frame = FramePlane(pixels[None], "a", "all", "", None)
-    whole = finish(score_frame(ScoreRequest(project, frame, range=RANGE, device="cpu")))
+    whole = finish(score_prepared(prepare(ScoreRequest(project, frame, range=RANGE, device="cpu"))))
     scored = np.flatnonzero(found.skipped_N == SCORED)
     assert set(found.skipped_N) == {SCORED, BLANK}
     np.testing.assert_array_equal(whole.which_M, scored)
@@ -335,7 +311,7 @@ def test_a_first_look_passes_over_crops_without_information(project, tmp_path, w
     for path in project.model_folder.iterdir():
         path.unlink()
     request = request_for(project, write_zarr(tmp_path / "a.zarr", pixels), tmp_path / "out")
-    found = finish(score_frame(request))
+    found = finish(score_prepared(prepare(request)))
     assert found.which_M.tolist() == [row * 8 + col for row in range(8) for col in range(4, 8)]
 
 
@@ -420,7 +396,9 @@ def test_what_is_there_so_far_is_gathered_and_read_once(project, tmp_path, write
 
 
 def test_the_scores_for_the_screen_are_those_of_the_frame_in_memory(project, tmp_path, write_zarr):
-    found = finish(score_frame(request_for(project, write_zarr(tmp_path / "a.zarr", picture()), tmp_path / "o")))
+    found = finish(
+        score_prepared(prepare(request_for(project, write_zarr(tmp_path / "a.zarr", picture()), tmp_path / "o")))
+    )
     expected = in_memory(project, picture()[None])
     same(found.scores, expected)
     np.testing.assert_allclose(found.scores.probs_N_K, expected.probs_N_K, atol=1e-5)
@@ -429,7 +407,7 @@ def test_the_scores_for_the_screen_are_those_of_the_frame_in_memory(project, tmp
 
 
 def test_only_crops_that_are_scored_are_asked(holed, project, tmp_path):
-    found = finish(score_frame(request_for(project, holed, tmp_path / "out", missing="skip")))
+    found = finish(score_prepared(prepare(request_for(project, holed, tmp_path / "out", missing="skip"))))
     assert found.warnings == ("4 crops that touch missing chunks are left out.",)
     grid = tile((128, 128), 16)
     everything = np.arange(len(grid))
@@ -462,13 +440,13 @@ def test_without_a_model_a_first_query_is_spread_over_some_crops_of_a_large_fram
 def test_without_a_model_a_small_frame_is_looked_at_as_one_in_memory(holed, tmp_path, write_zarr):
     empty = replace(create_project(tmp_path / "empty", ("a", "b")), tiling=Tiling(16, 16))
     source = write_zarr(tmp_path / "a.zarr", picture(128, 128))
-    found = finish(score_frame(request_for(empty, source, tmp_path / "out")))
+    found = finish(score_prepared(prepare(request_for(empty, source, tmp_path / "out"))))
     frame = FramePlane(picture(128, 128)[None], "a", "all", "", None)
-    whole = finish(score_frame(ScoreRequest(empty, frame, range=RANGE, device="cpu")))
+    whole = finish(score_prepared(prepare(ScoreRequest(empty, frame, range=RANGE, device="cpu"))))
     np.testing.assert_array_equal(found.features_M_F, whole.features_M_F)
     assert (found.which_M, found.reason) == (None, whole.reason)
     assert not (tmp_path / "out").exists()
-    skipping = finish(score_frame(request_for(empty, holed, tmp_path / "out", missing="skip")))
+    skipping = finish(score_prepared(prepare(request_for(empty, holed, tmp_path / "out", missing="skip"))))
     assert np.flatnonzero(skipping.skipped_N == MISSING).tolist() == [18, 19, 26, 27]
 
 

@@ -23,8 +23,8 @@ from costal.labels.records import AnswerRecord
 from costal.scoring import features
 from costal.scoring.features import FeatureFiles, kept_or_computed
 from costal.scoring.frame_planes import FramePlane
-from costal.scoring.job import score_frame
-from costal.scoring.prepare import ScoreRequest
+from costal.scoring.job import score_prepared
+from costal.scoring.prepare import ScoreRequest, prepare
 from costal.types import finish
 from costal.workbench.desk import Workbench, recorded
 from costal.workbench.retraining import RetrainRequest, retrain
@@ -99,7 +99,7 @@ def trained(folders, tmp_path):
 
 def scores_of(project, frame):
     forget()
-    return finish(score_frame(ScoreRequest(project, frame, device="cpu"))).scores
+    return finish(score_prepared(prepare(ScoreRequest(project, frame, device="cpu")))).scores
 
 
 def files_in(project):
@@ -181,7 +181,7 @@ def test_features_are_the_same_whatever_the_bands(trained, frame, monkeypatch, t
     monkeypatch.setattr("costal.scoring.bands.BAND_CROPS", rows * 8)
     forget()
     kept = ScoreRequest(trained, frame, tmp_path / "scores", device="cpu")
-    np.testing.assert_allclose(finish(score_frame(kept)).scores.probs_N_K, whole.probs_N_K, atol=1e-6)
+    np.testing.assert_allclose(finish(score_prepared(prepare(kept))).scores.probs_N_K, whole.probs_N_K, atol=1e-6)
     by_band = sorted(len(np.load(path)["keys"]) for path in files_in(trained))
     assert by_band == sorted([*[8 * rows] * (8 // rows), *([8 * (8 % rows)] if 8 % rows else []), LABELS, COUNT])
 
@@ -263,12 +263,12 @@ def test_another_backbone_range_or_frame_has_files_of_its_own(trained, frame, lo
     looked_at.clear()
     forget()
     wider = IntensityRange((0.0,), (2.0 * float(frame.pixels_C_Y_X.max()),))
-    finish(score_frame(ScoreRequest(trained, frame, device="cpu", range=wider)))
+    finish(score_prepared(prepare(ScoreRequest(trained, frame, device="cpu", range=wider))))
     assert sum(looked_at) == COUNT
 
 
 def test_the_first_query_and_the_scores_look_at_a_crop_once(project, frame, looked_at):
-    finish(score_frame(ScoreRequest(project, frame, device="cpu")))
+    finish(score_prepared(prepare(ScoreRequest(project, frame, device="cpu"))))
     assert sum(looked_at) == COUNT
     finish(retrain(RetrainRequest(project, 0, "cpu")))
     looked_at.clear()

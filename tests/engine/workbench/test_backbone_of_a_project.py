@@ -18,8 +18,8 @@ from costal.labels.project import PROJECT_FILE, Choices, Tiling
 from costal.labels.project_file import create_project, load_project, save_project
 from costal.labels.records import AnswerRecord
 from costal.scoring.frame_planes import FramePlane
-from costal.scoring.job import score_frame
-from costal.scoring.prepare import ScoreRequest
+from costal.scoring.job import score_prepared
+from costal.scoring.prepare import ScoreRequest, prepare
 from costal.types import finish
 from costal.workbench.desk import Workbench, recorded
 from costal.workbench.retraining import RetrainRequest, retrain
@@ -60,7 +60,7 @@ def test_the_models_of_a_project_look_through_its_backbone(project, frame, field
     generation = finish(retrain(RetrainRequest(project, 0, "cpu")))
     assert load_newest(project.model_folder).agent.backbone == LITE0_CARD
     assert generation.agent.cost_model is not None
-    scores = finish(score_frame(ScoreRequest(project, frame, device="cpu"))).scores
+    scores = finish(score_prepared(prepare(ScoreRequest(project, frame, device="cpu")))).scores
     applied = finish(apply_to_frame(ApplyRequest(project, frame, device="cpu")))
     np.testing.assert_array_equal(applied.class_index_N, scores.probs_N_K.argmax(axis=1))
     unseen = np.arange(LABELS, len(field.grid))
@@ -70,10 +70,10 @@ def test_the_models_of_a_project_look_through_its_backbone(project, frame, field
 def test_a_model_of_another_backbone_is_kept_and_not_asked(project, frame):
     finish(retrain(RetrainRequest(project, 0, "cpu")))
     other = replace(project, choices=replace(project.choices, backbone="gal2017"))
-    found = finish(score_frame(ScoreRequest(other, frame, device="cpu")))
+    found = finish(score_prepared(prepare(ScoreRequest(other, frame, device="cpu"))))
     assert found.scores is None
     assert "looks through 'efficientnet_lite0', the project through 'gal2017'" in found.reason
-    again = finish(score_frame(ScoreRequest(project, frame, device="cpu")))
+    again = finish(score_prepared(prepare(ScoreRequest(project, frame, device="cpu"))))
     assert (again.generation, again.scores is None) == (1, False)
 
 
@@ -99,10 +99,10 @@ def test_a_project_looks_through_weights_that_were_added_and_through_no_others(
     card = add_backbone("timm:test_resnet", small_file)
     generation = finish(retrain(RetrainRequest(named, 0, "cpu")))
     assert (load_newest(project.model_folder).agent.backbone, generation.agent.label_count) == (card, LABELS)
-    assert finish(score_frame(ScoreRequest(named, frame, device="cpu"))).generation == 1
+    assert finish(score_prepared(prepare(ScoreRequest(named, frame, device="cpu")))).generation == 1
     other = replace(small_file, content=save(small_weights | {"bn1.bias": small_weights["bn1.bias"] + 1}))
     second = add_backbone("timm:test_resnet", other, overwrite=True)
-    refused = finish(score_frame(ScoreRequest(named, frame, device="cpu")))
+    refused = finish(score_prepared(prepare(ScoreRequest(named, frame, device="cpu"))))
     assert refused.scores is None
     assert f"'timm:test_resnet' with weights {card.sha256[:12]}, the project through {second.sha256[:12]}" in (
         refused.reason

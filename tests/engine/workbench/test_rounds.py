@@ -19,8 +19,8 @@ from costal.labels.records import AnswerRecord
 from costal.labels.store import Store
 from costal.scoring.frame_planes import FramePlane, frame_of
 from costal.scoring.generation import range_of_project
-from costal.scoring.job import score_frame
-from costal.scoring.prepare import ScoreRequest
+from costal.scoring.job import score_prepared
+from costal.scoring.prepare import ScoreRequest, prepare
 from costal.scoring.queries import query_of
 from costal.seeds import rng_for
 from costal.types import Training, finish
@@ -91,7 +91,7 @@ def answer_with(bench, field, placed, pixels, index, kind="class", seconds=None,
 def score(folder, field, placed, pixels):
     frame = FramePlane(pixels, "field", "all", placed.content_hash, None)
     request = ScoreRequest(load_project(folder), frame, annotator="ada", device="cpu", range=placed.range)
-    return finish(score_frame(request))
+    return finish(score_prepared(prepare(request)))
 
 
 def label_and_train(bench, folder, field, count=18):
@@ -456,7 +456,7 @@ def test_scores_of_a_frame_of_another_pixel_size_come_with_a_warning(bench, fold
             path.unlink()
     for um, count in ((field.pixel_um, 0), (None, 0), (5 * field.pixel_um, 1)):
         frame = FramePlane(pixels, "field", "all", placed.content_hash, um)
-        warnings = finish(score_frame(ScoreRequest(load_project(folder), frame, device="cpu"))).warnings
+        warnings = finish(score_prepared(prepare(ScoreRequest(load_project(folder), frame, device="cpu")))).warnings
         assert [each.startswith("The frame has 0.1 µm per pixel, the labels are from 0.02") for each in warnings] == [
             True
         ] * count
@@ -509,18 +509,19 @@ def test_a_refused_setting_changes_neither_the_file_nor_the_project(bench, folde
     assert (folder / "project.toml").read_bytes() == text
 
 
-@pytest.mark.parametrize("is_trained", [False, True])
-def test_scoring_a_frame_holds_a_batch_of_crops_and_not_all(is_trained, bench, folder, field):
+@pytest.mark.parametrize(("is_trained", "times"), [(False, 6), (True, 3)])
+def test_scoring_a_frame_holds_a_batch_of_crops_and_not_all(is_trained, times, bench, folder, field):
     if is_trained:
         label_and_train(bench, folder, field)
     placed, pixels = place(bench, field)
-    wide = np.tile(pixels, (1, 6, 6))
+    wide = np.tile(pixels, (1, times, times))
     project = replace(bench.project, tiling=Tiling(CROP, 2))
     frame = FramePlane(wide, "wide", "all", "", None)
     request = ScoreRequest(project, frame, device="cpu", range=placed.range)
-    finish(score_frame(replace(request, project=bench.project, frame=replace(frame, pixels_C_Y_X=pixels))))  # loads
+    loads = replace(request, project=bench.project, frame=replace(frame, pixels_C_Y_X=pixels))
+    finish(score_prepared(prepare(loads)))
     tracemalloc.start()
-    found = finish(score_frame(request))
+    found = finish(score_prepared(prepare(request)))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert (found.scores is not None) == is_trained

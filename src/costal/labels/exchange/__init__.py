@@ -1,1 +1,1 @@
-"""Labels out and in: tables, COCO, GeoJSON, image folders and one lossless JSON."""
+"""Labels out and in: tables, COCO, GeoJSON, image folders; whole projects as one file."""

@@ -14,14 +14,13 @@ from costal.labels.exchange.coco import write_coco
 from costal.labels.exchange.current import CurrentLabel, current_labels
 from costal.labels.exchange.geojson import write_geojson
 from costal.labels.exchange.image_folder import write_images
-from costal.labels.exchange.lossless import write_project
 from costal.labels.exchange.sheets import write_csv, write_parquet
 from costal.labels.exchange.splits import checked_share, split_notes
 from costal.labels.project import STORE_FILE, Project
 from costal.labels.store import Store
 from costal.types import Job, Progress
 
-ExportKind = Literal["csv", "parquet", "coco", "geojson", "images", "json"]
+ExportKind = Literal["csv", "parquet", "coco", "geojson", "images"]
 EXPORT_KINDS: tuple[ExportKind, ...] = get_args(ExportKind)
 MARKER = "costal-export.json"
 """In every folder that was exported: what is in it, and that it may be replaced."""
@@ -31,7 +30,7 @@ MARKER = "costal-export.json"
 class Exported:
     """What was written: a file or folder at `path`, how many files, and how many labels of each class and split.
 
-    For the lossless ``json``, `counts` are rows of each table. `notes` are sentences about what is not as expected.
+    `notes` are sentences about what is not as expected.
     """
 
     path: Path
@@ -53,7 +52,7 @@ def export(
     """Return what was written to `target`; nothing is there before all of it is.
 
     `validation` is the share of frames whose labels are for validation. ``csv`` and ``parquet`` have every current
-    label, ``coco``, ``geojson`` and ``images`` those with a class; ``json`` has everything but the models.
+    label, ``coco``, ``geojson`` and ``images`` those with a class.
 
     Raises
     ------
@@ -73,9 +72,6 @@ def export(
 
 
 def _written(project: Project, store: Store, place: Path, kind: ExportKind, validation: float) -> Job[Exported]:
-    if kind == "json":
-        counts = yield from write_project(project, store, place)
-        return Exported(place, kind, 1, counts, {}, ("Models are not in it: train again where it is imported.",))
     yield Progress(0, 1, "Reading labels")
     labels = current_labels(project, store, validation)
     notes = split_notes({label.row.frame_hash: label.split for label in labels}, validation)

@@ -1,12 +1,10 @@
-"""A whole project as one JSON document, and back: its settings and every row of its store, crops' pixels too.
+"""A project from one JSON document, which earlier versions wrote: its settings and every row of its store.
 
-The document may be larger than memory: it is written and read row by row. Models are not in it.
+The document may be larger than memory: it is read row by row. Crops' pixels are in it, models are not.
 """
 
 import base64
-import json
 import sqlite3
-import tomllib
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -15,7 +13,6 @@ from typing import Any, TextIO
 
 import tomli_w
 
-import costal
 from costal.errors import ProjectError
 from costal.files import new_text, staged
 from costal.labels.exchange.json_stream import JsonStream
@@ -30,39 +27,6 @@ from costal.types import Job, Progress
 FORMAT, VERSION = "napari-costal project", 1
 A_WHILE = 500
 """Rows between two signs of progress."""
-
-
-def write_project(project: Project, store: Store, path: Path) -> Job[Mapping[str, int]]:
-    """Return how many rows of each table were written; what is labelled meanwhile is not among them."""
-    ends = store.table_ends()
-    about = {
-        "format": FORMAT,
-        "version": VERSION,
-        "software": f"napari-costal {costal.__version__}",
-        "store_version": len(MIGRATIONS),
-    }
-    settings = tomllib.loads((project.folder / PROJECT_FILE).read_text("utf-8"))
-    counts, total = dict.fromkeys(TABLES, 0), max(1, sum(ends.values()))
-    yield Progress(0, total, "Writing")
-    with new_text(path, staged=True) as file:
-        file.write(f'{{"about": {json.dumps(about)},\n"project": {json.dumps(settings)},\n"tables": ')
-        for at, table in enumerate(TABLES):
-            file.write(f'{"," if at else "{"}\n"{table}": [')
-            for row in store.table_rows(table, ends[table]):
-                file.write(",\n" if counts[table] else "\n")
-                file.write(json.dumps(row, ensure_ascii=False, default=_as_text))
-                counts[table] += 1
-                if counts[table] % A_WHILE == 0:
-                    yield Progress(sum(counts.values()), total, f"Writing {table} rows")
-            file.write("\n]")
-        file.write("}}\n")
-    return counts
-
-
-def _as_text(entry: object) -> str:
-    if not isinstance(entry, bytes):
-        raise TypeError(f"{type(entry)} in a store")
-    return base64.b64encode(entry).decode("ascii")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +60,7 @@ def import_json(path: Path, folder: Path) -> Job[ImportedProject]:
             f"{path} cannot be imported to {folder}: {error.strerror or error}. Check both paths and the space."
         ) from error
     except (ValueError, RecursionError) as error:
-        raise ProjectError(f"{path} is damaged: {error}. Export the project again.") from error
+        raise ProjectError(f"{path} is damaged: {error}. Import another copy of it.") from error
     return ImportedProject(replace(project, folder=folder), counts)
 
 
@@ -123,7 +87,7 @@ def _read_project(file: TextIO, path: Path, new: Path) -> Job[Mapping[str, int]]
 def _store_version(about: Any, path: Path) -> int:
     """Return the version of the tables, or raise ProjectError when they are none of a project, or too new."""
     if not isinstance(about, dict) or about.get("format") != FORMAT:
-        raise ProjectError(f"{path} is no exported project. Choose a file that was exported as json.")
+        raise ProjectError(f"{path} is no exported project. Choose a JSON file of a whole project.")
     version, store_version = about.get("version"), about.get("store_version")
     if not (isinstance(version, int) and isinstance(store_version, int) and min(version, store_version) > 0):
         raise ValueError(f"its versions are {version} and {store_version}")
