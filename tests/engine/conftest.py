@@ -5,14 +5,20 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import tifffile
 
 from costal import cli
+from costal.labels.models import save_agent
+from costal.labels.project import Tiling
+from costal.labels.project_file import create_project, load_project, save_project
+from costal.loop import learn, new_agent
 from costal.paper.digits import perimeters, render, to_crops
 from costal.paper.plan import Arm, Experiment, Plan
 from costal.paper.sources import Dataset
-from costal.types import AgentSettings, Answer, Training
+from costal.types import AgentSettings, Answer, Training, finish
 
-QUICK = Training(min_steps=5, epochs=1)
+QUICK = Training(min_steps=5, epochs=1, batch=8)
+TABLE = "frame,y,x,class,kind\na.tif,0,0,rings,\na.tif,0,16,=fibres,\na.tif,16,16,,skip\n"
 
 
 @pytest.fixture
@@ -30,6 +36,41 @@ def costal(monkeypatch, capsys):
         return stopped.value.code or 0, captured.out, captured.err
 
     return run
+
+
+@pytest.fixture
+def folder(costal, tmp_path):
+    """Return a project with two labels and a skip, brought in from a table beside it."""
+    tifffile.imwrite(tmp_path / "a.tif", np.arange(48 * 48, dtype=np.uint16).reshape(48, 48))
+    (tmp_path / "labels.csv").write_text(TABLE, "utf-8")
+    assert costal("project", "new", tmp_path / "neurons", "--classes", "rings, =fibres")[0] == 0
+    save_project(replace(load_project(tmp_path / "neurons"), tiling=Tiling(16, 16)))
+    code, out, _ = costal("label", "--from", tmp_path / "labels.csv", "--project", tmp_path / "neurons")
+    assert (code, out) == (0, "There are 3 new labels, 0 that stood already, 1 new frames.\n")
+    return tmp_path / "neurons"
+
+
+@pytest.fixture(scope="session")
+def small_agent():
+    """Return an agent for crops of 16 px that has learned a little, with a cost model."""
+    rng = np.random.default_rng(1)
+    answers = [
+        Answer(rng.normal(label, 0.3, (1, 16, 16)).astype(np.float32), label, 1.0 + label + rng.random())
+        for label in (0, 1) * 8
+    ]
+    settings = AgentSettings(2, passes=4, training=Training(min_steps=8, epochs=0), class_ids=(1, 2))
+    return finish(learn(new_agent(settings, (1, 16, 16)), answers, 0, "cpu"))
+
+
+@pytest.fixture
+def project(tmp_path, small_agent):
+    """Return a project of 16 px crops with a model that has learned a little."""
+    made = create_project(tmp_path / "project", ("a", "b"))
+    made = replace(made, tiling=Tiling(16, 16), choices=replace(made.choices, passes=4, n=3))
+    save_project(made)
+    made.model_folder.mkdir(exist_ok=True)
+    save_agent(made.model_folder, replace(small_agent, settings=made.agent_settings()))
+    return made
 
 
 @pytest.fixture

@@ -5,31 +5,15 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
-import tifffile
 
 from costal.cli.output import tell
 from costal.labels.exchange.exports import EXPORT_KINDS
 from costal.labels.project import Tiling
 from costal.labels.project_file import load_project, save_project
 
-TABLE = "frame,y,x,class,kind\na.tif,0,0,rings,\na.tif,0,16,=fibres,\na.tif,16,16,,skip\n"
-
 DOCUMENT = Path(__file__).parents[1] / "fixtures" / "project-document.json"
 ROWS = "frame: 3, crop: 7, presentation: 8, event: 16, label: 9, arrival: 1"
-
-
-@pytest.fixture
-def folder(costal, tmp_path):
-    """Return a project with two labels and a skip, brought in from a table."""
-    tifffile.imwrite(tmp_path / "a.tif", np.arange(48 * 48, dtype=np.uint16).reshape(48, 48))
-    (tmp_path / "labels.csv").write_text(TABLE, "utf-8")
-    assert costal("project", "new", tmp_path / "neurons", "--classes", "rings, =fibres")[0] == 0
-    save_project(replace(load_project(tmp_path / "neurons"), tiling=Tiling(16, 16)))
-    code, out, _ = costal("label", "--from", tmp_path / "labels.csv", "--project", tmp_path / "neurons")
-    assert (code, out) == (0, "There are 3 new labels, 0 that stood already, 1 new frames.\n")
-    return tmp_path / "neurons"
 
 
 def test_labels_go_out_and_into_another_project(costal, folder, tmp_path):

@@ -15,36 +15,15 @@ import numpy as np
 import pytest
 import tifffile
 
-from costal.labels.models import save_agent
-from costal.labels.project import Tiling
-from costal.labels.project_file import create_project, save_project
+from costal.labels.project_file import save_project
 from costal.labels.records import AnswerRecord, FrameRecord
 from costal.labels.store import Store
-from costal.loop import learn, new_agent
 from costal.scoring import bands
-from costal.types import AgentSettings, Answer, Training, finish
 
 
 def picture(height=200, width=160, seed=0):
     rng = np.random.default_rng(seed)
     return (np.linspace(1000, 30_000, width) + rng.gamma(2, 2000, (height, width))).astype(np.uint16)
-
-
-@pytest.fixture
-def project(tmp_path):
-    """Return a project of 16 px crops with a model that has learned a little."""
-    rng = np.random.default_rng(1)
-    answers = [
-        Answer(rng.normal(label, 0.3, (1, 16, 16)).astype(np.float32), label, 1.0 + label + rng.random())
-        for label in (0, 1) * 8
-    ]
-    made = create_project(tmp_path / "project", ("a", "b"))
-    made = replace(made, tiling=Tiling(16, 16), choices=replace(made.choices, passes=4, n=3))
-    save_project(made)
-    settings: AgentSettings = replace(made.agent_settings(), training=Training(min_steps=8, epochs=0))
-    agent = finish(learn(new_agent(settings, (1, 16, 16)), answers, 0, "cpu"))
-    save_agent(made.model_folder, replace(agent, settings=made.agent_settings()))
-    return made
 
 
 @pytest.fixture

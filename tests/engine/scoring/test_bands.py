@@ -20,7 +20,7 @@ from costal.frames.read import Planes, plane, read
 from costal.frames.windows import LazyPlane
 from costal.labels.models import save_agent
 from costal.labels.project import Tiling
-from costal.labels.project_file import create_project, save_project
+from costal.labels.project_file import create_project
 from costal.loop import learn, new_agent, score
 from costal.scoring import bands, first_look, strips
 from costal.scoring.bands import BandWork
@@ -31,7 +31,7 @@ from costal.scoring.kept import BACKGROUND, BLANK, MISSING, PENDING, SCORED, Ban
 from costal.scoring.prepare import Prepared, ScoreRequest, prepare
 from costal.scoring.queries import query_among, query_of
 from costal.scoring.scores import FrameScores, frame_scores, gather, put_together, write_heatmap
-from costal.types import Answer, Pool, Training, finish
+from costal.types import Answer, Pool, finish
 
 RANGE = IntensityRange((0.0,), (40_000.0,))
 
@@ -40,30 +40,6 @@ def picture(height=150, width=130, seed=0):
     rng = np.random.default_rng(seed)
     ramp = np.linspace(1000, 30_000, width)
     return (ramp + rng.gamma(2, 2000, (height, width))).astype(np.uint16)
-
-
-@pytest.fixture(scope="session")
-def trained():
-    """Return an agent for crops of 16 px that has learned a little, with a cost model."""
-    rng = np.random.default_rng(1)
-    answers = [
-        Answer(rng.normal(label, 0.3, (1, 16, 16)).astype(np.float32), label, 1.0 + label + rng.random())
-        for label in (0, 1) * 8
-    ]
-    from costal.types import AgentSettings
-
-    settings = AgentSettings(2, passes=4, training=Training(min_steps=8, epochs=0), class_ids=(1, 2))
-    return finish(learn(new_agent(settings, (1, 16, 16)), answers, 0, "cpu"))
-
-
-@pytest.fixture
-def project(tmp_path, trained):
-    made = create_project(tmp_path / "project", ("a", "b"))
-    made = replace(made, tiling=Tiling(16, 16), choices=replace(made.choices, passes=4, n=3))
-    save_project(made)
-    (made.folder / "models").mkdir(exist_ok=True)
-    save_agent(made.model_folder, replace(trained, settings=made.agent_settings()))
-    return made
 
 
 @pytest.fixture(autouse=True)
@@ -162,7 +138,7 @@ def test_chunks_bands_and_strips_change_no_score(
     same(finish(score_kept(request_for(project, source, tmp_path / "out"))), in_memory(project, picture(90, 70)[None]))
 
 
-def test_channels_of_a_tiff_are_scored_as_in_memory(project, tmp_path, trained):
+def test_channels_of_a_tiff_are_scored_as_in_memory(project, tmp_path, small_agent):
     pixels = np.stack([picture(seed=seed) for seed in (1, 2)])
     tifffile.imwrite(tmp_path / "a.tif", pixels, tile=(32, 32), compression="zlib", metadata={"axes": "CYX"})
     rng = np.random.default_rng(0)
@@ -226,7 +202,7 @@ def test_a_band_that_cannot_be_trusted_is_scored_again(damage, project, tmp_path
 
 
 @pytest.mark.parametrize("change", ["pixels", "model", "seed", "range", "tiling"])
-def test_stale_scores_are_made_anew_and_what_changed_is_told(change, project, tmp_path, write_zarr, trained):
+def test_stale_scores_are_made_anew_and_what_changed_is_told(change, project, tmp_path, write_zarr, small_agent):
     source, folder = write_zarr(tmp_path / "a.zarr", picture()), tmp_path / "out"
     finish(score_kept(request_for(project, source, folder)))
     changes, differs = {}, {change}
@@ -234,7 +210,7 @@ def test_stale_scores_are_made_anew_and_what_changed_is_told(change, project, tm
         zarr.open_array(str(source / "0"), mode="r+")[0, 0] += 1
         differs = {"image", "plane"}
     elif change == "model":
-        save_agent(project.model_folder, replace(trained, settings=project.agent_settings(), cost_model=None))
+        save_agent(project.model_folder, replace(small_agent, settings=project.agent_settings(), cost_model=None))
     elif change == "seed":
         project = replace(project, choices=replace(project.choices, seed=3))
     elif change == "range":

@@ -30,56 +30,24 @@ from napari_costal.apply.widget import ApplyClassifier
 from napari_costal.canvas.layer_frames import LayerView
 from napari_costal.canvas.overlays import is_ours
 from napari_costal.label_crops.widget import LabelCrops
+from tests.plugin.fakes import Engine, Thread
 
 ALL = Planes(None, None, None)
 
 CROP, SIDE = 16, 96
 PLANE = "costal.applying.classify:apply_to_frame"
 FILES = "costal.applying.files:apply_to_files"
-
-
-class Thread:
-    """Runs at once."""
-
-    def run(self, function, *arguments, then=None, failed=None):
-        try:
-            outcome = function(*arguments)
-        except Exception as error:
-            failed(str(error))
-        else:
-            if then is not None:
-                then(outcome)
-
-
-class Signal:
-    def __init__(self) -> None:
-        self.slots = []
-
-    def connect(self, slot):
-        self.slots.append(slot)
-
-    def emit(self, *arguments):
-        for slot in self.slots:
-            slot(*arguments)
-
-
-class Job:
-    def __init__(self, function, parcel) -> None:
-        self.function, self.request = function, parcel.unpack()[0]
-        parcel.discard()
-        self.progress, self.result, self.failed, self.cancelled = Signal(), Signal(), Signal(), Signal()
-
-
-class Engine:
-    def __init__(self) -> None:
-        self.jobs, self.stopped = [], []
-
-    def start(self, function, parcel):
-        self.jobs.append(Job(function, parcel))
-        return self.jobs[-1]
-
-    def cancel(self, job):
-        self.stopped.append(job)
+ONE_AFTER_ANOTHER = """
+import json, sys
+from costal.cli import main
+for command in json.loads(sys.argv[1]):
+    sys.argv = ["costal", *command]
+    try:
+        main()
+    except SystemExit as end:
+        if end.code:
+            raise
+"""
 
 
 @pytest.fixture
@@ -530,8 +498,11 @@ def labelled(project, field):
 
 def test_the_window_says_the_same_as_the_command_line(viewer, chosen, project, field, qtbot, tmp_path):
     labelled(project, field)
-    costal = [sys.executable, "-m", "costal.cli"]
-    subprocess.run([*costal, "train", "--project", project.folder, "--device", "cpu"], check=True, timeout=300)
+    path, out = tmp_path / "field.tif", tmp_path / "out"
+    tifffile.imwrite(path, field.pixels_Y_X)
+    where = ["--project", str(project.folder), "--device", "cpu"]
+    commands = [["train", *where], ["apply", str(path), "--out", str(out), *where]]
+    subprocess.run([sys.executable, "-c", ONE_AFTER_ANOTHER, json.dumps(commands)], check=True, timeout=300)
     viewer.add_image(field.pixels_Y_X, name="field")
     dock = ApplyClassifier(viewer, chosen)
     viewer.window.add_dock_widget(dock)
@@ -540,10 +511,5 @@ def test_the_window_says_the_same_as_the_command_line(viewer, chosen, project, f
     qtbot.waitUntil(lambda: dock.controller.result is not None, timeout=120_000)
     dock.controller.export("labels", tmp_path / "window.tif")
     qtbot.waitUntil(lambda: dock.status.text().startswith("Wrote"), timeout=10_000)
-    path, out = tmp_path / "field.tif", tmp_path / "out"
-    tifffile.imwrite(path, field.pixels_Y_X)
-    ran = "from costal.cli import apply; import typer; app = typer.Typer(); apply.register(app); app()"
-    arguments = [path, "--project", project.folder, "--out", out, "--device", "cpu"]
-    subprocess.run([sys.executable, "-c", ran, *arguments], check=True, timeout=300)
     np.testing.assert_array_equal(tifffile.imread(tmp_path / "window.tif"), tifffile.imread(out / "field-classes.tif"))
     dock.close()

@@ -5,12 +5,11 @@ import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from napari.components import ViewerModel
-from qtpy.QtCore import QObject, Qt, Signal
+from qtpy.QtCore import Qt
 from qtpy.QtGui import QColor
 
 from costal.agent.metrics import Hint
@@ -38,6 +37,7 @@ from napari_costal.dashboard.widget import Dashboard
 from napari_costal.label_crops.widget import LabelCrops
 from napari_costal.ui.figure_view import colours_of
 from napari_costal.ui.figures import drawn
+from tests.plugin.fakes import Painter
 
 S = 1_000_000_000
 AGENT = Agent(AgentSettings(2), (1, 4, 4), ({"bias": np.zeros(2, np.float32)},))
@@ -85,26 +85,6 @@ def desk(tmp_path):
     opened = Desk(tmp_path / "neurons")
     yield opened
     opened.store.close()
-
-
-class Job(QObject):
-    result, failed = Signal(object), Signal(str)
-
-
-class Painter:
-    """Takes orders like an engine and draws nothing until it is told to."""
-
-    def __init__(self) -> None:
-        self.orders = []
-
-    def start(self, function, parcel, user):
-        self.orders.append(
-            SimpleNamespace(job=Job(), picture=parcel.unpack()[0], colours=parcel.unpack()[4], view=user)
-        )
-        return self.orders[-1].job
-
-    def stop(self) -> None:
-        self.orders.clear()
 
 
 @pytest.fixture

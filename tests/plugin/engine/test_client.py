@@ -11,7 +11,7 @@ from napari_costal.engine import client
 from napari_costal.engine.client import Engine
 from napari_costal.engine.messages import LARGE, pack
 
-JOBS = "tests.plugin.conftest"
+JOBS = "tests.plugin.engine.jobs"
 
 
 @pytest.fixture

@@ -19,67 +19,10 @@ from napari_costal.label_crops.project_session import ProjectSession
 from napari_costal.label_crops.query_session import QuerySession
 from napari_costal.label_crops.sitting import Sitting
 from napari_costal.label_crops.view import View
+from tests.plugin.fakes import Engine, Thread
 
 CROP, SIDE = 32, 128
 COUNT = (SIDE // CROP) ** 2
-
-
-class Thread:
-    """Runs at once, or holds everything until `release`."""
-
-    def __init__(self) -> None:
-        self.held = None
-
-    def run(self, function, *arguments, then=None, failed=None):
-        def work():
-            try:
-                outcome = function(*arguments)
-            except Exception as error:
-                failed(str(error))
-            else:
-                if then is not None:
-                    then(outcome)
-
-        if self.held is None:
-            work()
-        else:
-            self.held.append(work)
-
-    def release(self):
-        held, self.held = self.held, None
-        for work in held:
-            work()
-
-
-class Signal:
-    def __init__(self) -> None:
-        self.slots = []
-
-    def connect(self, slot):
-        self.slots.append(slot)
-
-    def emit(self, *arguments):
-        for slot in self.slots:
-            slot(*arguments)
-
-
-class Job:
-    def __init__(self, function, parcel) -> None:
-        self.function, self.request = function, parcel.unpack()[0]
-        parcel.discard()
-        self.progress, self.result, self.failed, self.cancelled = Signal(), Signal(), Signal(), Signal()
-
-
-class Engine:
-    def __init__(self) -> None:
-        self.jobs = []
-
-    def start(self, function, parcel):
-        self.jobs.append(Job(function, parcel))
-        return self.jobs[-1]
-
-    def cancel(self, job):
-        job.cancelled.emit()
 
 
 class Bench:

@@ -1,26 +1,28 @@
 """*MNIST mosaic* in a real viewer: rounds, reset, and labelling by hand."""
 
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from PIL import Image
 from qtpy.QtCore import Qt, QTimer
 
 from costal.loop import new_agent
 from costal.paper.datasets import synthetic_dataset
-from costal.paper.digits import SIDE
+from costal.paper.digits import SIDE, render
 from costal.paper.experiment import ArmState, Proposal, answered, report_of, simulated_answers
 from costal.paper.expert import SimulatedExpert
 from costal.paper.mosaic import to_images
 from costal.paper.plan import Arm, Experiment
 from costal.seeds import rng_for
-from costal.types import Answer, Query, Scores
+from costal.types import Answer, Query, Scores, Training
 from napari_costal.canvas.overlays import is_ours
 from napari_costal.mosaic.curves import RoundsPicture
 from napari_costal.mosaic.widget import BY_HAND, MnistMosaic
 from napari_costal.ui.figures import Colours
-from tests.plugin.label_crops.test_sessions import Signal
+from tests.plugin.fakes import Painter, Signal
 
 
 class QuickEngine:
@@ -68,21 +70,30 @@ class QuickEngine:
 
 
 @pytest.fixture
-def slow_dock(make_napari_viewer, chosen):
-    viewer = make_napari_viewer(show=True)
-    widget = MnistMosaic(viewer, chosen)
-    viewer.window.add_dock_widget(widget)
-    widget.data.value = "synthetic"
-    widget.pool_size.value, widget.n.value, widget.passes.value = 30, 4, 3
-    widget.beta.value = 0.0
-    yield widget
-    widget.close()
+def open_dock(make_napari_viewer, chosen):
+    """Return a function that opens the dock; without a painter it has a process that draws."""
+    opened = []
+
+    def act(painter=None):
+        viewer = make_napari_viewer(show=True)
+        widget = MnistMosaic(viewer, chosen, painter)
+        opened.append(widget)
+        viewer.window.add_dock_widget(widget)
+        widget.data.value = "synthetic"
+        widget.pool_size.value, widget.n.value, widget.passes.value = 30, 4, 3
+        widget.beta.value = 0.0
+        return widget
+
+    yield act
+    for widget in opened:
+        widget.close()
 
 
 @pytest.fixture
-def dock(slow_dock, monkeypatch):
-    monkeypatch.setattr(slow_dock.controller._caller, "_engine", QuickEngine())
-    return slow_dock
+def dock(open_dock, monkeypatch):
+    widget = open_dock(Painter())
+    monkeypatch.setattr(widget.controller._caller, "_engine", QuickEngine())
+    return widget
 
 
 def click(qtbot, dock, name):
@@ -110,8 +121,24 @@ def test_efforts_by_hand_are_not_compared_with_costs_of_the_random_arm():
         assert (len(by_cost.get_lines()), told in by_cost.get_xlabel()) == (lines, True)
 
 
-def test_a_step_plays_one_round_of_both_arms_and_labels_the_picks(slow_dock, qtbot):
-    dock = slow_dock
+@pytest.fixture
+def digits(tmp_path):
+    """Return a folder of 160 digits as images, a folder for each class, with what each costs."""
+    folder, rows = tmp_path / "few digits", ["file,cost"]
+    for number, (image, label) in enumerate(zip(*render(0, range(160)), strict=True)):
+        path = folder / str(label) / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(path)
+        rows.append(f"{label}/{number}.png,1")
+    (folder / "costs.csv").write_text("\n".join(rows), "utf-8")
+    return folder
+
+
+def test_a_step_plays_one_round_of_both_arms_and_labels_the_picks(open_dock, qtbot, monkeypatch, digits):
+    training = Training(min_steps=5, epochs=0)
+    monkeypatch.setattr("napari_costal.mosaic.widget.Experiment", partial(Experiment, training=training))
+    dock = open_dock()
+    dock.configure(str(digits), Experiment(pool_size=30, n=4, passes=3, device="cpu"), Arm("std", "std"))
     click(qtbot, dock, "Step")
     wait_for_rounds(qtbot, dock, 1)
     qtbot.waitUntil(lambda: dock.buttons["Step"].isEnabled(), timeout=5000)
@@ -129,8 +156,8 @@ def test_a_step_plays_one_round_of_both_arms_and_labels_the_picks(slow_dock, qtb
         np.testing.assert_array_equal(shown, images[index])
     query = next(each for each in dock.layers._viewer.layers if each.metadata.get("part") == "query")
     assert list(query.text.values) == [str(proposal.class_N[index]) for index in proposal.query.picked_n]
-    assert "synthetic digits" in dock.layers.image.name
-    assert drawn(dock) == ("synthetic digits", dock.controller.reports, False)
+    assert "few digits" in dock.layers.image.name
+    assert drawn(dock) == ("few digits", dock.controller.reports, False)
     qtbot.waitUntil(lambda: not dock.curves.image.isNull(), timeout=60_000)
 
 
@@ -220,14 +247,15 @@ def test_picks_are_labelled_with_the_names_of_the_data_sets_classes(dock, qtbot,
     assert list(query.text.values) == [names[proposal.class_N[index]] for index in proposal.query.picked_n]
 
 
-def test_missing_mnist_is_said_and_nothing_is_substituted(slow_dock, qtbot, monkeypatch, tmp_path):
+def test_missing_mnist_is_said_and_nothing_is_substituted(open_dock, qtbot, monkeypatch, tmp_path):
+    dock = open_dock(Painter())
     monkeypatch.delenv("COSTAL_DATA", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    slow_dock.data.value = "mnist"
-    click(qtbot, slow_dock, "Step")
-    qtbot.waitUntil(lambda: "costal mnist --download" in slow_dock.status.text(), timeout=30_000)
-    assert slow_dock.controller.reports == []
-    assert slow_dock.buttons["Step"].isEnabled()
+    dock.data.value = "mnist"
+    click(qtbot, dock, "Step")
+    qtbot.waitUntil(lambda: "costal mnist --download" in dock.status.text(), timeout=30_000)
+    assert dock.controller.reports == []
+    assert dock.buttons["Step"].isEnabled()
 
 
 def test_closing_leaves_the_layers_to_the_viewer(dock, qtbot):

@@ -9,7 +9,7 @@ from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
-from qtpy.QtCore import QObject, Qt, Signal
+from qtpy.QtCore import Qt
 
 from costal.errors import DatasetError
 from costal.paper.archive import arm_folder, read_round, write_round, write_tables
@@ -25,6 +25,7 @@ from napari_costal.mosaic.curves import CurvesPicture, curves_picture, figure_1_
 from napari_costal.mosaic.playback import PlaybackController, View, sentence
 from napari_costal.mosaic.run import Place, look
 from napari_costal.mosaic.widget import MnistMosaic
+from tests.plugin.fakes import Painter
 
 N, ASKED, ROUNDS = 12, 3, 3
 ARMS = (Arm("std, β = 0.3", "std", beta=0.3), RANDOM_ARM)
@@ -461,21 +462,6 @@ def test_the_picture_of_a_run_without_rounds_can_be_drawn(tmp_path):
 
 
 # the page
-
-
-class Painter:
-    """Takes orders like an engine, and draws nothing."""
-
-    def __init__(self) -> None:
-        self.pictures = []
-
-    def start(self, function, parcel, user):
-        job = type("Job", (QObject,), {"result": Signal(object), "failed": Signal(str)})(user)
-        self.pictures.append(parcel.unpack()[0])
-        return job
-
-    def stop(self):
-        self.pictures.clear()
 
 
 @pytest.fixture

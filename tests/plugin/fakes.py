@@ -1,0 +1,91 @@
+"""What stands in for threads, the engine process and its signals where a test decides when something happens."""
+
+from types import SimpleNamespace
+
+from qtpy import QtCore
+
+
+class Thread:
+    """Runs at once, or holds everything until `release`."""
+
+    def __init__(self) -> None:
+        self.held = None
+
+    def run(self, function, *arguments, then=None, failed=None):
+        def work():
+            try:
+                outcome = function(*arguments)
+            except Exception as error:
+                failed(str(error))
+            else:
+                if then is not None:
+                    then(outcome)
+
+        if self.held is None:
+            work()
+        else:
+            self.held.append(work)
+
+    def release(self):
+        held, self.held = self.held, None
+        for work in held:
+            work()
+
+
+class Signal:
+    """A signal without Qt: what is emitted comes at once."""
+
+    def __init__(self) -> None:
+        self.slots = []
+
+    def connect(self, slot):
+        self.slots.append(slot)
+
+    def emit(self, *arguments):
+        for slot in self.slots:
+            slot(*arguments)
+
+
+class Job:
+    """A call that was sent to the engine: its function, its request, and the signals that a test emits."""
+
+    def __init__(self, function, parcel) -> None:
+        self.function, self.request = function, parcel.unpack()[0]
+        parcel.discard()
+        self.progress, self.result, self.failed, self.cancelled = Signal(), Signal(), Signal(), Signal()
+
+
+class Engine:
+    """Takes calls like the engine and answers none; what is cancelled stops at once."""
+
+    def __init__(self) -> None:
+        self.jobs, self.stopped = [], []
+
+    def start(self, function, parcel):
+        self.jobs.append(Job(function, parcel))
+        return self.jobs[-1]
+
+    def cancel(self, job):
+        self.stopped.append(job)
+        job.cancelled.emit()
+
+
+class DrawingJob(QtCore.QObject):
+    """A picture that was ordered."""
+
+    result, failed = QtCore.Signal(object), QtCore.Signal(str)
+
+
+class Painter:
+    """Takes orders for pictures like an engine and draws nothing until it is told to."""
+
+    def __init__(self) -> None:
+        self.orders = []
+
+    def start(self, function, parcel, user):
+        picture, *_, colours = parcel.unpack()
+        self.orders.append(SimpleNamespace(job=DrawingJob(user), picture=picture, colours=colours, view=user))
+        return self.orders[-1].job
+
+    def stop(self) -> None:
+        self.orders.clear()
