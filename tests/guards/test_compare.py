@@ -28,6 +28,7 @@ def fewer(monkeypatch):
     return "untrained"
 
 
+@pytest.mark.slow
 def test_a_checkout_equals_itself(tmp_path):
     rows, figures = compare.compare(ROOT, ROOT, cases.FAST, starts=False)
     assert [row for row in rows if row.verdict != compare.EQUAL] == []

@@ -17,9 +17,9 @@ def test_made_up_scores_follow_their_seed_and_are_in_their_ranges():
 
 def test_moves_and_selections_are_timed_at_every_size(make_napari_viewer, monkeypatch):
     monkeypatch.setattr("napari.Viewer", make_napari_viewer)
-    found = finish(bench_gui((900, 1600), moves=4))
+    found = finish(bench_gui((625, 900), moves=4))
     names = ["slider move", *(f"selection: {name}" for name in SELECTIONS)]
-    assert [(each.crops, each.name) for each in found.paces] == [(size, name) for size in (900, 1600) for name in names]
+    assert [(each.crops, each.name) for each in found.paces] == [(size, name) for size in (625, 900) for name in names]
     assert all(0 <= each.cpu_ms <= each.cpu_worst_ms for each in found.paces)
     json.dumps(found.figures, allow_nan=False)
 

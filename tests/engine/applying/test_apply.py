@@ -57,20 +57,31 @@ def project(tmp_path):
     return made
 
 
-@pytest.fixture
-def trained(project, field, monkeypatch):
-    """Return the project with a classifier that was trained for a moment on the simulated field."""
-    from costal.labels.project import Project
+QUICK = Training(min_steps=30, epochs=1)
 
-    settings, quick = Project.agent_settings, Training(min_steps=30, epochs=1)
-    monkeypatch.setattr(Project, "agent_settings", lambda self: replace(settings(self), training=quick))
+
+@pytest.fixture(scope="module")
+def agent(field, tmp_path_factory):
+    """Return a classifier that was trained for a moment on the simulated field."""
+    made = create_project(tmp_path_factory.mktemp("any") / "neurons", CLASS_NAMES)
+    made = replace(made, tiling=Tiling(CROP, CROP), choices=Choices(passes=4))
     pixels = field.pixels_Y_X[None]
     (cut,) = crops(pixels, field.grid)
     answers = [
         Answer(crop, int(index), None)
         for crop, index in zip(normalise(cut, intensity_range(pixels)), field.classes_N, strict=True)
     ]
-    agent = finish(learn(new_agent(project.agent_settings(), (1, CROP, CROP)), answers, 0, "cpu"))
+    settings = replace(made.agent_settings(), training=QUICK)
+    return finish(learn(new_agent(settings, (1, CROP, CROP)), answers, 0, "cpu"))
+
+
+@pytest.fixture
+def trained(project, agent, monkeypatch):
+    """Return the project with the classifier."""
+    from costal.labels.project import Project
+
+    settings = Project.agent_settings
+    monkeypatch.setattr(Project, "agent_settings", lambda self: replace(settings(self), training=QUICK))
     save_agent(project.model_folder, agent)
     return project
 

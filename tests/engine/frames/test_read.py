@@ -292,14 +292,16 @@ def test_a_bad_file_is_refused_with_its_name_the_cause_and_the_remedy(tmp_path, 
     ],
     ids=["ome", "ome zlib", "imagej", "shaped", "plain", "big-endian BigTIFF"],
 )
-@pytest.mark.parametrize("kept", [0.02, 0.3, 0.6, 0.97, 0.999])
-def test_a_tiff_cut_short_anywhere_is_refused(tmp_path, options, kept):
+def test_a_tiff_cut_short_anywhere_is_refused(tmp_path, options):
     path = tmp_path / "a.tif"
     tifffile.imwrite(path, STACK, **options)
-    whole = path.read_bytes()
-    path.write_bytes(whole[: int(len(whole) * kept)])
-    with pytest.raises(FrameError, match=r"cut short.*Wait until it is fully written"):
-        read(path)
+    whole, told = path.read_bytes(), {}
+    for kept in (0.02, 0.3, 0.6, 0.97, 0.999):
+        path.write_bytes(whole[: int(len(whole) * kept)])
+        with pytest.raises(FrameError) as refusal:
+            read(path)
+        told[kept] = str(refusal.value)
+    assert [kept for kept, why in told.items() if not re.search("cut short.*Wait until it is fully written", why)] == []
 
 
 def test_a_one_plane_ome_tiff_that_lost_its_metadata_is_refused(tmp_path):

@@ -544,6 +544,7 @@ def test_a_name_that_is_no_text_is_broken_and_its_path_can_be_stored(desk):
 # very many
 
 
+@pytest.mark.slow
 def test_ten_thousand_files_at_once_are_all_seen_and_all_ready(desk):
     expected = {f"{number:05}.png" for number in range(10_000)}
     for number, name in enumerate(sorted(expected)):
