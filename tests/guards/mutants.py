@@ -258,7 +258,7 @@ MUTANTS = (
         "label.side == grid.crop and not (rest_y or rest_x)",
         "not (rest_y or rest_x)",
         "a label of a smaller crop is drawn on a larger one",
-        ("workbench/test_rounds.py",),
+        ("scoring/test_queries.py",),
     ),
     Mutant(
         "unusable efforts are learned",
@@ -295,7 +295,7 @@ MUTANTS = (
         "numbers[at : at + most]",
         "numbers[at : at + most + 1]",
         "two workers score the same band",
-        ("engine/test_spread.py",),
+        ("engine/test_spread_images.py",),
     ),
     # cli
     Mutant(
@@ -380,6 +380,7 @@ def caught_by(mutant: Mutant, root: Path, tests: list[str], stop_at_first: bool 
     paths = os.pathsep.join([str(root / "src"), str(root)])
     environment = os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
     command = [sys.executable, "-m", "pytest", "-q", "-n", "0", "--no-header", "--tb=no", "-p", "no:cacheprovider"]
+    command += ["-m", ""]  # the slow ones too: of some files they are all
     command += ["-W", "ignore::DeprecationWarning"]  # hypothesis, when it explains a failure, loads what is deprecated
     command += ["-x"] * stop_at_first + files
     path, before = planted(mutant, root)

@@ -186,9 +186,10 @@ def test_predictions_are_floored_above_zero():
 
 
 @pytest.mark.parametrize("settings", [SETTINGS, LEAST_SQUARES], ids=lambda settings: settings.cost_likelihood)
-def test_brightness_is_learned_as_cost(settings):
+def test_brightness_is_learned_as_cost(settings, trained):
     unseen = brightness_answers(40, seed=1)
-    predicted = predict(train(brightness_answers(), settings), crops_of(unseen))
+    model = trained if settings is SETTINGS else train(brightness_answers(), settings)
+    predicted = predict(model, crops_of(unseen))
     measured = [each.effort for each in unseen]
     assert cost_rank_correlation(predicted, measured) > 0.9
     assert np.mean(predicted) == pytest.approx(np.mean(measured), rel=0.25)

@@ -43,7 +43,7 @@ def histories(draw):
     """Draw the events of a presentation: any that may follow each other, at any time."""
     state, events, perf_ns, utc_ns = EffortState(), [], draw(st.integers(0, 10 * S)), 10**18
     for _ in range(draw(st.integers(0, 12))):
-        passed_ns = draw(st.integers(-S, 7 * S))
+        passed_ns = draw(st.integers(-S, 7 * S) | st.sampled_from([IDLE_LIMIT_NS, IDLE_LIMIT_NS + 1]))
         perf_ns, utc_ns = perf_ns + passed_ns, utc_ns + passed_ns + draw(st.sampled_from([0, 0, 0, 3 * S, -3 * S]))
         kind = draw(st.sampled_from(EventKind))
         pauses = kind in (EventKind.PAUSED, EventKind.RESUMED)
@@ -76,6 +76,15 @@ def test_columns_and_single_events_lead_to_the_same_efforts(histories):
         (each.active_ns, each.elapsed_ns, each.censored, each.reason) for each in expected
     ]
     assert found.measured_P.tolist() == [each.usable and not each.censored for each in expected]
+
+
+def test_a_gap_of_the_idle_limit_counts_and_a_longer_one_ends_the_known_part():
+    gaps = (IDLE_LIMIT_NS, IDLE_LIMIT_NS + 1)
+    histories = [[Event(EventKind.SHOWN, 0, 0), Event(EventKind.ANSWERED, gap, gap)] for gap in gaps]
+    found = derive_all(ledger_of(histories), IDLE_LIMIT_NS)
+    assert found.active_ns_P.tolist() == [IDLE_LIMIT_NS, 0]
+    assert found.censored_P.tolist() == [False, True]
+    assert [derive(replay(events, IDLE_LIMIT_NS)).active_ns for events in histories] == [IDLE_LIMIT_NS, 0]
 
 
 def test_reading_on_adds_up_to_reading_all(store, monkeypatch):

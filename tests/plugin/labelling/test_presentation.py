@@ -49,6 +49,15 @@ def test_an_answer_before_the_first_paint_does_not_count(presenter):
     assert presentation.events == []
 
 
+def test_a_key_that_was_pressed_before_the_crop_was_painted_is_not_meant_for_it(presenter, clock):
+    presentation = presenter.open(3, 1, 20 * SECOND)
+    pressed = clock()
+    clock.now += 1
+    presenter.painted(clock())
+    assert not presentation.may_end(pressed)
+    assert presentation.may_end(clock())
+
+
 def test_a_pause_covers_the_crop_and_stops_the_clock(presenter, clock, covers):
     presentation = presenter.open(0, None, 20 * SECOND)
     presenter.painted(clock())
