@@ -2,14 +2,17 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from costal.frames.grid import origins
 from costal.scoring.queries import PickedCrops
 from costal.types import Floats, Grid
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 PIECE = 50_000
 
@@ -27,17 +30,19 @@ class ScoreTable:
     value_N: Floats | None
     asked: PickedCrops | None
 
-    def whole(self) -> pd.DataFrame:
+    def whole(self) -> "pd.DataFrame":
         """Return one row per crop: where it is, its scores, and its rank in the query."""
         return self.rows(np.arange(len(self.grid)))
 
-    def parts(self) -> Iterator[pd.DataFrame]:
+    def parts(self) -> Iterator["pd.DataFrame"]:
         """Return the same in pieces."""
         for start in range(0, len(self.grid), PIECE):
             yield self.rows(np.arange(start, min(len(self.grid), start + PIECE)))
 
-    def rows(self, crop_n: NDArray[np.intp]) -> pd.DataFrame:
+    def rows(self, crop_n: NDArray[np.intp]) -> "pd.DataFrame":
         """Return the rows of these crops."""
+        import pandas as pd
+
         origin_n_2 = origins(self.grid, crop_n)
         rank, control = np.full(len(crop_n), "", dtype=object), np.zeros(len(crop_n), dtype=int)
         if self.asked is not None:
