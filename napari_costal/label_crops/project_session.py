@@ -11,12 +11,13 @@ from psygnal import Signal
 
 from costal.errors import CostalError, ProjectError
 from costal.labels.project import Project, checked
-from costal.labels.project_file import create_project, load_project, save_project
+from costal.labels.project_file import load_project
 from costal.labels.records import CropLabel
 from costal.labels.store import require_store
 from costal.scoring.channels import proposed, with_channels
 from costal.types import Channel
 from costal.workbench.desk import Workbench
+from costal.workbench.new_project import make_project
 from napari_costal.canvas.layer_frames import LayerView
 from napari_costal.engine.calls import Thread
 from napari_costal.label_crops.view import ProjectView
@@ -62,11 +63,13 @@ class ProjectSession:
         then: Callable[[], None] | None = None,
     ) -> None:
         """Make a project with these settings and open it."""
-        self.store.run(
-            lambda: save_project(settings(create_project(folder))),
-            then=lambda _: self.open(folder, then),
-            failed=self._view.complain,
-        )
+
+        def made(outcome: tuple[Project, str]) -> None:
+            if note := outcome[1]:
+                self._view.say(note)
+            self.open(folder, then)
+
+        self.store.run(lambda: make_project(folder, edit=settings), then=made, failed=self._view.complain)
 
     def open(self, folder: Path, then: Callable[[], None] | None = None) -> None:
         """Open a project and close the one before; when it cannot be opened, that one stays."""

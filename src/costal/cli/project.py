@@ -1,14 +1,13 @@
 """``costal project``: make a project, say what is in one, check it and mend it."""
 
 from collections import Counter
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from costal.agent.cards import card_of, default_backbone
 from costal.cli.output import AsJson, tell
 from costal.cli.progress import ProgressBar
 from costal.errors import ProjectError
@@ -16,9 +15,10 @@ from costal.labels.exchange.packing import pack, unpack
 from costal.labels.mending.findings import Finding, examine
 from costal.labels.mending.repair import repair
 from costal.labels.models import load_newest
-from costal.labels.project_file import create_project, load_project, save_project
+from costal.labels.project_file import load_project
 from costal.labels.recent import recent_file, recent_projects
 from costal.labels.store import Store, require_store
+from costal.workbench.new_project import make_project
 
 MOST_SAID = 20
 """Findings that are listed one by one."""
@@ -52,12 +52,9 @@ def new(
     as_json: AsJson = False,
 ) -> None:
     """Make a new project in an empty or new folder."""
-    chosen, note = (backbone, "") if backbone is not None else default_backbone()
-    card_of(chosen)
-    project = create_project(folder, tuple(name.strip() for name in classes.split(",")))
-    save_project(replace(project, choices=replace(project.choices, backbone=chosen)))
+    project, note = make_project(folder, tuple(name.strip() for name in classes.split(",")), backbone)
     names = [each.name for each in project.classes]
-    figures = {"folder": folder, "classes": names, "backbone": chosen}
+    figures = {"folder": folder, "classes": names, "backbone": project.choices.backbone}
     tell("\n".join(filter(None, (f"Made {folder} with classes {', '.join(names)}", note))), figures, as_json)
 
 
