@@ -146,7 +146,7 @@ def _trained(dataset: Dataset, request: CommitteeRequest) -> Agent:
     """Return an agent that has learned from some labels of the data."""
     rng = rng_for(request.seed, "labels")
     lot = Lot(*dataset.take(rng.permutation(dataset.train_size)[:LABELS]), request.seed)
-    settings = AgentSettings(len(dataset.class_names), "bald", passes=request.passes, training=PROTOCOL)
+    settings = AgentSettings(len(dataset.class_names), PROTOCOL, acquisition="bald", passes=request.passes)
     return finish(learn(new_agent(settings, dataset.crop_shape), lot.answers, lot.seed, request.device))
 
 

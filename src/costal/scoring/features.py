@@ -58,15 +58,18 @@ class FeatureFiles:
                 os.utime(path)
         return keys, features
 
-    def save(self, made_of: Mapping[str, Any], keys: Keys, features: Halves) -> None:
+    def keep(self, made_of: Mapping[str, Any], keys: Keys, features: Halves) -> None:
         """Put keys and features into a file; where it cannot be written (a full disk, say) there is none."""
         if not self.may_write or not self.limit_mb:
             return
         content = io.BytesIO()
         np.savez(content, keys=keys, features=features)
-        with suppress(OSError, ProjectError):
+        try:
             self.folder.mkdir(exist_ok=True)
             write_atomically(self._path(made_of), content.getvalue())
+        except (OSError, ProjectError):
+            with suppress(OSError):
+                self.folder.rmdir()  # where this was to be its first file
         self._trim()
 
     def _path(self, made_of: Mapping[str, Any]) -> Path:
@@ -165,5 +168,5 @@ def kept_or_computed(
     features = np.empty((len(keys_N), *computed.shape[1:]), np.float16)
     features[lacking], features[place_N >= 0] = computed, held_features[place_N[place_N >= 0]]
     if files is not None:
-        files.save(made_of, np.concatenate([held_keys, keys_N[lacking]]), np.concatenate([held_features, computed]))
+        files.keep(made_of, np.concatenate([held_keys, keys_N[lacking]]), np.concatenate([held_features, computed]))
     return features

@@ -5,9 +5,8 @@ import pytest
 
 from costal.errors import ProjectError
 from costal.labels.classes import new_class
-from costal.labels.project import Choices, Intake, LabelClass, Tiling, checked
+from costal.labels.project import TRAINING, Choices, Intake, LabelClass, Tiling, checked
 from costal.labels.project_file import create_project, load_project, save_project
-from costal.types import Training
 
 
 @pytest.fixture
@@ -99,7 +98,7 @@ def test_settings_reach_the_agent(project):
     assert (settings.class_count, settings.acquisition, settings.alpha, settings.beta) == (2, "std", 2.0, 0.1)
     assert (settings.passes, settings.n, settings.acquisition_cost_K) == (7, 3, (2.0, 0.0))
     assert (settings.diverse, settings.control_share, settings.budget) == (False, 0.25, None)
-    assert settings.training == Training(augment=False, class_weights=True)
+    assert settings.training == replace(TRAINING, augment=False, class_weights=True)
 
 
 def test_a_budget_in_minutes_reaches_the_agent_in_seconds(project):

@@ -50,10 +50,10 @@ def test_a_project_of_an_earlier_version_takes_all_channels_as_it_did(project, t
     ("channels", "rgb", "match"),
     [
         ((DAPI, DAPI), False, "channels 0 0 cannot be"),
-        ((Channel(-1),), False, "channels -1 cannot be"),
+        ((Channel(-1),), False, "index = -1 of channel 1 should be a whole number from 0"),
         (tuple(map(Channel, range(9))), False, "at most 8"),
         ((DAPI, ACTIN), True, "3 channels, not 2"),
-        ((replace(DAPI, colour="blue"),), False, "'blue' is no colour"),
+        ((replace(DAPI, colour="blue"),), False, "colour = .blue. of channel 1 .* should be a colour as #rrggbb"),
     ],
 )
 def test_channels_that_cannot_be_are_refused(project, channels, rgb, match):

@@ -224,7 +224,7 @@ def test_the_files_unused_for_longest_go_when_there_are_too_many(tmp_path):
     files = FeatureFiles(tmp_path / "features", 1, may_write=True)
     third = np.zeros((1, 200_000), np.float16)  # 0.4 MB
     for at, name in enumerate("abc"):
-        files.save({"name": name}, np.arange(1), third)
+        files.keep({"name": name}, np.arange(1), third)
         if name != "c":
             os.utime(files._path({"name": name}), (at, at))
         if name == "b":
@@ -234,7 +234,7 @@ def test_the_files_unused_for_longest_go_when_there_are_too_many(tmp_path):
 
 def test_a_limit_of_nothing_keeps_nothing(tmp_path):
     files = FeatureFiles(tmp_path / "features", 0, may_write=True)
-    files.save({}, np.arange(1), np.zeros((1, 2), np.float16))
+    files.keep({}, np.arange(1), np.zeros((1, 2), np.float16))
     assert not files.folder.exists()
 
 
