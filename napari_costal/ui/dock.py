@@ -12,6 +12,7 @@ from qtpy.QtWidgets import (
 from costal.types import Progress
 from napari_costal.engine.client import Engine, main_window_of
 from napari_costal.ui.parts import ALARM, beside, paint, push_button, sentence
+from napari_costal.ui.wheel import WheelGuard
 
 
 class Dock(QWidget):
@@ -34,6 +35,7 @@ class Dock(QWidget):
             each.setSizePolicy(policy)
             each.hide()
         self.setMinimumWidth(370)
+        self._wheel = WheelGuard()
 
     def cancel_running(self) -> None:
         """Cancel the job that runs; a subclass says how."""
@@ -95,8 +97,9 @@ class Dock(QWidget):
         super().closeEvent(event)
 
     def showEvent(self, event: Any) -> None:
-        """Find the window, to stop everything when it closes: a dock in it is told nothing."""
+        """Find the window, to stop everything when it closes, for a dock in it is told nothing; guard from the wheel."""
         self._watch_window()
+        self._wheel.guard(self)
         super().showEvent(event)
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
