@@ -97,7 +97,7 @@ class Dock(QWidget):
         super().closeEvent(event)
 
     def showEvent(self, event: Any) -> None:
-        """Find the window, to stop everything when it closes, for a dock in it is told nothing; guard from the wheel."""
+        """Find the window, to stop everything when it closes, since a dock in it is told nothing; guard the wheel."""
         self._watch_window()
         self._wheel.guard(self)
         super().showEvent(event)
