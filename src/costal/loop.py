@@ -211,6 +211,7 @@ def _learn_alike(
         [] if why_refused(labels) else classifier_lessons(*trio) for labels, trio in zip(labelled, trios, strict=True)
     ]
     classifiers, footing = yield from in_stacks(lessons, training, footing, train_classifiers)
+    del lessons  # what many labels take in memory is not needed twice
     costly = [[] if why_uniform(trio[1]) else [cost_lesson(*trio)] for trio in trios]
     costs, footing = yield from in_stacks(costly, training, footing, train_cost_models)
     learned = []
