@@ -44,14 +44,19 @@ class FeatureFiles:
     may_write: bool = False
 
     def load(self, made_of: Mapping[str, Any]) -> tuple[Keys, Halves] | None:
-        """Return keys (n,) and features (n, ...) of a file; None where it is not there or damaged."""
+        """Return keys (n,) and features (n, ...) of a file; None where it is not there, damaged, or another's."""
         path = self._path(made_of)
         try:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as held:
-                keys, features = held["keys"], held["features"]
+                keys, features, name = held["keys"], held["features"], str(held["name"])
         except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
             return None
-        if len(keys) != len(features) or features.dtype != np.float16 or not np.isfinite(features).all():
+        if (
+            name != path.stem
+            or len(keys) != len(features)
+            or features.dtype != np.float16
+            or not np.isfinite(features).all()
+        ):
             return None
         if self.may_write:
             with suppress(OSError):
@@ -62,11 +67,12 @@ class FeatureFiles:
         """Put keys and features into a file; where it cannot be written (a full disk, say) there is none."""
         if not self.may_write or not self.limit_mb:
             return
+        path = self._path(made_of)
         content = io.BytesIO()
-        np.savez(content, keys=keys, features=features)
+        np.savez(content, keys=keys, features=features, name=np.array(path.stem))
         try:
             self.folder.mkdir(exist_ok=True)
-            write_atomically(self._path(made_of), content.getvalue())
+            write_atomically(path, content.getvalue())
         except (OSError, ProjectError):
             with suppress(OSError):
                 self.folder.rmdir()  # where this was to be its first file

@@ -133,12 +133,18 @@ def damage_by_cutting(path):
 
 
 def damage_by_foreign_keys(path):
-    np.savez(path, keys=np.array(["a", "b"]), features=np.zeros((2, 3), np.float16))
+    np.savez(path, keys=np.array(["a", "b"]), features=np.zeros((2, 3), np.float16), name=np.array(path.stem))
+
+
+def damage_by_the_features_of_another_frame(path):
+    with np.load(path) as held:
+        np.savez(path, keys=held["keys"], features=held["features"] + np.float16(1), name=np.array("another"))
 
 
 def damage_by_numbers_that_are_none(path):
     with np.load(path) as held:
-        np.savez(path, keys=held["keys"], features=np.full_like(held["features"], np.nan))
+        nan = np.full_like(held["features"], np.nan)
+        np.savez(path, keys=held["keys"], features=nan, name=held["name"])
 
 
 def damage_by_a_pickle(path):
@@ -151,10 +157,11 @@ def damage_by_a_pickle(path):
         lambda path: path.unlink(),
         damage_by_cutting,
         damage_by_foreign_keys,
+        damage_by_the_features_of_another_frame,
         damage_by_numbers_that_are_none,
         damage_by_a_pickle,
     ],
-    ids=["deleted", "cut", "foreign", "nan", "pickle"],
+    ids=["deleted", "cut", "foreign", "another", "nan", "pickle"],
 )
 def test_scores_are_the_same_whatever_became_of_the_files(trained, frame, damage):
     cold = scores_of(trained, frame)
@@ -168,8 +175,8 @@ def test_a_file_that_has_half_of_the_crops_gets_the_other_half(trained, frame, l
     cold = scores_of(trained, frame)
     for path in files_in(trained):
         with np.load(path) as held:
-            keys, halves = held["keys"], held["features"]
-        np.savez(path, keys=keys[::2], features=halves[::2])
+            keys, halves, name = held["keys"], held["features"], held["name"]
+        np.savez(path, keys=keys[::2], features=halves[::2], name=name)
     looked_at.clear()
     same(scores_of(trained, frame), cold)
     assert sum(looked_at) == COUNT // 2
