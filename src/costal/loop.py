@@ -21,7 +21,7 @@ from costal.agent.selection import (
 from costal.agent.value import value
 from costal.errors import AgentError
 from costal.seeds import rng_for, seed_for
-from costal.types import Agent, AgentSettings, Answer, CostModel, Floats, Job, Pool, Query, Scores, Training
+from costal.types import Agent, AgentSettings, Answer, CostModel, Floats, Job, Pool, Precision, Query, Scores, Training
 
 
 def new_agent(settings: AgentSettings, crop_shape: tuple[int, int, int], is_rgb: bool = False) -> Agent:
@@ -47,14 +47,14 @@ def score(agent: Agent, pool: Pool, seed: int, device: str = "auto") -> Job[Scor
     AgentError
         When a committee is needed and the agent has none, with the reason; when crops do not fit the agent.
     """
-    from costal.agent.devices import choose_device, describe_device, unused_gpu
+    from costal.agent.devices import choose_device, describe_device, precision_of, unused_gpu
 
     if len(pool.inputs) == 0:
         raise AgentError("The pool is empty: every crop is labelled or excluded. Choose another frame.")
     device = choose_device(device)
     pool = yield from pool_with_features(agent, pool, device)
     crops = pool.inputs
-    notes = [note for note in (unused_gpu(),) if note]
+    notes = [note for note in (unused_gpu(), _told_of_precision(agent, precision_of(device))) if note]
     features_N_F = None
     if agent.settings.acquisition == "random":
         information_N = random_information(seed, len(crops))
@@ -76,6 +76,16 @@ def score(agent: Agent, pool: Pool, seed: int, device: str = "auto") -> Job[Scor
     notes = [*agent.notes, *notes]
     return Scores(
         information_N, cost_N, probs_N_K, uniform, describe_device(device), tuple(notes), features_N_F, spread
+    )
+
+
+def _told_of_precision(agent: Agent, here: Precision) -> str:
+    """Return what is to be said where features are of another precision than those that were learned from."""
+    if agent.backbone is None or not agent.classifier or agent.precision == here:
+        return ""
+    return (
+        f"The model learned from features in {agent.precision}, and here they are computed in {here}: scores may "
+        "differ a little from those of the other machine. Train here to have one precision."
     )
 
 
@@ -198,7 +208,7 @@ def _learn_alike(
     """Return agents that are trained in one way retrained on their answers, with the seed of each."""
     from costal.agent.classifier import classifier_lessons, train_classifiers, why_refused
     from costal.agent.cost import annotators_of, cost_lesson, train_cost_models, usable_efforts, why_uniform
-    from costal.agent.devices import Footing, choose_device
+    from costal.agent.devices import Footing, choose_device, precision_of
     from costal.agent.stacks import in_stacks
 
     footing = Footing(choose_device(device), training.batch)
@@ -226,6 +236,7 @@ def _learn_alike(
                 cost_model=cost_model,
                 label_count=len(labels),
                 notes=tuple(note for note in notes if note),
+                precision=precision_of(footing.device) if agent.backbone is not None else agent.precision,
             )
         )
     return learned

@@ -360,7 +360,8 @@ class Agent:
     `classifier` has the weights of each member of the ensemble, of none until two classes have labels; `cost_model` is
     None until there are enough efforts.
     `crop_shape` is (C, H, W); `is_rgb` tells that the three channels are colours of one image. `notes` says what the
-    agent cannot do yet, and why. `backbone` is the card of a frozen backbone, None while the CNN is trained.
+    agent cannot do yet, and why. `backbone` is the card of a frozen backbone, None while the CNN is trained;
+    `precision` is that in which it computed what was learned from.
     """
 
     settings: AgentSettings
@@ -371,6 +372,7 @@ class Agent:
     notes: tuple[str, ...] = ()
     backbone: BackboneCard | None = None
     is_rgb: bool = False
+    precision: Precision = "float32"
 
     @property
     def input_shape(self) -> tuple[int, ...]:

@@ -72,7 +72,7 @@ class Tokens(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Return the features (B, F) of images."""
         network: Any = self.network
-        tokens, prefix = network.forward_features(images), network.num_prefix_tokens
+        tokens, prefix = network.forward_features(images).float(), network.num_prefix_tokens
         patches = tokens[:, prefix:].mean(1)
         return torch.cat([tokens[:, 0], patches], 1) if prefix else patches
 

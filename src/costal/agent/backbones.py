@@ -44,7 +44,10 @@ class Backbone(Protocol):
         ...
 
     def features(self, crops_B_C_H_W: Floats, device: str, is_rgb: bool = False) -> Floats:
-        """Return the features (B, F), float32 of half precision, of normalised crops; no other crop has a say."""
+        """Return the features (B, F), float32 of half precision, of normalised crops; no other crop has a say.
+
+        They are computed in the precision that suits the device (see `devices.precision_of`).
+        """
         ...
 
 
@@ -59,12 +62,14 @@ class FrozenBackbone:
         """Return the features (B, F) of crops (see `Backbone`)."""
         import torch
 
+        from costal.agent.devices import precision_of
+
         count, channels = crops_B_C_H_W.shape[:2]
         if is_rgb and channels != 3:
             raise AgentError(f"A crop of {channels} channels is no RGB image. Choose three channels, or grey ones.")
         images = crops_B_C_H_W if is_rgb else crops_B_C_H_W.reshape(-1, 1, *crops_B_C_H_W.shape[2:])
-        extract = self.extract.to(device)
-        with torch.inference_mode():
+        extract, is_half = self.extract.to(device), precision_of(device) == "bfloat16"
+        with torch.inference_mode(), torch.autocast(torch.device(device).type, torch.bfloat16, enabled=is_half):
             parts = [
                 extract(self._prepared(torch.from_numpy(images[start : start + AT_ONCE]).to(device)))
                 for start in range(0, len(images), AT_ONCE)

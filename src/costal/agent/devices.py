@@ -12,7 +12,7 @@ import torch
 
 from costal.agent.networks import Network, trunk_at_work
 from costal.errors import AgentError
-from costal.types import Floats, Job, Progress
+from costal.types import Floats, Job, Precision, Progress
 
 R = TypeVar("R")
 CPU_BATCH = 32
@@ -60,6 +60,11 @@ def fast_dtype(device: str) -> torch.dtype:
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
     is_fast = device == "cpu" and _cpu_multiplies_bfloat16()
     return torch.bfloat16 if is_fast else torch.float32
+
+
+def precision_of(device: str) -> Precision:
+    """Return the precision in which a frozen backbone computes on a device (see `fast_dtype`)."""
+    return "bfloat16" if fast_dtype(device) is torch.bfloat16 else "float32"
 
 
 def _cpu_multiplies_bfloat16() -> bool:

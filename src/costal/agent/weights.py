@@ -158,7 +158,7 @@ class Stages(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the features (B, F) of images."""
-        maps = self.network(images)
+        maps = [each.float() for each in self.network(images)]
         return torch.cat([pooled for each in maps for pooled in (each.mean((2, 3)), each.std((2, 3), correction=0))], 1)
 
 

@@ -85,7 +85,7 @@ def save_agent(folder: Path, agent: Agent, origin: Origin = Origin(), keep: int 
         "crop_shape": agent.crop_shape,
         "is_rgb": agent.is_rgb,
         "backbone": asdict(agent.backbone) if agent.backbone else None,
-        "precision": "float32" if agent.backbone else agent.settings.training.precision,
+        "precision": agent.precision if agent.backbone else agent.settings.training.precision,
         "label_count": agent.label_count,
         "effort_count": agent.cost_model.effort_count if agent.cost_model else 0,
         "annotators": agent.cost_model.annotators if agent.cost_model else None,
@@ -233,6 +233,7 @@ def _agent_of(card: dict[str, Any], tensors: Weights) -> Agent:
         tuple(card["notes"]),
         _backbone_of(card),
         card.get("is_rgb", False),
+        card["precision"] if card.get("backbone") else "float32",
     )
 
 

@@ -25,8 +25,6 @@ from costal.labels.lock import is_held_elsewhere
 from costal.labels.project import Project
 from costal.types import Agent, Floats, Job
 
-PRECISION = "float32"
-"""In which backbones compute; features are rounded to half precision afterwards."""
 Keys = NDArray[Any]
 """What crops are known by within a file: their place in a band, or the hash of their pixels."""
 Halves = NDArray[np.float16]
@@ -140,8 +138,10 @@ def made_by(agent: Agent, device: str) -> dict[str, Any]:
     """Return what an agent's features depend on beside the crops: its backbone, precision, device."""
     if agent.backbone is None:
         raise RuntimeError("The agent has no frozen backbone.")
+    from costal.agent.devices import precision_of
+
     card = {key: entry for key, entry in asdict(agent.backbone).items() if key not in ("source", "licence")}
-    return {"backbone": card, "is_rgb": agent.is_rgb, "precision": PRECISION, "device": device.split(":")[0]}
+    return {"backbone": card, "is_rgb": agent.is_rgb, "precision": precision_of(device), "device": device.split(":")[0]}
 
 
 def looked_at(agent: Agent, crops_N_C_H_W: Floats, device: str) -> Job[Floats]:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from costal.agent import backbones
+from costal.agent import backbones, devices
 from costal.agent.backbones import FrozenBackbone
 from costal.agent.cards import EFFICIENTNET_LITE0
 from costal.errors import ProjectError
@@ -17,6 +18,7 @@ from costal.frames.normalise import IntensityRange
 from costal.frames.simulate import CLASS_NAMES, simulate_field
 from costal.labels.effort import Event, EventKind
 from costal.labels.lock import HOLDER_FILE
+from costal.labels.models import load_newest
 from costal.labels.project import Choices, Tiling
 from costal.labels.project_file import create_project, load_project, save_project
 from costal.labels.records import AnswerRecord
@@ -291,3 +293,19 @@ def test_the_backbone_is_not_loaded_when_all_is_kept(trained, frame, monkeypatch
 
     monkeypatch.setattr(backbones, "load_backbone", missing)
     scores_of(trained, frame)
+
+
+def test_features_of_another_precision_have_files_of_their_own_and_the_model_says_so(trained, frame, monkeypatch):
+    here = finish(score_prepared(prepare(ScoreRequest(trained, frame, device="cpu")))).scores
+    count = len(files_in(trained))
+    monkeypatch.setattr(devices, "fast_dtype", lambda device: torch.bfloat16)
+    forget()
+    there = finish(score_prepared(prepare(ScoreRequest(trained, frame, device="cpu")))).scores
+    assert len(files_in(trained)) == count + 1
+    np.testing.assert_allclose(there.probs_N_K, here.probs_N_K, atol=0.2)
+    (note,) = [note for note in there.notes if "precision" in note]
+    assert "learned from features in float32, and here they are computed in bfloat16" in note
+    finish(retrain(RetrainRequest(trained, 0, "cpu")))
+    assert load_newest(trained.model_folder).agent.precision == "bfloat16"
+    again = finish(score_prepared(prepare(ScoreRequest(trained, frame, device="cpu")))).scores
+    assert not [note for note in again.notes if "precision" in note]
