@@ -61,7 +61,7 @@ def committee(
 ) -> None:
     """Ask a committee about crops, and in turns by what a user would install or write instead.
 
-    Prints what each takes for crops of several sizes, how far ours is from the fewest operations at this machine's
+    Prints what each takes for crops of several sizes, how far ours is from its operations alone at this machine's
     measured rate, and whether it says the same. Peers that are not installed are named: pip install
     "napari-costal[bench]".
     """

@@ -1,7 +1,8 @@
 """The committee's peers: what a user would write, or install, to ask T dropout passes how informative crops are (BALD).
 
-Each takes Gal's network as `costal` builds it, in float32, and crops on its device, and returns I (N,). All are asked
-for `BATCH` crops at once, which serves them better than more or fewer.
+Each takes Gal's network as `costal` builds it, and crops on its device, and returns I (N,). All are asked for `BATCH`
+crops at once, which serves them better than more or fewer. They compute in float32, as they come; one plain loop has
+the precision and the memory layout that `costal` uses on the device.
 """
 
 import importlib.util
@@ -44,6 +45,20 @@ def plain_loop(network: "Network", crops: Any, passes: int) -> Floats:
     whole.train()
     with torch.inference_mode():
         return _bald_of_batches(crops, lambda batch: [whole(batch) for _ in range(passes)])
+
+
+def plain_loop_alike(network: "Network", crops: Any, passes: int) -> Floats:
+    """Return I by the plain loop in the precision and the memory layout that ours has on this device."""
+    import torch
+
+    from costal.agent.devices import fast_dtype
+
+    whole = with_dropout(network).to(memory_format=torch.channels_last)
+    whole.train()
+    dtype = fast_dtype(str(crops.device))
+    crops = crops.contiguous(memory_format=torch.channels_last)
+    with torch.inference_mode(), torch.autocast(crops.device.type, dtype, enabled=dtype is not torch.float32):
+        return _bald_of_batches(crops, lambda batch: [whole(batch).float() for _ in range(passes)])
 
 
 def trunk_once(network: "Network", crops: Any, passes: int) -> Floats:
@@ -108,6 +123,7 @@ PEERS = (
     CommitteePeer("baal, MCCachingModule", "baal", baal_caching),
     CommitteePeer("batchbald_redux", "batchbald_redux", batchbald),
     CommitteePeer("plain loop", "", plain_loop),
+    CommitteePeer("plain loop, as tuned", "", plain_loop_alike),
     CommitteePeer("trunk once, then a loop", "", trunk_once),
 )
 

@@ -1,4 +1,4 @@
-"""How fast a committee could be asked at most: the fewest operations it takes, and how many this machine does."""
+"""How fast a committee can be asked: the operations that our way takes, and how many this machine does a second."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -12,11 +12,12 @@ TRIES = 5
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """What work on N crops takes at the least, and what of it a device does in a second.
+    """What our way of asking about N crops takes, without moving numbers, and what of it a device does in a second.
 
     `operations` are multiplications and additions: the trunk once for each crop, and of the heads the kept features and
-    kept hidden units alone. `rate` is that of a product of two large matrices in `precision`, `bandwidth` the bytes a
-    second of a copy, read and written; `seconds` is the time that the operations take at that rate.
+    kept hidden units alone; other ways with fewer operations are thinkable. `rate` is that of a product of two large
+    matrices in `precision`, `bandwidth` the bytes a second of a copy, read and written; `seconds` is the time that the
+    operations take at that rate.
     """
 
     operations: float
