@@ -135,10 +135,11 @@ def digits(tmp_path):
 
 
 def test_a_step_plays_one_round_of_both_arms_and_labels_the_picks(open_dock, qtbot, monkeypatch, digits):
+    dock = open_dock()
     training = Training(min_steps=5, epochs=0)
     monkeypatch.setattr("napari_costal.mosaic.widget.Experiment", partial(Experiment, training=training))
-    dock = open_dock()
-    dock.configure(str(digits), Experiment(pool_size=30, n=4, passes=3, device="cpu"), Arm("std", "std"))
+    arm = Arm("std", acquisition="std")
+    dock.configure(str(digits), Experiment(pool_size=30, n=4, passes=3, device="cpu"), arm)
     click(qtbot, dock, "Step")
     wait_for_rounds(qtbot, dock, 1)
     qtbot.waitUntil(lambda: dock.buttons["Step"].isEnabled(), timeout=5000)
