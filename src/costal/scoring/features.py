@@ -103,7 +103,7 @@ class FrameFeatures:
     """Where the features of a frame's crops are kept; `made_of` names its content and planes, its grid and range."""
 
     files: FeatureFiles
-    made_of: Mapping[str, Any]
+    made_of: str
 
 
 def features_of_crops(
@@ -129,7 +129,7 @@ def features_of_crops(
         return None
     device = choose_device(device)
     files = kept.files if kept is not None else None
-    made_of = made_by(agent, device) | {"crops": span} | dict(kept.made_of if kept else {})
+    made_of = made_by(agent, device) | {"crops": span, "frame": kept.made_of if kept is not None else ""}
     features = yield from kept_or_computed(files, made_of, keys_n, lambda at: looked_at(agent, crops_of(at), device))
     return features.astype(np.float32)
 

@@ -170,7 +170,7 @@ def _features_of(request: ScoreRequest, grid: Grid, limits: IntensityRange) -> F
         return None
     frame = request.frame
     made_of = {"frame": [frame.content_hash, frame.description], "grid": asdict(grid), "range": asdict(limits)}
-    return FrameFeatures(files_of(request.project), made_of)
+    return FrameFeatures(files_of(request.project), json.dumps(made_of, sort_keys=True))
 
 
 def _require_all(plane_C_Y_X: Plane) -> None:
