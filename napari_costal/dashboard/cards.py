@@ -164,7 +164,9 @@ def _calibration_picture(found: Calibration) -> CalibrationPicture:
 def counts_text(found: Review) -> str:
     """Return how much there is to go by."""
     labels = sum(found.label_counts.values())
-    return f"{labels:,} labels · {found.minutes:,.0f} expert minutes · {found.accuracy.count:,} control labels"
+    minutes, controls = round(found.minutes), found.accuracy.count
+    counts = ((labels, "label"), (minutes, "expert minute"), (controls, "control label"))
+    return " · ".join(f"{count:,} {noun}{'' if count == 1 else 's'}" for count, noun in counts)
 
 
 def model_text(overview: Overview) -> str:

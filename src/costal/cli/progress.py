@@ -1,5 +1,7 @@
 """Progress of a job on the terminal."""
 
+import time
+from collections.abc import Callable
 from contextlib import closing
 
 from rich.console import Console
@@ -8,17 +10,21 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from costal.types import Job, Result, finish, retold
 from costal.types import Progress as Told
 
+LINE_S = 10.0
+"""Where no terminal draws the bar, so many seconds lie between two lines that say how far a job is."""
+
 
 class ProgressBar:
-    """A bar that several jobs share, one after another."""
+    """A bar that several jobs share, one after another; lines now and then where the output is no terminal."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._console, self._clock, self._told_at = Console(stderr=True), clock, clock()
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
             TaskProgressColumn(),
             TimeElapsedColumn(),
-            console=Console(stderr=True),
+            console=self._console,
             transient=True,
         )
         self._task = self._bar.add_task("", total=None)
@@ -36,6 +42,9 @@ class ProgressBar:
         def draw(progress: Told) -> Told:
             description = f"{title}: {progress.message}" if title else progress.message
             self._bar.update(self._task, description=description, completed=progress.done, total=progress.total)
+            if not self._console.is_terminal and self._clock() - self._told_at >= LINE_S:
+                self._told_at = self._clock()
+                self._console.print(f"{description} ({progress.done:,} of {progress.total:,})", highlight=False)
             return progress
 
         with closing(job), closing(retold(job, draw)) as drawn:
