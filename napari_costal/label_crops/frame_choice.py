@@ -100,6 +100,11 @@ class FrameChoice(QObject):
         self.unsettled.emit()
         self.settling.start()
 
+    def take_if_unsettled(self) -> None:
+        """Take the frame now where it has not come to rest yet: the user means what is on the screen."""
+        if self.settling.isActive():
+            self.take()
+
     def take(self) -> None:
         """Take the frame as it is now."""
         self.settling.stop()

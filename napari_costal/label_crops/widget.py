@@ -199,6 +199,7 @@ class LabelCrops(Dock):
 
     def start_project(self, then: Callable[[], Any]) -> None:
         """Go on in the open project, or in a new one of the preferred folder when there is none."""
+        self.choice.take_if_unsettled()
         if self.session.project is not None:
             then()
             return

@@ -369,3 +369,17 @@ def test_the_form_gives_back_the_settings_that_it_was_filled_with(qtbot, tmp_pat
     page.fill(project, {})
     plain = replace(project, tiling=Tiling(), choices=Choices(), intake=Intake(), idle_limit_s=20.0, features_mb=1)
     assert page.with_choices(page.with_tiling(plain)) == project
+
+
+def test_a_query_asked_for_while_the_frame_comes_to_rest_is_not_lost(viewer, chosen, field, qtbot):
+    viewer.add_image(np.stack([field.pixels_Y_X, field.pixels_Y_X[::-1]]), name="stack")
+    dock = LabelCrops(viewer, chosen)
+    viewer.window.add_dock_widget(dock, name="Label crops")
+    dock.setup.crop.value = CROP
+    dock.start_project(lambda: None)
+    qtbot.waitUntil(lambda: dock.frame.placed is not None, timeout=20_000)
+    viewer.dims.set_current_step(0, 1 - viewer.dims.current_step[0])
+    assert dock.choice.settling.isActive()
+    qtbot.mouseClick(dock.setup.label_button, Qt.MouseButton.LeftButton)
+    assert wait_for_crop(qtbot, dock).index in dock.query.picked.picked_n
+    dock.close()
