@@ -55,7 +55,7 @@ class FrameChoice(QObject):
 
     def _connect_viewer(self, act: str) -> None:
         layers, dims = self._viewer.layers.events, self._viewer.dims.events
-        for event in (layers.inserted, layers.removed, layers.reordered):
+        for event in (layers.inserted, layers.removed, layers.reordered, layers.renamed):
             getattr(event, act)(self.layers_changed)
         for event in (dims.current_step, dims.ndisplay):
             getattr(event, act)(self._slice_changed)
@@ -70,7 +70,7 @@ class FrameChoice(QObject):
 
     def show_opened(self, layer: Image, planes: PlaneChoice) -> None:
         """Work on a frame that was opened."""
-        self._setup.layer.reset_choices()  # it may go by another name now
+        self._list_layers()
         is_other_choice = self._setup.planes.value != planes
         with self._setup.planes.changed.blocked():
             self._setup.planes.value = planes
@@ -80,8 +80,8 @@ class FrameChoice(QObject):
             self._settle()
 
     def layers_changed(self, _event: Any = None) -> None:
-        """Follow layers that come, go or move."""
-        self._setup.layer.reset_choices()
+        """Follow layers that come, go, move or are renamed."""
+        self._list_layers()
         layers = images_in(self._viewer)
         if self._setup.layer.value is None and layers:
             self._setup.layer.value = layers[-1]
@@ -89,6 +89,16 @@ class FrameChoice(QObject):
             self._settle()
         else:
             self._list_channels()
+
+    def _list_layers(self) -> None:
+        """List the layers by the names that they have now; the one that is chosen stays, whatever it is called."""
+        field, chosen = self._setup.layer, self._setup.layer.value
+        with field.changed.blocked():
+            field.reset_choices()
+            if chosen in field.choices:
+                field.value = chosen
+        if field.value is not chosen:
+            field.changed.emit(field.value)
 
     def _slice_changed(self, _event: Any = None) -> None:
         layer = self._setup.layer.value

@@ -383,3 +383,13 @@ def test_a_query_asked_for_while_the_frame_comes_to_rest_is_not_lost(viewer, cho
     qtbot.mouseClick(dock.setup.label_button, Qt.MouseButton.LeftButton)
     assert wait_for_crop(qtbot, dock).index in dock.query.picked.picked_n
     dock.close()
+
+
+def test_renaming_the_layer_and_adding_another_keeps_the_crop_on_the_page(viewer, dock, field, qtbot):
+    qtbot.mouseClick(dock.setup.label_button, Qt.MouseButton.LeftButton)
+    crop = wait_for_crop(qtbot, dock)
+    viewer.layers["field"].name = "field 7, green"
+    viewer.add_image(field.pixels_Y_X[::-1], name="another")
+    qtbot.wait(300)
+    assert dock.sitting.presenter.current is crop
+    assert dock.setup.layer.value is viewer.layers["field 7, green"]
