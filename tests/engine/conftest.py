@@ -31,6 +31,7 @@ def costal(monkeypatch, capsys):
     monkeypatch.setenv("OMP_WAIT_POLICY", "PASSIVE")
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setattr("costal.cli.progress.LINE_S", float("inf"))  # a slow machine would say how far it is
 
     def run(*arguments):
         monkeypatch.setattr(sys, "argv", ["costal", *map(str, arguments)])
