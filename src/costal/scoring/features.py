@@ -123,6 +123,7 @@ def features_of_crops(
     AgentError
         When the backbone's weights are not here.
     """
+    from costal.agent.backbones import inputs_of
     from costal.agent.devices import choose_device
 
     if agent.backbone is None:
@@ -130,7 +131,7 @@ def features_of_crops(
     device = choose_device(device)
     files = kept.files if kept is not None else None
     made_of = made_by(agent, device) | {"crops": span, "frame": kept.made_of if kept is not None else ""}
-    features = yield from kept_or_computed(files, made_of, keys_n, lambda at: looked_at(agent, crops_of(at), device))
+    features = yield from kept_or_computed(files, made_of, keys_n, lambda at: inputs_of(agent, crops_of(at), device))
     return features.astype(np.float32)
 
 
@@ -142,13 +143,6 @@ def made_by(agent: Agent, device: str) -> dict[str, Any]:
 
     card = {key: entry for key, entry in asdict(agent.backbone).items() if key not in ("source", "licence")}
     return {"backbone": card, "is_rgb": agent.is_rgb, "precision": precision_of(device), "device": device.split(":")[0]}
-
-
-def looked_at(agent: Agent, crops_N_C_H_W: Floats, device: str) -> Job[Floats]:
-    """Return the features (N, F) that an agent's frozen backbone makes of crops."""
-    from costal.agent.backbones import inputs_of
-
-    return inputs_of(agent, crops_N_C_H_W, device)
 
 
 def kept_or_computed(

@@ -1,7 +1,5 @@
 """A frame without a model: features of its crops, or of some of them where there are many, for a first query."""
 
-import math
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,7 +8,7 @@ from costal.errors import FrameError
 from costal.frames.grid import Plane
 from costal.frames.information import blank_crops, told_blank
 from costal.frames.normalise import cut_when_sliced
-from costal.frames.windows import LARGE_BYTES, Box, LazyPlane, missing_boxes
+from costal.frames.windows import LARGE_BYTES, Box, LazyPlane, missing_boxes, plane_bytes
 from costal.scoring.bands import BandWork
 from costal.scoring.features import features_of_crops
 from costal.scoring.kept import BLANK, MISSING, PENDING, SCORED
@@ -38,15 +36,17 @@ def first_look(prepared: Prepared, plane_C_Y_X: Plane) -> Job[FrameScores]:
     work, grid, reason = prepared.work, prepared.work.grid, " ".join(prepared.agent.notes)
     yield Progress(0, len(grid), "Looking at the crops")
     skipped_N = np.full(len(grid), PENDING, np.uint8)
-    chosen = _chosen(plane_C_Y_X, grid, work.seed, prepared.agent.backbone is not None)
+    is_large = _is_large(plane_C_Y_X)
+    most = LOOKED_AT if is_large else MOST_FEATURES if prepared.agent.backbone is not None else len(grid)
+    chosen = np.sort(rng_for(work.seed, "first look").permutation(len(grid))[:most])
     skipped_N[chosen] = SCORED
     if isinstance(plane_C_Y_X, LazyPlane):
         if work.missing == "skip":
             boxes = missing_boxes(plane_C_Y_X.frame, plane_C_Y_X.planes, (0, grid.height, 0, grid.width))
             skipped_N[[index for index in chosen.tolist() if _touches(grid, index, boxes)]] = MISSING
         plane_C_Y_X = LazyPlane(plane_C_Y_X.frame, plane_C_Y_X.planes, "fill")
-        if len(chosen) == len(grid):
-            plane_C_Y_X = plane_C_Y_X[:, :, :]
+        if not is_large:
+            plane_C_Y_X = plane_C_Y_X[:, :, :]  # once, and not the chunks of each crop
     there = np.flatnonzero(skipped_N == SCORED)
     skipped_N[there[blank_crops(plane_C_Y_X, grid, there.tolist())]] = BLANK
     which_M = np.flatnonzero(skipped_N == SCORED)
@@ -84,12 +84,11 @@ def _features(work: BandWork, plane_C_Y_X: Plane, which_M: NDArray[np.intp], age
     return simple_features(crops_of(np.arange(len(which_M)))) if features_M_F is None else features_M_F
 
 
-def _chosen(plane_C_Y_X: Plane, grid: Grid, seed: int, by_backbone: bool) -> NDArray[np.intp]:
-    """Return the crops to look at: all, or some drawn at random of a large plane, or of many."""
-    dtype = plane_C_Y_X.frame.dtype if isinstance(plane_C_Y_X, LazyPlane) else np.asarray(plane_C_Y_X[:1, :1, :1]).dtype
-    is_large = math.prod(plane_C_Y_X.shape) * dtype.itemsize > LARGE_BYTES
-    most = LOOKED_AT if is_large else MOST_FEATURES if by_backbone else len(grid)
-    return np.sort(rng_for(seed, "first look").permutation(len(grid))[:most])
+def _is_large(plane_C_Y_X: Plane) -> bool:
+    """Return whether a plane is too large to be read whole for a first look."""
+    if isinstance(plane_C_Y_X, LazyPlane):
+        return plane_bytes(plane_C_Y_X.frame, plane_C_Y_X.planes) > LARGE_BYTES
+    return np.asarray(plane_C_Y_X[:]).nbytes > LARGE_BYTES
 
 
 def _touches(grid: Grid, index: int, boxes: list[Box]) -> bool:
