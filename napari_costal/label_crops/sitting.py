@@ -257,25 +257,29 @@ class Sitting:
         if self._saving or bench is None or self._frame.placed is None:
             return
 
-        def work() -> tuple[CropLabel | None, CropLabel | None]:
+        def work() -> list[tuple[CropLabel, CropLabel | None]]:
             meant = act(bench)
-            return meant, bench.store.label_at(meant) if meant is not None else None
+            together = bench.store.labels_together(meant) if meant is not None else []
+            return [(each, bench.store.label_at(each)) for each in together]
 
-        def done(outcome: tuple[CropLabel | None, CropLabel | None]) -> None:
+        def done(outcome: list[tuple[CropLabel, CropLabel | None]]) -> None:
             self._saving = False
-            meant, standing = outcome
-            if meant is None:
+            if not outcome:
                 self._view.bench_says(f"There is nothing to {name}.", False)
                 return
-            index = self._frame.index_of(meant) if ticket.is_current else None
-            if index is None:
+            indices = [self._frame.index_of(meant) if ticket.is_current else None for meant, _ in outcome]
+            here = {index: standing for index, (_, standing) in zip(indices, outcome, strict=True) if index is not None}
+            for index, standing in here.items():
+                self._frame.relabel(index, standing, is_new=False)
+            if not here:
                 self._session.recount()
                 self._view.bench_says(f"The last answer was on another frame or grid: {name} done there.", False)
-                return
-            self._frame.relabel(index, standing, is_new=False)
-            if presents:
-                self._interrupt_for(Asked(index))
-            elif self.current is not None and self.current.index == index:
+            elif len(outcome) > 1:
+                self._session.recount()
+                self._view.bench_says(f"{len(outcome)} labels were given together: {name} done for all of them.", False)
+            elif presents:
+                self._interrupt_for(Asked(next(iter(here))))
+            elif self.current is not None and self.current.index in here:
                 self._abandon()
                 self._next()
 

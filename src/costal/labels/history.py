@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import groupby
 from typing import NamedTuple
 
 MOST_REMEMBERED = 10_000
@@ -14,11 +15,12 @@ class LabelRow(NamedTuple):
     id: int
     undoes: int | None
     redoes: int | None
+    action_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """Ids of labels that can be undone and redone, the next one last."""
+    """Ids of labels that can be undone and redone, the next one last; the first stands for all of one action."""
 
     done: tuple[int, ...] = ()
     undone: tuple[int, ...] = ()
@@ -37,6 +39,11 @@ class History:
 def history_of(rows: Iterable[LabelRow]) -> History:
     """Return the history that rows in the order of their ids lead to."""
     history = History()
-    for row in rows:
-        history = history.after(row)
+    for _, together in groupby(rows, _turn_of):
+        history = history.after(next(together))
     return history
+
+
+def _turn_of(row: LabelRow) -> tuple[int, bool, bool]:
+    """Return what the rows have in common that one action, its undo or its redo wrote."""
+    return row.action_id or -row.id, row.undoes is None, row.redoes is None

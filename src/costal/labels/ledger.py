@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from costal.labels.effort import EventKind, PauseReason
 from costal.labels.reading import Reader
-from costal.labels.records import Why
+from costal.labels.records import ECHOES, GIVEN, Why
 
 CHUNK = 5000
 EVENT_KINDS, EVENT_REASONS = tuple(EventKind), ("", *PauseReason)
@@ -24,7 +24,13 @@ UNDO = LABEL_KINDS.index("undo")
 Rows = NDArray[np.void]
 PRESENTATION = np.dtype(
     [(name, np.int64) for name in ("id", "crop", "frame", "y", "x", "utc_ns")]
-    + [("control", np.bool_), ("prediction_shown", np.bool_), ("cost", np.float64), ("cost_spread", np.float64)]
+    + [
+        ("control", np.bool_),
+        ("prediction_shown", np.bool_),
+        ("repeated", np.bool_),
+        ("cost", np.float64),
+        ("cost_spread", np.float64),
+    ]
     + [("predicted", np.int64), ("confidence", np.float64)],
     align=True,
 )
@@ -34,7 +40,8 @@ EVENT = np.dtype(
     align=True,
 )
 LABEL = np.dtype(
-    [(name, np.int64) for name in ("id", "place", "crop", "presentation", "class_id", "undoes")] + [("kind", np.int8)],
+    [(name, np.int64) for name in ("id", "place", "crop", "presentation", "class_id", "undoes")]
+    + [("kind", np.int8), ("given", np.int8), ("unsure", np.bool_)],
     align=True,
 )
 
@@ -44,8 +51,9 @@ class Ledger:
     """The rows of a store up to some moment, each table in the order of its ids; an id of 0 stands for none.
 
     `predicted` is the likeliest class id of a control and `confidence` its probability (0 and NaN where nothing was
-    predicted). `kind` and `reason` are indices into `EVENT_KINDS`, `EVENT_REASONS` and `LABEL_KINDS`. The `place` of a
-    label that was given again by a redo is the id that it had at first. `sources` tells frames by their ids.
+    predicted). `kind`, `reason` and `given` are indices into `EVENT_KINDS`, `EVENT_REASONS`, `LABEL_KINDS` and
+    `GIVEN`. The `place` of a label that was given again by a redo is the id that it had at first. `sources` tells
+    frames by their ids.
     """
 
     presentations: Rows = field(default_factory=lambda: np.zeros(0, PRESENTATION))
@@ -53,10 +61,15 @@ class Ledger:
     labels: Rows = field(default_factory=lambda: np.zeros(0, LABEL))
     sources: Mapping[int, str] = field(default_factory=dict)
 
-    def current(self) -> Rows:
-        """Return the labels that stand, one for each crop, in the order of the crops' ids."""
+    def current(self, echoes: bool = True) -> Rows:
+        """Return the labels that stand, one for each crop, in the order of the crops' ids.
+
+        Without `echoes` as if those were not there that may repeat what the model predicted (see `ECHOES`).
+        """
         is_undone = np.isin(self.labels["id"], self.labels["undoes"])
         standing = self.labels[(self.labels["kind"] != UNDO) & ~is_undone]
+        if not echoes:
+            standing = standing[~np.isin(standing["given"], [GIVEN.index(each) for each in ECHOES])]
         newest_first: Rows = standing[np.argsort(-standing["place"])]
         _, newest = np.unique(newest_first["crop"], return_index=True)
         return newest_first[newest]
@@ -87,7 +100,7 @@ def _code(column: str, names: tuple[str, ...]) -> str:
     return f"CASE {column} {cases} ELSE 0 END"
 
 
-PRESENTATIONS = """SELECT presentation.id, crop_id, frame_id, y, x, utc_ns, control, prediction_shown, cost,
+PRESENTATIONS = """SELECT presentation.id, crop_id, frame_id, y, x, utc_ns, control, prediction_shown, repeated, cost,
         CASE WHEN json_valid(why) THEN json_extract(why, '$.cost_spread') END, CASE WHEN control THEN why END
     FROM presentation JOIN crop ON crop.id = crop_id
     WHERE presentation.id > :after ORDER BY presentation.id LIMIT :chunk"""
@@ -95,7 +108,7 @@ EVENTS = f"""SELECT id, presentation_id, perf_ns, utc_ns,
         {_code("kind", EVENT_KINDS)}, {_code("reason", EVENT_REASONS)}
     FROM event WHERE id > :after AND +presentation_id <= :upto ORDER BY id LIMIT :chunk"""
 LABELS = f"""SELECT id, coalesce(original, id), crop_id, coalesce(presentation_id, 0), coalesce(class_id, 0),
-        coalesce(undoes, 0), {_code("kind", LABEL_KINDS)}
+        coalesce(undoes, 0), {_code("kind", LABEL_KINDS)}, {_code("given", GIVEN)}, unsure
     FROM label WHERE id > :after ORDER BY id LIMIT :chunk"""
 
 

@@ -108,6 +108,31 @@ MIGRATIONS: tuple[str, ...] = (
         state TEXT NOT NULL, reason TEXT NOT NULL, content_hash TEXT NOT NULL
     );
     """,
+    """
+    CREATE TABLE action (               -- crops that were labelled together, undone and redone as a whole
+        id INTEGER PRIMARY KEY,
+        given TEXT NOT NULL CHECK (given IN ('bulk', 'accepted')),
+        annotator TEXT NOT NULL,
+        active_s REAL NOT NULL,         -- what all of it took; no effort of a single crop
+        planted INTEGER NOT NULL,       -- wrong predictions that were mixed into what was offered
+        caught INTEGER NOT NULL,        -- of these, those that the expert noticed
+        utc_ns INTEGER NOT NULL
+    );
+    ALTER TABLE presentation ADD COLUMN repeated INTEGER NOT NULL DEFAULT 0;  -- shown again, unannounced
+    ALTER TABLE label ADD COLUMN given TEXT NOT NULL DEFAULT 'single'
+        CHECK (given IN ('single', 'bulk', 'accepted', 'imported'));
+    ALTER TABLE label ADD COLUMN action_id INTEGER REFERENCES action (id);
+    ALTER TABLE label ADD COLUMN unsure INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE label ADD COLUMN note TEXT NOT NULL DEFAULT '';
+    CREATE INDEX label_by_action ON label (action_id) WHERE action_id IS NOT NULL;
+    DROP TRIGGER label_fixed;
+    UPDATE label SET given = 'imported'
+        WHERE presentation_id IS NOT NULL
+        AND NOT EXISTS (SELECT 1 FROM event WHERE event.presentation_id = label.presentation_id);
+    CREATE TRIGGER label_fixed BEFORE UPDATE ON label BEGIN SELECT raise(ABORT, 'labels are append-only'); END;
+    CREATE TRIGGER action_kept BEFORE DELETE ON action BEGIN SELECT raise(ABORT, 'actions are append-only'); END;
+    CREATE TRIGGER action_fixed BEFORE UPDATE ON action BEGIN SELECT raise(ABORT, 'actions are append-only'); END;
+    """,
 )
 
 

@@ -41,11 +41,11 @@ class Reader:
         """Return the current labels, of one frame or of all."""
         where = "" if frame_id is None else "WHERE crop.frame_id = :frame"
         rows = self._select(
-            f"""SELECT current_label.id, frame_id, y, x, side, class_id, kind, original
+            f"""SELECT current_label.id, frame_id, y, x, side, class_id, kind, original, given, action_id, unsure, note
             FROM crop CROSS JOIN current_label ON crop.id = crop_id {where} ORDER BY current_label.id""",
             {"frame": frame_id},
         )
-        return [CropLabel(*row) for row in rows]
+        return [_crop_label(row) for row in rows]
 
     def frame_id(self, frame: FrameRecord) -> int:
         """Return the id of a frame that the store has, 0 when it has none of this content."""
@@ -55,20 +55,33 @@ class Reader:
     def label(self, label_id: int) -> CropLabel | None:
         """Return a label that was given, whether it stands or not."""
         rows = self._select(
-            """SELECT label.id, frame_id, y, x, side, class_id, kind, original
+            """SELECT label.id, frame_id, y, x, side, class_id, kind, original, given, action_id, unsure, note
             FROM label JOIN crop ON crop.id = crop_id WHERE label.id = :id""",
             {"id": label_id},
         )
-        return CropLabel(*rows[0]) if rows else None
+        return _crop_label(rows[0]) if rows else None
+
+    def labels_together(self, label: CropLabel) -> list[CropLabel]:
+        """Return the labels that were given by the same action, as it gave them; this one alone without an action."""
+        if label.action_id is None:
+            return [label]
+        rows = self._select(
+            """SELECT label.id, frame_id, y, x, side, class_id, kind, original, given, action_id, unsure, note
+            FROM label JOIN crop ON crop.id = crop_id
+            WHERE action_id = :action AND kind <> 'undo' AND redoes IS NULL ORDER BY label.id""",
+            {"action": label.action_id},
+        )
+        return [_crop_label(row) for row in rows]
 
     def label_at(self, label: CropLabel) -> CropLabel | None:
         """Return the current label of the crop that a label was given to, None when it has none."""
         rows = self._select(
-            """SELECT current_label.id, frame_id, y, x, side, class_id, kind, original FROM crop
+            """SELECT current_label.id, frame_id, y, x, side, class_id, kind, original,
+            given, action_id, unsure, note FROM crop
             JOIN current_label ON crop_id = crop.id WHERE frame_id = :frame AND y = :y AND x = :x AND side = :side""",
             {"frame": label.frame_id, "y": label.y, "x": label.x, "side": label.side},
         )
-        return CropLabel(*rows[0]) if rows else None
+        return _crop_label(rows[0]) if rows else None
 
     def labels_of(self, content_hash: str) -> list[CropLabel]:
         """Return the current labels of the frame with this content."""
@@ -101,13 +114,16 @@ class Reader:
     def history(self, annotator: str) -> History:
         """Return what this annotator can undo and redo."""
         rows = self._select(
-            """SELECT label.id, label.undoes, label.redoes FROM label
+            """SELECT label.id, label.undoes, label.redoes, label.action_id FROM label
             JOIN label AS meant ON meant.id = coalesce(label.undoes, label.id)
             JOIN presentation ON presentation.id = meant.presentation_id
             WHERE annotator = :annotator ORDER BY label.id DESC LIMIT :most""",
             {"annotator": annotator, "most": MOST_REMEMBERED},
         )
-        return history_of(LabelRow(*row) for row in reversed(rows))
+        known = [LabelRow(*row) for row in reversed(rows)]
+        if len(known) == MOST_REMEMBERED and known[0].action_id is not None:  # only a part of it was read
+            known = [row for row in known if row.action_id != known[0].action_id]
+        return history_of(known)
 
     @rows_explained()
     def presented(self) -> list[PresentedCrop]:
@@ -115,7 +131,7 @@ class Reader:
         events = self._events()
         rows = self._select(
             """SELECT presentation.id, frame_id, pixels, dtype, channels, side, low, high, class_id, annotator,
-                current_label.place
+                current_label.place, coalesce(current_label.given, 'single')
             FROM presentation JOIN crop ON crop.id = presentation.crop_id JOIN frame ON frame.id = frame_id
             LEFT JOIN current_label ON current_label.presentation_id = presentation.id
             ORDER BY presentation.id"""
@@ -130,8 +146,9 @@ class Reader:
                 annotator,
                 tuple(events.get(presentation_id, ())),
                 label_id,
+                given,
             )
-            for presentation_id, frame_id, *pixels, low, high, class_id, annotator, label_id in rows
+            for presentation_id, frame_id, *pixels, low, high, class_id, annotator, label_id, given in rows
         ]
 
     @rows_explained()
@@ -142,7 +159,8 @@ class Reader:
             """SELECT presentation.id, presentation.crop_id, frame_id, frame.source, content_hash, planes, y, x, side,
                 annotator, generation, rank, prediction_shown, control, why, presentation.utc_ns,
                 coalesce(label.kind, 'abandoned'), label.class_id, label.id, current_label.id IS NOT NULL,
-                information, cost, value
+                information, cost, value, coalesce(label.given, 'single'), repeated, coalesce(label.unsure, 0),
+                coalesce(label.note, '')
             FROM presentation JOIN crop ON crop.id = presentation.crop_id JOIN frame ON frame.id = frame_id
             LEFT JOIN label ON label.id = (
                 SELECT max(id) FROM label AS given WHERE given.presentation_id = presentation.id
@@ -152,7 +170,8 @@ class Reader:
         found = []
         for row in rows:
             why = Why.from_json(row[14]) if row[14] != "{}" else Why(information=row[20], cost=row[21], value=row[22])
-            rest = (*row[15:19], bool(row[19]), tuple(events.get(row[0], ())))
+            how = (row[23], bool(row[24]), bool(row[25]), row[26])
+            rest = (*row[15:19], bool(row[19]), tuple(events.get(row[0], ())), *how)
             fields: tuple[Any, ...] = (*row[:12], bool(row[12]), bool(row[13]), why, *rest)
             found.append(PresentationRow(*fields))
         return found
@@ -164,8 +183,12 @@ class Reader:
         return [(tuple(json.loads(low)), tuple(json.loads(high))) for low, high in rows]
 
     def presentation_count(self, annotator: str) -> int:
-        """Return how many presentations this annotator has ended."""
-        rows = self._select("SELECT count(*) FROM presentation WHERE annotator = :annotator", {"annotator": annotator})
+        """Return how many presentations this annotator has ended, leaving out those that nobody was shown alone."""
+        rows = self._select(
+            """SELECT count(*) FROM presentation WHERE annotator = :annotator
+            AND EXISTS (SELECT 1 FROM event WHERE presentation_id = presentation.id)""",
+            {"annotator": annotator},
+        )
         return int(rows[0][0])
 
     def pixel_sizes(self, shape: tuple[int, int, int] | None = None) -> tuple[float, ...]:
@@ -213,3 +236,8 @@ class Reader:
         except sqlite3.Error as error:
             remedy = next((text for cause, text in REMEDIES.items() if cause in str(error)), "Try again.")
             raise ProjectError(f"{self._path} could not be used: {error}. {remedy}") from error
+
+
+def _crop_label(row: Any) -> CropLabel:
+    label: tuple[Any, ...] = (*row[:-2], bool(row[-2]), row[-1])
+    return CropLabel(*label)

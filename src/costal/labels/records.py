@@ -5,7 +5,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,11 @@ from costal.errors import ProjectError
 from costal.labels.effort import Event
 
 AnswerKind = Literal["class", "skip", "exclude", "abandoned"]
+Given = Literal["single", "bulk", "accepted", "imported"]
+"""How a label was given: to one crop, to several at once, by accepting predictions, or by a file."""
+GIVEN: tuple[Given, ...] = get_args(Given)
+ECHOES: tuple[Given, ...] = ("bulk", "accepted")
+"""Labels that may repeat what the model predicted: accuracy and calibration never count them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +87,8 @@ class AnswerRecord:
     """One presentation's end as it is committed: whose crop it is, its raw pixels, why it was asked, what was said.
 
     `kind` "abandoned" keeps the events alone; `class_id` goes with "class" only. `control` says that the crop was
-    drawn at random; `rank` is its place in the query, None when the expert chose it.
+    drawn at random; `rank` is its place in the query, None when the expert chose it. `repeated` says that a crop with
+    an answer was shown again without a word. The expert may be `unsure` of the label and add a `note`.
     """
 
     frame_id: int
@@ -98,6 +104,25 @@ class AnswerRecord:
     prediction_shown: bool = False
     control: bool = False
     why: Why = field(default_factory=Why)
+    given: Given = "single"
+    repeated: bool = False
+    unsure: bool = False
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ActionRecord:
+    """How several crops were labelled at once, in `active_s` seconds altogether.
+
+    Of the crops that were offered for acceptance, `planted` had a wrong prediction on purpose, and `caught` of these
+    were noticed.
+    """
+
+    given: Given
+    annotator: str
+    active_s: float
+    planted: int = 0
+    caught: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +130,7 @@ class CropLabel:
     """The current label of a crop: where it is and its class, None when it was skipped or excluded.
 
     A label that was undone and redone has a new id; `original` is the one that it had at first, None where it is that.
+    Labels that were given together have one `action_id`.
     """
 
     label_id: int
@@ -115,6 +141,10 @@ class CropLabel:
     class_id: int | None
     kind: str = "class"
     original: int | None = field(default=None, compare=False)
+    given: Given = field(default="single", compare=False)
+    action_id: int | None = field(default=None, compare=False)
+    unsure: bool = field(default=False, compare=False)
+    note: str = field(default="", compare=False)
 
     @property
     def first_id(self) -> int:
@@ -138,6 +168,7 @@ class PresentedCrop:
     annotator: str
     events: tuple[Event, ...]
     label_id: int | None = None
+    given: Given = "single"
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +200,10 @@ class PresentationRow:
     label_id: int | None
     stands: bool
     events: tuple[Event, ...]
+    given: Given = "single"
+    repeated: bool = False
+    unsure: bool = False
+    note: str = ""
 
 
 @contextmanager

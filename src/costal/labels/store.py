@@ -12,9 +12,12 @@ import numpy as np
 from costal.errors import ProjectError
 from costal.labels.migrations import MIGRATIONS, checked_version, migrate
 from costal.labels.plane_names import is_vague, may_be_same
-from costal.labels.records import AnswerRecord, FrameRecord
+from costal.labels.records import ActionRecord, AnswerRecord, FrameRecord
 from costal.labels.tables import TableReader
 from costal.types import Arrival
+
+TOGETHER = "(label.id = :id OR label.action_id = (SELECT action_id FROM label AS one WHERE one.id = :id))"
+"""Which labels stand or fall with the one called ``:id``: it alone, or all of its action."""
 
 
 def require_store(path: Path) -> None:
@@ -127,47 +130,82 @@ class Store(TableReader):
             When it could not be saved: nothing of it was, and it can be tried again.
         """
         with self._transaction() as connection:
-            crop_id = self._crop_id(connection, answer)
-            presentation_id = connection.execute(
-                """INSERT INTO presentation
-                (crop_id, annotator, generation, rank, prediction_shown, control, information, cost, value, why, utc_ns)
-                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
-                (
-                    crop_id,
-                    answer.annotator,
-                    answer.generation,
-                    answer.rank,
-                    answer.prediction_shown,
-                    answer.control,
-                    answer.why.information,
-                    answer.why.cost,
-                    answer.why.value,
-                    answer.why.to_json(),
-                    time.time_ns(),
-                ),
+            return self._add_answer(connection, answer)
+
+    def answer_together(self, action: ActionRecord, answers: Iterable[AnswerRecord]) -> tuple[int, ...]:
+        """Commit the labels of several crops as one action and return their ids: all are on disk, or none.
+
+        Raises
+        ------
+        ProjectError
+            When they could not be saved.
+        """
+        with self._transaction() as connection:
+            action_id = connection.execute(
+                "INSERT INTO action (given, annotator, active_s, planted, caught, utc_ns) VALUES (?, ?, ?, ?, ?, ?)",
+                (action.given, action.annotator, action.active_s, action.planted, action.caught, time.time_ns()),
             ).lastrowid
-            connection.executemany(
-                "INSERT INTO event (presentation_id, kind, reason, perf_ns, utc_ns) VALUES (?, ?, ?, ?, ?)",
-                [(presentation_id, each.kind, each.reason, each.perf_ns, each.utc_ns) for each in answer.events],
-            )
-            if answer.kind == "abandoned":
-                return None
-            return connection.execute(
-                "INSERT INTO label (crop_id, presentation_id, kind, class_id, utc_ns) VALUES (?, ?, ?, ?, ?)",
-                (crop_id, presentation_id, answer.kind, answer.class_id, time.time_ns()),
-            ).lastrowid
+            label_ids = [self._add_answer(connection, each, action_id) for each in answers]
+        return tuple(each for each in label_ids if each is not None)
+
+    def _add_answer(
+        self, connection: sqlite3.Connection, answer: AnswerRecord, action_id: int | None = None
+    ) -> int | None:
+        crop_id = self._crop_id(connection, answer)
+        presentation_id = connection.execute(
+            """INSERT INTO presentation (crop_id, annotator, generation, rank, prediction_shown, control, repeated,
+                information, cost, value, why, utc_ns) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+            (
+                crop_id,
+                answer.annotator,
+                answer.generation,
+                answer.rank,
+                answer.prediction_shown,
+                answer.control,
+                answer.repeated,
+                answer.why.information,
+                answer.why.cost,
+                answer.why.value,
+                answer.why.to_json(),
+                time.time_ns(),
+            ),
+        ).lastrowid
+        connection.executemany(
+            "INSERT INTO event (presentation_id, kind, reason, perf_ns, utc_ns) VALUES (?, ?, ?, ?, ?)",
+            [(presentation_id, each.kind, each.reason, each.perf_ns, each.utc_ns) for each in answer.events],
+        )
+        if answer.kind == "abandoned":
+            return None
+        return connection.execute(
+            """INSERT INTO label (crop_id, presentation_id, kind, class_id, given, action_id, unsure, note, utc_ns)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+            (
+                crop_id,
+                presentation_id,
+                answer.kind,
+                answer.class_id,
+                answer.given,
+                action_id,
+                answer.unsure,
+                answer.note,
+                time.time_ns(),
+            ),
+        ).lastrowid
 
     def undo(self, label_id: int) -> None:
-        """Take back a label by a tombstone; the label itself stays."""
+        """Take back a label, and all that were given together with it, by tombstones; the labels themselves stay."""
         with self._transaction() as connection:
             connection.execute(
-                """INSERT INTO label (crop_id, kind, undoes, utc_ns)
-                SELECT crop_id, 'undo', id, :utc_ns FROM standing_label WHERE id = :id""",
+                f"""INSERT INTO label (crop_id, kind, undoes, action_id, utc_ns)
+                SELECT crop_id, 'undo', id, action_id, :utc_ns FROM standing_label AS label WHERE {TOGETHER}
+                ORDER BY id""",
                 {"id": label_id, "utc_ns": time.time_ns()},
             )
 
     def redo(self, label_id: int) -> int:
         """Return the id of a label that repeats one that was undone, in its place among the labels of its crop.
+
+        Those that were given together with it are repeated too; the id is that of the first of them.
 
         Raises
         ------
@@ -175,16 +213,20 @@ class Store(TableReader):
             When that label was not undone, or is repeated already.
         """
         with self._transaction() as connection:
+            newest = connection.execute("SELECT coalesce(max(id), 0) FROM label").fetchone()[0]
             repeated = connection.execute(
-                """INSERT INTO label (crop_id, presentation_id, kind, class_id, redoes, original, utc_ns)
-                SELECT crop_id, presentation_id, kind, class_id, id, coalesce(original, id), :utc_ns FROM label
-                WHERE id = :id AND kind <> 'undo' AND EXISTS (SELECT 1 FROM label AS undo WHERE undo.undoes = :id)
-                AND NOT EXISTS (SELECT 1 FROM label AS redo WHERE redo.redoes = :id)""",
+                f"""INSERT INTO label (crop_id, presentation_id, kind, class_id, redoes, original, given, action_id,
+                unsure, note, utc_ns)
+                SELECT crop_id, presentation_id, kind, class_id, id, coalesce(original, id), given, action_id,
+                unsure, note, :utc_ns FROM label
+                WHERE {TOGETHER} AND kind <> 'undo'
+                AND EXISTS (SELECT 1 FROM label AS undo WHERE undo.undoes = label.id)
+                AND NOT EXISTS (SELECT 1 FROM label AS redo WHERE redo.redoes = label.id) ORDER BY id""",
                 {"id": label_id, "utc_ns": time.time_ns()},
             )
-            if repeated.rowcount != 1 or repeated.lastrowid is None:
+            if repeated.rowcount < 1:
                 raise ProjectError(f"Label {label_id} was not undone, so it cannot be redone. Label the crop instead.")
-            return repeated.lastrowid
+            return int(newest) + 1
 
     def note_arrivals(self, arrivals: Iterable[Arrival]) -> None:
         """Keep how files of the watched folder were seen, all in one transaction."""

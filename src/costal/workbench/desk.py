@@ -1,5 +1,6 @@
 """The project that lies open for work: it writes, in the order that the expert acts, and never loads torch."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from costal.labels.history import History, LabelRow
 from costal.labels.lock import Holder, ProjectLock
 from costal.labels.project import PROJECT_FILE, Project
 from costal.labels.project_file import load_project, save_project, settings_stamp
-from costal.labels.records import AnswerRecord, CropLabel, FrameRecord
+from costal.labels.records import ActionRecord, AnswerRecord, CropLabel, FrameRecord
 from costal.labels.store import Store, require_store
 from costal.scoring.frame_planes import FramePlane
 from costal.scoring.generation import range_in_use
@@ -123,8 +124,19 @@ class Workbench:
             self._history = self._history.after(LabelRow(label_id, None, None))
         return label_id
 
+    def answer_together(self, action: ActionRecord, answers: Sequence[AnswerRecord]) -> tuple[int, ...]:
+        """Return the labels' ids once all are on disk (see `Store.answer_together`); undo takes them back together."""
+        self.require_writing()
+        label_ids = self.store.answer_together(action, answers)
+        if label_ids and action.annotator == self.annotator:
+            self._history = self._history.after(LabelRow(label_ids[0], None, None))
+        return label_ids
+
     def undo(self) -> CropLabel | None:
-        """Take the last label back and return it, None when there is none to undo."""
+        """Take the last label back and return it, None when there is none to undo.
+
+        With it go those that were given by the same action (see `Reader.labels_together`).
+        """
         self.require_writing()
         if not self._history.done:
             return None
@@ -135,7 +147,10 @@ class Workbench:
         return undone
 
     def redo(self) -> CropLabel | None:
-        """Give the label that was undone last again and return it, None when there is none to redo."""
+        """Give the label that was undone last again and return it, None when there is none to redo.
+
+        With it come those that were given by the same action.
+        """
         self.require_writing()
         if not self._history.undone:
             return None

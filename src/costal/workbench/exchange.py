@@ -156,7 +156,20 @@ class _Reading:
             if stands is not None and not self.replace_labels:
                 continue
             by = row.annotator or self.annotator
-            self.bench.store.answer(AnswerRecord(frame.id, row.y, row.x, pixels, row.kind, class_id, by, ()))
+            answer = AnswerRecord(
+                frame.id,
+                row.y,
+                row.x,
+                pixels,
+                row.kind,
+                class_id,
+                by,
+                events=(),
+                given="imported",
+                unsure=row.unsure,
+                note=row.note,
+            )
+            self.bench.store.answer(answer)
             added += stands is None
         return added, contradicting
 

@@ -90,7 +90,7 @@ def answers_of(
     answers = []
     for each in presented:
         order = answered[each.annotator]
-        answered[each.annotator] += 1
+        answered[each.annotator] += bool(each.events)  # practice comes of crops that were looked at one by one
         if each.pixels_C_H_W.shape != crop_shape:
             continue
         effort = derive(replay(each.events, idle_limit_ns))

@@ -227,3 +227,22 @@ def test_reading_does_not_migrate_and_says_what_does(old):
     Store(old).close()
     with Store(old, read_only=True) as reader:
         assert len(reader.labels()) == 2
+
+
+def test_labels_of_earlier_versions_say_whether_they_were_imported(tmp_path):
+    path = tmp_path / "labels.sqlite"
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        migrate(connection, path, MIGRATIONS[:2])
+        connection.executescript(
+            """INSERT INTO frame VALUES (1, 'abc', 'all', 'a.tif', 8, 8, NULL, '[0]', '[1]', 0);
+            INSERT INTO crop VALUES (1, 1, 0, 0, 1, '|u1', 1, x'00');
+            INSERT INTO presentation (id, crop_id, annotator, generation, prediction_shown, utc_ns)
+                VALUES (1, 1, 'ada', 0, 0, 0), (2, 1, 'imported', 0, 0, 0);
+            INSERT INTO event (presentation_id, kind, perf_ns, utc_ns) VALUES (1, 'shown', 0, 0);
+            INSERT INTO label (crop_id, presentation_id, kind, class_id, utc_ns)
+                VALUES (1, 1, 'class', 1, 0), (1, 2, 'class', 2, 0);"""
+        )
+    with Store(path) as store:
+        assert [store.label(each).given for each in (1, 2)] == ["single", "imported"]
+        with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+            store._connection.execute("UPDATE label SET given = 'single'")

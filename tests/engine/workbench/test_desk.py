@@ -14,7 +14,7 @@ from costal.labels.classes import merge_classes, rename_class, retire_class
 from costal.labels.effort import Event, EventKind
 from costal.labels.history import History
 from costal.labels.project_file import create_project, load_project
-from costal.labels.records import AnswerRecord
+from costal.labels.records import ActionRecord, AnswerRecord
 from costal.scoring.frame_planes import frame_of
 from costal.types import Arrival, Stamp
 from costal.workbench.desk import Workbench, recorded
@@ -114,6 +114,68 @@ def test_redo_gives_back_what_was_undone_last_and_tells_which_crop_it_was(bench)
     redone = bench.redo()
     assert (redone.y, redone.x, redone.kind) == (8, 8, "exclude")
     assert labels(bench) == {0: 1, 5: "exclude"}
+
+
+def label_together(bench, indices, class_id=2, **action):
+    """Label several crops as one action and return the labels' ids."""
+    placed = bench.place(recorded(frame_of(frame(), ALL)))
+    places = [(8 * (index // 4), 8 * (index % 4)) for index in indices]
+    return bench.answer_together(
+        ActionRecord("bulk", bench.annotator, 3.0, **action),
+        [
+            AnswerRecord(
+                placed.id, y, x, PIXELS[:, y : y + 8, x : x + 8], "class", class_id, bench.annotator, (), given="bulk"
+            )
+            for y, x in places
+        ],
+    )
+
+
+def test_labels_given_together_are_undone_and_redone_as_a_whole(bench):
+    answer(bench, 0)
+    label_together(bench, [1, 2, 5])
+    answer(bench, 7, class_id=3)
+    assert labels(bench) == {0: 1, 1: 2, 2: 2, 5: 2, 7: 3}
+    bench.undo()
+    undone = bench.undo()
+    assert [each.x for each in bench.store.labels_together(undone)] == [8, 16, 8]
+    assert labels(bench) == {0: 1}
+    bench.redo()
+    assert labels(bench) == {0: 1, 1: 2, 2: 2, 5: 2}
+    bench.undo()
+    bench.undo()
+    assert labels(bench) == {}
+    bench.redo()
+    bench.redo()
+    bench.redo()
+    assert labels(bench) == {0: 1, 1: 2, 2: 2, 5: 2, 7: 3}
+    assert {each.given for each in bench.store.labels() if each.class_id == 2} == {"bulk"}
+
+
+def test_a_reopened_project_undoes_labels_given_together_as_a_whole(bench, folder):
+    label_together(bench, [0, 1])
+    label_together(bench, [2, 3], class_id=3)
+    bench.undo()
+    bench.redo()
+    bench.close()
+    with Workbench(folder, "ada") as again:
+        again.undo()
+        assert labels(again) == {0: 2, 1: 2}
+        again.undo()
+        assert labels(again) == {}
+        again.redo()
+        again.redo()
+        assert labels(again) == {0: 2, 1: 2, 2: 3, 3: 3}
+
+
+def test_labels_given_together_are_all_on_disk_or_none(bench):
+    placed = bench.place(recorded(frame_of(frame(), ALL)))
+    fits = AnswerRecord(placed.id, 0, 0, PIXELS[:, :8, :8], "class", 1, "ada", (), given="accepted")
+    with pytest.raises(ProjectError, match="cannot be kept"):
+        bench.answer_together(ActionRecord("accepted", "ada", 1.0), [fits, replace(fits, pixels_C_H_W=PIXELS[:, :8])])
+    assert labels(bench) == {}
+    assert bench.store.row_count("action") == 0
+    assert bench.undo() is None
 
 
 def test_with_nothing_to_undo_or_redo_nothing_happens(bench):

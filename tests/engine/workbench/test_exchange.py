@@ -118,6 +118,13 @@ def test_labels_come_in_with_their_frames_and_crops(bring, folder, images):
         )
 
 
+def test_imported_labels_say_so_and_keep_doubts_and_notes(bring, folder):
+    bring("frame,y,x,class,unsure,note\na.tif,0,16,rings,true,out of focus\na.tif,0,32,rings,,\n")
+    with Store(load_project(folder).store_path, read_only=True) as store:
+        found = [(each.x, each.given, each.unsure, each.note) for each in store.labels()]
+    assert found == [(16, "imported", True, "out of focus"), (32, "imported", False, "")]
+
+
 def test_importing_twice_changes_nothing(bring, folder):
     table = "frame,y,x,class,kind\na.tif,0,16,rings,\na.tif,0,32,,skip\na.tif,0,16,rings,class\na.tif,0,48,,exclude\n"
     assert (bring(table).added, bring(table).added) == (3, 0)

@@ -10,7 +10,7 @@ from costal.labels.classes import merge_classes
 from costal.labels.effort import Event, EventKind, PauseReason
 from costal.labels.ledger import read_on
 from costal.labels.project_file import create_project
-from costal.labels.records import AnswerRecord, FrameRecord, Why
+from costal.labels.records import ActionRecord, AnswerRecord, FrameRecord, Why
 from costal.labels.store import Store
 from costal.workbench.review import WINDOW, ControlCurve, learning_curve, review
 
@@ -74,6 +74,16 @@ def test_the_curve_counts_labels_and_minutes_before_each_control_skipped_crops_t
     curve = desk.review().curve
     assert curve.label_count_M.tolist() == [1, 2]
     np.testing.assert_allclose(curve.minutes_M, [0.3, 0.6])
+
+
+def test_a_control_counts_by_what_was_said_of_it_alone_whatever_was_accepted_later(desk):
+    desk.answer(0, 2, guess=1)
+    desk.answer(4, 1, guess=1)
+    accepted = AnswerRecord(1, 0, 0, PIXELS, "class", 1, "ada", (), prediction_shown=True, given="accepted")
+    desk.store.answer_together(ActionRecord("accepted", "ada", 2.0), [accepted])
+    found = desk.review()
+    assert found.curve.correct_M.tolist() == [False, True]
+    assert found.label_counts == {1: 2}
 
 
 def test_a_prediction_that_the_expert_saw_says_nothing_of_accuracy(desk):

@@ -27,11 +27,13 @@ def feature(
     colour: str,
     measurements: Mapping[str, float | None],
     planes: str = "",
+    metadata: Mapping[str, str] | None = None,
 ) -> Feature:
     """Return a square of an image as QuPath's annotation.
 
     `identity` names it for good: equal ones have equal ids. `place` is (y, x, height, width) in pixels, `colour`
     #rrggbb. Measurements that are None are left out. `planes` such as ``z 3, t 0`` puts it on that plane of a stack.
+    `metadata` are texts that QuPath shows with it.
     """
     y, x, height, width = place
     ring = [[x, y], [x + width, y], [x + width, y + height], [x, y + height], [x, y]]
@@ -46,7 +48,8 @@ def feature(
             "objectType": "annotation",
             "classification": {"name": name, "color": rgb},
             "measurements": {key: float(figure) for key, figure in measurements.items() if figure is not None},
-        },
+        }
+        | ({"metadata": dict(metadata)} if metadata else {}),
     }
 
 
@@ -89,7 +92,8 @@ def _feature(label: CurrentLabel, project: Project) -> Feature:
         "Predicted cost (s)": row.why.cost,
         "Value": row.why.value,
     }
+    told = {"given": row.given, "unsure": "yes" if row.unsure else "", "note": row.note}
+    metadata = {name: text for name, text in told.items() if text}
     identity = f"{row.frame_hash} {row.planes} {row.y} {row.x} {row.side}"
-    return feature(
-        identity, label.visible, label.class_name, meant.colour if meant else "#808080", measurements, row.planes
-    )
+    colour = meant.colour if meant else "#808080"
+    return feature(identity, label.visible, label.class_name, colour, measurements, row.planes, metadata)

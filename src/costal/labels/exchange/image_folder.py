@@ -1,6 +1,6 @@
 """The labelled crops as a folder of TIFF images, one folder per split and class, at the frames' full bit depth."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,8 @@ def write_images(labels: Sequence[CurrentLabel], store: Store, path: Path) -> Jo
             row = label.row
             stem = frame_stem(row.frame_source, row.frame_hash, row.planes)
             name = unlike(taken, f"{stem}_{row.y}_{row.x}", ".tif")
-            write_crop(folder / name, pixels[label.label_id], label.frame.pixel_um)
+            told = {"given": row.given, "unsure": row.unsure, "note": row.note}
+            write_crop(folder / name, pixels[label.label_id], label.frame.pixel_um, told)
         yield Progress(start + len(batch), len(labels), "Writing crops")
     return len(labels)
 
@@ -42,10 +43,17 @@ def class_folders(labels: Sequence[CurrentLabel]) -> dict[int | None, str]:
     }
 
 
-def write_crop(path: Path, pixels_C_H_W: NDArray[Any], pixel_um: float | None) -> None:
-    """Write raw pixels as TIFF, a page per channel, with the pixel size in its resolution where it is known."""
+def write_crop(
+    path: Path, pixels_C_H_W: NDArray[Any], pixel_um: float | None, metadata: Mapping[str, object] | None = None
+) -> None:
+    """Write raw pixels as TIFF, a page per channel, with the pixel size in its resolution where it is known.
+
+    `metadata` goes into the description of the first page.
+    """
     import tifffile
 
     size = {} if pixel_um is None else {"resolution": (UM_PER_CM / pixel_um,) * 2, "resolutionunit": "CENTIMETER"}
     with new_file(path, staged=True) as file:
-        tifffile.imwrite(file, pixels_C_H_W, photometric="minisblack", metadata={"axes": "CYX"}, **size)
+        tifffile.imwrite(
+            file, pixels_C_H_W, photometric="minisblack", metadata={"axes": "CYX", **(metadata or {})}, **size
+        )

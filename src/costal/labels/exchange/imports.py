@@ -14,7 +14,7 @@ from costal.numerals import whole_number
 from costal.settings import LARGEST
 
 REQUIRED = ("frame", "y", "x", "class")
-KNOWN = (*REQUIRED, "side", "annotator", "kind", "content_hash", "planes")
+KNOWN = (*REQUIRED, "side", "annotator", "kind", "content_hash", "planes", "unsure", "note")
 KINDS: tuple[AnswerKind, ...] = ("class", "skip", "exclude")
 FARTHEST = 2**31
 
@@ -36,13 +36,15 @@ class LabelRow:
     annotator: str = ""
     content_hash: str = ""
     planes: str | None = None
+    unsure: bool = False
+    note: str = ""
 
 
 def read_label_rows(path: Path) -> tuple[LabelRow, ...]:
     """Return the rows of a CSV file with the columns frame, y, x and class.
 
-    The columns side, annotator, kind, content_hash and planes are read where they are there, and all others left out:
-    efforts above all, for those are measured, never told.
+    The columns side, annotator, kind, content_hash, planes, unsure and note are read where they are there, and all
+    others left out: efforts above all, which are measured, never told.
 
     Raises
     ------
@@ -100,7 +102,17 @@ def _row(path: Path, number: int, cells: Mapping[str | None, str | None]) -> Lab
         texts.get("annotator", ""),
         texts.get("content_hash", ""),
         texts.get("planes") or None,
+        _yes_or_no(path, number, "unsure", texts.get("unsure", "")),
+        texts.get("note", ""),
     )
+
+
+def _yes_or_no(path: Path, number: int, column: str, text: str) -> bool:
+    if text.strip().lower() in ("", "0", "false", "no"):
+        return False
+    if text.strip().lower() in ("1", "true", "yes"):
+        return True
+    raise refuse(path, number, column, f"'{text}' is neither true nor false.")
 
 
 def _whole(path: Path, number: int, column: str, text: str, low: int, high: int) -> int:

@@ -68,7 +68,7 @@ class _Rescue:
         crops = self._crops(frames)
         labels = list(self._readable("label"))
         presentations = self._presentations(crops, labels)
-        self._labels(labels, crops)
+        self._labels(labels, crops, self._keep_all("action"))
         self._events(presentations)
         self._keep_all("arrival")
 
@@ -136,12 +136,13 @@ class _Rescue:
             self.notes.append(f"{len(lost)} labels do not say any more who gave them.")
         return kept
 
-    def _labels(self, labels: list[Row], crops: set[int]) -> None:
+    def _labels(self, labels: list[Row], crops: set[int], actions: set[int]) -> None:
         kept = set[int]()
         for row in labels:
             if row["crop_id"] not in crops or (row["undoes"] is not None and row["undoes"] not in kept):
                 continue
-            gone = {name: None for name in ("redoes", "original") if name in row and row[name] not in kept}
+            there = {"redoes": kept, "original": kept, "action_id": actions}
+            gone = {name: None for name, ids in there.items() if name in row and row[name] not in ids}
             if self._keep("label", {**row, **gone}):
                 kept.add(row["id"])
 

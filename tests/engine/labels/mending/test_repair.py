@@ -356,7 +356,7 @@ def test_a_store_that_was_cut_short_keeps_what_is_left(long_project, share):
     assert examine(project.folder) == []
     after, after_events = seen(project)
     assert len(labels) * (share - 0.2) < len(after) <= len(labels)
-    assert (len(after) < len(labels)) is (share < 0.99)
+    assert len(after) < len(labels) or share > 0.99  # the last page may hold labels
     assert after.items() <= labels.items()
     assert all(each in ((), events[number]) for number, each in after_events.items())
 
