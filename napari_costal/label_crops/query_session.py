@@ -194,7 +194,7 @@ class QuerySession:
             return
         labels = self._frame.labels
         seed = query_seed(project, found, placed.placed.id, len(labels))
-        arguments = (found, project, grid, unanswered(labels, grid), seed)
+        arguments = (found, project, grid, unanswered(labels, grid), seed, placed.placed.content_hash)
         ticket = self._combining.renew()
         self._after_combining = then or self._after_combining
         self._draw_heatmap()

@@ -13,6 +13,7 @@ from costal.agent.selection import (
     draw_controls,
     draw_controls_within,
     mixed_in,
+    reserved_for_controls,
     thinned,
     thinned_within_budget,
     total_cost,
@@ -108,12 +109,14 @@ def choose(
     seed: int,
     candidates: NDArray[np.intp] | None = None,
     places_N_2: NDArray[np.integer] | None = None,
+    control_number_N: NDArray[np.float64] | None = None,
 ) -> Query:
     """Return the query that these scores and settings give: the n of greatest v, or the most ΣI^α that a budget buys.
 
     Only `candidates` (crop indices; default all) may be picked, while values are given for every crop. `places_N_2`
     are the crops' rows and columns, by which diverse settings know neighbours; those of different frames lie at least
-    two apart. Ties and controls are drawn from `seed`; controls depend on no I, α or β, and are not thinned.
+    two apart. Ties and controls are drawn from `seed`; controls depend on no I, α or β, and are not thinned. With
+    `control_number_N` crops below the control share are asked as controls alone (see `labels.controls`).
 
     Raises
     ------
@@ -126,14 +129,16 @@ def choose(
         candidates = np.arange(len(value_N))
     rng = rng_for(seed, "controls")
     like = likeness(scores.features_N_F, places_N_2, rng_for(seed, "pairs")) if settings.diverse else None
+    reserved = reserved_for_controls(candidates, settings.control_share, control_number_N)
     if settings.budget is None:
-        controls = draw_controls(candidates, settings.control_share, settings.n, rng)
-        others = without(candidates, controls)
+        controls = draw_controls(candidates, settings.control_share, settings.n, rng, control_number_N)
+        others = without(candidates, np.union1d(controls, reserved))
         best = thinned(others, value_N, like, settings.n, seed)[: settings.n - len(controls)]
     else:
         _require_learned_cost(scores)
-        controls = draw_controls_within(candidates, scores.cost_N, settings.control_share, settings.budget, rng)
-        others = without(candidates, controls)
+        share, budget = settings.control_share, settings.budget
+        controls = draw_controls_within(candidates, scores.cost_N, share, budget, rng, control_number_N)
+        others = without(candidates, np.union1d(controls, reserved))
         left = settings.budget - total_cost(scores.cost_N[controls])
         worth_N = value(scores.information_N, scores.cost_N, settings.alpha, 0.0)
         best = thinned_within_budget(others, worth_N, scores.cost_N, left, like, seed)

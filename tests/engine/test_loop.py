@@ -386,6 +386,26 @@ def test_a_query_may_be_all_controls(quick_settings, diverse):
     assert query.control_n.tolist() == [True] * 6
 
 
+def test_reserved_crops_are_asked_as_controls_alone_the_smallest_numbers_first(quick_settings):
+    number_N = np.random.default_rng(0).random(200)
+    settings = replace(quick_settings, n=20, control_share=0.1)
+    reserved = np.flatnonzero(number_N < 0.1)
+    for seed in range(10):
+        query = choose(smooth_scores(), settings, seed, control_number_N=number_N)
+        controls = query.picked_n[query.control_n]
+        assert sorted(controls) == sorted(reserved[np.argsort(number_N[reserved])][:2])
+        assert not np.isin(query.picked_n[~query.control_n], reserved).any()
+
+
+@pytest.mark.parametrize("budget", [None, 1e6], ids=["n crops", "a budget"])
+def test_when_only_reserved_crops_are_left_all_of_them_are_asked(quick_settings, budget):
+    number_N = np.where(np.arange(200) < 5, 0.01, 0.5)
+    settings = replace(quick_settings, n=20, control_share=0.1, budget=budget)
+    query = choose(smooth_scores(), settings, 0, np.arange(5), control_number_N=number_N)
+    assert sorted(query.picked_n) == [0, 1, 2, 3, 4]
+    assert query.control_n.all()
+
+
 def test_controls_stay_where_they_are_while_the_slider_moves(quick_settings):
     settings = replace(quick_settings, n=12, control_share=0.25)
     queries = [choose(smooth_scores(), replace(settings, beta=beta), 4) for beta in (0.0, 0.5, 2.0)]

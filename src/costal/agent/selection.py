@@ -154,18 +154,40 @@ def _greedy(order: Indices, units_M: NDArray[np.int64], room: int) -> Indices:
     return np.concatenate(picked)
 
 
-def draw_controls(candidates: Indices, share: float, n: int, rng: np.random.Generator) -> Indices:
+def draw_controls(
+    candidates: Indices,
+    share: float,
+    n: int,
+    rng: np.random.Generator,
+    number_N: NDArray[np.float64] | None = None,
+) -> Indices:
     """Return the controls of a query of n: drawn from all candidates alike, in random order, whatever their scores.
 
-    Each of the n slots is a control with probability `share`: there are floor(share n) of them, or one more.
+    Each of the n slots is a control with probability `share`: there are floor(share n) of them, or one more. With
+    numbers `number_N` in [0, 1) for all crops, only those below `share` may be controls, and the smallest come first;
+    there are more of them where the other candidates are fewer than the slots that are left.
     """
     slots = share * min(n, len(candidates))
     count = math.floor(slots) + int(rng.random() < slots - math.floor(slots))
-    return rng.choice(candidates, count, replace=False)
+    if number_N is None:
+        return rng.choice(candidates, count, replace=False)
+    reserved = reserved_for_controls(candidates, share, number_N)
+    count = max(count, min(n, len(candidates)) - (len(candidates) - len(reserved)))
+    return reserved[np.argsort(number_N[reserved], kind="stable")][:count]
+
+
+def reserved_for_controls(candidates: Indices, share: float, number_N: NDArray[np.float64] | None) -> Indices:
+    """Return the candidates that may be asked as controls alone; none without numbers."""
+    return candidates[:0] if number_N is None else candidates[number_N[candidates] < share]
 
 
 def draw_controls_within(
-    candidates: Indices, cost_N: Floats, share: float, budget: float, rng: np.random.Generator
+    candidates: Indices,
+    cost_N: Floats,
+    share: float,
+    budget: float,
+    rng: np.random.Generator,
+    number_N: NDArray[np.float64] | None = None,
 ) -> Indices:
     """Return the controls of a query with a time budget, see `draw_controls`, all of which fit.
 
@@ -177,7 +199,7 @@ def draw_controls_within(
     if not fits.any():
         return candidates[:0]
     n = int(room // units[fits].mean())
-    return draw_controls(candidates[fits], share, n, rng)[: room // int(units[fits].max())]
+    return draw_controls(candidates[fits], share, n, rng, number_N)[: room // int(units[fits].max())]
 
 
 def without(crops: Indices, left_out: Indices) -> Indices:

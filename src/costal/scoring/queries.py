@@ -7,8 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from costal.agent.first_query import typical
+from costal.agent.selection import reserved_for_controls, without
 from costal.errors import ProjectError
 from costal.frames.information import told_blank
+from costal.labels.controls import control_numbers_of
 from costal.labels.project import Project
 from costal.labels.records import CropLabel
 from costal.labels.store import Store
@@ -56,11 +58,14 @@ def labels_of(prepared: Prepared, store: Store) -> dict[int, CropLabel]:
     return by_index(store.labels_of(prepared.content_hash) or store.labels_in(*place), grid)
 
 
-def query_of(scores: FrameScores, project: Project, grid: Grid, candidates: NDArray[np.intp], seed: int) -> PickedCrops:
+def query_of(
+    scores: FrameScores, project: Project, grid: Grid, candidates: NDArray[np.intp], seed: int, content_hash: str
+) -> PickedCrops:
     """Return the query for the project's α, β and n, or its minutes, among the candidate crops.
 
-    Without a committee they are typical crops of each kind by their features, and none is a control: nothing was
-    predicted.
+    Which crops are controls follows from the frame's `content_hash` (see `labels.controls`). Without a committee they
+    are typical crops of each kind by their features, and none is a control: nothing was predicted, so controls wait
+    while there are enough others.
 
     Raises
     ------
@@ -78,10 +83,14 @@ def query_of(scores: FrameScores, project: Project, grid: Grid, candidates: NDAr
                 "again to go on, or choose another frame."
             )
         raise ProjectError("Every crop of this frame is labelled. Choose another frame, or undo a label.")
+    number_N = control_numbers_of(project, content_hash, grid)
     if scores.scores is not None:
         places_N_2 = np.indices((grid.rows, grid.cols), dtype=np.int32).reshape(2, -1).T
-        query = choose(scores.scores, project.agent_settings(), seed, candidates, places_N_2)
+        query = choose(scores.scores, project.agent_settings(), seed, candidates, places_N_2, number_N)
         return PickedCrops(query.picked_n, query.value_N, query.control_n)
+    reserved = reserved_for_controls(candidates, project.choices.control_share, number_N)
+    if len(candidates) - len(reserved) >= min(project.choices.n, len(candidates)):
+        candidates = without(candidates, reserved)
     places = candidates if which_M is None else np.searchsorted(which_M, candidates)
     features = scores.features_M_F[places]
     picked_n = candidates[typical(features, project.choices.n, rng_for(seed, "first query"))]
@@ -99,4 +108,4 @@ def query_among(prepared: Prepared, scores: FrameScores, labels: Mapping[int, Cr
     if not len(scores.among(free_M)):
         return None
     seed = query_seed(prepared.project, scores, 0, len(labels))
-    return query_of(scores, prepared.project, prepared.work.grid, free_M, seed)
+    return query_of(scores, prepared.project, prepared.work.grid, free_M, seed, prepared.content_hash)

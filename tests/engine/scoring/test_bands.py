@@ -302,7 +302,7 @@ def test_crops_without_information_are_the_same_in_memory_and_band_by_band_and_n
     assert whole.warnings == found.scores.warnings
     everything = np.arange(len(found.grid))
     for each in (found.scores, whole):
-        assert sorted(query_of(each, project, found.grid, everything, 0).picked_n) == scored.tolist()
+        assert sorted(query_of(each, project, found.grid, everything, 0, "abc").picked_n) == scored.tolist()
 
 
 def test_a_first_look_passes_over_crops_without_information(project, tmp_path, write_zarr):
@@ -412,10 +412,10 @@ def test_only_crops_that_are_scored_are_asked(holed, project, tmp_path):
     grid = tile((128, 128), 16)
     everything = np.arange(len(grid))
     choices = replace(project.choices, n=200, diverse=False)
-    asked = query_of(found, replace(project, choices=choices), grid, everything, 0)
+    asked = query_of(found, replace(project, choices=choices), grid, everything, 0, "abc")
     assert sorted(asked.picked_n) == found.which_M.tolist() == sorted(set(everything) - {18, 19, 26, 27})
     with pytest.raises(ProjectError, match="Every crop that was scored is labelled"):
-        query_of(found, project, grid, np.array([18, 27]), 0)
+        query_of(found, project, grid, np.array([18, 27]), 0, "abc")
 
 
 def test_without_a_model_a_first_query_is_spread_over_some_crops_of_a_large_frame(holed, tmp_path, monkeypatch):
@@ -431,7 +431,7 @@ def test_without_a_model_a_first_query_is_spread_over_some_crops_of_a_large_fram
     assert len(drawn) == 40
     assert lacking, "some of the crops that were drawn lack their chunk"
     assert sorted(found.which_M) == sorted(set(drawn) - lacking)
-    asked = query_of(found, empty, grid, np.arange(len(grid)), 0)
+    asked = query_of(found, empty, grid, np.arange(len(grid)), 0, "abc")
     assert len(set(asked.picked_n) & set(found.which_M)) == empty.choices.n
     cut = np.stack([crop_at(picture(128, 128)[None], grid, index) for index in found.which_M])
     np.testing.assert_allclose(found.features_M_F, simple_features(normalise(cut, RANGE)), atol=1e-5)

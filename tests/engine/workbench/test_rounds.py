@@ -11,6 +11,7 @@ from costal.frames.normalise import intensity_range, normalise
 from costal.frames.read import Planes, frame_from_array
 from costal.frames.simulate import CLASS_NAMES, simulate_field, simulated_effort_s
 from costal.labels.classes import merge_classes, new_class, rename_class, retire_class
+from costal.labels.controls import control_flags
 from costal.labels.effort import Event, EventKind
 from costal.labels.models import kept_generations, newest_origin, roll_back
 from costal.labels.project import Choices, Tiling
@@ -106,8 +107,8 @@ def test_the_first_query_of_a_project_without_labels_asks_typical_crops_and_says
     found = score(folder, field, placed, pixels)
     assert (found.scores, found.generation) == (None, 0)
     assert "No crop is labelled yet" in found.reason
-    candidates = np.arange(3, 36)
-    query = query_of(found, bench.project, field.grid, candidates, 0)
+    candidates = np.flatnonzero(~control_flags(bench.project, "abc", field.grid))[3:]
+    query = query_of(found, bench.project, field.grid, np.arange(candidates[0], 36), 0, "abc")
     assert query.value_N is None
     assert not query.control_n.any()
     assert len(set(query.picked_n.tolist())) == 5
@@ -125,7 +126,7 @@ def test_after_retraining_a_frame_has_probabilities_and_a_query_by_value(bench, 
     np.testing.assert_allclose(found.scores.probs_N_K.sum(1), np.ones(36), rtol=1e-5)
     candidates = np.arange(18, 36)
     project = replace(bench.project, choices=replace(bench.project.choices, diverse=False, control_share=0.0))
-    query = query_of(found, project, field.grid, candidates, 0)
+    query = query_of(found, project, field.grid, candidates, 0, "abc")
     best = candidates[np.argsort(-query.value_N[candidates])][:5]
     assert query.picked_n.tolist() == best.tolist()
     assert not query.control_n.any()
@@ -135,11 +136,12 @@ def test_a_share_of_the_query_is_drawn_at_random_whatever_its_value(bench, folde
     placed, pixels, _ = label_and_train(bench, folder, field)
     found, candidates = score(folder, field, placed, pixels), np.arange(18, 36)
     project = replace(bench.project, choices=replace(bench.project.choices, control_share=0.4))
-    query = query_of(found, project, field.grid, candidates, 7)
+    query = query_of(found, project, field.grid, candidates, 7, "abc")
     reversed_ = replace(found, scores=replace(found.scores, information_N=1 - found.scores.information_N))
-    other = query_of(reversed_, project, field.grid, candidates, 7)
+    other = query_of(reversed_, project, field.grid, candidates, 7, "abc")
     assert query.control_n.sum() == 2
     assert len(set(query.picked_n.tolist())) == 5
+    assert control_flags(project, "abc", field.grid)[query.picked_n].tolist() == query.control_n.tolist()
     assert set(query.picked_n[query.control_n]) == set(other.picked_n[other.control_n])
     assert set(query.picked_n) != set(other.picked_n)
 
@@ -151,7 +153,7 @@ def test_neighbours_of_a_better_crop_are_passed_over_where_the_project_wants_div
     chosen = {}
     for diverse in (True, False):
         project = replace(bench.project, choices=replace(bench.project.choices, diverse=diverse, control_share=0.0))
-        chosen[diverse] = query_of(found, project, field.grid, everywhere, 0).picked_n
+        chosen[diverse] = query_of(found, project, field.grid, everywhere, 0, "abc").picked_n
     rows, cols = np.divmod(chosen[True], field.grid.cols)
     apart = np.maximum(np.abs(rows[:, None] - rows), np.abs(cols[:, None] - cols))
     assert apart[~np.eye(5, dtype=bool)].min() > 1
@@ -205,7 +207,7 @@ def test_todays_settings_decide_not_those_of_the_day_of_training(bench, folder, 
 def test_a_frame_without_candidates_is_refused(bench, folder, field):
     placed, pixels = place(bench, field)
     with pytest.raises(ProjectError, match="Every crop of this frame is labelled"):
-        query_of(score(folder, field, placed, pixels), bench.project, field.grid, np.arange(0), 0)
+        query_of(score(folder, field, placed, pixels), bench.project, field.grid, np.arange(0), 0, "abc")
 
 
 # what the agent learns from
@@ -470,7 +472,7 @@ def test_a_first_query_passes_over_crops_without_information(bench, folder, fiel
     shown = [6 * row + col for row in range(6) for col in (3, 4, 5)]
     assert (found.scores, found.which_M.tolist(), found.features_M_F.shape) == (None, shown, (18, 4))
     project = replace(bench.project, choices=replace(bench.project.choices, n=36))
-    assert sorted(query_of(found, project, field.grid, np.arange(36), 0).picked_n) == shown
+    assert sorted(query_of(found, project, field.grid, np.arange(36), 0, "abc").picked_n) == shown
     assert "18 of 36 crops have no information" in found.warnings[0]
 
 
@@ -479,7 +481,7 @@ def test_a_frame_that_shows_nothing_is_not_asked_and_says_so(bench, folder, fiel
     placed = bench.place(recorded(frame_of(frame_from_array(pixels, "CYX", None, "dark"), ALL)))
     found = score(folder, field, placed, pixels)
     with pytest.raises(ProjectError, match="The frame shows nothing"):
-        query_of(found, bench.project, field.grid, np.arange(36), 0)
+        query_of(found, bench.project, field.grid, np.arange(36), 0, "abc")
 
 
 def test_efforts_without_a_classifier_save_no_model(bench, folder, field):

@@ -91,10 +91,10 @@ def test_a_selection_among_a_million_crops_takes_a_moment_and_calls_nothing_for_
     counts = []
     for frame in frames:
         candidates = unanswered({3: None}, frame.grid)
-        query_of(frame.found, project, frame.grid, candidates, 0)  # what is imported or cached once
-        counts.append(calls_of(lambda f=frame, c=candidates: query_of(f.found, project, f.grid, c, 0)))
+        query_of(frame.found, project, frame.grid, candidates, 0, "abc")  # what is imported or cached once
+        counts.append(calls_of(lambda f=frame, c=candidates: query_of(f.found, project, f.grid, c, 0, "abc")))
     assert counts[1] < len(frames[0].grid)
-    assert least_cpu_s(lambda: query_of(frame.found, project, frame.grid, candidates, 0)) < SELECTION_CPU_S
+    assert least_cpu_s(lambda: query_of(frame.found, project, frame.grid, candidates, 0, "abc")) < SELECTION_CPU_S
 
 
 def test_free_crops_and_centres_are_found_without_a_call_for_each(frames):
