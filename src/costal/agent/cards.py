@@ -29,10 +29,10 @@ HEADS = Training(
     epochs=50,
     class_weights=True,
     schedule="one_cycle",
-    most_steps=1000,
+    most_steps=500,
     weight_decay=1e-2,
 )
-"""How heads are trained on frozen features: from scratch, 150 to 1,000 steps, whatever the number of labels."""
+"""How heads are trained on frozen features: from scratch, 150 to 500 steps, whatever the number of labels."""
 
 
 def card_of(name: str) -> BackboneCard | None:

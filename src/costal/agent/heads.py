@@ -24,8 +24,6 @@ from costal.agent.training import (
 )
 from costal.types import Job, Progress, Training
 
-AT_ONCE = 4096
-"""Crops that are standardised together, for memory."""
 State = Mapping[str, Tensor]
 StackedLoss = Callable[[State, Tensor, Sequence[Tensor]], Tensor]
 """From parameters and buffers (M, ...) by name, outputs (M, B, K) and targets (M, B) to each member's loss (M,)."""
@@ -62,13 +60,12 @@ def fit_heads(
     optimiser = optimiser_of(parameters, training, device, rates)
     schedule = schedule_of(optimiser, training, total)
     inputs_U_N, source = stacked([lesson.inputs_N for lesson in lessons], device)
-    standard_U_N = _standardised(inputs_U_N, source, buffers)
-    del inputs_U_N
+    mean_M, std_M = (buffers[f"network.trunk.{name}"][:, None] for name in ("mean", "std"))
     targets_M_N = [torch.stack(column).to(device) for column in zip(*(each.targets for each in lessons), strict=True)]
     generators = [torch.Generator().manual_seed(lesson.seed) for lesson in lessons]
     masks = [torch.Generator(device).manual_seed(lesson.seed) for lesson in lessons]
     member = torch.arange(len(lessons), device=device)[:, None]
-    variants, width = standard_U_N.shape[2:]
+    variants, width = inputs_U_N.shape[2:]
     for step in range(total):
         if step % PROGRESS_EVERY == 0:
             shape = (PROGRESS_EVERY, batch)
@@ -79,7 +76,8 @@ def fit_heads(
             hidden_M_S = torch.stack([_mask((*shape, units), HIDDEN_DROP, each) for each in masks])
         place = step % PROGRESS_EVERY
         rows = rows_M_S_B[:, place]
-        inputs = standard_U_N[source, rows, turn_M_S_B[:, place]] * feature_M_S[:, place]
+        features = inputs_U_N[source, rows, turn_M_S_B[:, place]].float()
+        inputs = (features - mean_M) / std_M * feature_M_S[:, place]
         outputs = heads_of(parameters, inputs, hidden_M_S[:, place])
         loss_M = loss_of({**parameters, **buffers}, outputs, [each[member, rows] for each in targets_M_N])
         optimiser.zero_grad()
@@ -90,18 +88,6 @@ def fit_heads(
             require_finite(loss_M, step, training, message)
             yield Progress(step, total, message)
     give_back(parameters, [each.module for each in lessons])
-
-
-def _standardised(inputs_U_N: Tensor, source: Tensor, buffers: State) -> Tensor:
-    """Return different inputs (U, N, V, F) standardised as the members that learn from each do it, half precision."""
-    standard_U_N = torch.empty_like(inputs_U_N)
-    for place, inputs_N in enumerate(inputs_U_N):
-        member = int((source[:, 0] == place).nonzero()[0])
-        mean, std = buffers["network.trunk.mean"][member], buffers["network.trunk.std"][member]
-        for start in range(0, len(inputs_N), AT_ONCE):
-            some = inputs_N[start : start + AT_ONCE].float()
-            standard_U_N[place, start : start + AT_ONCE] = ((some - mean) / std).to(standard_U_N.dtype)
-    return standard_U_N
 
 
 def _mask(shape: tuple[int, ...], drop: float, generator: torch.Generator) -> Tensor:

@@ -33,7 +33,7 @@ def load_own_project(folder: Path, seed: int = 0) -> Dataset:
     labels = [each for each in presented if project.class_index(each.class_id) is not None]
     # All that was presented, for the order of answers; those without a label are dropped below.
     shape = learned_shape(project, labels or presented)
-    answers = answers_of(project, presented, range_of_project(project, ranges, shape[0]), shape)
+    answers = [*answers_of(project, presented, range_of_project(project, ranges, shape[0]), shape)]
     usable = [
         (answer.crop_C_H_W, answer.class_index, answer.effort)
         for answer in answers

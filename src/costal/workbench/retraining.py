@@ -1,9 +1,10 @@
 """A project's agent retrained on all its answers: a job for another process, for it loads torch."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,7 @@ from costal.workbench.review import review
 
 BLOCK = 512
 """Labelled crops whose features are in one file, in the order in which they were shown."""
+NO_CROP = np.empty((0, 0, 0), np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +60,10 @@ def retrain(request: RetrainRequest) -> Job[Generation]:
         shape = learned_shape(project, presented)
         pixel_um = distinct(store.pixel_sizes(shape))
     limits = range_of_project(project, ranges, shape[0], request.new_range)
-    answers = answers_of(project, presented, limits, shape)
     fresh = current_generation(project, shape).agent
-    answers = yield from with_kept_features(files_of(project), fresh, answers, request.device)
-    agent = yield from learn(fresh, answers, request.seed, request.device)
+    answers = answers_of(project, presented, limits, shape)
+    learned = yield from with_kept_features(files_of(project), fresh, answers, len(presented), request.device)
+    agent = yield from learn(fresh, learned, request.seed, request.device)
     notes = (*agent.notes, *left_out(presented, shape))
     if not agent.classifier:
         newest = newest_number(project.model_folder)
@@ -80,14 +82,13 @@ def answers_of(
     presented: list[PresentedCrop],
     limits: IntensityRange | None,
     crop_shape: tuple[int, int, int],
-) -> list[Answer]:
-    """Return what the agent learns from: normalised crops of one shape, their labels and derived efforts.
+) -> Iterator[Answer]:
+    """Return what the agent learns from, one by one: normalised crops of one shape, their labels and derived efforts.
 
     They are normalised with these `limits`, or each with its own frame's.
     """
     idle_limit_ns = round(project.idle_limit_s * 1e9)
     answered: Counter[str] = Counter()
-    answers = []
     for each in presented:
         order = answered[each.annotator]
         answered[each.annotator] += bool(each.events)  # practice comes of crops that were looked at one by one
@@ -95,21 +96,23 @@ def answers_of(
             continue
         effort = derive(replay(each.events, idle_limit_ns))
         own = limits or IntensityRange(each.low_C, each.high_C)
-        answers.append(
-            Answer(
-                normalise(each.pixels_C_H_W, shared_range(own) if project.intake.rgb else own),
-                project.class_index(each.class_id),
-                effort.active_s if effort.usable else None,
-                effort.censored,
-                each.annotator,
-                order,
-            )
+        yield Answer(
+            normalise(each.pixels_C_H_W, shared_range(own) if project.intake.rgb else own),
+            project.class_index(each.class_id),
+            effort.active_s if effort.usable else None,
+            effort.censored,
+            each.annotator,
+            order,
         )
-    return answers
 
 
-def with_kept_features(files: FeatureFiles, agent: Agent, answers: Sequence[Answer], device: str) -> Job[list[Answer]]:
-    """Return the answers with the features of the agent's frozen backbone: kept, or made now and kept by blocks."""
+def with_kept_features(
+    files: FeatureFiles, agent: Agent, answers: Iterable[Answer], count: int, device: str
+) -> Job[list[Answer]]:
+    """Return the answers with the features of the agent's frozen backbone: kept, or made now and kept by blocks.
+
+    There are at most `count` of them. Of answers with features the crops are let go, which take ten times the memory.
+    """
     if agent.backbone is None:
         return list(answers)
     from costal.agent.devices import choose_device
@@ -117,8 +120,9 @@ def with_kept_features(files: FeatureFiles, agent: Agent, answers: Sequence[Answ
     device = choose_device(device)
     augment = agent.settings.training.augment
     complete: list[Answer] = []
-    for start in range(0, len(answers), BLOCK):
-        block = answers[start : start + BLOCK]
+    remaining = iter(answers)
+    while block := list(islice(remaining, BLOCK)):
+        start = len(complete)
         keys_N = np.array([blake2b(each.crop_C_H_W.tobytes(), digest_size=16).hexdigest() for each in block])
         made_of = made_by(agent, device) | {"labelled": start, "turned": augment}
 
@@ -126,8 +130,10 @@ def with_kept_features(files: FeatureFiles, agent: Agent, answers: Sequence[Answ
             return _looked_at(agent, [block[place] for place in places], device)
 
         job = kept_or_computed(files, made_of, keys_N, compute)
-        features_N_V_F = yield from retold(job, lambda each, past=start: _among(each, past, len(answers)))  # type: ignore[misc]
-        complete += [replace(each, features_V_F=own) for each, own in zip(block, features_N_V_F, strict=True)]
+        features_N_V_F = yield from retold(job, lambda each, past=start: _among(each, past, count))  # type: ignore[misc]
+        complete += [
+            replace(each, crop_C_H_W=NO_CROP, features_V_F=own) for each, own in zip(block, features_N_V_F, strict=True)
+        ]
     return complete
 
 

@@ -159,7 +159,7 @@ def test_imported_labels_teach_their_class_and_no_effort(bring, folder):
     bring("frame,y,x,class,active_s\na.tif,0,16,rings,3.5\na.tif,0,32,fibres,3.5\n")
     project = load_project(folder)
     with Store(project.store_path, read_only=True) as store:
-        answers = answers_of(project, store.presented(), None, (1, CROP, CROP))
+        answers = [*answers_of(project, store.presented(), None, (1, CROP, CROP))]
     assert [(each.class_index, each.effort, each.censored) for each in answers] == [(0, None, False), (1, None, False)]
 
 

@@ -236,7 +236,7 @@ def test_effort_reaches_the_agent_with_its_censoring_order_and_annotator(bench, 
     answer_with(bench, field, placed, pixels, 3, seconds=25)  # beyond the idle limit of 20 s
     answer_with(bench, field, placed, pixels, 4, kind="abandoned", seconds=6)
     with Store(bench.project.store_path, read_only=True) as store:
-        answers = answers_of(bench.project, store.presented(), None, (1, CROP, CROP))
+        answers = [*answers_of(bench.project, store.presented(), None, (1, CROP, CROP))]
     seen = [(each.effort, each.censored, each.annotator, each.order) for each in answers]
     assert seen == [
         (2.5, False, "ada", 0),
@@ -264,7 +264,7 @@ def test_a_crop_labelled_twice_teaches_its_label_once_and_its_effort_twice(bench
     for _ in range(2):
         answer_with(bench, field, placed, pixels, 0, seconds=2)
     with Store(bench.project.store_path, read_only=True) as store:
-        answers = answers_of(bench.project, store.presented(), None, (1, CROP, CROP))
+        answers = [*answers_of(bench.project, store.presented(), None, (1, CROP, CROP))]
     assert [each.class_index for each in answers] == [None, field.classes_N[0]]
     assert [each.effort for each in answers] == [2.0, 2.0]
 
