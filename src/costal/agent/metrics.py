@@ -1,6 +1,8 @@
 """Figures of merit of an agent, from numpy arrays, each with what is needed to judge it: an interval or a rival."""
 
+import math
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -74,12 +76,21 @@ def cost_rank_correlation(predicted_N: ArrayLike, measured_N: ArrayLike) -> floa
 
 def accuracy_interval(correct: int, total: int, level: float = 0.95) -> tuple[float, float]:
     """Return Wilson's interval (low, high) of an accuracy of `correct` out of `total`; (0, 1) when there are none."""
-    if total == 0:
-        return 0.0, 1.0
-    from scipy import stats
+    return share_interval(correct / total, total, level) if total else (0.0, 1.0)
 
-    interval = stats.binomtest(correct, total).proportion_ci(level, method="wilson")
-    return float(interval.low), float(interval.high)
+
+def share_interval(share: float, count: float, level: float = 0.95) -> tuple[float, float]:
+    """Return Wilson's interval (low, high) of a share in [0, 1] of `count` > 0 independent cases, a fraction too.
+
+    Source
+    ------
+    Wilson 1927, *Probable Inference, the Law of Succession, and Statistical Inference*.
+    """
+    z = NormalDist().inv_cdf((1 + level) / 2)
+    centre = share + z**2 / (2 * count)
+    half = z * math.sqrt(share * (1 - share) / count + z**2 / (4 * count**2))
+    widest = 1 + z**2 / count
+    return max((centre - half) / widest, 0.0), min((centre + half) / widest, 1.0)
 
 
 def calibration(confidence_N: ArrayLike, correct_N: ArrayLike, bins: int = 10) -> Calibration:

@@ -18,6 +18,8 @@ from costal.labels.models import load_newest
 from costal.labels.project_file import load_project
 from costal.labels.recent import recent_file, recent_projects
 from costal.labels.store import Store, require_store
+from costal.workbench.assessment import AssessmentRequest, kept_assessment
+from costal.workbench.assessment import assess as cross_validated
 from costal.workbench.new_project import make_project
 
 MOST_SAID = 20
@@ -29,7 +31,7 @@ def register(app: typer.Typer) -> None:
     commands = typer.Typer(
         no_args_is_help=True, help="Make a project, say what is in it, check it, mend it and pack it."
     )
-    for command in (new, info, check, recent):
+    for command in (new, info, assess, check, recent):
         commands.command()(command)
     commands.command("pack")(pack_project)
     commands.command("unpack")(unpack_project)
@@ -85,8 +87,12 @@ def info(folder: Folder, as_json: AsJson = False) -> None:
     lines.append(
         f"  model {newest.number}, trained on {newest.agent.label_count} labels" if newest else "  no model yet"
     )
+    assessment = kept_assessment(project)
+    if assessment is not None:
+        lines.append(f"  {assessment.sentence}")
     figures = {
         "name": project.name,
+        "cross_validation": asdict(assessment) if assessment is not None else None,
         "labels": labels,
         "skipped_or_excluded": others,
         "presentations": presentations,
@@ -94,6 +100,31 @@ def info(folder: Folder, as_json: AsJson = False) -> None:
         "model": {"generation": newest.number, "labels": newest.agent.label_count} if newest else None,
     }
     tell("\n".join(lines), figures, as_json)
+
+
+def assess(
+    folder: Folder,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Say how good a project's model is, by cross-validation on its labels, and which labels to look at again."""
+    project = load_project(folder)
+    require_store(project.store_path)
+    with ProgressBar() as bar:
+        found = bar.drain(cross_validated(AssessmentRequest(project, device)), project.name)
+    names = {each.id: each.name for each in project.classes}
+    lines = [found.sentence]
+    for class_id, recall, row in zip(found.class_ids, found.recall_K, found.confusion_K_K, strict=True):
+        if recall is not None:
+            lines.append(f"  {names[class_id]}: {recall:.0%} of {sum(row):.0f} labels predicted right")
+    count = len(found.doubts)
+    lines += [f"Labels to look at again, the most doubtful first: {count}"] * bool(count)
+    lines += [
+        f"  frame {each.frame_id}, y {each.y}, x {each.x}: {names[each.class_id]} ({each.probability:.0%}), "
+        f"the others say {names[each.predicted_id]} ({each.predicted_probability:.0%})"
+        for each in found.doubts[:MOST_SAID]
+    ]
+    tell("\n".join(lines), asdict(found), as_json)
 
 
 def check(folder: Folder, as_json: AsJson = False) -> None:
