@@ -1,20 +1,19 @@
-"""Cross-validation on labelled crops: how often an agent is right about crops that it did not learn from. Pure arrays.
+"""What cross-validation on labelled crops tells: who is left out together, and what follows from the predictions.
 
 Crops of one frame, or neighbours in it, look alike; so whole groups of them are left out together, and the interval
 counts groups that are right or wrong as a whole for what they are: less than so many independent crops.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from costal.agent.metrics import Calibration, calibration, share_interval
-from costal.seeds import rng_for, seed_for
-from costal.types import Agent, Answer, Floats, Job, Progress
+from costal.seeds import rng_for
+from costal.types import Floats
 
-FOLDS, REPEATS = 5, 2
+FOLDS = 5
 COARSEST_BLOCK, FEWEST_BLOCKS = 8, 10
 """The side of a spatial block in crops at first, and how many blocks there must be; smaller blocks are tried."""
 TEMPERATURES = np.geomspace(0.2, 5.0, 65)
@@ -79,49 +78,6 @@ def folds_of(group_N: Ints, class_N: Ints, seed: int, count: int) -> Ints:
         fold_G[group] = int(np.argmin(after_F))
         load_F_K[fold_G[group]] += counts_G_K[group]
     return fold_G[inverse_N]
-
-
-def cross_validate(
-    agent: Agent,
-    answers: Sequence[Answer],
-    group_N: Ints,
-    overlaps_N_N: NDArray[np.bool_] | None,
-    seed: int,
-    device: str,
-    repeats: int = REPEATS,
-) -> Job[Validation]:
-    """Return what models say of the labels that they were not shown; each group is left out once a repeat.
-
-    The answers all have a label, and features where the agent has a frozen backbone. No model learns from a crop that
-    overlaps one that it is asked about.
-    """
-    from costal.agent.classifier import classify
-    from costal.loop import learn
-
-    class_N = np.array([int(each.class_index) for each in answers if each.class_index is not None])
-    alone = [replace(each, effort=None) for each in answers]  # no cost model is trained
-    probs_R_N_K = np.full((repeats, len(answers), agent.settings.class_count), np.nan, np.float32)
-    for repeat in range(repeats):
-        fold_N = folds_of(group_N, class_N, seed_for(seed, "repeat", repeat), FOLDS)
-        for fold in range(FOLDS):
-            yield Progress(repeat * FOLDS + fold, repeats * FOLDS, "Cross-validating")
-            asked = fold_N == fold
-            learned = ~asked if overlaps_N_N is None else ~asked & ~overlaps_N_N[:, asked].any(1)
-            if not asked.any() or len(np.unique(class_N[learned])) < 2:
-                continue
-            own = seed_for(seed, "fold", repeat, fold)
-            taught = yield from learn(agent, [alone[place] for place in np.flatnonzero(learned).tolist()], own, device)
-            inputs = [_plain(agent, answers[place]) for place in np.flatnonzero(asked).tolist()]
-            probs_R_N_K[repeat, asked] = yield from classify(taught, np.stack(inputs), device)
-    return validation_of(probs_R_N_K, class_N, group_N)
-
-
-def _plain(agent: Agent, answer: Answer) -> Floats:
-    """Return what a network is asked about: the crop, or the features of it as it stands."""
-    if agent.backbone is None or answer.features_V_F is None:
-        return answer.crop_C_H_W
-    features_F: Floats = answer.features_V_F[0].astype(np.float32)
-    return features_F
 
 
 def validation_of(probs_R_N_K: Floats, class_N: Ints, group_N: Ints) -> Validation:

@@ -125,7 +125,7 @@ def assess(request: AssessmentRequest) -> Job[Assessment]:
     group_N, left_out_by = _groups(places, class_N)
     if group_N is None:
         return _kept(project, Assessment(stamp, left_out_by))
-    from costal.agent.validation import cross_validate
+    from costal.workbench.cross_validation import cross_validate
 
     overlaps_N_N = _overlaps(places, project.tiling.stride)
     found = yield from cross_validate(agent, learned, group_N, overlaps_N_N, project.choices.seed, request.device)

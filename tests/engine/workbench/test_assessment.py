@@ -13,7 +13,7 @@ from costal.labels.project_file import create_project, load_project, save_projec
 from costal.labels.records import ActionRecord, AnswerRecord
 from costal.scoring.frame_planes import FramePlane
 from costal.types import finish
-from costal.workbench import assessment
+from costal.workbench import assessment, cross_validation
 from costal.workbench.assessment import AssessmentRequest, assess, kept_assessment
 from costal.workbench.desk import Workbench, recorded
 
@@ -25,6 +25,7 @@ EVENTS = (Event(EventKind.SHOWN, 0, 0), Event(EventKind.ANSWERED, 10**9, 10**9))
 def quick(monkeypatch):
     monkeypatch.setattr(cards, "HEADS", replace(cards.HEADS, min_steps=40, epochs=0))
     monkeypatch.setattr(validation, "FOLDS", 3)
+    monkeypatch.setattr(cross_validation, "FOLDS", 3)
 
 
 @pytest.fixture(scope="module")
