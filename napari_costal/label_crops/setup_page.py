@@ -1,4 +1,4 @@
-"""The form of *Label crops*: project, frame, classes and query. It holds values and tells when they change."""
+"""The form of *Label crops* in three tabs: project, frames, label. It holds values and tells when they change."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -7,16 +7,8 @@ from typing import Any
 
 from magicgui.widgets import CheckBox, ComboBox, LineEdit
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import (
-    QFrame,
-    QLabel,
-    QMenu,
-    QScrollArea,
-    QSlider,
-    QVBoxLayout,
-    QWidget,
-)
-from superqt import QCollapsible, QLabeledDoubleSlider
+from qtpy.QtWidgets import QLabel, QMenu, QSlider, QTabWidget, QVBoxLayout, QWidget
+from superqt import QLabeledDoubleSlider
 
 from costal.agent.cards import default_backbone, offered_names
 from costal.frames.grid import crop_um
@@ -30,7 +22,7 @@ from napari_costal.label_crops.channel_list import ChannelList
 from napari_costal.label_crops.class_table import ClassTable
 from napari_costal.label_crops.view import SHOWN
 from napari_costal.ui.fields import setting_field
-from napari_costal.ui.parts import form, part, push_button, row, sentence
+from napari_costal.ui.parts import form, part, push_button, row, scrolled, sentence, stacked
 from napari_costal.ui.tools import BENCH_KEYS
 
 STRONGEST_BETA = 2.0
@@ -41,8 +33,11 @@ ABOUT_BACKBONES = (
 )
 
 
-class SetupPage(QScrollArea):
-    """All settings of a project and a frame; `acts` are the buttons that belong below, where they never scroll away."""
+class SetupPage(QTabWidget):
+    """All settings of a project and a frame; `acts` are the buttons that belong below, whichever tab is open.
+
+    `frames_place` is where a list of the project's frames goes.
+    """
 
     frame_changed = Signal()
     tiling_changed = Signal()
@@ -54,23 +49,15 @@ class SetupPage(QScrollArea):
         super().__init__()
         self._is_filling = False
         self._fields: dict[type, dict[str, Any]] = {kind: {} for kind in (Tiling, Choices, Intake, Project)}
-        page = QWidget()
-        column = QVBoxLayout(page)
-        column.setContentsMargins(8, 4, 8, 4)
-        column.setSpacing(5)
-        column.addWidget(self._project_part())
-        column.addWidget(self._frame_part(layers))
+        self.frames_place = QVBoxLayout()
         self.arrivals = ArrivalsPart()
-        column.addWidget(self.arrivals)
         self.classes = ClassTable(tool_keys)
-        column.addWidget(part("Classes", self.classes))
-        column.addWidget(self._query_part())
-        column.addWidget(self._advanced_part(annotator))
-        column.addStretch(1)
-        self.setWidgetResizable(True)
-        self.setFrameShape(QFrame.Shape.NoFrame)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setWidget(page)
+        self.project_tab = stacked(self._project_part(), self._advanced_part(annotator))
+        self.frames_tab = stacked(self._frame_part(layers), self.frames_place, self.arrivals)
+        self.label_tab = stacked(part("Classes", self.classes), self._query_part())
+        for tab, title in ((self.project_tab, "Project"), (self.frames_tab, "Frames"), (self.label_tab, "Label")):
+            self.addTab(scrolled(tab), title)
+        self.setDocumentMode(True)
         self._connect()
 
     def _field(self, kind: type, name: str, label: str, **options: Any) -> Any:
@@ -110,9 +97,9 @@ class SetupPage(QScrollArea):
         self.beta.setValue(key_of(Choices, "beta").default)
         self.beta.setToolTip(key_of(Choices, "beta").setting.meaning)
         slider = row(QLabel("informative"), self.beta, QLabel("cheap"), shares=(0, 1))
-        self.by = self._field(Choices, "by", "ask for")
-        self.n = self._field(Choices, "n", "crops to label (n)")
-        self.minutes = self._field(Choices, "minutes", "minutes at hand", min=0.1, step=1.0, visible=False)
+        self.n = self._field(Choices, "n", "ask for (n)")
+        self.minutes = self._field(Choices, "minutes", "", min=0.1, step=1.0, visible=False)
+        self.by = self._field(Choices, "by", "")
         self.keeps_going = CheckBox(text="go on while the models learn", value=False)
         self.keeps_going.tooltip = "After a query the next one follows at once; the models learn in the background."
         self.shown = ComboBox(label="heatmap shows", choices=list(SHOWN), value=SHOWN[0])
@@ -120,10 +107,10 @@ class SetupPage(QScrollArea):
         self.label_button = push_button("Label 10 crops", "Show the best crops one after another.")
         self.label_button.setStyleSheet("font-weight: bold;")
         self.train_button = push_button("Train", "Retrain both models on all labels now.")
-        self.acts = row(self.score_button, self.label_button, self.train_button)
+        self.acts = row(self.score_button, self.label_button, self.train_button, shares=(1, 2, 1))
         self.boxes_label = sentence()
         self.boxes_label.hide()
-        asked = form(self.by, self.n, self.minutes, self.shown)
+        asked = form((self.n, self.minutes, self.by), self.shown)
         return part("Query", slider, asked, self.boxes_label, self.keeps_going.native)
 
     def _advanced_part(self, annotator: str) -> QWidget:
@@ -154,14 +141,10 @@ class SetupPage(QScrollArea):
         self.idle_limit = self._field(Project, "idle_limit_s", "idle limit (s)", min=0.01)
         self.annotator = LineEdit(label="annotator", value=annotator, enabled=False)
         self.annotator.tooltip = "Change it in napari's preferences, under napari-costal."
-        section = QCollapsible("Advanced")
-        section.setDuration(0)
-        decided = (self.backbone, self.acquisition, self.passes, self.alpha, self.control_share, self.diverse)
-        if lacking:
-            section.addWidget(sentence(lacking))
-        cut = (self.stride, self.edge, self.normalise, self.new_range, self.planes, self.z, self.t, self.axes)
-        section.addWidget(form(*decided, *cut, self.idle_limit, self.features, self.annotator))
-        return section
+        decided = (self.backbone, self.acquisition, (self.passes, self.alpha), self.control_share, self.diverse)
+        cut = ((self.stride, self.edge), self.normalise, self.new_range, self.planes, (self.z, self.t), self.axes)
+        settings = form(*decided, *cut, self.features, (self.idle_limit, self.annotator))
+        return part("Advanced", *([sentence(lacking)] if lacking else []), settings)
 
     def _connect(self) -> None:
         for each in (self.crop, self.stride):

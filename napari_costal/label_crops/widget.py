@@ -35,9 +35,12 @@ from napari_costal.label_crops.setup_page import SetupPage
 from napari_costal.label_crops.sitting import Sitting
 from napari_costal.labelling.bench import Bench
 from napari_costal.ui.dock import Dock
-from napari_costal.ui.parts import pages, sentence
+from napari_costal.ui.parts import pages, sentence, steady
 from napari_costal.ui.preferences import Preferences, preferences
 from napari_costal.ui.tools import STOP
+
+FOOTER_LINES = 5
+"""Two of the model, three of what is said: more scrolls."""
 
 
 class LabelCrops(Dock):
@@ -108,8 +111,7 @@ class LabelCrops(Dock):
         foot = QVBoxLayout(footer)
         foot.setContentsMargins(8, 2, 8, 6)
         foot.addLayout(self.progress_row)
-        foot.addWidget(self.model_label)
-        foot.addWidget(self.status)
+        foot.addWidget(steady(FOOTER_LINES, self.model_label, self.status))
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.addWidget(self._pages, 1)

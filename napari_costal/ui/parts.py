@@ -4,8 +4,21 @@ from collections.abc import Callable
 from itertools import zip_longest
 from typing import Any
 
-from magicgui.widgets import Container
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSizePolicy, QStackedWidget, QVBoxLayout, QWidget
+from magicgui.widgets import CheckBox
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import (
+    QFrame,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QLayout,
+    QPushButton,
+    QScrollArea,
+    QSizePolicy,
+    QStackedWidget,
+    QVBoxLayout,
+    QWidget,
+)
 
 ALARM, CAUTION = "#ff6655", "#ffcc33"
 
@@ -23,6 +36,21 @@ def sentence(text: str = "", colour: str = "") -> QLabel:
     label.setWordWrap(True)
     paint(label, colour)
     return label
+
+
+def steady(lines: int, *labels: QLabel) -> QScrollArea:
+    """Return texts in a place of so many lines: nothing around it moves when they wrap, and what is longer scrolls."""
+    column = QWidget()
+    rows = QVBoxLayout(column)
+    rows.setContentsMargins(0, 0, 0, 0)
+    rows.setSpacing(2)
+    for each in labels:
+        each.setAlignment(Qt.AlignmentFlag.AlignTop)
+        rows.addWidget(each)
+    rows.addStretch(1)
+    place = scrolled(column)
+    place.setFixedHeight(lines * place.fontMetrics().lineSpacing() + 4)
+    return place
 
 
 def paint(label: QLabel, colour: str) -> None:
@@ -67,13 +95,35 @@ def part(title: str, *widgets: QWidget) -> QWidget:
     return whole
 
 
-def form(*fields: Any) -> QWidget:
-    """Return fields of magicgui, one below the other, each behind its label."""
-    container = Container(widgets=list(fields))
-    container.margins = (0, 0, 0, 0)
-    native: QWidget = container.native
-    native.setProperty("container", container)  # magicgui's side must live as long as Qt's
-    return native
+def form(*rows: Any) -> QWidget:
+    """Return fields of magicgui, one below the other, each behind its label; those of a tuple share a line."""
+    whole = QWidget()
+    grid = QGridLayout(whole)
+    grid.setContentsMargins(0, 0, 0, 0)
+    grid.setHorizontalSpacing(8)
+    grid.setVerticalSpacing(4)
+    grid.setColumnStretch(1, 1)
+    fields = [each if isinstance(each, tuple) else (each,) for each in rows]
+    for at, (first, *others) in enumerate(fields):
+        if isinstance(first, CheckBox):  # it has its words beside it
+            grid.addWidget(first.native, at, 0, 1, 2)
+            continue
+        line = QHBoxLayout()
+        line.addWidget(first.native, 1)
+        for each in others:
+            line.addWidget(_label_of(each))
+            line.addWidget(each.native, 1)
+        grid.addWidget(_label_of(first), at, 0)
+        grid.addLayout(line, at, 1)
+    whole.setProperty("fields", tuple(fields))  # magicgui's side must live as long as Qt's
+    return whole
+
+
+def _label_of(field: Any) -> QLabel:
+    label = QLabel(field.label)
+    label.setToolTip(field.tooltip or "")
+    label.setVisible(bool(field.label))
+    return label
 
 
 def pages() -> QStackedWidget:
@@ -81,3 +131,28 @@ def pages() -> QStackedWidget:
     stack = QStackedWidget()
     stack.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
     return stack
+
+
+def stacked(*rows: QWidget | QLayout) -> QWidget:
+    """Return widgets and layouts one below the other, with the margins of a tab."""
+    whole = QWidget()
+    column = QVBoxLayout(whole)
+    column.setContentsMargins(8, 6, 8, 4)
+    column.setSpacing(6)
+    for each in rows:
+        if isinstance(each, QWidget):
+            column.addWidget(each)
+        else:
+            column.addLayout(each)
+    column.addStretch(1)
+    return whole
+
+
+def scrolled(widget: QWidget) -> QScrollArea:
+    """Return a widget that scrolls where the window is too low for it."""
+    area = QScrollArea()
+    area.setWidgetResizable(True)
+    area.setFrameShape(QFrame.Shape.NoFrame)
+    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    area.setWidget(widget)
+    return area

@@ -324,7 +324,7 @@ def test_that_not_every_crop_asked_has_a_box_is_said(qtbot, asked, is_said):
     page = SetupPage(lambda _: [], "tester")
     qtbot.addWidget(page)
     page.show_query(asked, 500)
-    assert page.boxes_label.isVisibleTo(page) is is_said
+    assert page.boxes_label.isVisibleTo(page.label_tab) is is_said
     assert ("first 500 of 501" in page.boxes_label.text()) is is_said
 
 
