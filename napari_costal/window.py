@@ -32,5 +32,4 @@ def open_label_crops(images: Sequence[Path], project: Path | None, axes: str | N
     widget.file_axes.set.update(kinds)
     if project is not None:
         widget.session.open(project, lambda: widget.session.change(widget.file_axes.put_into))
-    viewer.reset_view()
     napari.run()

@@ -36,6 +36,9 @@ class ClassifiedLayer:
         """Follow the layers of a frame from now on; what was drawn over the one before is hidden."""
         before, self.layers, self._view, self._result = self.layers, tuple(layers), view, None
         self._overlay.hide()
+        self._follow(before, layers)
+
+    def _follow(self, before: Sequence[Image], layers: Sequence[Image]) -> None:
         for each, act in (*((each, "disconnect") for each in before), *((each, "connect") for each in layers)):
             getattr(each.events.data, act)(self._pixels_changed)
             for name in MOVES:
@@ -55,8 +58,9 @@ class ClassifiedLayer:
     def close(self) -> None:
         """Follow nothing any more; what was drawn stays."""
         self._viewer.dims.events.current_step.disconnect(self._slice_changed)
-        self._overlay = AppliedOverlay(self._viewer, "")
-        self.take((), None)
+        self._overlay.stop()
+        self._follow(self.layers, ())
+        self.layers, self._view, self._result = (), None, None
 
     def look_at(self, crop: ClassifiedCrop) -> None:
         """Put the middle of a crop into the middle of the canvas, on the slice that was classified."""

@@ -27,6 +27,8 @@ def warm_up() -> None:
 class AppliedOverlay(FrameOverlay):
     """The layers over one frame that was classified: drawn when first needed, then updated in place."""
 
+    from_below = (CLASS_MAP, CONFIDENCE, CHOSEN)
+
     def draw_result(self, applied: Applied, project: Project, placement: Placement, shown: str) -> None:
         """Draw the class and the confidence of every crop, of which one is `shown`."""
         self._draw_confidence(applied, placement)
@@ -47,10 +49,7 @@ class AppliedOverlay(FrameOverlay):
         """Draw a square around a crop."""
         middle = np.array([[crop.y, crop.x]], dtype=np.float64) + (crop.side - 1) / 2
         alone = Grid(crop.side, crop.side, crop.side, crop.side, "drop", 1, 1)
-        layer = self._squares(CHOSEN, middle, alone, placement, None)
-        layers = self._viewer.layers
-        if layer is not layers[-1]:  # the frame may have been opened since
-            layers.move(layers.index(layer), len(layers))
+        self._squares(CHOSEN, middle, alone, placement, None)
 
     def _draw_classes(self, applied: Applied, project: Project, placement: Placement) -> None:
         grid, place = applied.grid, placement.of_crops(applied.grid, applied.zoom_2)

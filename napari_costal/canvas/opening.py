@@ -27,7 +27,6 @@ from costal.workbench.file_axes import kinds_with
 from napari_costal.canvas.channel_arrays import Shown, shown_as
 from napari_costal.canvas.channel_layers import PART, Part
 from napari_costal.canvas.layer_frames import SLICE_SHOWN, SOURCE, PlaneChoice, name_of
-from napari_costal.canvas.overlays import is_ours
 from napari_costal.engine.calls import Thread
 
 ARRIVED = "arrived frame"
@@ -103,12 +102,9 @@ class FrameOpener:
             for each in before:
                 each.metadata.pop(ARRIVED)  # they stay, as layers of their own
             before = []
-        is_other_size = not before or before[0].data.shape != shown.arrays[0].shape
         layers = self._added(shown, frame, limits, name, found.planes, before)
         for layer in layers:
             layer.metadata[ARRIVED] = name
-        if is_other_size:
-            self._viewer.reset_view()
         self._chosen(layers[0], SLICE_SHOWN, " ".join(frame.notes))
 
     def _added(
@@ -136,22 +132,15 @@ class FrameOpener:
                 looks["rgb"] = True
             if into:
                 _put_into(into[at], array, looks)
-            layers.append(into[at] if into else self._below_ours(Image(array, multiscale=shown.has_levels, **looks)))
+            layers.append(into[at] if into else Image(array, multiscale=shown.has_levels, **looks))
+            if not into:
+                self._viewer.add_layer(layers[-1])
         image = f"{frame.source} {uuid.uuid4()}"
         in_file = count if planes is None or planes.channels is None else 0  # of a part of them not known, nor needed
         for layer, channel in zip(layers, shown.channels, strict=True):
             if count > 1:
                 layer.metadata[PART] = Part(image, channel, in_file, planes)
         return layers
-
-    def _below_ours(self, layer: Image) -> Image:
-        """Add a layer under what the plugin draws over frames: channels that add up would shine through it."""
-        layers = self._viewer.layers
-        self._viewer.add_layer(layer)
-        lowest = next((at for at, each in enumerate(layers) if is_ours(each)), len(layers))
-        if lowest < len(layers) - 1:
-            layers.move(len(layers) - 1, lowest)
-        return layer
 
 
 def _called(name: str, channel: Channel) -> str:

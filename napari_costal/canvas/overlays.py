@@ -80,11 +80,39 @@ def images_in(viewer: ViewerModel) -> list[Image]:
 
 
 class FrameOverlay:
-    """The plugin's layers over one frame: drawn when first needed, or made ready before, then updated in place."""
+    """The plugin's layers over one frame: drawn when first needed, or made ready before, then updated in place.
+
+    They lie on top of all other layers, in the order of `from_below`.
+    """
+
+    from_below: tuple[str, ...] = FROM_BELOW
 
     def __init__(self, viewer: ViewerModel, owner: str) -> None:
         self._viewer = viewer
         self._owner = owner
+        self._is_lifting = False
+        for event in (viewer.layers.events.inserted, viewer.layers.events.reordered):
+            event.connect(self._lift, position="last")  # napari's canvas has heard of it by then
+
+    def stop(self) -> None:
+        """Keep the layers on top no more."""
+        for event in (self._viewer.layers.events.inserted, self._viewer.layers.events.reordered):
+            event.disconnect(self._lift)
+
+    def _lift(self, _event: Any = None) -> None:
+        """Bring the layers to the top, in their own order: no image that is opened or moved may cover them."""
+        layers = self._viewer.layers
+        ours = [layer for part in self.from_below if (layer := self._find(part)) is not None]
+        highest_other = max((at for at, each in enumerate(layers) if not is_ours(each)), default=-1)
+        is_in_order = [each for each in layers if each in ours] == ours
+        if self._is_lifting or not ours or (is_in_order and layers.index(ours[0]) > highest_other):
+            return
+        self._is_lifting = True
+        try:
+            for each in ours:
+                layers.move(layers.index(each), len(layers))
+        finally:
+            self._is_lifting = False
 
     def draw_grid(self, grid: Grid, placement: Placement) -> None:
         """Draw the borders of the crops as lines; nothing when they would be too many to see."""
@@ -195,7 +223,7 @@ class FrameOverlay:
 
     def rest(self) -> None:
         """Hide the layers that were made ready and have been drawn meanwhile."""
-        for part in FROM_BELOW:
+        for part in self.from_below:
             if (layer := self._find(part)) is not None and "unseen" in layer.metadata:
                 self.hide(part)
 
@@ -239,9 +267,6 @@ class FrameOverlay:
         self._put(layer, transform)
         selected = self._viewer.layers.selection.active
         self._viewer.add_layer(layer)
-        for part in FROM_BELOW[FROM_BELOW.index(layer.metadata["part"]) + 1 :]:
-            if (above := self._find(part)) is not None:
-                self._viewer.layers.move(self._viewer.layers.index(above), len(self._viewer.layers))
         if selected is not None:
             self._viewer.layers.selection.active = selected
 

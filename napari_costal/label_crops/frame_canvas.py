@@ -1,5 +1,7 @@
 """What *Label crops* draws over the frame: the grid, scores, the query and labels."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from napari.layers import Image
 from napari.utils.colormaps import Colormap
@@ -21,6 +23,7 @@ from napari_costal.canvas.overlays import (
     centres,
     placement_of,
 )
+from napari_costal.canvas.stage import Stage
 from napari_costal.label_crops.project_session import ProjectSession
 from napari_costal.label_crops.setup_page import SetupPage
 from napari_costal.label_crops.view import Shown
@@ -38,7 +41,7 @@ class FrameCanvas(QObject):
     def __init__(self, viewer: Viewer, setup: SetupPage, session: ProjectSession, parent: QObject) -> None:
         super().__init__(parent)
         self._setup, self._session = setup, session
-        self._overlay = FrameOverlay(viewer, "label crops")
+        self._overlay, self._stage = FrameOverlay(viewer, "label crops"), Stage(viewer)
         self.grid: Grid | None = None
         self._readying, self._unready = QTimer(self, interval=READYING_MS), list[str]()
         self._drawing = QTimer(self, singleShot=True, interval=DRAWING_MS)
@@ -51,6 +54,14 @@ class FrameCanvas(QObject):
     def _layer(self) -> Image | None:
         layer: Image | None = self._setup.layer.value
         return layer
+
+    def show_frame(self, layers: Sequence[Image]) -> None:
+        """Show the layers of a frame alone, and the whole of it."""
+        self._stage.show(layers)
+
+    def hide_cover(self, layer: Image) -> bool:
+        """Hide an image that covers the frame, and return whether it did."""
+        return self._stage.hide_cover(layer)
 
     def hide(self) -> None:
         """Take everything off: another frame comes."""
@@ -128,3 +139,5 @@ class FrameCanvas(QObject):
         """Draw no more."""
         self._readying.stop()
         self._drawing.stop()
+        self._stage.stop()
+        self._overlay.stop()

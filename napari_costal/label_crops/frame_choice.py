@@ -28,6 +28,8 @@ class FrameChoice(QObject):
     unsettled = Signal()
     """The frame has become another, which is taken when it has come to rest."""
     chosen = Signal(object)
+    added = Signal(object)
+    """An image that may be a frame has come into the viewer."""
     recoloured = Signal()
     clicked = Signal(object)
     """The position of a click on the frame, in its pixels."""
@@ -55,8 +57,12 @@ class FrameChoice(QObject):
 
     def _connect_viewer(self, act: str) -> None:
         layers, dims = self._viewer.layers.events, self._viewer.dims.events
-        for event in (layers.inserted, layers.removed, layers.reordered, layers.renamed):
+        for event in (layers.removed, layers.reordered, layers.renamed):
             getattr(event, act)(self.layers_changed)
+        if act == "connect":
+            layers.inserted.connect(self._inserted, position="last")  # napari's canvas has heard of it by then
+        else:
+            layers.inserted.disconnect(self._inserted)
         for event in (dims.current_step, dims.ndisplay):
             getattr(event, act)(self._slice_changed)
 
@@ -89,6 +95,11 @@ class FrameChoice(QObject):
             self._settle()
         else:
             self._list_channels()
+
+    def _inserted(self, event: Any) -> None:
+        self.layers_changed()
+        if event.value in images_in(self._viewer):
+            self.added.emit(event.value)
 
     def _list_layers(self) -> None:
         """List the layers by the names that they have now; the one that is chosen stays, whatever it is called."""

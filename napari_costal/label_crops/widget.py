@@ -1,6 +1,5 @@
 """The dock widget *Label crops*: frame, classes, query and bench. Every callback is one call on a session."""
 
-import datetime
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
 from costal.frames.grid import index_at
 from costal.labels.lock import Holder
 from costal.labels.project import Project
-from costal.labels.recent import recent_projects, remember
 from costal.types import Progress
 from napari_costal.canvas.layer_frames import LayerView, PlaneChoice
 from napari_costal.canvas.opening import FrameOpener
@@ -29,6 +27,7 @@ from napari_costal.label_crops.frame_choice import FrameChoice
 from napari_costal.label_crops.frame_session import FrameSession
 from napari_costal.label_crops.opened import Opened, Opening
 from napari_costal.label_crops.page import BenchPage
+from napari_costal.label_crops.project_choice import ProjectChoice
 from napari_costal.label_crops.project_session import ProjectSession
 from napari_costal.label_crops.query_session import QuerySession
 from napari_costal.label_crops.setup_page import SetupPage
@@ -51,7 +50,6 @@ class LabelCrops(Dock):
         self._viewer = napari_viewer
         self._preferences = chosen or preferences()
         self._store, self._pixels = Background("store", self), Background("pixels", self)
-        self._is_starting = False
         self._pages = pages()
         self.setup = SetupPage(
             lambda _widget: images_in(napari_viewer), self._preferences.annotator, self._preferences.keys
@@ -66,7 +64,6 @@ class LabelCrops(Dock):
         self._connect_setup()
         self._connect_bench()
         self.choice.layers_changed()
-        self._list_recent()
 
     def _make_sessions(self) -> None:
         chosen, viewer, pixels = self._preferences, self._viewer, self._pixels
@@ -81,6 +78,8 @@ class LabelCrops(Dock):
     def _make_parts(self) -> None:
         setup, session, pixels = self.setup, self.session, self._pixels
         self.file_axes = FileAxes(setup.axes, lambda: setup.layer.value, session, self, pixels, self.opener.open_file)
+        complete = self.file_axes.put_into
+        self.projects = ProjectChoice(self, setup, session, self._preferences, complete, self.complain)
         self.arriving = Arriving(
             self,
             setup.arrivals,
@@ -123,6 +122,7 @@ class LabelCrops(Dock):
         choice.chosen.connect(self._frame_chosen)
         choice.recoloured.connect(self._recoloured)
         choice.clicked.connect(self.present_at)
+        choice.added.connect(self._layer_added)
         self.canvas.heatmap_shown.connect(sitting.look)
         page.predictions_seen.connect(sitting.look)
         page.left.connect(self.arriving.note_answers)
@@ -134,8 +134,6 @@ class LabelCrops(Dock):
         setup.choices_changed.connect(lambda save: session.change(setup.with_choices, save))
         setup.classes.edited.connect(session.change)
         setup.shown.changed.connect(query.show)
-        setup.new_button.clicked.connect(self._ask_new_project)
-        setup.open_button.clicked.connect(self._ask_open_project)
         setup.open_image_button.clicked.connect(self._ask_image)
         add = setup.classes.add
         setup.classes.add_button.clicked.connect(lambda: self.start_project(lambda: session.change(add)))
@@ -167,19 +165,6 @@ class LabelCrops(Dock):
         """Stop the job that runs."""
         self.query.cancel()
 
-    def _ask_new_project(self) -> None:
-        folder, _ = QFileDialog.getSaveFileName(self, "Make a project: name a new folder", self._projects_folder())
-        if folder:
-            self.session.make(Path(folder))
-
-    def _ask_open_project(self) -> None:
-        folder = QFileDialog.getExistingDirectory(self, "Open a project", self._projects_folder())
-        if folder:
-            self.session.open(Path(folder))
-
-    def _projects_folder(self) -> str:
-        return str(self._preferences.projects_folder)
-
     def _ask_image(self) -> None:
         path, _ = QFileDialog.getOpenFileName(self, "Open an image", "", "Images (*.tif *.tiff *.png *.jpg *.jpeg)")
         if path:
@@ -202,17 +187,7 @@ class LabelCrops(Dock):
     def start_project(self, then: Callable[[], Any]) -> None:
         """Go on in the open project, or in a new one of the preferred folder when there is none."""
         self.choice.take_if_unsettled()
-        if self.session.project is not None:
-            then()
-            return
-        if self._is_starting:
-            return
-        self._is_starting = True
-        layer = self.setup.layer.value
-        name = "".join(sign if sign.isalnum() or sign in "-_ " else "_" for sign in (layer.name if layer else "labels"))
-        folder = self._preferences.projects_folder / f"{name} {datetime.datetime.now():%Y-%m-%d %H%M%S}"
-        edit = self.setup.with_tiling
-        self.session.make(folder, lambda project: self.file_axes.put_into(edit(project)), then)
+        self.projects.start(then)
 
     def present_at(self, position: Any) -> None:
         """Present the crop at a position in the frame's pixels; the first click makes a project."""
@@ -226,8 +201,18 @@ class LabelCrops(Dock):
 
     def _frame_chosen(self, view: LayerView | None) -> None:
         self.canvas.hide()
+        self.canvas.show_frame(self.choice.layers)
         self.frame.choose(view)
         self._preview_grid()
+
+    def _layer_added(self, layer: Image) -> None:
+        """Take an image that the user opened for the next frame, but let it not cover the one that is labelled."""
+        frame = self.setup.layer.value
+        if self.sitting.current is None:
+            if layer.source.path and frame is not None and layer.source.path != frame.source.path:
+                self.setup.layer.value = layer
+        elif self.canvas.hide_cover(layer):
+            self.bench.say(f"'{layer.name}' is hidden: it would cover the frame. Choose it under Frames to label it.")
 
     def _tiling_changed(self) -> None:
         self.session.change(self.setup.with_tiling)
@@ -266,7 +251,6 @@ class LabelCrops(Dock):
 
     def show_project(self, project: Project, counts: dict[int, int]) -> None:
         """Show a project's settings and classes."""
-        self._is_starting = False
         self.setup.fill(project, counts)
         if self.choice.is_outdated:  # the project says which channels are
             self.frame.layer_view = self.choice.view()
@@ -282,12 +266,8 @@ class LabelCrops(Dock):
         """Show a project that was opened: who else writes to it, and what it watches."""
         self.setup.show_holder(holder)
         self.arriving.follow()
-        project, file = self.session.project, self._preferences.recent_file
-        if project is not None:
-            self._store.run(remember, file, project.folder, then=lambda _: self._list_recent(), failed=self.complain)
-
-    def _list_recent(self) -> None:
-        self.setup.show_recent(recent_projects(self._preferences.recent_file), self.session.open)
+        if self.session.project is not None:
+            self.projects.opened(self.session.project)
 
     def hold_back_predictions(self, are_held_back: bool) -> None:
         """Hide the layers that tell the predicted class, or show them again."""

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from costal.paper.mosaic import mosaic, mosaic_grid, mosaic_heatmap
 from costal.types import Floats, Grid
 from napari_costal.canvas.overlays import HEATMAP, FrameOverlay, centres, placement_of
+from napari_costal.canvas.stage import Stage
 
 
 class MosaicLayers:
@@ -18,6 +19,7 @@ class MosaicLayers:
     def __init__(self, viewer: Viewer) -> None:
         self._viewer = viewer
         self._overlay = FrameOverlay(viewer, "mosaic")
+        self._stage = Stage(viewer)
         self._grid: Grid | None = None
         self.image: Any = None
 
@@ -33,15 +35,18 @@ class MosaicLayers:
         pixels = mosaic(images_N_H_W)
         self._grid = mosaic_grid(*images_N_H_W.shape[:2])
         is_there = self.image is not None and self.image in self._viewer.layers
-        is_alike = is_there and self.image.data.shape == pixels.shape
         if is_there:
             self.image.data, self.image.name = pixels, name
         else:
             self.image = self._viewer.add_image(pixels, name=name, contrast_limits=(0, 255))
         self.show_values(*values)
         self.show_asked(asked_n, words_n)
-        if not is_alike:
-            self._viewer.reset_view()
+        self._stage.show([self.image])
+
+    def stop(self) -> None:
+        """Follow the viewer no more; what was drawn stays."""
+        self._stage.stop()
+        self._overlay.stop()
 
     def show_values(self, name: str, values_N: Floats | None) -> None:
         """Show a value over each image, or none."""

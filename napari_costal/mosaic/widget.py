@@ -221,6 +221,7 @@ class MnistMosaic(Dock):
         self.controller.reset()
         self.playback.stop()
         self.curves.stop()
+        self.layers.stop()
         self._painter.stop()
         self._pixels.close()
         super().shut_down()

@@ -1,0 +1,84 @@
+"""The stage: the frame at work, alone on the canvas and whole, until the user looks elsewhere."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from napari.components import ViewerModel
+from napari.layers import Image
+
+from napari_costal.canvas.channel_layers import part_of
+from napari_costal.canvas.layer_frames import SOURCE
+from napari_costal.canvas.overlays import images_in
+
+SHOWN_BEFORE = "was the frame at work"
+COVERING = ("translucent", "translucent_no_depth", "opaque")
+
+
+class Stage:
+    """Shows one frame at a time. What the user switches on, moves or zooms afterwards stays so until another frame."""
+
+    def __init__(self, viewer: ViewerModel) -> None:
+        self._viewer = viewer
+        self._frame: Any = None
+        self._fitted: list[Image] = []
+        self._camera: Any = None
+        viewer.canvas.events.size.connect(self._resized)
+
+    def stop(self) -> None:
+        """Follow the canvas no more."""
+        self._viewer.canvas.events.size.disconnect(self._resized)
+
+    def show(self, layers: Sequence[Image]) -> None:
+        """Show the layers of a frame, hide other frames and images that cover it, and fit it to the canvas."""
+        frame = [(_image_of(layer), layer.extent.world[:, -2:].tolist()) for layer in layers[:1]]
+        if not layers or frame == self._frame:
+            return
+        self._frame = frame
+        for layer in layers:
+            layer.metadata[SHOWN_BEFORE] = True
+            layer.visible = True
+        for other in images_in(self._viewer):
+            is_frame = SHOWN_BEFORE in other.metadata or SOURCE in other.metadata
+            is_other = other not in layers and _image_of(other) != frame[0][0]
+            if is_other and (is_frame or self.is_covered_by(other, layers)):
+                other.visible = False
+        self._fit(list(layers))
+
+    def is_covered_by(self, other: Image, layers: Sequence[Image]) -> bool:
+        """Return whether an image hides a part of a frame: it lies above it, and lets nothing through."""
+        order = self._viewer.layers
+        is_above = order.index(other) > min(map(order.index, layers))
+        (top, left), (bottom, right) = np.asarray(other.extent.world)[:, -2:]
+        (first_y, first_x), (last_y, last_x) = np.asarray(layers[0].extent.world)[:, -2:]
+        is_over = top <= last_y and bottom >= first_y and left <= last_x and right >= first_x
+        return bool(other.visible and is_above and is_over and str(other.blending) in COVERING)
+
+    def hide_cover(self, other: Image) -> bool:
+        """Hide an image that covers the frame at work, and return whether it did."""
+        layers = [each for each in self._fitted if each in self._viewer.layers]
+        is_covered = bool(layers) and other not in layers and self.is_covered_by(other, layers)
+        if is_covered:
+            other.visible = False
+        return is_covered
+
+    def _fit(self, layers: list[Image]) -> None:
+        self._fitted = layers
+        self._viewer.fit_to_view(layers=layers)
+        self._camera = self._view()
+
+    def _view(self) -> Any:
+        camera = self._viewer.scene.camera
+        return tuple(camera.center), camera.zoom
+
+    def _resized(self, _event: Any = None) -> None:
+        """Fit the frame again when docks or the window leave it another place, unless the user has looked elsewhere."""
+        layers = [each for each in self._fitted if each in self._viewer.layers]
+        if layers and self._view() == self._camera:
+            self._fit(layers)
+
+
+def _image_of(layer: Image) -> Any:
+    """Return what tells an image from another: its channels are one, and frames may follow each other in one layer."""
+    part = part_of(layer)
+    return part.image if part is not None else (layer.metadata.get(SOURCE), id(layer))
