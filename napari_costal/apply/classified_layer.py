@@ -10,7 +10,7 @@ from costal.applying.applied import ClassifiedCrop
 from costal.errors import CostalError
 from napari_costal.apply.controller import LayerResult
 from napari_costal.apply.layers import AppliedOverlay
-from napari_costal.canvas.layer_frames import SLICE_SHOWN, LayerView, view_of
+from napari_costal.canvas.layer_frames import SLICE_SHOWN, LayerView, show_slice, view_of
 from napari_costal.canvas.overlays import placement_of
 
 MOVES = ("scale", "translate", "rotate", "shear", "affine")
@@ -68,9 +68,7 @@ class ClassifiedLayer:
         if layer is None or view is None:
             return
         if view.planes == SLICE_SHOWN and not self._is_on_its_slice():
-            world = layer.data_to_world((*view.steps, 0, 0))
-            first = self._viewer.dims.ndim - layer.ndim
-            self._viewer.dims.set_point(range(first, first + len(view.steps)), world[: len(view.steps)])
+            show_slice(self._viewer.dims, layer, view.steps)
         centre_on(self._viewer, self._overlay, layer, crop)
 
     def _draw(self, _event: Any = None) -> None:

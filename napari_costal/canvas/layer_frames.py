@@ -148,6 +148,13 @@ def view_of(layers: Image | Sequence[Image], dims: Dims, planes: PlaneChoice) ->
     return replace(view, channels=channels, channel_count=parts[0].count, taken=parts[0].planes)
 
 
+def show_slice(dims: Dims, layer: Image, steps: Sequence[int]) -> None:
+    """Set the viewer's sliders to the slice of a layer that has these steps along its leading axes."""
+    world = layer.data_to_world((*steps, 0, 0))
+    first = dims.ndim - layer.ndim
+    dims.set_point(range(first, first + len(steps)), world[: len(steps)])
+
+
 def array_of(layer: Image) -> Any:
     """Return the pixels of a layer in full, which may be lazy."""
     return layer.data[0] if layer.multiscale else layer.data

@@ -13,7 +13,7 @@ from costal.frames.grid import tile
 from costal.scoring.channels import title
 from costal.types import Grid
 from napari_costal.canvas.channel_layers import mates_of, part_of, taken_with
-from napari_costal.canvas.layer_frames import SLICE_SHOWN, LayerView, PlaneChoice, view_of
+from napari_costal.canvas.layer_frames import SLICE_SHOWN, LayerView, PlaneChoice, show_slice, view_of
 from napari_costal.canvas.overlays import images_in
 from napari_costal.label_crops.project_session import ProjectSession
 from napari_costal.label_crops.setup_page import SetupPage
@@ -28,6 +28,8 @@ class FrameChoice(QObject):
     unsettled = Signal()
     """The frame has become another, which is taken when it has come to rest."""
     chosen = Signal(object)
+    rolled_away = Signal(str)
+    """The canvas shows another plane than the one that is labelled; the text says which two."""
     added = Signal(object)
     """An image that may be a frame has come into the viewer."""
     recoloured = Signal()
@@ -40,10 +42,13 @@ class FrameChoice(QObject):
         setup: SetupPage,
         session: ProjectSession,
         complain: Callable[[str], None],
+        is_labelling: Callable[[], bool],
         parent: QObject,
     ) -> None:
         super().__init__(parent)
         self._viewer, self._setup, self._session, self._complain = viewer, setup, session, complain
+        self._is_labelling = is_labelling
+        self._taken: LayerView | None = None
         self._watched: tuple[Image, ...] = ()
         self._ticked: list[Image] = []
         self.layers: list[Image] = []
@@ -63,8 +68,8 @@ class FrameChoice(QObject):
             layers.inserted.connect(self._inserted, position="last")  # napari's canvas has heard of it by then
         else:
             layers.inserted.disconnect(self._inserted)
-        for event in (dims.current_step, dims.ndisplay):
-            getattr(event, act)(self._slice_changed)
+        getattr(dims.current_step, act)(self._slice_changed)
+        getattr(dims.ndisplay, act)(self._turned)
 
     def stop(self) -> None:
         """Watch no more."""
@@ -111,15 +116,33 @@ class FrameChoice(QObject):
         if field.value is not chosen:
             field.changed.emit(field.value)
 
-    def _slice_changed(self, _event: Any = None) -> None:
-        layer = self._setup.layer.value
-        if layer is not None and layer.ndim > 2 and self._setup.planes.value == SLICE_SHOWN:
+    def _turned(self, _event: Any = None) -> None:
+        if self._has_slices():
             self._settle()
+
+    def _has_slices(self) -> bool:
+        layer = self._setup.layer.value
+        return layer is not None and layer.ndim > 2 and self._setup.planes.value == SLICE_SHOWN
+
+    def _slice_changed(self, _event: Any = None) -> None:
+        """Take the plane that the sliders show, but never away from a crop that is being labelled: see `go_back`."""
+        if not self._has_slices():
+            return
+        if self._taken is None or not self._is_labelling():
+            self._settle()
+        elif (now := view_of(self.layers, self._viewer.dims, SLICE_SHOWN)).steps != self._taken.steps:
+            self.rolled_away.emit(f"The canvas shows {now.description}, the crop is of {self._taken.description}.")
+
+    def go_back(self) -> None:
+        """Show the plane again that is labelled, where the user has rolled away from it meanwhile."""
+        taken, layer = self._taken, self._setup.layer.value
+        if taken is not None and layer is not None and self._has_slices() and not self.settling.isActive():
+            show_slice(self._viewer.dims, layer, taken.steps)
 
     def _settle(self, _event: Any = None) -> None:
         """Take the frame anew when it has come to rest; what is on the bench is not true any more."""
+        self.settling.start()  # from now on nothing goes back to the frame that is left
         self.unsettled.emit()
-        self.settling.start()
 
     def take_if_unsettled(self) -> None:
         """Take the frame now where it has not come to rest yet: the user means what is on the screen."""
@@ -129,7 +152,8 @@ class FrameChoice(QObject):
     def take(self) -> None:
         """Take the frame as it is now."""
         self.settling.stop()
-        self.chosen.emit(self.view())
+        self._taken = self.view()
+        self.chosen.emit(self._taken)
 
     def _watch(self, layers: Sequence[Image]) -> None:
         """Notice when the frame's layers get other pixels or another place."""

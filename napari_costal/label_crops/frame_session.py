@@ -47,6 +47,7 @@ class FrameSession:
         self.layer_view: LayerView | None = None
         self.grid: Grid | None = None
         self.placed: Placed | None = None
+        self.note = ""  # what is to be said once of the frame that comes
         session.leaving.connect(self._forget)
         session.renewed.connect(self._take_again)
         session.changed.connect(self._changed)
@@ -124,7 +125,8 @@ class FrameSession:
                 self.placed = placed
                 self.draw_labels()
                 seen = len(placed.labels)
-                self._words.say(f"{len(grid):,} crops, {seen} answered. Score the frame, or click a crop to label it.")
+                note, self.note = self.note, ""
+                self._words.say(f"{note}{len(grid):,} crops, {seen} answered. Score it, or click a crop to label it.")
             then()
 
         store, complain = self._session.store, self._words.complain

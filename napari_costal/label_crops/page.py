@@ -22,6 +22,8 @@ class BenchPage(QObject):
 
     predictions_seen = Signal()
     """A layer that tells the predicted class may have been shown."""
+    turned = Signal()
+    """Another crop is on the bench, or none any more."""
     left = Signal()
 
     def __init__(
@@ -38,6 +40,11 @@ class BenchPage(QObject):
         self.predictions = Predictions(viewer, self.predictions_seen.emit)
         self.pixel_um: Callable[[], float | None] = lambda: None
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the bench is in front, with a crop or waiting for one."""
+        return self._pages.currentWidget() is self._bench
+
     def present(
         self,
         project: Project,
@@ -53,6 +60,7 @@ class BenchPage(QObject):
         self._bench.begin(project.offered)
         image = self.pictures.now(pixels_C_H_W, crop, limits)
         self._bench.present(image, crop, self.pixel_um(), title, active_s, left_s)
+        self.turned.emit()
 
     def prepare(self, pixels_C_H_W: NDArray[np.generic], crop: tuple[int, int, int], limits: IntensityRange) -> None:
         """Render the next crop while this one is looked at."""
@@ -85,4 +93,5 @@ class BenchPage(QObject):
         """Go back to the settings."""
         self._bench.end()
         self._pages.setCurrentIndex(0)
+        self.turned.emit()
         self.left.emit()

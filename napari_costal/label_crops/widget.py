@@ -68,9 +68,9 @@ class LabelCrops(Dock):
     def _make_sessions(self) -> None:
         chosen, viewer, pixels = self._preferences, self._viewer, self._pixels
         self.session = ProjectSession(self, self._store, chosen.annotator)
-        self.choice = FrameChoice(viewer, self.setup, self.session, self.complain, self)
-        self.canvas = FrameCanvas(viewer, self.setup, self.session, self)
         self.page = BenchPage(viewer, self.bench, self._pages, lambda: self.choice.layers, self.complain)
+        self.choice = FrameChoice(viewer, self.setup, self.session, self.complain, lambda: self.page.is_open, self)
+        self.canvas = FrameCanvas(viewer, self.setup, self.session, self)
         self.frame = FrameSession(self.session, self, self.canvas, pixels)
         self.query = QuerySession(self.session, self.frame, self, self.canvas, pixels, self, chosen.device)
         self.sitting = Sitting(self.session, self.frame, self.query, self.page)
@@ -118,13 +118,15 @@ class LabelCrops(Dock):
 
     def _connect_frame(self) -> None:
         choice, page, sitting = self.choice, self.page, self.sitting
-        choice.unsettled.connect(sitting.leave)
+        choice.unsettled.connect(self._unsettled)
+        choice.rolled_away.connect(lambda text: self.bench.say(f"{text} It comes back with the next crop.", True))
         choice.chosen.connect(self._frame_chosen)
         choice.recoloured.connect(self._recoloured)
         choice.clicked.connect(self.present_at)
         choice.added.connect(self._layer_added)
         self.canvas.heatmap_shown.connect(sitting.look)
         page.predictions_seen.connect(sitting.look)
+        page.turned.connect(choice.go_back)
         page.left.connect(self.arriving.note_answers)
         page.pixel_um = self._pixel_um
 
@@ -198,6 +200,12 @@ class LabelCrops(Dock):
             self.start_project(lambda: self.sitting.click(index))
 
     # The frame
+
+    def _unsettled(self) -> None:
+        """Leave the crops of a frame that changes, and say so where one was being labelled."""
+        if self.page.is_open:
+            self.frame.note = "The frame has changed, so its crops were left; your answers are kept. "
+        self.sitting.leave()
 
     def _frame_chosen(self, view: LayerView | None) -> None:
         self.canvas.hide()

@@ -20,9 +20,10 @@ from costal.labels.effort import PauseReason
 from costal.labels.project import LabelClass
 from napari_costal.engine.client import main_window_of
 from napari_costal.labelling.crop_view import CropView
+from napari_costal.labelling.key_sheet import KeySheet
 from napari_costal.labelling.keys import BenchKeys, labelled_with
 from napari_costal.labelling.presentation import KeyStrokes, Presenter
-from napari_costal.ui.parts import ALARM, beside, paint, sentence
+from napari_costal.ui.parts import ALARM, beside, paint, sentence, steady
 from napari_costal.ui.tools import HELP, PAUSE, TOOLS
 
 SIGNS_OF_LIFE = (
@@ -34,6 +35,7 @@ SIGNS_OF_LIFE = (
 ANSWERS = ("skip", "exclude")
 FIRST_SIGNS = (QEvent.Type.ShortcutOverride, QEvent.Type.MouseButtonPress)
 COLUMNS = 5
+FEW_CLASSES, MESSAGE_LINES = 8, 4
 
 
 class Bench(QWidget):
@@ -57,16 +59,14 @@ class Bench(QWidget):
         self._time.setToolTip("Active time on this crop: pauses and long gaps do not count.")
         self._class_grid = QGridLayout()
         self._class_grid.setSpacing(4)
-        self._sheet = sentence()
-        self._sheet.setVisible(False)
+        self.sheet = KeySheet(self)
         column = QVBoxLayout(self)
         column.setContentsMargins(4, 4, 4, 4)
         column.addLayout(beside(self._title, self._left, self._time, shares=(1,)))
         column.addWidget(self.crop_view, 1)
         column.addLayout(self._class_grid)
         column.addLayout(self._lay_out_tools())
-        column.addWidget(self._sheet)
-        column.addWidget(self._message)
+        column.addWidget(steady(MESSAGE_LINES, self._message))
         self._ticker = QTimer(self)
         self._ticker.setInterval(200)
         self._active_s: Callable[[], float] = lambda: 0.0
@@ -120,6 +120,7 @@ class Bench(QWidget):
     def end(self) -> None:
         """Stop taking answers: keys are the viewer's again."""
         self.say("")
+        self.sheet.put_away()
         if not self.keys.are_bound:
             return
         self._ticker.stop()
@@ -226,6 +227,7 @@ class Bench(QWidget):
         """Take no keys and stop the clock while the crop cannot be seen."""
         super().hideEvent(event)
         self.keys.enable(False)
+        self.sheet.put_away()
         self.paused.emit(PauseReason.FOCUS)
 
     def _lay_out_classes(self) -> None:
@@ -239,7 +241,8 @@ class Bench(QWidget):
             button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
             button.setStyleSheet(f"border-left: 6px solid {each.colour}; padding: 5px; text-align: left;")
             button.clicked.connect(lambda _=False, class_id=each.id: self._give(class_id))
-            self._class_grid.addWidget(button, place // 2, place % 2)
+            columns = 2 if len(self.keys.classes) <= FEW_CLASSES else 3
+            self._class_grid.addWidget(button, place // columns, place % columns)
 
     def _use(self, name: str) -> None:
         if name in ANSWERS:
@@ -250,8 +253,10 @@ class Bench(QWidget):
             self._show_paused(not self._is_paused)
             (self.paused if self._is_paused else self.resumed).emit(PauseReason.USER)
         elif name == HELP:
-            self._sheet.setText(self.keys.sheet())
-            self._sheet.setVisible(not self._sheet.isVisible())
+            if self.sheet.isVisible():
+                self.sheet.put_away()
+            else:
+                self.sheet.show_text(self.keys.sheet())
         else:
             self.asked_for.emit(name)
 

@@ -283,10 +283,45 @@ def test_the_slice_of_a_stack_is_a_frame_of_its_own(make_napari_viewer, chosen, 
     wait_for_placed = lambda: widget.frame.placed is not None and not widget.choice.settling.isActive()  # noqa: E731
     qtbot.waitUntil(wait_for_placed, timeout=5000)
     np.testing.assert_array_equal(widget.frame.placed.plane_C_Y_X[0], stack[1])
+    widget.sitting.stop()
     viewer.dims.set_current_step(0, 2)
     qtbot.waitUntil(wait_for_placed, timeout=5000)
     np.testing.assert_array_equal(widget.frame.placed.plane_C_Y_X[0], stack[2])
     widget.close()
+
+
+def test_a_slider_that_rolls_while_a_crop_is_labelled_is_said_and_goes_back_with_the_next_crop(
+    make_napari_viewer, chosen, qtbot
+):
+    viewer = make_napari_viewer()
+    stack = np.random.default_rng(0).integers(0, 4000, (3, 64, 64)).astype(np.uint16)
+    viewer.add_image(stack, name="stack", axis_labels=("t", "y", "x"))
+    widget = LabelCrops(viewer, chosen)
+    viewer.window.add_dock_widget(widget)
+    widget.setup.crop.value = 32
+    viewer.dims.set_current_step(0, 1)
+    widget.present_at((5, 5))
+    qtbot.waitUntil(lambda: widget.sitting.current is not None, timeout=20_000)
+    first = widget.sitting.current
+    viewer.dims.set_current_step(0, 2)
+    assert widget.sitting.current is first, "looking at the next plane helps to decide"
+    assert "The canvas shows t 2, the crop is of t 1." in widget.bench._message.text()
+    widget.present_at((5, 40))
+    qtbot.waitUntil(lambda: widget.sitting.current not in (None, first), timeout=5000)
+    assert viewer.dims.current_step[0] == 1
+    viewer.dims.set_current_step(0, 0)
+    widget.sitting.stop()
+    assert viewer.dims.current_step[0] == 1
+    np.testing.assert_array_equal(widget.frame.placed.plane_C_Y_X[0], stack[1])
+    widget.close()
+
+
+def test_a_frame_that_changes_under_a_crop_is_left_and_that_is_said(viewer, dock, field, qtbot):
+    dock.present_at((5, 5))
+    wait_for_crop(qtbot, dock)
+    viewer.layers["field"].data = field.pixels_Y_X[::-1]
+    assert dock.sitting.current is None
+    qtbot.waitUntil(lambda: "its crops were left; your answers are kept" in dock.status.text(), timeout=10_000)
 
 
 @pytest.mark.parametrize("how", ["the dock", "the window"])
