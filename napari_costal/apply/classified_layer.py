@@ -11,7 +11,7 @@ from costal.errors import CostalError
 from napari_costal.apply.controller import LayerResult
 from napari_costal.apply.layers import AppliedOverlay
 from napari_costal.canvas.layer_frames import SLICE_SHOWN, LayerView, show_slice, view_of
-from napari_costal.canvas.overlays import placement_of
+from napari_costal.canvas.placement import placement_of
 
 MOVES = ("scale", "translate", "rotate", "shear", "affine")
 

@@ -8,8 +8,8 @@ from napari.utils.colormaps import DirectLabelColormap
 
 from costal.applying.applied import Applied, ClassifiedCrop
 from costal.labels.project import Project
-from costal.types import Grid
-from napari_costal.canvas.overlays import HELD_BACK, MARK, REVEALS, FrameOverlay, Placement
+from napari_costal.canvas.overlays import HELD_BACK, MARK, QUERY_WIDTH, REVEALS, FrameOverlay
+from napari_costal.canvas.placement import Placement
 
 CLASS_MAP, CONFIDENCE, CHOSEN = "class map", "confidence", "chosen crop"
 
@@ -28,6 +28,7 @@ class AppliedOverlay(FrameOverlay):
     """The layers over one frame that was classified: drawn when first needed, then updated in place."""
 
     from_below = (CLASS_MAP, CONFIDENCE, CHOSEN)
+    confidence_limits: tuple[float, float] | None = None
 
     def draw_result(self, applied: Applied, project: Project, placement: Placement, shown: str) -> None:
         """Draw the class and the confidence of every crop, of which one is `shown`."""
@@ -48,8 +49,8 @@ class AppliedOverlay(FrameOverlay):
     def mark(self, crop: ClassifiedCrop, placement: Placement) -> None:
         """Draw a square around a crop."""
         middle = np.array([[crop.y, crop.x]], dtype=np.float64) + (crop.side - 1) / 2
-        alone = Grid(crop.side, crop.side, crop.side, crop.side, "drop", 1, 1)
-        self._squares(CHOSEN, middle, alone, placement, None)
+        width = crop.side * QUERY_WIDTH
+        self._squares(CHOSEN, middle, [crop.side - width], [width], placement, None)
 
     def _draw_classes(self, applied: Applied, project: Project, placement: Placement) -> None:
         grid, place = applied.grid, placement.of_crops(applied.grid, applied.zoom_2)
@@ -82,10 +83,9 @@ class AppliedOverlay(FrameOverlay):
             layer = Image(confidence_R_C, name=CONFIDENCE, opacity=0.6, blending="translucent", visible=False)
             layer.interpolation2d, layer.colormap = "nearest", "viridis"
             self._add(layer, place)
-            layer.colorbar.visible = True
         layer.data = confidence_R_C
         layer.contrast_limits_range = limits
-        layer.contrast_limits = limits
+        layer.contrast_limits = self.confidence_limits = limits
 
     def _add(self, layer: Layer, transform: dict[str, Any]) -> None:
         """Add a layer on top, without taking the user's selection away from the frame."""

@@ -25,6 +25,7 @@ from napari_costal.canvas.opening import ARRIVED, FrameOpener
 from napari_costal.canvas.overlays import images_in
 from napari_costal.engine.threads import Background
 from napari_costal.label_crops.opened import opened_beside
+from napari_costal.ui.colour_bar import ColourBar
 from napari_costal.ui.dock import Dock
 from napari_costal.ui.parts import heading, pages, push_button, row, sentence
 from napari_costal.ui.preferences import Preferences, preferences
@@ -78,6 +79,7 @@ class ApplyClassifier(Dock):
         column.addWidget(self.status)
 
     def _results_page(self) -> QWidget:
+        self.bar = ColourBar()
         self.counts, self.uncertain = CountsTable(), UncertainTable()
         self.shown = ComboBox(label="the image shows", choices=[CLASS_MAP, CONFIDENCE], value=CLASS_MAP)
         self.export_buttons = {kind: push_button(text, tip) for kind, (text, tip) in EXPORTS.items()}
@@ -90,6 +92,7 @@ class ApplyClassifier(Dock):
         column.addWidget(heading("Crops per class"))
         column.addWidget(self.counts)
         column.addWidget(self._shown_row)
+        column.addWidget(self.bar)
         column.addWidget(heading("Least certain crops"))
         column.addWidget(self.uncertain, 1)
         column.addWidget(self._export_row)
@@ -103,10 +106,15 @@ class ApplyClassifier(Dock):
         form.open_button.clicked.connect(self._ask_project)
         form.own_button.clicked.connect(lambda: self.use_project(None))
         form.apply_button.clicked.connect(lambda: self.apply())
-        self.shown.changed.connect(self._classified.show)
+        self.shown.changed.connect(self._show)
         self.uncertain.chosen.connect(self.look_at)
         for kind, button in self.export_buttons.items():
             button.clicked.connect(lambda _=False, kind=kind: self._ask_export(kind))
+
+    def _show(self, shown: str) -> None:
+        """Show the class map or the confidence, and what the colours of the confidence mean."""
+        self._classified.show(shown)
+        self.bar.show_limits(shown, self._overlay.confidence_limits if shown == CONFIDENCE else None)
 
     # What the user does
 
@@ -243,6 +251,7 @@ class ApplyClassifier(Dock):
         self.counts.fill(result.project, applied.class_ids, [counts])
         self._list(result.project, result.uncertain, is_layer=True)
         self._classified.draw(result)
+        self._show(self.shown.value)
         model = f"Model {applied.generation}, {applied.device}"
         classified = sum(counts.counts_K)
         said = f"{model}: {classified:,} crops" + (f", mean confidence {counts.confidence:.2f}." if classified else ".")

@@ -1,17 +1,18 @@
 """The layers that the plugin draws: grid, heatmap, query and labels, aligned with the frame's layer to the pixel."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image, Layer, Points, Vectors
 from napari.utils.colormaps import Colormap
+from napari.utils.colormaps.standardize_color import transform_color
 from numpy.typing import NDArray
 
 from costal.frames.grid import origins
 from costal.types import Floats, Grid
+from napari_costal.canvas.placement import Placement
 
 MARK = "napari-costal"
 REVEALS, HELD_BACK = "tells the predicted class", "held back during a query"
@@ -20,53 +21,11 @@ FROM_BELOW = (GRID, HEATMAP, LABELS, QUERY)
 MOST_GRID_LINES = 400
 MOST_BOXES = 500
 LOOKED_AT_EACH = 50
-RED = "#ff5533"
-
-
-@dataclass(frozen=True, slots=True)
-class Placement:
-    """Where a frame's pixels lie in the world: the last two axes of its layer's transform."""
-
-    scale: NDArray[np.float64]
-    translate: NDArray[np.float64]
-    rotate: NDArray[np.float64]
-    shear: NDArray[np.float64]
-    affine: NDArray[np.float64]
-    units: tuple[str, ...]
-
-    def of_crops(self, grid: Grid, zoom_2: tuple[float, float] = (1.0, 1.0)) -> dict[str, Any]:
-        """Return the transform of an image with one pixel per crop; `zoom_2`: grid pixels to one of the frame."""
-        zoom = np.array(zoom_2)
-        centre_of_first = (grid.crop / zoom - 1) / 2
-        upper = np.array([[1.0, self.shear[0]], [0.0, 1.0]])
-        moved = self.rotate @ upper @ (self.scale * centre_of_first)
-        return self.of_pixels() | {"scale": self.scale * grid.stride / zoom, "translate": self.translate + moved}
-
-    def of_pixels(self) -> dict[str, Any]:
-        """Return the transform of something drawn in the frame's pixels."""
-        return {
-            "scale": self.scale,
-            "translate": self.translate,
-            "rotate": self.rotate,
-            "shear": self.shear,
-            "affine": self.affine,
-            "units": self.units,
-        }
-
-
-def placement_of(layer: Layer) -> Placement:
-    """Return where the plane of a layer lies."""
-    affine = np.eye(3)
-    matrix = np.asarray(layer.affine.affine_matrix)
-    affine[:2, :2], affine[:2, 2] = matrix[-3:-1, -3:-1], matrix[-3:-1, -1]
-    return Placement(
-        np.asarray(layer.scale)[-2:],
-        np.asarray(layer.translate)[-2:],
-        np.asarray(layer.rotate)[-2:, -2:],
-        np.asarray(layer.shear)[-1:],
-        affine,
-        tuple(str(unit) for unit in layer.units[-2:]),
-    )
+QUERY_COLOUR = "#ff33ff"
+"""Unlike the classes' colours and those of heatmaps."""
+PLATE_COLOUR, PLATE_SHARE = "#101114", 0.42
+LABEL_WIDTH, QUERY_WIDTH, LABEL_FILL = 1 / 10, 1 / 14, 0.3
+"""Shares of a crop's side; how much a labelled crop is tinted, so that it is seen where crops are a few pixels wide."""
 
 
 def is_ours(layer: Layer) -> bool:
@@ -134,8 +93,11 @@ class FrameOverlay:
 
     def draw_heatmap(
         self, heatmap: Floats, grid: Grid, placement: Placement, name: str, colours: Colormap | None
-    ) -> None:
-        """Draw one value per crop with limits that follow the values; `colours` for classes, else viridis."""
+    ) -> tuple[float, float]:
+        """Draw one value per crop with limits that follow the values, which are returned.
+
+        `colours` are those of classes, else it is viridis.
+        """
         limits = (-0.5, len(colours.colors) - 0.5) if colours is not None else _limits_of(heatmap)
         layer = self._there(HEATMAP, placement.of_crops(grid))
         if layer is None:
@@ -146,65 +108,76 @@ class FrameOverlay:
         layer.metadata[REVEALS] = colours is not None
         if (shown := f"{HEATMAP}: {name}") != layer.name or colours is not None:
             layer.name, layer.colormap = shown, colours or "viridis"
-            layer.colorbar.visible = colours is None
         if (tuple(layer.contrast_limits_range), tuple(layer.contrast_limits)) != (limits, limits):
-            with layer.events.contrast_limits.blocker():  # the colour bar is made anew with each event
-                layer.contrast_limits_range = limits
+            layer.contrast_limits_range = limits
             layer.contrast_limits = limits
+        return limits
 
     def draw_query(
         self, centres_n_2: NDArray[np.float64], grid: Grid, placement: Placement, texts: list[str] | None = None
     ) -> None:
-        """Draw the query as squares, best first, with their rank or other texts."""
-        words = np.array(texts or [str(rank) for rank in range(1, len(centres_n_2) + 1)], dtype=str)[:MOST_BOXES]
-        layer = self._squares(QUERY, centres_n_2[:MOST_BOXES], grid, placement, {"word": words})
-        if layer is not None and not np.array_equal(layer.features["word"], words):
+        """Draw the query as squares, best first, with their rank or other texts on dark plates in the corners."""
+        centres_n_2 = centres_n_2[:MOST_BOXES]
+        texts = texts or [str(rank) for rank in range(1, len(centres_n_2) + 1)]
+        words = np.array([each for text in texts[:MOST_BOXES] for each in ("", text)], dtype=str)
+        plate = grid.crop * PLATE_SHARE
+        # A box and its plate follow each other, so that a shorter query is the beginning of a longer one.
+        points = np.repeat(centres_n_2, 2, axis=0)
+        points[1::2] -= (grid.crop - plate) / 2
+        width = grid.crop * QUERY_WIDTH
+        layer = self._squares(QUERY, points, [grid.crop - width, plate], [width, 0.0], placement, {"word": words})
+        if layer is None:
+            return
+        if not np.array_equal(layer.features["word"], words):
             layer.features = {"word": words}
 
     def draw_labels(
         self, centres_n_2: NDArray[np.float64], colours: Sequence[str], grid: Grid, placement: Placement
     ) -> None:
         """Draw the labelled crops as squares in their class colour."""
-        layer = self._squares(LABELS, centres_n_2[-MOST_BOXES:], grid, placement, None)
+        width = grid.crop * LABEL_WIDTH
+        layer = self._squares(LABELS, centres_n_2[-MOST_BOXES:], [grid.crop - width], [width], placement, None)
         if layer is not None:
-            layer.border_color = list(colours[-MOST_BOXES:])
+            border = transform_color(list(colours[-MOST_BOXES:]))
+            layer.border_color = border
+            layer.face_color = border * np.array([1, 1, 1, LABEL_FILL], np.float32)
 
     def _squares(
         self,
         part: str,
         points_n_2: NDArray[np.float64],
-        grid: Grid,
+        sizes: list[float],
+        widths: list[float],
         placement: Placement,
         words: dict[str, NDArray[np.str_]] | None,
     ) -> Any:
-        """Return the layer of squares around these points, None and hidden when there are none."""
+        """Return the layer of squares around these points, None and hidden when there are none.
+
+        Sizes and widths of border repeat; what has no border is a plate.
+        """
         if not len(points_n_2):
             self.hide(part)
             return None
-        width = max(grid.crop / 20, 1.0)
+        size_n, width_n = (np.resize(each, len(points_n_2)) for each in (sizes, widths))
         layer = self._there(part, placement.of_pixels())
         if layer is None:
-            layer = Points(
-                points_n_2,
-                name=part,
-                features=words,
-                text={"string": "{word}", "color": "white", "size": 11, "anchor": "center"} if words else None,
-                symbol="square",
-                size=grid.crop - width,
-                face_color="transparent",
-                border_color=RED,
-                border_width=width,
-                border_width_is_relative=False,
-                antialiasing=0,
-                opacity=1.0,
-            )
+            text = {"string": "{word}", "color": "white", "size": 10, "anchor": "center"} if words else None
+            looks: dict[str, Any] = {
+                "symbol": "square",
+                "antialiasing": 0,
+                "opacity": 1.0,
+                "border_color": QUERY_COLOUR,
+            }
+            looks |= {"size": size_n, "border_width": width_n, "border_width_is_relative": False}
+            layer = Points(points_n_2, name=part, features=words, text=text, **looks)
+            layer.face_color = _faces(width_n)
             self._add(layer, placement.of_pixels())
         if not np.array_equal(layer.data, points_n_2):
             is_longer = len(points_n_2) > len(layer.data)
             with layer.events.blocker_all():  # the viewer looks once at what changed, not with every setting
                 layer.data = points_n_2
-                if is_longer or not np.allclose(layer.size, grid.crop - width):
-                    layer.size, layer.border_width = grid.crop - width, width
+                if is_longer or not np.allclose(layer.size, size_n):
+                    layer.size, layer.border_width, layer.face_color = size_n, width_n, _faces(width_n)
             layer.refresh()
         return layer
 
@@ -217,7 +190,7 @@ class FrameOverlay:
         elif part == QUERY:
             self.draw_query(centres(grid, [0]), grid, placement)
         else:
-            self.draw_labels(centres(grid, [0]), [RED], grid, placement)
+            self.draw_labels(centres(grid, [0]), [QUERY_COLOUR], grid, placement)
         layer = self._find(part)
         layer.metadata["unseen"], layer.opacity = layer.opacity, 0.0
 
@@ -274,6 +247,11 @@ class FrameOverlay:
 def centres(grid: Grid, indices: NDArray[np.intp] | Sequence[int]) -> NDArray[np.float64]:
     """Return the centres (n, 2) of crops, in the frame's pixels."""
     return origins(grid, indices).astype(np.float64) + (grid.crop - 1) / 2
+
+
+def _faces(width_n: NDArray[np.float64]) -> list[str]:
+    """Return how squares are filled: boxes let the frame through, plates do not."""
+    return ["transparent" if width else PLATE_COLOUR for width in width_n]
 
 
 def _limits_of(heatmap: Floats) -> tuple[float, float]:

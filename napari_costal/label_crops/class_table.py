@@ -50,7 +50,7 @@ class ClassTable(QWidget):
         table.setHorizontalHeaderLabels(["key", "class", "labels"])
         table.horizontalHeader().setMinimumSectionSize(NARROWEST_PX)
         dress(table, 26, {KEY: 56, LABELS: 62}, wide=NAME)
-        table.setFixedHeight(136)
+        table.setMinimumHeight(136)
         table.setToolTip(TIP)
         table.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         table.customContextMenuRequested.connect(self._open_menu_at)

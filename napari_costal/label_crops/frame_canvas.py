@@ -13,16 +13,8 @@ from qtpy.QtGui import QColor
 from costal.frames.grid import heatmap
 from costal.labels.project import Project
 from costal.types import Floats, Grid
-from napari_costal.canvas.overlays import (
-    GRID,
-    HEATMAP,
-    LABELS,
-    MOST_BOXES,
-    QUERY,
-    FrameOverlay,
-    centres,
-    placement_of,
-)
+from napari_costal.canvas.overlays import GRID, HEATMAP, LABELS, MOST_BOXES, QUERY, FrameOverlay, centres
+from napari_costal.canvas.placement import placement_of
 from napari_costal.canvas.stage import Stage
 from napari_costal.label_crops.project_session import ProjectSession
 from napari_costal.label_crops.setup_page import SetupPage
@@ -98,7 +90,8 @@ class FrameCanvas(QObject):
         if shown == "predicted class":
             rgba = [QColor(each.colour).getRgbF() for each in project.offered]
             colours = Colormap(rgba, name="classes", interpolation="zero")
-        self._overlay.draw_heatmap(heatmap(grid, values_N), grid, placement_of(layer), shown, colours)
+        limits = self._overlay.draw_heatmap(heatmap(grid, values_N), grid, placement_of(layer), shown, colours)
+        self._setup.colour_bar.show_limits(shown, None if colours is not None else limits)
         self.heatmap_shown.emit()
 
     def show_query(self, indices: NDArray[np.intp], grid: Grid) -> None:
@@ -129,6 +122,7 @@ class FrameCanvas(QObject):
         self._query_wanted = None
         self._setup.show_query(0, MOST_BOXES)
         self._overlay.hide(HEATMAP, QUERY)
+        self._setup.colour_bar.show_limits("", None)
 
     def clear_labels(self) -> None:
         """Take the labels of another frame off."""

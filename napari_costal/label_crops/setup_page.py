@@ -21,6 +21,7 @@ from napari_costal.label_crops.arrivals_part import ArrivalsPart
 from napari_costal.label_crops.channel_list import ChannelList
 from napari_costal.label_crops.class_table import ClassTable
 from napari_costal.label_crops.view import SHOWN
+from napari_costal.ui.colour_bar import ColourBar
 from napari_costal.ui.fields import setting_field
 from napari_costal.ui.parts import form, part, push_button, row, scrolled, sentence, stacked
 from napari_costal.ui.tools import BENCH_KEYS
@@ -54,7 +55,7 @@ class SetupPage(QTabWidget):
         self.classes = ClassTable(tool_keys)
         self.project_tab = stacked(self._project_part(), self._advanced_part(annotator))
         self.frames_tab = stacked(self._frame_part(layers), self.frames_place, self.arrivals)
-        self.label_tab = stacked(part("Classes", self.classes), self._query_part())
+        self.label_tab = stacked(part("Classes", self.classes), self._query_part(), tall=0)
         for tab, title in ((self.project_tab, "Project"), (self.frames_tab, "Frames"), (self.label_tab, "Label")):
             self.addTab(scrolled(tab), title)
         self.setDocumentMode(True)
@@ -103,6 +104,7 @@ class SetupPage(QTabWidget):
         self.keeps_going = CheckBox(text="go on while the models learn", value=False)
         self.keeps_going.tooltip = "After a query the next one follows at once; the models learn in the background."
         self.shown = ComboBox(label="heatmap shows", choices=list(SHOWN), value=SHOWN[0])
+        self.colour_bar = ColourBar()
         self.score_button = push_button("Score", "Ask the models about every crop of the frame.")
         self.label_button = push_button("Label 10 crops", "Show the best crops one after another.")
         self.label_button.setStyleSheet("font-weight: bold;")
@@ -111,7 +113,7 @@ class SetupPage(QTabWidget):
         self.boxes_label = sentence()
         self.boxes_label.hide()
         asked = form((self.n, self.minutes, self.by), self.shown)
-        return part("Query", slider, asked, self.boxes_label, self.keeps_going.native)
+        return part("Query", slider, asked, self.colour_bar, self.boxes_label, self.keeps_going.native)
 
     def _advanced_part(self, annotator: str) -> QWidget:
         default, lacking = default_backbone()

@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 
 from costal.paper.mosaic import mosaic, mosaic_grid, mosaic_heatmap
 from costal.types import Floats, Grid
-from napari_costal.canvas.overlays import HEATMAP, FrameOverlay, centres, placement_of
+from napari_costal.canvas.overlays import HEATMAP, FrameOverlay, centres
+from napari_costal.canvas.placement import placement_of
 from napari_costal.canvas.stage import Stage
+from napari_costal.ui.colour_bar import ColourBar
 
 
 class MosaicLayers:
@@ -20,6 +22,7 @@ class MosaicLayers:
         self._viewer = viewer
         self._overlay = FrameOverlay(viewer, "mosaic")
         self._stage = Stage(viewer)
+        self.bar = ColourBar()
         self._grid: Grid | None = None
         self.image: Any = None
 
@@ -54,7 +57,8 @@ class MosaicLayers:
             return
         drawn_N = np.zeros(len(self._grid), np.float32) if values_N is None else values_N
         heatmap = mosaic_heatmap(drawn_N, self._grid.crop)
-        self._overlay.draw_heatmap(heatmap, self._grid, placement_of(self.image), name, None)
+        limits = self._overlay.draw_heatmap(heatmap, self._grid, placement_of(self.image), name, None)
+        self.bar.show_limits(name, None if values_N is None else limits)
         if values_N is None:  # drawn none the less: the viewer fits hidden layers too
             self._overlay.hide(HEATMAP)
 

@@ -52,6 +52,7 @@ class MnistMosaic(Dock):
         self.say("Step plays one round, Run plays on.")
         column = QVBoxLayout(self)
         column.addWidget(self._pages, 1)
+        column.addWidget(self.layers.bar)
         column.addLayout(self.progress_row)
         column.addWidget(self.status)
         self._connect_bench()

@@ -133,8 +133,8 @@ def pages() -> QStackedWidget:
     return stack
 
 
-def stacked(*rows: QWidget | QLayout) -> QWidget:
-    """Return widgets and layouts one below the other, with the margins of a tab."""
+def stacked(*rows: QWidget | QLayout, tall: int | None = None) -> QWidget:
+    """Return widgets and layouts one below the other, with the margins of a tab; the `tall` one takes what is left."""
     whole = QWidget()
     column = QVBoxLayout(whole)
     column.setContentsMargins(8, 6, 8, 4)
@@ -144,7 +144,10 @@ def stacked(*rows: QWidget | QLayout) -> QWidget:
             column.addWidget(each)
         else:
             column.addLayout(each)
-    column.addStretch(1)
+    if tall is None:
+        column.addStretch(1)
+    else:
+        column.setStretch(tall, 1)
     return whole
 
 

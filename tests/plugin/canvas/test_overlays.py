@@ -2,21 +2,24 @@
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 from napari.components import ViewerModel
 from napari.layers import Image
 
 from costal.frames.grid import crop_at, heatmap, tile
+from costal.labels.project import COLOURS
 from napari_costal.canvas.overlays import (
     GRID,
     HEATMAP,
     LABELS,
     MOST_BOXES,
     QUERY,
+    QUERY_COLOUR,
     FrameOverlay,
     centres,
     is_ours,
-    placement_of,
 )
+from napari_costal.canvas.placement import placement_of
 
 TRANSFORMS = {
     "plain": {},
@@ -79,10 +82,47 @@ def test_boxes_lie_on_the_crops_they_name(layer):
     overlay.draw_labels(centres(grid, [3]), ["#ff0000"], grid, placement_of(layer))
     query = next(each for each in viewer.layers if each.metadata.get("part") == QUERY)
     np.testing.assert_allclose(
-        [query.data_to_world(point) for point in query.data],
+        [query.data_to_world(point) for point in query.data[::2]],
         [layer.data_to_world((9.5, 9.5)), layer.data_to_world((29.5, 29.5))],
     )
-    assert list(query.text.string.array if hasattr(query.text.string, "array") else query.text.values) == ["1", "2"]
+    assert list(query.text.string.array if hasattr(query.text.string, "array") else query.text.values)[1::2] == [
+        "1",
+        "2",
+    ]
+
+
+def test_a_rank_is_white_on_a_dark_plate_in_the_corner_of_its_crop():
+    viewer = ViewerModel()
+    layer = viewer.add_image(np.zeros((100, 100)))
+    grid, overlay = tile((100, 100), 50), FrameOverlay(viewer, "test")
+    for asked in ([0, 3], [3], [0, 1, 2]):
+        overlay.draw_query(centres(grid, asked), grid, placement_of(layer))
+        query = viewer.layers[-1]
+        plates = slice(1, None, 2)
+        np.testing.assert_allclose(query.size[plates], 21)  # 0.42 of the crop
+        np.testing.assert_allclose(query.data[plates], np.array([grid.origin(at) for at in asked]) - 0.5 + 21 / 2)
+        assert query.face_color[plates, :3].max() < 0.1
+        assert (query.face_color[plates, 3] == 1).all()
+        assert (query.face_color[::2, 3] == 0).all()
+        assert list(query.text.values) == [each for rank in range(1, len(asked) + 1) for each in ("", str(rank))]
+
+
+def test_the_boxes_of_a_query_have_the_colour_of_no_class():
+    def far(one, other):
+        return np.abs(np.array(to_rgb(one)) - to_rgb(other)).max()
+
+    assert min(far(QUERY_COLOUR, each) for each in COLOURS) > 0.3
+
+
+def test_a_labelled_crop_has_a_wide_frame_and_a_tint_of_its_class():
+    viewer = ViewerModel()
+    layer = viewer.add_image(np.zeros((100, 100)))
+    grid, overlay = tile((100, 100), 50), FrameOverlay(viewer, "test")
+    overlay.draw_labels(centres(grid, [0, 3]), ["#ff0000", "#0000ff"], grid, placement_of(layer))
+    labels = viewer.layers[-1]
+    np.testing.assert_allclose(labels.border_width, 5)  # a tenth of the crop
+    np.testing.assert_allclose(labels.size, 45)
+    np.testing.assert_allclose(labels.face_color, [[1, 0, 0, 0.3], [0, 0, 1, 0.3]], atol=1e-6)
 
 
 def test_limits_follow_the_values():
@@ -160,6 +200,6 @@ def test_boxes_move_to_another_frame_and_crop_size():
     overlay.draw_query(centres(tile((64, 64), 32), [0, 1, 2]), tile((64, 64), 32), placement_of(layer))
     overlay.draw_query(centres(tile((64, 64), 16), [1]), tile((64, 64), 16), placement_of(other))
     query = viewer.layers[-1]
-    np.testing.assert_allclose([query.data_to_world(point) for point in query.data], [other.data_to_world((7.5, 23.5))])
-    np.testing.assert_allclose(query.size, 15)
-    assert list(query.text.values) == ["1"]
+    np.testing.assert_allclose(query.data_to_world(query.data[0]), other.data_to_world((7.5, 23.5)))
+    np.testing.assert_allclose(query.size, [16 - 16 / 14, 16 * 0.42])
+    assert list(query.text.values) == ["", "1"]

@@ -12,7 +12,8 @@ from costal.agent.value import value
 from costal.frames.grid import heatmap, tile
 from costal.labels.project_file import create_project
 from costal.scoring.queries import query_of, unanswered
-from napari_costal.canvas.overlays import HEATMAP, FrameOverlay, centres, placement_of
+from napari_costal.canvas.overlays import HEATMAP, FrameOverlay, centres
+from napari_costal.canvas.placement import placement_of
 from tests.benchmarks.gui import made_up
 
 CROP, SIDES = 8, (100, 1000)

@@ -6,7 +6,8 @@ from napari.components import ViewerModel
 
 from costal.frames.grid import tile
 from napari_costal.canvas.layer_frames import SOURCE
-from napari_costal.canvas.overlays import GRID, QUERY, FrameOverlay, centres, is_ours, placement_of
+from napari_costal.canvas.overlays import GRID, QUERY, FrameOverlay, centres, is_ours
+from napari_costal.canvas.placement import placement_of
 from napari_costal.canvas.stage import Stage
 
 CANVAS = 600, 800  # rows, columns
