@@ -4,20 +4,31 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import napari
+from qtpy.QtGui import QGuiApplication
 
 from costal.labels.project_file import load_project
 from costal.paper.plan import Arm, Experiment
 from costal.workbench.file_axes import kinds_with
 from napari_costal.canvas.opening import open_image
 
+WIDE_PX, HIGH_PX = 1400, 900
+
 
 def open_mosaic(data: str, experiment: Experiment, arm: Arm) -> None:
     """Open napari with *MNIST mosaic* running this arm, until the window is closed."""
     viewer = napari.Viewer(title="napari-costal demo")
+    enlarge(viewer)
     _, widget = viewer.window.add_plugin_dock_widget("napari-costal", "MNIST mosaic")
     widget.configure(data, experiment, arm)
-    widget.controller.run()
+    widget.run()
     napari.run()
+
+
+def enlarge(viewer: napari.Viewer) -> None:
+    """Make the window large enough for a mosaic beside its curves, as far as the screen has room."""
+    room = QGuiApplication.primaryScreen().availableSize()
+    _, _, width, height = viewer.window.geometry()
+    viewer.window.resize(max(width, min(WIDE_PX, room.width())), max(height, min(HIGH_PX, room.height())))
 
 
 def open_label_crops(images: Sequence[Path], project: Path | None, axes: str | None = None) -> None:

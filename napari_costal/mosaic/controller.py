@@ -12,7 +12,8 @@ from costal.paper.datasets import DIGIT_NAMES, load_dataset
 from costal.paper.digits import SIDE
 from costal.paper.experiment import ArmState, Proposal, RoundReport
 from costal.paper.plan import RANDOM_ARM, Arm, Experiment
-from costal.types import Answer, Progress
+from costal.paper.sources import pool_indices
+from costal.types import Answer, Floats, Progress
 from napari_costal.engine.calls import Caller, Thread
 from napari_costal.engine.latest import Latest
 from napari_costal.labelling.presentation import Clock, Presenter, system_clock
@@ -30,6 +31,7 @@ class View(Protocol):
     def show_progress(self, progress: Progress | None) -> None: ...
     def show_running(self, running: bool) -> None: ...
     def show_reports(self, dataset_name: str, reports: list[RoundReport], by_hand: bool) -> None: ...
+    def show_pool(self, dataset_name: str, crops_N_C_H_W: Floats) -> None: ...
     def show_proposal(self, dataset_name: str, proposal: Proposal, round_number: int) -> None: ...
     def show_answers(self, proposal: Proposal, words: list[str]) -> None: ...
     def present(self, proposal: Proposal, index: int, title: str, active_s: Callable[[], float]) -> None: ...
@@ -129,6 +131,8 @@ class MosaicController:
 
         if not self._class_names:
             self._find_class_names()
+        if not self._states:
+            self._look_ahead()
         self._call("start", (self._experiment, arm, self._data, self._by_hand), started, f"start, {arm.name}")
 
     def _find_class_names(self) -> None:
@@ -139,6 +143,21 @@ class MosaicController:
             self._class_names = names
 
         self._pixels.run(lambda: load_dataset(data).class_names, then=self._settings.ticket().only(found))
+
+    def _look_ahead(self) -> None:
+        """Show what the first round chooses from while the engine starts; why that fails, the engine will say."""
+        data, experiment = self._data, self._experiment
+
+        def read() -> tuple[str, Floats]:
+            dataset = load_dataset(data)
+            first_N = pool_indices(dataset, experiment.seed, 0, 1, experiment.pool_size, experiment.pools)
+            return dataset.name, dataset.take(first_N)[0]
+
+        def found(pool: tuple[str, Floats]) -> None:
+            if self._proposal is None and self._is_busy:
+                self._view.show_pool(*pool)
+
+        self._pixels.run(read, then=self._settings.ticket().only(found))
 
     def _word(self, label: int | None) -> str:
         if label is None:

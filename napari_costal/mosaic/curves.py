@@ -65,6 +65,8 @@ class CurvesPicture:
         for axes in (by_labels, by_cost):
             axes.set_ylabel("test accuracy")
             darken(axes, colours)
+            if not any(len(curve.labels_M) for curve in self.curves):
+                announce(axes, "Here: accuracy on test images,\nonce a round has been tested.", colours)
         marks, names = by_labels.get_legend_handles_labels()
         _add_legend(figure, dict(zip(names, marks, strict=True)), colours)
 
@@ -101,8 +103,10 @@ class RoundsPicture:
         else:
             draw_accuracy(by_cost, self.reports, "total_cost", "total cost (cost units)")
         by_labels.set_title(self.title)
-        for axes in (by_labels, by_cost):
+        for axes, against in ((by_labels, "labels given"), (by_cost, "what the labels cost")):
             darken(axes, colours)
+            if not self.reports:
+                announce(axes, f"Here: accuracy on test images against\n{against}, beside random choice.", colours)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +176,16 @@ def _add_legend(figure: "Figure", named: "dict[str, Artist]", colours: Colours) 
         legend = figure.legend(list(named.values()), names, loc="outside lower center", **look)
         for text in legend.get_texts():
             text.set_color(colours.ink)
+
+
+def announce(axes: "Axes", text: str, colours: Colours) -> None:
+    """Say in empty axes what they will show; numbers along them would mean nothing yet."""
+    axes.set_xlim(0, 1)
+    axes.set_ylim(0, 1)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    middle: dict[str, Any] = {"ha": "center", "va": "center", "transform": axes.transAxes}
+    axes.text(0.5, 0.5, text, color=colours.ink, fontsize=TEXT, **middle)
 
 
 def darken(axes: "Axes", colours: Colours) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from magicgui.widgets import ComboBox, Container
+from magicgui.widgets import ComboBox
 from napari.viewer import Viewer
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
@@ -13,6 +13,7 @@ from costal.frames.normalise import IntensityRange
 from costal.paper.experiment import Proposal, RoundReport
 from costal.paper.mosaic import to_images
 from costal.paper.plan import Arm, Experiment
+from costal.types import Floats
 from napari_costal.canvas.render import render
 from napari_costal.engine.client import Engine
 from napari_costal.engine.threads import Background
@@ -24,11 +25,12 @@ from napari_costal.mosaic.playback_page import CURVES_HEIGHT, PlaybackPage
 from napari_costal.ui.dock import Dock
 from napari_costal.ui.fields import setting_field
 from napari_costal.ui.figure_view import FigureView, colours_of
-from napari_costal.ui.parts import pages, push_button
+from napari_costal.ui.parts import form, pages, push_button
 from napari_costal.ui.preferences import Preferences, preferences
 from napari_costal.ui.tools import BENCH_KEYS, STOP
 
 SIMULATED, BY_HAND = "simulated expert", "I label myself"
+CURVES_TO_COME = "The learning curves will be here: accuracy on test images after each round, beside random choice."
 WHOLE_RANGE = IntensityRange((0.0,), (255.0,))
 
 
@@ -68,33 +70,28 @@ class MnistMosaic(Dock):
         self.data = ComboBox(label="data", choices=list(DIGIT_DATA), value="auto")
         self.data.tooltip = "auto takes MNIST when it is found on this machine, else synthetic digits."
         self.pool_size = setting_field(Experiment, "pool_size", "images a round (N)", max=60_000)
-        self.n = setting_field(Experiment, "n", "labelled a round (n)")
+        self.n = setting_field(Experiment, "n", "labelled (n)")
         self.passes = setting_field(Experiment, "passes", "passes (T)")
         self.acquisition = setting_field(Arm, "acquisition", "acquisition function")
         self.alpha = setting_field(Arm, "alpha", "α", step=0.1)
         self.beta = setting_field(Arm, "beta", "β", value=0.3, step=0.05)
         self.seed = setting_field(Experiment, "seed", "seed")
         self.oracle = ComboBox(label="who answers", choices=[SIMULATED, BY_HAND], value=SIMULATED)
-        self.form = Container(
-            widgets=[
-                self.data,
-                self.pool_size,
-                self.n,
-                self.passes,
-                self.acquisition,
-                self.alpha,
-                self.beta,
-                self.seed,
-                self.oracle,
-            ]
+        self.form = form(
+            self.data,
+            (self.pool_size, self.n),
+            self.passes,
+            self.acquisition,
+            (self.alpha, self.beta),
+            self.seed,
+            self.oracle,
         )
-        self.form.margins = (0, 0, 0, 0)
-        column.addWidget(self.form.native)
+        column.addWidget(self.form)
         row = QHBoxLayout()
         self.buttons: dict[str, QPushButton] = {}
         for name, tip, act in (
             ("Step", "Play one round.", lambda: self._begin(self.controller.step)),
-            ("Run", "Play round after round.", lambda: self._begin(self.controller.run)),
+            ("Run", "Play round after round.", self.run),
             ("Pause", "Stop after this round.", lambda: self.controller.pause()),
             ("Reset", "Forget all rounds; needed before other settings count.", lambda: self.controller.reset()),
         ):
@@ -106,7 +103,7 @@ class MnistMosaic(Dock):
         self.open_button.clicked.connect(self._ask_run)
         row.addWidget(self.open_button)
         column.addLayout(row)
-        self.curves = FigureView(self._painter, colours_of(self._viewer.theme))
+        self.curves = FigureView(self._painter, colours_of(self._viewer.theme), CURVES_TO_COME)
         column.addWidget(self.curves, 1)
         return page
 
@@ -139,6 +136,10 @@ class MnistMosaic(Dock):
         self.seed.value, self._device = experiment.seed, experiment.device
         self._take_form()
 
+    def run(self) -> None:
+        """Play round after round."""
+        self._begin(self.controller.run)
+
     def _ask_run(self) -> None:
         folder = QFileDialog.getExistingDirectory(self, "Open a run: the folder given as --out")
         if folder:
@@ -152,6 +153,7 @@ class MnistMosaic(Dock):
         self.playback.controller.close()  # it may still be reading a run: only one of the two shows a mosaic
         if not self.controller.is_started:
             self._take_form()
+            self.say("The engine starts, which takes some seconds.")
         act()
 
     def _take_form(self) -> None:
@@ -174,13 +176,22 @@ class MnistMosaic(Dock):
         self.buttons["Run"].setEnabled(not running)
         self.buttons["Pause"].setEnabled(running)
         self.open_button.setEnabled(not running)
-        self.form.enabled = not running and not self.controller.is_started
+        self.form.setEnabled(not running and not self.controller.is_started)
 
     def show_reports(self, dataset_name: str, reports: list[RoundReport], by_hand: bool) -> None:
         """Draw the learning curves."""
         picture = RoundsPicture(dataset_name or "learning curves", tuple(reports), by_hand)
         self.curves.show_picture(picture, CURVES_HEIGHT)
         self.show_running(not self.buttons["Step"].isEnabled())
+
+    def show_pool(self, dataset_name: str, crops_N_C_H_W: Floats) -> None:
+        """Show what the first round will choose from."""
+        images_N_H_W = to_images(crops_N_C_H_W)
+        self.layers.show(f"{dataset_name} mosaic", images_N_H_W, ("value v", None), np.empty(0, np.intp))
+        self.say(
+            f"{len(images_N_H_W):,} images to choose from. The models start with two labels of each class; then each "
+            "round asks for those that are worth most."
+        )
 
     def show_proposal(self, dataset_name: str, proposal: Proposal, round_number: int) -> None:
         """Show the mosaic of the round, the value of each crop, and the query's ranks."""

@@ -4,7 +4,7 @@ import pickle
 from typing import Any
 
 from napari.utils.theme import get_theme
-from qtpy.QtCore import QSize, QTimer
+from qtpy.QtCore import QSize, Qt, QTimer
 from qtpy.QtGui import QColor, QImage, QPainter
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
@@ -27,8 +27,10 @@ def colours_of(theme_name: str) -> Colours:
 class FigureView(QWidget):
     """Shows a picture that a process draws (`Engine`); the last image stays until the next one is there."""
 
-    def __init__(self, painter: Any, colours: Colours) -> None:
+    def __init__(self, painter: Any, colours: Colours, text: str = "") -> None:
+        """`text` is shown until the first image is there."""
         super().__init__()
+        self._text = text
         self._painter, self._colours = painter, colours
         self._picture: Picture | None = None
         self._content = b""
@@ -59,6 +61,9 @@ class FigureView(QWidget):
         painter = QPainter(self)
         if not self.image.isNull():
             painter.drawImage(self.rect(), self.image)
+        else:
+            painter.setPen(QColor(self._colours.ink))
+            painter.drawText(self.rect(), Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap, self._text)
         painter.end()
         if self._wanted() != self._drawn and not self._is_drawing and not self._resting.isActive():
             self._resting.start()

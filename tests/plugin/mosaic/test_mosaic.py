@@ -8,21 +8,24 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 from qtpy.QtCore import Qt, QTimer
+from qtpy.QtGui import QGuiApplication
 
 from costal.loop import new_agent
 from costal.paper.datasets import synthetic_dataset
 from costal.paper.digits import SIDE, render
 from costal.paper.experiment import ArmState, Proposal, answered, report_of, simulated_answers
 from costal.paper.expert import SimulatedExpert
-from costal.paper.mosaic import to_images
+from costal.paper.mosaic import mosaic, to_images
 from costal.paper.plan import Arm, Experiment
+from costal.paper.sources import pool_indices
 from costal.seeds import rng_for
 from costal.types import Answer, Query, Scores, Training
 from napari_costal.canvas.overlays import is_ours
 from napari_costal.mosaic.curves import RoundsPicture
 from napari_costal.mosaic.widget import BY_HAND, MnistMosaic
 from napari_costal.ui.figures import Colours
-from tests.plugin.fakes import Painter, Signal
+from napari_costal.window import enlarge
+from tests.plugin.fakes import Engine, Painter, Signal
 
 
 class QuickEngine:
@@ -121,6 +124,35 @@ def test_efforts_by_hand_are_not_compared_with_costs_of_the_random_arm():
         assert (len(by_cost.get_lines()), told in by_cost.get_xlabel()) == (lines, True)
 
 
+def test_empty_axes_say_what_they_will_show_and_have_no_numbers():
+    figure = Figure()
+    RoundsPicture("digits", (), False).draw(figure, Colours("#000000", "#ffffff", "#888888", "#66bbee"))
+    for axes, against in zip(figure.axes, ("labels given", "what the labels cost"), strict=True):
+        assert against in axes.texts[0].get_text()
+        assert list(axes.get_xticks()) == list(axes.get_yticks()) == []
+
+
+def test_the_first_rounds_digits_are_shown_before_the_engine_has_answered(open_dock, monkeypatch, qtbot):
+    dock, engine = open_dock(Painter()), Engine()
+    monkeypatch.setattr(dock.controller._caller, "_engine", engine)
+    click(qtbot, dock, "Run")
+    qtbot.waitUntil(lambda: dock.layers.image is not None, timeout=20_000)
+    dataset = synthetic_dataset()
+    first_N = pool_indices(dataset, dock.seed.value, 0, 1, 30)
+    np.testing.assert_array_equal(dock.layers.image.data, mosaic(to_images(dataset.take(first_N)[0])))
+    assert dock.controller.reports == []
+    assert "30 images to choose from" in dock.status.text()
+
+
+def test_the_window_of_the_demo_is_large_or_as_large_as_the_screen(make_napari_viewer):
+    viewer = make_napari_viewer(show=True)
+    viewer.window.resize(400, 300)
+    room = QGuiApplication.primaryScreen().availableSize()
+    enlarge(viewer)
+    _, _, width, height = viewer.window.geometry()
+    assert (width, height) == (min(1400, room.width()), min(900, room.height()))
+
+
 @pytest.fixture
 def digits(tmp_path):
     """Return a folder of 160 digits as images, a folder for each class, with what each costs."""
@@ -156,7 +188,7 @@ def test_a_step_plays_one_round_of_both_arms_and_labels_the_picks(open_dock, qtb
         shown = image[row * SIDE : (row + 1) * SIDE, col * SIDE : (col + 1) * SIDE]
         np.testing.assert_array_equal(shown, images[index])
     query = next(each for each in dock.layers._viewer.layers if each.metadata.get("part") == "query")
-    assert list(query.text.values) == [str(proposal.class_N[index]) for index in proposal.query.picked_n]
+    assert list(query.text.values)[1::2] == [str(proposal.class_N[index]) for index in proposal.query.picked_n]
     assert "few digits" in dock.layers.image.name
     assert drawn(dock) == ("few digits", dock.controller.reports, False)
     qtbot.waitUntil(lambda: not dock.curves.image.isNull(), timeout=60_000)
@@ -175,10 +207,10 @@ def test_run_goes_on_until_pause(dock, qtbot):
 def test_reset_forgets_the_rounds_and_frees_the_form(dock, qtbot):
     click(qtbot, dock, "Step")
     wait_for_rounds(qtbot, dock, 1)
-    assert not dock.form.enabled
+    assert not dock.form.isEnabled()
     click(qtbot, dock, "Reset")
     assert dock.controller.reports == []
-    assert dock.form.enabled
+    assert dock.form.isEnabled()
     assert drawn(dock) == ("synthetic digits", [], False)
 
 
@@ -245,7 +277,7 @@ def test_picks_are_labelled_with_the_names_of_the_data_sets_classes(dock, qtbot,
     wait_for_rounds(qtbot, dock, 1)
     proposal = dock.controller._proposal
     query = next(each for each in dock.layers._viewer.layers if each.metadata.get("part") == "query")
-    assert list(query.text.values) == [names[proposal.class_N[index]] for index in proposal.query.picked_n]
+    assert list(query.text.values)[1::2] == [names[proposal.class_N[index]] for index in proposal.query.picked_n]
 
 
 def test_missing_mnist_is_said_and_nothing_is_substituted(open_dock, qtbot, monkeypatch, tmp_path):
