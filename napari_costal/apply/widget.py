@@ -14,6 +14,7 @@ from costal.applying.applied import ClassifiedCrop, counts_of
 from costal.applying.files import AppliedFiles
 from costal.errors import CostalError
 from costal.labels.project import PROJECT_FILE, Project
+from costal.numerals import counted
 from napari_costal.apply.classified_layer import ClassifiedLayer, centre_on
 from napari_costal.apply.controller import ENDINGS, ApplyController, Asked, ExportKind, LayerResult, project_of
 from napari_costal.apply.form import ApplyForm
@@ -29,6 +30,7 @@ from napari_costal.ui.colour_bar import ColourBar
 from napari_costal.ui.dock import Dock
 from napari_costal.ui.parts import heading, pages, push_button, row, sentence
 from napari_costal.ui.preferences import Preferences, preferences
+from napari_costal.ui.saving import ask_file
 
 BEFORE = (
     "Every crop gets the class that the committee finds most probable on average, and that probability as its "
@@ -182,10 +184,9 @@ class ApplyClassifier(Dock):
         source = Path(result.frame.source.removeprefix("layer:"))
         name = f"{source.stem}{ENDINGS[kind]}"
         folder = source.parent if source.is_absolute() else Path.home()
-        suffix = Path(name).suffix
-        chosen, _ = QFileDialog.getSaveFileName(self, EXPORTS[kind][0], str(folder / name), f"*{suffix}")
-        if chosen:
-            self.controller.export(kind, Path(chosen))
+        chosen = ask_file(self, EXPORTS[kind][0], folder / name)
+        if chosen is not None:
+            self.controller.export(kind, chosen)
 
     def look_at(self, crop: ClassifiedCrop) -> None:
         """Move the camera so that a crop lies in its middle; a frame that is not open is opened first."""
@@ -254,15 +255,15 @@ class ApplyClassifier(Dock):
         self._show(self.shown.value)
         model = f"Model {applied.generation}, {applied.device}"
         classified = sum(counts.counts_K)
-        said = f"{model}: {classified:,} crops" + (f", mean confidence {counts.confidence:.2f}." if classified else ".")
-        self.say(said)
+        confidence = f", mean confidence {counts.confidence:.2f}" if classified else ""
+        self.say(f"{model}: {counted(classified, 'crop')}{confidence}.")
 
     def show_files_result(self, project: Project, found: AppliedFiles) -> None:
         """Show the counts of many frames, their uncertain crops, and what could not be classified."""
         self._files_project = project
         self.counts.fill(project, found.class_ids, found.frames, found.failures)
         self._list(project, found.uncertain, is_layer=False)
-        count = f"{sum(found.totals_K):,} crops of {len(found.frames)} frames"
+        count = f"{counted(sum(found.totals_K), 'crop')} of {counted(len(found.frames), 'frame')}"
         self.say(f"Model {found.generation}: {count}. Wrote {found.out}")
 
     def _list(self, project: Project, crops: Sequence[ClassifiedCrop], is_layer: bool) -> None:

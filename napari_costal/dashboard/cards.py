@@ -9,6 +9,7 @@ import numpy as np
 from costal.agent.metrics import Calibration, EffortFit, accuracy_interval
 from costal.labels.models import Generation
 from costal.labels.project import LabelClass, Project
+from costal.numerals import counted
 from costal.workbench.overview import Overview
 from costal.workbench.review import WINDOW, Accuracy, EffortPairs, Review
 from napari_costal.dashboard.figures import (
@@ -174,14 +175,14 @@ def model_text(overview: Overview) -> str:
     if not overview.generations:
         return "No model yet."
     newest = overview.generations[0]
-    text = f"Model {newest.number} of {_when(newest.origin.utc_ns)}, from {newest.agent.label_count:,} labels"
+    text = f"Model {newest.number} of {_when(newest.origin.utc_ns)}, from {counted(newest.agent.label_count, 'label')}"
     if newest.origin.copy_of:
         text += f", a copy of model {newest.origin.copy_of}"
     if overview.not_learned:
-        text += f"; {_counted(overview.not_learned, 'answer')} came since"
+        text += f"; {counted(overview.not_learned, 'answer')} came since"
     if overview.taken_back:
         stand = "stands" if overview.taken_back == 1 else "stand"
-        text += f".<br><b>Stale</b>: {_counted(overview.taken_back, 'label')} that it learned from {stand} no more."
+        text += f".<br><b>Stale</b>: {counted(overview.taken_back, 'label')} that it learned from {stand} no more."
         return f"{text} Train again."
     return f"{text}."
 
@@ -211,10 +212,6 @@ def _share(found: Accuracy) -> str:
 
 def _figure(figure: float, form: str) -> str:
     return format(figure, form) if isfinite(figure) else "–"
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count:,} {what}" + "s" * (count != 1)
 
 
 def _small(text: str) -> str:

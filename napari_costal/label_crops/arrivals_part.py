@@ -7,6 +7,7 @@ from typing import Any
 from qtpy.QtCore import QAbstractTableModel, QModelIndex, Qt, Signal
 from qtpy.QtWidgets import QAbstractItemView, QTableView, QVBoxLayout, QWidget
 
+from costal.numerals import counted
 from costal.types import Arrival
 from costal.workbench.arrivals import Offer
 from napari_costal.ui.parts import beside, heading, push_button, sentence
@@ -35,7 +36,7 @@ class Row:
         if self.arrival.state != "ready" or self.offer is None:
             return "cannot be scored" if self.note else self.arrival.state
         done = self.offer.answered_count
-        return f"{done} of {self.offer.crop_count}" if done else f"{self.offer.crop_count} crops"
+        return f"{done} of {self.offer.crop_count}" if done else counted(self.offer.crop_count, "crop")
 
     def text(self, column: int) -> str:
         """Return what a cell shows."""

@@ -8,17 +8,19 @@ from qtpy.QtCore import QObject
 from qtpy.QtWidgets import QFileDialog, QMenu, QMessageBox, QPushButton, QWidget
 
 from costal.labels.exchange.exports import Exported, ExportKind
+from costal.numerals import counted
 from costal.types import finish
 from costal.workbench.exchange import ImportedLabels, import_labels
 from napari_costal.engine.calls import Caller
 from napari_costal.label_crops.project_session import ProjectSession
 from napari_costal.label_crops.view import Words
+from napari_costal.ui.saving import ask_file
 
 FORMS: dict[ExportKind, tuple[str, str]] = {
-    "csv": ("CSV table …", "labels.csv"),
-    "parquet": ("Parquet table …", "labels.parquet"),
-    "coco": ("COCO JSON …", "coco.json"),
-    "geojson": ("GeoJSON for QuPath …", "labels.geojson"),
+    "csv": ("CSV table (.csv) …", "labels.csv"),
+    "parquet": ("Parquet table (.parquet) …", "labels.parquet"),
+    "coco": ("COCO (.json) …", "coco.json"),
+    "geojson": ("GeoJSON for QuPath (.geojson) …", "labels.geojson"),
     "images": ("Folder of TIFF crops …", "crops"),
 }
 
@@ -55,9 +57,9 @@ class Exchange(QObject):
         if project is None:
             self._words.complain("There is no project to export. Open one, or label some crops first.")
             return
-        path, _ = QFileDialog.getSaveFileName(self._parent, FORMS[kind][0], str(Path.home() / f"{project.name} {name}"))
-        if path:
-            self.export(kind, Path(path))
+        path = ask_file(self._parent, FORMS[kind][0], Path.home() / f"{project.name} {name}")
+        if path is not None:
+            self.export(kind, path)
 
     def export(self, kind: ExportKind, target: Path) -> None:
         """Write the open project's labels to a file or folder; the file dialogue has asked whether to replace it."""
@@ -104,7 +106,8 @@ class Exchange(QObject):
 
     def _may_replace(self, count: int) -> bool:
         """Ask whether labels that stand are to be changed by the rows that contradict them."""
-        question = f"{count} rows contradict labels that stand. Change these labels to what the table says?"
+        rows = counted(count, "row")
+        question = f"Labels that stand are contradicted by {rows} of the table. Change them to what the table says?"
         buttons = QMessageBox.StandardButton
         answer = QMessageBox.question(self._parent, "Import labels", question, buttons.Yes | buttons.No, buttons.No)
         return bool(answer == buttons.Yes)
@@ -130,7 +133,7 @@ class Exchange(QObject):
 
 def said_of(outcome: ImportedLabels, name: str) -> str:
     """Return what a table came to, as a sentence."""
-    text = f"{outcome.added} labels came in from {name}, {outcome.unchanged} stood already."
+    text = f"{counted(outcome.added, 'label')} came in from {name}, {outcome.unchanged} stood already."
     if outcome.contradicting:
         text += (
             f" {outcome.contradicting} that stood otherwise were {'changed' if outcome.replaced else 'not changed'}."

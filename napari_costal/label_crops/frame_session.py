@@ -16,6 +16,7 @@ from costal.frames.grid import tile
 from costal.frames.normalise import IntensityRange
 from costal.labels.project import Project
 from costal.labels.records import CropLabel, FrameRecord
+from costal.numerals import counted
 from costal.scoring.channels import require_alike
 from costal.scoring.frame_planes import FramePlane
 from costal.scoring.queries import by_index
@@ -126,7 +127,8 @@ class FrameSession:
                 self.draw_labels()
                 seen = len(placed.labels)
                 note, self.note = self.note, ""
-                self._words.say(f"{note}{len(grid):,} crops, {seen} answered. Score it, or click a crop to label it.")
+                crops = counted(len(grid), "crop")
+                self._words.say(f"{note}{crops}, {seen} answered. Score the frame, or click a crop to label it.")
             then()
 
         store, complain = self._session.store, self._words.complain

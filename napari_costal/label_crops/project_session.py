@@ -44,6 +44,11 @@ class ProjectSession:
         self.project: Project | None = None
         self.bench: Workbench | None = None
 
+    @property
+    def label_count(self) -> int:
+        """How many crops of the project have a class."""
+        return sum(self._counts.values())
+
     def may_write(self) -> bool:
         """Return whether answers can be kept; say who holds the project when another window does."""
         try:

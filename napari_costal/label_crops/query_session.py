@@ -87,8 +87,10 @@ class QuerySession:
         self._drop_scores()
 
     def _relabelled(self, before: CropLabel | None, label: CropLabel | None) -> None:
-        if self.trainer.revised(before, label):
-            self._tell_model()
+        self.trainer.revised(before, label)
+        self._tell_model()
+        if self.found is not None and self.found.scores is None:
+            self._view.say("")  # why nothing could be scored is not true any more
 
     def _changed(self, before: Project, project: Project) -> None:
         """Follow the project's settings: other classes or another committee must score again, the rest recombines."""
@@ -159,7 +161,8 @@ class QuerySession:
         self._view.say(filled_text(found, 0 if grid is None else len(grid), self._scoring.is_busy))
 
     def _tell_model(self) -> None:
-        self._view.show_model(model_text(self.found, self.trainer.is_stale))
+        trainer, labels = self.trainer, self._session.label_count
+        self._view.show_model(model_text(self.found, trainer.is_stale, trainer.has_model, labels))
 
     def show(self, shown: Shown) -> None:
         """Show another score in the heatmap; the predicted class not before the query has ended."""

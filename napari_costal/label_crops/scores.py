@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from costal.agent.value import value
 from costal.labels.project import Project
+from costal.numerals import counted
 from costal.scoring.scores import FrameScores
 from costal.types import Floats
 from napari_costal.label_crops.view import Shown
@@ -11,10 +12,15 @@ from napari_costal.label_crops.view import Shown
 STALE = ". Stale: a label that it learned was taken back or replaced; train again."
 
 
-def model_text(found: FrameScores | None, is_stale: bool) -> str:
-    """Return which model scored, and whether it learned a label that stands no more."""
+def model_text(found: FrameScores | None, is_stale: bool, has_model: bool, labels: int) -> str:
+    """Return which model scored, or what to do next, and whether it learned a label that stands no more."""
     if found is None or found.scores is None:
-        text = "Not scored yet" if found is None else "No model yet"
+        if has_model:
+            text = "Not scored yet: press Score"
+        elif labels:
+            text = f"{counted(labels, 'label')}, not trained yet: press Train"
+        else:
+            text = "No labels yet: press Label"
     else:
         cost = "uniform cost" if found.scores.cost_is_uniform else "learned cost"
         text = ", ".join(filter(None, (f"Model {found.generation}", cost, found.scores.device)))
@@ -36,7 +42,7 @@ def filled_text(found: FrameScores, total: int, goes_on: bool) -> str:
     """Return how many crops of a large frame are scored, and what to do when it does not go on."""
     done = total if found.which_M is None else len(found.which_M)
     after = "Cancel keeps them." if goes_on else "Score again to go on, or label a query among them."
-    return f"{done:,} of {total:,} crops are scored. {after}"
+    return f"{done:,} of {counted(total, 'crop')} {'is' if total == 1 else 'are'} scored. {after}"
 
 
 def heatmap_values(found: FrameScores, project: Project, shown: Shown) -> Floats:

@@ -14,12 +14,14 @@ from costal.agent.cards import default_backbone, offered_names
 from costal.frames.grid import crop_um
 from costal.labels.lock import Holder
 from costal.labels.project import PROJECT_FILE, Choices, Intake, Project, Tiling
+from costal.numerals import counted
 from costal.settings import key_of
 from costal.types import Grid
 from napari_costal.canvas.layer_frames import PLANE_CHOICES
 from napari_costal.label_crops.arrivals_part import ArrivalsPart
 from napari_costal.label_crops.channel_list import ChannelList
 from napari_costal.label_crops.class_table import ClassTable
+from napari_costal.label_crops.start_tab import StartTab
 from napari_costal.label_crops.view import SHOWN
 from napari_costal.ui.colour_bar import ColourBar
 from napari_costal.ui.fields import setting_field
@@ -56,10 +58,26 @@ class SetupPage(QTabWidget):
         self.project_tab = stacked(self._project_part(), self._advanced_part(annotator))
         self.frames_tab = stacked(self._frame_part(layers), self.frames_place, self.arrivals)
         self.label_tab = stacked(part("Classes", self.classes), self._query_part(), tall=0)
-        for tab, title in ((self.project_tab, "Project"), (self.frames_tab, "Frames"), (self.label_tab, "Label")):
+        self.start = StartTab()
+        self.tabs: tuple[QWidget, ...] = (self.start, self.project_tab, self.frames_tab, self.label_tab)
+        for tab, title in zip(self.tabs, ("Start", "Project", "Frames", "Label"), strict=True):
             self.addTab(scrolled(tab), title)
         self.setDocumentMode(True)
+        self.help_button = push_button("Help", "How labelling goes, and which key does what.")
+        self.setCornerWidget(self.help_button)
         self._connect()
+
+    def show_tab(self, tab: QWidget) -> None:
+        """Bring a tab to the front."""
+        self.setCurrentIndex(self.tabs.index(tab))
+
+    def is_at(self, tab: QWidget) -> bool:
+        """Return whether a tab is in front."""
+        return self.tabs[self.currentIndex()] is tab
+
+    def show_start(self, is_shown: bool) -> None:
+        """Offer the first steps, or not any more."""
+        self.setTabVisible(0, is_shown)
 
     def _field(self, kind: type, name: str, label: str, **options: Any) -> Any:
         """Return the field of a setting, which is filled, read and connected with the others of its kind."""
@@ -170,7 +188,7 @@ class SetupPage(QTabWidget):
         """Say on the button what will be asked, and show the number that counts."""
         by_crops = self.by.value == "crops"
         self.n.visible, self.minutes.visible = by_crops, not by_crops
-        asked = f"{self.n.value} crops" if by_crops else f"for {self.minutes.value:g} min"
+        asked = counted(self.n.value, "crop") if by_crops else f"for {self.minutes.value:g} min"
         self.label_button.setText(f"Label {asked}")
 
     def _tell(self, emit: Callable[[], None]) -> None:
@@ -251,8 +269,9 @@ class SetupPage(QTabWidget):
         size = f"{grid.crop} px" + (f" = {side_um:.3g} µm" if side_um else "")
         below = grid.height - (grid.rows - 1) * grid.stride - grid.crop
         beside = grid.width - (grid.cols - 1) * grid.stride - grid.crop
-        left_out = f"<br><small>left out: {max(below, 0)} rows, {max(beside, 0)} columns of pixels</small>"
+        rows, columns = counted(max(below, 0), "row"), counted(max(beside, 0), "column")
+        left_out = f"<br><small>left out: {rows}, {columns} of pixels</small>"
         has_rest = below > 0 or beside > 0
         self.grid_label.setText(
-            f"{grid.rows} × {grid.cols} = <b>{len(grid):,} crops</b> of {size}{left_out if has_rest else ''}"
+            f"{grid.rows} × {grid.cols} = <b>{counted(len(grid), 'crop')}</b> of {size}{left_out if has_rest else ''}"
         )

@@ -27,6 +27,11 @@ class Trainer:
         return bool(self._lost)
 
     @property
+    def has_model(self) -> bool:
+        """Whether the project has a model that learned labels."""
+        return bool(self._learned)
+
+    @property
     def is_busy(self) -> bool:
         """Whether the models are being trained, or will be."""
         return self._caller.is_busy or self._is_put_off

@@ -22,6 +22,7 @@ from napari_costal.engine.threads import Background
 from napari_costal.label_crops.arriving import Arriving
 from napari_costal.label_crops.exchange import Exchange
 from napari_costal.label_crops.file_axes import FileAxes
+from napari_costal.label_crops.first_steps import FirstSteps
 from napari_costal.label_crops.frame_canvas import FrameCanvas
 from napari_costal.label_crops.frame_choice import FrameChoice
 from napari_costal.label_crops.frame_session import FrameSession
@@ -30,6 +31,7 @@ from napari_costal.label_crops.page import BenchPage
 from napari_costal.label_crops.project_choice import ProjectChoice
 from napari_costal.label_crops.project_session import ProjectSession
 from napari_costal.label_crops.query_session import QuerySession
+from napari_costal.label_crops.scores import model_text
 from napari_costal.label_crops.setup_page import SetupPage
 from napari_costal.label_crops.sitting import Sitting
 from napari_costal.labelling.bench import Bench
@@ -60,6 +62,7 @@ class LabelCrops(Dock):
         self._make_parts()
         self._opening = Opening(self, self._opened)
         self._lay_out()
+        self.first_steps = FirstSteps(self, napari_viewer, self.setup, self._preferences.keys, self.start_project)
         self._connect_frame()
         self._connect_setup()
         self._connect_bench()
@@ -97,7 +100,7 @@ class LabelCrops(Dock):
         self.exchange = Exchange(self, setup.exchange_button, session, self, out_and_in, self.start_project)
 
     def _lay_out(self) -> None:
-        self.model_label = sentence("No model yet")
+        self.model_label = sentence(model_text(None, False, False, 0))
         first = QWidget()
         page = QVBoxLayout(first)
         page.setContentsMargins(0, 0, 0, 0)
@@ -255,11 +258,12 @@ class LabelCrops(Dock):
 
     def show_model(self, text: str) -> None:
         """Show which model scored."""
-        self.model_label.setText(text or "Not scored yet")
+        self.model_label.setText(text)
 
     def show_project(self, project: Project, counts: dict[int, int]) -> None:
         """Show a project's settings and classes."""
         self.setup.fill(project, counts)
+        self.first_steps.follow(project, counts)
         if self.choice.is_outdated:  # the project says which channels are
             self.frame.layer_view = self.choice.view()
         self.intake.configured(project)
@@ -269,6 +273,7 @@ class LabelCrops(Dock):
     def show_counts(self, project: Project, counts: dict[int, int]) -> None:
         """Show how many crops each class has."""
         self.setup.classes.show_counts(project, counts)
+        self.first_steps.follow(project, counts)
 
     def show_holder(self, holder: Holder | None) -> None:
         """Show a project that was opened: who else writes to it, and what it watches."""

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from costal.labels.effort import EventKind, derive
 from costal.labels.project import COLOURS, LabelClass
+from costal.numerals import counted
 from costal.paper.datasets import DIGIT_NAMES, load_dataset
 from costal.paper.digits import SIDE
 from costal.paper.experiment import ArmState, Proposal, RoundReport
@@ -205,7 +206,7 @@ class MosaicController:
             self._show_reports()
             ours, random = self.reports[-2], self.reports[-1]
             self._view.say(
-                f"Round {ours.round_number}: {ours.labels} labels, accuracy {ours.accuracy:.3f} "
+                f"Round {ours.round_number}: {counted(ours.labels, 'label')}, accuracy {ours.accuracy:.3f} "
                 f"(random {random.accuracy:.3f})"
             )
             if self._going_on:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
+from costal.numerals import counted
 from costal.paper.experiment import RoundReport
 from costal.paper.sources import Dataset
 from napari_costal.engine.calls import Thread
@@ -204,19 +205,15 @@ def summary(run: Run) -> str:
     """Return what a run is and how far it has come, in a line."""
     plan = run.plan
     kind = "quick, " if plan.is_quick else ""
-    arms, repeats = _counted(len(plan.arms), "arm"), _counted(plan.repeats, "repeat")
+    arms, repeats = counted(len(plan.arms), "arm"), counted(plan.repeats, "repeat")
     state = f"all {run.total:,} rounds" if run.done == run.total else f"{run.done:,} of {run.total:,} rounds"
     return f"{kind}{plan.data}, {arms} × {repeats}, {state}"
 
 
 def sentence(report: RoundReport, rounds: int) -> str:
     """Return what a round came to, in a line."""
-    parts = [f"round {report.round_number} of {rounds}", f"{report.labels:,} labels"]
+    parts = [f"round {report.round_number} of {rounds}", counted(report.labels, "label")]
     if not math.isnan(report.accuracy):
         parts.append(f"accuracy {report.accuracy:.3f}")
     parts.append(f"cost {report.total_cost:,.0f}")
     return " · ".join(parts)
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

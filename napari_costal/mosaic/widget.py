@@ -10,6 +10,7 @@ from napari.viewer import Viewer
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from costal.frames.normalise import IntensityRange
+from costal.numerals import counted
 from costal.paper.experiment import Proposal, RoundReport
 from costal.paper.mosaic import to_images
 from costal.paper.plan import Arm, Experiment
@@ -197,7 +198,8 @@ class MnistMosaic(Dock):
         """Show the mosaic of the round, the value of each crop, and the query's ranks."""
         images, query = to_images(proposal.crops_N_C_H_W), proposal.query
         self.layers.show(f"{dataset_name} mosaic", images, ("value v", query.value_N), query.picked_n)
-        self.say(f"Round {round_number}: the {len(proposal.query.picked_n)} crops of greatest value are asked.")
+        asked = counted(len(proposal.query.picked_n), "crop")
+        self.say(f"Round {round_number}: the {asked} of greatest value, in boxes, will be labelled.")
 
     def show_answers(self, proposal: Proposal, words: list[str]) -> None:
         """Write the labels given so far into the query's squares."""

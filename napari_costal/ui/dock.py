@@ -4,6 +4,7 @@ from typing import Any
 
 from qtpy.QtCore import QEvent, QObject
 from qtpy.QtWidgets import (
+    QDockWidget,
     QMainWindow,
     QProgressBar,
     QWidget,
@@ -13,6 +14,8 @@ from costal.types import Progress
 from napari_costal.engine.client import Engine, main_window_of
 from napari_costal.ui.parts import ALARM, beside, paint, push_button, sentence
 from napari_costal.ui.wheel import WheelGuard
+
+PLUGIN = " (napari-costal)"
 
 
 class Dock(QWidget):
@@ -99,6 +102,7 @@ class Dock(QWidget):
     def showEvent(self, event: Any) -> None:
         """Find the window, to stop everything when it closes, since a dock in it is told nothing; guard the wheel."""
         self._watch_window()
+        self._shorten_title()
         self._wheel.guard(self)
         super().showEvent(event)
 
@@ -108,6 +112,14 @@ class Dock(QWidget):
         if is_hidden and watched is self._window:
             self._shut_once()
         return False
+
+    def _shorten_title(self) -> None:
+        """Leave the plugin's name out of the title: docks that share a place have narrow tabs."""
+        home: QObject | None = self
+        while home is not None and not isinstance(home, QDockWidget):
+            home = home.parent()
+        if home is not None:
+            home.setWindowTitle(home.windowTitle().removesuffix(PLUGIN))
 
     def _watch_window(self) -> None:
         window = main_window_of(self)

@@ -1,4 +1,4 @@
-"""Numbers as tables write them: ASCII digits alone. Python itself takes ``1_6``, `` 16`` and ``١٦`` for 16 too."""
+"""Numbers as tables write them, ASCII digits alone (Python takes ``1_6``, `` 16`` and ``١٦`` too), and with a noun."""
 
 import re
 
@@ -15,3 +15,8 @@ def whole_number(text: str) -> int | None:
 def decimal_number(text: str) -> float | None:
     """Return a number with a decimal point, ``1.5e-05`` too, as programs write small ones; None for what is none."""
     return float(text) if DECIMAL.fullmatch(text) else None
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a number with its noun, in the plural unless there is one: ``1 crop``, ``1,024 crops``."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from costal.numerals import decimal_number, whole_number
+from costal.numerals import counted, decimal_number, whole_number
 
 
 @pytest.mark.parametrize(
@@ -21,3 +21,8 @@ def test_a_whole_number_is_ascii_digits_alone(text, number):
 )  # fmt: skip
 def test_a_decimal_number_is_ascii_digits_with_a_point(text, number):
     assert decimal_number(text) == number
+
+
+@pytest.mark.parametrize(("count", "text"), [(0, "0 crops"), (1, "1 crop"), (2, "2 crops"), (1024, "1,024 crops")])
+def test_one_of_a_kind_is_named_in_the_singular(count, text):
+    assert counted(count, "crop") == text

@@ -13,6 +13,7 @@ from costal.cli.progress import ProgressBar
 from costal.errors import FrameError
 from costal.labels.project import Project
 from costal.labels.project_file import load_project
+from costal.numerals import counted
 from costal.workbench.file_axes import of_files
 
 
@@ -67,8 +68,8 @@ def apply(
 
 def _as_text(found: AppliedFiles, project: Project) -> str:
     totals = found.totals_K
-    frames = "1 frame" if len(found.frames) == 1 else f"{len(found.frames)} frames"
-    lines = [f"Classified {sum(totals)} crops of {frames} with model {found.generation}; wrote {found.out}"]
+    frames = counted(len(found.frames), "frame")
+    lines = [f"Classified {counted(sum(totals), 'crop')} of {frames} with model {found.generation}; wrote {found.out}"]
     for class_id, count in zip(found.class_ids, totals, strict=True):
         meant = project.class_of(class_id)
         lines.append(f"  {meant.name if meant else class_id}: {count} ({count / max(sum(totals), 1):.1%})")

@@ -17,6 +17,7 @@ from costal.frames.windows import is_large
 from costal.labels.lock import ProjectLock
 from costal.labels.project_file import load_project
 from costal.labels.store import Store, require_store
+from costal.numerals import counted
 from costal.scoring.kept import SKIPPED
 from costal.scoring.prepare import Background
 from costal.settings import LARGEST
@@ -109,7 +110,8 @@ def score(
         scores = first.scores
         lines.append(scores.reason or f"Scored on {scores.scores.device if scores.scores else 'no device'}.")
         figures |= {"generation": scores.generation, "reason": scores.reason}
-    lines.append(f"Wrote {crops} crops to {out}" + ("; heatmaps and bands are in " + str(scoring.folder)) * keep)
+    where = f"; heatmaps and bands are in {scoring.folder}" if keep else ""
+    lines.append(f"Wrote {counted(crops, 'crop')} to {out}{where}")
     lines[-1] += f"; the query is crops {' '.join(map(str, query))}" if frames == 1 else ""
     lines += [f"{skipped} crops were skipped: {SKIPPED} there lists them."] if skipped and keep else []
     figures |= {"notes": list(dict.fromkeys((*doubts, *(note for _, note in scoring.notes)))), "out": out}
@@ -182,7 +184,7 @@ def query(
         chosen.to_csv(file, index=False, lineterminator="\n", float_format="%.6g")
     rows = chosen[["planes", "y", "x", "rank", "control"]].to_dict("records")
     tell(
-        f"Wrote a query of {len(chosen)} crops to {out}",
+        f"Wrote a query of {counted(len(chosen), 'crop')} to {out}",
         {"out": out, "crops": rows, "notes": list(dict.fromkeys(note for _, note in notes))},
         as_json,
     )
