@@ -43,6 +43,7 @@ from napari_costal.ui.preferences import Preferences
 
 HERE = Path(__file__).parent
 PATIENCE_S = 300
+LAPTOP = 1366, 768
 CROPS = {"sted_actin": 32, "fluorescence": 64}
 
 
@@ -54,6 +55,7 @@ def main(names: list[str]) -> None:
     pictures["large-image"] = large
     pictures["watched-folder"] = pictures["dashboard"] = pictures["apply"] = day
     pictures["rgb"], pictures["channels"] = rgb, channels
+    pictures["tour"] = tour
     pictures |= {name: lambda folder, path=path: real(path, folder) for name, path in images.items()}
     for name in dict.fromkeys(names or pictures):
         with tempfile.TemporaryDirectory() as folder:
@@ -68,7 +70,6 @@ def real(path: Path, folder: Path) -> None:
     frame = read(path)
     dock.opener.add(frame, contrast_limits(frame))
     dock.setup.crop.value = CROPS[path.parent.name]
-    viewer.reset_view()
     pump(1)
     grab(viewer, None)
     asked = label_query(viewer, dock, lambda crop: "2" if crop.mean() > typical(dock) else "1")
@@ -88,9 +89,9 @@ def simulated(folder: Path) -> None:
     field = simulate_field((1024, 1024), 64, seed=0)
     viewer, dock = opened(folder)
     viewer.open_sample("napari-costal", "sted_field")
-    viewer.reset_view()
     dock.start_project(lambda: None)
     wait(lambda: dock.session.project is not None)
+    dock.setup.show_tab(dock.setup.label_tab)
     pump(1)  # the form has settled: a click finds its button
     for count in range(3, len(CLASS_NAMES) + 1):
         click(dock.setup.classes.add_button)
@@ -103,6 +104,37 @@ def simulated(folder: Path) -> None:
         asked += label_query(viewer, dock, lambda _: str(1 + field.classes_N[current(dock).index]), picture)
     check(dock, asked)
     grab(viewer, "label-crops")
+    viewer.close()
+
+
+def tour(folder: Path) -> None:
+    """Take one picture for each step of docs/tour.md, in the window of a laptop, by its buttons and keys."""
+    field = simulate_field((1024, 1024), 64, seed=0)
+    viewer, dock = opened(folder, LAPTOP)
+    grab(viewer, "tour-start")
+    click(dock.setup.start.sample_button)
+    wait(lambda: dock.setup.layer.value is not None)
+    dock.setup.show_tab(dock.setup.frames_tab)
+    grab(viewer, "tour-frames")
+    dock.setup.show_tab(dock.setup.start)
+    pump(0.3)
+    click(dock.setup.start.names_button)
+    wait(lambda: dock.frame.placed is not None)
+    pump(1)
+    for count in range(3, len(CLASS_NAMES) + 1):
+        click(dock.setup.classes.add_button)
+        wait(lambda count=count: dock.setup.classes.table.rowCount() == count)
+    for row, name in enumerate(CLASS_NAMES):
+        dock.setup.classes.table.item(row, 1).setText(name)
+    grab(viewer, "tour-classes")
+    asked = sum(
+        label_query(viewer, dock, lambda _: str(1 + field.classes_N[current(dock).index]), picture)
+        for picture in (None, "tour-crop")
+    )
+    check(dock, asked)
+    grab(viewer, "tour-heatmap")
+    click(dock.setup.help_button)
+    grab(viewer, "tour-help")
     viewer.close()
 
 
@@ -141,7 +173,6 @@ def classify(
     dock.open_image(path)
     wait(lambda: dock.setup.layer.value is not None)
     dock.setup.crop.value = crop
-    viewer.reset_view()
     dock.start_project(lambda: None)
     wait(lambda: dock.frame.placed is not None and dock.setup.classes.table.rowCount() == len(names))
     pump(1)
@@ -164,7 +195,6 @@ def large(folder: Path) -> None:
     dock.open_image(slide)
     wait(lambda: dock.setup.layer.value is not None)
     pump(1)
-    viewer.reset_view()
     click(dock.setup.label_button)
     wait(lambda: current(dock) is not None)
     pump(1)
@@ -211,7 +241,6 @@ def mosaic(folder: Path) -> None:
     pump(2)
     click(dock.buttons["Run"])
     wait(lambda: dock.layers.image is not None)
-    viewer.reset_view()
     wait(lambda: len(dock.controller.reports) >= 10)
     pump(1)
     grab(viewer, "mosaic")
@@ -229,7 +258,6 @@ def playback(folder: Path) -> None:
     viewer.window.add_dock_widget(dock, name="MNIST mosaic")
     dock.open_run(folder / "run")
     wait(lambda: dock.layers.image is not None)
-    viewer.reset_view()
     pump(5)
     grab(viewer, "playback")
     viewer.close()
@@ -249,6 +277,8 @@ def day(folder: Path) -> None:
     for query in range(6):
         if query in (0, 4):
             before = dock.frame.placed
+            dock.setup.show_tab(dock.setup.frames_tab)
+            pump(0.3)
             click(dock.setup.arrivals.next_button)
             wait(lambda before=before: dock.frame.placed is not before and dock.frame.placed is not None)
             pump(0.5)
@@ -261,8 +291,10 @@ def day(folder: Path) -> None:
         asked += label_query(viewer, dock, look)
     wait(lambda: all(row.offer is not None and row.offer.value is not None for row in dock.setup.arrivals.model.rows))
     check(dock, asked)
-    viewer.reset_view()
+    dock.setup.show_tab(dock.setup.frames_tab)
     grab(viewer, "watched-folder")
+    dock.setup.show_tab(dock.setup.project_tab)
+    pump(0.3)
     click(dock.setup.dashboard_button)
     pump(6)
     grab(viewer, "dashboard")
@@ -277,10 +309,10 @@ def with_classes(project: Project) -> Project:
     return replace(project, tiling=replace(project.tiling, crop=64, stride=64))
 
 
-def opened(folder: Path) -> tuple[napari.Viewer, LabelCrops]:
+def opened(folder: Path, size: tuple[int, int] = (1500, 1000)) -> tuple[napari.Viewer, LabelCrops]:
     """Return a window with *Label crops* that keeps its project in a folder."""
     viewer = napari.Viewer(show=True)
-    viewer.window._qt_window.setGeometry(0, 0, 1500, 1000)
+    viewer.window._qt_window.setGeometry(0, 0, *size)
     dock = LabelCrops(viewer, Preferences("expert", folder, "auto", recent_file=folder / "recent.json"))
     viewer.window.add_dock_widget(dock, name="Label crops")
     pump(1)
@@ -373,10 +405,13 @@ def press(viewer: napari.Viewer, key: str) -> None:
 
 
 def grab(viewer: napari.Viewer, name: str | None) -> None:
-    """Save what the screen shows; without a name, only let it be painted."""
+    """Save what the screen shows of the window; without a name, only let it be painted."""
     pump(0.8)
     if name is not None:
-        ImageGrab.grab(xdisplay=os.environ["DISPLAY"]).save(HERE / f"{name}.png", optimize=True)
+        window = viewer.window._qt_window
+        part = (0, 0, window.width(), window.height())
+        screen = ImageGrab.grab(xdisplay=os.environ["DISPLAY"]).crop(part)
+        screen.quantize(256).save(HERE / f"{name}.png", optimize=True)  # a third of the bytes
 
 
 if __name__ == "__main__":
