@@ -7,6 +7,7 @@ import numpy as np
 import platformdirs
 import psutil
 import pytest
+import tifffile
 from qtpy.QtCore import QEvent, QPoint, Qt
 from qtpy.QtGui import QKeyEvent
 
@@ -428,3 +429,36 @@ def test_renaming_the_layer_and_adding_another_keeps_the_crop_on_the_page(viewer
     qtbot.wait(300)
     assert dock.sitting.presenter.current is crop
     assert dock.setup.layer.value is viewer.layers["field 7, green"]
+
+
+def test_closing_in_the_very_turn_of_a_saved_answer_raises_nothing_and_keeps_it(viewer, dock, qtbot):
+    dock.present_at((5, 5))
+    wait_for_crop(qtbot, dock)
+    wait_for_look(qtbot, dock)
+    closed = []
+
+    def close(*_labels):
+        viewer.window.remove_dock_widget(dock)
+        closed.append(True)
+
+    dock.frame.relabelled.connect(close)
+    dock.sitting.answer(1)
+    qtbot.waitUntil(lambda: bool(closed), timeout=10_000)
+    qtbot.wait(400)  # timers that were running have ended by then
+    with Store(dock.session.project.store_path, read_only=True) as store:
+        assert [label.class_id for label in store.labels()] == [1]
+
+
+def test_an_image_opened_by_napari_becomes_the_frame_unless_a_crop_is_labelled(viewer, dock, field, qtbot, tmp_path):
+    for name in ("one", "two"):
+        tifffile.imwrite(tmp_path / f"{name}.tif", field.pixels_Y_X[::-1])
+    viewer.open(tmp_path / "one.tif", plugin="napari")
+    assert dock.setup.layer.value is viewer.layers["one"]
+    assert not viewer.layers["field"].visible
+    dock.present_at((5, 5))
+    crop = wait_for_crop(qtbot, dock)
+    viewer.open(tmp_path / "two.tif", plugin="napari")
+    assert dock.setup.layer.value is viewer.layers["one"]
+    assert dock.sitting.current is crop
+    assert not viewer.layers["two"].visible
+    assert "'two' is hidden: it would cover the frame." in dock.bench._message.text()
