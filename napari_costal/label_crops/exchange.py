@@ -106,8 +106,8 @@ class Exchange(QObject):
 
     def _may_replace(self, count: int) -> bool:
         """Ask whether labels that stand are to be changed by the rows that contradict them."""
-        rows = counted(count, "row")
-        question = f"Labels that stand are contradicted by {rows} of the table. Change them to what the table says?"
+        rows = f"{counted(count, 'row')} {'contradicts' if count == 1 else 'contradict'}"
+        question = f"{rows} labels that stand. Change these labels to what the table says?"
         buttons = QMessageBox.StandardButton
         answer = QMessageBox.question(self._parent, "Import labels", question, buttons.Yes | buttons.No, buttons.No)
         return bool(answer == buttons.Yes)

@@ -77,7 +77,7 @@ def test_labels_that_a_table_contradicts_are_changed_when_the_expert_says_so(
     said = "1 that stood otherwise were " + ("not changed" if answer == "No" else "changed")
     qtbot.waitUntil(lambda: any(said in each for each in sentences), timeout=10_000)
     qtbot.waitUntil(lambda: len(dock.frame.labels) == 3, timeout=10_000)
-    assert questions[0].startswith("1 rows contradict labels that stand.")
+    assert questions[0].startswith("1 row contradicts labels that stand.")
     assert [dock.frame.labels[index].class_id for index in range(3)] == classes
 
 
