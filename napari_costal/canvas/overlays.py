@@ -23,8 +23,8 @@ MOST_BOXES = 500
 LOOKED_AT_EACH = 50
 QUERY_COLOUR = "#ff33ff"
 """Unlike the classes' colours and those of heatmaps."""
-PLATE_COLOUR, PLATE_SHARE = "#101114", 0.42
-LABEL_WIDTH, QUERY_WIDTH, LABEL_FILL = 1 / 10, 1 / 14, 0.3
+PLATE_COLOUR, PLATE_SHARE = "#101114", 0.36
+LABEL_WIDTH, QUERY_WIDTH, LABEL_FILL = 1 / 12.5, 1 / 16, 0.3
 """Shares of a crop's side; how much a labelled crop is tinted, so that it is seen where crops are a few pixels wide."""
 
 

@@ -128,10 +128,20 @@ class FrameChoice(QObject):
         """Take the plane that the sliders show, but never away from a crop that is being labelled: see `go_back`."""
         if not self._has_slices():
             return
-        if self._taken is None or not self._is_labelling():
+        if self._taken is None or self.settling.isActive() or not self.layers:
             self._settle()
-        elif (now := view_of(self.layers, self._viewer.dims, SLICE_SHOWN)).steps != self._taken.steps:
+            return
+        try:
+            now = view_of(self.layers, self._viewer.dims, SLICE_SHOWN)
+        except CostalError:  # turned, or in 3D
+            self._settle()
+            return
+        if now.steps == self._taken.steps:
+            return  # it came back
+        if self._is_labelling():
             self.rolled_away.emit(f"The canvas shows {now.description}, the crop is of {self._taken.description}.")
+        else:
+            self._settle()
 
     def go_back(self) -> None:
         """Show the plane again that is labelled, where the user has rolled away from it meanwhile."""

@@ -99,8 +99,8 @@ def test_a_rank_is_white_on_a_dark_plate_in_the_corner_of_its_crop():
         overlay.draw_query(centres(grid, asked), grid, placement_of(layer))
         query = viewer.layers[-1]
         plates = slice(1, None, 2)
-        np.testing.assert_allclose(query.size[plates], 21)  # 0.42 of the crop
-        np.testing.assert_allclose(query.data[plates], np.array([grid.origin(at) for at in asked]) - 0.5 + 21 / 2)
+        np.testing.assert_allclose(query.size[plates], 18)  # 0.36 of the crop
+        np.testing.assert_allclose(query.data[plates], np.array([grid.origin(at) for at in asked]) - 0.5 + 18 / 2)
         assert query.face_color[plates, :3].max() < 0.1
         assert (query.face_color[plates, 3] == 1).all()
         assert (query.face_color[::2, 3] == 0).all()
@@ -120,8 +120,8 @@ def test_a_labelled_crop_has_a_wide_frame_and_a_tint_of_its_class():
     grid, overlay = tile((100, 100), 50), FrameOverlay(viewer, "test")
     overlay.draw_labels(centres(grid, [0, 3]), ["#ff0000", "#0000ff"], grid, placement_of(layer))
     labels = viewer.layers[-1]
-    np.testing.assert_allclose(labels.border_width, 5)  # a tenth of the crop
-    np.testing.assert_allclose(labels.size, 45)
+    np.testing.assert_allclose(labels.border_width, 4)  # 0.08 of the crop
+    np.testing.assert_allclose(labels.size, 46)
     np.testing.assert_allclose(labels.face_color, [[1, 0, 0, 0.3], [0, 0, 1, 0.3]], atol=1e-6)
 
 
@@ -201,5 +201,5 @@ def test_boxes_move_to_another_frame_and_crop_size():
     overlay.draw_query(centres(tile((64, 64), 16), [1]), tile((64, 64), 16), placement_of(other))
     query = viewer.layers[-1]
     np.testing.assert_allclose(query.data_to_world(query.data[0]), other.data_to_world((7.5, 23.5)))
-    np.testing.assert_allclose(query.size, [16 - 16 / 14, 16 * 0.42])
+    np.testing.assert_allclose(query.size, [15, 16 * 0.36])
     assert list(query.text.values) == ["", "1"]

@@ -313,6 +313,7 @@ def test_a_slider_that_rolls_while_a_crop_is_labelled_is_said_and_goes_back_with
     viewer.dims.set_current_step(0, 0)
     widget.sitting.stop()
     assert viewer.dims.current_step[0] == 1
+    assert not widget.choice.settling.isActive(), "its scores are true as ever"
     np.testing.assert_array_equal(widget.frame.placed.plane_C_Y_X[0], stack[1])
     widget.close()
 
