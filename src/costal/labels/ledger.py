@@ -90,7 +90,7 @@ def read_on(store: Reader, before: Ledger = Ledger()) -> Ledger:
         presentations,
         _longer(store, EVENTS, before.events, upto=upto),
         _longer(store, LABELS, before.labels),
-        {**before.sources, **dict(frames)},
+        {**before.sources, **{frame_id: store._source(stored) for frame_id, stored in frames}},
     )
 
 

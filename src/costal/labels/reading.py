@@ -10,6 +10,7 @@ from typing import Any
 from costal.errors import ProjectError
 from costal.labels.effort import Event, EventKind, PauseReason
 from costal.labels.history import MOST_REMEMBERED, History, LabelRow, history_of
+from costal.labels.places import source_of, stored_source
 from costal.labels.records import (
     CropLabel,
     FrameRecord,
@@ -49,7 +50,11 @@ class Reader:
 
     def frame_id(self, frame: FrameRecord) -> int:
         """Return the id of a frame that the store has, 0 when it has none of this content."""
-        rows = self._select("SELECT id FROM frame WHERE content_hash = :hash", {"hash": frame.content_hash})
+        return self.frame_with(frame.content_hash)
+
+    def frame_with(self, content_hash: str) -> int:
+        """Return the id of the frame with this content, 0 when the store has none."""
+        rows = self._select("SELECT id FROM frame WHERE content_hash = :hash", {"hash": content_hash})
         return int(rows[0][0]) if rows else 0
 
     def label(self, label_id: int) -> CropLabel | None:
@@ -91,16 +96,27 @@ class Reader:
     def labels_in(self, source: str, planes: str, height: int, width: int) -> list[CropLabel]:
         """Return the current labels of frames that came from here, are these planes and of this size."""
         rows = self._select(
-            """SELECT id FROM frame WHERE source = :source AND planes = :planes AND height = :height
+            """SELECT id FROM frame WHERE source IN (:source, :stored) AND planes = :planes AND height = :height
             AND width = :width""",
-            {"source": source, "planes": planes, "height": height, "width": width},
+            {"source": source, "stored": self._stored(source), "planes": planes, "height": height, "width": width},
         )
         return [label for (frame_id,) in rows for label in self.labels(frame_id)]
 
     def begun_sources(self) -> list[str]:
         """Return where the frames are from of which a crop was presented."""
         rows = self._select("SELECT source FROM frame WHERE EXISTS (SELECT 1 FROM crop WHERE frame_id = frame.id)")
-        return [row[0] for row in rows]
+        return [self._source(row[0]) for row in rows]
+
+    def frame_label_counts(self) -> dict[int, dict[int | None, int]]:
+        """Return of each frame how many crops each class id has now, None: those skipped or excluded."""
+        rows = self._select(
+            """SELECT frame_id, class_id, count(*) FROM current_label JOIN crop ON crop.id = crop_id
+            GROUP BY frame_id, class_id"""
+        )
+        counts: dict[int, dict[int | None, int]] = {}
+        for frame_id, class_id, count in rows:
+            counts.setdefault(frame_id, {})[class_id] = count
+        return counts
 
     def label_counts(self) -> dict[int, int]:
         """Return how many crops each class id has now."""
@@ -172,7 +188,8 @@ class Reader:
             why = Why.from_json(row[14]) if row[14] != "{}" else Why(information=row[20], cost=row[21], value=row[22])
             how = (row[23], bool(row[24]), bool(row[25]), row[26])
             rest = (*row[15:19], bool(row[19]), tuple(events.get(row[0], ())), *how)
-            fields: tuple[Any, ...] = (*row[:12], bool(row[12]), bool(row[13]), why, *rest)
+            place = (*row[:3], self._source(row[3]), *row[4:12])
+            fields: tuple[Any, ...] = (*place, bool(row[12]), bool(row[13]), why, *rest)
             found.append(PresentationRow(*fields))
         return found
 
@@ -214,6 +231,13 @@ class Reader:
         """Return the files of the watched folder as they were last seen."""
         rows = self._select("SELECT path, size, mtime_ns, state, reason, content_hash FROM arrival ORDER BY path")
         return [Arrival(path, Stamp(size, mtime_ns), *rest) for path, size, mtime_ns, *rest in rows]
+
+    def _source(self, stored: str) -> str:
+        """Return where a frame is from whose place the store keeps in this text (see `costal.labels.places`)."""
+        return source_of(stored, self._path.parent)
+
+    def _stored(self, source: str) -> str:
+        return stored_source(source, self._path.parent)
 
     def _events(self) -> Mapping[int, Sequence[Event]]:
         events: dict[int, list[Event]] = {}

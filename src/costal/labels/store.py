@@ -3,7 +3,7 @@
 import json
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
@@ -98,7 +98,7 @@ class Store(TableReader):
                 {
                     "hash": frame.content_hash,
                     "planes": frame.planes,
-                    "source": frame.source,
+                    "source": self._stored(frame.source),
                     "height": frame.height,
                     "width": frame.width,
                     "pixel_um": frame.pixel_um,
@@ -111,6 +111,14 @@ class Store(TableReader):
                 "SELECT id FROM frame WHERE content_hash = ? AND planes = ?", (frame.content_hash, frame.planes)
             ).fetchone()
         return int(row[0])
+
+    def move_frames(self, sources: Mapping[int, str]) -> None:
+        """Keep where the images of frames lie by now, all in one transaction; their content is the same."""
+        with self._transaction() as connection:
+            connection.executemany(
+                "UPDATE frame SET source = ? WHERE id = ?",
+                [(self._stored(source), frame_id) for frame_id, source in sources.items()],
+            )
 
     def _name_planes(self, frame_id: int, planes: str) -> None:
         """Give a frame whose planes an earlier version named by sliders the words that name the axes."""

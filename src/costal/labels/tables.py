@@ -69,8 +69,10 @@ class TableReader(Reader):
             "SELECT id, content_hash, planes, source, height, width, pixel_um, low, high FROM frame ORDER BY id"
         )
         return {
-            row[0]: FrameRecord(*row[1:7], tuple(json.loads(row[7])), tuple(json.loads(row[8])))  # type: ignore[call-arg]
-            for row in rows
+            number: FrameRecord(  # type: ignore[call-arg]
+                content, planes, self._source(stored), *size, tuple(json.loads(low)), tuple(json.loads(high))
+            )
+            for number, content, planes, stored, *size, low, high in rows
         }
 
     @rows_explained()

@@ -1,6 +1,6 @@
 """The project that lies open for work: it writes, in the order that the expert acts, and never loads torch."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,7 +38,8 @@ def recorded(frame: FramePlane) -> FrameRecord:
     """
     limits, _ = measured_range(frame.pixels_C_Y_X, "skip")
     _, height, width = frame.pixels_C_Y_X.shape
-    known = frame.content_hash, frame.description, frame.source, height, width, frame.pixel_um
+    source = str(Path(frame.source).absolute()) if Path(frame.source).exists() else frame.source
+    known = frame.content_hash, frame.description, source, height, width, frame.pixel_um
     return FrameRecord(*known, limits.low_C, limits.high_C)
 
 
@@ -115,6 +116,11 @@ class Workbench:
         known = self.store.frame_id(record) if self.holder is not None else self.store.add_frame(record)
         own = IntensityRange(record.low_C, record.high_C)
         return PlacedFrame(known, record.content_hash, range_in_use(self.project, own, self.store.ranges()))
+
+    def move_frames(self, sources: Mapping[int, str]) -> None:
+        """Keep where the images of frames lie by now (see `costal.workbench.locating`)."""
+        self.require_writing()
+        self.store.move_frames(sources)
 
     def answer(self, answer: AnswerRecord) -> int | None:
         """Return the label's id once it is on disk (see `Store.answer`)."""
