@@ -30,6 +30,7 @@ COMMANDS = [
     ("demo",), ("mnist",), ("open",), ("score",), ("query",), ("train",), ("apply",), ("export",), ("import",),
     ("label",), ("microscope",), ("project",), ("project", "new"), ("project", "info"), ("project", "check"),
     ("project", "assess"),
+    ("project", "frames"), ("project", "locate"),
     ("project", "repair"), ("project", "recent"), ("reproduce",), ("reproduce", "table1"), ("reproduce", "figure1"),
     ("reproduce", "base-costs"), ("reproduce", "scale"), ("experiment",), ("project", "pack"), ("project", "unpack"),
     ("backbone",), ("backbone", "add"), ("backbone", "download"), ("backbone", "list"),

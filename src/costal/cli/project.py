@@ -1,6 +1,7 @@
 """``costal project``: make a project, say what is in one, check it and mend it."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -20,6 +21,9 @@ from costal.labels.recent import recent_file, recent_projects
 from costal.labels.store import Store, require_store
 from costal.workbench.assessment import AssessmentRequest, kept_assessment
 from costal.workbench.assessment import assess as cross_validated
+from costal.workbench.desk import Workbench
+from costal.workbench.frames_list import LOST, list_frames, with_places
+from costal.workbench.locating import locate, told
 from costal.workbench.new_project import make_project
 
 MOST_SAID = 20
@@ -29,13 +33,14 @@ MOST_SAID = 20
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     commands = typer.Typer(
-        no_args_is_help=True, help="Make a project, say what is in it, check it, mend it and pack it."
+        no_args_is_help=True, help="Make a project, say what is in it, find its images, check it, mend it and pack it."
     )
-    for command in (new, info, assess, check, recent):
+    for command in (new, info, assess, frames, check, recent):
         commands.command()(command)
     commands.command("pack")(pack_project)
     commands.command("unpack")(unpack_project)
     commands.command("repair")(mend)
+    commands.command("locate")(locate_images)
     app.add_typer(commands, name="project")
 
 
@@ -125,6 +130,68 @@ def assess(
         for each in found.doubts[:MOST_SAID]
     ]
     tell("\n".join(lines), asdict(found), as_json)
+
+
+def frames(folder: Folder, as_json: AsJson = False) -> None:
+    """List a project's frames: their labels, what the newest model predicted, and whether their images are there."""
+    project = load_project(folder)
+    listed = with_places(list_frames(project))
+    names = {each.id: each.name for each in project.classes}
+    lines = [f"{project.name}: {len(listed)} frames"]
+    for each in listed:
+        lines.append(f"  {each.name}: {', '.join(each.states) or 'no label yet'}")
+        said = {"labels": each.labels, f"predicted by model {each.generation}": each.predicted}
+        lines += [f"    {what}: {_counted(counts, names)}" for what, counts in said.items() if counts]
+    figures = [
+        {
+            "content_hash": each.record.content_hash,
+            "frame": each.record.source,
+            "planes": each.record.planes,
+            "states": each.states,
+            "labels": _by_name(each.labels, names),
+            "skipped_or_excluded": each.unclassified,
+            "predicted": _by_name(each.predicted, names),
+            "model": each.generation,
+        }
+        for each in listed
+    ]
+    tell("\n".join(lines), {"name": project.name, "frames": figures}, as_json)
+
+
+def _by_name(counts: Mapping[int, int], names: Mapping[int, str]) -> dict[str, int]:
+    return {names.get(class_id, f"class {class_id}"): count for class_id, count in counts.items()}
+
+
+def _counted(counts: Mapping[int, int], names: Mapping[int, str]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in _by_name(counts, names).items())
+
+
+def locate_images(
+    folder: Folder,
+    place: Annotated[Path, typer.Argument(help="An image, or the folder that images are in or below.")],
+    as_json: AsJson = False,
+) -> None:
+    """Find images of a project that moved, by their content, and keep where they lie now; exit code 1 if some are not.
+
+    The name of a file decides nothing: one that has other pixels is not taken.
+    """
+    with Workbench(folder) as bench:
+        bench.require_writing()
+        listed = with_places(list_frames(bench.project))
+        lost = [each for each in listed if each.place in LOST]
+        with ProgressBar() as bar:
+            located = bar.drain(locate(bench.project, lost, place), folder.name)
+        bench.move_frames(located.sources)
+    figures = {
+        "found": [located.sources[each.id] for each in lost if each.id in located.sources],
+        "missing": [each.record.source for each in located.missing],
+        "other_pixels": located.others,
+        "unreadable": located.unreadable,
+    }
+    if as_json or not located.missing:
+        tell(told(located) if lost else "No image is missing.", figures, as_json)
+    if located.missing:
+        raise ProjectError(told(located))
 
 
 def check(folder: Folder, as_json: AsJson = False) -> None:

@@ -1,5 +1,6 @@
 """Time series and Z stacks as the user wants them: each plane a frame, one of them, or a projection."""
 
+import re
 from collections.abc import Sequence
 from itertools import product
 
@@ -9,6 +10,10 @@ from costal.frames.read import Planes, Projection
 from costal.types import Frame, PlaneChoice, PlaneRule
 
 MOST_PLANES = 10_000
+ALL = "all"
+STEP, PROJECTED = re.compile("([zt]) ([0-9]+)"), re.compile("(max|mean) ([zt])")
+CHANNELS = re.compile("channels ([0-9]+(?: [0-9]+)*)")
+"""The parts of which `describe` makes its words."""
 
 
 def planes_of(frame: Frame | LazyFrame, rule: PlaneRule) -> tuple[Planes, ...]:
@@ -44,7 +49,23 @@ def describe(planes: Planes) -> str:
     """
     axes = [f"{at} {axis}" if isinstance(at, str) else f"{axis} {at}" for axis, at in _axes(planes) if at is not None]
     channels = [] if planes.channels is None else [" ".join(("channels", *map(str, planes.channels)))]
-    return ", ".join(axes + channels) or "all"
+    return ", ".join(axes + channels) or ALL
+
+
+def planes_called(description: str) -> Planes | None:
+    """Return the planes that `describe` calls so; None for words of earlier versions, which do not name the axes."""
+    at: dict[str, int | Projection] = {}
+    channels: tuple[int, ...] | None = None
+    for part in description.split(", ") if description != ALL else ():
+        if (step := STEP.fullmatch(part)) is not None:
+            at[step[1]] = int(step[2])
+        elif (projection := PROJECTED.fullmatch(part)) is not None:
+            at[projection[2]] = "max" if projection[1] == "max" else "mean"
+        elif (some := CHANNELS.fullmatch(part)) is not None:
+            channels = tuple(map(int, some[1].split()))
+        else:
+            return None
+    return Planes(channels, at.get("z"), at.get("t"))
 
 
 def _axes(planes: Planes) -> tuple[tuple[str, int | Projection | None], ...]:

@@ -4,6 +4,7 @@ from costal.scoring.bands import score_bands
 from costal.scoring.first_look import first_look
 from costal.scoring.prepare import Prepared
 from costal.scoring.scores import FrameScores, put_together
+from costal.scoring.summaries import keep_summary
 from costal.types import Job
 
 
@@ -23,7 +24,9 @@ def score_prepared(prepared: Prepared, with_features: bool = True) -> Job[FrameS
         return (yield from first_look(prepared, plane_C_Y_X))
     made = yield from score_bands(work, plane_C_Y_X, prepared.agent, prepared.to_do)
     device = made.device or _device(work.device)
-    return put_together(prepared, made.bands, device=device, notes=made.notes, with_features=with_features)
+    scores = put_together(prepared, made.bands, device=device, notes=made.notes, with_features=with_features)
+    keep_summary(prepared, scores)
+    return scores
 
 
 def _device(asked: str) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from costal.errors import FrameError, ProjectError
 from costal.frames.grid import Plane
+from costal.frames.lazy import LazyFrame
 from costal.frames.ome_zarr import is_url, is_zarr
 from costal.frames.planes import planes_of
 from costal.frames.read import Planes
@@ -16,7 +17,7 @@ from costal.labels.plane_names import may_be_same, steps_of
 from costal.labels.project import Project
 from costal.labels.records import FrameRecord
 from costal.scoring.frame_planes import FramePlane, frame_of, open_image
-from costal.types import PlaneRule
+from costal.types import Frame, PlaneRule
 from costal.workbench.desk import Workbench, recorded
 
 OTHER_RULES = (PlaneRule("each", "each"), PlaneRule("max", "each"), PlaneRule("max", "max"), PlaneRule("mean", "each"))
@@ -262,14 +263,19 @@ def _listed(folder: Path) -> dict[str, list[Path]]:
 
 def _planes_in(path: Path, project: Project, any_rule: bool) -> Iterator[FramePlane]:
     """Return the frames that are in an image: by one rule, or by all that are common."""
-    rule, whole = project.plane_rule(), open_image(str(path), project.axes, "skip")
+    whole = open_image(str(path), project.axes, "skip")
+    return (frame_of(whole, planes) for planes in planes_in(whole, project, any_rule))
+
+
+def planes_in(whole: Frame | LazyFrame, project: Project, any_rule: bool) -> Iterator[Planes]:
+    """Return the planes of an image that are frames of a project: by its rule, or by all rules that are common."""
+    rule = project.plane_rule()
     seen = set[Planes]()
     others = (
         replace(each, channels=channels) for each in OTHER_RULES for channels in dict.fromkeys((rule.channels, None))
     )
     for each in (rule, *(others if any_rule else ())):
         for planes in planes_of(whole, each):
-            if planes in seen:
-                continue
-            seen.add(planes)
-            yield frame_of(whole, planes)
+            if planes not in seen:
+                seen.add(planes)
+                yield planes

@@ -1,0 +1,74 @@
+"""Small pictures of a project's frames, kept in its folder `thumbnails`, which may be deleted at any time.
+
+A picture is named by the frame's content, so that a frame whose image is missing still has one.
+"""
+
+import io
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+
+from costal.errors import FrameError, ProjectError
+from costal.files import write_atomically
+from costal.frames.lazy import open_lazily
+from costal.frames.planes import describe, planes_called
+from costal.frames.thumbnails import SIDE, RGBPicture, thumbnail
+from costal.labels.lock import is_held_elsewhere
+from costal.labels.places import LAYER
+from costal.labels.plane_names import may_be_same
+from costal.labels.project import Project
+from costal.labels.records import FrameRecord
+from costal.workbench.row_frames import planes_in
+
+FOLDER = "thumbnails"
+
+
+def thumbnail_of(project: Project, record: FrameRecord, side: int = SIDE) -> RGBPicture | None:
+    """Return a picture (h, w, 3) of a frame: the kept one, or one made now and kept where the project may be written.
+
+    None where the image cannot be read, or only as a whole; a kept picture is of the frame's content, one that is made
+    of what lies in its place, if it has the frame's size. It takes as long as the drive: not for the GUI thread.
+    """
+    path = project.folder / FOLDER / f"{record.content_hash[:40]}.png"
+    if (kept := _load(path)) is not None:
+        return kept
+    picture = _made(project, record, side)
+    if picture is not None and not is_held_elsewhere(project.folder):
+        with suppress(OSError, ProjectError):  # a cache: a full disk or a read-only project has none
+            path.parent.mkdir(exist_ok=True)
+            write_atomically(path, _png(picture))
+    return picture
+
+
+def _made(project: Project, record: FrameRecord, side: int) -> RGBPicture | None:
+    if record.source.startswith(LAYER):
+        return None
+    try:
+        image = open_lazily(record.source, "fill", project.axes)
+        if image.size_of(0) != (record.height, record.width):
+            return None
+        planes = planes_called(record.planes) or next(
+            (each for each in planes_in(image, project, True) if may_be_same(record.planes, describe(each))), None
+        )
+        return thumbnail(image, planes, side) if planes is not None else None
+    except FrameError:
+        return None
+
+
+def _load(path: Path) -> RGBPicture | None:
+    from PIL import Image
+
+    try:
+        with Image.open(path, formats=("PNG",)) as image:
+            return np.asarray(image.convert("RGB"))
+    except (OSError, ValueError, SyntaxError):
+        return None
+
+
+def _png(picture: RGBPicture) -> bytes:
+    from PIL import Image
+
+    content = io.BytesIO()
+    Image.fromarray(picture).save(content, "PNG")
+    return content.getvalue()
