@@ -16,6 +16,7 @@ from costal.frames.channels import RGB
 from costal.frames.planes import describe, some_channels
 from costal.frames.read import Planes, frame_from_array
 from costal.frames.units import length, micrometres_per
+from costal.labels.places import LAYER
 from costal.labels.project import MOST_CHANNELS
 from costal.types import Channel, Frame
 from napari_costal.canvas.channel_layers import part_of
@@ -134,10 +135,9 @@ def view_of(layers: Image | Sequence[Image], dims: Dims, planes: PlaneChoice) ->
     # The sliders stand in world coordinates; only the layer knows which of its slices that is.
     shown = np.round(layer.world_to_data(dims.point)[:leading]).astype(int)
     steps = tuple(int(np.clip(step, 0, size - 1)) for step, size in zip(shown, array.shape, strict=False))
-    source = str(layer.metadata.get(SOURCE) or layer.source.path or f"layer:{layer.name}")
     letters = [str(label).upper() for label in layer.axis_labels[:leading]]
     axes = "".join(letters) if set(letters) <= set("TZC") else ""
-    view = LayerView(array, source, planes, steps, bool(layer.rgb), pixel_um_of(layer), axes)
+    view = LayerView(array, source_of(layer), planes, steps, bool(layer.rgb), pixel_um_of(layer), axes)
     if layer.rgb:
         return replace(view, channels=RGB, channel_count=len(RGB))
     view = replace(view, others=tuple(map(array_of, others)))
@@ -153,6 +153,11 @@ def show_slice(dims: Dims, layer: Image, steps: Sequence[int]) -> None:
     world = layer.data_to_world((*steps, 0, 0))
     first = dims.ndim - layer.ndim
     dims.set_point(range(first, first + len(steps)), world[: len(steps)])
+
+
+def source_of(layer: Image) -> str:
+    """Return the file or URL that a layer's pixels are from, else ``layer:`` and its name."""
+    return str(layer.metadata.get(SOURCE) or layer.source.path or f"{LAYER}{layer.name}")
 
 
 def array_of(layer: Image) -> Any:

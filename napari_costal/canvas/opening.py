@@ -68,7 +68,7 @@ class FrameOpener:
 
     def add(self, frame: Frame | LazyFrame, limits: Limits) -> None:
         """Add a frame that was opened: as colours, or as a layer for each channel; `limits` are those of each."""
-        layers = self._added(shown_as(frame), frame, limits, Path(frame.source).stem)
+        layers = self.added(shown_as(frame), frame, limits, Path(frame.source).stem)
         self._chosen(layers[0], SLICE_SHOWN, " ".join(frame.notes))
 
     def open_arrived(self, project: Project, path: Path, description: str | None) -> None:
@@ -82,7 +82,7 @@ class FrameOpener:
             meant = next((each for each in found if description in (None, each.description)), None)
             if meant is None:
                 raise FrameError(f"{path} has no frame '{description}' any more. Choose it again from the table.")
-            return meant, _limits(measured_range(meant.pixels_C_Y_X, MISSING_IN_WINDOW)[0])
+            return meant, limits_of(measured_range(meant.pixels_C_Y_X, MISSING_IN_WINDOW)[0])
 
         def show(found: tuple[FramePlane, Limits]) -> None:
             arrived, limits = found
@@ -90,24 +90,28 @@ class FrameOpener:
             if isinstance(plane, LazyPlane):
                 self.add(plane.frame, limits)
             else:
-                self._show_arrived(arrived, _as_frame(arrived, plane), limits)
+                self._show_arrived(arrived, as_frame(arrived, plane), limits)
 
         self._pixels.run(work, then=show, failed=self._complain)
 
     def _show_arrived(self, found: FramePlane, frame: Frame, limits: Limits) -> None:
+        layers = self.put(frame, limits, name_of(frame.source, found.description), found.planes)
+        self._chosen(layers[0], SLICE_SHOWN, " ".join(frame.notes))
+
+    def put(self, frame: Frame, limits: Limits, name: str, planes: Planes | None) -> list[Image]:
+        """Return the layers that show a frame now in place of the one that was opened before it."""
         shown = shown_as(frame)
-        name = name_of(frame.source, found.description)
         before = [each for each in self._viewer.layers if ARRIVED in each.metadata]
         if [_kind(each) for each in before] != [(array.ndim, shown.is_rgb) for array in shown.arrays]:
             for each in before:
                 each.metadata.pop(ARRIVED)  # they stay, as layers of their own
             before = []
-        layers = self._added(shown, frame, limits, name, found.planes, before)
+        layers = self.added(shown, frame, limits, name, planes, before)
         for layer in layers:
             layer.metadata[ARRIVED] = name
-        self._chosen(layers[0], SLICE_SHOWN, " ".join(frame.notes))
+        return layers
 
-    def _added(
+    def added(
         self,
         shown: Shown,
         frame: Frame | LazyFrame,
@@ -191,10 +195,10 @@ def open_image(path: Path, axes: Axes = None) -> tuple[Frame | LazyFrame, Limits
     if not isinstance(image, LazyFrame):
         return image, contrast_limits(image)
     first = LazyPlane(image, Planes(None, 0, 0))
-    return image, _limits(measured_range(first, MISSING_IN_WINDOW)[0])
+    return image, limits_of(measured_range(first, MISSING_IN_WINDOW)[0])
 
 
-def _as_frame(arrived: FramePlane, pixels_C_Y_X: Any) -> Frame:
+def as_frame(arrived: FramePlane, pixels_C_Y_X: Any) -> Frame:
     """Return a frame that arrived with its pixels as an image of its own."""
     chosen = arrived.planes.channels if arrived.planes is not None else None
     channels = arrived.channels if chosen is None else tuple(arrived.channels[at] for at in chosen)
@@ -205,8 +209,9 @@ def _as_frame(arrived: FramePlane, pixels_C_Y_X: Any) -> Frame:
 def contrast_limits(frame: Frame) -> Limits:
     """Return contrast limits of each channel, by percentiles over all its planes."""
     channels = np.moveaxis(frame.pixels, frame.axes.index("C"), 0) if "C" in frame.axes else frame.pixels[np.newaxis]
-    return _limits(intensity_range(channels.reshape(len(channels), -1, channels.shape[-1])))
+    return limits_of(intensity_range(channels.reshape(len(channels), -1, channels.shape[-1])))
 
 
-def _limits(found: IntensityRange) -> Limits:
+def limits_of(found: IntensityRange) -> Limits:
+    """Return contrast limits that show a range; those of a constant channel are one apart."""
     return tuple((low, high if high > low else low + 1.0) for low, high in zip(found.low_C, found.high_C, strict=True))

@@ -39,6 +39,8 @@ class FrameSession:
     """The frame is about to be left, and is still there."""
     left = Signal()
     """The frame is not worked on any more: what was said of it is old."""
+    kept = Signal()
+    """The frame is part of the project by now, and its labels are known."""
     relabelled = Signal(object, object)
     """A crop's label is another one: the one before, and the one now."""
 
@@ -125,6 +127,7 @@ class FrameSession:
             if self.placed is None:
                 self.placed = placed
                 self.draw_labels()
+                self.kept.emit()
                 seen = len(placed.labels)
                 note, self.note = self.note, ""
                 crops = counted(len(grid), "crop")

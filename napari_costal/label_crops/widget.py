@@ -17,6 +17,7 @@ from costal.types import Progress
 from napari_costal.canvas.layer_frames import LayerView, PlaneChoice
 from napari_costal.canvas.opening import FrameOpener
 from napari_costal.canvas.overlays import images_in
+from napari_costal.canvas.project_frames import ProjectFrames
 from napari_costal.engine.calls import Caller
 from napari_costal.engine.threads import Background
 from napari_costal.label_crops.arriving import Arriving
@@ -26,6 +27,8 @@ from napari_costal.label_crops.first_steps import FirstSteps
 from napari_costal.label_crops.frame_canvas import FrameCanvas
 from napari_costal.label_crops.frame_choice import FrameChoice
 from napari_costal.label_crops.frame_session import FrameSession
+from napari_costal.label_crops.frames_session import FramesSession
+from napari_costal.label_crops.left_frame import LeftFrame
 from napari_costal.label_crops.opened import Opened, Opening
 from napari_costal.label_crops.page import BenchPage
 from napari_costal.label_crops.project_choice import ProjectChoice
@@ -96,7 +99,11 @@ class LabelCrops(Dock):
             self.start_project,
         )
         self.intake = self.arriving.intake
-        out_and_in = Caller(pixels, self, self.show_progress)
+        out_and_in, searching = (Caller(pixels, self, self.show_progress) for _ in range(2))
+        listed = ProjectFrames(self._viewer, pixels, self.opener, self._frame_opened, self.complain)
+        self.frames = FramesSession(self, self._viewer, session, self.choice, self.frame, listed, searching)
+        self.left = LeftFrame(self._viewer, session, self.choice, self.frame, self.frames, listed)
+        setup.frames_place.addWidget(self.frames.page)
         self.exchange = Exchange(self, setup.exchange_button, session, self, out_and_in, self.start_project)
 
     def _lay_out(self) -> None:
@@ -169,6 +176,7 @@ class LabelCrops(Dock):
     def cancel_running(self) -> None:
         """Stop the job that runs."""
         self.query.cancel()
+        self.frames.cancel()
 
     def _ask_image(self) -> None:
         path, _ = QFileDialog.getOpenFileName(self, "Open an image", "", "Images (*.tif *.tiff *.png *.jpg *.jpeg)")
@@ -255,6 +263,7 @@ class LabelCrops(Dock):
         super().show_progress(progress)
         if progress is None:
             QTimer.singleShot(0, self.intake.score_next)
+            self.frames.refresh_soon()
 
     def show_model(self, text: str) -> None:
         """Show which model scored."""
@@ -289,6 +298,7 @@ class LabelCrops(Dock):
     def shut_down(self) -> None:
         """Leave no process, thread, timer or callback behind. Answers given are on disk already."""
         self.arriving.stop()
+        self.frames.stop()
         self._store.close(self.session.close())
         self.page.predictions.stop()
         self._pixels.close()

@@ -10,7 +10,7 @@ from costal.errors import FrameError, ProjectError
 from costal.frames.grid import Plane
 from costal.frames.lazy import LazyFrame
 from costal.frames.ome_zarr import is_url, is_zarr
-from costal.frames.planes import planes_of
+from costal.frames.planes import describe, planes_called, planes_of
 from costal.frames.read import Planes
 from costal.labels.exchange.imports import LabelRow, refuse
 from costal.labels.plane_names import may_be_same, steps_of
@@ -279,3 +279,11 @@ def planes_in(whole: Frame | LazyFrame, project: Project, any_rule: bool) -> Ite
             if planes not in seen:
                 seen.add(planes)
                 yield planes
+
+
+def planes_named(whole: Frame | LazyFrame, project: Project, description: str) -> Planes | None:
+    """Return the planes of an image that a frame's description names, whatever the project's rule; None for none."""
+    known = planes_called(description)
+    if known is not None:
+        return known
+    return next((each for each in planes_in(whole, project, True) if may_be_same(description, describe(each))), None)

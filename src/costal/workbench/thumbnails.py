@@ -12,28 +12,26 @@ import numpy as np
 from costal.errors import FrameError, ProjectError
 from costal.files import write_atomically
 from costal.frames.lazy import open_lazily
-from costal.frames.planes import describe, planes_called
-from costal.frames.thumbnails import SIDE, RGBPicture, thumbnail
+from costal.frames.thumbnails import RGBPicture, thumbnail
 from costal.labels.lock import is_held_elsewhere
 from costal.labels.places import LAYER
-from costal.labels.plane_names import may_be_same
 from costal.labels.project import Project
 from costal.labels.records import FrameRecord
-from costal.workbench.row_frames import planes_in
+from costal.workbench.row_frames import planes_named
 
 FOLDER = "thumbnails"
 
 
-def thumbnail_of(project: Project, record: FrameRecord, side: int = SIDE) -> RGBPicture | None:
+def thumbnail_of(project: Project, record: FrameRecord, may_read: bool = True) -> RGBPicture | None:
     """Return a picture (h, w, 3) of a frame: the kept one, or one made now and kept where the project may be written.
 
-    None where the image cannot be read, or only as a whole; a kept picture is of the frame's content, one that is made
-    of what lies in its place, if it has the frame's size. It takes as long as the drive: not for the GUI thread.
+    None where the image may or can not be read, or only as a whole. A kept picture is of the frame's content, one that
+    is made is of what lies in its place, if it has the frame's size. Not for the GUI thread: a drive may be slow.
     """
     path = project.folder / FOLDER / f"{record.content_hash[:40]}.png"
     if (kept := _load(path)) is not None:
         return kept
-    picture = _made(project, record, side)
+    picture = _made(project, record) if may_read else None
     if picture is not None and not is_held_elsewhere(project.folder):
         with suppress(OSError, ProjectError):  # a cache: a full disk or a read-only project has none
             path.parent.mkdir(exist_ok=True)
@@ -41,17 +39,15 @@ def thumbnail_of(project: Project, record: FrameRecord, side: int = SIDE) -> RGB
     return picture
 
 
-def _made(project: Project, record: FrameRecord, side: int) -> RGBPicture | None:
+def _made(project: Project, record: FrameRecord) -> RGBPicture | None:
     if record.source.startswith(LAYER):
         return None
     try:
         image = open_lazily(record.source, "fill", project.axes)
         if image.size_of(0) != (record.height, record.width):
             return None
-        planes = planes_called(record.planes) or next(
-            (each for each in planes_in(image, project, True) if may_be_same(record.planes, describe(each))), None
-        )
-        return thumbnail(image, planes, side) if planes is not None else None
+        planes = planes_named(image, project, record.planes)
+        return thumbnail(image, planes) if planes is not None else None
     except FrameError:
         return None
 

@@ -1,0 +1,259 @@
+"""The project's frames on the screen: listed, opened by a click, and located where they moved."""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from napari.viewer import Viewer
+from qtpy.QtCore import QObject, QTimer
+from qtpy.QtWidgets import QFileDialog
+
+from costal.frames.thumbnails import RGBPicture
+from costal.labels.places import LAYER
+from costal.labels.project import Project
+from costal.labels.records import CropLabel
+from costal.workbench.desk import Workbench
+from costal.workbench.frames_list import LOST, ListedFrame, list_frames, today, with_places
+from costal.workbench.locating import Located, told
+from costal.workbench.thumbnails import thumbnail_of
+from napari_costal.canvas.layer_frames import source_of
+from napari_costal.canvas.opening import ARRIVED
+from napari_costal.canvas.overlays import images_in
+from napari_costal.canvas.project_frames import ProjectFrames
+from napari_costal.engine.calls import Caller
+from napari_costal.engine.latest import Latest
+from napari_costal.engine.threads import Background
+from napari_costal.label_crops.frame_choice import FrameChoice
+from napari_costal.label_crops.frame_session import FrameSession
+from napari_costal.label_crops.frames_page import FramesPage
+from napari_costal.label_crops.project_session import ProjectSession
+from napari_costal.ui.dock import Dock
+
+MOST_WAITING = 40
+"""Pictures that wait to be made: of a list that is scrolled fast, those seen last."""
+SOON_MS = 400
+
+
+class FramesSession(QObject):
+    """Connects the list, `page`, with the open project; it has threads of its own, so that no drive holds up others."""
+
+    def __init__(
+        self,
+        dock: Dock,
+        viewer: Viewer,
+        session: ProjectSession,
+        choice: FrameChoice,
+        frame: FrameSession,
+        frames: ProjectFrames,
+        caller: Caller,
+    ) -> None:
+        super().__init__(dock)
+        self._dock, self._viewer, self._session = dock, viewer, session
+        self._choice, self._frame, self._frames, self._caller = choice, frame, frames, caller
+        self.page = page = FramesPage()
+        self.looking, self._drawing = Background("frames", self), Background("pictures", self)
+        self._after: list[Callable[[], None]] = []
+        self._newest = Latest()
+        self._waiting: deque[ListedFrame] = deque(maxlen=MOST_WAITING)
+        self._is_drawing = self._are_placed = False
+        self._folder: Path | None = None
+        self._soon = QTimer(self, singleShot=True, interval=SOON_MS)
+        self._soon.timeout.connect(self.refresh)
+        session.opened.connect(self._opened)
+        session.renewed.connect(self.refresh)
+        frame.kept.connect(self._frame_kept)
+        frame.relabelled.connect(self._relabelled)
+        page.opened.connect(self.open)
+        page.locate_folder.connect(self._ask_folder)
+        page.locate_file.connect(self._ask_file)
+        page.model.wanted.connect(self._want)
+
+    # The list
+
+    def refresh_soon(self) -> None:
+        """Read the list again in a moment: something was scored, learned or brought in."""
+        if self._session.project is not None and not self._soon.isActive():
+            self._soon.start()
+
+    def refresh(self, then: Callable[[], None] | None = None) -> None:
+        """Read the list anew: first what the project knows, then where the images are; then go on."""
+        project = self._session.project
+        if project is None:
+            return
+        self._soon.stop()
+        self._after += [then] if then is not None else []
+        ticket = self._newest.renew()
+
+        def listed(rows: tuple[ListedFrame, ...]) -> None:
+            known = {each.id: each.place for each in self.page.model.rows} if self._is_listed(project) else {}
+            self._show(project, [replace(each, place=known.get(each.id, each.place)) for each in rows])
+            self.looking.run(with_places, rows, then=ticket.only(placed), failed=ticket.only(self._dock.complain))
+
+        def placed(rows: tuple[ListedFrame, ...]) -> None:
+            self._show(project, self._in_this_window(rows))
+            self.page.model.forget_empty()
+            self._are_placed = True
+            if not self._is_drawing:
+                self._draw_next()
+            after, self._after = self._after, []
+            for each in after:
+                each()
+
+        self.looking.run(list_frames, project, then=ticket.only(listed), failed=ticket.only(self._dock.complain))
+
+    def _is_listed(self, project: Project) -> bool:
+        shown = self.page.model.project
+        return shown is not None and shown.folder == project.folder
+
+    def _show(self, project: Project, rows: "list[ListedFrame] | tuple[ListedFrame, ...]") -> None:
+        self.page.show_frames(project, rows)
+        self.page.mark(self._frame_id)
+
+    def _in_this_window(self, rows: tuple[ListedFrame, ...]) -> tuple[ListedFrame, ...]:
+        """Return the frames with those of layers that are not in this window as missing."""
+        there = {source_of(each) for each in images_in(self._viewer)}
+        return tuple(
+            replace(each, place="missing") if each.place == "in a window" and each.record.source not in there else each
+            for each in rows
+        )
+
+    @property
+    def _frame_id(self) -> int:
+        return self._frame.placed.placed.id if self._frame.placed is not None else 0
+
+    def _row_of(self, frame_id: int) -> ListedFrame | None:
+        at = self.page.model.place_of(frame_id)
+        return self.page.model.rows[at] if at is not None else None
+
+    def _relabelled(self, before: CropLabel | None, label: CropLabel | None) -> None:
+        """Count a crop's label in its frame's row in place of the one before."""
+        row, project = self._row_of(self._frame_id), self._session.project
+        if row is None or project is None:
+            return
+        labels, unclassified = dict(row.labels), row.unclassified
+        for each, difference in ((before, -1), (label, 1)):
+            if each is None:
+                continue
+            if each.class_id is None:
+                unclassified += difference
+            else:
+                (meant,) = today(project, {each.class_id: 1})
+                labels[meant] = labels.get(meant, 0) + difference
+        counts = {class_id: count for class_id, count in today(project, labels).items() if count > 0}
+        self.page.replace(replace(row, labels=counts, unclassified=max(unclassified, 0)))
+
+    # Pictures
+
+    def _want(self, row: ListedFrame) -> None:
+        if len(self._waiting) == MOST_WAITING:
+            self.page.model.forget_wanted(self._waiting[0])
+        self._waiting.append(row)
+        if not self._is_drawing and self._are_placed:
+            self._draw_next()
+
+    def _draw_next(self) -> None:
+        project = self._session.project
+        self._is_drawing = bool(self._waiting) and project is not None
+        if not self._is_drawing or project is None:
+            return
+        row = self._waiting.pop()
+
+        def made(picture: RGBPicture | None) -> None:
+            if self._session.project is not None and self._session.project.folder == project.folder:
+                self.page.model.picture_made(row, picture)
+            self._draw_next()
+
+        def failed(_reason: str) -> None:
+            made(None)
+
+        now = self._row_of(row.id) or row
+        self._drawing.run(thumbnail_of, project, now.record, now.place not in LOST, then=made, failed=failed)
+
+    # Opening
+
+    def open(self, row: ListedFrame) -> None:
+        """Show a frame and work on it, or say why it cannot be shown."""
+        project = self._session.project
+        if project is None:
+            return
+        if row.place == "missing" and row.record.source.startswith(LAYER):
+            self._dock.say(f"'{row.name}' was only in a window. Open the image or save it as a file, then 'Locate' it.")
+        elif row.place in ("missing", "out of reach"):
+            self._dock.say(f"{row.record.source} is {row.place}. 'Locate' finds an image that moved.")
+        else:
+            self._dock.say(f"Opening {row.name} …")
+            self._frames.open(project, row.record)
+
+    def _opened(self) -> None:
+        """List the frames of another project: a frame of the one before is none of this one."""
+        before, project = self._folder, self._session.project
+        self._folder = project.folder if project is not None else None
+        self._waiting.clear()
+        self._after.clear()
+        self._are_placed = False
+        if before is not None and before != self._folder:
+            self.page.show_frames(None, ())
+            for layer in [each for each in self._choice.layers if ARRIVED in each.metadata]:
+                self._viewer.layers.remove(layer)
+
+    def row_with(self, content_hash: str) -> ListedFrame | None:
+        """Return the frame of the list with this content."""
+        return next((each for each in self.page.model.rows if each.record.content_hash == content_hash), None)
+
+    def _frame_kept(self) -> None:
+        """Choose the row of the frame that is worked on; list it if it is new, and keep where it lies by now."""
+        row, view, bench = self._row_of(self._frame_id), self._frame.layer_view, self._session.bench
+        if row is None or view is None or bench is None:
+            self.refresh_soon()
+            return
+        self.page.mark(row.id)
+        if row.place in LOST and not view.source.startswith(LAYER) and bench.holder is None:
+            self._keep_places(bench, {row.id: str(Path(view.source).absolute())})
+
+    def _keep_places(self, bench: Workbench, sources: dict[int, str]) -> None:
+        self._session.store.run(bench.move_frames, sources, then=lambda _: self.refresh(), failed=self._dock.complain)
+
+    # Images that moved
+
+    def _ask_folder(self) -> None:
+        folder = QFileDialog.getExistingDirectory(self._dock, "Look for missing images in and below a folder")
+        if folder:
+            self.locate(Path(folder))
+
+    def _ask_file(self) -> None:
+        path, _ = QFileDialog.getOpenFileName(self._dock, "Where a missing image is now")
+        if path:
+            self.locate(Path(path))
+
+    def locate(self, place: Path) -> None:
+        """Look for the images that are missing, in a file or in and below a folder, by their content."""
+        project, bench = self._session.project, self._session.bench
+        lost = [each for each in self.page.model.rows if each.place in LOST]
+        if project is None or bench is None or not lost:
+            return
+        if bench.holder is not None:
+            self._session.may_write()  # which says who holds the project
+            return
+
+        def found(located: Located) -> None:
+            self._dock.say(told(located))
+            if located.sources and bench is self._session.bench:
+                self._keep_places(bench, located.sources)
+
+        arguments = (project, lost, place)
+        self._caller.call("costal.workbench.locating:locate", arguments, found, self._dock.complain, "Looking")
+
+    def stop(self) -> None:
+        """Read and look for nothing any more."""
+        self._newest.renew()
+        self._soon.stop()
+        self._waiting.clear()
+        self._caller.cancel()
+        for each in (self.looking, self._drawing):
+            each.close()
+
+    def cancel(self) -> None:
+        """Look for missing images no longer."""
+        if self._caller.cancel():
+            self._dock.say("Stopped looking for images.")

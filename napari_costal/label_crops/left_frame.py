@@ -1,0 +1,92 @@
+"""The frame that a project was left with: noted while it is looked at, kept in the project, and shown again."""
+
+from contextlib import suppress
+from dataclasses import replace
+
+from napari.viewer import Viewer
+
+from costal.labels.places import LAYER
+from costal.labels.project import Project
+from costal.workbench.frames_list import LOST
+from costal.workbench.last_frame import LastFrame, keep_last_frame, last_frame
+from napari_costal.canvas.overlays import images_in
+from napari_costal.canvas.project_frames import ProjectFrames
+from napari_costal.label_crops.frame_choice import FrameChoice
+from napari_costal.label_crops.frame_session import FrameSession
+from napari_costal.label_crops.frames_session import FramesSession
+from napari_costal.label_crops.project_session import ProjectSession
+
+
+class LeftFrame:
+    """Follows the frame that is worked on; a project that is opened in a window without images shows its last one."""
+
+    def __init__(
+        self,
+        viewer: Viewer,
+        session: ProjectSession,
+        choice: FrameChoice,
+        frame: FrameSession,
+        listed: FramesSession,
+        frames: ProjectFrames,
+    ) -> None:
+        self._viewer, self._session, self._choice, self._frame = viewer, session, choice, frame
+        self._listed, self._frames = listed, frames
+        self._last: LastFrame | None = None
+        session.opened.connect(self._opened)
+        session.leaving.connect(self._keep)
+        session.closing.connect(self._keep)
+        frame.leaving.connect(self._note)
+        frame.kept.connect(self._begun)
+
+    def _opened(self) -> None:
+        project, self._last = self._session.project, None
+        if project is not None and not images_in(self._viewer):
+            self._listed.looking.run(last_frame, project.folder, then=lambda last: self._show(project, last))
+
+    def _show(self, project: Project, last: LastFrame | None) -> None:
+        if last is None:
+            return
+
+        def listed() -> None:
+            row = self._listed.row_with(last.content_hash)
+            if row is None or images_in(self._viewer) or self._session.project is not project:
+                return
+            if row.place in LOST:
+                self._listed.open(row)  # which says why it cannot be
+            else:
+                self._frames.open(project, row.record, last, lambda: self._look_as(last))
+
+        self._listed.refresh(listed)
+
+    def _look_as(self, last: LastFrame) -> None:
+        """Look at the frame as it was looked at."""
+        for layer in images_in(self._viewer):
+            if layer.name in last.contrast and not layer.rgb:
+                layer.contrast_limits = last.contrast[layer.name]
+        camera = self._viewer.scene.camera
+        if last.centre is not None and last.zoom is not None:
+            camera.center, camera.zoom = (*camera.center[:-2], *last.centre), last.zoom
+
+    def _note(self) -> None:
+        """Note how the frame is looked at that is about to be left."""
+        placed, view = self._frame.placed, self._frame.layer_view
+        if placed is None or view is None or view.source.startswith(LAYER):
+            return
+        steps = dict(zip(view.axes, view.steps, strict=True)) if len(view.axes) == len(view.steps) else {}
+        layers = [each for each in self._choice.layers if each in self._viewer.layers and not each.rgb]
+        contrast = {each.name: (float(each.contrast_limits[0]), float(each.contrast_limits[1])) for each in layers}
+        self._last = LastFrame(placed.placed.content_hash, view.planes, steps, contrast=contrast)
+        with suppress(RuntimeError):  # Qt's side of the window may be gone already
+            camera = self._viewer.scene.camera
+            y, x = camera.center[-2:]
+            self._last = replace(self._last, centre=(float(y), float(x)), zoom=float(camera.zoom))
+
+    def _keep(self) -> None:
+        bench, last = self._session.bench, self._last
+        if bench is not None and bench.holder is None and last is not None:
+            self._session.store.run(keep_last_frame, bench.project.folder, last)
+
+    def _begun(self) -> None:
+        """Keep which frame it is at once: a crash must not forget it."""
+        self._note()
+        self._keep()
