@@ -48,17 +48,11 @@ class ProjectFrames:
         self._viewer, self._pixels, self._opener = viewer, pixels, opener
         self._chosen, self._complain = chosen, complain
 
-    def open(
-        self,
-        project: Project,
-        record: FrameRecord,
-        left: LastFrame | None = None,
-        then: Callable[[], None] = lambda: None,
-    ) -> None:
+    def open(self, project: Project, record: FrameRecord, left: LastFrame | None = None) -> None:
         """Show a frame of the project: in the layer that has it already, else in place of the one opened before it.
 
         Of a stack or series all is shown, at the frame's plane. `left` says how the frame was looked at, if it is to
-        be as it was left; then `then` is called.
+        be as it was left.
         """
         steps = {axis.upper(): step for axis, step in steps_of(record.planes).items()}
         choice = SLICE_SHOWN
@@ -68,7 +62,6 @@ class ProjectFrames:
         def show(layer: Image, notes: str) -> None:
             self._go_to(layer, steps)
             self._chosen(layer, choice, notes)
-            then()
 
         there = next((each for each in images_in(self._viewer) if _shows(each, record, steps)), None)
         if there is not None:

@@ -22,7 +22,7 @@ from napari_costal.label_crops.frames_model import GREY, FramesModel
 from napari_costal.ui.parts import ALARM, CAUTION, beside, heading, push_button, sentence
 
 PICTURE_PX, GAP_PX, LINES = 52, 6, 3
-LIST_PX = 260
+LEAST_PX = 200
 SHADES: Mapping[State, str] = {
     "missing": ALARM,
     "out of reach": ALARM,
@@ -130,7 +130,7 @@ class FramesPage(QWidget):
         view.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         view.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         view.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        view.setFixedHeight(LIST_PX)
+        view.setMinimumHeight(LEAST_PX)
         view.clicked.connect(self._open)
         enter = QShortcut(QKeySequence(Qt.Key.Key_Return), view)
         enter.setContext(Qt.ShortcutContext.WidgetShortcut)

@@ -32,6 +32,7 @@ class LeftFrame:
         self._viewer, self._session, self._choice, self._frame = viewer, session, choice, frame
         self._listed, self._frames = listed, frames
         self._last: LastFrame | None = None
+        self._wanted: LastFrame | None = None
         session.opened.connect(self._opened)
         session.leaving.connect(self._keep)
         session.closing.connect(self._keep)
@@ -39,7 +40,7 @@ class LeftFrame:
         frame.kept.connect(self._begun)
 
     def _opened(self) -> None:
-        project, self._last = self._session.project, None
+        project, self._last, self._wanted = self._session.project, None, None
         if project is not None and not images_in(self._viewer):
             self._listed.looking.run(last_frame, project.folder, then=lambda last: self._show(project, last))
 
@@ -54,7 +55,8 @@ class LeftFrame:
             if row.place in LOST:
                 self._listed.open(row)  # which says why it cannot be
             else:
-                self._frames.open(project, row.record, last, lambda: self._look_as(last))
+                self._wanted = last
+                self._frames.open(project, row.record, last)
 
         self._listed.refresh(listed)
 
@@ -87,6 +89,10 @@ class LeftFrame:
             self._session.store.run(keep_last_frame, bench.project.folder, last)
 
     def _begun(self) -> None:
-        """Keep which frame it is at once: a crash must not forget it."""
+        """Look at the frame as it was left, and keep at once which one it is: a crash must not forget it."""
+        wanted, self._wanted = self._wanted, None
+        placed = self._frame.placed
+        if wanted is not None and placed is not None and placed.placed.content_hash == wanted.content_hash:
+            self._look_as(wanted)
         self._note()
         self._keep()

@@ -56,7 +56,7 @@ class SetupPage(QTabWidget):
         self.arrivals = ArrivalsPart()
         self.classes = ClassTable(tool_keys)
         self.project_tab = stacked(self._project_part(), self._advanced_part(annotator))
-        self.frames_tab = stacked(self._frame_part(layers), self.frames_place, self.arrivals)
+        self.frames_tab = stacked(self._frame_part(layers), self.frames_place, self.arrivals, tall=1)
         self.label_tab = stacked(part("Classes", self.classes), self._query_part(), tall=0)
         self.start = StartTab()
         self.tabs: tuple[QWidget, ...] = (self.start, self.project_tab, self.frames_tab, self.label_tab)

@@ -19,8 +19,9 @@ MOST_BYTES = 32_000_000
 """Of a plane, all times and Z planes of a projection counted, so much is decoded for a picture."""
 FEWEST = 8
 """Fewer pixels a side than that show nothing."""
-COLOURS = ("#ff00ff", "#00ff00", "#00ffff", "#ffff00", "#ff0000", "#0000ff")
-"""Of channels that have none of their own, as the window shows them: two are magenta and green."""
+MAGENTA_GREEN = ("#ff00ff", "#00ff00")
+CYMRGB = ("#00ffff", "#ffff00", "#ff00ff", "#ff0000", "#00ff00", "#0000ff")
+"""The colours of channels that have none of their own, two or more, as napari gives them."""
 RGBPicture = NDArray[np.uint8]
 
 
@@ -130,7 +131,8 @@ def _coloured(pixels_C_Y_X: Pixels, channels: Sequence[Channel]) -> RGBPicture:
     if grey.shape[2] == 1:
         return np.repeat(grey, 3, axis=2)
     told = [each.colour for each in channels] if len(channels) == grey.shape[2] else [""] * grey.shape[2]
-    colours = [_rgb(each or COLOURS[at % len(COLOURS)]) for at, each in enumerate(told)]
+    palette = MAGENTA_GREEN if len(told) == len(MAGENTA_GREEN) else CYMRGB
+    colours = [_rgb(each or palette[at % len(palette)]) for at, each in enumerate(told)]
     picture: RGBPicture = np.clip(grey.astype(np.float64) @ np.array(colours), 0, 255).round().astype(np.uint8)
     return picture
 
