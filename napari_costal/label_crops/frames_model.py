@@ -102,18 +102,20 @@ class FramesModel(QAbstractListModel):
         """Ask for a picture again when the frame is seen again."""
         self._asked.discard(row.record.content_hash)
 
-    def picture_made(self, row: ListedFrame, picture: RGBPicture | None) -> None:
-        """Take in the picture of a frame, None where none can be made; a missing image is asked for again."""
-        content = row.record.content_hash
-        if picture is None:
-            self._pictures[content] = None
-        else:
+    def has_picture(self, content: str) -> bool:
+        """Return whether there is a picture of this content."""
+        return self._pictures.get(content) is not None
+
+    def picture_made(self, content: str, picture: RGBPicture | None) -> None:
+        """Take in the picture of a frame by its content, None where none can be made just now."""
+        self._pictures.setdefault(content, None)
+        if picture is not None:
             height, width, _ = picture.shape
             image = QImage(picture.tobytes(), width, height, 3 * width, QImage.Format.Format_RGB888)
             self._pictures[content] = QPixmap.fromImage(image)
-        at = self.place_of(row.id)
-        if at is not None:
-            self.dataChanged.emit(self.index(at), self.index(at))
+        for at, row in enumerate(self.rows):
+            if row.record.content_hash == content:
+                self.dataChanged.emit(self.index(at), self.index(at))
 
     def forget_empty(self) -> None:
         """Ask again for the pictures that could not be made: images were located."""

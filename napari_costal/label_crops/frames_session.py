@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from napari.viewer import Viewer
@@ -14,9 +15,9 @@ from costal.labels.places import LAYER
 from costal.labels.project import Project
 from costal.labels.records import CropLabel
 from costal.workbench.desk import Workbench
-from costal.workbench.frames_list import LOST, ListedFrame, list_frames, today, with_places
+from costal.workbench.frames_list import LOST, ListedFrame, list_frames, today, with_places, worth_listing
 from costal.workbench.locating import Located, told
-from costal.workbench.thumbnails import thumbnail_of
+from costal.workbench.thumbnails import thumbnail_of, thumbnail_of_pixels
 from napari_costal.canvas.layer_frames import source_of
 from napari_costal.canvas.opening import ARRIVED
 from napari_costal.canvas.overlays import images_in
@@ -53,6 +54,7 @@ class FramesSession(QObject):
         self._choice, self._frame, self._frames, self._caller = choice, frame, frames, caller
         self.page = page = FramesPage()
         self.looking, self._drawing = Background("frames", self), Background("pictures", self)
+        self._rows: tuple[ListedFrame, ...] = ()
         self._after: list[Callable[[], None]] = []
         self._newest = Latest()
         self._waiting: deque[ListedFrame] = deque(maxlen=MOST_WAITING)
@@ -86,7 +88,7 @@ class FramesSession(QObject):
         ticket = self._newest.renew()
 
         def listed(rows: tuple[ListedFrame, ...]) -> None:
-            known = {each.id: each.place for each in self.page.model.rows} if self._is_listed(project) else {}
+            known = {each.id: each.place for each in self._rows} if self._is_listed(project) else {}
             self._show(project, [replace(each, place=known.get(each.id, each.place)) for each in rows])
             self.looking.run(with_places, rows, then=ticket.only(placed), failed=ticket.only(self._dock.complain))
 
@@ -107,7 +109,8 @@ class FramesSession(QObject):
         return shown is not None and shown.folder == project.folder
 
     def _show(self, project: Project, rows: "list[ListedFrame] | tuple[ListedFrame, ...]") -> None:
-        self.page.show_frames(project, rows)
+        self._rows = tuple(rows)
+        self.page.show_frames(project, worth_listing(self._rows, self._frame_id))
         self.page.mark(self._frame_id)
 
     def _in_this_window(self, rows: tuple[ListedFrame, ...]) -> tuple[ListedFrame, ...]:
@@ -161,7 +164,7 @@ class FramesSession(QObject):
 
         def made(picture: RGBPicture | None) -> None:
             if self._session.project is not None and self._session.project.folder == project.folder:
-                self.page.model.picture_made(row, picture)
+                self.page.model.picture_made(row.record.content_hash, picture)
             self._draw_next()
 
         def failed(_reason: str) -> None:
@@ -193,6 +196,7 @@ class FramesSession(QObject):
         self._after.clear()
         self._are_placed = False
         if before is not None and before != self._folder:
+            self._rows = ()
             self.page.show_frames(None, ())
             for layer in [each for each in self._choice.layers if ARRIVED in each.metadata]:
                 self._viewer.layers.remove(layer)
@@ -203,6 +207,7 @@ class FramesSession(QObject):
 
     def _frame_kept(self) -> None:
         """Choose the row of the frame that is worked on; list it if it is new, and keep where it lies by now."""
+        self._draw_layer()
         row, view, bench = self._row_of(self._frame_id), self._frame.layer_view, self._session.bench
         if row is None or view is None or bench is None:
             self.refresh_soon()
@@ -210,6 +215,16 @@ class FramesSession(QObject):
         self.page.mark(row.id)
         if row.place in LOST and not view.source.startswith(LAYER) and bench.holder is None:
             self._keep_places(bench, {row.id: str(Path(view.source).absolute())})
+
+    def _draw_layer(self) -> None:
+        """Make the picture of a layer that is in no file while its pixels are at hand."""
+        placed, view, project = self._frame.placed, self._frame.layer_view, self._session.project
+        if placed is None or view is None or project is None or not view.source.startswith(LAYER):
+            return
+        content, pixels_C_Y_X = placed.placed.content_hash, placed.plane_C_Y_X
+        if not placed.is_lazy and not self.page.model.has_picture(content):
+            arguments = (project, content, pixels_C_Y_X, view.is_rgb)
+            self._drawing.run(thumbnail_of_pixels, *arguments, then=partial(self.page.model.picture_made, content))
 
     def _keep_places(self, bench: Workbench, sources: dict[int, str]) -> None:
         self._session.store.run(bench.move_frames, sources, then=lambda _: self.refresh(), failed=self._dock.complain)
@@ -229,7 +244,7 @@ class FramesSession(QObject):
     def locate(self, place: Path) -> None:
         """Look for the images that are missing, in a file or in and below a folder, by their content."""
         project, bench = self._session.project, self._session.bench
-        lost = [each for each in self.page.model.rows if each.place in LOST]
+        lost = [each for each in self._rows if each.place in LOST]
         if project is None or bench is None or not lost:
             return
         if bench.holder is not None:

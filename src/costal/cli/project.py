@@ -22,7 +22,7 @@ from costal.labels.store import Store, require_store
 from costal.workbench.assessment import AssessmentRequest, kept_assessment
 from costal.workbench.assessment import assess as cross_validated
 from costal.workbench.desk import Workbench
-from costal.workbench.frames_list import LOST, list_frames, with_places
+from costal.workbench.frames_list import LOST, list_frames, with_places, worth_listing
 from costal.workbench.locating import locate, told
 from costal.workbench.new_project import make_project
 
@@ -135,13 +135,16 @@ def assess(
 def frames(folder: Folder, as_json: AsJson = False) -> None:
     """List a project's frames: their labels, what the newest model predicted, and whether their images are there."""
     project = load_project(folder)
-    listed = with_places(list_frames(project))
+    known = list_frames(project)
+    listed = with_places(worth_listing(known))
+    looked_at = len(known) - len(listed)
     names = {each.id: each.name for each in project.classes}
     lines = [f"{project.name}: {len(listed)} frames"]
     for each in listed:
         lines.append(f"  {each.name}: {', '.join(each.states) or 'no label yet'}")
         said = {"labels": each.labels, f"predicted by model {each.generation}": each.predicted}
         lines += [f"    {what}: {_counted(counts, names)}" for what, counts in said.items() if counts]
+    lines += [f"  and {looked_at} planes of them that were only looked at"] * bool(looked_at)
     figures = [
         {
             "content_hash": each.record.content_hash,
@@ -155,7 +158,7 @@ def frames(folder: Folder, as_json: AsJson = False) -> None:
         }
         for each in listed
     ]
-    tell("\n".join(lines), {"name": project.name, "frames": figures}, as_json)
+    tell("\n".join(lines), {"name": project.name, "frames": figures, "only_looked_at": looked_at}, as_json)
 
 
 def _by_name(counts: Mapping[int, int], names: Mapping[int, str]) -> dict[str, int]:

@@ -44,10 +44,20 @@ def thumbnail(frame: LazyFrame, planes: Planes, side: int = SIDE) -> RGBPicture 
         small = _sampled(frame, planes, level, side)
     if small is None:
         return None
-    if frame.is_rgb and small.shape[0] == 3:
-        return _stretched(small, is_shared=True)
     channels = frame.channels if planes.channels is None else [frame.channels[at] for at in planes.channels]
-    return _coloured(small, channels)
+    return coloured(small, channels, frame.is_rgb)
+
+
+def thumbnail_in_memory(plane_C_Y_X: Pixels, channels: Sequence[Channel], is_rgb: bool, side: int = SIDE) -> RGBPicture:
+    """Return a picture (h, w, 3) of pixels that are in memory, as `thumbnail` makes it of a file's.
+
+    Raises
+    ------
+    FrameError
+        When a channel has no finite pixel.
+    """
+    zoom = min(1.0, side / max(plane_C_Y_X.shape[1:]))
+    return coloured(resampled(plane_C_Y_X, zoom), channels, is_rgb)
 
 
 def _level(frame: LazyFrame, side: int) -> int:
@@ -126,7 +136,10 @@ def _stretched(pixels_C_Y_X: Pixels, is_shared: bool) -> RGBPicture:
     return picture
 
 
-def _coloured(pixels_C_Y_X: Pixels, channels: Sequence[Channel]) -> RGBPicture:
+def coloured(pixels_C_Y_X: Pixels, channels: Sequence[Channel], is_rgb: bool) -> RGBPicture:
+    """Return pixels (C, Y, X) as a picture (Y, X, 3): the channels added up in their colours, or as colours."""
+    if is_rgb and len(pixels_C_Y_X) == 3:
+        return _stretched(pixels_C_Y_X, is_shared=True)
     grey = _stretched(pixels_C_Y_X, is_shared=False)
     if grey.shape[2] == 1:
         return np.repeat(grey, 3, axis=2)

@@ -51,6 +51,11 @@ class ListedFrame:
     place: Place = "there"
 
     @property
+    def is_begun(self) -> bool:
+        """Whether it has an answer or a score."""
+        return bool(self.labels or self.unclassified or self.generation is not None)
+
+    @property
     def states(self) -> tuple[State, ...]:
         """What is to be said of it."""
         told: list[State] = ["labelled"] if self.labels or self.unclassified else []
@@ -89,6 +94,25 @@ def list_frames(project: Project) -> tuple[ListedFrame, ...]:
             entry = replace(entry, predicted=predicted, generation=summary.generation, is_outdated=is_old)
         listed.append(replace(entry, place=_place_untold(record.source)))
     return tuple(listed)
+
+
+def worth_listing(frames: Sequence[ListedFrame], current: int = 0) -> tuple[ListedFrame, ...]:
+    """Return the frames without the planes of images that were only looked at: of their image another frame is listed.
+
+    These are frames without answer and score; without any that has one the newest of an image stands for it. The
+    `current` frame is always listed.
+    """
+    begun = {each.record.source for each in frames if each.is_begun}
+    newest: dict[str, int] = {}
+    for each in frames:
+        newest[each.record.source] = max(each.id, newest.get(each.record.source, 0))
+    return tuple(
+        each
+        for each in frames
+        if each.is_begun
+        or each.id == current
+        or (each.record.source not in begun and newest[each.record.source] == each.id)
+    )
 
 
 def today(project: Project, counts: Mapping[int, int]) -> dict[int, int]:

@@ -54,6 +54,15 @@ def test_channels_are_added_in_their_colours(tmp_path):
     assert picture[7, 7].tolist() == [0, 0, 0]
 
 
+def test_three_channels_have_the_colours_that_the_window_gives_them(tmp_path):
+    pixels = np.zeros((3, 8, 9), np.uint16)
+    for at in range(3):
+        pixels[at, :, 3 * at : 3 * at + 3] = 1000
+    tifffile.imwrite(tmp_path / "a.tif", pixels, imagej=True, metadata={"axes": "CYX"})
+    picture = thumbnail(open_lazily(tmp_path / "a.tif"), WHOLE)
+    assert picture[0, ::3].tolist() == [[0, 255, 255], [255, 255, 0], [255, 0, 255]]
+
+
 def test_a_colour_image_keeps_its_hue(tmp_path):
     pixels = np.zeros((8, 8, 3), np.uint8)
     pixels[:4] = (200, 100, 0)

@@ -23,7 +23,7 @@ from costal.scoring.prepare import ScoreRequest, prepare
 from costal.types import Channel, finish
 from costal.workbench import frames_list, last_frame, locating, thumbnails
 from costal.workbench.desk import Workbench, recorded
-from costal.workbench.frames_list import list_frames, places_of, with_places
+from costal.workbench.frames_list import list_frames, places_of, with_places, worth_listing
 from costal.workbench.last_frame import LastFrame, keep_last_frame
 from costal.workbench.locating import locate, told
 
@@ -247,6 +247,24 @@ def test_two_thousand_frames_are_listed_soon(day, plain):
     assert len(listed) == 2000
     assert {each.states for each in listed} == {("missing",)}
     assert time.monotonic() - before < 3
+
+
+def test_planes_that_were_only_looked_at_are_not_listed(day, plain):
+    tifffile.imwrite(
+        day / "stack.tif",
+        np.random.default_rng(0).integers(0, 99, (3, SIDE, SIDE), np.uint16),
+        metadata={"axes": "ZYX"},
+    )
+    settings = replace(plain, intake=replace(plain.intake, z="each"))
+    with Workbench(plain.folder, "tester") as bench:
+        first, second, third = (
+            bench.place(recorded(each)).id for each in frames_of(settings, str(day / "stack.tif"))[1]
+        )
+    assert [each.id for each in worth_listing(list_frames(plain))] == [third]
+    with Workbench(plain.folder, "tester") as bench:
+        bench.answer(AnswerRecord(first, 0, 0, np.zeros((1, 16, 16), np.uint8), "class", 1, "tester", ()))
+    assert [each.id for each in worth_listing(list_frames(plain))] == [first]
+    assert [each.id for each in worth_listing(list_frames(plain), current=second)] == [second, first]
 
 
 # Pictures
