@@ -3,12 +3,11 @@
 from collections.abc import Mapping, Sequence
 
 from qtpy.QtCore import QModelIndex, QPoint, QRect, QSize, Qt, Signal
-from qtpy.QtGui import QColor, QKeySequence, QPainter, QPalette, QPixmap
+from qtpy.QtGui import QColor, QKeyEvent, QPainter, QPalette, QPixmap
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QListView,
     QMenu,
-    QShortcut,
     QStyle,
     QStyledItemDelegate,
     QStyleOptionViewItem,
@@ -112,6 +111,17 @@ def _draw_picture(painter: QPainter, box: QRect, picture: QPixmap | None) -> Non
     painter.drawPixmap(QRect(corner, size), picture)
 
 
+class Rows(QListView):
+    """A list whose Enter key is a click on the chosen row."""
+
+    def keyPressEvent(self, event: QKeyEvent | None) -> None:
+        """Take Enter for a click."""
+        if event is not None and event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
+            self.clicked.emit(self.currentIndex())
+        else:
+            super().keyPressEvent(event)
+
+
 class FramesPage(QWidget):
     """The list, what is said above it, and *Locate*; `opened` carries the frame that was clicked."""
 
@@ -123,7 +133,7 @@ class FramesPage(QWidget):
         super().__init__()
         self.model = FramesModel()
         self.state_label = sentence()
-        self.list = view = QListView()
+        self.list = view = Rows()
         view.setModel(self.model)
         view.setItemDelegate(FrameRow(view))
         view.setUniformItemSizes(True)
@@ -132,9 +142,6 @@ class FramesPage(QWidget):
         view.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         view.setMinimumHeight(LEAST_PX)
         view.clicked.connect(self._open)
-        enter = QShortcut(QKeySequence(Qt.Key.Key_Return), view)
-        enter.setContext(Qt.ShortcutContext.WidgetShortcut)
-        enter.activated.connect(lambda: self._open(view.currentIndex()))
         self.locate_button = push_button("Locate …", "Find images that moved, by their content: names decide nothing.")
         menu = QMenu(self.locate_button)
         menu.addAction("In a folder, and below it …", self.locate_folder.emit)

@@ -88,8 +88,8 @@ class FramesSession(QObject):
         ticket = self._newest.renew()
 
         def listed(rows: tuple[ListedFrame, ...]) -> None:
-            known = {each.id: each.place for each in self._rows} if self._is_listed(project) else {}
-            self._show(project, [replace(each, place=known.get(each.id, each.place)) for each in rows])
+            known = {each.record.source: each.place for each in self._rows} if self._is_listed(project) else {}
+            self._show(project, [replace(each, place=known.get(each.record.source, each.place)) for each in rows])
             self.looking.run(with_places, rows, then=ticket.only(placed), failed=ticket.only(self._dock.complain))
 
         def placed(rows: tuple[ListedFrame, ...]) -> None:

@@ -62,9 +62,10 @@ class LeftFrame:
 
     def _look_as(self, last: LastFrame) -> None:
         """Look at the frame as it was looked at."""
-        for layer in images_in(self._viewer):
-            if layer.name in last.contrast and not layer.rgb:
-                layer.contrast_limits = last.contrast[layer.name]
+        layers = [each for each in self._choice.layers if not each.rgb]
+        if len(layers) == len(last.contrast):
+            for layer, limits in zip(layers, last.contrast, strict=True):
+                layer.contrast_limits = limits
         camera = self._viewer.scene.camera
         if last.centre is not None and last.zoom is not None:
             camera.center, camera.zoom = (*camera.center[:-2], *last.centre), last.zoom
@@ -76,7 +77,7 @@ class LeftFrame:
             return
         steps = dict(zip(view.axes, view.steps, strict=True)) if len(view.axes) == len(view.steps) else {}
         layers = [each for each in self._choice.layers if each in self._viewer.layers and not each.rgb]
-        contrast = {each.name: (float(each.contrast_limits[0]), float(each.contrast_limits[1])) for each in layers}
+        contrast = tuple((float(each.contrast_limits[0]), float(each.contrast_limits[1])) for each in layers)
         self._last = LastFrame(placed.placed.content_hash, view.planes, steps, contrast=contrast)
         with suppress(RuntimeError):  # Qt's side of the window may be gone already
             camera = self._viewer.scene.camera
@@ -90,9 +91,10 @@ class LeftFrame:
 
     def _begun(self) -> None:
         """Look at the frame as it was left, and keep at once which one it is: a crash must not forget it."""
-        wanted, self._wanted = self._wanted, None
-        placed = self._frame.placed
+        wanted, placed = self._wanted, self._frame.placed
+        # The first channel's layer alone may be a frame for a moment.
         if wanted is not None and placed is not None and placed.placed.content_hash == wanted.content_hash:
+            self._wanted = None
             self._look_as(wanted)
         self._note()
         self._keep()

@@ -18,7 +18,7 @@ class LastFrame:
     """A frame by its content, and how it was looked at.
 
     `steps` is the plane shown along each axis of the file that has sliders (letters of TZ), `planes` the choice among
-    them; `centre` (world y, x) and `zoom` are the camera's; `contrast` are limits by the name of a layer.
+    them; `centre` (world y, x) and `zoom` are the camera's; `contrast` are the limits of each channel.
     """
 
     content_hash: str
@@ -26,7 +26,7 @@ class LastFrame:
     steps: Mapping[str, int] = field(default_factory=dict)
     centre: tuple[float, float] | None = None
     zoom: float | None = None
-    contrast: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    contrast: tuple[tuple[float, float], ...] = ()
 
 
 def keep_last_frame(folder: Path, last: LastFrame) -> None:
@@ -46,7 +46,7 @@ def last_frame(folder: Path) -> LastFrame | None:
             {str(axis): int(step) for axis, step in told.get("steps", {}).items()},
             (float(centre[0]), float(centre[1])) if centre else None,
             float(zoom) if zoom else None,
-            {str(name): (float(low), float(high)) for name, (low, high) in told.get("contrast", {}).items()},
+            tuple((float(low), float(high)) for low, high in told.get("contrast", ())),
         )
     except (OSError, ValueError, TypeError, KeyError, AttributeError, IndexError):
         return None

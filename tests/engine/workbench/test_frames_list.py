@@ -311,7 +311,7 @@ def test_a_project_that_is_written_elsewhere_gets_no_pictures_and_none_is_lost(d
 
 
 def test_the_last_frame_is_read_back_as_it_was_kept(tmp_path):
-    last = LastFrame("c" * 64, "the slice shown", {"Z": 3}, (10.5, 20.0), 2.5, {"field": (0.0, 100.0)})
+    last = LastFrame("c" * 64, "the slice shown", {"Z": 3}, (10.5, 20.0), 2.5, ((0.0, 100.0), (5.5, 7.0)))
     keep_last_frame(tmp_path, last)
     assert last_frame.last_frame(tmp_path) == last
 

@@ -78,8 +78,8 @@ def open_dock(make_napari_viewer, chosen, qtbot):
         viewer.window.add_dock_widget(dock, name="Label crops")
         dock.setup.setCurrentIndex(1)
         dock.session.open(project.folder)
-        qtbot.waitUntil(lambda: dock.session.project is not None, timeout=10_000)
-        qtbot.waitUntil(lambda: dock.frames._are_placed, timeout=10_000)
+        qtbot.waitUntil(lambda: dock.session.project is not None, timeout=60_000)
+        qtbot.waitUntil(lambda: dock.frames._are_placed, timeout=60_000)
         return viewer, dock
 
     yield act
@@ -105,7 +105,7 @@ def wait_for(qtbot, dock, name):
     qtbot.waitUntil(
         lambda: frame.placed is not None and frame.placed.placed.id == rows(dock)[name].id
         and not dock.choice.settling.isActive(),
-        timeout=20_000,
+        timeout=60_000,
     )  # fmt: skip
 
 
@@ -160,7 +160,7 @@ def test_of_two_thousand_frames_only_pictures_that_are_seen_are_asked_for(page, 
     assert set(wanted[seen:]) <= set(range(480, 520))
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)
 def test_two_thousand_frames_scroll_smoothly(page, plain):
     made = [listed(at, labels={1: at % 7, 2: 3}, predicted={1: 5}, generation=1) for at in range(2000, 0, -1)]
     page.show_frames(plain, made)
@@ -190,7 +190,7 @@ def test_a_frame_that_stays_keeps_its_place_when_the_list_is_read_anew(page, pla
 # In the window
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)
 def test_a_click_shows_a_frame_in_the_layer_of_the_one_before(open_dock, plain, qtbot, tmp_path):
     for name, class_id in (("one.tif", 1), ("two.tif", None)):
         place(plain, image(tmp_path / "day" / name, seed=len(name) + bool(class_id)), class_id)
@@ -207,7 +207,7 @@ def test_a_click_shows_a_frame_in_the_layer_of_the_one_before(open_dock, plain, 
     assert dock.frames.page.current_id == rows(dock)["two.tif"].id
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)
 def test_a_plane_of_a_stack_is_reached_by_its_slider(open_dock, plain, qtbot, tmp_path):
     settings = replace(plain, intake=Intake(z="each"))
     ids = place(settings, image(tmp_path / "day" / "stack.tif", 1, (4, SIDE, SIDE), metadata={"axes": "ZYX"}))
@@ -227,7 +227,7 @@ def test_a_plane_of_a_stack_is_reached_by_its_slider(open_dock, plain, qtbot, tm
 
 
 @pytest.mark.parametrize("kind", ["rgb", "channels", "stack"])
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)
 def test_a_project_opens_with_its_last_frame_as_it_was_left(open_dock, plain, qtbot, tmp_path, kind):
     shape, known = {
         "rgb": ((SIDE, SIDE, 3), {"photometric": "rgb"}),
@@ -236,22 +236,22 @@ def test_a_project_opens_with_its_last_frame_as_it_was_left(open_dock, plain, qt
     }[kind]
     viewer, dock = open_dock(plain)
     dock.open_image(image(tmp_path / "day" / "one.tif", 1, shape, **known))
-    qtbot.waitUntil(lambda: dock.frame.placed is not None and len(rows(dock)) == 1, timeout=20_000)
+    qtbot.waitUntil(lambda: dock.frame.placed is not None and len(rows(dock)) == 1, timeout=60_000)
     qtbot.waitUntil(lambda: not dock.choice.settling.isActive())
     if kind == "stack":
         viewer.dims.set_current_step(0, 3)
-        qtbot.waitUntil(lambda: "one.tif  z 3" in rows(dock), timeout=20_000)
-    qtbot.waitUntil(lambda: dock.frame.placed is not None and not dock.choice.settling.isActive(), timeout=10_000)
+        qtbot.waitUntil(lambda: "one.tif  z 3" in rows(dock), timeout=60_000)
+    qtbot.waitUntil(lambda: dock.frame.placed is not None and not dock.choice.settling.isActive(), timeout=60_000)
     qtbot.wait(300)
     content = dock.frame.placed.placed.content_hash
     viewer.scene.camera.center, viewer.scene.camera.zoom = (0.0, 20.0, 30.0), 7.0
     if kind != "rgb":
-        images_in(viewer)[0].contrast_limits = (10.0, 90.0)
+        dock.choice.layers[0].contrast_limits = (10.0, 90.0)
     dock.close()
     for each in list(viewer.layers):
         viewer.layers.remove(each)
     again, dock = open_dock(plain)
-    qtbot.waitUntil(lambda: dock.frame.placed is not None and again.scene.camera.zoom == 7.0, timeout=20_000)
+    qtbot.waitUntil(lambda: dock.frame.placed is not None and again.scene.camera.zoom == 7.0, timeout=60_000)
     assert dock.frame.placed.placed.content_hash == content
     assert tuple(again.scene.camera.center)[-2:] == (20.0, 30.0)
     assert len(images_in(again)) == (3 if kind == "channels" else 1)
@@ -260,27 +260,27 @@ def test_a_project_opens_with_its_last_frame_as_it_was_left(open_dock, plain, qt
     if kind == "channels":
         assert len(dock.choice.layers) == 3
     if kind != "rgb":
-        assert tuple(images_in(again)[0].contrast_limits) == (10.0, 90.0)
+        assert tuple(dock.choice.layers[0].contrast_limits) == (10.0, 90.0)
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)
 def test_an_image_of_the_user_s_stays_the_frame_when_a_project_is_opened(open_dock, plain, qtbot, tmp_path):
     place(plain, image(tmp_path / "day" / "one.tif", 1))
     with Store(plain.store_path, read_only=True) as store:
         keep_last_frame(plain.folder, LastFrame(store.frames()[1].content_hash))
     mine = np.random.default_rng(9).integers(0, 250, (SIDE, SIDE), np.uint8)
     viewer, dock = open_dock(plain, lambda viewer: viewer.add_image(mine, name="mine"))
-    qtbot.waitUntil(lambda: "mine" in rows(dock), timeout=20_000)
+    qtbot.waitUntil(lambda: "mine" in rows(dock), timeout=60_000)
     qtbot.wait(300)
     assert [each.name for each in images_in(viewer)] == ["mine"]
     assert rows(dock)["mine"].states == ("only in a window",)
     viewer.layers.remove("mine")
     dock.frames.refresh()
-    qtbot.waitUntil(lambda: rows(dock)["mine"].states == ("missing",), timeout=10_000)
-    qtbot.waitUntil(lambda: dock.frames.page.model.has_picture(rows(dock)["mine"].record.content_hash), timeout=10_000)
+    qtbot.waitUntil(lambda: rows(dock)["mine"].states == ("missing",), timeout=60_000)
+    qtbot.waitUntil(lambda: dock.frames.page.model.has_picture(rows(dock)["mine"].record.content_hash), timeout=60_000)
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)
 def test_a_frame_of_one_project_is_not_taken_into_the_next(open_dock, plain, qtbot, tmp_path):
     place(plain, image(tmp_path / "day" / "one.tif", 1))
     other = create_project(tmp_path / "other", ("a", "b"))
@@ -289,7 +289,7 @@ def test_a_frame_of_one_project_is_not_taken_into_the_next(open_dock, plain, qtb
     click(qtbot, dock, "one.tif")
     wait_for(qtbot, dock, "one.tif")
     dock.session.open(other.folder)
-    qtbot.waitUntil(lambda: dock.session.project.folder == other.folder and dock.frames._are_placed, timeout=10_000)
+    qtbot.waitUntil(lambda: dock.session.project.folder == other.folder and dock.frames._are_placed, timeout=60_000)
     qtbot.wait(500)
     assert rows(dock) == {}
     assert images_in(viewer) == []
@@ -298,14 +298,14 @@ def test_a_frame_of_one_project_is_not_taken_into_the_next(open_dock, plain, qtb
     assert last_frame(plain.folder).content_hash
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)
 def test_images_that_moved_are_located_and_opened(open_dock, plain, qtbot, tmp_path):
     place(plain, image(tmp_path / "day" / "one.tif", 1), 1)
     place(plain, image(tmp_path / "day" / "two.tif", 2))
     moved = image(tmp_path / "archive" / "two.tif", 7)
     (tmp_path / "day" / "one.tif").rename(tmp_path / "archive" / "renamed.tif")
     (tmp_path / "day" / "two.tif").unlink()
-    viewer, dock = open_dock(plain)
+    _, dock = open_dock(plain)
     assert rows(dock)["one.tif"].states == ("labelled", "missing")
     click(qtbot, dock, "one.tif")
     assert "is missing. 'Locate' finds an image that moved." in dock.status.text()
@@ -323,24 +323,24 @@ def test_images_that_moved_are_located_and_opened(open_dock, plain, qtbot, tmp_p
         f"Found 1 of 2 images by their content. {moved} has the name of a missing image but other pixels: it was not "
         "taken. two.tif is still missing."
     )
-    qtbot.waitUntil(lambda: "renamed.tif" in rows(dock), timeout=10_000)
+    qtbot.waitUntil(lambda: "renamed.tif" in rows(dock), timeout=60_000)
     click(qtbot, dock, "renamed.tif")
     wait_for(qtbot, dock, "renamed.tif")
     assert len(dock.frame.labels) == 1
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)
 def test_a_moved_image_that_is_opened_by_hand_is_known_from_then_on(open_dock, plain, qtbot, tmp_path):
     place(plain, image(tmp_path / "day" / "one.tif", 1), 1)
     target = (tmp_path / "day" / "one.tif").rename(tmp_path / "renamed.tif")
     _, dock = open_dock(plain)
     assert rows(dock)["one.tif"].states == ("labelled", "missing")
     dock.open_image(target)
-    qtbot.waitUntil(lambda: "renamed.tif" in rows(dock), timeout=20_000)
-    qtbot.waitUntil(lambda: rows(dock)["renamed.tif"].states == ("labelled",), timeout=10_000)
+    qtbot.waitUntil(lambda: "renamed.tif" in rows(dock), timeout=60_000)
+    qtbot.waitUntil(lambda: rows(dock)["renamed.tif"].states == ("labelled",), timeout=60_000)
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)
 def test_an_image_that_was_replaced_is_not_taken_for_the_frame(open_dock, plain, qtbot, tmp_path):
     place(plain, image(tmp_path / "day" / "one.tif", 1), 1)
     viewer, dock = open_dock(plain)
@@ -350,21 +350,21 @@ def test_an_image_that_was_replaced_is_not_taken_for_the_frame(open_dock, plain,
     assert images_in(viewer) == []
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)
 def test_labels_are_counted_in_the_row_of_their_frame_at_once(open_dock, plain, qtbot, tmp_path):
     place(plain, image(tmp_path / "day" / "one.tif", 1))
     _, dock = open_dock(plain)
     click(qtbot, dock, "one.tif")
     wait_for(qtbot, dock, "one.tif")
     dock.present_at((5, 5))
-    qtbot.waitUntil(lambda: dock.sitting.current is not None and dock.sitting.current.is_shown, timeout=10_000)
+    qtbot.waitUntil(lambda: dock.sitting.current is not None and dock.sitting.current.is_shown, timeout=60_000)
     dock.sitting.answer(2)
-    qtbot.waitUntil(lambda: dict(rows(dock)["one.tif"].labels) == {2: 1}, timeout=5000)
+    qtbot.waitUntil(lambda: dict(rows(dock)["one.tif"].labels) == {2: 1}, timeout=30_000)
     dock.sitting.undo()
-    qtbot.waitUntil(lambda: dict(rows(dock)["one.tif"].labels) == {}, timeout=5000)
+    qtbot.waitUntil(lambda: dict(rows(dock)["one.tif"].labels) == {}, timeout=30_000)
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)
 def test_a_project_open_for_reading_lists_and_shows_its_frames(open_dock, plain, qtbot, tmp_path):
     place(plain, image(tmp_path / "day" / "one.tif", 1), 1)
     with Workbench(plain.folder, "another"):
