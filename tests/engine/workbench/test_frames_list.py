@@ -250,11 +250,8 @@ def test_two_thousand_frames_are_listed_soon(day, plain):
 
 
 def test_planes_that_were_only_looked_at_are_not_listed(day, plain):
-    tifffile.imwrite(
-        day / "stack.tif",
-        np.random.default_rng(0).integers(0, 99, (3, SIDE, SIDE), np.uint16),
-        metadata={"axes": "ZYX"},
-    )
+    stack = np.random.default_rng(0).integers(0, 99, (3, SIDE, SIDE), np.uint16)
+    tifffile.imwrite(day / "stack.tif", stack, photometric="minisblack", metadata={"axes": "ZYX"})
     settings = replace(plain, intake=replace(plain.intake, z="each"))
     with Workbench(plain.folder, "tester") as bench:
         first, second, third = (
