@@ -88,6 +88,19 @@ class Reader:
         )
         return _crop_label(rows[0]) if rows else None
 
+    def answered_alone(self) -> set[tuple[int, int, int, int]]:
+        """Return the crops (frame id, y, x, side) that have an answer which was given to them alone, and stands."""
+        rows = self._select(
+            """SELECT DISTINCT frame_id, y, x, side FROM standing_label JOIN crop ON crop.id = crop_id
+            WHERE given = 'single'"""
+        )
+        return {tuple(row) for row in rows}
+
+    def planted_errors(self) -> tuple[int, int]:
+        """Return how many of the predictions that were offered were wrong on purpose, and how many were caught."""
+        planted, caught = self._select("SELECT coalesce(sum(planted), 0), coalesce(sum(caught), 0) FROM action")[0]
+        return int(planted), int(caught)
+
     def labels_of(self, content_hash: str) -> list[CropLabel]:
         """Return the current labels of the frame with this content."""
         rows = self._select("SELECT id FROM frame WHERE content_hash = :hash", {"hash": content_hash})
