@@ -3,7 +3,7 @@
 Pixels are read on a thread. The session tells what becomes of the frame by signals, and knows no query.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from itertools import islice
 
@@ -188,13 +188,21 @@ class FrameSession:
 
     def relabel(self, index: int, label: CropLabel | None, is_new: bool) -> None:
         """Note that a crop's label is another one now, or none; `is_new` when one more presentation has ended."""
+        if self.placed is not None:
+            self.placed = replace(self.placed, asked_before=self.placed.asked_before + is_new)
+            self.relabel_together({index: label})
+
+    def relabel_together(self, labels: Mapping[int, CropLabel | None]) -> None:
+        """Note that crops have other labels now, or none."""
         if self.placed is None or self._session.project is None:
             return
-        labels = self.placed.labels
-        before = labels.pop(index, None)
-        if label is not None:
-            labels[index] = label
-        self.placed = replace(self.placed, asked_before=self.placed.asked_before + is_new)
-        self._session.count(before, label, self.placed.plane_C_Y_X.shape[0])
+        standing = self.placed.labels
+        changes = []
+        for index, label in labels.items():
+            changes.append((standing.pop(index, None), label))
+            if label is not None:
+                standing[index] = label
+        self._session.count(changes, self.placed.plane_C_Y_X.shape[0])
         self.draw_labels()
-        self.relabelled.emit(before, label)
+        for before, label in changes:
+            self.relabelled.emit(before, label)

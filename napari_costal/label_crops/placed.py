@@ -12,7 +12,7 @@ from costal.labels.project import Project
 from costal.labels.records import CropLabel
 from costal.scoring.frame_planes import FramePlane
 from costal.types import Grid
-from costal.workbench.desk import PlacedFrame
+from costal.workbench.desk import PlacedFrame, Workbench
 
 MOST_HELD_BYTES, FEWEST_HELD = 500_000_000, 10
 
@@ -76,6 +76,12 @@ class Placed:
     def picture(self, grid: Grid, index: int) -> Picture:
         """Return a crop that is at hand."""
         return self.held.get(index) or picture_of(self.plane_C_Y_X, grid, index)
+
+
+def revised(bench: Workbench, meant: CropLabel | None) -> list[tuple[CropLabel, CropLabel | None]]:
+    """Return the labels that were undone or redone with one, each with what its crop has now; nothing for None."""
+    together = bench.store.labels_together(meant) if meant is not None else []
+    return [(each, bench.store.label_at(each)) for each in together]
 
 
 def colour_of(label: CropLabel, project: Project) -> str:

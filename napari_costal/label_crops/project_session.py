@@ -4,7 +4,7 @@ The store has a thread of its own; this class runs on the GUI thread and only pa
 the project by signals, and knows neither frame nor query.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from psygnal import Signal
@@ -172,12 +172,13 @@ class ProjectSession:
         if self.bench is not None:
             self.store.run(self.bench.store.label_counts, then=counted, failed=self._view.complain)
 
-    def count(self, before: CropLabel | None, label: CropLabel | None, channels: int) -> None:
-        """Count a crop's label in place of the one before; a labelled crop has so many channels."""
-        for each, difference in ((before, -1), (label, 1)):
-            if each is not None and each.class_id is not None:
-                self._counts[each.class_id] = self._counts.get(each.class_id, 0) + difference
-        if label is not None:
-            self.labelled = channels
+    def count(self, changes: Sequence[tuple[CropLabel | None, CropLabel | None]], channels: int) -> None:
+        """Count crops' labels, each in place of the one before; a labelled crop has so many channels."""
+        for before, label in changes:
+            for each, difference in ((before, -1), (label, 1)):
+                if each is not None and each.class_id is not None:
+                    self._counts[each.class_id] = self._counts.get(each.class_id, 0) + difference
+            if label is not None:
+                self.labelled = channels
         if self.project is not None:
             self._view.show_counts(self.project, self._counts)

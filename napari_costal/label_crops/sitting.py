@@ -7,6 +7,7 @@ from costal.labels.effort import EventKind
 from costal.labels.records import AnswerKind, AnswerRecord, CropLabel
 from costal.workbench.desk import Workbench
 from napari_costal.label_crops.frame_session import FrameSession
+from napari_costal.label_crops.placed import revised
 from napari_costal.label_crops.project_session import ProjectSession
 from napari_costal.label_crops.query_session import QuerySession
 from napari_costal.label_crops.view import PageView
@@ -258,9 +259,7 @@ class Sitting:
             return
 
         def work() -> list[tuple[CropLabel, CropLabel | None]]:
-            meant = act(bench)
-            together = bench.store.labels_together(meant) if meant is not None else []
-            return [(each, bench.store.label_at(each)) for each in together]
+            return revised(bench, act(bench))
 
         def done(outcome: list[tuple[CropLabel, CropLabel | None]]) -> None:
             self._saving = False
@@ -269,8 +268,7 @@ class Sitting:
                 return
             indices = [self._frame.index_of(meant) if ticket.is_current else None for meant, _ in outcome]
             here = {index: standing for index, (_, standing) in zip(indices, outcome, strict=True) if index is not None}
-            for index, standing in here.items():
-                self._frame.relabel(index, standing, is_new=False)
+            self._frame.relabel_together(here)
             if not here:
                 self._session.recount()
                 self._view.bench_says(f"The last answer was on another frame or grid: {name} done there.", False)
