@@ -187,6 +187,16 @@ def model_text(overview: Overview) -> str:
     return f"{text}."
 
 
+def planted_text(overview: Overview) -> str:
+    """Return how many of the planted errors were caught when predictions were accepted; empty where none was shown."""
+    planted, caught = overview.planted, overview.caught
+    if not planted:
+        return ""
+    low, high = accuracy_interval(caught, planted)
+    share = f"<b>{caught / planted:.0%}</b> ({low:.0%} to {high:.0%})"
+    return f"Accepted predictions: {caught:,} of {_counted(planted, 'planted error')} caught, {share}."
+
+
 def generation_cells(generation: Generation) -> tuple[str, ...]:
     """Return a generation as a row under `GENERATION_HEADS`, from its card."""
     metrics, origin = generation.origin.metrics, generation.origin

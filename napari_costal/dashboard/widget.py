@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QFileDialog, QLabel, QTabWidget, QVBoxLayout
 
 from costal.labels.models import Generation
 from costal.workbench.overview import Overview, look, roll_back_to
-from napari_costal.dashboard.cards import NO_PROJECT, counts_text, model_text
+from napari_costal.dashboard.cards import NO_PROJECT, counts_text, model_text, planted_text
 from napari_costal.dashboard.pages import EffortsPage, FiguresPage, ModelsPage
 from napari_costal.engine.client import Engine
 from napari_costal.engine.latest import Latest
@@ -137,7 +137,8 @@ class Dashboard(Dock):
         if self._overview is None:
             self.say("")
         self._overview = overview
-        self.summary.setText(f"{counts_text(overview.review)}<br>{model_text(overview)}")
+        said = (counts_text(overview.review), model_text(overview), planted_text(overview))
+        self.summary.setText("<br>".join(filter(None, said)))
         for page in (self.figures, self.efforts, self.models):
             page.show_overview(overview)
         self.pages.setVisible(True)

@@ -21,7 +21,8 @@ Stamp = tuple[int, int]
 class Overview:
     """A project's figures and its kept model generations, newest first.
 
-    `taken_back` labels that the newest model learned from stand no more, and `not_learned` have come since.
+    `taken_back` labels that the newest model learned from stand no more, and `not_learned` have come since. `planted`
+    predictions were wrong on purpose when pages of them were accepted, and `caught` of these were noticed.
     """
 
     project: Project
@@ -31,6 +32,8 @@ class Overview:
     not_learned: int
     ledger: Ledger = field(repr=False)
     stamps: tuple[Stamp, ...] = field(repr=False)
+    planted: int = 0
+    caught: int = 0
 
 
 def look(folder: Path, before: Overview | None = None) -> Overview:
@@ -50,6 +53,7 @@ def look(folder: Path, before: Overview | None = None) -> Overview:
     require_store(project.store_path)
     with Store(project.store_path, read_only=True) as store:
         ledger = read_on(store, before.ledger if before is not None else Ledger())
+        planted_errors = store.planted_errors()
     if before is not None and before.stamps[-1] == stamps[-1]:
         generations = before.generations
     else:
@@ -64,6 +68,7 @@ def look(folder: Path, before: Overview | None = None) -> Overview:
         int((standing > max(learned, default=0)).sum()),
         ledger,
         stamps,
+        *planted_errors,
     )
 
 

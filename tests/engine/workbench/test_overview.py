@@ -12,7 +12,7 @@ from costal.labels.effort import Event, EventKind
 from costal.labels.lock import HOLDER_FILE, Holder, ProjectLock
 from costal.labels.models import Origin, kept_generations, load_newest, save_agent
 from costal.labels.project_file import create_project, save_project
-from costal.labels.records import AnswerRecord, FrameRecord
+from costal.labels.records import ActionRecord, AnswerRecord, FrameRecord
 from costal.labels.store import Store
 from costal.types import Agent, AgentSettings
 from costal.workbench.overview import look, roll_back_to
@@ -73,6 +73,13 @@ def test_labels_that_the_newest_model_missed_and_those_it_should_forget_are_coun
     assert (seen.taken_back, seen.not_learned) == (2, 2)
     store.redo(ids[1])
     assert look(project.folder, seen).taken_back == 1
+
+
+def test_planted_errors_are_counted_over_all_pages_that_were_accepted(project, store):
+    assert (look(project.folder).planted, look(project.folder).caught) == (0, 0)
+    for planted, caught in ((2, 1), (3, 3)):
+        store.answer_together(ActionRecord("accepted", "ada", 9.0, planted, caught), ())
+    assert (look(project.folder).planted, look(project.folder).caught) == (5, 4)
 
 
 def test_rolling_back_saves_the_older_model_as_the_newest_while_this_program_writes(project):

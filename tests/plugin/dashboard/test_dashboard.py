@@ -5,6 +5,7 @@ import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ from costal.labels.store import Store
 from costal.types import Agent, AgentSettings, finish
 from costal.workbench.overview import look
 from costal.workbench.review import PresentationTable
-from napari_costal.dashboard.cards import MOST_DOTS, contents
+from napari_costal.dashboard.cards import MOST_DOTS, contents, planted_text
 from napari_costal.dashboard.figures import (
     AccuracyPicture,
     CalibrationPicture,
@@ -200,6 +201,12 @@ def test_without_controls_it_says_why_and_draws_no_empty_axes(open_dashboard, de
         assert expected in card.text.text()
     assert "No effort was predicted" in effort.text.text()
     assert [card.figure.isVisible() for card in (accuracy, effort, classes, calibration)] == [False, False, True, False]
+
+
+def test_the_share_of_planted_errors_that_was_caught_is_said_with_its_interval():
+    assert planted_text(SimpleNamespace(planted=0, caught=0)) == ""
+    expected = "Accepted predictions: 3 of 4 planted errors caught, <b>75%</b> (30% to 95%)."
+    assert planted_text(SimpleNamespace(planted=4, caught=3)) == expected
 
 
 def test_the_hint_stands_above_the_figures(open_dashboard, desk, monkeypatch):
