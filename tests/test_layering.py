@@ -25,7 +25,7 @@ PLUGIN_RANKS = {
     "canvas": 1, "ui": 1,
     "labelling": 2,
     "label_crops": 3,
-    "apply": 4, "dashboard": 4, "mosaic": 4,
+    "apply": 4, "dashboard": 4, "gallery": 4, "mosaic": 4,
     "samples": 5, "window": 5, "napari_costal": 5,
 }  # fmt: skip
 SCREEN = {"qtpy", "napari", "magicgui", "superqt", "vispy", "npe2", "app_model", "PyQt5", "PyQt6", "PySide2", "PySide6"}

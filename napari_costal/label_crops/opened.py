@@ -10,6 +10,18 @@ from qtpy.QtWidgets import QWidget
 from costal.labels.project import Project
 from napari_costal.canvas.layer_frames import PlaneChoice
 from napari_costal.engine.client import main_window_of
+from napari_costal.label_crops.frame_session import FrameSession
+from napari_costal.label_crops.project_session import ProjectSession
+from napari_costal.label_crops.query_session import QuerySession
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Work:
+    """What a dock needs that gives labels too: the project, the frame and its scores as they are worked on."""
+
+    session: ProjectSession
+    frame: FrameSession
+    query: QuerySession
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -20,6 +32,7 @@ class Opened:
     layer: Image | None = None
     layers: tuple[Image, ...] = ()
     planes: PlaneChoice | None = None
+    work: Work | None = None
 
 
 class Opening(QObject):
@@ -28,6 +41,20 @@ class Opening(QObject):
     def __init__(self, parent: QObject, look: Callable[[], Opened]) -> None:
         super().__init__(parent)
         self.look = look
+
+
+class Predicting(QObject):
+    """Lies in a dock that tells what is predicted, and says whether that can be seen."""
+
+    def __init__(self, parent: QObject, is_seen: Callable[[], bool]) -> None:
+        super().__init__(parent)
+        self.is_seen = is_seen
+
+
+def predictions_beside(widget: QWidget) -> bool:
+    """Return whether another dock in the window tells what is predicted."""
+    window = main_window_of(widget)
+    return window is not None and any(each.is_seen() for each in window.findChildren(Predicting))
 
 
 def opened_beside(widget: QWidget) -> Opened:

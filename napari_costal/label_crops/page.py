@@ -14,6 +14,7 @@ from costal.labels.project import Project
 from napari_costal.canvas.predictions import Predictions
 from napari_costal.label_crops.crop_pictures import CropPictures
 from napari_costal.label_crops.frame_canvas import DRAWING_MS
+from napari_costal.label_crops.opened import predictions_beside
 from napari_costal.labelling.bench import Bench
 
 
@@ -86,8 +87,8 @@ class BenchPage(QObject):
             self.predictions.give_back()
 
     def shows_predictions(self) -> bool:
-        """Return whether a layer of ours tells the predicted class now."""
-        return self.predictions.are_shown
+        """Return whether a layer of ours, or a dock beside, tells the predicted class now."""
+        return self.predictions.are_shown or predictions_beside(self._bench)
 
     def leave_bench(self) -> None:
         """Go back to the settings."""

@@ -35,6 +35,8 @@ class QuerySession:
 
     learned = Signal()
     """The models have learned from the answers."""
+    blinded = Signal(bool)
+    """A query begins, and what is predicted must not be seen; or it has ended."""
 
     def __init__(
         self,
@@ -57,7 +59,7 @@ class QuerySession:
         self._after_combining: Callable[[], None] | None = None
         self._wanted: Callable[[], None] | None = None
         self.shown: Shown = "value v"
-        self._is_blind = False
+        self.is_blind = False
         # First of all: a training of the project before may not go on when its frame is left.
         session.leaving.connect(self.trainer.cancel, priority=1)
         session.opened.connect(self._follow)
@@ -172,16 +174,17 @@ class QuerySession:
 
     def blind(self, is_blind: bool) -> None:
         """Show no predicted class while a query is answered: it would sway the expert. It comes back after it."""
-        if is_blind == self._is_blind:
+        if is_blind == self.is_blind:
             return
-        self._is_blind = is_blind
+        self.is_blind = is_blind
+        self.blinded.emit(is_blind)
         self._tell_blind()
         if self.shown == "predicted class":
             self._draw_heatmap()
         self._view.hold_back_predictions(is_blind)
 
     def _tell_blind(self) -> None:
-        if self._is_blind and self.shown == "predicted class":
+        if self.is_blind and self.shown == "predicted class":
             self._view.say("The predicted class is hidden until the query ends, and value v is shown in its place.")
 
     # The query
@@ -236,7 +239,7 @@ class QuerySession:
         project, grid = self._session.project, self._frame.grid
         if self.found is None or self.found.scores is None or grid is None or project is None:
             return
-        name: Shown = "value v" if self._is_blind and self.shown == "predicted class" else self.shown
+        name: Shown = "value v" if self.is_blind and self.shown == "predicted class" else self.shown
         self._canvas.show_heatmap(heatmap_values(self.found, project, name), grid, name, project)
 
     def predicted_s(self, index: int) -> float:

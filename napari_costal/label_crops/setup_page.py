@@ -95,10 +95,13 @@ class SetupPage(QTabWidget):
         self.recent_menu = QMenu(self)
         self.recent_button.setMenu(self.recent_menu)
         self.dashboard_button = push_button("Dashboard", "How well the labelling goes: accuracy, effort, models.")
+        self.gallery_button = push_button(
+            "Gallery", "Many crops at a glance: label several at once, accept predictions."
+        )
         self.apply_button = push_button("Apply …", "Run the trained classifier over layers, files and folders.")
         opening = row(self.new_button, self.open_button, self.recent_button)
         self.exchange_button = push_button("Export", "Labels out and in: tables, COCO, GeoJSON, images, JSON.")
-        looking = row(self.dashboard_button, self.apply_button, self.exchange_button)
+        looking = row(self.dashboard_button, self.gallery_button, self.apply_button, self.exchange_button)
         return part("Project", self.project_label, self.holder_label, opening, looking)
 
     def _frame_part(self, layers: Callable[[Any], list[Any]]) -> QWidget:

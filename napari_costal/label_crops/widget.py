@@ -29,7 +29,7 @@ from napari_costal.label_crops.frame_choice import FrameChoice
 from napari_costal.label_crops.frame_session import FrameSession
 from napari_costal.label_crops.frames_session import FramesSession
 from napari_costal.label_crops.left_frame import LeftFrame
-from napari_costal.label_crops.opened import Opened, Opening
+from napari_costal.label_crops.opened import Opened, Opening, Work
 from napari_costal.label_crops.page import BenchPage
 from napari_costal.label_crops.project_choice import ProjectChoice
 from napari_costal.label_crops.project_session import ProjectSession
@@ -151,6 +151,7 @@ class LabelCrops(Dock):
         setup.classes.add_button.clicked.connect(lambda: self.start_project(lambda: session.change(add)))
         setup.keeps_going.changed.connect(lambda on: setattr(self.sitting, "keeps_going", bool(on)))
         setup.dashboard_button.clicked.connect(lambda: self._open_dock("Labelling dashboard"))
+        setup.gallery_button.clicked.connect(lambda: self._open_dock("Crop gallery"))
         setup.apply_button.clicked.connect(lambda: self._open_dock("Apply classifier"))
         setup.score_button.clicked.connect(lambda: self.start_project(query.score))
         setup.label_button.clicked.connect(lambda: self.start_project(self.sitting.label_query))
@@ -254,7 +255,8 @@ class LabelCrops(Dock):
     def _opened(self) -> Opened:
         """Return what is open here, for the docks beside this one."""
         setup = self.setup
-        return Opened(self.session.project, setup.layer.value, tuple(self.choice.layers), setup.planes.value)
+        work = Work(self.session, self.frame, self.query)
+        return Opened(self.session.project, setup.layer.value, tuple(self.choice.layers), setup.planes.value, work)
 
     # What the sessions show
 

@@ -22,7 +22,7 @@ STARTS = {
     "import napari_costal": "import napari_costal",
     "import torch": "import torch",
 }
-DOCKS = ("Label crops", "Labelling dashboard", "Apply classifier", "MNIST mosaic")
+DOCKS = ("Label crops", "Labelling dashboard", "Crop gallery", "Apply classifier", "MNIST mosaic")
 TIMED = """
 import sys, time
 try:

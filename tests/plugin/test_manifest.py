@@ -25,6 +25,7 @@ def test_every_dock_and_both_samples_are_offered(manifest):
     assert {widget.display_name for widget in manifest.contributions.widgets} == {
         "Label crops",
         "Labelling dashboard",
+        "Crop gallery",
         "Apply classifier",
         "MNIST mosaic",
     }

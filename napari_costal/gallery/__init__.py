@@ -1,0 +1,1 @@
+"""The gallery: crops as thumbnails, labelled several at once."""

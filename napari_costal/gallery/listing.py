@@ -1,0 +1,121 @@
+"""Which crops the gallery lists: those of the project that is open, by a filter and in an order. No Qt.
+
+They are collected and ordered on a thread. New labels never move a crop: the list is made anew when it is asked for.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from costal.labels.records import CropLabel
+from costal.scoring.bands import as_sent
+from costal.workbench.gallery import Filter, Sort, ordered
+from costal.workbench.gallery_crops import Gallery, collect, label_code
+from costal.workbench.gallery_frames import FrameAtWork
+from costal.workbench.gallery_pixels import CropPixels
+from napari_costal.engine.calls import Thread
+from napari_costal.engine.latest import Latest
+from napari_costal.gallery.model import Offer, Place
+from napari_costal.label_crops.opened import Work
+
+Change = tuple[CropLabel, CropLabel | None]
+"""A label that was given or taken back, and what its crop has now."""
+
+
+class GalleryShown(Protocol):
+    """What shows the gallery."""
+
+    def say(self, text: str) -> None: ...
+    def complain(self, text: str) -> None: ...
+    def show_gallery(self, gallery: Gallery | None) -> None: ...
+    def list_crops(self, gallery: Gallery, rows_n: NDArray[np.intp]) -> None: ...
+    def list_offer(self, gallery: Gallery, offered: Offer | None) -> None: ...
+    def show_labels(self, gallery: Gallery) -> None: ...
+    def forget_choice(self) -> None: ...
+
+
+class Listing:
+    """One gallery at a time, and the page of predictions that is offered in its place, if any."""
+
+    def __init__(self, view: GalleryShown, reading: Thread) -> None:
+        self.view, self.reading = view, reading
+        self.work: Work | None = None
+        self.gallery: Gallery | None = None
+        self.pixels: CropPixels | None = None
+        self.offer: Offer | None = None
+        self.chosen = Filter()
+        self.sort: Sort = "place in the frame"
+        self.like: Place | None = None
+        self._newest, self._ordering = Latest(), Latest()
+        self._rows: dict[Place, int] | None = None
+
+    def follow(self, work: Work | None) -> None:
+        """Show the project that is open, with its frame and scores as they are now."""
+        self.work = work
+        bench = work.session.bench if work is not None else None
+        project = work.session.project if work is not None else None
+        ticket = self._newest.renew()
+        if work is None or bench is None or project is None:
+            self._take(None)
+            return
+        placed, grid, at_work = work.frame.placed, work.frame.grid, None
+        if placed is not None and grid is not None:
+            at_work = FrameAtWork(placed.placed.id, grid, as_sent(placed.plane_C_Y_X), work.query.found)
+
+        def collected() -> Gallery | None:
+            return collect(project, at_work) if ticket.is_current else None
+
+        self.reading.run(collected, then=ticket.only(self._take), failed=ticket.only(self.view.complain))
+
+    def _take(self, gallery: Gallery | None) -> None:
+        before = self.gallery
+        if gallery is None or before is None or gallery.project.folder != before.project.folder:
+            self.chosen, self.like = Filter(), None
+        self.gallery, self._rows, self.offer = gallery, None, None
+        self.pixels = CropPixels(gallery) if gallery is not None else None
+        self.view.show_gallery(gallery)
+        self.list_again()
+
+    def list_again(self) -> None:
+        """List the crops that the filter shows, in the order that is chosen, by the labels of now."""
+        gallery, ticket = self.gallery, self._ordering.renew()
+        if gallery is None:
+            return
+        like = self.row_of(self.like) if self.like is not None else None
+        arguments = gallery.crops, self.chosen, self.sort, like
+
+        def listed(rows_n: NDArray[np.intp] | None) -> None:
+            if rows_n is not None and self.gallery is not None and self.offer is None:
+                self.view.list_crops(self.gallery, rows_n)
+
+        self.reading.run(
+            lambda: ordered(*arguments) if ticket.is_current else None,
+            then=ticket.only(listed),
+            failed=ticket.only(self.view.complain),
+        )
+
+    def row_of(self, place: Place) -> int | None:
+        """Return the row of a crop, None when it is not in the gallery."""
+        if self._rows is None:
+            crops = self.gallery.crops if self.gallery is not None else None
+            columns = () if crops is None else (crops.frame_id_N, crops.y_N, crops.x_N, crops.side_N)
+            places = zip(*(each.tolist() for each in columns), strict=True)
+            self._rows = {place: row for row, place in enumerate(places)}
+        return self._rows.get(place)
+
+    def relabelled(self, changes: Sequence[Change]) -> None:
+        """Show that crops have other labels now; the list keeps its order and place."""
+        gallery = self.gallery
+        if gallery is None:
+            return
+        pairs = [(self.row_of((each.frame_id, each.y, each.x, each.side)), label) for each, label in changes]
+        labels = {row: label for row, label in pairs if row is not None}
+        codes = [label_code(gallery.project, each) for each in labels.values()]
+        if self.offer is not None:
+            self.offer.follow(dict(zip(labels, codes, strict=True)))
+        are_single = [each is not None and each.given == "single" for each in labels.values()]
+        crops = gallery.crops.labelled(list(labels), codes, are_single)
+        self.gallery = Gallery(gallery.project, crops, gallery.frames)
+        self.view.show_labels(self.gallery)

@@ -1,0 +1,150 @@
+"""The crops that the gallery lists, for Qt: one row of the list for each, with what is written on it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from qtpy.QtCore import QAbstractListModel, QModelIndex, Qt
+
+from costal.labels.project import Project
+from costal.workbench.gallery import EXCLUDED, SKIPPED, Page
+from costal.workbench.gallery_crops import Gallery
+
+MOST_LISTED = 10_000
+"""Of more crops the first ones are listed: the order and the filters bring others there."""
+GREY = "#888888"
+
+Place = tuple[int, int, int, int]
+"""A crop wherever it is listed: frame id, y, x, side."""
+
+
+class Cell(NamedTuple):
+    """What is written on a thumbnail: the label, or what is predicted or offered, and its class colour."""
+
+    row: int
+    label: str
+    label_colour: str
+    predicted: str
+    predicted_colour: str
+    is_left_out: bool = False
+
+
+@dataclass(slots=True)
+class Offer:
+    """A page of predictions on the screen: rows that the expert left out, and classes given in place of those shown."""
+
+    page: Page
+    left_out: set[int] = field(default_factory=set)
+    corrected: dict[int, int] = field(default_factory=dict)
+
+    @property
+    def shown(self) -> Mapping[int, int]:
+        """The class that is shown with each row."""
+        return dict(zip(self.page.rows_n.tolist(), self.page.shown_n.tolist(), strict=True))
+
+    @property
+    def planted(self) -> frozenset[int]:
+        """The rows that are wrong on purpose."""
+        return frozenset(self.page.rows_n[self.page.planted_n].tolist())
+
+    def follow(self, labels: Mapping[int, int]) -> None:
+        """Offer crops again that do not have the class they were corrected to; `labels` are what rows have now."""
+        for row, label_id in labels.items():
+            if self.corrected.get(row) != label_id:
+                self.corrected.pop(row, None)
+
+    @property
+    def noticed(self) -> set[int]:
+        """The rows with whose prediction the expert did not agree."""
+        shown = self.shown
+        return self.left_out | {row for row, class_id in self.corrected.items() if class_id != shown[row]}
+
+
+class GalleryModel(QAbstractListModel):
+    """Rows of a gallery in the order in which they are listed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gallery: Gallery | None = None
+        self.rows_n: NDArray[np.intp] = np.zeros(0, np.intp)
+        self.offer: Offer | None = None
+        self._shown: Mapping[int, int] = {}
+        self._classes: dict[int, tuple[str, str]] = {}
+        self._predicted_N: NDArray[Any] = np.zeros(0)
+        self._confidence_N: NDArray[Any] = np.zeros(0)
+
+    def show(self, gallery: Gallery | None, rows_n: NDArray[np.intp], offer: Offer | None = None) -> None:
+        """List these rows of a gallery, or a page of predictions."""
+        self.beginResetModel()
+        self.gallery, self.rows_n, self.offer = gallery, rows_n[:MOST_LISTED], offer
+        self._shown = offer.shown if offer is not None else {}
+        if gallery is not None:
+            self._classes = named_classes(gallery.project)
+            self._predicted_N, self._confidence_N = gallery.crops.predicted_N, gallery.crops.confidence_N
+        self.endResetModel()
+
+    def relabelled(self, gallery: Gallery) -> None:
+        """Show new labels; the list stays as it is."""
+        self.gallery = gallery
+        if len(self.rows_n):
+            self.dataChanged.emit(self.index(0), self.index(len(self.rows_n) - 1))
+
+    def rowCount(self, parent: QModelIndex | None = None) -> int:
+        """Return how many crops are listed."""
+        return 0 if parent is not None and parent.isValid() else len(self.rows_n)
+
+    def data(self, index: QModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        """Return the sentence about a crop; what is drawn is in `cell`."""
+        if role in (Qt.ItemDataRole.ToolTipRole, Qt.ItemDataRole.AccessibleTextRole) and index.isValid():
+            return self.sentence(index.row())
+        return None
+
+    def place(self, position: int) -> Place:
+        """Return which crop is listed at a position."""
+        crops, row = self._crops, int(self.rows_n[position])
+        return int(crops.frame_id_N[row]), int(crops.y_N[row]), int(crops.x_N[row]), int(crops.side_N[row])
+
+    def cell(self, position: int) -> Cell:
+        """Return what is written on the crop at a position; of one that is offered, what is offered alone."""
+        row = int(self.rows_n[position])
+        label_id = int(self._crops.label_N[row])
+        if self.offer is None:
+            predicted = self._classes.get(int(self._predicted_N[row]), ("", ""))
+            said = f"{predicted[0]} {self._confidence_N[row]:.0%}" if predicted[0] else ""
+            label, colour = self._label(label_id)
+            if label and said and predicted[0] != label:
+                label = f"{label} ≠ {predicted[0]}"
+            return Cell(row, label, colour, said, predicted[1])
+        if row in self.offer.planted:
+            label_id = self.offer.corrected.get(row, 0)
+        return Cell(row, *self._label(label_id), *self._label(self._shown[row]), row in self.offer.left_out)
+
+    def sentence(self, position: int) -> str:
+        """Return where a crop is from and what is known of it."""
+        cell, (frame_id, y, x, _) = self.cell(position), self.place(position)
+        said = [f"{self._frame_name(frame_id)}, y {y}, x {x}"]
+        said += [f"offered as {cell.predicted}" if self.offer else f"predicted: {cell.predicted}"] * bool(
+            cell.predicted
+        )
+        said += [f"label: {cell.label}"] * bool(cell.label) + ["left out"] * cell.is_left_out
+        return "; ".join(said)
+
+    def _frame_name(self, frame_id: int) -> str:
+        return self.gallery.frames[frame_id].name if self.gallery is not None else ""
+
+    @property
+    def _crops(self) -> Any:
+        if self.gallery is None:
+            raise RuntimeError("No gallery is listed.")
+        return self.gallery.crops
+
+    def _label(self, label_id: int) -> tuple[str, str]:
+        return self._classes.get(label_id, ("", "") if label_id == 0 else (f"class {label_id}", GREY))
+
+
+def named_classes(project: Project) -> dict[int, tuple[str, str]]:
+    """Return the name and the colour of every class, and of crops that were skipped or excluded."""
+    classes = {each.id: (each.name, each.colour) for each in project.classes}
+    return classes | {SKIPPED: ("skipped", GREY), EXCLUDED: ("excluded", "#000000")}

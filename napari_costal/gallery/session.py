@@ -1,0 +1,250 @@
+"""What the expert does in the gallery: label several crops at once, accept predictions, undo. No Qt.
+
+Pixels are read on a thread of the gallery's own; labels are committed by the project's, each action as a whole.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from costal.labels.records import ActionRecord, AnswerRecord, CropLabel
+from costal.seeds import seed_for
+from costal.workbench.desk import Workbench
+from costal.workbench.gallery import UNLABELLED, offer
+from costal.workbench.gallery_crops import Gallery
+from costal.workbench.gallery_pixels import answers_for
+from napari_costal.gallery.action_clock import ActionClock
+from napari_costal.gallery.listing import Change, Listing
+from napari_costal.gallery.model import Offer
+from napari_costal.label_crops.opened import Work
+from napari_costal.label_crops.placed import revised
+from napari_costal.labelling.presentation import Clock, system_clock
+
+TOLD = " A few are wrong on purpose, to see how many errors are noticed; these are never stored."
+
+
+class GallerySession:
+    """The actions on the crops of a listing. Every public method is what the user does.
+
+    The time of an action on crops that are selected begins with the first of them, that of a page when it is shown.
+    """
+
+    def __init__(self, listing: Listing, clock: Clock = system_clock) -> None:
+        self._listing, self._view = listing, listing.view
+        self.choosing, self.paging = ActionClock(clock), ActionClock(clock)
+        self._corrections_s = 0.0
+        self._pages = 0
+        self._saving_in: Work | None = None
+
+    @property
+    def is_saving(self) -> bool:
+        """Whether an action is on its way to the disk; one of a project that was closed meanwhile does not count."""
+        return self._saving_in is not None and self._saving_in is self._listing.work
+
+    # Choosing and labelling
+
+    def choose(self, count: int) -> None:
+        """Note that so many crops are selected: the time of the action begins with the first."""
+        project = self._listing.gallery.project if self._listing.gallery is not None else None
+        if count and project is not None:
+            self.choosing.begin(project.idle_limit_s)
+        elif not count:
+            self.choosing.stop()
+
+    def active(self) -> None:
+        """Note that the expert is there."""
+        self.choosing.active()
+        self.paging.active()
+
+    def pause(self, is_paused: bool) -> None:
+        """Stop the clocks while the window is left."""
+        self.choosing.pause(is_paused)
+        self.paging.pause(is_paused)
+
+    def label(self, rows: Sequence[int], class_id: int) -> None:
+        """Label crops with a class, all in one action; nothing is given again that stands."""
+        gallery = self._listing.gallery
+        if not rows or gallery is None or not self._may_write():
+            return
+        if self._listing.offer is not None:
+            rows = self._correct(self._listing.offer, rows, class_id)
+        label_N = gallery.crops.label_N
+        class_ids = {row: class_id for row in rows if label_N[row] != class_id}
+        if not class_ids:
+            self._view.forget_choice()
+            self._view.show_labels(gallery)
+            return
+        active_s = self.choosing.read_s()
+
+        def saved(count: int) -> None:
+            self._corrections_s += active_s if self._listing.offer is not None else 0.0
+            self._view.forget_choice()
+            name = next((each.name for each in gallery.project.classes if each.id == class_id), "?")
+            self._view.say(f"{_counted(count)} labelled '{name}' in {active_s:.1f} s. Undo takes all of them back.")
+
+        self._commit(class_ids, ActionRecord("bulk", self._annotator, active_s), saved)
+
+    def _correct(self, offered: Offer, rows: Sequence[int], class_id: int) -> list[int]:
+        """Note what the expert says of offered crops; return those to label: not the planted ones that got by."""
+        offered.left_out.difference_update(rows)
+        offered.corrected.update(dict.fromkeys(rows, class_id))
+        shown, planted = offered.shown, offered.planted
+        return [row for row in rows if row not in planted or class_id != shown[row]]
+
+    def _commit(self, class_ids: Mapping[int, int], action: ActionRecord, saved: Callable[[int], None]) -> None:
+        work, gallery, pixels = self._listing.work, self._listing.gallery, self._listing.pixels
+        bench = work.session.bench if work is not None else None
+        if work is None or bench is None or gallery is None or pixels is None or self.is_saving:
+            return
+
+        def read() -> tuple[AnswerRecord, ...]:
+            return answers_for(gallery, class_ids, pixels.read(class_ids), action.annotator, action.given)
+
+        def store(answers: tuple[AnswerRecord, ...]) -> list[Change]:
+            labels = (bench.store.label(each) for each in bench.answer_together(action, answers))
+            return [(label, label) for label in labels if label is not None]
+
+        def stored(changes: list[Change]) -> None:
+            self._saving_in = None
+            self.choosing.stop()
+            self._show_changes(changes)
+            saved(len(changes))
+
+        def failed(reason: str) -> None:
+            self._saving_in = None
+            if self._listing.offer is not None:
+                self._listing.offer.follow(dict.fromkeys(class_ids, UNLABELLED))
+            self._listing.relabelled([])
+            self._view.complain(f"Not saved: {reason} Nothing was labelled and your choice still stands: try again.")
+
+        self._saving_in = work
+        then = lambda answers: work.session.store.run(store, answers, then=stored, failed=failed)  # noqa: E731
+        self._listing.reading.run(read, then=then, failed=failed)
+
+    # Accepting
+
+    def offer_page(self, least: float, size: int) -> None:
+        """Offer a page of predictions of at least this confidence; some of them are wrong on purpose."""
+        gallery = self._listing.gallery
+        if gallery is None or not self._may_write():
+            self._view.list_offer(gallery, None) if gallery is not None else None
+            return
+        self._pages += 1
+        crops = gallery.crops
+        seed = seed_for(gallery.project.choices.seed, "page", int((crops.label_N != UNLABELLED).sum()), self._pages)
+        page = offer(crops, self._listing.chosen, least, size, seed)
+        if not len(page):
+            self.close_page()
+            self._view.say(_why_nothing(gallery, least))
+            return
+        self._listing.offer, self._corrections_s = Offer(page), 0.0
+        self.choosing.stop()
+        self.paging.stop()
+        self.paging.begin(gallery.project.idle_limit_s)
+        self._view.list_offer(gallery, self._listing.offer)
+        self._view.say(
+            f"{len(page)} predictions. Correct what is wrong with the keys of the classes, or leave it out (Del); "
+            "Enter accepts the rest." + (TOLD if page.planted_n.any() else "")
+        )
+
+    def close_page(self) -> None:
+        """Offer nothing any more; labels given on the page stay."""
+        self._listing.offer = None
+        self.paging.stop()
+        if self._listing.gallery is not None:
+            self._view.list_offer(self._listing.gallery, None)
+        self._listing.list_again()
+
+    def leave_out(self, rows: Sequence[int]) -> None:
+        """Do not accept these predictions, or accept them after all."""
+        offered = self._listing.offer
+        if offered is None or self._listing.gallery is None:
+            return
+        chosen = set(rows)
+        offered.left_out = offered.left_out - chosen if chosen <= offered.left_out else offered.left_out | chosen
+        self._view.show_labels(self._listing.gallery)
+
+    def accept(self, then: Callable[[], None]) -> None:
+        """Give the crops of the page the classes that are shown with them, all in one action; then go on."""
+        offered, gallery = self._listing.offer, self._listing.gallery
+        if offered is None or gallery is None or not self._may_write():
+            return
+        page = offered.page
+        rows, class_ids = page.genuine(gallery.crops, offered.left_out)
+        planted, caught = int(page.planted_n.sum()), page.caught(offered.noticed)
+        active_s = max(self.paging.read_s() - self._corrections_s, 0.0)
+        action = ActionRecord("accepted", self._annotator, active_s, planted, caught)
+
+        def saved(count: int) -> None:
+            self._listing.offer = None
+            self.paging.stop()
+            self._view.forget_choice()
+            then()
+            missed = f" {caught} of {planted} planted errors caught." if planted else ""
+            self._view.say(f"{_counted(count)} accepted in {active_s:.1f} s.{missed} Undo takes all of them back.")
+
+        self._commit(dict(zip(rows.tolist(), class_ids.tolist(), strict=True)), action, saved)
+
+    # Undo and redo
+
+    def undo(self) -> None:
+        """Take the last action back as a whole."""
+        self._revise(Workbench.undo, "undo", "taken back")
+
+    def redo(self) -> None:
+        """Give the action again that was undone last."""
+        self._revise(Workbench.redo, "redo", "given again")
+
+    def _revise(self, act: Callable[[Workbench], CropLabel | None], name: str, done: str) -> None:
+        bench = self._listing.work.session.bench if self._listing.work is not None else None
+        if self._listing.work is None or bench is None or self.is_saving or not self._may_write():
+            return
+
+        def over(changes: list[Change]) -> None:
+            self._saving_in = None
+            self._show_changes(changes)
+            labels = f"{len(changes)} labels" if len(changes) != 1 else "1 label"
+            self._view.say(f"{labels} {done}." if changes else f"There is nothing to {name}.")
+
+        def failed(reason: str) -> None:
+            self._saving_in = None
+            self._view.complain(reason)
+
+        self._saving_in = self._listing.work
+        self._listing.work.session.store.run(lambda: revised(bench, act(bench)), then=over, failed=failed)
+
+    def _show_changes(self, changes: Sequence[Change]) -> None:
+        """Show labels that were given or taken back, here and in *Label crops*."""
+        work = self._listing.work
+        self._listing.relabelled(changes)
+        if work is None:
+            return
+        here = {index: label for meant, label in changes if (index := work.frame.index_of(meant)) is not None}
+        if here:
+            work.frame.relabel_together(here)
+            work.query.recombine()
+        if len(here) < len(changes):
+            work.session.recount()
+
+    @property
+    def _annotator(self) -> str:
+        return self._listing.work.session.annotator if self._listing.work is not None else ""
+
+    def _may_write(self) -> bool:
+        """Return whether labels can be given; the reason why not is said here."""
+        bench = self._listing.work.session.bench if self._listing.work is not None else None
+        if bench is not None and bench.holder is not None:
+            self._view.complain(f"Read only: {bench.holder} writes to the project. Close it there to label here.")
+            return False
+        return bench is not None
+
+
+def _counted(count: int) -> str:
+    return f"{count:,} crop{'' if count == 1 else 's'}"
+
+
+def _why_nothing(gallery: Gallery, least: float) -> str:
+    """Return why no prediction is offered, and what to do."""
+    if not np.isfinite(gallery.crops.confidence_N).any():
+        return "No model has predicted anything yet. Label crops, train, and score the frame."
+    return f"No crop without a label is predicted with a confidence of {least:.2f} or more. Choose a lower one."

@@ -1,0 +1,110 @@
+"""Thumbnails of crops, made on another thread when they come into sight, and kept while there is room."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from qtpy.QtCore import QObject, Qt, QTimer, Signal
+from qtpy.QtGui import QImage
+
+from napari_costal.engine.calls import Thread
+from napari_costal.engine.latest import Latest
+
+AT_ONCE = 24
+"""So many are made in one go: then those that are in sight by then come first."""
+MOST_KEPT = 4000
+
+Picture = NDArray[np.uint8] | str
+"""RGB pixels (H, W, 3), or the sentence that says why there are none."""
+
+
+class Thumbnails(QObject):
+    """Images of at most `side` pixels by the row of their crop; `arrived` tells that some came."""
+
+    arrived = Signal()
+
+    def __init__(self, thread: Thread, in_sight: Callable[[], Collection[int]], parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._thread, self._in_sight = thread, in_sight
+        self._paint: Callable[[Sequence[int]], dict[int, Picture]] = lambda _: {}
+        self._kept: OrderedDict[int, QImage | str] = OrderedDict()
+        self._wanted: dict[int, None] = {}
+        self._newest = Latest()
+        self._is_busy = False
+        self.side = 96
+
+    def begin(self, paint: Callable[[Sequence[int]], dict[int, Picture]], side: int) -> None:
+        """Forget all and make them anew: `paint` gives the pictures of rows, and is called on the thread."""
+        self._paint, self.side = paint, side
+        self._newest.renew()
+        self._is_busy = False
+        self._kept.clear()
+        self._wanted.clear()
+
+    def get(self, row: int) -> QImage | str | None:
+        """Return the image of a crop, why there is none, or None: then it is made, and `arrived` tells."""
+        image = self._kept.get(row)
+        if image is None:
+            if not self._wanted:
+                QTimer.singleShot(0, self._next)
+            self._wanted[row] = None
+        else:
+            self._kept.move_to_end(row)
+        return image
+
+    def _next(self) -> None:
+        """Have the next ones made that are in sight; what was scrolled past is asked for again when it comes back."""
+        if self._is_busy or not self._wanted:
+            return
+        in_sight = self._in_sight()
+        wanted = [row for row in self._wanted if row in in_sight]
+        self._wanted = dict.fromkeys(wanted[AT_ONCE:])
+        rows, paint, side, ticket = wanted[:AT_ONCE], self._paint, self.side, self._newest.ticket()
+        if not rows:
+            return
+
+        def work() -> dict[int, QImage | str]:
+            if not ticket.is_current:
+                return {}
+            return {row: scaled(each, side) for row, each in paint(rows).items()}
+
+        def made(images: dict[int, QImage | str]) -> None:
+            self._keep(images)
+            end()
+
+        def failed(reason: str) -> None:
+            self._keep(dict.fromkeys(rows, reason))
+            end()
+
+        def end() -> None:
+            self._is_busy = False
+            self.arrived.emit()
+            self._next()
+
+        self._is_busy = True
+        self._thread.run(work, then=ticket.only(made), failed=ticket.only(failed))
+
+    def _keep(self, images: dict[int, Any]) -> None:
+        self._kept.update(images)
+        while len(self._kept) > MOST_KEPT:
+            self._kept.popitem(last=False)
+
+
+def image_of(picture_H_W_3: NDArray[np.uint8]) -> QImage:
+    """Return RGB pixels as an image of its own."""
+    height, width, _ = picture_H_W_3.shape
+    return QImage(picture_H_W_3.tobytes(), width, height, 3 * width, QImage.Format.Format_RGB888).convertToFormat(
+        QImage.Format.Format_RGB32
+    )
+
+
+def scaled(picture: Picture, side: int) -> QImage | str:
+    """Return a picture within a square of so many pixels: averaged where it shrinks, in whole pixels where it grows."""
+    if isinstance(picture, str):
+        return picture
+    image = image_of(picture)
+    is_larger = max(image.width(), image.height()) > side
+    way = Qt.TransformationMode.SmoothTransformation if is_larger else Qt.TransformationMode.FastTransformation
+    return image.scaled(side, side, Qt.AspectRatioMode.KeepAspectRatio, way)

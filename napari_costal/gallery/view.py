@@ -1,0 +1,239 @@
+"""The list of thumbnails: mouse, keys and painting. It tells what the user does, and decides nothing."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from qtpy.QtCore import QEvent, QItemSelection, QItemSelectionModel, QModelIndex, QRect, QSize, Qt, QTimer, Signal
+from qtpy.QtGui import QColor, QFont, QKeySequence, QPainter, QPen
+from qtpy.QtWidgets import QAbstractItemView, QListView, QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
+
+from napari_costal.gallery.model import Cell, GalleryModel
+from napari_costal.gallery.thumbnails import Thumbnails
+from napari_costal.labelling.keys import USUAL
+from napari_costal.labelling.presentation import KeyStrokes
+
+MARGIN, STRIP = 3, 15
+ACCEPT, ENLARGE, LEAVE_OUT, CLOSE = "accept", "enlarge", "leave out", "close"
+FIXED = {
+    Qt.Key.Key_Return: ACCEPT,
+    Qt.Key.Key_Enter: ACCEPT,
+    Qt.Key.Key_Space: ENLARGE,
+    Qt.Key.Key_Delete: LEAVE_OUT,
+    Qt.Key.Key_Backspace: LEAVE_OUT,
+    Qt.Key.Key_Escape: CLOSE,
+}
+SIGNS_OF_LIFE = (QEvent.Type.MouseMove, QEvent.Type.MouseButtonPress, QEvent.Type.KeyPress, QEvent.Type.Wheel)
+
+
+class CellPainter(QStyledItemDelegate):
+    """Paints a crop with its label in a full strip, or what is predicted in an outlined one."""
+
+    def __init__(self, model: GalleryModel, thumbnails: Thumbnails, parent: QWidget) -> None:
+        super().__init__(parent)
+        self._model, self._thumbnails = model, thumbnails
+        self._font = QFont(parent.font())
+        self._font.setPixelSize(11)
+
+    def sizeHint(self, option: QStyleOptionViewItem, index: QModelIndex) -> QSize:
+        """Return the same size for every crop."""
+        return cell_size(self._thumbnails.side)
+
+    def paint(self, painter: QPainter | None, option: QStyleOptionViewItem, index: QModelIndex) -> None:
+        """Paint a crop."""
+        if painter is None:
+            return
+        side, cell = self._thumbnails.side, self._model.cell(index.row())
+        at = QRect(option.rect.x() + MARGIN, option.rect.y() + MARGIN, side, side)
+        is_chosen = bool(option.state & QStyle.StateFlag.State_Selected)
+        if is_chosen:
+            painter.fillRect(option.rect, QColor("#5ea1ff"))
+        painter.setFont(self._font)
+        image = self._thumbnails.get(cell.row)
+        if image is None or isinstance(image, str):
+            painter.fillRect(at, QColor("#2b2e36"))
+        if isinstance(image, str):
+            painter.setPen(QColor("#ff9a8a"))
+            wrapped = Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWrapAnywhere
+            painter.drawText(at.adjusted(2, 2, -2, -2), int(wrapped), image)
+        elif image is not None:
+            painter.drawImage(at.x() + (side - image.width()) // 2, at.y() + (side - image.height()) // 2, image)
+        if cell.is_left_out:
+            painter.fillRect(at, QColor(20, 20, 20, 170))
+            painter.setPen(QPen(QColor("#ff6655"), 2))
+            painter.drawLine(at.topLeft(), at.bottomRight())
+            painter.drawLine(at.topRight(), at.bottomLeft())
+        self._write(painter, QRect(at.x(), at.bottom() + 1, side, STRIP), cell)
+        if option.state & QStyle.StateFlag.State_HasFocus:
+            painter.setPen(QPen(QColor("#ffffff"), 1, Qt.PenStyle.DotLine))
+            painter.drawRect(option.rect.adjusted(0, 0, -1, -1))
+
+    def _write(self, painter: QPainter, strip: QRect, cell: Cell) -> None:
+        """Write the label on its colour, or else the prediction with a stroke of its colour."""
+        if cell.label:
+            painter.fillRect(strip, QColor(cell.label_colour))
+            painter.setPen(readable_on(cell.label_colour))
+        else:
+            painter.fillRect(strip, QColor("#1b1d22"))
+            if cell.predicted:
+                painter.fillRect(QRect(strip.x(), strip.y(), 5, strip.height()), QColor(cell.predicted_colour))
+            painter.setPen(QColor("#c8ccd4"))
+        text = painter.fontMetrics().elidedText(
+            cell.label or cell.predicted, Qt.TextElideMode.ElideRight, strip.width() - 10
+        )
+        painter.drawText(strip.adjusted(8, 0, -2, 0), int(Qt.AlignmentFlag.AlignVCenter), text)
+
+
+def readable_on(colour: str) -> QColor:
+    """Return black or white, whichever is read better on a colour."""
+    return QColor("#000000" if QColor(colour).lightnessF() > 0.45 else "#ffffff")
+
+
+def cell_size(side: int) -> QSize:
+    """Return how much room a thumbnail of so many pixels takes."""
+    return QSize(side + 2 * MARGIN, side + STRIP + 2 * MARGIN)
+
+
+class GalleryView(QListView):
+    """Thumbnails in lines. Its keys work while it has the focus, and come before those of the window."""
+
+    class_given = Signal(int)
+    asked_for = Signal(str)
+    active = Signal()
+    resized = Signal()
+
+    def __init__(self, model: GalleryModel, tool_keys: Mapping[str, str]) -> None:
+        super().__init__()
+        self._tool_keys = {name: tool_keys.get(name, "") for name in ("undo", "redo")}
+        self._class_keys: dict[str, int] = {}
+        self._strokes, self._is_repeat = KeyStrokes(), False
+        self.setModel(model)
+        self.setViewMode(QListView.ViewMode.IconMode)
+        self.setMovement(QListView.Movement.Static)
+        self.setResizeMode(QListView.ResizeMode.Adjust)
+        self.setUniformItemSizes(True)
+        self.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
+        self.setSelectionRectVisible(True)
+        self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOn)
+        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.setMouseTracking(True)
+        self.setMinimumHeight(160)
+        self.setAccessibleName("Crops")
+        self._seen_to = 0
+        model.modelReset.connect(self._begin_again)
+        self.verticalScrollBar().valueChanged.connect(lambda _: self._note_seen())
+
+    def _begin_again(self) -> None:
+        self._seen_to = 0
+        QTimer.singleShot(0, self._note_seen)
+
+    def _note_seen(self) -> None:
+        """Note how far down the list was in sight since it is what it is."""
+        height, first = int(self.gridSize().height()), int(self.verticalOffset())
+        lines = max((first + int(self.viewport().height()) + STRIP) // height, first // height + 1)
+        self._seen_to = max(self._seen_to, lines * self.columns)
+
+    @property
+    def was_end_seen(self) -> bool:
+        """Whether the last thumbnail has been in sight."""
+        self._note_seen()
+        return self._seen_to >= int(self.model().rowCount())
+
+    def scroll_on(self) -> None:
+        """Show what is below."""
+        bar = self.verticalScrollBar()
+        bar.setValue(bar.value() + self.viewport().height() // self.gridSize().height() * self.gridSize().height())
+
+    def draw_with(self, thumbnails: Thumbnails) -> None:
+        """Draw these thumbnails."""
+        self.setItemDelegate(CellPainter(self.model(), thumbnails, self))
+        self.setGridSize(cell_size(thumbnails.side))
+        self.verticalScrollBar().setSingleStep(cell_size(thumbnails.side).height() // 2)
+
+    def bind(self, class_keys: Mapping[str, int]) -> None:
+        """Give the classes their keys."""
+        self._class_keys = {key.upper(): class_id for key, class_id in class_keys.items() if key}
+
+    def positions_in_sight(self) -> range:
+        """Return the positions whose thumbnails can be seen."""
+        columns = self.columns
+        height, first = self.gridSize().height(), self.verticalOffset()
+        above, below = first // height, (first + self.viewport().height()) // height
+        return range(min(above * columns, self.model().rowCount()), min((below + 1) * columns, self.model().rowCount()))
+
+    @property
+    def columns(self) -> int:
+        """How many thumbnails lie beside each other."""
+        return max(int(self.viewport().width()) // int(self.gridSize().width()), 1)
+
+    @property
+    def page_size(self) -> int:
+        """How many thumbnails can be seen as a whole at once."""
+        return self.columns * max(int(self.viewport().height()) // int(self.gridSize().height()), 1)
+
+    def chosen(self) -> list[int]:
+        """Return the positions that are selected, in order."""
+        return sorted(index.row() for index in self.selectionModel().selectedIndexes())
+
+    def choose(self, positions: Sequence[int]) -> None:
+        """Select the crops at these positions, and no others."""
+        selection = QItemSelection()
+        for each in positions:
+            index = self.model().index(each, 0)
+            selection.select(index, index)
+        self.selectionModel().select(selection, QItemSelectionModel.SelectionFlag.ClearAndSelect)
+
+    def keyboardSearch(self, search: str | None) -> None:
+        """Look for no text: letters are keys of classes."""
+
+    def _act_of(self, event: Any) -> tuple[str, int]:
+        """Return what a key means: the name of an act, or "class" and its id; "" for nothing of ours."""
+        if event.modifiers() in (Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.KeypadModifier):
+            if event.text().upper() in self._class_keys:
+                return "class", self._class_keys[event.text().upper()]
+            if event.key() in FIXED:
+                return FIXED[event.key()], 0
+        pressed = QKeySequence(event.keyCombination())
+        for keys, name in (*((key, name) for name, key in self._tool_keys.items()), *USUAL):
+            if keys and name in self._tool_keys and pressed == QKeySequence(keys):
+                return name, 0
+        return "", 0
+
+    def event(self, event: QEvent | None) -> bool:
+        """Take our keys before any shortcut of the window does."""
+        if event is not None and event.type() == QEvent.Type.ShortcutOverride:
+            self._is_repeat = event.isAutoRepeat() or self._strokes.is_repeat(event.key(), event.timestamp())
+            if self._act_of(event)[0] or event.matches(QKeySequence.StandardKey.SelectAll):
+                event.accept()
+                return True
+        return bool(super().event(event))
+
+    def keyPressEvent(self, event: Any) -> None:
+        """Do what a key means, once however long it is held."""
+        self.active.emit()
+        name, class_id = self._act_of(event)
+        if not name:
+            super().keyPressEvent(event)
+        elif not (event.isAutoRepeat() or self._is_repeat):
+            if name == "class":
+                self.class_given.emit(class_id)
+            else:
+                self.asked_for.emit(name)
+
+    def keyReleaseEvent(self, event: Any) -> None:
+        """Note when a key was released."""
+        if event.timestamp():  # a key that is no person's may carry no time
+            self._strokes.released(event.key(), event.timestamp())
+        super().keyReleaseEvent(event)
+
+    def viewportEvent(self, event: QEvent | None) -> bool:
+        """Notice that the expert is there."""
+        if event is not None and event.type() in SIGNS_OF_LIFE:
+            self.active.emit()
+        return bool(super().viewportEvent(event))
+
+    def resizeEvent(self, event: Any) -> None:
+        """Tell that there is more or less room."""
+        super().resizeEvent(event)
+        self.resized.emit()
