@@ -5,6 +5,7 @@ import json
 from costal.types import finish
 from tests.benchmarks import imports
 from tests.benchmarks.docks import open_dock
+from tests.benchmarks.gallery import scrolled
 from tests.benchmarks.gui import SELECTIONS, bench_gui, made_up
 
 
@@ -22,6 +23,14 @@ def test_moves_and_selections_are_timed_at_every_size(make_napari_viewer, monkey
     assert [(each.crops, each.name) for each in found.paces] == [(size, name) for size in (625, 900) for name in names]
     assert all(0 <= each.cpu_ms <= each.cpu_worst_ms for each in found.paces)
     json.dumps(found.figures, allow_nan=False)
+
+
+def test_ten_thousand_thumbnails_scroll_without_a_turn_of_a_tenth_of_a_second(make_napari_viewer, tmp_path):
+    found = scrolled(make_napari_viewer(show=True), tmp_path, 10_000, moves=60)
+    assert found["crops"] == 10_000
+    assert found["turns_cpu_ms"]["count"] > 60
+    assert found["turns_cpu_ms"]["most"] < 100
+    assert found["last_page"] > 10
 
 
 def test_opening_a_dock_and_waking_the_engine_leave_torch_out_of_the_window(monkeypatch, make_napari_viewer):
