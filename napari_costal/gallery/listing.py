@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from costal.labels.records import CropLabel
 from costal.scoring.bands import as_sent
-from costal.workbench.gallery import Filter, Sort, ordered
+from costal.workbench.gallery import Filter, Places, Sort, ordered
 from costal.workbench.gallery_crops import Gallery, collect, label_code
 from costal.workbench.gallery_frames import FrameAtWork
 from costal.workbench.gallery_pixels import CropPixels
@@ -49,7 +49,8 @@ class Listing:
         self.sort: Sort = "place in the frame"
         self.like: Place | None = None
         self._newest, self._ordering = Latest(), Latest()
-        self._rows: dict[Place, int] | None = None
+        self._places: Places | None = None
+        self.is_deaf = False
 
     def follow(self, work: Work | None) -> None:
         """Show the project that is open, with its frame and scores as they are now."""
@@ -64,16 +65,20 @@ class Listing:
         if placed is not None and grid is not None:
             at_work = FrameAtWork(placed.placed.id, grid, as_sent(placed.plane_C_Y_X), work.query.found)
 
-        def collected() -> Gallery | None:
-            return collect(project, at_work) if ticket.is_current else None
+        def collected() -> tuple[Gallery, Places] | None:
+            if not ticket.is_current:
+                return None
+            gallery = collect(project, at_work)
+            return gallery, Places(gallery.crops)
 
         self.reading.run(collected, then=ticket.only(self._take), failed=ticket.only(self.view.complain))
 
-    def _take(self, gallery: Gallery | None) -> None:
+    def _take(self, collected: tuple[Gallery, Places] | None) -> None:
+        gallery, self._places = collected or (None, None)
         before = self.gallery
         if gallery is None or before is None or gallery.project.folder != before.project.folder:
             self.chosen, self.like = Filter(), None
-        self.gallery, self._rows, self.offer = gallery, None, None
+        self.gallery, self.offer = gallery, None
         self.pixels = CropPixels(gallery) if gallery is not None else None
         self.view.show_gallery(gallery)
         self.list_again()
@@ -98,12 +103,12 @@ class Listing:
 
     def row_of(self, place: Place) -> int | None:
         """Return the row of a crop, None when it is not in the gallery."""
-        if self._rows is None:
-            crops = self.gallery.crops if self.gallery is not None else None
-            columns = () if crops is None else (crops.frame_id_N, crops.y_N, crops.x_N, crops.side_N)
-            places = zip(*(each.tolist() for each in columns), strict=True)
-            self._rows = {place: row for row, place in enumerate(places)}
-        return self._rows.get(place)
+        return self._places.row(place) if self._places is not None else None
+
+    def hear(self, change: Change) -> None:
+        """Show that a crop got another label elsewhere; what is given here is shown once for all crops."""
+        if not self.is_deaf:
+            self.relabelled([change])
 
     def relabelled(self, changes: Sequence[Change]) -> None:
         """Show that crops have other labels now; the list keeps its order and place."""

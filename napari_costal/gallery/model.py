@@ -72,8 +72,8 @@ class GalleryModel(QAbstractListModel):
         self.offer: Offer | None = None
         self._shown: Mapping[int, int] = {}
         self._classes: dict[int, tuple[str, str]] = {}
-        self._predicted_N: NDArray[Any] = np.zeros(0)
-        self._confidence_N: NDArray[Any] = np.zeros(0)
+        self._predicted_n: NDArray[Any] = np.zeros(0)
+        self._confidence_n: NDArray[Any] = np.zeros(0)
 
     def show(self, gallery: Gallery | None, rows_n: NDArray[np.intp], offer: Offer | None = None) -> None:
         """List these rows of a gallery, or a page of predictions."""
@@ -82,7 +82,8 @@ class GalleryModel(QAbstractListModel):
         self._shown = offer.shown if offer is not None else {}
         if gallery is not None:
             self._classes = named_classes(gallery.project)
-            self._predicted_N, self._confidence_N = gallery.crops.predicted_N, gallery.crops.confidence_N
+            crops = gallery.crops.taken(self.rows_n)
+            self._predicted_n, self._confidence_n = crops.predicted_N, crops.confidence_N
         self.endResetModel()
 
     def relabelled(self, gallery: Gallery) -> None:
@@ -111,8 +112,8 @@ class GalleryModel(QAbstractListModel):
         row = int(self.rows_n[position])
         label_id = int(self._crops.label_N[row])
         if self.offer is None:
-            predicted = self._classes.get(int(self._predicted_N[row]), ("", ""))
-            said = f"{predicted[0]} {self._confidence_N[row]:.0%}" if predicted[0] else ""
+            predicted = self._classes.get(int(self._predicted_n[position]), ("", ""))
+            said = f"{predicted[0]} {self._confidence_n[position]:.0%}" if predicted[0] else ""
             label, colour = self._label(label_id)
             if label and said and predicted[0] != label:
                 label = f"{label} ≠ {predicted[0]}"

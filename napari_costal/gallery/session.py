@@ -221,7 +221,11 @@ class GallerySession:
             return
         here = {index: label for meant, label in changes if (index := work.frame.index_of(meant)) is not None}
         if here:
-            work.frame.relabel_together(here)
+            self._listing.is_deaf = True
+            try:
+                work.frame.relabel_together(here)
+            finally:
+                self._listing.is_deaf = False
             work.query.recombine()
         if len(here) < len(changes):
             work.session.recount()

@@ -70,7 +70,7 @@ class CropGallery(Dock):
     def _connect(self) -> None:
         view, session, offers = self.view, self.session, self.offers
         self.following.changed.connect(self._follow)
-        self.following.relabelled.connect(lambda change: self.listing.relabelled([change]))
+        self.following.relabelled.connect(self.listing.hear)
         self.following.blinded.connect(self._cover)
         view.selectionModel().selectionChanged.connect(lambda *_: self._choice_changed())
         view.class_given.connect(self._give)

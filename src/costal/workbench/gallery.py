@@ -122,6 +122,24 @@ class GalleryCrops:
         )
 
 
+class Places:
+    """Finds the rows of crops by frame id, y, x and side."""
+
+    def __init__(self, crops: GalleryCrops) -> None:
+        columns = crops.frame_id_N, crops.y_N, crops.x_N, crops.side_N
+        self._order_N = np.lexsort(columns[::-1])
+        self._columns = [each[self._order_N] for each in columns]
+
+    def row(self, place: tuple[int, int, int, int]) -> int | None:
+        """Return the row of a crop, None when it is not there."""
+        first, end = 0, len(self._order_N)
+        for column_N, wanted in zip(self._columns, place, strict=True):
+            among = column_N[first:end]
+            end = first + int(np.searchsorted(among, wanted, "right"))
+            first += int(np.searchsorted(among, wanted, "left"))
+        return int(self._order_N[first]) if first < end else None
+
+
 def joined(parts: Sequence[GalleryCrops]) -> GalleryCrops:
     """Return the crops of one part or more, of the same classes, one after another."""
     starts = np.cumsum([0, *(len(each) for each in parts)])

@@ -43,7 +43,7 @@ class Gallery:
     def why(self, row: int) -> Why:
         """Return what the model thought of a crop; empty where none was asked."""
         crops, choices = self.crops, self.project.choices
-        if not np.isfinite(crops.confidence_N[row]):
+        if not np.isfinite(crops.probs_N_K[row]).all():
             return Why()
         frame = self.frames[int(crops.frame_id_N[row])]
         return Why(

@@ -12,6 +12,7 @@ from costal.workbench.gallery import (
     Filter,
     GalleryCrops,
     Likeness,
+    Places,
     joined,
     offer,
     ordered,
@@ -106,6 +107,12 @@ def test_a_new_label_changes_neither_the_others_nor_the_crops_before(crops):
     assert after.label_N.tolist() == [7, 3, 3, 7, 0, 3]
     assert after.single_N.tolist() == [False, True, True, False, False, False]
     assert crops.label_N.tolist() == LABELS.tolist()
+
+
+def test_a_crop_is_found_by_its_place_and_no_other_is(crops):
+    places = Places(crops.taken(np.array([4, 2, 5, 0])))
+    assert [places.row(each) for each in ((1, 32, 0, 8), (1, 16, 0, 8), (2, 40, 0, 8), (1, 0, 0, 8))] == [0, 1, 2, 3]
+    assert [places.row(each) for each in ((1, 8, 0, 8), (1, 0, 0, 16), (3, 0, 0, 8), (1, 0, 1, 8))] == [None] * 4
 
 
 def test_crops_of_two_frames_joined_and_taken_apart_keep_their_features(crops):
