@@ -12,8 +12,8 @@ from qtpy.QtGui import QImage
 from napari_costal.engine.calls import Thread
 from napari_costal.engine.latest import Latest
 
-AT_ONCE = 24
-"""So many are made in one go: then those that are in sight by then come first."""
+AT_ONCE, REST_MS = 8, 15
+"""So many are made in one go, then the thread rests: while Python works there, painting waits for it."""
 MOST_KEPT = 4000
 
 Picture = NDArray[np.uint8] | str
@@ -48,7 +48,7 @@ class Thumbnails(QObject):
         image = self._kept.get(row)
         if image is None:
             if not self._wanted:
-                QTimer.singleShot(0, self._next)
+                QTimer.singleShot(REST_MS, self._next)
             self._wanted[row] = None
         else:
             self._kept.move_to_end(row)
@@ -81,7 +81,7 @@ class Thumbnails(QObject):
         def end() -> None:
             self._is_busy = False
             self.arrived.emit()
-            self._next()
+            QTimer.singleShot(REST_MS, self._next)
 
         self._is_busy = True
         self._thread.run(work, then=ticket.only(made), failed=ticket.only(failed))
