@@ -194,7 +194,7 @@ def planted_text(overview: Overview) -> str:
         return ""
     low, high = accuracy_interval(caught, planted)
     share = f"<b>{caught / planted:.0%}</b> ({low:.0%} to {high:.0%})"
-    return f"Accepted predictions: {caught:,} of {_counted(planted, 'planted error')} caught, {share}."
+    return f"Accepted predictions: {caught:,} of {counted(planted, 'planted error')} caught, {share}."
 
 
 def generation_cells(generation: Generation) -> tuple[str, ...]:
