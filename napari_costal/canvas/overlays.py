@@ -17,7 +17,10 @@ from napari_costal.canvas.placement import Placement
 MARK = "napari-costal"
 REVEALS, HELD_BACK = "tells the predicted class", "held back during a query"
 GRID, HEATMAP, QUERY, LABELS = "crop grid", "heatmap", "query", "labels"
-FROM_BELOW = (GRID, HEATMAP, LABELS, QUERY)
+CHOSEN, ON_BENCH = "chosen crops", "crop on the bench"
+FROM_BELOW = (GRID, HEATMAP, LABELS, QUERY, CHOSEN, ON_BENCH)
+FRAMES = {CHOSEN: "#00e5ff", ON_BENCH: "#ffffff"}
+"""Parts that are squares in a colour of their own."""
 MOST_GRID_LINES = 400
 MOST_BOXES = 500
 LOOKED_AT_EACH = 50
@@ -141,6 +144,12 @@ class FrameOverlay:
             border = transform_color(list(colours[-MOST_BOXES:]))
             layer.border_color = border
             layer.face_color = border * np.array([1, 1, 1, LABEL_FILL], np.float32)
+
+    def draw_frames(self, part: str, centres_n_2: NDArray[np.float64], grid: Grid, placement: Placement) -> None:
+        """Draw squares in the colour of their part, one of `FRAMES`."""
+        layer = self._squares(part, centres_n_2[:MOST_BOXES], grid, placement, None)
+        if layer is not None:
+            layer.border_color = FRAMES[part]
 
     def _squares(
         self,

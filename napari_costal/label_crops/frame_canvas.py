@@ -13,7 +13,17 @@ from qtpy.QtGui import QColor
 from costal.frames.grid import heatmap
 from costal.labels.project import Project
 from costal.types import Floats, Grid
-from napari_costal.canvas.overlays import GRID, HEATMAP, LABELS, MOST_BOXES, QUERY, FrameOverlay, centres
+from napari_costal.canvas.overlays import (
+    CHOSEN,
+    GRID,
+    HEATMAP,
+    LABELS,
+    MOST_BOXES,
+    ON_BENCH,
+    QUERY,
+    FrameOverlay,
+    centres,
+)
 from napari_costal.canvas.placement import placement_of
 from napari_costal.canvas.stage import Stage
 from napari_costal.label_crops.project_session import ProjectSession
@@ -39,11 +49,13 @@ class FrameCanvas(QObject):
         self._drawing = QTimer(self, singleShot=True, interval=DRAWING_MS)
         self._labels_wanted: tuple[dict[int, str], Grid] | None = None
         self._query_wanted: tuple[NDArray[np.intp], Grid] | None = None
+        self._framed: dict[str, tuple[int, ...]] = {CHOSEN: (), ON_BENCH: ()}
         self._readying.timeout.connect(self._make_ready)
         self._drawing.timeout.connect(self._draw_boxes)
 
     @property
-    def _layer(self) -> Image | None:
+    def layer(self) -> Image | None:
+        """The layer that is drawn over."""
         layer: Image | None = self._setup.layer.value
         return layer
 
@@ -61,7 +73,7 @@ class FrameCanvas(QObject):
 
     def show_grid(self, grid: Grid | None, pixel_um: float | None) -> None:
         """Show the grid over the frame and how many crops it has."""
-        layer = self._layer
+        layer = self.layer
         self.grid = grid
         self._setup.show_grid(grid, pixel_um)
         if grid is None or layer is None:
@@ -74,7 +86,7 @@ class FrameCanvas(QObject):
 
     def _make_ready(self) -> None:
         """Make the layers for scores and labels one by one while a frame opens, not in the middle of labelling."""
-        layer = self._layer
+        layer = self.layer
         if self._unready and self.grid is not None and layer is not None:
             self._overlay.make_ready(self._unready.pop(0), self.grid, placement_of(layer))
         else:
@@ -83,7 +95,7 @@ class FrameCanvas(QObject):
 
     def show_heatmap(self, values_N: Floats, grid: Grid, shown: Shown, project: Project) -> None:
         """Show one value per crop over the frame."""
-        layer = self._layer
+        layer = self.layer
         if layer is None:
             return
         colours = None
@@ -105,9 +117,26 @@ class FrameCanvas(QObject):
         self._labels_wanted = colours, grid
         self._drawing.start()
 
+    def show_on_bench(self, index: int | None) -> None:
+        """Frame the crop that is on the bench, soon; None: there is none."""
+        self._frame_crops(ON_BENCH, () if index is None else (index,))
+
+    def show_chosen(self, indices: Sequence[int]) -> None:
+        """Frame the crops that are chosen to be labelled at once, soon."""
+        self._frame_crops(CHOSEN, tuple(indices))
+
+    def _frame_crops(self, part: str, indices: tuple[int, ...]) -> None:
+        if self._framed[part] != indices:
+            self._framed[part] = indices
+            self._drawing.start()
+
+    def _draw_frames(self, layer: Image, grid: Grid) -> None:
+        for part, indices in self._framed.items():
+            self._overlay.draw_frames(part, centres(grid, list(indices)), grid, placement_of(layer))
+
     def _draw_boxes(self) -> None:
-        """Draw the labels and the query that were to be shown."""
-        layer = self._layer
+        """Draw the labels, the query and the frames that were to be shown."""
+        layer = self.layer
         labels, self._labels_wanted = self._labels_wanted, None
         query, self._query_wanted = self._query_wanted, None
         if labels is not None and layer is not None:
@@ -116,6 +145,8 @@ class FrameCanvas(QObject):
         if query is not None and layer is not None:
             indices, grid = query
             self._overlay.draw_query(centres(grid, indices[:MOST_BOXES]), grid, placement_of(layer))
+        if self.grid is not None and layer is not None:
+            self._draw_frames(layer, self.grid)
 
     def clear_scores(self) -> None:
         """Take heatmap and query off the frame: they are not true any more."""

@@ -35,6 +35,12 @@ class FrameChoice(QObject):
     recoloured = Signal()
     clicked = Signal(object)
     """The position of a click on the frame, in its pixels."""
+    chosen_at = Signal(object)
+    """The position of a click with Shift."""
+    stretched = Signal(object, object)
+    """Two corners of a rectangle that is drawn with Shift, and is not finished."""
+    boxed = Signal(object, object)
+    """Two corners of a rectangle that was drawn with Shift."""
 
     def __init__(
         self,
@@ -178,15 +184,33 @@ class FrameChoice(QObject):
         self.recoloured.emit()
 
     def _pressed(self, _viewer: Any, event: Any) -> Generator[None, None, None]:
-        """Tell a click on the frame; a drag moves the image as ever."""
+        """Tell a click on the frame, and with Shift a rectangle; a drag without it moves the image as ever."""
         if event.type != "mouse_press" or event.button != 1:
             return
         start = np.asarray(event.pos)
+        if "Shift" in event.modifiers:
+            yield from self._boxed(event, start)
+            return
         yield
         while event.type == "mouse_move":
             yield
         if self._is_free_to_click() and np.abs(np.asarray(event.pos) - start).max() <= DRAG_PX:
             self.clicked.emit(self._setup.layer.value.world_to_data(event.position)[-2:])
+
+    def _boxed(self, event: Any, start: Any) -> Generator[None, None, None]:
+        """Tell a click with Shift, or the rectangle that is drawn with it."""
+        if not self._is_free_to_click():
+            return
+        place = self._setup.layer.value.world_to_data
+        corner = place(event.position)[-2:]
+        yield
+        while event.type == "mouse_move":
+            self.stretched.emit(corner, place(event.position)[-2:])
+            yield
+        if np.abs(np.asarray(event.pos) - start).max() <= DRAG_PX:
+            self.chosen_at.emit(corner)
+        else:
+            self.boxed.emit(corner, place(event.position)[-2:])
 
     def _is_free_to_click(self) -> bool:
         """Return whether a click means a crop, not another layer's tool."""

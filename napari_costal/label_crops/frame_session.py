@@ -6,6 +6,7 @@ Pixels are read on a thread. The session tells what becomes of the frame by sign
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from itertools import islice
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -163,6 +164,10 @@ class FrameSession:
                 then()
 
         self._pixels.run(read, then=ticket.only(held), failed=ticket.only(failed))
+
+    def read_aside(self, read: Callable[[], Any], then: Callable[[Any], None], failed: Callable[[str], None]) -> None:
+        """Read pixels of the frame on another thread; then go on."""
+        self._pixels.run(read, then=then, failed=failed)
 
     def shown(self, index: int) -> tuple[NDArray[np.generic], tuple[int, int, int], IntensityRange]:
         """Return a crop with its surroundings, where in them it lies, and the frame's intensity range."""

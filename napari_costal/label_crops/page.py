@@ -26,6 +26,8 @@ class BenchPage(QObject):
     turned = Signal()
     """Another crop is on the bench, or none any more."""
     left = Signal()
+    said = Signal(str, bool)
+    """A sentence under the crop, and whether it alarms."""
 
     def __init__(
         self,
@@ -78,6 +80,7 @@ class BenchPage(QObject):
     def bench_says(self, text: str, alarming: bool) -> None:
         """Show a sentence under the crop."""
         self._bench.say(text, alarming)
+        self.said.emit(text, alarming)
 
     def hold_back_predictions(self, are_held_back: bool) -> None:
         """Hide the layers that tell the predicted class, or show them again."""

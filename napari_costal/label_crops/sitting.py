@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from psygnal import Signal
+
 from costal.labels.effort import EventKind
 from costal.labels.records import AnswerKind, AnswerRecord, CropLabel
 from costal.workbench.desk import Workbench
@@ -32,6 +34,9 @@ class Sitting:
     With `keeps_going` the next query follows at once, while the models learn in the background.
     """
 
+    presented = Signal(object)
+    """The crop that is on the bench now, None when there is none."""
+
     def __init__(
         self,
         session: ProjectSession,
@@ -49,7 +54,9 @@ class Sitting:
         self._asked = 0
         self._answered: list[int] = []
         self._saving = False
+        self._told: set[int] = set()
         frame.leaving.connect(self.leave)
+        frame.left.connect(self._forget_told)
 
     @property
     def current(self) -> Presentation | None:
@@ -127,11 +134,42 @@ class Sitting:
     def look(self) -> None:
         """Note whether a predicted class can be seen beside the crop on the bench."""
         if self.current is not None and not self.current.has_ended:
-            self.current.prediction_shown |= self._view.shows_predictions()
+            self.current.prediction_shown |= self.knows_prediction(self.current.index)
+
+    def note_told(self, index: int) -> None:
+        """Note that the prediction of a crop was shown to the expert: it is kept with the answer."""
+        self._told.add(index)
+        if self.current is not None and self.current.index == index and not self.current.has_ended:
+            self.current.prediction_shown = True
+
+    def _forget_told(self) -> None:
+        self._told.clear()
+
+    def knows_prediction(self, index: int) -> bool:
+        """Return whether the expert was shown what is predicted of a crop, or can see it now."""
+        return index in self._told or self._view.shows_predictions()
+
+    def set_aside(self) -> None:
+        """Take the crop off the bench while something else is labelled; one of a query comes back with `go_on`."""
+        interrupted = self._now if self.current is not None else self._coming
+        self._abandon()
+        if interrupted is not None and interrupted.rank is not None:
+            self._waiting.insert(0, interrupted)
+        self.presented.emit(None)
+
+    def go_on(self) -> None:
+        """Present the next crop of the query that was set aside; leave the bench where there is none."""
+        if self.current is not None:
+            return
+        if self._waiting or self._asked:
+            self._next()
+        else:
+            self._view.leave_bench()
 
     def stop(self) -> None:
         """Leave the bench; answers given are kept, the crop on it is abandoned."""
         self._abandon()
+        self.presented.emit(None)
         self._waiting, self._asked = [], 0
         self._query.blind(False)
         self._query.asked = None
@@ -142,6 +180,7 @@ class Sitting:
     def leave(self) -> None:
         """Leave the frame; what was answered on it can still be undone."""
         self._abandon()
+        self.presented.emit(None)
         self._waiting, self._asked, self._answered = [], 0, []
         self._query.blind(False)
         self._view.leave_bench()
@@ -151,6 +190,7 @@ class Sitting:
         if self._waiting:
             self._present(self._waiting.pop(0))
         elif not self._asked:
+            self.presented.emit(None)
             self._view.bench_says("Saved. Click another crop to label it, or leave with Esc and train.", False)
         elif self.keeps_going:
             self._query.retrain()
@@ -192,6 +232,7 @@ class Sitting:
         self._view.present(project, *self._frame.shown(asked.index), title, presentation.active_s, left_s)
         if self._waiting and placed.is_at_hand(self._waiting[0].index):
             self._view.prepare(*self._frame.shown(self._waiting[0].index))
+        self.presented.emit(asked.index)
 
     def _end(self, kind: EventKind, said: AnswerKind, class_id: int | None) -> None:
         """Commit the answer; only then comes the next crop. An answer that was not saved can be given again."""

@@ -29,6 +29,7 @@ from napari_costal.label_crops.frame_choice import FrameChoice
 from napari_costal.label_crops.frame_session import FrameSession
 from napari_costal.label_crops.frames_session import FramesSession
 from napari_costal.label_crops.left_frame import LeftFrame
+from napari_costal.label_crops.on_image import OnImage
 from napari_costal.label_crops.opened import Opened, Opening, Work
 from napari_costal.label_crops.page import BenchPage
 from napari_costal.label_crops.project_choice import ProjectChoice
@@ -80,6 +81,9 @@ class LabelCrops(Dock):
         self.frame = FrameSession(self.session, self, self.canvas, pixels)
         self.query = QuerySession(self.session, self.frame, self, self.canvas, pixels, self, chosen.device)
         self.sitting = Sitting(self.session, self.frame, self.query, self.page)
+        sessions = self.session, self.frame, self.query, self.sitting
+        places = viewer, self, self._pages, chosen.keys, self.choice, self.canvas, self.page
+        self.on_image = OnImage(*places, *sessions, self.start_project)
 
     def _make_parts(self) -> None:
         setup, session, pixels = self.setup, self.session, self._pixels
@@ -252,6 +256,11 @@ class LabelCrops(Dock):
         if self.sitting.current is not None:
             self.page.recolour()
 
+    def showEvent(self, event: Any) -> None:
+        """Tell of crops in the status bar of the window, which the dock is in by now."""
+        super().showEvent(event)
+        self.on_image.hover.join_window(self)
+
     def _opened(self) -> Opened:
         """Return what is open here, for the docks beside this one."""
         setup = self.setup
@@ -296,6 +305,7 @@ class LabelCrops(Dock):
     def hold_back_predictions(self, are_held_back: bool) -> None:
         """Hide the layers that tell the predicted class, or show them again."""
         self.page.hold_back_predictions(are_held_back)
+        self.on_image.hold_back(are_held_back)
 
     def shut_down(self) -> None:
         """Leave no process, thread, timer or callback behind. Answers given are on disk already."""
@@ -305,5 +315,6 @@ class LabelCrops(Dock):
         self.page.predictions.stop()
         self._pixels.close()
         self.choice.stop()
+        self.on_image.stop()
         self.canvas.stop()
         super().shut_down()

@@ -19,6 +19,7 @@ from qtpy.QtWidgets import (
 from costal.labels.effort import PauseReason
 from costal.labels.project import LabelClass
 from napari_costal.engine.client import main_window_of
+from napari_costal.labelling.class_buttons import lay_out_classes
 from napari_costal.labelling.crop_view import CropView
 from napari_costal.labelling.key_sheet import KeySheet
 from napari_costal.labelling.keys import BenchKeys, labelled_with
@@ -35,7 +36,7 @@ SIGNS_OF_LIFE = (
 ANSWERS = ("skip", "exclude")
 FIRST_SIGNS = (QEvent.Type.ShortcutOverride, QEvent.Type.MouseButtonPress)
 COLUMNS = 5
-FEW_CLASSES, MESSAGE_LINES = 8, 4
+MESSAGE_LINES = 4
 
 
 class Bench(QWidget):
@@ -108,7 +109,7 @@ class Bench(QWidget):
             return
         self.end()
         self.keys.classes = tuple(classes)
-        self._lay_out_classes()
+        lay_out_classes(self._class_grid, self.keys.classes, self._give)
         self._name_buttons()
         self.keys.bind(main_window_of(self) or self.window(), self._give, self._use, self._stroke)
         application = QApplication.instance()
@@ -229,20 +230,6 @@ class Bench(QWidget):
         self.keys.enable(False)
         self.sheet.put_away()
         self.paused.emit(PauseReason.FOCUS)
-
-    def _lay_out_classes(self) -> None:
-        while (item := self._class_grid.takeAt(0)) is not None:
-            if (widget := item.widget()) is not None:
-                widget.hide()
-                widget.deleteLater()
-        for place, each in enumerate(self.keys.classes):
-            button = QPushButton(labelled_with(each.name, each.key, "{key}  {text}"))
-            button.setObjectName(f"class-{each.id}")
-            button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-            button.setStyleSheet(f"border-left: 6px solid {each.colour}; padding: 5px; text-align: left;")
-            button.clicked.connect(lambda _=False, class_id=each.id: self._give(class_id))
-            columns = 2 if len(self.keys.classes) <= FEW_CLASSES else 3
-            self._class_grid.addWidget(button, place // columns, place % columns)
 
     def _use(self, name: str) -> None:
         if name in ANSWERS:

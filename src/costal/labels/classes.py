@@ -20,6 +20,11 @@ def rename_class(project: Project, class_id: int, name: str) -> Project:
     return _edited(project, class_id, name=name)
 
 
+def describe_class(project: Project, class_id: int, description: str) -> Project:
+    """Return the project with another description of a class; several lines become one."""
+    return _edited(project, class_id, description=" ".join(description.split()))
+
+
 def recolour_class(project: Project, class_id: int, colour: str) -> Project:
     """Return the project with another colour for a class, as #rrggbb."""
     return _edited(project, class_id, colour=colour.lower())

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from costal.errors import ProjectError
-from costal.settings import LARGEST, Setting, Tables, in_common, is_a_colour, keys_of, table_of
+from costal.settings import LARGEST, Setting, Tables, in_common, is_a_colour, is_a_line, keys_of, table_of
 from costal.types import (
     AgentSettings,
     Asking,
@@ -30,7 +30,7 @@ COLOURS = (
 KEYS = "1234567890"
 MOST_CHANNELS = 8
 MOST_MB = 10_000_000
-LARGEST_ID, LONGEST_NAME = 2**16 - 1, 200
+LARGEST_ID, LONGEST_NAME, LONGEST_DESCRIPTION = 2**16 - 1, 200, 1000
 """Of a class: ids are the pixels of a label image."""
 DAY_S = 86_400.0
 TRAINING = Training(4e-3, min_steps=300, epochs=0, schedule="one_cycle", most_steps=300)
@@ -66,6 +66,14 @@ class LabelClass:
     acquisition_cost_s: Annotated[float, Setting("What it costs to take a crop of it.", ge=0, le=DAY_S, unit="s")] = 0.0
     retired: Annotated[bool, Setting("Is not offered and not learned any more.")] = False
     merged_into: Annotated[int, Setting("The class that its labels count as; 0 for none.", ge=0, le=LARGEST_ID)] = 0
+    description: Annotated[
+        str,
+        Setting(
+            "What is called so: a sentence for the expert.",
+            fits=lambda text: not text or (is_a_line(text) and len(text) <= LONGEST_DESCRIPTION),
+            expected=f"text of one line with at most {LONGEST_DESCRIPTION} signs",
+        ),
+    ] = ""
 
     @property
     def is_offered(self) -> bool:

@@ -6,6 +6,7 @@ import pytest
 
 from costal.errors import ProjectError
 from costal.labels.classes import (
+    describe_class,
     merge_classes,
     new_class,
     recolour_class,
@@ -210,3 +211,14 @@ def test_edited_classes_come_back_from_disk(tmp_path):
     edited = retire_class(rename_class(merge_classes(project, 1, 2), 1, "old"), 3)
     save_project(edited)
     assert load_project(project.folder) == edited
+
+
+def test_a_description_of_several_lines_is_kept_as_one(tmp_path):
+    project = create_project(tmp_path / "project", ("rings", "fibres"))
+    save_project(describe_class(project, 2, "long,\n  thin\tand straight "))
+    assert [each.description for each in load_project(project.folder).classes] == ["", "long, thin and straight"]
+
+
+def test_a_description_without_end_is_refused():
+    with pytest.raises(ProjectError, match="description"):
+        describe_class(PROJECT, 2, "x" * 1001)

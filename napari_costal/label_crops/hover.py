@@ -1,0 +1,117 @@
+"""What the status bar tells of the crop under the mouse: prediction, I, C, v, label; nothing while that is hidden."""
+
+from typing import Any
+
+import numpy as np
+from napari.viewer import Viewer
+from qtpy.QtCore import QTimer, Signal
+from qtpy.QtWidgets import QLabel, QWidget
+
+from costal.agent.value import value
+from costal.frames.grid import index_at
+from costal.labels.project import Project
+from costal.labels.records import CropLabel
+from costal.scoring.kept import SCORED
+from costal.scoring.scores import FrameScores
+from napari_costal.engine.client import main_window_of
+from napari_costal.label_crops.frame_canvas import FrameCanvas
+from napari_costal.label_crops.frame_session import FrameSession
+from napari_costal.label_crops.project_session import ProjectSession
+from napari_costal.label_crops.query_session import QuerySession
+
+RESTING_MS = 150
+"""Only where the mouse rests is a crop told of: what flashes by is not read, and would count as seen."""
+
+
+def crop_text(index: int, scores: FrameScores | None, project: Project, label: CropLabel | None) -> str:
+    """Return one line about a crop: what the model says of it, and what it was labelled."""
+    return " · ".join((f"Crop {index + 1}", *_scored_parts(index, scores, project), label_text(label, project)))
+
+
+def _scored_parts(index: int, found: FrameScores | None, project: Project) -> tuple[str, ...]:
+    if found is None:
+        return ("not scored yet",)
+    if found.scores is None:
+        return ("no model yet",)
+    if found.skipped_N is not None and found.skipped_N[index] != SCORED:
+        return ("not scored",)
+    scores, choices = found.scores, project.choices
+    best = int(np.argmax(scores.probs_N_K[index]))
+    information, cost = (each[index : index + 1] for each in (scores.information_N, scores.cost_N))
+    worth = value(information, cost, choices.alpha, choices.beta)[0]
+    return (
+        f"{project.offered[best].name} {scores.probs_N_K[index, best]:.0%}",
+        f"I = {information[0]:.3g}",
+        "C uniform" if scores.cost_is_uniform else f"C = {cost[0]:.2g} s",
+        f"v = {worth:.3g}",
+    )
+
+
+def label_text(label: CropLabel | None, project: Project) -> str:
+    """Return what a crop was labelled, how, and how surely."""
+    if label is None:
+        return "no label"
+    if label.class_id is None:
+        return {"skip": "skipped", "exclude": "excluded"}.get(label.kind, "no label")
+    meant = project.class_of(label.class_id)
+    how = ", ".join((label.given,) * (label.given != "single") + ("unsure",) * label.unsure)
+    note = f": {label.note}" if label.note else ""
+    return f"label {meant.name if meant is not None else '?'}" + (f" ({how})" if how else "") + note
+
+
+class Hover(QLabel):
+    """Lies in the window's status bar; `told` carries the crop whose prediction was shown."""
+
+    told = Signal(int)
+
+    def __init__(
+        self, viewer: Viewer, canvas: FrameCanvas, session: ProjectSession, frame: FrameSession, query: QuerySession
+    ) -> None:
+        super().__init__()
+        self._viewer, self._canvas = viewer, canvas
+        self._session, self._frame, self._query = session, frame, query
+        self._index: int | None = None
+        self._resting = QTimer(self, singleShot=True, interval=RESTING_MS)
+        self._resting.timeout.connect(self.tell)
+        viewer.mouse_move_callbacks.append(self._moved)
+
+    def stop(self) -> None:
+        """Watch no more."""
+        self._resting.stop()
+        if self._moved in self._viewer.mouse_move_callbacks:
+            self._viewer.mouse_move_callbacks.remove(self._moved)
+        self.setParent(None)
+        self.deleteLater()
+
+    def join_window(self, beside: QWidget) -> None:
+        """Lie in the status bar of the window that a widget is in."""
+        window = main_window_of(beside)
+        if window is not None and self.window() is not window:
+            window.statusBar().addPermanentWidget(self)
+
+    def _moved(self, _viewer: Any, event: Any) -> None:
+        grid, layer = self._canvas.grid, self._canvas.layer
+        index = None
+        if grid is not None and layer is not None and self._viewer.dims.ndisplay == 2:
+            y, x = (int(np.floor(place + 0.5)) for place in layer.world_to_data(event.position)[-2:])
+            index = index_at(grid, y, x)
+        if index != self._index:
+            self._index = index
+            self.setText("")
+            self._resting.start()
+
+    def forget(self) -> None:
+        """Tell nothing: another frame comes, or predictions are hidden."""
+        self._index = None
+        self.setText("")
+
+    def tell(self) -> None:
+        """Tell of the crop under the mouse, unless predictions are hidden."""
+        project, index = self._session.project, self._index
+        if project is None or index is None or self._query.is_blind or self._frame.grid is None:
+            self.setText("")
+            return
+        scores = self._query.found
+        self.setText(crop_text(index, scores, project, self._frame.labels.get(index)))
+        if scores is not None and scores.scores is not None:
+            self.told.emit(index)
