@@ -53,14 +53,28 @@ def contents(overview: Overview, colours: Colours) -> tuple[Content, ...]:
 def accuracy_content(found: Review, project: Project) -> Content:
     """Return the accuracy on control labels, or why there is none."""
     if not found.accuracy.count:
-        return Content(no_controls_text(project))
+        return Content("<br>".join(filter(None, (no_controls_text(project), consistency_text(found)))))
     text = f"{_share(found.recent)} of the last {found.recent.count} control labels were predicted right"
     if found.accuracy.count > found.recent.count:
         text += f"; {_share(found.accuracy)} of all {found.accuracy.count:,}"
     how = _small(f"Each point: the last {WINDOW} control labels, fewer at first. Band: 95% interval.")
+    if consistent := consistency_text(found):
+        text += f".<br>{consistent[:-1]}"
     curve = found.learning
     picture = AccuracyPicture(curve.label_count_S, curve.minutes_S, curve.share_S, curve.low_S, curve.high_S)
     return Content(f"{text}.<br>{how}", picture, 180)
+
+
+def consistency_text(found: Review) -> str:
+    """Return how often crops that were shown again got the same answer again, "" when none was."""
+    if not found.consistency.count:
+        return ""
+    count = f"{found.consistency.count:,} crop" + "s" * (found.consistency.count != 1)
+
+    return (
+        f"Of {count} shown again without a word, {_share(found.consistency)} got the same answer: no accuracy "
+        "against these labels can mean more."
+    )
 
 
 def no_controls_text(project: Project) -> str:

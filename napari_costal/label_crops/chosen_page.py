@@ -1,6 +1,6 @@
 """The page that labels the crops that were chosen on the image, all at once, by the keys of the classes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from qtpy.QtCore import QEvent, Signal
@@ -72,5 +72,5 @@ class ChosenPage(QWidget):
         self.keys.enable(False)
 
 
-def _at_once(act: partial[None]) -> None:
+def _at_once(act: Callable[[], None]) -> None:
     act()

@@ -15,7 +15,7 @@ class CropPictures:
     """Renders crops with the contrast that the frame's layers have; `layers` gives these."""
 
     def __init__(self, layers: Callable[[], Sequence[Image]]) -> None:
-        self._layers = layers
+        self.layers = layers
         self._ready: tuple[Any, NDArray[np.uint8]] | None = None
         self._shown: tuple[NDArray[np.generic], tuple[int, int, int], IntensityRange] | None = None
 
@@ -36,7 +36,7 @@ class CropPictures:
         self, pixels_C_H_W: NDArray[np.generic], crop: tuple[int, int, int], limits: IntensityRange
     ) -> NDArray[np.uint8]:
         """Return RGBA pixels (H, W, 4), made once and kept until another picture is asked for."""
-        layers = self._layers()
+        layers = self.layers()
         looks = tuple(
             (tuple(each.contrast_limits), each.gamma, each.colormap.name, each.visible, each.opacity) for each in layers
         )

@@ -52,6 +52,7 @@ class FrameSession:
         self.grid: Grid | None = None
         self.placed: Placed | None = None
         self.note = ""  # what is to be said once of the frame that comes
+        self._hidden: int | None = None
         session.leaving.connect(self._forget)
         session.renewed.connect(self._take_again)
         session.changed.connect(self._changed)
@@ -177,12 +178,19 @@ class FrameSession:
         picture = placed.picture(grid, index)
         return picture.around_C_H_W, (*picture.at, grid.crop), placed.placed.range
 
+    def hide_label(self, index: int | None) -> None:
+        """Draw no label over this crop: it is asked again as if it had none."""
+        if index != self._hidden:
+            self._hidden = index
+            self.draw_labels()
+
     def draw_labels(self) -> None:
         """Draw the labelled crops in their class colours, skipped ones in grey."""
         project = self._session.project
         if self.grid is None or project is None:
             return
-        newest = islice(reversed(self.labels.items()), MOST_DRAWN)
+        drawn = (pair for pair in reversed(self.labels.items()) if pair[0] != self._hidden)
+        newest = islice(drawn, MOST_DRAWN)
         self._canvas.show_labels({index: colour_of(label, project) for index, label in newest}, self.grid)
 
     def index_of(self, label: CropLabel) -> int | None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 from napari.viewer import Viewer
-from qtpy.QtWidgets import QStackedWidget, QWidget
+from qtpy.QtWidgets import QStackedWidget
 
 from costal.frames.grid import index_at
 from napari_costal.label_crops.chosen_page import ChosenPage
@@ -18,6 +18,7 @@ from napari_costal.label_crops.project_session import ProjectSession
 from napari_costal.label_crops.query_session import QuerySession
 from napari_costal.label_crops.selection import Selection, crops_within
 from napari_costal.label_crops.sitting import Sitting
+from napari_costal.ui.dock import Dock
 from napari_costal.ui.tools import STOP
 
 
@@ -27,7 +28,7 @@ class OnImage:
     def __init__(
         self,
         viewer: Viewer,
-        dock: QWidget,
+        dock: Dock,
         pages: QStackedWidget,
         keys: Mapping[str, str],
         choice: FrameChoice,
@@ -108,7 +109,7 @@ class OnImage:
 
     def _say(self, text: str) -> None:
         self.chosen.say(text)
-        self._dock.say(text)  # type: ignore[attr-defined]
+        self._dock.say(text)
 
     def _leave(self) -> None:
         self.selection.clear()

@@ -155,6 +155,7 @@ class SetupPage(QTabWidget):
         self.planes = ComboBox(label="planes", choices=list(PLANE_CHOICES), value=PLANE_CHOICES[0])
         self.diverse = self._field(Choices, "diverse", "thin near-duplicates and direct neighbours")
         self.control_share = self._field(Choices, "control_share", "control share", step=0.05)
+        self.repeat_share = self._field(Choices, "repeat_share", "shown twice", step=0.01)
         self.z, self.t = (self._field(Intake, axis, f"{axis.upper()} of files") for axis in "zt")
         self.axes = LineEdit(label="axes of files")
         self.axes.tooltip = (
@@ -164,7 +165,8 @@ class SetupPage(QTabWidget):
         self.idle_limit = self._field(Project, "idle_limit_s", "idle limit (s)", min=0.01)
         self.annotator = LineEdit(label="annotator", value=annotator, enabled=False)
         self.annotator.tooltip = "Change it in napari's preferences, under napari-costal."
-        decided = (self.backbone, self.acquisition, (self.passes, self.alpha), self.control_share, self.diverse)
+        drawn = (self.control_share, self.repeat_share)
+        decided = (self.backbone, self.acquisition, (self.passes, self.alpha), drawn, self.diverse)
         cut = ((self.stride, self.edge), self.normalise, self.new_range, self.planes, (self.z, self.t), self.axes)
         settings = form(*decided, *cut, self.features, (self.idle_limit, self.annotator))
         return part("Advanced", *([sentence(lacking)] if lacking else []), settings)

@@ -1,12 +1,14 @@
 """An expert's sitting: crops presented one after another, answers committed, undone and redone, and the effort kept."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from psygnal import Signal
 
 from costal.labels.effort import EventKind
+from costal.labels.project import Project
 from costal.labels.records import AnswerKind, AnswerRecord, CropLabel
+from costal.labels.repeats import due_repeat
 from costal.workbench.desk import Workbench
 from napari_costal.label_crops.frame_session import FrameSession
 from napari_costal.label_crops.placed import revised
@@ -21,11 +23,15 @@ READ_AHEAD = 8
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A crop that waits for an answer: its `rank` in the query, None when the expert chose it; a control or not."""
+    """A crop that waits for an answer: its `rank` in the query, None when the expert chose it; a control or not.
+
+    One that is `repeated` was answered before, and is asked without a word in the place of the one that comes next.
+    """
 
     index: int
     rank: int | None = None
     control: bool = False
+    repeated: bool = False
 
 
 class Sitting:
@@ -55,6 +61,8 @@ class Sitting:
         self._answered: list[int] = []
         self._saving = False
         self._told: set[int] = set()
+        self._repeated: set[int] = set()
+        self._repeats = 0
         frame.leaving.connect(self.leave)
         frame.left.connect(self._forget_told)
 
@@ -82,7 +90,7 @@ class Sitting:
         self._query.asked = picked
         pairs = zip(picked.picked_n, picked.control_n, strict=True)
         self._waiting = [Asked(int(index), rank, bool(control)) for rank, (index, control) in enumerate(pairs, 1)]
-        self._asked = len(self._waiting)
+        self._asked, self._repeats = len(self._waiting), 0
         self._query.blind(True)
         if self.current is None:
             self._next()
@@ -145,6 +153,19 @@ class Sitting:
     def _forget_told(self) -> None:
         self._told.clear()
 
+    def turn_unsure(self) -> None:
+        """Let the class that is given next be kept as unsure, or not."""
+        if self.current is not None and not self.current.has_ended:
+            self.current.unsure = not self.current.unsure
+            sure = "sure again" if not self.current.unsure else "unsure. The class that you give now is kept as unsure"
+            self._view.bench_says(f"You are {sure}.", False)
+
+    def note(self, text: str) -> None:
+        """Keep a note with the answer to the crop on the bench; an empty one takes it away."""
+        if self.current is not None and not self.current.has_ended:
+            self.current.note = " ".join(text.split())
+            self._view.bench_says(f"Note: {self.current.note}" if self.current.note else "No note.", False)
+
     def knows_prediction(self, index: int) -> bool:
         """Return whether the expert was shown what is predicted of a crop, or can see it now."""
         return index in self._told or self._view.shows_predictions()
@@ -182,13 +203,14 @@ class Sitting:
         self._abandon()
         self.presented.emit(None)
         self._waiting, self._asked, self._answered = [], 0, []
+        self._repeated.clear()
         self._query.blind(False)
         self._view.leave_bench()
 
     def _next(self) -> None:
         self.presenter.current = None
         if self._waiting:
-            self._present(self._waiting.pop(0))
+            self._present(self._due_repeat() or self._waiting.pop(0))
         elif not self._asked:
             self.presented.emit(None)
             self._view.bench_says("Saved. Click another crop to label it, or leave with Esc and train.", False)
@@ -198,6 +220,27 @@ class Sitting:
         else:
             self.stop()
             self._query.retrain()
+
+    def _due_repeat(self) -> Asked | None:
+        """Return a crop that was answered before and is asked again now, None when none is due."""
+        placed, grid, project, coming = self._frame.placed, self._frame.grid, self._session.project, self._waiting[0]
+        if placed is None or grid is None or project is None or coming.repeated:
+            return None
+        hashed, done = placed.placed.content_hash, self._repeated
+        index = due_repeat(project, hashed, grid, self._answered, placed.labels, done)
+        if index is None:
+            return None
+        done.add(index)
+        self._repeats += 1
+        return Asked(index, coming.rank, repeated=True)
+
+    def _title(self, asked: Asked, label: CropLabel | None, project: Project) -> str:
+        """Return the line above a crop; one that is asked again looks like any other of the query."""
+        if asked.rank is None:
+            return crop_title(None, self._asked, label, project)
+        number = asked.rank + self._repeats - asked.repeated
+        label = None if asked.repeated else label
+        return crop_title(number, max(self._asked, number), label, project)
 
     def _present(self, asked: Asked) -> None:
         """Put a crop on the bench once it is at hand, and have the next ones brought."""
@@ -223,11 +266,12 @@ class Sitting:
             return
         self._now, self._coming = asked, None
         presentation = self.presenter.open(asked.index, asked.rank, round(project.idle_limit_s * 1e9))
-        presentation.control = asked.control
+        presentation.control, presentation.repeated = asked.control, asked.repeated
+        self._frame.hide_label(asked.index if asked.repeated else None)
         presentation.why = why_of(query.found, query.picked, project, asked.index)
         presentation.generation = query.found.generation if query.found is not None and query.found.scores else 0
         self.look()
-        title = crop_title(asked.rank, self._asked, placed.labels.get(asked.index), project)
+        title = self._title(asked, placed.labels.get(asked.index), project)
         left_s = sum(query.predicted_s(each.index) for each in (asked, *self._waiting)) if asked.rank else 0.0
         self._view.present(project, *self._frame.shown(asked.index), title, presentation.active_s, left_s)
         if self._waiting and placed.is_at_hand(self._waiting[0].index):
@@ -252,6 +296,7 @@ class Sitting:
                 return
             side = record.pixels_C_H_W.shape[-1]
             label = CropLabel(label_id, record.frame_id, record.y, record.x, side, class_id, said)
+            label = replace(label, unsure=record.unsure, note=record.note)
             self._frame.relabel(presentation.index, label, is_new=True)
             self._answered = [each for each in self._answered if each != presentation.index] + [presentation.index]
             self._waiting = [each for each in self._waiting if each.index != presentation.index]
@@ -284,6 +329,9 @@ class Sitting:
             presentation.prediction_shown,
             presentation.control,
             presentation.why,
+            repeated=presentation.repeated,
+            unsure=presentation.unsure and kind == "class",
+            note=presentation.note,
         )
 
     def undo(self) -> None:

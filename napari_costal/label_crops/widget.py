@@ -21,6 +21,7 @@ from napari_costal.canvas.project_frames import ProjectFrames
 from napari_costal.engine.calls import Caller
 from napari_costal.engine.threads import Background
 from napari_costal.label_crops.arriving import Arriving
+from napari_costal.label_crops.class_guide import ClassGuide
 from napari_costal.label_crops.exchange import Exchange
 from napari_costal.label_crops.file_axes import FileAxes
 from napari_costal.label_crops.first_steps import FirstSteps
@@ -29,6 +30,7 @@ from napari_costal.label_crops.frame_choice import FrameChoice
 from napari_costal.label_crops.frame_session import FrameSession
 from napari_costal.label_crops.frames_session import FramesSession
 from napari_costal.label_crops.left_frame import LeftFrame
+from napari_costal.label_crops.note import ask_note
 from napari_costal.label_crops.on_image import OnImage
 from napari_costal.label_crops.opened import Opened, Opening, Work
 from napari_costal.label_crops.page import BenchPage
@@ -84,6 +86,8 @@ class LabelCrops(Dock):
         sessions = self.session, self.frame, self.query, self.sitting
         places = viewer, self, self._pages, chosen.keys, self.choice, self.canvas, self.page
         self.on_image = OnImage(*places, *sessions, self.start_project)
+        self.guide = ClassGuide(self.page, self, *sessions, pixels)
+        self.bench.add_below(self.guide.view)
 
     def _make_parts(self) -> None:
         setup, session, pixels = self.setup, self.session, self._pixels
@@ -171,6 +175,8 @@ class LabelCrops(Dock):
             "redo": sitting.redo,
             "back": sitting.back,
             "why": sitting.show_prediction,
+            "unsure": sitting.turn_unsure,
+            "note": lambda: ask_note(self, sitting),
             STOP: sitting.stop,
         }
         bench.asked_for.connect(lambda name: acts[name]())

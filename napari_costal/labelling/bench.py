@@ -90,6 +90,12 @@ class Bench(QWidget):
         self._name_buttons()
         return tools
 
+    def add_below(self, widget: QWidget) -> None:
+        """Show something below everything else, such as what the classes mean."""
+        layout = self.layout()
+        if layout is not None:
+            layout.addWidget(widget)
+
     def drive(self, presenter: Presenter) -> None:
         """Let what happens here reach the presentation on the bench."""
         self._uncover, self._refusal = presenter.uncover, presenter.refusal

@@ -45,7 +45,8 @@ def system_clock() -> tuple[int, int]:
 class Presentation:
     """A crop of the frame on the bench: `index` in the grid, `rank` in the query (None when the expert chose it).
 
-    `why` is what the model of `generation` thought of it when it was presented; `control` that it was drawn at random.
+    `why` is what the model of `generation` thought of it when it was presented; `control` that it was drawn at random;
+    `repeated` that it was answered before and is shown again without a word.
     """
 
     index: int
@@ -56,6 +57,9 @@ class Presentation:
     generation: int = 0
     control: bool = False
     prediction_shown: bool = False
+    repeated: bool = False
+    unsure: bool = False
+    note: str = ""
     state: EffortState = field(default_factory=EffortState)
     events: list[Event] = field(default_factory=list)
 

@@ -17,6 +17,8 @@ class Tool(NamedTuple):
 TOOLS = {
     "skip": Tool("Skip", "you cannot tell; the time still teaches the cost model", "S"),
     "exclude": Tool("Exclude", "a bad crop: never ask for it again", "X"),
+    "unsure": Tool("Unsure", "the class that you give next is kept as unsure; again: it is not", "U"),
+    "note": Tool("Note", "write a note on this crop; the clock stands still meanwhile", "N"),
     "undo": Tool("Undo", "take the last answer back and show its crop again", "Z"),
     "redo": Tool("Redo", "give the answer that was undone last again", "Y"),
     "back": Tool("Back", "show the crop before this one; its answer stands until you give another", "B"),

@@ -1,11 +1,14 @@
 """The classes of a project, edited: each edit returns the project anew, ids never change, no label is touched."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
 from costal.errors import ProjectError
 from costal.labels.project import COLOURS, KEYS, LabelClass, Project, checked
+
+MOST_EXAMPLES = 6
+"""Crops that show what a class looks like."""
 
 
 def new_class(project: Project, name: str) -> Project:
@@ -23,6 +26,14 @@ def rename_class(project: Project, class_id: int, name: str) -> Project:
 def describe_class(project: Project, class_id: int, description: str) -> Project:
     """Return the project with another description of a class; several lines become one."""
     return _edited(project, class_id, description=" ".join(description.split()))
+
+
+def illustrate_class(project: Project, class_id: int, label_ids: Sequence[int]) -> Project:
+    """Return the project in which these labels' crops, at most `MOST_EXAMPLES`, show what a class looks like.
+
+    Labels are named by the id that they had at first (see `CropLabel.first_id`).
+    """
+    return _edited(project, class_id, examples=tuple(label_ids)[:MOST_EXAMPLES])
 
 
 def recolour_class(project: Project, class_id: int, colour: str) -> Project:

@@ -74,6 +74,9 @@ class LabelClass:
             expected=f"text of one line with at most {LONGEST_DESCRIPTION} signs",
         ),
     ] = ""
+    examples: Annotated[
+        tuple[int, ...], Setting("The labels, by number, whose crops are shown as its examples.", ge=1)
+    ] = ()
 
     @property
     def is_offered(self) -> bool:
@@ -104,6 +107,15 @@ class Choices(Asking):
 
     diverse: Diverse = True
     control_share: ControlShare = 0.1
+    repeat_share: Annotated[
+        float,
+        Setting(
+            "Share of the answered crops that are shown again later in a query, without a word: how often the expert "
+            "gives the same answer is the most that any accuracy can be. 0 for none.",
+            ge=0,
+            le=0.5,
+        ),
+    ] = 0.03
     by: Annotated[
         Literal["crops", "minutes"], Setting("Whether a query is so many crops, or as many as fit into the minutes.")
     ] = "crops"

@@ -46,7 +46,7 @@ class Reader:
             FROM crop CROSS JOIN current_label ON crop.id = crop_id {where} ORDER BY current_label.id""",
             {"frame": frame_id},
         )
-        return [_crop_label(row) for row in rows]
+        return [label_of(row) for row in rows]
 
     def frame_id(self, frame: FrameRecord) -> int:
         """Return the id of a frame that the store has, 0 when it has none of this content."""
@@ -64,7 +64,7 @@ class Reader:
             FROM label JOIN crop ON crop.id = crop_id WHERE label.id = :id""",
             {"id": label_id},
         )
-        return _crop_label(rows[0]) if rows else None
+        return label_of(rows[0]) if rows else None
 
     def labels_together(self, label: CropLabel) -> list[CropLabel]:
         """Return the labels that were given by the same action, as it gave them; this one alone without an action."""
@@ -76,7 +76,7 @@ class Reader:
             WHERE action_id = :action AND kind <> 'undo' AND redoes IS NULL ORDER BY label.id""",
             {"action": label.action_id},
         )
-        return [_crop_label(row) for row in rows]
+        return [label_of(row) for row in rows]
 
     def label_at(self, label: CropLabel) -> CropLabel | None:
         """Return the current label of the crop that a label was given to, None when it has none."""
@@ -86,7 +86,7 @@ class Reader:
             JOIN current_label ON crop_id = crop.id WHERE frame_id = :frame AND y = :y AND x = :x AND side = :side""",
             {"frame": label.frame_id, "y": label.y, "x": label.x, "side": label.side},
         )
-        return _crop_label(rows[0]) if rows else None
+        return label_of(rows[0]) if rows else None
 
     def answered_alone(self) -> set[tuple[int, int, int, int]]:
         """Return the crops (frame id, y, x, side) that have an answer which was given to them alone, and stands."""
@@ -275,6 +275,7 @@ class Reader:
             raise ProjectError(f"{self._path} could not be used: {error}. {remedy}") from error
 
 
-def _crop_label(row: Any) -> CropLabel:
+def label_of(row: Any) -> CropLabel:
+    """Return a label from a row of the twelve columns that `Reader.labels` selects."""
     label: tuple[Any, ...] = (*row[:-2], bool(row[-2]), row[-1])
     return CropLabel(*label)

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from costal.labels.reading import Reader
-from costal.labels.records import FrameRecord, pixels_of, rows_explained
+from costal.labels.reading import Reader, label_of
+from costal.labels.records import CropLabel, FrameRecord, pixels_of, rows_explained
 
 TABLES = ("frame", "crop", "presentation", "event", "action", "label", "arrival")
 """All of them, each after those that its rows refer to."""
@@ -86,6 +86,31 @@ class TableReader(Reader):
                 tuple(label_ids),
             ).fetchall()
         return {row[0]: pixels_of(*row[1:]) for row in rows}
+
+    def newest_labels(
+        self, class_ids: Collection[int], channels: int, most: int, besides: Collection[int] = ()
+    ) -> list[CropLabel]:
+        """Return labels of these classes that stand, were given singly and are not unsure, newest first.
+
+        Crops have so many channels. Labels first given as one of `besides` come too, however old they are.
+        """
+        classes, others = (", ".join(str(int(each)) for each in ids) or "NULL" for ids in (class_ids, besides))
+        what = "label.id, frame_id, y, x, side, class_id, kind, original, given, action_id, unsure, note"
+        where = f"""FROM current_label AS label JOIN crop ON crop.id = crop_id WHERE kind = 'class'
+            AND given = 'single' AND NOT unsure AND class_id IN ({classes}) AND channels = :channels"""
+        rows = self._select(
+            f"""SELECT * FROM (SELECT {what} {where} ORDER BY label.id DESC LIMIT :most)
+            UNION SELECT {what} {where} AND place IN ({others}) ORDER BY 1 DESC""",
+            {"channels": channels, "most": most},
+        )
+        return [label_of(row) for row in rows]
+
+    @rows_explained()
+    def frame_ranges(self, frame_ids: Collection[int]) -> dict[int, tuple[tuple[float, ...], tuple[float, ...]]]:
+        """Return the intensity ranges (low per channel, high per channel) of these frames, by their ids."""
+        ids = ", ".join(str(int(each)) for each in set(frame_ids)) or "NULL"
+        rows = self._select(f"SELECT id, low, high FROM frame WHERE id IN ({ids})")
+        return {row[0]: (tuple(json.loads(row[1])), tuple(json.loads(row[2]))) for row in rows}
 
     def crop_pixels(self, frame_id: int, y: int, x: int, side: int) -> NDArray[np.generic] | None:
         """Return the raw pixels (C, side, side) of a crop, None when the store has none there."""

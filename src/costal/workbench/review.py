@@ -19,7 +19,7 @@ from costal.agent.metrics import (
     effort_fit,
     unlikely_to_help,
 )
-from costal.labels.derivation import REASONS, Efforts, derive_all
+from costal.labels.derivation import NEVER_SHOWN, REASONS, Efforts, derive_all
 from costal.labels.ledger import LABEL_KINDS, Ledger, Rows
 from costal.labels.project import Project
 
@@ -105,7 +105,10 @@ class EffortPairs:
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """The figures of a project. A fit is None below `FEWEST_EFFORTS` pairs, the calibration without control labels."""
+    """The figures of a project. A fit is None below `FEWEST_EFFORTS` pairs, the calibration without control labels.
+
+    `consistency` is the share of crops that were shown again, and got the same answer again.
+    """
 
     label_counts: Mapping[int, int]
     curve: ControlCurve
@@ -119,6 +122,7 @@ class Review:
     efforts_s: Mapping[int, Floats64]
     minutes: float
     hint: Hint
+    consistency: Accuracy
     table: PresentationTable = field(repr=False)
 
     def metrics(self) -> dict[str, float]:
@@ -161,6 +165,7 @@ def review(project: Project, ledger: Ledger) -> Review:
         },
         float(active_s_P.sum()) / 60,
         unlikely_to_help(curve.correct_M),
+        accuracy_of(same_again(table, ledger)),
         table,
     )
 
@@ -203,6 +208,28 @@ def accuracy_of(correct_M: Flags) -> Accuracy:
     if not count:
         return Accuracy(np.nan, np.nan, np.nan, 0)
     return Accuracy(right / count, *accuracy_interval(right, count), count)
+
+
+def same_again(table: PresentationTable, ledger: Ledger) -> Flags:
+    """Return whether crops that were shown again got the class again that they had: one of each such answer, in order.
+
+    The answer before is the last class that was given to the crop alone. Answers that were taken back do not count;
+    classes are compared as they are meant today, and an answer without a class is another one.
+    """
+    crop_P, count = table.rows["crop"], len(table)
+    is_undone = np.isin(ledger.labels["id"], ledger.labels["undoes"])
+    stands_P = np.isin(table.rows["id"], ledger.labels["presentation"][~is_undone])
+    was_shown_P = table.efforts.reason_P != NEVER_SHOWN
+    again = np.flatnonzero(stands_P & table.rows["repeated"])
+    given = np.flatnonzero(stands_P & was_shown_P & (table.kind_P == CLASS) & (table.class_id_P > 0))
+    places = crop_P[given] * count + given  # by crop, then in order
+    order = np.argsort(places)
+    at = np.searchsorted(places[order], crop_P[again] * count + again) - 1
+    again, at = again[at >= 0], at[at >= 0]
+    before = given[order][at]
+    is_same = table.class_id_P[again] == table.class_id_P[before]
+    same: Flags = is_same[crop_P[before] == crop_P[again]]
+    return same
 
 
 def learning_curve(curve: ControlCurve) -> LearningCurve:

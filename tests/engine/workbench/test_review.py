@@ -209,3 +209,67 @@ def test_a_long_learning_curve_is_thinned_and_keeps_both_ends():
 
 def test_no_control_labels_give_an_empty_curve():
     assert len(learning_curve(curve_of([])).share_S) == 0
+
+
+# the expert against himself
+
+
+def again(desk, x, said=1, kind="class", events=None):
+    """Answer a crop that is shown again without a word."""
+    events = events or (Event(EventKind.SHOWN, 0, 0), Event(ENDS.get(kind, EventKind.SKIPPED), S, S))
+    said = said if kind == "class" else None
+    return desk.store.answer(AnswerRecord(1, 0, x, PIXELS, kind, said, "ada", events, 1, 2, repeated=True))
+
+
+def consistency(desk):
+    found = desk.review().consistency
+    return round(found.share * found.count), found.count
+
+
+def test_consistency_is_the_share_of_repeated_crops_with_the_same_answer(desk):
+    for x, first, second in ((0, 1, 1), (4, 2, 2), (8, 3, 1), (12, 1, 1)):
+        desk.answer(x, first)
+        again(desk, x, second)
+    desk.answer(16, 2)
+    desk.answer(16, 3)
+    found = desk.review().consistency
+    assert (found.share, found.count) == (0.75, 4), "a crop that the expert went back to is not one shown again"
+    assert (found.low, found.high) == accuracy_interval(3, 4)
+
+
+def test_without_repeated_crops_there_is_no_consistency(desk):
+    desk.answer(0)
+    assert desk.review().consistency.count == 0
+
+
+def test_a_repeated_crop_is_compared_with_the_last_answer_to_it_alone(desk):
+    desk.answer(0, 1)
+    desk.answer(0, 2)
+    desk.store.answer_together(
+        ActionRecord("bulk", "ada", 1.0), [AnswerRecord(1, 0, 0, PIXELS, "class", 3, "ada", (), given="bulk")]
+    )
+    again(desk, 0, 2)
+    assert consistency(desk) == (1, 1)
+
+
+def test_answers_that_were_taken_back_do_not_count_against_the_expert(desk):
+    desk.answer(0, 1)
+    desk.store.undo(desk.answer(0, 2))
+    again(desk, 0, 1)
+    desk.answer(4, 1)
+    desk.store.undo(again(desk, 4, 2))
+    assert consistency(desk) == (1, 1)
+
+
+def test_an_answer_without_a_class_is_another_answer_and_an_abandoned_crop_none(desk):
+    for x, kind in ((0, "skip"), (4, "abandoned")):
+        desk.answer(x, 1)
+        again(desk, x, kind=kind)
+    assert consistency(desk) == (0, 1)
+
+
+def test_merged_classes_are_the_same_answer(desk):
+    desk.answer(0, 1)
+    again(desk, 0, 2)
+    desk.project = merge_classes(desk.project, 2, 1)
+    assert consistency(desk) == (1, 1)
