@@ -17,8 +17,8 @@ from napari_costal.canvas.placement import Placement
 MARK = "napari-costal"
 REVEALS, HELD_BACK = "tells the predicted class", "held back during a query"
 GRID, HEATMAP, QUERY, LABELS = "crop grid", "heatmap", "query", "labels"
-CHOSEN, ON_BENCH = "chosen crops", "crop on the bench"
-FROM_BELOW = (GRID, HEATMAP, LABELS, QUERY, CHOSEN, ON_BENCH)
+CHANGED, CHOSEN, ON_BENCH = "changed class", "chosen crops", "crop on the bench"
+FROM_BELOW = (GRID, HEATMAP, CHANGED, LABELS, QUERY, CHOSEN, ON_BENCH)
 FRAMES = {CHOSEN: "#00e5ff", ON_BENCH: "#ffffff"}
 """Parts that are squares in a colour of their own."""
 MOST_GRID_LINES = 400
@@ -144,6 +144,17 @@ class FrameOverlay:
             border = transform_color(list(colours[-MOST_BOXES:]))
             layer.border_color = border
             layer.face_color = border * np.array([1, 1, 1, LABEL_FILL], np.float32)
+
+    def draw_flags(self, flags: Floats, grid: Grid, placement: Placement) -> None:
+        """Draw the crops that are flagged (1, others 0) by a translucent colour."""
+        layer = self._there(CHANGED, placement.of_crops(grid))
+        if layer is None:
+            layer = Image(flags, name=CHANGED, blending="translucent", interpolation2d="nearest")
+            layer.contrast_limits = (0.0, 1.0)
+            layer.colormap = Colormap([[0, 0, 0, 0], [1, 0.2, 0.9, 0.6]], name="flags", interpolation="zero")
+            self._add(layer, placement.of_crops(grid))
+        if not _are_same(layer.data, flags):
+            layer.data = flags
 
     def draw_frames(self, part: str, centres_n_2: NDArray[np.float64], grid: Grid, placement: Placement) -> None:
         """Draw squares in the colour of their part, one of `FRAMES`."""

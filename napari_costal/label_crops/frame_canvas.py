@@ -14,6 +14,7 @@ from costal.frames.grid import heatmap
 from costal.labels.project import Project
 from costal.types import Floats, Grid
 from napari_costal.canvas.overlays import (
+    CHANGED,
     CHOSEN,
     GRID,
     HEATMAP,
@@ -116,6 +117,18 @@ class FrameCanvas(QObject):
         """Show the labelled crops in their class colours, soon."""
         self._labels_wanted = colours, grid
         self._drawing.start()
+
+    def show_changes(self, changed_N: NDArray[np.bool_], are_wanted: bool) -> None:
+        """Mark the crops whose predicted class changed, or take the marks off."""
+        layer, grid = self.layer, self.grid
+        if are_wanted and layer is not None and grid is not None:
+            self._overlay.draw_flags(heatmap(grid, changed_N.astype(np.float32)), grid, placement_of(layer))
+        else:
+            self.clear_changes()
+
+    def clear_changes(self) -> None:
+        """Mark no crop whose class changed."""
+        self._overlay.hide(CHANGED)
 
     def show_on_bench(self, index: int | None) -> None:
         """Frame the crop that is on the bench, soon; None: there is none."""

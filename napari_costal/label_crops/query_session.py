@@ -37,6 +37,8 @@ class QuerySession:
     """The models have learned from the answers."""
     blinded = Signal(bool)
     """A query begins, and what is predicted must not be seen; or it has ended."""
+    scored = Signal(object)
+    """The frame has new scores, by the newest model."""
 
     def __init__(
         self,
@@ -139,6 +141,7 @@ class QuerySession:
             self._view.say(scored_text(found))
             self.recombine()
             wanted, self._wanted = self._wanted, None
+            self.scored.emit(found)
             if wanted is not None:
                 wanted()
             self.trainer.go_on()

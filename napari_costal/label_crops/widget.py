@@ -20,6 +20,7 @@ from napari_costal.canvas.overlays import images_in
 from napari_costal.canvas.project_frames import ProjectFrames
 from napari_costal.engine.calls import Caller
 from napari_costal.engine.threads import Background
+from napari_costal.label_crops.after_training import AfterTraining
 from napari_costal.label_crops.arriving import Arriving
 from napari_costal.label_crops.class_guide import ClassGuide
 from napari_costal.label_crops.exchange import Exchange
@@ -86,6 +87,7 @@ class LabelCrops(Dock):
         sessions = self.session, self.frame, self.query, self.sitting
         places = viewer, self, self._pages, chosen.keys, self.choice, self.canvas, self.page
         self.on_image = OnImage(*places, *sessions, self.start_project)
+        self.after = AfterTraining(self, self, self.canvas, self.session, self.frame, self.query)
         self.guide = ClassGuide(self.page, self, *sessions, pixels)
         self.bench.add_below(self.guide.view)
 
@@ -120,6 +122,7 @@ class LabelCrops(Dock):
         page = QVBoxLayout(first)
         page.setContentsMargins(0, 0, 0, 0)
         page.addWidget(self.setup, 1)
+        page.addWidget(self.after.view)
         page.addWidget(self.setup.acts)
         self.setup.acts.layout().setContentsMargins(8, 4, 8, 0)
         self._pages.addWidget(first)

@@ -1,0 +1,102 @@
+"""What a training did to the frame: how many crops changed class, where, and one click back to the model before."""
+
+from qtpy.QtCore import QObject, Signal
+from qtpy.QtWidgets import QCheckBox, QVBoxLayout, QWidget
+
+from costal.labels.models import Generation
+from costal.scoring.changes import ClassChanges, class_changes
+from costal.scoring.scores import FrameScores
+from costal.workbench.overview import roll_back_to
+from napari_costal.label_crops.frame_canvas import FrameCanvas
+from napari_costal.label_crops.frame_session import FrameSession
+from napari_costal.label_crops.project_session import ProjectSession
+from napari_costal.label_crops.query_session import QuerySession
+from napari_costal.label_crops.view import Words
+from napari_costal.ui.parts import beside, push_button, sentence
+
+
+class ChangesView(QWidget):
+    """A sentence, a box that shows where, and a button that goes back; hidden while there is nothing to say."""
+
+    shown = Signal(bool)
+    went_back = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.text = sentence()
+        self.where = QCheckBox("Show where")
+        self.where.toggled.connect(self.shown)
+        self.back_button = push_button("Back", "Take the model before for the newest again; labels stay.")
+        self.back_button.clicked.connect(lambda: self.went_back.emit())
+        column = QVBoxLayout(self)
+        column.setContentsMargins(8, 0, 8, 0)
+        column.addWidget(self.text)
+        column.addLayout(beside(self.where, self.back_button, shares=(1,)))
+        self.hide()
+
+    def say(self, changes: ClassChanges) -> None:
+        """Show what changed; where it did is not drawn unless that is asked for."""
+        self.text.setText(changes.text)
+        self.where.setVisible(bool(changes.changed_N.any()))
+        self.back_button.setText(f"Back to model {changes.before}")
+        self.show()
+
+
+class AfterTraining(QObject):
+    """Compares the frame's scores before and after a training."""
+
+    def __init__(
+        self,
+        parent: QObject,
+        words: Words,
+        canvas: FrameCanvas,
+        session: ProjectSession,
+        frame: FrameSession,
+        query: QuerySession,
+    ) -> None:
+        super().__init__(parent)
+        self._words, self._canvas, self._session, self._query = words, canvas, session, query
+        self._before: FrameScores | None = None
+        self.changes: ClassChanges | None = None
+        self.view = ChangesView()
+        self.view.shown.connect(lambda _: self._draw())
+        self.view.went_back.connect(self.go_back)
+        query.learned.connect(self._learned)
+        query.scored.connect(self._scored)
+        frame.left.connect(self.forget)
+
+    def forget(self) -> None:
+        """Say nothing more: another frame comes, or another model."""
+        self._before = self.changes = None
+        self.view.hide()
+        self.view.where.setChecked(False)
+        self._canvas.clear_changes()
+
+    def _learned(self) -> None:
+        before = self._query.found
+        self.forget()
+        self._before = before
+
+    def _scored(self, found: FrameScores) -> None:
+        self.changes, self._before = class_changes(self._before, found), None
+        if self.changes is not None:
+            self.view.say(self.changes)
+
+    def _draw(self) -> None:
+        if self.changes is not None:
+            self._canvas.show_changes(self.changes.changed_N, self.view.where.isChecked())
+
+    def go_back(self) -> None:
+        """Save the model before as the newest, then score with it."""
+        project, changes = self._session.project, self.changes
+        if project is None or changes is None or not self._session.may_write():
+            return
+
+        def rolled_back(generation: Generation) -> None:
+            self.forget()
+            self._query.trainer.learned(generation.origin)
+            self._words.say(f"Model {generation.number}, a copy of model {changes.before}, is the newest now.")
+            self._query.score()
+
+        complain = self._words.complain
+        self._session.store.run(roll_back_to, project.folder, changes.before, then=rolled_back, failed=complain)
