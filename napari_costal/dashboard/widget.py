@@ -7,9 +7,11 @@ from typing import Any
 
 from napari.viewer import Viewer
 from qtpy.QtCore import QTimer
+from qtpy.QtGui import QGuiApplication
 from qtpy.QtWidgets import QFileDialog, QLabel, QTabWidget, QVBoxLayout
 
 from costal.labels.models import Generation
+from costal.workbench.methods import methods_of
 from costal.workbench.overview import Overview, look, roll_back_to
 from napari_costal.dashboard.cards import NO_PROJECT, counts_text, model_text, planted_text
 from napari_costal.dashboard.pages import EffortsPage, FiguresPage, ModelsPage
@@ -51,6 +53,8 @@ class Dashboard(Dock):
         self.project_label, self.summary = QLabel(), sentence()
         self.choose_button = push_button("Choose …", "Show the project of a folder.")
         self.follow_button = push_button("Follow", "Show the project that Label crops has open, whichever it is.")
+        self.methods_button = push_button("Methods", "Copy a paragraph for the methods of a paper to the clipboard.")
+        self.methods_button.clicked.connect(self.copy_methods)
         self.choose_button.clicked.connect(self._ask_folder)
         self.follow_button.clicked.connect(lambda: self.choose(None))
         self.figures = FiguresPage(self._painter, colours_of(self._viewer.theme))
@@ -61,7 +65,8 @@ class Dashboard(Dock):
             self.pages.addTab(page, name)
         column = QVBoxLayout(self)
         column.setContentsMargins(6, 6, 6, 6)
-        column.addLayout(beside(self.project_label, self.follow_button, self.choose_button, shares=(1,)))
+        buttons = self.methods_button, self.follow_button, self.choose_button
+        column.addLayout(beside(self.project_label, *buttons, shares=(1,)))
         column.addWidget(self.summary)
         column.addWidget(self.status)
         column.insertWidget(2, self.pages, 1)
@@ -77,6 +82,20 @@ class Dashboard(Dock):
         """Show the project of a folder; with None, the one that *Label crops* has open."""
         self._chosen = folder
         self.refresh()
+
+    def copy_methods(self) -> None:
+        """Copy the methods paragraph of the project that is shown."""
+
+        def copied(text: str) -> None:
+            clipboard = QGuiApplication.clipboard()
+            if clipboard is not None:
+                clipboard.setText(text)
+            self.say(f"Copied: {text}")
+
+        if self._folder is None:
+            self.complain("Choose a project first.")
+        else:
+            self._reading.run(_methods_text, self._folder, then=copied, failed=self.complain)
 
     def _roll_back(self, number: int) -> None:
         def rolled_back(generation: Generation) -> None:
@@ -162,6 +181,10 @@ class Dashboard(Dock):
         self._painter.stop()
         self._reading.close()
         super().shut_down()
+
+
+def _methods_text(folder: Path) -> str:
+    return methods_of(folder).text
 
 
 def _timed_look(folder: Path, before: Overview | None) -> tuple[Overview, float]:

@@ -33,7 +33,7 @@ COMMANDS = [
     ("project", "frames"), ("project", "locate"),
     ("project", "repair"), ("project", "recent"), ("reproduce",), ("reproduce", "table1"), ("reproduce", "figure1"),
     ("reproduce", "base-costs"), ("reproduce", "scale"), ("experiment",), ("project", "pack"), ("project", "unpack"),
-    ("backbone",), ("backbone", "add"), ("backbone", "download"), ("backbone", "list"),
+    ("project", "methods"), ("backbone",), ("backbone", "add"), ("backbone", "download"), ("backbone", "list"),
 ]  # fmt: skip
 DEMO = (
     "demo",

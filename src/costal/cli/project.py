@@ -24,6 +24,7 @@ from costal.workbench.assessment import assess as cross_validated
 from costal.workbench.desk import Workbench
 from costal.workbench.frames_list import LOST, list_frames, with_places, worth_listing
 from costal.workbench.locating import locate, told
+from costal.workbench.methods import methods_of
 from costal.workbench.new_project import make_project
 
 MOST_SAID = 20
@@ -35,7 +36,7 @@ def register(app: typer.Typer) -> None:
     commands = typer.Typer(
         no_args_is_help=True, help="Make a project, say what is in it, find its images, check it, mend it and pack it."
     )
-    for command in (new, info, assess, frames, check, recent):
+    for command in (new, info, assess, methods, frames, check, recent):
         commands.command()(command)
     commands.command("pack")(pack_project)
     commands.command("unpack")(unpack_project)
@@ -195,6 +196,12 @@ def locate_images(
         tell(told(located) if lost else "No image is missing.", figures, as_json)
     if located.missing:
         raise ProjectError(told(located))
+
+
+def methods(folder: Folder, as_json: AsJson = False) -> None:
+    """Print a paragraph for the methods of a paper: labels, how they were chosen and given, effort, model, accuracy."""
+    text = methods_of(folder).text
+    tell(text, {"folder": folder, "methods": text}, as_json)
 
 
 def check(folder: Folder, as_json: AsJson = False) -> None:
