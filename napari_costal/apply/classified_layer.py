@@ -22,7 +22,7 @@ class ClassifiedLayer:
     def __init__(self, viewer: Viewer, overlay: AppliedOverlay, shown: str, changed: Callable[[], None]) -> None:
         self._viewer, self._overlay, self._changed = viewer, overlay, changed
         self.layers: tuple[Image, ...] = ()
-        self._view: LayerView | None = None
+        self.view: LayerView | None = None
         self._result: LayerResult | None = None
         self._shown = shown
         viewer.dims.events.current_step.connect(self._slice_changed)
@@ -34,7 +34,7 @@ class ClassifiedLayer:
 
     def take(self, layers: Sequence[Image], view: LayerView | None) -> None:
         """Follow the layers of a frame from now on; what was drawn over the one before is hidden."""
-        before, self.layers, self._view, self._result = self.layers, tuple(layers), view, None
+        before, self.layers, self.view, self._result = self.layers, tuple(layers), view, None
         self._overlay.hide()
         self._follow(before, layers)
 
@@ -64,7 +64,7 @@ class ClassifiedLayer:
 
     def look_at(self, crop: ClassifiedCrop) -> None:
         """Put the middle of a crop into the middle of the canvas, on the slice that was classified."""
-        layer, view = self.layer, self._view
+        layer, view = self.layer, self.view
         if layer is None or view is None:
             return
         if view.planes == SLICE_SHOWN and not self._is_on_its_slice():
@@ -81,7 +81,7 @@ class ClassifiedLayer:
         self._changed()
 
     def _slice_changed(self, _event: Any = None) -> None:
-        if self._result is None or self._view is None or self._view.planes != SLICE_SHOWN:
+        if self._result is None or self.view is None or self.view.planes != SLICE_SHOWN:
             return
         if self._is_on_its_slice():
             self._draw()
@@ -89,13 +89,13 @@ class ClassifiedLayer:
             self._overlay.hide()
 
     def _is_on_its_slice(self) -> bool:
-        if self.layer is None or self._view is None:
+        if self.layer is None or self.view is None:
             return False
         try:
-            now = view_of(self.layers, self._viewer.dims, self._view.planes)
+            now = view_of(self.layers, self._viewer.dims, self.view.planes)
         except CostalError:  # turned, or in 3D: nothing can be drawn over it
             return False
-        return now.description == self._view.description
+        return now.description == self.view.description
 
 
 def centre_on(viewer: Viewer, overlay: AppliedOverlay, layer: Image, crop: ClassifiedCrop) -> None:

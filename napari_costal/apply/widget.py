@@ -1,6 +1,7 @@
 """The dock widget *Apply classifier*: a layer or a folder of images classified, mapped, counted and exported."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,16 @@ from costal.applying.files import AppliedFiles
 from costal.errors import CostalError
 from costal.labels.project import PROJECT_FILE, Project
 from costal.numerals import counted
+from costal.scoring.frame_planes import FramePlane
+from costal.workbench.correction import frame_of_crop
 from napari_costal.apply.classified_layer import ClassifiedLayer, centre_on
 from napari_costal.apply.controller import ENDINGS, ApplyController, Asked, ExportKind, LayerResult, project_of
+from napari_costal.apply.correcting import Correcting
 from napari_costal.apply.form import ApplyForm
 from napari_costal.apply.layers import CLASS_MAP, CONFIDENCE, AppliedOverlay, warm_up
 from napari_costal.apply.tables import CountsTable, UncertainTable
 from napari_costal.canvas.channel_layers import mates_of, taken_with
+from napari_costal.canvas.large_layer import frame_plane_of
 from napari_costal.canvas.layer_frames import SOURCE, PlaneChoice, name_of, view_of
 from napari_costal.canvas.opening import ARRIVED, FrameOpener
 from napari_costal.canvas.overlays import images_in
@@ -97,6 +102,9 @@ class ApplyClassifier(Dock):
         column.addWidget(self.bar)
         column.addWidget(heading("Least certain crops"))
         column.addWidget(self.uncertain, 1)
+        own = self._thread, self._preferences.annotator, self.say, self.complain
+        self.correcting = Correcting(*own, self._frame_of, self._layer_of)
+        column.addWidget(self.correcting)
         column.addWidget(self._export_row)
         return page
 
@@ -110,6 +118,7 @@ class ApplyClassifier(Dock):
         form.apply_button.clicked.connect(lambda: self.apply())
         self.shown.changed.connect(self._show)
         self.uncertain.chosen.connect(self.look_at)
+        self.uncertain.chosen.connect(self.correcting.choose)
         for kind, button in self.export_buttons.items():
             button.clicked.connect(lambda _=False, kind=kind: self._ask_export(kind))
 
@@ -200,6 +209,18 @@ class ApplyClassifier(Dock):
             return
         self.opener.open_arrived(self._files_project, Path(crop.source), crop.planes)
 
+    def _frame_of(self, crop: ClassifiedCrop) -> Callable[[], FramePlane] | None:
+        """Return what reads the frame of a crop that was classified, None where it is gone."""
+        if self._files_project is not None:
+            return partial(frame_of_crop, self._files_project, crop)
+        view = self._classified.view
+        return partial(frame_plane_of, view) if view is not None else None
+
+    def _layer_of(self, crop: ClassifiedCrop) -> Image | None:
+        if self._files_project is None:
+            return self._classified.layer
+        return next((each for each in images_in(self._viewer) if shows(each, crop)), None)
+
     def _opened(self, layer: Image, _planes: PlaneChoice, notes: str) -> None:
         if notes:
             self.say(notes)
@@ -268,6 +289,7 @@ class ApplyClassifier(Dock):
 
     def _list(self, project: Project, crops: Sequence[ClassifiedCrop], is_layer: bool) -> None:
         self.uncertain.fill(project, crops, is_layer)
+        self.correcting.fill(project)
         self._shown_row.setVisible(is_layer)
         self._export_row.setVisible(is_layer)
         self._pages.setCurrentIndex(1)

@@ -199,6 +199,14 @@ class FrameSession:
             return None
         return next(iter(by_index([label], self.grid)), None)
 
+    def labelled_elsewhere(self, label: CropLabel) -> None:
+        """Note a label that was given beside the bench, of this frame or of another."""
+        index = self.index_of(label)
+        if index is not None:
+            self.relabel(index, label, is_new=False)
+        else:
+            self._session.recount()
+
     def relabel(self, index: int, label: CropLabel | None, is_new: bool) -> None:
         """Note that a crop's label is another one now, or none; `is_new` when one more presentation has ended."""
         if self.placed is not None:

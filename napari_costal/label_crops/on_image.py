@@ -45,7 +45,6 @@ class OnImage:
         self.hover = Hover(viewer, canvas, session, frame, query)
         self.selection = Selection(session, frame, query, sitting)
         self.chosen = ChosenPage(keys)
-        pages.addWidget(self.chosen)
         self.hover.told.connect(sitting.note_told)
         frame.left.connect(self.hover.forget)
         frame.relabelled.connect(lambda *_: self.hover.tell())

@@ -8,7 +8,10 @@ from qtpy.QtCore import QObject
 from qtpy.QtWidgets import QWidget
 
 from costal.labels.project import Project
+from costal.labels.records import CropLabel
+from costal.workbench.desk import Workbench
 from napari_costal.canvas.layer_frames import PlaneChoice
+from napari_costal.engine.calls import Thread
 from napari_costal.engine.client import main_window_of
 from napari_costal.label_crops.frame_session import FrameSession
 from napari_costal.label_crops.project_session import ProjectSession
@@ -26,13 +29,21 @@ class Work:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Opened:
-    """The project, the layer that the form names, all that form the frame with it, and which planes of them."""
+    """The project, the layer that the form names, all that form the frame with it, and which planes of them.
+
+    `bench` is the project open for work, used on the thread `store` alone; `relabelled` takes a label that was given
+    elsewhere, and `label_at` presents the crop of a layer at a pixel (y, x).
+    """
 
     project: Project | None = None
     layer: Image | None = None
     layers: tuple[Image, ...] = ()
     planes: PlaneChoice | None = None
     work: Work | None = None
+    bench: Workbench | None = None
+    store: Thread | None = None
+    relabelled: Callable[[CropLabel], None] = lambda _label: None
+    label_at: Callable[[Image, tuple[int, int]], None] = lambda _layer, _place: None
 
 
 class Opening(QObject):

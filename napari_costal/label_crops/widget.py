@@ -127,6 +127,7 @@ class LabelCrops(Dock):
         self.setup.acts.layout().setContentsMargins(8, 4, 8, 0)
         self._pages.addWidget(first)
         self._pages.addWidget(self.bench)
+        self._pages.addWidget(self.on_image.chosen)
         footer = QWidget()
         foot = QVBoxLayout(footer)
         foot.setContentsMargins(8, 2, 8, 6)
@@ -273,8 +274,15 @@ class LabelCrops(Dock):
     def _opened(self) -> Opened:
         """Return what is open here, for the docks beside this one."""
         setup = self.setup
+        frame = self.session.project, setup.layer.value, tuple(self.choice.layers), setup.planes.value
         work = Work(self.session, self.frame, self.query)
-        return Opened(self.session.project, setup.layer.value, tuple(self.choice.layers), setup.planes.value, work)
+        return Opened(*frame, work, self.session.bench, self._store, self.frame.labelled_elsewhere, self._label_at)
+
+    def _label_at(self, layer: Image, place: tuple[int, int]) -> None:
+        """Present the crop of a layer at a pixel."""
+        if self.setup.layer.value is not layer:
+            self.setup.layer.value = layer
+        self.present_at(place)
 
     # What the sessions show
 

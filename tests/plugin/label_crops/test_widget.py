@@ -463,3 +463,17 @@ def test_an_image_opened_by_napari_becomes_the_frame_unless_a_crop_is_labelled(v
     assert dock.sitting.current is crop
     assert not viewer.layers["two"].visible
     assert "'two' is hidden: it would cover the frame." in dock.bench._message.text()
+
+
+def test_crops_chosen_with_shift_are_labelled_together_and_leaving_shows_the_settings(viewer, dock, qtbot):
+    dock.start_project(lambda: dock.frame.place(lambda: None))
+    qtbot.waitUntil(lambda: dock.frame.placed is not None, timeout=20_000)
+    dock.session.change(lambda project: replace(project, choices=replace(project.choices, control_share=0.0)))
+    dock.choice.boxed.emit((0, 0), (CROP, 2 * CROP))
+    qtbot.waitUntil(lambda: dock.on_image.chosen.isVisible(), timeout=5000)
+    assert dock.on_image.chosen.title.text() == "2 crops chosen on the image"
+    qtbot.mouseClick(dock.on_image.chosen.findChild(object, "class-1"), Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: len(dock.frame.labels) == 2, timeout=10_000)
+    qtbot.waitUntil(lambda: parts(viewer).keys() >= {LABELS}, timeout=5000)
+    dock.on_image.chosen.asked_for.emit("stop")
+    assert dock.setup.isVisible()
