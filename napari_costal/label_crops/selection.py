@@ -107,6 +107,7 @@ class Selection:
             self._saving = False
             if ticket.is_current:
                 self._relabel(free, label_ids, class_id, placed, grid)
+                self._sitting.drop(free)
                 self._forget()
                 self.given.emit(given_text(len(free), controls, project, class_id))
                 self._sitting.go_on()

@@ -1,6 +1,6 @@
 """An expert's sitting: crops presented one after another, answers committed, undone and redone, and the effort kept."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
 from psygnal import Signal
@@ -8,12 +8,13 @@ from psygnal import Signal
 from costal.labels.effort import EventKind
 from costal.labels.project import Project
 from costal.labels.records import AnswerKind, AnswerRecord, CropLabel
-from costal.labels.repeats import due_repeat
 from costal.workbench.desk import Workbench
+from napari_costal.label_crops.answers import record_of
 from napari_costal.label_crops.frame_session import FrameSession
 from napari_costal.label_crops.placed import revised
 from napari_costal.label_crops.project_session import ProjectSession
 from napari_costal.label_crops.query_session import QuerySession
+from napari_costal.label_crops.repeating import Repeating
 from napari_costal.label_crops.view import PageView
 from napari_costal.label_crops.why import crop_title, why_of, why_text
 from napari_costal.labelling.presentation import Clock, Presentation, Presenter, system_clock
@@ -61,8 +62,7 @@ class Sitting:
         self._answered: list[int] = []
         self._saving = False
         self._told: set[int] = set()
-        self._repeated: set[int] = set()
-        self._repeats = 0
+        self._repeating = Repeating()
         frame.leaving.connect(self.leave)
         frame.left.connect(self._forget_told)
 
@@ -90,7 +90,8 @@ class Sitting:
         self._query.asked = picked
         pairs = zip(picked.picked_n, picked.control_n, strict=True)
         self._waiting = [Asked(int(index), rank, bool(control)) for rank, (index, control) in enumerate(pairs, 1)]
-        self._asked, self._repeats = len(self._waiting), 0
+        self._asked = len(self._waiting)
+        self._repeating.begin_query()
         self._query.blind(True)
         if self.current is None:
             self._next()
@@ -178,6 +179,10 @@ class Sitting:
             self._waiting.insert(0, interrupted)
         self.presented.emit(None)
 
+    def drop(self, indices: Collection[int]) -> None:
+        """Ask no more for crops that got their label elsewhere."""
+        self._waiting = [each for each in self._waiting if each.index not in indices]
+
     def go_on(self) -> None:
         """Present the next crop of the query that was set aside; leave the bench where there is none."""
         if self.current is not None:
@@ -203,7 +208,7 @@ class Sitting:
         self._abandon()
         self.presented.emit(None)
         self._waiting, self._asked, self._answered = [], 0, []
-        self._repeated.clear()
+        self._repeating.forget()
         self._query.blind(False)
         self._view.leave_bench()
 
@@ -226,21 +231,15 @@ class Sitting:
         placed, grid, project, coming = self._frame.placed, self._frame.grid, self._session.project, self._waiting[0]
         if placed is None or grid is None or project is None or coming.repeated:
             return None
-        hashed, done = placed.placed.content_hash, self._repeated
-        index = due_repeat(project, hashed, grid, self._answered, placed.labels, done)
-        if index is None:
-            return None
-        done.add(index)
-        self._repeats += 1
-        return Asked(index, coming.rank, repeated=True)
+        index = self._repeating.due(project, placed, grid, self._answered)
+        return Asked(index, coming.rank, repeated=True) if index is not None else None
 
     def _title(self, asked: Asked, label: CropLabel | None, project: Project) -> str:
         """Return the line above a crop; one that is asked again looks like any other of the query."""
         if asked.rank is None:
             return crop_title(None, self._asked, label, project)
-        number = asked.rank + self._repeats - asked.repeated
-        label = None if asked.repeated else label
-        return crop_title(number, max(self._asked, number), label, project)
+        number = self._repeating.number(asked.rank, asked.repeated)
+        return crop_title(number, max(self._asked, number), None if asked.repeated else label, project)
 
     def _present(self, asked: Asked) -> None:
         """Put a crop on the bench once it is at hand, and have the next ones brought."""
@@ -314,25 +313,7 @@ class Sitting:
         placed, grid = self._frame.placed, self._frame.grid
         if placed is None or grid is None:
             return None
-        y, x = grid.origin(presentation.index)
-        return AnswerRecord(
-            placed.placed.id,
-            y,
-            x,
-            placed.picture(grid, presentation.index).crop_C_H_W,
-            kind,
-            class_id,
-            self._session.annotator,
-            tuple(presentation.events),
-            presentation.generation,
-            presentation.rank,
-            presentation.prediction_shown,
-            presentation.control,
-            presentation.why,
-            repeated=presentation.repeated,
-            unsure=presentation.unsure and kind == "class",
-            note=presentation.note,
-        )
+        return record_of(presentation, kind, class_id, placed, grid, self._session.annotator)
 
     def undo(self) -> None:
         """Take the last answer back and present its crop again."""

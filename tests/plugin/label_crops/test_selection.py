@@ -111,6 +111,15 @@ def test_the_crop_of_a_query_waits_while_others_are_labelled_together(bench):
     assert rows(bench)[0].kind == "abandoned", "the time it took is kept as a lower bound"
 
 
+def test_crops_of_a_query_that_were_labelled_together_are_not_asked_any_more(bench):
+    bench.scored()
+    bench.sitting.label_query()
+    bench.show()
+    bench.selection.add([COUNT - 1, COUNT - 2])
+    bench.selection.give(1)
+    assert bench.current.index == COUNT - 3
+
+
 def test_choosing_none_goes_back_to_the_query(bench):
     bench.scored()
     bench.sitting.label_query()

@@ -1,0 +1,31 @@
+"""What is kept of an answer: the crop, who gave it and how, and why it was asked. No Qt."""
+
+from costal.labels.records import AnswerKind, AnswerRecord
+from costal.types import Grid
+from napari_costal.label_crops.placed import Placed
+from napari_costal.labelling.presentation import Presentation
+
+
+def record_of(
+    presentation: Presentation, kind: AnswerKind, class_id: int | None, placed: Placed, grid: Grid, annotator: str
+) -> AnswerRecord:
+    """Return what the store keeps of a crop that was on the bench; only a class can be unsure."""
+    y, x = grid.origin(presentation.index)
+    return AnswerRecord(
+        placed.placed.id,
+        y,
+        x,
+        placed.picture(grid, presentation.index).crop_C_H_W,
+        kind,
+        class_id,
+        annotator,
+        tuple(presentation.events),
+        presentation.generation,
+        presentation.rank,
+        presentation.prediction_shown,
+        presentation.control,
+        presentation.why,
+        repeated=presentation.repeated,
+        unsure=presentation.unsure and kind == "class",
+        note=presentation.note,
+    )

@@ -1,0 +1,36 @@
+"""The crops of a query that come again without a word: when one is due, and how the query counts on. No Qt."""
+
+from collections.abc import Sequence
+
+from costal.labels.project import Project
+from costal.labels.repeats import due_repeat
+from costal.types import Grid
+from napari_costal.label_crops.placed import Placed
+
+
+class Repeating:
+    """Which crops of a sitting came again, and how many did in the query that is being answered."""
+
+    def __init__(self) -> None:
+        self._repeated: set[int] = set()
+        self._in_query = 0
+
+    def begin_query(self) -> None:
+        """Count the crops of a new query."""
+        self._in_query = 0
+
+    def forget(self) -> None:
+        """Leave the frame: its crops do not come again."""
+        self._repeated.clear()
+
+    def due(self, project: Project, placed: Placed, grid: Grid, answered: Sequence[int]) -> int | None:
+        """Return the crop that comes again now, and note that it did; None when none is due."""
+        index = due_repeat(project, placed.placed.content_hash, grid, answered, placed.labels, self._repeated)
+        if index is not None:
+            self._repeated.add(index)
+            self._in_query += 1
+        return index
+
+    def number(self, rank: int, is_repeated: bool) -> int:
+        """Return the number of a crop in its query, in which those that came again count like any other."""
+        return rank + self._in_query - is_repeated
