@@ -158,9 +158,11 @@ class FrameOverlay:
 
     def draw_frames(self, part: str, centres_n_2: NDArray[np.float64], grid: Grid, placement: Placement) -> None:
         """Draw squares in the colour of their part, one of `FRAMES`."""
-        layer = self._squares(part, centres_n_2[:MOST_BOXES], grid, placement, None)
+        width = grid.crop * QUERY_WIDTH
+        layer = self._squares(part, centres_n_2[:MOST_BOXES], [grid.crop - width], [width], placement, None)
         if layer is not None:
             layer.border_color = FRAMES[part]
+            layer.face_color = "transparent"
 
     def _squares(
         self,
