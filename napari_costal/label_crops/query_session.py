@@ -75,11 +75,6 @@ class QuerySession:
         """Whether a job is on its way."""
         return self._scoring.is_busy or self.trainer.is_busy
 
-    @property
-    def is_blind(self) -> bool:
-        """Whether no prediction may be shown, since a query is answered."""
-        return self._is_blind
-
     # What becomes of the project and the frame
 
     def _follow(self) -> None:
