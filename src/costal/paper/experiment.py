@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from costal.agent.metrics import accuracy, cost_bias, cost_rank_correlation
+from costal.agent.metrics import accuracy, cost_bias, cost_rank_correlation, recalls
 from costal.loop import learn_together, new_agent, propose
 from costal.paper.expert import Oracle, SimulatedExpert
 from costal.paper.plan import Arm, Experiment
@@ -61,13 +61,23 @@ class Proposal:
 
 
 @dataclass(frozen=True, slots=True)
+class Exam:
+    """What an arm is tested on after a round, whether its committee is too, and whether recalls are kept."""
+
+    crops: Crops
+    committee: bool = False
+    recalls: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class RoundReport:
     """What one round came to; NaN where there is nothing to tell.
 
     `accuracy` is the mean network's on the test set, `committee_accuracy` that of the mean of all passes; `total_cost`
     leaves out the start. Costs and I are means over the query, the biases means of predicted less true cost over the
     query and over the whole pool. `seconds` holds the time spent by phase: it differs between equal runs, so it is kept
-    apart from the figures.
+    apart from the figures. `recall_K` has the mean network's recall of each class on the test set, NaN where the set
+    has none of it; it is empty where recalls are not kept.
     """
 
     arm: str
@@ -87,6 +97,7 @@ class RoundReport:
     cost_rank_pool: float = NAN
     chosen_cost_n: tuple[float, ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
+    recall_K: tuple[float, ...] = ()
 
 
 def begin(experiment: Experiment, arm: Arm, repeat: int, dataset: Dataset, oracle: Oracle) -> ArmState:
@@ -151,8 +162,10 @@ def to_answers(crops_N_C_H_W: Floats, class_N: NDArray[np.int64], cost_N: Floats
     )
 
 
-def accuracies(experiment: Experiment, state: ArmState, test: Crops, committee: bool) -> Job[tuple[float, float]]:
-    """Return the accuracy on a test set of the mean network, and, when it is wanted, of the committee."""
+def accuracies(
+    experiment: Experiment, state: ArmState, test: Crops, committee: bool
+) -> Job[tuple[float, float, tuple[float, ...]]]:
+    """Return the accuracy on a test set of the mean network, of the committee if wanted, and each class's recall."""
     from costal.agent.classifier import ask_committee, classify
     from costal.agent.devices import choose_device
 
@@ -165,31 +178,32 @@ def accuracies(experiment: Experiment, state: ArmState, test: Crops, committee: 
         seed = seed_for(_seed(experiment, state, state.round_number), "test")
         opinion, _ = yield from ask_committee(agent, crops, seed, choose_device(experiment.device))
         by_committee = accuracy(opinion.probs_N_K, classes)
-    return accuracy(probs_N_K, classes), by_committee
+    return accuracy(probs_N_K, classes), by_committee, tuple(recalls(probs_N_K, classes))
 
 
 def close_round(
     experiment: Experiment,
     states: Sequence[ArmState],
     proposals: Sequence[Proposal | None],
-    test: Crops | None,
-    committee: bool = False,
+    exams: Sequence[Exam | None],
 ) -> Job[list[tuple[ArmState, RoundReport]]]:
     """Return arms that go side by side retrained on their answers, each with the report of the round that this ends.
 
-    Their mean networks are tested on `test`, if there is one, and with `committee` their committees too.
+    Each has the exam that it is tested by, None for no test.
     """
     began = time.perf_counter()
     states = yield from learned(experiment, states)
     learning = (time.perf_counter() - began) / len(states)
     closed = []
-    for state, proposal in zip(states, proposals, strict=True):
-        began, found = time.perf_counter(), (NAN, NAN)
-        if test is not None:
-            found = yield from accuracies(experiment, state, test, committee)
+    for state, proposal, exam in zip(states, proposals, exams, strict=True):
+        began, found, recall_K = time.perf_counter(), (NAN, NAN), ()
+        if exam is not None:
+            *found, recall_K = yield from accuracies(experiment, state, exam.crops, exam.committee)
         testing = time.perf_counter() - began
         seconds = {"propose": proposal.seconds if proposal else 0.0, "learn": learning, "test": testing}
-        closed.append((state, replace(report_of(state, proposal, found), seconds=seconds)))
+        report = report_of(state, proposal, (found[0], found[1]))
+        kept_K = recall_K if exam is not None and exam.recalls else ()
+        closed.append((state, replace(report, recall_K=kept_K, seconds=seconds)))
     return closed
 
 
