@@ -305,8 +305,7 @@ class Strategy:
     rule: Annotated[
         ValueRule,
         Setting(
-            "How cost counts: as in the paper; within_class: beside that of the predicted class; shrinking: the less, "
-            "the more the class explains it; every_class: the best of each predicted class comes first."
+            "How cost counts: as in the paper, beside its class's, by a beta that shrinks, or each class's best first."
         ),
     ] = "paper"
     diverse: Diverse = False

@@ -121,8 +121,9 @@ def synthetic_dataset(seed: int = 0) -> Dataset:
 def load_dataset(choice: str = "auto", labels: str | None = None, edges: Sequence[float] = ()) -> Dataset:
     """Return the source of a choice: ``auto`` (MNIST when found, else synthetic), ``mnist``, ``synthetic``, ``sted``.
 
-    ``sted:N`` are the first N frames of it, which repeats share. Any other is a folder: with MNIST, with a labelled project, or with a folder of images per class and their costs,
-    whose classes `labels` can give in place of the folders (see `image_labels.classes_of`).
+    ``sted:N`` are the first N frames of it, which repeats share. Any other is a folder: with MNIST, with a labelled
+    project, or with a folder of images per class and their costs, whose classes `labels` can give in place of the
+    folders (see `image_labels.classes_of`).
 
     Raises
     ------
@@ -174,7 +175,9 @@ def _load_folder(folder: Path) -> Dataset:
     )
     if folder.is_dir():
         raise DatasetError(f"{folder} has none of the data sets that can be used. Looked for {known}.")
-    raise DatasetError(f"'{folder}' is no data set and no folder. Use auto, mnist, synthetic, sted, sted:N, or {known}.")
+    raise DatasetError(
+        f"'{folder}' is no data set and no folder. Use auto, mnist, synthetic, sted, sted:N, or {known}."
+    )
 
 
 def download_mnist(root: Path) -> None:

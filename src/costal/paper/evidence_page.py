@@ -28,7 +28,8 @@ def sections(df: "pd.DataFrame", plan: Plan) -> Iterator[str]:
     baselines = [arm for arm in (random_arm(plan), cheap_arm(plan)) if arm is not None]
     for place, baseline in enumerate(baselines):
         yield f"## What cost buys, against {baseline.name}"
-        for axis in HEADINGS if place == 0 else ("total_cost",):
+        axes: tuple[Axis, ...] = ("total_cost", "labels") if place == 0 else ("total_cost",)
+        for axis in axes:
             yield saving_table(savings(df, plan, baseline, axis), baseline, axis)
     yield "\n".join(f"- {note}" for note in (_reading(), *limit_notes(df, plan)))
 

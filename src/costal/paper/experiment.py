@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from costal.agent.metrics import accuracy, cost_bias, cost_rank_correlation, recalls
 from costal.loop import learn_together, new_agent, propose
+from costal.paper.annotators import as_given, turn_of
 from costal.paper.expert import Oracle, SimulatedExpert
 from costal.paper.plan import Arm, Experiment
 from costal.paper.sources import Crops, Dataset, initial_indices, pool_indices
@@ -107,7 +108,9 @@ def begin(experiment: Experiment, arm: Arm, repeat: int, dataset: Dataset, oracl
     settings = experiment.settings(arm, len(dataset.class_names))
     agent = new_agent(settings, dataset.crop_shape, dataset.is_rgb)
     state = ArmState(arm, repeat, agent, (), (), 0.0)
-    return replace(answered(state, indices, to_answers(dataset.take(indices)[0], labels, costs)), total_cost=0.0)
+    crops_N_C_H_W, censored_N = dataset.take(indices)[0], dataset.censored(indices)
+    answers = to_answers(crops_N_C_H_W, labels, costs, censored_N=censored_N, annotators=dataset.annotators)
+    return replace(answered(state, indices, answers), total_cost=0.0)
 
 
 def answered(state: ArmState, indices: NDArray[np.int64], answers: tuple[Answer, ...]) -> ArmState:
@@ -142,7 +145,8 @@ def propose_round(experiment: Experiment, state: ArmState, dataset: Dataset, exp
     crops, classes = dataset.take(indices)
     true_cost_N = expert.cost(dataset, indices, state.repeat, len(state.answers))
     seed = _seed(experiment, state, number)
-    pool = Pool(crops, order=len(state.answers))
+    annotator, order = turn_of(len(state.answers), dataset.annotators)
+    pool = Pool(crops, annotator, order)
     known_cost_N = true_cost_N if state.arm.cost == "known" else None
     query = yield from propose(state.agent, pool, seed, experiment.device, known_cost_N)
     return Proposal(indices, crops, classes, true_cost_N, query, time.perf_counter() - began)
@@ -151,15 +155,26 @@ def propose_round(experiment: Experiment, state: ArmState, dataset: Dataset, exp
 def simulated_answers(state: ArmState, proposal: Proposal, dataset: Dataset, oracle: Oracle) -> tuple[Answer, ...]:
     """Return what an oracle answers to a query, best first."""
     labels, costs = oracle.answer(dataset, proposal.asked_n, state.repeat, len(state.answers))
-    return to_answers(proposal.crops_N_C_H_W[proposal.query.picked_n], labels, costs, len(state.answers))
+    crops_n_C_H_W, censored_n = proposal.crops_N_C_H_W[proposal.query.picked_n], dataset.censored(proposal.asked_n)
+    return to_answers(crops_n_C_H_W, labels, costs, len(state.answers), censored_n, dataset.annotators)
 
 
-def to_answers(crops_N_C_H_W: Floats, class_N: NDArray[np.int64], cost_N: Floats, order: int = 0) -> tuple[Answer, ...]:
+def to_answers(
+    crops_N_C_H_W: Floats,
+    class_N: NDArray[np.int64],
+    cost_N: Floats,
+    order: int = 0,
+    censored_N: NDArray[np.bool_] | None = None,
+    annotators: int = 1,
+) -> tuple[Answer, ...]:
     """Return labelled crops with their costs as the loop takes them, given after `order` others."""
-    trios = zip(crops_N_C_H_W, class_N, cost_N, strict=True)
-    return tuple(
-        Answer(crop, int(label), float(cost), order=order + place) for place, (crop, label, cost) in enumerate(trios)
-    )
+    is_censored = np.zeros(len(class_N), np.bool_) if censored_N is None else censored_N
+    rows = zip(crops_N_C_H_W, class_N, cost_N, is_censored, strict=True)
+    answers = [
+        Answer(crop, int(label), float(cost), bool(censored), order=order + place)
+        for place, (crop, label, cost, censored) in enumerate(rows)
+    ]
+    return as_given(answers, annotators)
 
 
 def accuracies(

@@ -109,6 +109,11 @@ class Experiment:
             key="base_costs",
         ),
     ] = ()
+    annotators: Annotated[int, Setting("Simulated annotators, who answer ten crops each in turn.", ge=1)] = 1
+    agreement: Annotated[
+        float,
+        Setting("Rank correlation of two annotators' efforts for the same crops, where there are several.", ge=0, le=1),
+    ] = 0.45
     stop_cost: StopCost = None
 
     def settings(self, arm: Arm, class_count: int) -> AgentSettings:
@@ -128,7 +133,9 @@ class Plan:
     name: Annotated[str, line("What the results are called.", absent="the name of the file", example="my experiment")]
     data: Annotated[
         str,
-        line("mnist, synthetic, sted, sted:N, auto, or a folder: MNIST/raw, one folder a class, or a labelled project."),
+        line(
+            "mnist, synthetic, sted, sted:N, auto, or a folder: MNIST/raw, one folder a class, or a labelled project."
+        ),
     ] = "mnist"
     arms: tuple[Arm, ...] = ()
     experiment: Experiment = field(default_factory=Experiment)

@@ -19,7 +19,7 @@ from costal.settings import Key, Tables, keys_of, shown, table_of
 from costal.types import Training
 
 MOST_SIGNS = 60
-_LATER = ("is_quick", "recalls", "edges")
+_LATER = ("is_quick", "recalls", "edges", "annotators", "agreement")
 """Said where they are chosen: files of plans without them stay as they were."""
 DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 PLAN_KEYS = keys_of(Plan) + keys_of(Experiment)
@@ -96,9 +96,11 @@ def _without_warm(document: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def dump_plan(plan: Plan) -> str:
     """Return the plan as the text of an experiment file, every key said; `load_plan` gives an equal one."""
-    said = _document(plan)
-    document = {key: value for key, value in said.items() if key not in _LATER or value}
-    return tomli_w.dumps(document)
+    usual = {key.name: key.default for key in PLAN_KEYS}
+    said = {
+        key: value for key, value in _document(plan).items() if key not in _LATER or value not in (usual[key], [], ())
+    }
+    return tomli_w.dumps(said)
 
 
 def check(plan: Plan) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from costal.agent.cards import card_of
+from costal.paper.annotators import with_annotators
 from costal.paper.archive import cost_after, read_round, rounds_done, write_round
 from costal.paper.experiment import (
     ArmState,
@@ -100,7 +101,7 @@ def run_task(plan: Plan, task: Task, folder: Path, dataset: Dataset) -> Job[None
     if done > plan.rounds:
         return
     with on_threads(plan.threads):
-        data = {repeat: dataset.of(repeat) for repeat in sorted({repeat for _, repeat in task.runs})}
+        data = {repeat: _of_repeat(plan, dataset, repeat) for repeat in sorted({repeat for _, repeat in task.runs})}
         tests = {repeat: each.test() for repeat, each in data.items()}
         # A run that ended in the last finished round trained beside the others then, and does so again.
         runs = [run for run in task.runs if kept[run][0] >= done]
@@ -125,6 +126,11 @@ def run_task(plan: Plan, task: Task, folder: Path, dataset: Dataset) -> Job[None
                 _keep(folder, dataset.name, state, report, proposal)
 
 
+def _of_repeat(plan: Plan, dataset: Dataset, repeat: int) -> Dataset:
+    shared = plan.experiment
+    return with_annotators(dataset.of(repeat), shared.annotators, shared.agreement, shared.seed, repeat)
+
+
 def _exam(plan: Plan, state: ArmState, number: int, test: Crops) -> Exam | None:
     """Return what an arm is tested by after this round: a last one, by cost too, has all tests."""
     is_last = plan.is_spent(state.arm, state.total_cost)
@@ -141,7 +147,9 @@ def _resumed(
     for number in range(1, done):
         kept = read_round(folder, state.arm.name, repeat, number)
         crops, _ = dataset.take(kept.asked_n)
-        answers = to_answers(crops, kept.label_n, kept.cost_n, len(state.answers))
+        answers = to_answers(
+            crops, kept.label_n, kept.cost_n, len(state.answers), dataset.censored(kept.asked_n), dataset.annotators
+        )
         state = answered(state, kept.asked_n, answers)
     return state
 

@@ -31,6 +31,8 @@ class Dataset:
     one. `class_of` returns the classes alone, where that is cheaper than `take`. `notes` are sentences about what was
     left out, and how the test set was chosen; `is_rgb` tells that the three channels are colours of one image.
     ``split(repeat)`` draws what is for tests anew in each repeat; without it all repeats have one test set.
+    ``is_censored(indices)`` tells of which crops the effort is a lower bound; without it, of none.
+    `annotators` take turns.
     """
 
     name: str
@@ -47,10 +49,16 @@ class Dataset:
     notes: tuple[str, ...] = ()
     is_rgb: bool = False
     split: Callable[[int], "Dataset"] | None = None
+    is_censored: Callable[[Indices], NDArray[np.bool_]] | None = None
+    annotators: int = 1
 
     def of(self, repeat: int) -> "Dataset":
         """Return the data set of a repeat: the indices and the test set that this one has."""
         return self if self.split is None else self.split(repeat)
+
+    def censored(self, indices: Indices) -> NDArray[np.bool_]:
+        """Return of which of the given crops the effort is a lower bound."""
+        return np.zeros(len(indices), np.bool_) if self.is_censored is None else self.is_censored(indices)
 
     def classes(self, indices: Indices) -> NDArray[np.int64]:
         """Return the classes (N,) of the given indices."""
@@ -106,6 +114,7 @@ def _start(dataset: Dataset, seed: int, repeat: int) -> tuple[NDArray[np.int64],
 
 
 def scarce(name: str, lacking: list[str]) -> DatasetError:
+    """Return the error that tells of which classes there are too few crops."""
     return DatasetError(
         f"{name} has fewer than {PER_CLASS_AT_START} crops to draw from of: {', '.join(lacking)}. "
         f"An experiment starts with {PER_CLASS_AT_START} of each class; add some, or leave the class out."

@@ -19,6 +19,7 @@ def from_labelled(
     labelled: LabelledCrops,
     notes: tuple[str, ...] = (),
     seed: int = 0,
+    censored_N: NDArray[np.bool_] | None = None,
 ) -> Dataset:
     """Return crops held in memory as a source; a quarter of each class, rounded down and drawn by `seed`, is for tests.
 
@@ -53,6 +54,7 @@ def from_labelled(
         fingerprint=md5(array.tobytes() for array in (labelled.crops_N_C_H_W, labelled.class_N, labelled.cost_N)),
         class_of=lambda indices: labelled.class_N[drawn[indices]],
         notes=(split, *notes),
+        is_censored=None if censored_N is None else lambda indices: censored_N[drawn[indices]],
     )
 
 

@@ -203,6 +203,7 @@ def _what_was_run(df: "pd.DataFrame", plan: Plan) -> str:
             f"{_done(df, plan)} of {plan.run_count} runs finished. Device asked for: {shared.device}.",
             f"- Training: {_protocol(plan)}.",
             *_limits(plan),
+            *_annotators(plan),
             f"- Base costs of the classes: {bases if any(shared.base_cost_K) else 'none'}.",
         )
     )
@@ -217,6 +218,15 @@ def _limits(plan: Plan) -> Iterable[str]:
         return
     said = (f"{name} {'none' if limit is None else f'{limit:g}'}" for name, limit in limits.items())
     yield f"- A run ends after the round in which its total cost comes to its limit: {', '.join(said)}."
+
+
+def _annotators(plan: Plan) -> Iterable[str]:
+    shared = plan.experiment
+    if shared.annotators > 1:
+        yield (
+            f"- {shared.annotators} simulated annotators answer in turn; the efforts of two for the same crops have a "
+            f"rank correlation of {shared.agreement:g}."
+        )
 
 
 def _protocol(plan: Plan) -> str:

@@ -3,7 +3,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.engine.paper.rounds_table import rounds_table
 
 from costal.paper.evidence import (
     Curve,
@@ -21,6 +20,7 @@ from costal.paper.evidence import (
 from costal.paper.evidence_page import cheap_arm, limit_notes, sections, spending_curves
 from costal.paper.outcomes import finished
 from costal.paper.plan import RANDOM_ARM, Arm, Experiment, Plan
+from tests.engine.paper.rounds_table import rounds_table
 
 CHEAP = Arm("cheap", acquisition="random", beta=1.0)
 STD = Arm("STD", acquisition="std", beta=0.3)

@@ -348,7 +348,14 @@ def test_the_template_runs_with_all_its_comments_taken_off_too():
 
 def test_the_defaults_that_the_template_names_are_true():
     plan = plan_from(SMALLEST, "the name of the file")
-    true = {**tomllib.loads(dump_plan(plan)), "is_quick": False, "recalls": False, "edges": []}
+    true = {
+        **tomllib.loads(dump_plan(plan)),
+        "is_quick": False,
+        "recalls": False,
+        "edges": [],
+        "annotators": 1,
+        "agreement": 0.45,
+    }
     sections = zip(
         re.split(r"^\[+\w+\]+$", TEMPLATE, flags=re.MULTILINE), [true, true["training"], true["arms"][0]], strict=False
     )

@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from costal.errors import DatasetError
 from costal.frames.grid import crop_at
 from costal.frames.normalise import intensity_range, normalise
 from costal.frames.simulate import CLASS_NAMES, simulated_effort_s
@@ -10,7 +11,7 @@ from costal.paper import sted
 from costal.paper.datasets import load_dataset
 from costal.paper.expert import SimulatedExpert
 from costal.paper.sources import initial_indices, pool_indices
-from costal.paper.sted import PER_FRAME, drift, sted_dataset
+from costal.paper.sted import PER_FRAME, drift, few_fields, sted_dataset
 
 
 @pytest.fixture(scope="module")
