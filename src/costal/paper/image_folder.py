@@ -25,9 +25,7 @@ PHOTOS = (".png", ".jpg", ".jpeg")
 """Files whose three channels are colours; those of a TIFF may be three stains."""
 
 
-def load_image_folder(
-    folder: Path, seed: int = 0, labels: Path | None = None, edges: Sequence[float] = ()
-) -> Dataset:
+def load_image_folder(folder: Path, seed: int = 0, labels: Path | None = None, edges: Sequence[float] = ()) -> Dataset:
     """Return the images of a folder that has one folder for each class and ``costs.csv``, a quarter being for tests.
 
     ``costs.csv`` has the columns ``file``, a path such as ``rings/cell 3.tif``, and ``cost``. Images are squares of one
