@@ -211,12 +211,12 @@ def close_round(
     learning = (time.perf_counter() - began) / len(states)
     closed = []
     for state, proposal, exam in zip(states, proposals, exams, strict=True):
-        began, found, recall_K = time.perf_counter(), (NAN, NAN), ()
+        began, mean, committee, recall_K = time.perf_counter(), NAN, NAN, tuple[float, ...]()
         if exam is not None:
-            *found, recall_K = yield from accuracies(experiment, state, exam.crops, exam.committee)
+            mean, committee, recall_K = yield from accuracies(experiment, state, exam.crops, exam.committee)
         testing = time.perf_counter() - began
         seconds = {"propose": proposal.seconds if proposal else 0.0, "learn": learning, "test": testing}
-        report = report_of(state, proposal, (found[0], found[1]))
+        report = report_of(state, proposal, (mean, committee))
         kept_K = recall_K if exam is not None and exam.recalls else ()
         closed.append((state, replace(report, recall_K=kept_K, seconds=seconds)))
     return closed
