@@ -257,7 +257,9 @@ def calibration(base_cost_K: tuple[float, ...], data: str = "mnist") -> Plan:
 def quick(plan: Plan) -> Plan:
     """Return a smaller plan that ends within minutes on two cores, and says that it is smaller."""
     whole = plan.experiment
-    pool_size = whole.pool_size if plan.data == "sted" else min(200, whole.pool_size)  # there a pool is a whole frame
+    pool_size = (
+        whole.pool_size if plan.data.partition(":")[0] == "sted" else min(200, whole.pool_size)
+    )  # there a pool is a whole frame
     training = replace(PROTOCOL, min_steps=60)
     shared = replace(whole, pool_size=pool_size, n=min(whole.n, pool_size), passes=20, training=training)
     arms = tuple(replace(arm, repeats=None) for arm in plan.arms)

@@ -20,7 +20,7 @@ from costal.types import AcquisitionName, Job, Training
 
 FEWEST_LABELS, SHARE, ROUNDS, REPEATS = 100, 0.5, 4, 5
 """So many labels with an effort are needed; half of those that are not for tests are asked for, in so many rounds."""
-NO_COST, THREADS = 0.0, 2
+NO_COST = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,10 +129,7 @@ def _plan(dataset: Dataset, arms: tuple[Arm, ...], repeats: int, device: str, tr
     n = max(1, int(SHARE * dataset.train_size - start) // ROUNDS)
     pool_size = dataset.train_size - start - (ROUNDS - 1) * n
     experiment = Experiment(pool_size=pool_size, n=n, device=device, pools="redraw", training=training)
-    together = repeats * len(arms)
-    return Plan(
-        "replay", arms=arms, experiment=experiment, rounds=ROUNDS, repeats=repeats, stack=together, threads=THREADS
-    )
+    return Plan("replay", arms=arms, experiment=experiment, rounds=ROUNDS, repeats=repeats, stack=repeats * len(arms))
 
 
 def _run(plan: Plan, dataset: Dataset, place: Path) -> Job[None]:
