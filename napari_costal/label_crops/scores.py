@@ -51,7 +51,9 @@ def heatmap_values(found: FrameScores, project: Project, shown: Shown) -> Floats
     if scores is None:
         raise RuntimeError("The frame has no scores to show.")
     values: dict[Shown, Callable[[], Floats]] = {
-        "value v": lambda: value(scores.information_N, scores.cost_N, choices.alpha, choices.beta),
+        "value v": lambda: value(
+            scores.information_N, scores.cost_N, choices.alpha, choices.beta, choices.rule, scores.probs_N_K
+        ),
         "information I": lambda: scores.information_N,
         "cost C": lambda: scores.cost_N,
         "predicted class": lambda: scores.predicted_class_N,

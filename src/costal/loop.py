@@ -124,7 +124,7 @@ def choose(
         When n is less than 1 or a score is not a number; when there is a budget and the cost is uniform, or it buys
         nothing.
     """
-    value_N = value(scores.information_N, scores.cost_N, settings.alpha, settings.beta)
+    value_N = value(scores.information_N, scores.cost_N, settings.alpha, settings.beta, settings.rule, scores.probs_N_K)
     if candidates is None:
         candidates = np.arange(len(value_N))
     rng = rng_for(seed, "controls")

@@ -30,6 +30,7 @@ def is_backbone_name(name: str) -> bool:
     return name in BACKBONE_NAMES or ADDED_BACKBONE.fullmatch(name) is not None
 
 
+ValueRule = Literal["paper", "within_class", "shrinking", "every_class"]
 Schedule = Literal["constant", "one_cycle"]
 Precision = Literal["float32", "bfloat16"]
 CostLikelihood = Literal["log_normal", "least_squares"]
@@ -301,6 +302,12 @@ class Strategy:
         float, Setting("How much the information I counts in v = I^alpha / C^beta.", ge=0, le=STEEPEST_ALPHA)
     ] = 1.0
     beta: Beta = 0.3
+    rule: Annotated[
+        ValueRule,
+        Setting(
+            "How cost counts: as in the paper, beside its class's, by a beta that shrinks, or each class's best first."
+        ),
+    ] = "paper"
     diverse: Diverse = False
     control_share: ControlShare = 0.0
     backbone: Annotated[

@@ -46,6 +46,7 @@ def make_app() -> typer.Typer:
     app.command()(loop)
     app.command()(gui)
     app.command("import")(imports)
+    app.command()(evidence)
     app.command("all")(everything)
     return app
 
@@ -218,3 +219,15 @@ def _report(found: Figures, table: Sequence[str], out: Path | None, as_json: boo
     if out is not None:
         write_atomically(out, (json.dumps(found.figures, indent=1, allow_nan=False) + "\n").encode())
     tell("\n".join([*about(found.machine), "", *table]), found.figures, as_json)
+
+
+def evidence(
+    run: Annotated[Path, typer.Argument(help="The folder of a finished 'costal experiment' with stop_cost.")],
+    repeats: Annotated[int, typer.Option(min=1, help="How many of its repeats the peers go through.")] = 10,
+    as_json: AsJson = False,
+) -> None:
+    """Let TypiClust and DropQuery choose among the same crops as the arms of an experiment, and compare."""
+    from tests.benchmarks.evidence_peers import PeersRequest, compare_peers
+
+    found = _told(compare_peers(PeersRequest(run, repeats)))
+    tell(found, {"table": found}, as_json)

@@ -102,6 +102,17 @@ def test_the_number_of_workers_changes_no_byte(where, expected, tmp_path):
     assert len(worker_processes()) == before
 
 
+def test_runs_that_end_by_their_cost_are_the_same_on_workers(tmp_path):
+    plan = replace(PLAN, name="stopping", experiment=replace(EXPERIMENT, stop_cost=698.0), recalls=True)
+    run_plainly(plan, tmp_path / "plain")
+    (tmp_path / "spread").mkdir()
+    for _ in run_spread(plan, tmp_path / "spread", "local:2", FINGERPRINT):
+        pass
+    files = files_of(plan, tmp_path / "plain")
+    assert len(files) < 2 * ROWS + 1
+    assert files_of(plan, tmp_path / "spread") == files
+
+
 def test_a_worker_killed_in_between_changes_no_byte(expected, tmp_path):
     before = worker_processes()
     with closing(run_spread(PLAN, tmp_path, "local:2", FINGERPRINT)) as job:

@@ -39,6 +39,9 @@ PLAN = Plan(
     repeats=2,
     committee_every=2,
 )
+LIMIT = 698.0
+"""Of cost: some runs of the plan come to it in round 2, others in round 3."""
+STOPPING = replace(PLAN, name="stopping", experiment=replace(EXPERIMENT, stop_cost=LIMIT), recalls=True, stack=2)
 
 
 def few_digits() -> Dataset:
@@ -93,7 +96,7 @@ def set_global_generators(seed: int) -> None:
     torch.manual_seed(seed)
 
 
-def run_until(folder: Path, write: int) -> None:
+def run_until(folder: Path, write: int, plan: Plan = PLAN) -> None:
     """Run what is left, and be killed just before so many files were opened for writing or renamed, if there are."""
     left = write
 
@@ -106,7 +109,7 @@ def run_until(folder: Path, write: int) -> None:
 
     if write:
         sys.addaudithook(count)
-    run(folder)
+    run(folder, plan)
 
 
 if __name__ == "__main__":

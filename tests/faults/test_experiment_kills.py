@@ -17,7 +17,16 @@ from costal.paper import sted
 from costal.paper.archive import rounds_done
 from costal.paper.plan import Arm
 from costal.paper.runner import run_names
-from tests.faults.small_experiment import EXPERIMENT, PLAN, few_digits, files_of, run, run_until, set_global_generators
+from tests.faults.small_experiment import (
+    EXPERIMENT,
+    PLAN,
+    STOPPING,
+    few_digits,
+    files_of,
+    run,
+    run_until,
+    set_global_generators,
+)
 
 SCRIPT = Path(__file__).with_name("small_experiment.py")
 ROOT = SCRIPT.parents[2]
@@ -82,6 +91,24 @@ def test_twenty_kills_change_no_byte(unbroken, tmp_path):
         assert files_of(folder) == expected
 
 
+def test_kills_change_no_byte_of_runs_that_end_by_their_cost(tmp_path):
+    run(tmp_path / "whole", STOPPING)
+    expected, writes = files_of(tmp_path / "whole"), random.Random(0)
+    ends = {rounds_done(tmp_path / "whole", arm, repeat) for arm, repeat in run_names(STOPPING)}
+    assert ends == {3, 4}
+    context, kills, code = multiprocessing.get_context("spawn"), 0, 1
+    while code != 0:
+        process = context.Process(target=run_until, args=(tmp_path / "killed", writes.randint(4, 24), STOPPING))
+        process.start()
+        process.join(PATIENCE_S)
+        code, kills = process.exitcode, kills + 1
+        if kills > KILLS:
+            run(tmp_path / "killed", STOPPING)
+            break
+    assert kills > 2
+    assert files_of(tmp_path / "killed") == expected
+
+
 def test_a_run_is_whole(unbroken):
     files, _ = unbroken
     assert len(files) == 2 * ROUNDS + 2  # figures and arrays of each round, the plan and the table
@@ -104,6 +131,7 @@ DIVERSE = replace(
     experiment=replace(EXPERIMENT, pool_size=200, n=100),
 )
 STED = replace(RANDOM, data="sted", experiment=replace(EXPERIMENT, pool_size=sted.PER_FRAME))
+FEW = replace(STED, data="sted:12")
 CONSUMERS = [
     ("costal.loop", "seed_for", RANDOM),
     ("costal.loop", "rng_for", DIVERSE),
@@ -116,8 +144,12 @@ CONSUMERS = [
     ("costal.paper.sources", "rng_for", RANDOM),
     ("costal.paper.sted", "seed_for", STED),
     ("costal.frames.simulate", "rng_for", STED),
+    ("costal.paper.sted", "rng_for", FEW),
 ]
-OUTSIDE = {"costal.workbench", "costal.scoring", "costal.labels", "costal.frames.microscope", "costal.paper.base_costs"}
+OUTSIDE = {
+    "costal.workbench", "costal.scoring", "costal.labels", "costal.frames.microscope", "costal.paper.base_costs",
+    "costal.paper.splits", "costal.paper.annotators",  # see `test_splits` and `test_annotators`
+}  # fmt: skip
 GLOBAL = {
     "seed_for": lambda *_: int(np.random.randint(2**31)),
     "rng_for": lambda *_: np.random.default_rng(np.random.randint(2**31)),
@@ -129,7 +161,7 @@ def run_twice(plan, folder):
     files = []
     for seed in (0, 1):
         set_global_generators(seed)
-        run(folder / str(seed), plan, few_digits() if plan.data == "synthetic" else few_fields())
+        run(folder / str(seed), plan, few_digits() if plan.data == "synthetic" else fields_of(plan))
         files.append(files_of(folder / str(seed)))
     return files
 
@@ -139,7 +171,9 @@ def no_frame_is_kept(monkeypatch):
     monkeypatch.setattr(sted, "_frame", sted._frame.__wrapped__)
 
 
-def few_fields():
+def fields_of(plan):
+    if plan == FEW:
+        return sted.few_fields(12)
     fields = sted.sted_dataset()
     return replace(fields, test=lambda: fields.take(np.arange(64)))
 

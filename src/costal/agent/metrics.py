@@ -59,6 +59,13 @@ def accuracy(probs_N_K: Floats, class_N: ArrayLike) -> float:
     return float(np.mean(probs_N_K.argmax(axis=1) == np.asarray(class_N)))
 
 
+def recalls(probs_N_K: Floats, class_N: ArrayLike) -> list[float]:
+    """Return the share of each class's crops (K) whose most probable class is theirs; NaN for a class without any."""
+    classes, right_N = np.asarray(class_N), probs_N_K.argmax(axis=1) == np.asarray(class_N)
+    own = (right_N[classes == each] for each in range(probs_N_K.shape[1]))
+    return [float(right.mean()) if len(right) else float("nan") for right in own]
+
+
 def cost_bias(predicted_N: ArrayLike, measured_N: ArrayLike) -> float:
     """Return the mean of predicted less measured effort: below zero when costs are underestimated."""
     return float(np.mean(np.asarray(predicted_N, dtype=float) - np.asarray(measured_N, dtype=float)))

@@ -45,6 +45,10 @@ TABLE: dict[str, Entry] = {
         "reproduce",
         "Compare arms of your own choice, on digits, on simulated STED fields, or on a labelled project.",
     ),
+    "replay": Entry(
+        "replay",
+        "Say what another β, acquisition function or backbone would have saved on a project's own labels and seconds.",
+    ),
     "backbone": Entry("backbone", "Say which networks models can look through, and bring others: add, download, list."),
     "project": Entry("project", "Make a project, say what is in it, find its images, check it, mend it and pack it."),
     "reproduce": Entry("reproduce", "Reproduce the paper: Table 1, Figure 1, and their base costs."),

@@ -31,6 +31,10 @@ class Choices:
         str | None,
         typer.Option(help="mnist, synthetic, sted, or a folder (see the README).", show_default="as planned"),
     ] = None
+    labels: Annotated[
+        Path | None,
+        typer.Option(help="A CSV file with the classes of a folder of images, in place of its folders."),
+    ] = None
     quick: Annotated[bool, typer.Option("--quick", help="A smaller experiment that ends within minutes.")] = False
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps.", show_default="as planned")] = None
     dask: Annotated[str | None, typer.Option(help="local:K processes, tcp://... or tls://... or a scheduler file.")] = (
@@ -41,7 +45,8 @@ class Choices:
 
     def run(self, plan: Plan) -> None:
         """Run the plan as chosen."""
-        plan = replace(plan, data=self.data or plan.data)
+        labels = plan.labels if self.labels is None else str(self.labels)
+        plan = replace(plan, data=self.data or plan.data, labels=labels)
         if self.device is not None:
             plan = replace(plan, experiment=replace(plan.experiment, device=self.device))
         plan = quick(plan) if self.quick else plan

@@ -26,7 +26,7 @@ LONG_ROUNDS = 100
 def run_experiment(plan: Plan, out: Path, dask: str | None, resume: bool, as_json: bool = False) -> None:
     """Run what is left of a plan in `out`, and write its tables, pages and figures, also when it is stopped."""
     warn_of_scheduler(dask)
-    dataset = load_dataset(plan.data)
+    dataset = load_dataset(plan.data, plan.labels, plan.edges)
     require_enough(plan, dataset)
     is_stopped = False
     with claimed(out, plan, dataset, resume):

@@ -58,7 +58,7 @@ class ScoredFrame(NamedTuple):
         information_N, cost_N = map(
             self.scores.of_scored, (self.scores.scores.information_N, self.scores.scores.cost_N)
         )
-        value_N = self.scores.value_N(choices.alpha, choices.beta)
+        value_N = self.scores.value_N(choices.alpha, choices.beta, choices.rule)
         return ScoreTable(*place, information_N, cost_N, value_N, self.query)
 
 

@@ -11,7 +11,7 @@ import json
 import math
 import shutil
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,8 @@ ROUND_COLUMNS = (
     "mean_value", "predicted_cost", "measured_cost", "cost_bias_picked", "cost_bias_pool", "cost_rank_pool",
     "class_counts", "chosen_costs",
 )  # fmt: skip
+RECALLS = "recalls"
+"""A column more, where recalls are kept."""
 RUNS = "runs"
 PHASES = ("propose", "learn", "test")
 
@@ -57,6 +59,17 @@ def rounds_done(folder: Path, arm: str, repeat: int) -> int:
     while (place / f"round-{count:03}.json").exists():
         count += 1
     return count
+
+
+def cost_after(folder: Path, arm: str, repeat: int, number: int) -> float:
+    """Return the total cost after a finished round, as it is kept.
+
+    Raises
+    ------
+    DatasetError
+        When the round is damaged.
+    """
+    return float(str(_figures(folder, arm, repeat, number)["total_cost"]))
 
 
 def write_round(
@@ -98,6 +111,7 @@ def write_round(
         seconds = (f"{report.seconds.get(phase, 0.0):.3f}" for phase in PHASES)
         csv.writer(file, lineterminator="\n").writerow((report.arm, report.repeat, report.round_number, *seconds))
     row = dict(zip(ROUND_COLUMNS, row_of(dataset_name, report), strict=True))
+    row |= {RECALLS: " ".join(f"{recall:.4f}" for recall in report.recall_K)} if report.recall_K else {}
     write_atomically(place / f"{name}.json", json.dumps(row, ensure_ascii=False, indent=0).encode())
 
 
@@ -133,28 +147,43 @@ def read_round(folder: Path, arm: str, repeat: int, number: int) -> KeptRound:
 
 def read_rows(folder: Path, runs: Sequence[tuple[str, int]]) -> list[dict[str, object]]:
     """Return the figures of all finished rounds, arm by arm and repeat by repeat."""
-    rows = []
-    for arm, repeat in runs:
-        for number in range(rounds_done(folder, arm, repeat)):
-            path = arm_folder(folder, arm, repeat) / f"round-{number:03}.json"
-            try:
-                rows.append(json.loads(path.read_text("utf-8")))
-            except ValueError as error:
-                raise DatasetError(f"{path} is damaged ({error}). Delete it, and resume.") from error
-    return rows
+    return [
+        _figures(folder, arm, repeat, number)
+        for arm, repeat in runs
+        for number in range(rounds_done(folder, arm, repeat))
+    ]
+
+
+def _figures(folder: Path, arm: str, repeat: int, number: int) -> dict[str, object]:
+    path = arm_folder(folder, arm, repeat) / f"round-{number:03}.json"
+    try:
+        row = json.loads(path.read_text("utf-8"))
+        float(row["total_cost"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise DatasetError(f"{path} is damaged ({error}). Delete it, and resume.") from error
+    return dict(row)
 
 
 def write_tables(folder: Path, runs: Sequence[tuple[str, int]]) -> None:
     """Write ``rounds.csv`` and ``timings.csv`` of all finished rounds."""
-    rows = ([row[name] for name in ROUND_COLUMNS] for row in read_rows(folder, runs))
-    write_atomically(folder / "rounds.csv", table(ROUND_COLUMNS, rows).encode())
+    rows = read_rows(folder, runs)
+    columns = (*ROUND_COLUMNS, *((RECALLS,) if any(RECALLS in row for row in rows) else ()))
+    lines = ([row.get(name, "") for name in columns] for row in rows)
+    write_atomically(folder / "rounds.csv", table(columns, lines).encode())
     timings = [arm_folder(folder, arm, repeat) / "timings.csv" for arm, repeat in runs]
     body = "".join(path.read_text("utf-8") for path in timings if path.exists())
     write_atomically(folder / "timings.csv", (table(("arm", "repeat", "round", *PHASES), ()) + body).encode())
 
 
-def restore(folder: Path, runs: Sequence[tuple[str, int]], count: int) -> None:
+def restore(
+    folder: Path,
+    runs: Sequence[tuple[str, int]],
+    count: int,
+    is_spent: Callable[[str, float], bool] = lambda _arm, _cost: False,
+) -> None:
     """Take from ``rounds.csv`` the runs that have all `count` rounds there and nothing in ``runs``.
+
+    So are taken those whose last round ended them by its cost: ``is_spent(arm, total cost)``.
 
     Raises
     ------
@@ -166,14 +195,15 @@ def restore(folder: Path, runs: Sequence[tuple[str, int]], count: int) -> None:
     rows, timings = rows_by_run(folder / "rounds.csv"), rows_by_run(folder / "timings.csv")
     for arm, repeat in runs:
         place, own = arm_folder(folder, arm, repeat), rows.get((arm, str(repeat)), [])
-        if place.exists() or [row["round"] for row in own] != [str(number) for number in range(count)]:
+        is_whole = bool(own) and (len(own) == count or is_spent(arm, float(own[-1]["total_cost"])))
+        if place.exists() or not is_whole or [row["round"] for row in own] != [str(each) for each in range(len(own))]:
             continue
         partly = place.with_name(f"{place.name}.new")
         shutil.rmtree(partly, ignore_errors=True)
         partly.mkdir(parents=True)
         seconds = ([*row.values()] for row in timings.get((arm, str(repeat)), []))
         write_atomically(partly / "timings.csv", table(None, seconds).encode())
-        for row in own:
+        for row in ({name: entry for name, entry in row.items() if name != RECALLS or entry} for row in own):
             text = json.dumps(row, ensure_ascii=False, indent=0)
             write_atomically(partly / f"round-{int(row['round']):03}.json", text.encode())
         partly.rename(place)
@@ -249,6 +279,7 @@ def report_from(row: Mapping[str, object]) -> RoundReport:
         number("total_cost"),
         tuple(map(int, str(row["class_counts"]).split())),
         chosen_cost_n=tuple(map(float, str(row["chosen_costs"]).split())),
+        recall_K=tuple(map(float, str(row.get(RECALLS, "")).split())),
         **figures,
     )
 

@@ -44,7 +44,10 @@ def claimed(folder: Path, plan: Plan, dataset: Dataset, resume: bool = True) -> 
             remove_leftovers(folder, name)
         _take(folder, plan, dataset, resume)
         remove_leftovers(folder, "**/*")
-        restore(folder, run_names(plan), plan.rounds + 1)
+        arms = {arm.name: arm for arm in plan.arms}
+        restore(
+            folder, run_names(plan), plan.rounds + 1, lambda name, total_cost: plan.is_spent(arms[name], total_cost)
+        )
         yield
     finally:
         lock.release()

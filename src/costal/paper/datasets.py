@@ -1,7 +1,8 @@
 """Where the experiment's crops come from: MNIST when it is found, synthetic digits that say so, and other sources."""
 
 import os
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ MNIST_FILES = {
     "t10k-images-idx3-ubyte": 7_840_016,
     "t10k-labels-idx1-ubyte": 10_008,
 }
+FEW_FIELDS = re.compile(r"sted:[0-9]{1,9}")
 DIGIT_NAMES = tuple(map(str, range(CLASS_COUNT)))
 SYNTHETIC_TRAIN, SYNTHETIC_TEST = 60_000, 2_000
 
@@ -116,10 +118,12 @@ def synthetic_dataset(seed: int = 0) -> Dataset:
     )
 
 
-def load_dataset(choice: str = "auto") -> Dataset:
+def load_dataset(choice: str = "auto", labels: str | None = None, edges: Sequence[float] = ()) -> Dataset:
     """Return the source of a choice: ``auto`` (MNIST when found, else synthetic), ``mnist``, ``synthetic``, ``sted``.
 
-    Any other is a folder: with MNIST, with a labelled project, or with a folder of images per class and their costs.
+    ``sted:N`` are the first N frames of it, which repeats share. Any other is a folder: with MNIST, with a labelled
+    project, or with a folder of images per class and their costs, whose classes `labels` can give in place of the
+    folders (see `image_labels.classes_of`).
 
     Raises
     ------
@@ -135,8 +139,18 @@ def load_dataset(choice: str = "auto") -> Dataset:
         "synthetic": synthetic_dataset,
         "sted": _load_sted,
     }
+    if labels is not None:
+        if choice in named or not (Path(choice) / COSTS_FILE).is_file():
+            raise DatasetError(
+                f"'{choice}' has its own classes. labels = '{labels}' goes with a folder of images and {COSTS_FILE}."
+            )
+        return load_image_folder(Path(choice), labels=Path(labels), edges=edges)
     if choice in named:
         return named[choice]()
+    if FEW_FIELDS.fullmatch(choice):
+        from costal.paper.sted import few_fields
+
+        return few_fields(int(choice.partition(":")[2]))
     return _load_folder(Path(choice))
 
 
@@ -161,7 +175,9 @@ def _load_folder(folder: Path) -> Dataset:
     )
     if folder.is_dir():
         raise DatasetError(f"{folder} has none of the data sets that can be used. Looked for {known}.")
-    raise DatasetError(f"'{folder}' is no data set and no folder. Use auto, mnist, synthetic, sted, or {known}.")
+    raise DatasetError(
+        f"'{folder}' is no data set and no folder. Use auto, mnist, synthetic, sted, sted:N, or {known}."
+    )
 
 
 def download_mnist(root: Path) -> None:

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from costal.agent.metrics import accuracy, cost_bias, cost_rank_correlation
+from costal.agent.metrics import accuracy, cost_bias, cost_rank_correlation, recalls
 from costal.loop import learn_together, new_agent, propose
+from costal.paper.annotators import as_given, turn_of
 from costal.paper.expert import Oracle, SimulatedExpert
 from costal.paper.plan import Arm, Experiment
 from costal.paper.sources import Crops, Dataset, initial_indices, pool_indices
@@ -61,13 +62,23 @@ class Proposal:
 
 
 @dataclass(frozen=True, slots=True)
+class Exam:
+    """What an arm is tested on after a round, whether its committee is too, and whether recalls are kept."""
+
+    crops: Crops
+    committee: bool = False
+    recalls: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class RoundReport:
     """What one round came to; NaN where there is nothing to tell.
 
     `accuracy` is the mean network's on the test set, `committee_accuracy` that of the mean of all passes; `total_cost`
     leaves out the start. Costs and I are means over the query, the biases means of predicted less true cost over the
     query and over the whole pool. `seconds` holds the time spent by phase: it differs between equal runs, so it is kept
-    apart from the figures.
+    apart from the figures. `recall_K` has the mean network's recall of each class on the test set, NaN where the set
+    has none of it; it is empty where recalls are not kept.
     """
 
     arm: str
@@ -87,6 +98,7 @@ class RoundReport:
     cost_rank_pool: float = NAN
     chosen_cost_n: tuple[float, ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
+    recall_K: tuple[float, ...] = ()
 
 
 def begin(experiment: Experiment, arm: Arm, repeat: int, dataset: Dataset, oracle: Oracle) -> ArmState:
@@ -96,7 +108,9 @@ def begin(experiment: Experiment, arm: Arm, repeat: int, dataset: Dataset, oracl
     settings = experiment.settings(arm, len(dataset.class_names))
     agent = new_agent(settings, dataset.crop_shape, dataset.is_rgb)
     state = ArmState(arm, repeat, agent, (), (), 0.0)
-    return replace(answered(state, indices, to_answers(dataset.take(indices)[0], labels, costs)), total_cost=0.0)
+    crops_N_C_H_W, censored_N = dataset.take(indices)[0], dataset.censored(indices)
+    answers = to_answers(crops_N_C_H_W, labels, costs, censored_N=censored_N, annotators=dataset.annotators)
+    return replace(answered(state, indices, answers), total_cost=0.0)
 
 
 def answered(state: ArmState, indices: NDArray[np.int64], answers: tuple[Answer, ...]) -> ArmState:
@@ -131,7 +145,8 @@ def propose_round(experiment: Experiment, state: ArmState, dataset: Dataset, exp
     crops, classes = dataset.take(indices)
     true_cost_N = expert.cost(dataset, indices, state.repeat, len(state.answers))
     seed = _seed(experiment, state, number)
-    pool = Pool(crops, order=len(state.answers))
+    annotator, order = turn_of(len(state.answers), dataset.annotators)
+    pool = Pool(crops, annotator, order)
     known_cost_N = true_cost_N if state.arm.cost == "known" else None
     query = yield from propose(state.agent, pool, seed, experiment.device, known_cost_N)
     return Proposal(indices, crops, classes, true_cost_N, query, time.perf_counter() - began)
@@ -140,19 +155,32 @@ def propose_round(experiment: Experiment, state: ArmState, dataset: Dataset, exp
 def simulated_answers(state: ArmState, proposal: Proposal, dataset: Dataset, oracle: Oracle) -> tuple[Answer, ...]:
     """Return what an oracle answers to a query, best first."""
     labels, costs = oracle.answer(dataset, proposal.asked_n, state.repeat, len(state.answers))
-    return to_answers(proposal.crops_N_C_H_W[proposal.query.picked_n], labels, costs, len(state.answers))
+    crops_n_C_H_W, censored_n = proposal.crops_N_C_H_W[proposal.query.picked_n], dataset.censored(proposal.asked_n)
+    return to_answers(crops_n_C_H_W, labels, costs, len(state.answers), censored_n, dataset.annotators)
 
 
-def to_answers(crops_N_C_H_W: Floats, class_N: NDArray[np.int64], cost_N: Floats, order: int = 0) -> tuple[Answer, ...]:
+def to_answers(
+    crops_N_C_H_W: Floats,
+    class_N: NDArray[np.int64],
+    cost_N: Floats,
+    order: int = 0,
+    censored_N: NDArray[np.bool_] | None = None,
+    annotators: int = 1,
+) -> tuple[Answer, ...]:
     """Return labelled crops with their costs as the loop takes them, given after `order` others."""
-    trios = zip(crops_N_C_H_W, class_N, cost_N, strict=True)
-    return tuple(
-        Answer(crop, int(label), float(cost), order=order + place) for place, (crop, label, cost) in enumerate(trios)
-    )
+    is_censored = np.zeros(len(class_N), np.bool_) if censored_N is None else censored_N
+    rows = zip(crops_N_C_H_W, class_N, cost_N, is_censored, strict=True)
+    answers = [
+        Answer(crop, int(label), float(cost), bool(censored), order=order + place)
+        for place, (crop, label, cost, censored) in enumerate(rows)
+    ]
+    return as_given(answers, annotators)
 
 
-def accuracies(experiment: Experiment, state: ArmState, test: Crops, committee: bool) -> Job[tuple[float, float]]:
-    """Return the accuracy on a test set of the mean network, and, when it is wanted, of the committee."""
+def accuracies(
+    experiment: Experiment, state: ArmState, test: Crops, committee: bool
+) -> Job[tuple[float, float, tuple[float, ...]]]:
+    """Return the accuracy on a test set of the mean network, of the committee if wanted, and each class's recall."""
     from costal.agent.classifier import ask_committee, classify
     from costal.agent.devices import choose_device
 
@@ -165,31 +193,32 @@ def accuracies(experiment: Experiment, state: ArmState, test: Crops, committee: 
         seed = seed_for(_seed(experiment, state, state.round_number), "test")
         opinion, _ = yield from ask_committee(agent, crops, seed, choose_device(experiment.device))
         by_committee = accuracy(opinion.probs_N_K, classes)
-    return accuracy(probs_N_K, classes), by_committee
+    return accuracy(probs_N_K, classes), by_committee, tuple(recalls(probs_N_K, classes))
 
 
 def close_round(
     experiment: Experiment,
     states: Sequence[ArmState],
     proposals: Sequence[Proposal | None],
-    test: Crops | None,
-    committee: bool = False,
+    exams: Sequence[Exam | None],
 ) -> Job[list[tuple[ArmState, RoundReport]]]:
     """Return arms that go side by side retrained on their answers, each with the report of the round that this ends.
 
-    Their mean networks are tested on `test`, if there is one, and with `committee` their committees too.
+    Each has the exam that it is tested by, None for no test.
     """
     began = time.perf_counter()
     states = yield from learned(experiment, states)
     learning = (time.perf_counter() - began) / len(states)
     closed = []
-    for state, proposal in zip(states, proposals, strict=True):
-        began, found = time.perf_counter(), (NAN, NAN)
-        if test is not None:
-            found = yield from accuracies(experiment, state, test, committee)
+    for state, proposal, exam in zip(states, proposals, exams, strict=True):
+        began, mean, committee, recall_K = time.perf_counter(), NAN, NAN, tuple[float, ...]()
+        if exam is not None:
+            mean, committee, recall_K = yield from accuracies(experiment, state, exam.crops, exam.committee)
         testing = time.perf_counter() - began
         seconds = {"propose": proposal.seconds if proposal else 0.0, "learn": learning, "test": testing}
-        closed.append((state, replace(report_of(state, proposal, found), seconds=seconds)))
+        report = report_of(state, proposal, (mean, committee))
+        kept_K = recall_K if exam is not None and exam.recalls else ()
+        closed.append((state, replace(report, recall_K=kept_K, seconds=seconds)))
     return closed
 
 

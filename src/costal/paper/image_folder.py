@@ -1,9 +1,8 @@
 """The experiment on images of one's own: a folder for each class, and a file that tells what each image costs."""
 
-import csv
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,20 +13,25 @@ from costal.frames.listing import listed
 from costal.frames.normalise import intensity_range, normalise
 from costal.frames.read import plane, read
 from costal.numerals import decimal_number
-from costal.paper.sources import Dataset, LabelledCrops, from_labelled
+from costal.paper.image_labels import classes_of, csv_rows
+from costal.paper.sources import Dataset, LabelledCrops
+from costal.paper.splits import from_frames, from_labelled
 
 COSTS_FILE = "costs.csv"
+FRAME = "frame"
+"""A column that ``costs.csv`` may have: the image that a crop was cut from."""
 _COLUMNS = ("file", "cost")
 PHOTOS = (".png", ".jpg", ".jpeg")
 """Files whose three channels are colours; those of a TIFF may be three stains."""
 
 
-def load_image_folder(folder: Path, seed: int = 0) -> Dataset:
+def load_image_folder(folder: Path, seed: int = 0, labels: Path | None = None, edges: Sequence[float] = ()) -> Dataset:
     """Return the images of a folder that has one folder for each class and ``costs.csv``, a quarter being for tests.
 
     ``costs.csv`` has the columns ``file``, a path such as ``rings/cell 3.tif``, and ``cost``. Images are squares of one
     size with as many channels, each channel normalised by one intensity range for all. Which are for tests is drawn by
-    `seed`, class by class.
+    `seed`, class by class. With a column ``frame`` whole frames are, and each repeat draws others (see `from_frames`).
+    `labels` gives classes in place of the folders (see `image_labels`).
 
     Raises
     ------
@@ -38,15 +42,34 @@ def load_image_folder(folder: Path, seed: int = 0) -> Dataset:
     """
     folder = folder.resolve()
     files = _images(folder)
-    costs = _costs(folder / COSTS_FILE, files)
+    rows = _by_file(folder / COSTS_FILE, files)
+    costs = [_cost(row, folder / COSTS_FILE) for row in rows]
+    frames = [_frame(row, folder / COSTS_FILE) for row in rows if row.frame is not None]
+    classes = [_class_of(file) for file in files] if labels is None else classes_of(labels, files, edges)
     pixels = _pixels(folder, files)
-    class_names = tuple(sorted({_class_of(file) for file in files}))
-    class_N = np.array([class_names.index(_class_of(file)) for file in files], np.int64)
+    class_names = tuple(sorted(set(classes), key=None if labels is None else _in_order))
+    class_N = np.array([class_names.index(each) for each in classes], np.int64)
     limits = intensity_range(np.concatenate(list(pixels), axis=1))
     labelled = LabelledCrops(normalise(pixels, limits), class_N, np.array(costs, np.float32))
-    dataset = from_labelled(folder.name, class_names, "cost units", labelled, seed=seed)
+    if frames:
+        frame_N = np.unique(frames, return_inverse=True)[1]
+        dataset = from_frames(folder.name, class_names, "cost units", labelled, frame_N, seed)
+    else:
+        dataset = from_labelled(folder.name, class_names, "cost units", labelled, seed=seed)
     is_photo = all(file.lower().endswith(PHOTOS) for file in files)
-    return replace(dataset, is_rgb=is_photo and pixels.shape[1] == 3)
+    return _coloured(dataset) if is_photo and pixels.shape[1] == 3 else dataset
+
+
+def _coloured(dataset: Dataset) -> Dataset:
+    """Return a data set of colour images, in every repeat."""
+    split = dataset.split
+    return replace(dataset, is_rgb=True, split=None if split is None else lambda repeat: _coloured(split(repeat)))
+
+
+def _in_order(name: str) -> tuple[bool, float, str]:
+    """Return by what classes are sorted: numbers, also ranges of them, by size, and other names after them."""
+    number = decimal_number(name.partition(" ")[0])
+    return number is None, number or 0.0, name
 
 
 def _class_of(file: str) -> str:
@@ -64,49 +87,64 @@ def _images(folder: Path) -> list[str]:
     return files
 
 
-def _costs(path: Path, files: Sequence[str]) -> list[float]:
-    """Return the cost of each file."""
-    cost_of: dict[str, tuple[int, float]] = {}
-    for row, file, written in _rows(path):
-        if file in cost_of:
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A line of ``costs.csv`` as it is written; `frame` is None where there is no such column."""
+
+    line: int
+    file: str
+    cost: str
+    frame: str | None
+
+
+def _by_file(path: Path, files: Sequence[str]) -> list[_Row]:
+    """Return the row of each file."""
+    row_of: dict[str, _Row] = {}
+    for row in _rows(path):
+        if row.file in row_of:
             raise DatasetError(
-                f"{path}, line {row}: {file} has a cost already, in line {cost_of[file][0]}. Remove one of the two."
+                f"{path}, line {row.line}: {row.file} has a cost already, in line {row_of[row.file].line}. Remove one "
+                "of the two."
             )
-        cost_of[file] = row, _cost(written, f"{path}, line {row}: the cost of {file}")
-    for file, (row, _) in cost_of.items():
+        row_of[row.file] = row
+        _cost(row, path)
+    for file, row in row_of.items():
         if file not in set(files):
             raise DatasetError(
-                f"{path}, line {row}: there is no image {file} in a class folder. Correct the path, which begins with "
-                "the class, or remove the line."
+                f"{path}, line {row.line}: there is no image {file} in a class folder. Correct the path, which begins "
+                "with the class, or remove the line."
             )
-    lacking = [file for file in files if file not in cost_of]
+    lacking = [file for file in files if file not in row_of]
     if lacking:
         more = f" (nor {len(lacking) - 1} others)" if len(lacking) > 1 else ""
         raise DatasetError(f"{path} has no line for {lacking[0]}{more}. Add what it costs, or remove the image.")
-    return [cost_of[file][1] for file in files]
+    return [row_of[file] for file in files]
 
 
-def _rows(path: Path) -> Iterator[tuple[int, str, str]]:
-    """Yield the line number, the file, with forward slashes, and the written cost of each row."""
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as opened:
-            reader = csv.DictReader(opened)
-            if not set(_COLUMNS) <= set(reader.fieldnames or ()):
-                raise DatasetError(
-                    f"{path} has the columns {', '.join(reader.fieldnames or ()) or 'none'}. It needs file and cost, "
-                    "named in its first line and parted by commas."
-                )
-            for row in reader:
-                yield reader.line_num, (row["file"] or "").strip().replace("\\", "/"), row["cost"] or ""
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DatasetError(f"{path} cannot be read: {error}. Save it as CSV in UTF-8.") from error
+def _rows(path: Path) -> Iterator[_Row]:
+    """Yield the rows, their files with forward slashes."""
+    for line, row in csv_rows(path, _COLUMNS):
+        frame = (row[FRAME] or "").strip() if FRAME in row else None
+        yield _Row(line, row["file"], row["cost"], frame)
 
 
-def _cost(written: str, what: str) -> float:
-    cost = decimal_number(written)
+def _cost(row: _Row, path: Path) -> float:
+    cost = decimal_number(row.cost)
     if cost is None or not 0 <= cost < math.inf:
-        raise DatasetError(f"{what} is '{written}'. Give a number of 0 or more.")
+        raise DatasetError(
+            f"{path}, line {row.line}: the cost of {row.file} is '{row.cost}'. Give a number of 0 or more."
+        )
     return cost
+
+
+def _frame(row: _Row, path: Path) -> str:
+    number = decimal_number(row.frame or "")
+    if not row.frame or (number is not None and not number >= 0):
+        raise DatasetError(
+            f"{path}, line {row.line}: the frame of {row.file} is '{row.frame}'. Give the name of the image that it "
+            "was cut from, or its number from 0; or take the column frame out."
+        )
+    return row.frame
 
 
 def _pixels(folder: Path, files: Sequence[str]) -> NDArray[np.generic]:

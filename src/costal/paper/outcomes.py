@@ -128,15 +128,22 @@ def run_of(df: "pd.DataFrame", arm: Arm, repeat: int) -> "pd.DataFrame":
 
 
 def finished(df: "pd.DataFrame", plan: Plan, *arms: Arm) -> tuple[int, ...]:
-    """Return the repeats that reached the last round in every one of these arms."""
-    last = df[df["round"] == plan.rounds]
-    shared = set.intersection(*({int(each) for each in last.loc[last["arm"] == arm.name, "repeat"]} for arm in arms))
+    """Return the repeats that ended in every one of these arms: by their cost, or after the last round."""
+    shared = set.intersection(*(_ended(df, plan, arm) for arm in arms))
     return tuple(sorted(shared & set(range(plan.repeats))))
 
 
+def _ended(df: "pd.DataFrame", plan: Plan, arm: Arm) -> set[int]:
+    last = df[df["arm"] == arm.name].sort_values("round").drop_duplicates("repeat", keep="last")
+    stop_cost = plan.stop_cost_of(arm)
+    is_over = (last["round"] == plan.rounds) | (last["total_cost"] >= (np.inf if stop_cost is None else stop_cost))
+    return {int(each) for each in last.loc[is_over, "repeat"]}
+
+
 def at_round(df: "pd.DataFrame", arm: Arm, repeats: tuple[int, ...], column: str, round_number: int) -> Quantity:
-    """Return a figure of an arm after one round in each of these repeats; NaN where it was not taken."""
-    rows = df[(df["arm"] == arm.name) & (df["round"] == round_number)].drop_duplicates("repeat").set_index("repeat")
+    """Return a figure of an arm after one round, or its last before it, in each repeat; NaN where it was not taken."""
+    rows = df[(df["arm"] == arm.name) & (df["round"] <= round_number)].sort_values("round")
+    rows = rows.drop_duplicates("repeat", keep="last").set_index("repeat")
     return exactly(rows[column].reindex(list(repeats)).to_numpy(np.float64))
 
 
@@ -182,13 +189,14 @@ def mean_over_rounds(df: "pd.DataFrame", plan: Plan, arm: Arm, column: str) -> Q
 
 
 def random_arm(plan: Plan) -> Arm | None:
-    """Return the arm that selects at random, None without one."""
-    return next((arm for arm in plan.arms if arm.acquisition == "random"), None)
+    """Return the arm that selects at random and weighs no cost, the first of several; None without one."""
+    return next((arm for arm in plan.arms if arm.acquisition == "random" and not arm.weighs_cost), None)
 
 
 def is_plain(arm: Arm) -> bool:
     """Return whether an arm is the paper's own kind: one network, the n crops of highest value, no budget."""
-    return arm.acquisition != "random" and not arm.diverse and arm.members == 1 and arm.budget is None
+    is_papers = arm.rule == "paper" and not arm.diverse and arm.members == 1 and arm.budget is None
+    return is_papers and arm.acquisition != "random"
 
 
 def known_arms(plan: Plan) -> tuple[Arm, ...]:
@@ -222,7 +230,7 @@ def table_1(df: "pd.DataFrame", plan: Plan) -> tuple[Ratio, ...]:
     random = random_arm(plan)
     if random is None:
         return ()
-    return tuple(_ratio(df, plan, arm, random) for arm in plan.arms if arm.acquisition != "random")
+    return tuple(_ratio(df, plan, arm, random) for arm in plan.arms if arm != random)
 
 
 def _ratio(df: "pd.DataFrame", plan: Plan, arm: Arm, random: Arm) -> Ratio:

@@ -7,18 +7,20 @@ import numpy as np
 from costal.errors import DatasetError
 from costal.labels.project_file import load_project
 from costal.labels.store import Store
-from costal.paper.sources import Dataset, LabelledCrops, from_labelled
+from costal.paper.sources import Dataset, LabelledCrops
+from costal.paper.splits import from_labelled
 from costal.scoring.generation import range_of_project
 from costal.workbench.fitting import learned_shape, left_out, remedy
 from costal.workbench.retraining import answers_of
 
 
-def load_own_project(folder: Path, seed: int = 0) -> Dataset:
+def load_own_project(folder: Path, seed: int = 0, with_censored: bool = False) -> Dataset:
     """Return the labelled crops of a project with their measured efforts in seconds, a quarter being for tests.
 
     Classes are those that the project offers. Left out, and counted in the notes, are labels whose effort was not
     measured to its end (the crop was looked at for longer than the idle limit, or the machine slept) and crops that the
     project does not learn from (see `learned_shape`). Which are for tests is drawn by `seed`, class by class.
+    `with_censored` keeps those that were looked at for longer than the idle limit, their effort being a lower bound.
 
     Raises
     ------
@@ -35,9 +37,9 @@ def load_own_project(folder: Path, seed: int = 0) -> Dataset:
     shape = learned_shape(project, labels or presented)
     answers = [*answers_of(project, presented, range_of_project(project, ranges, shape[0]), shape)]
     usable = [
-        (answer.crop_C_H_W, answer.class_index, answer.effort)
+        (answer.crop_C_H_W, answer.class_index, answer.effort, answer.censored)
         for answer in answers
-        if answer.class_index is not None and answer.effort is not None and not answer.censored
+        if answer.class_index is not None and answer.effort is not None and (with_censored or not answer.censored)
     ]
     if not usable:
         raise DatasetError(
@@ -49,10 +51,11 @@ def load_own_project(folder: Path, seed: int = 0) -> Dataset:
                 )
             )
         )
-    crops, classes, efforts = zip(*usable, strict=True)
+    crops, classes, efforts, censored = zip(*usable, strict=True)
     labelled = LabelledCrops(np.stack(crops), np.array(classes, np.int64), np.array(efforts, np.float32))
     unfit = left_out(labels, shape)
     unmeasured = sum(each.pixels_C_H_W.shape == shape for each in labels) - len(usable)
     notes = (f"{unmeasured} of {len(labels)} labels were left out: no usable effort.",) if unmeasured else ()
     names = tuple(each.name for each in project.offered)
-    return from_labelled(project.name, names, "s", labelled, (*unfit, *notes), seed)
+    censored_N = np.array(censored) if any(censored) else None
+    return from_labelled(project.name, names, "s", labelled, (*unfit, *notes), seed, censored_N)

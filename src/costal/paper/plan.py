@@ -8,6 +8,15 @@ from costal.settings import Setting, in_common, line
 from costal.types import AgentSettings, Beta, CostLikelihood, Passes, QueryLength, Seed, Strategy, Training
 
 CostKnowledge = Literal["known", "learned", "plain"]
+StopCost = Annotated[
+    float | None,
+    Setting(
+        "A run ends after the round in which its total cost comes to this, in the data's unit.",
+        gt=0,
+        absent="none: a run ends after its rounds",
+        example=600.0,
+    ),
+]
 PROTOCOL = Training(4e-3, batch=16, min_steps=150, epochs=0, schedule="one_cycle", precision="float32")
 """How networks are trained for Table 1 and Figure 1: from scratch in 150 steps, whatever the number of labels.
 
@@ -26,7 +35,8 @@ class Arm(Strategy):
     `cost` is what C is made of while β (or a budget) lets it matter: ``known`` is the true cost of each crop,
     ``learned`` the cost model's log-normal mean, ``plain`` a cost model fitted by least squares on the costs
     themselves. With a `budget`, in cost units, a round asks for the most information that it buys, not for n crops.
-    An arm with `repeats` runs in that many of the plan's, the first ones.
+    An arm with `repeats` runs in that many of the plan's, the first ones; its own `stop_cost` takes the place of the
+    experiment's.
     """
 
     name: Annotated[str, line("What it is called.", absent="a description of its settings", example="my arm")]
@@ -52,6 +62,7 @@ class Arm(Strategy):
         int | None,
         Setting("Runs of this arm, in the first repeats of all.", ge=1, absent="as many as the others", example=3),
     ] = None
+    stop_cost: StopCost = None
 
     @property
     def weighs_cost(self) -> bool:
@@ -98,6 +109,12 @@ class Experiment:
             key="base_costs",
         ),
     ] = ()
+    annotators: Annotated[int, Setting("Simulated annotators, who answer ten crops each in turn.", ge=1)] = 1
+    agreement: Annotated[
+        float,
+        Setting("Rank correlation of two annotators' efforts for the same crops, where there are several.", ge=0, le=1),
+    ] = 0.45
+    stop_cost: StopCost = None
 
     def settings(self, arm: Arm, class_count: int) -> AgentSettings:
         """Return the settings of an arm's agent."""
@@ -116,7 +133,9 @@ class Plan:
     name: Annotated[str, line("What the results are called.", absent="the name of the file", example="my experiment")]
     data: Annotated[
         str,
-        line("mnist, synthetic, sted, auto, or a folder: of MNIST/raw, of one folder a class, or a labelled project."),
+        line(
+            "mnist, synthetic, sted, sted:N, auto, or a folder: MNIST/raw, one folder a class, or a labelled project."
+        ),
     ] = "mnist"
     arms: tuple[Arm, ...] = ()
     experiment: Experiment = field(default_factory=Experiment)
@@ -132,9 +151,36 @@ class Plan:
         tuple[int, ...], Setting("Rounds that are tested and reported in any case, beside the last.", ge=1)
     ] = ()
     target: Annotated[float, Setting("The test accuracy whose price in labels and cost is told.", gt=0, le=1)] = 0.9
+    recalls: Annotated[bool, Setting("Whether each test keeps the recall of each class too.")] = False
+    labels: Annotated[
+        str | None,
+        line(
+            "A CSV file with the columns file and class: classes in place of the folders of a folder of images.",
+            absent="the folders",
+            example="classes.csv",
+        ),
+    ] = None
+    edges: Annotated[
+        tuple[float, ...],
+        Setting("Where labels gives numbers: the least of each class but the first; [] takes them as names.", ge=0),
+    ] = ()
     is_quick: Annotated[bool, Setting("Marks all results as those of a smaller experiment than the name promises.")] = (
         False
     )
+
+    def stop_cost_of(self, arm: Arm) -> float | None:
+        """Return the total cost at which an arm's runs end, None where they end after their rounds."""
+        return self.experiment.stop_cost if arm.stop_cost is None else arm.stop_cost
+
+    @property
+    def stops_by_cost(self) -> bool:
+        """Whether an arm's runs can end by their cost."""
+        return any(self.stop_cost_of(arm) is not None for arm in self.arms)
+
+    def is_spent(self, arm: Arm, total_cost: float) -> bool:
+        """Return whether a run of an arm ends by its cost, which counts to four digits: so it is kept."""
+        stop_cost = self.stop_cost_of(arm)
+        return stop_cost is not None and round(total_cost, 4) >= stop_cost
 
     def repeats_of(self, arm: Arm) -> int:
         """Return how many repeats an arm runs in."""
@@ -211,7 +257,9 @@ def calibration(base_cost_K: tuple[float, ...], data: str = "mnist") -> Plan:
 def quick(plan: Plan) -> Plan:
     """Return a smaller plan that ends within minutes on two cores, and says that it is smaller."""
     whole = plan.experiment
-    pool_size = whole.pool_size if plan.data == "sted" else min(200, whole.pool_size)  # there a pool is a whole frame
+    pool_size = (
+        whole.pool_size if plan.data.partition(":")[0] == "sted" else min(200, whole.pool_size)
+    )  # there a pool is a whole frame
     training = replace(PROTOCOL, min_steps=60)
     shared = replace(whole, pool_size=pool_size, n=min(whole.n, pool_size), passes=20, training=training)
     arms = tuple(replace(arm, repeats=None) for arm in plan.arms)

@@ -6,6 +6,7 @@ import unicodedata
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from costal.settings import Key, Tables, keys_of, shown, table_of
 from costal.types import Training
 
 MOST_SIGNS = 60
+_LATER = ("is_quick", "recalls", "edges", "annotators", "agreement")
+"""Said where they are chosen: files of plans without them stay as they were."""
 DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 PLAN_KEYS = keys_of(Plan) + keys_of(Experiment)
 TRAINING_KEYS = keys_of(Training, PROTOCOL)
@@ -93,10 +96,11 @@ def _without_warm(document: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def dump_plan(plan: Plan) -> str:
     """Return the plan as the text of an experiment file, every key said; `load_plan` gives an equal one."""
-    document = _document(plan)
-    if not plan.is_quick:
-        del document["is_quick"]
-    return tomli_w.dumps(document)
+    usual = {key.name: key.default for key in PLAN_KEYS}
+    said = {
+        key: value for key, value in _document(plan).items() if key not in _LATER or value not in (usual[key], [], ())
+    }
+    return tomli_w.dumps(said)
 
 
 def check(plan: Plan) -> None:
@@ -170,11 +174,13 @@ def _description(arm: Arm) -> str:
         (arm.acquisition, True),
         (f"α = {arm.alpha:g}", arm.alpha != 1),
         (f"β = {arm.beta:g}", arm.beta > 0),
+        (arm.rule.replace("_", " "), arm.rule != "paper"),
         (arm.cost, arm.weighs_cost),
         ("diverse", arm.diverse),
         (f"controls {arm.control_share:g}", arm.control_share > 0),
         (f"{arm.members} members", arm.members > 1),
         (f"budget {arm.budget or 0:g}", arm.budget is not None),
+        (f"up to {arm.stop_cost or 0:g}", arm.stop_cost is not None),
     )
     return ", ".join(words for words, is_said in said if is_said)
 
@@ -190,6 +196,10 @@ def _contradictions(plan: Plan) -> Iterator[str]:
         yield f"looked_at names round {last}, and the last is rounds = {plan.rounds}. Take it out, or raise rounds."
     if training.min_steps == training.epochs == 0:
         yield "min_steps = 0 and epochs = 0 of [training] train nothing. Raise one of them."
+    if plan.edges and plan.labels is None:
+        yield "edges parts the numbers of labels, and there are none. Name a file with labels, or take edges out."
+    if any(low >= high for low, high in pairwise(plan.edges)):
+        yield f"edges = {shown(plan.edges)} should rise from each to the next. Put them in order."
     if not DEVICE.fullmatch(shared.device):
         yield f"device = {shown(shared.device)} is none. Use auto, cpu, mps, cuda or cuda:1."
     folders: dict[str, str] = {}

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from costal.paper import experiment as rounds
 from costal.paper.datasets import load_dataset
-from costal.paper.experiment import ArmState, Proposal, RoundReport
+from costal.paper.experiment import ArmState, Exam, Proposal, RoundReport
 from costal.paper.expert import SimulatedExpert
 from costal.paper.plan import Arm, Experiment
 from costal.types import Answer, Job
@@ -19,7 +19,7 @@ def start(experiment: Experiment, arm: Arm, data: str, by_hand: bool) -> Job[tup
     state = rounds.begin(experiment, arm, 0, dataset, SimulatedExpert(experiment.base_cost_K))
     if by_hand:
         state = replace(state, answers=tuple(replace(answer, effort=None) for answer in state.answers))
-    ((state, report),) = yield from rounds.close_round(experiment, [state], [None], dataset.test())
+    ((state, report),) = yield from rounds.close_round(experiment, [state], [None], [Exam(dataset.test())])
     return state, report, dataset.name
 
 
@@ -38,7 +38,7 @@ def learn_round(
         expert = SimulatedExpert(experiment.base_cost_K)
         answers = rounds.simulated_answers(state, proposal, dataset, expert)
     state = rounds.answered(state, proposal.asked_n[: len(answers)], answers)
-    ((state, report),) = yield from rounds.close_round(experiment, [state], [proposal], dataset.test())
+    ((state, report),) = yield from rounds.close_round(experiment, [state], [proposal], [Exam(dataset.test())])
     return state, report
 
 

@@ -38,6 +38,7 @@ def write_results(folder: Path, plan: Plan, unit: str) -> Written:
     """
     import pandas as pd
 
+    from costal.paper.evidence_page import spending_curves
     from costal.paper.figures import figure_1, learning_curves
     from costal.paper.summary import summary
 
@@ -50,7 +51,7 @@ def write_results(folder: Path, plan: Plan, unit: str) -> Written:
     begun = kept_environment(folder)
     page = summary(df, plan, asdict(begun) if begun else {}, unit)
     write_atomically(folder / "summary.md", page.encode())
-    figures = {"curves": learning_curves(df, plan, unit)}
+    figures = {"curves": (spending_curves if plan.stops_by_cost else learning_curves)(df, plan, unit)}
     if plan.looked_at:
         figures["figure1"] = figure_1(df, plan, unit)
     for name, figure in figures.items():
@@ -73,7 +74,8 @@ def headlines(df: "pd.DataFrame", plan: Plan) -> tuple[str, ...]:
         f"{each.total_cost.interval:.0f}"
         for each in outcomes(df, plan)
     )
-    told = (each for each in verdicts(df, plan) if each.verdict != "not tested")
+    claims = () if plan.stops_by_cost else verdicts(df, plan)
+    told = (each for each in claims if each.verdict != "not tested")
     return (*smaller, *arms, *(f"Claim {each.number}, {each.claim}: {each.verdict}" for each in told))
 
 

@@ -11,9 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from costal.agent.cards import card_of
-from costal.paper.archive import read_round, rounds_done, write_round
+from costal.paper.annotators import with_annotators
+from costal.paper.archive import cost_after, read_round, rounds_done, write_round
 from costal.paper.experiment import (
     ArmState,
+    Exam,
     Proposal,
     RoundReport,
     answered,
@@ -27,7 +29,7 @@ from costal.paper.experiment import (
 from costal.paper.expert import SimulatedExpert
 from costal.paper.plan import Plan
 from costal.paper.plan_file import check
-from costal.paper.sources import Dataset, initial_indices, pool_indices
+from costal.paper.sources import Crops, Dataset, initial_indices, pool_indices
 from costal.types import BACKBONE_NAMES, Job, Progress, Result, retold
 
 
@@ -60,8 +62,27 @@ def run_names(plan: Plan) -> list[tuple[str, int]]:
 
 
 def rounds_left(plan: Plan, task: Task, folder: Path) -> int:
-    """Return how many rounds a task has still to run; they go side by side, so the one furthest behind tells."""
-    return plan.rounds + 1 - min(rounds_done(folder, plan.arms[arm].name, repeat) for arm, repeat in task.runs)
+    """Return how many rounds a task may still run; they go side by side, so the one furthest behind tells.
+
+    A run that ended by its cost has none left.
+    """
+    return plan.rounds + 1 - _done(plan, _kept(plan, task, folder))
+
+
+def _kept(plan: Plan, task: Task, folder: Path) -> dict[tuple[int, int], tuple[int, bool]]:
+    """Return of each run how many rounds are finished, and whether the last of them ended it by its cost."""
+    kept = {}
+    for arm, repeat in task.runs:
+        name = plan.arms[arm].name
+        done = rounds_done(folder, name, repeat)
+        ends = done > 0 and plan.stop_cost_of(plan.arms[arm]) is not None
+        kept[arm, repeat] = done, ends and plan.is_spent(plan.arms[arm], cost_after(folder, name, repeat, done - 1))
+    return kept
+
+
+def _done(plan: Plan, kept: Mapping[tuple[int, int], tuple[int, bool]]) -> int:
+    """Return the rounds that are finished in every run that goes on."""
+    return min((done for done, is_over in kept.values() if not is_over), default=plan.rounds + 1)
 
 
 def run_task(plan: Plan, task: Task, folder: Path, dataset: Dataset) -> Job[None]:
@@ -75,27 +96,47 @@ def run_task(plan: Plan, task: Task, folder: Path, dataset: Dataset) -> Job[None
     from costal.agent.devices import on_threads
 
     expert = SimulatedExpert(plan.experiment.base_cost_K)
-    done = plan.rounds + 1 - rounds_left(plan, task, folder)
+    kept = _kept(plan, task, folder)
+    done = _done(plan, kept)
     if done > plan.rounds:
         return
     with on_threads(plan.threads):
-        test = dataset.test()
-        states = [_resumed(plan, arm, repeat, dataset, expert, folder, done) for arm, repeat in task.runs]
+        data = {repeat: _of_repeat(plan, dataset, repeat) for repeat in sorted({repeat for _, repeat in task.runs})}
+        tests = {repeat: each.test() for repeat, each in data.items()}
+        # A run that ended in the last finished round trained beside the others then, and does so again.
+        runs = [run for run in task.runs if kept[run][0] >= done]
+        states = [_resumed(plan, arm, repeat, data[repeat], expert, folder, done) for arm, repeat in runs]
         if done > 0:
             states = yield from _within(learned(plan.experiment, states), _message(plan, task, done - 1))
         for number in range(done, plan.rounds + 1):
+            states = [state for state in states if not plan.is_spent(state.arm, state.total_cost)]
+            if not states:
+                return
             message = _message(plan, task, number)
             proposals: list[Proposal | None] = [None] * len(states)
             for place, state in enumerate(states if number > 0 else ()):
-                asked = yield from _within(propose_round(plan.experiment, state, dataset, expert), message)
-                answers = simulated_answers(state, asked, dataset, expert)
+                own = data[state.repeat]
+                asked = yield from _within(propose_round(plan.experiment, state, own, expert), message)
+                answers = simulated_answers(state, asked, own, expert)
                 states[place], proposals[place] = answered(state, asked.asked_n, answers), asked
-            tested = test if plan.tests_mean(number) else None
-            job = close_round(plan.experiment, states, proposals, tested, plan.tests_committee(number))
-            closed = yield from _within(job, message)
+            exams = [_exam(plan, state, number, tests[state.repeat]) for state in states]
+            closed = yield from _within(close_round(plan.experiment, states, proposals, exams), message)
             states = [state for state, _ in closed]
             for (state, report), proposal in zip(closed, proposals, strict=True):
                 _keep(folder, dataset.name, state, report, proposal)
+
+
+def _of_repeat(plan: Plan, dataset: Dataset, repeat: int) -> Dataset:
+    shared = plan.experiment
+    return with_annotators(dataset.of(repeat), shared.annotators, shared.agreement, shared.seed, repeat)
+
+
+def _exam(plan: Plan, state: ArmState, number: int, test: Crops) -> Exam | None:
+    """Return what an arm is tested by after this round: a last one, by cost too, has all tests."""
+    is_last = plan.is_spent(state.arm, state.total_cost)
+    if not (is_last or plan.tests_mean(number)):
+        return None
+    return Exam(test, is_last or plan.tests_committee(number), plan.recalls)
 
 
 def _resumed(
@@ -106,7 +147,9 @@ def _resumed(
     for number in range(1, done):
         kept = read_round(folder, state.arm.name, repeat, number)
         crops, _ = dataset.take(kept.asked_n)
-        answers = to_answers(crops, kept.label_n, kept.cost_n, len(state.answers))
+        answers = to_answers(
+            crops, kept.label_n, kept.cost_n, len(state.answers), dataset.censored(kept.asked_n), dataset.annotators
+        )
         state = answered(state, kept.asked_n, answers)
     return state
 
@@ -158,7 +201,12 @@ def require_enough(plan: Plan, dataset: Dataset) -> None:
     check(plan)
     for arm in plan.arms:
         card_of(arm.backbone)
+    for repeat in range(plan.repeats if dataset.split else 1):
+        _require_enough(plan, dataset.of(repeat), repeat)
+
+
+def _require_enough(plan: Plan, dataset: Dataset, repeat: int) -> None:
     shared = plan.experiment
     last = plan.rounds if shared.pools == "disjoint" else 1  # redrawn pools never end
-    pool_indices(dataset, shared.seed, 0, last, shared.pool_size, shared.pools, ())
-    SimulatedExpert(shared.base_cost_K).answer(dataset, initial_indices(dataset, shared.seed, 0)[:1], 0, 0)
+    pool_indices(dataset, shared.seed, repeat, last, shared.pool_size, shared.pools, ())
+    SimulatedExpert(shared.base_cost_K).answer(dataset, initial_indices(dataset, shared.seed, repeat)[:1], repeat, 0)

@@ -13,7 +13,6 @@ from costal.seeds import rng_for
 from costal.types import Floats
 
 PER_CLASS_AT_START = 2
-TEST_SHARE = 0.25
 _BLOCK = 1000  # crops whose classes are looked up at once for the initial set
 
 Indices = NDArray[np.integer]
@@ -31,6 +30,9 @@ class Dataset:
     crops were read from or made by. With `per_frame`, each so many indices are one frame and a round's pool is a whole
     one. `class_of` returns the classes alone, where that is cheaper than `take`. `notes` are sentences about what was
     left out, and how the test set was chosen; `is_rgb` tells that the three channels are colours of one image.
+    ``split(repeat)`` draws what is for tests anew in each repeat; without it all repeats have one test set.
+    ``is_censored(indices)`` tells of which crops the effort is a lower bound; without it, of none.
+    `annotators` take turns.
     """
 
     name: str
@@ -46,6 +48,17 @@ class Dataset:
     class_of: Callable[[Indices], NDArray[np.int64]] | None = None
     notes: tuple[str, ...] = ()
     is_rgb: bool = False
+    split: Callable[[int], "Dataset"] | None = None
+    is_censored: Callable[[Indices], NDArray[np.bool_]] | None = None
+    annotators: int = 1
+
+    def of(self, repeat: int) -> "Dataset":
+        """Return the data set of a repeat: the indices and the test set that this one has."""
+        return self if self.split is None else self.split(repeat)
+
+    def censored(self, indices: Indices) -> NDArray[np.bool_]:
+        """Return of which of the given crops the effort is a lower bound."""
+        return np.zeros(len(indices), np.bool_) if self.is_censored is None else self.is_censored(indices)
 
     def classes(self, indices: Indices) -> NDArray[np.int64]:
         """Return the classes (N,) of the given indices."""
@@ -63,50 +76,6 @@ class LabelledCrops:
     def of(self, rows: Indices) -> Crops:
         """Return some of the crops and their classes."""
         return self.crops_N_C_H_W[rows], self.class_N[rows]
-
-
-def from_labelled(
-    name: str,
-    class_names: tuple[str, ...],
-    effort_unit: str,
-    labelled: LabelledCrops,
-    notes: tuple[str, ...] = (),
-    seed: int = 0,
-) -> Dataset:
-    """Return crops held in memory as a source; a quarter of each class, rounded down and drawn by `seed`, is for tests.
-
-    What a crop costs is what it did cost, whatever the repeat and the order.
-
-    Raises
-    ------
-    DatasetError
-        When a class has fewer than two crops, or none has the four that would leave one for tests.
-    """
-    counts = np.bincount(labelled.class_N, minlength=len(class_names))
-    if (counts < PER_CLASS_AT_START).any():
-        raise _scarce(
-            name, [each for each, count in zip(class_names, counts, strict=True) if count < PER_CLASS_AT_START]
-        )
-    shuffled = rng_for(seed, "test set").permutation(len(labelled.class_N))
-    by_class = [shuffled[labelled.class_N[shuffled] == each] for each in range(len(class_names))]
-    tested = np.sort(np.concatenate([rows[: int(TEST_SHARE * len(rows))] for rows in by_class]))
-    drawn = np.setdiff1d(shuffled, tested)
-    if len(tested) == 0:
-        raise DatasetError(f"{name} has no class with 4 crops, so none would be left for tests. Label some more.")
-    split = f"{len(tested)} of {len(shuffled)} crops, a quarter of each class, are kept for tests."
-    return Dataset(
-        name,
-        class_names,
-        labelled.crops_N_C_H_W.shape[1:],
-        effort_unit,
-        len(drawn),
-        take=lambda indices: labelled.of(drawn[indices]),
-        test=lambda: labelled.of(tested),
-        effort=lambda indices, _repeat, _order: labelled.cost_N[drawn[indices]],
-        fingerprint=md5(array.tobytes() for array in (labelled.crops_N_C_H_W, labelled.class_N, labelled.cost_N)),
-        class_of=lambda indices: labelled.class_N[drawn[indices]],
-        notes=(split, *notes),
-    )
 
 
 def md5(parts: Iterable[bytes]) -> str:
@@ -141,10 +110,11 @@ def _start(dataset: Dataset, seed: int, repeat: int) -> tuple[NDArray[np.int64],
         wanted -= np.bincount(classes[rows], minlength=len(wanted))
         if not wanted.any():
             return np.concatenate(found), used
-    raise _scarce(dataset.name, [each for each, count in zip(dataset.class_names, wanted, strict=True) if count])
+    raise scarce(dataset.name, [each for each, count in zip(dataset.class_names, wanted, strict=True) if count])
 
 
-def _scarce(name: str, lacking: list[str]) -> DatasetError:
+def scarce(name: str, lacking: list[str]) -> DatasetError:
+    """Return the error that tells of which classes there are too few crops."""
     return DatasetError(
         f"{name} has fewer than {PER_CLASS_AT_START} crops to draw from of: {', '.join(lacking)}. "
         f"An experiment starts with {PER_CLASS_AT_START} of each class; add some, or leave the class out."

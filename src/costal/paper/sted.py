@@ -1,16 +1,17 @@
 """The experiment on microscopy: simulated STED fields, a frame a round, and an expert who gets practised and tired."""
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from costal.errors import DatasetError
 from costal.frames.grid import crops
 from costal.frames.normalise import intensity_range, normalise
 from costal.frames.simulate import CLASS_NAMES, SimulatedField, simulate_field, simulated_effort_s
 from costal.paper.sources import Crops, Dataset, Indices, md5
-from costal.seeds import seed_for
+from costal.seeds import rng_for, seed_for
 from costal.types import Floats
 
 STED = "simulated STED fields"
@@ -60,6 +61,46 @@ def sted_dataset(seed: int = 0) -> Dataset:
         fingerprint=md5([first[0].tobytes(), first[1].tobytes(), effort(shown, 0, np.arange(PER_FRAME)).tobytes()]),
         per_frame=PER_FRAME,
     )
+
+
+def few_fields(frames: int, seed: int = 0) -> Dataset:
+    """Return the first so many STED frames, of which each repeat draws as many as the others have for its tests.
+
+    All repeats share their crops, so a frozen backbone looks at each of them once.
+
+    Raises
+    ------
+    DatasetError
+        When there are too few frames to draw from.
+    """
+    if not TEST_FRAMES < frames <= TRAIN_FRAMES:
+        raise DatasetError(
+            f"{frames} STED frames leave none to draw from, or are more than there are: {TEST_FRAMES} are for tests. "
+            f"Use sted:N with N from {TEST_FRAMES + 1} to {TRAIN_FRAMES}."
+        )
+    whole = sted_dataset(seed)
+
+    def split(repeat: int) -> Dataset:
+        order = rng_for(seed, "sted", "frames for tests", repeat).permutation(frames)
+        test_I, frame_I = (_indices(part) for part in (order[:TEST_FRAMES], order[TEST_FRAMES:]))
+        return replace(
+            whole,
+            train_size=len(frame_I),
+            take=lambda indices: whole.take(frame_I[indices]),
+            test=lambda: whole.take(test_I),
+            effort=lambda indices, repeat, order: whole.effort(frame_I[indices], repeat, order),
+            fingerprint=f"{whole.fingerprint} {frames}",
+            notes=(f"Each repeat draws {TEST_FRAMES} of {frames} frames for tests.",),
+            split=split,
+        )
+
+    return split(0)
+
+
+def _indices(frames: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the indices of all crops of some frames."""
+    of_each: NDArray[np.int64] = (frames[:, np.newaxis] * PER_FRAME + np.arange(PER_FRAME)).ravel()
+    return of_each
 
 
 def drift(order: int | Indices) -> NDArray[np.float64]:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from costal.paper import evidence_page
 from costal.paper.outcomes import (
     Interval,
     Outcome,
@@ -53,9 +54,12 @@ def summary(df: "pd.DataFrame", plan: Plan, environment: Mapping[str, object], u
 def _findings(df: "pd.DataFrame", plan: Plan, unit: str) -> Iterable[str]:
     if random_arm(plan) and not any(arm.weighs_cost for arm in plan.arms):
         yield from (f"## Labels to reach {percent(plan.target)}", ratio_table(df, plan))
-    found = verdicts(df, plan)
+    # The claims are about arms of equal numbers of labels.
+    found = () if plan.stops_by_cost else verdicts(df, plan)
     if any(each.verdict != "not tested" for each in found):
         yield from (f"## The paper's claims, on {_data(df, plan)}", *_claims(found))
+    if plan.stops_by_cost:
+        yield from evidence_page.sections(df, plan)
     yield from ("## Every arm", arm_table(df, plan, unit))
     for baseline in _baselines(plan):
         yield from (f"## Against {baseline}", comparison_table(df, plan, baseline, unit))
@@ -99,7 +103,8 @@ def arm_table(df: "pd.DataFrame", plan: Plan, unit: str = "cost units") -> str:
         )
         for each in outcomes(df, plan)
     ]
-    return f"{_table(header, rows)}\n\nLabels, accuracy and total cost are those after round {plan.rounds}."
+    end = f"round {plan.rounds}" + (", or after the round that spent stop_cost" if plan.stops_by_cost else "")
+    return f"{_table(header, rows)}\n\nLabels, accuracy and total cost are those after {end}."
 
 
 def comparison_table(df: "pd.DataFrame", plan: Plan, baseline: str, unit: str = "cost units") -> str:
@@ -169,8 +174,9 @@ def _data(df: "pd.DataFrame", plan: Plan) -> str:
 
 def _setting(arm: Arm) -> str:
     said: list[str] = [arm.acquisition]
-    if arm.acquisition != "random":
+    if arm.acquisition != "random" or arm.weighs_cost:
         said.append(f"α = {arm.alpha:g}, β = {arm.beta:g}")
+    said += [arm.rule.replace("_", " ")] if arm.rule != "paper" else []
     if arm.weighs_cost:
         said.append(f"{arm.cost} cost")
     if arm.budget is not None:
@@ -196,9 +202,31 @@ def _what_was_run(df: "pd.DataFrame", plan: Plan) -> str:
             f"- {plan.repeats} repeats of {len(plan.arms)} arms, seed {shared.seed}; "
             f"{_done(df, plan)} of {plan.run_count} runs finished. Device asked for: {shared.device}.",
             f"- Training: {_protocol(plan)}.",
+            *_limits(plan),
+            *_annotators(plan),
             f"- Base costs of the classes: {bases if any(shared.base_cost_K) else 'none'}.",
         )
     )
+
+
+def _limits(plan: Plan) -> Iterable[str]:
+    limits = {arm.name: plan.stop_cost_of(arm) for arm in plan.arms}
+    if not plan.stops_by_cost:
+        return
+    if len(set(limits.values())) == 1:
+        yield f"- A run ends after the round in which its total cost comes to {next(iter(limits.values())):g}."
+        return
+    said = (f"{name} {'none' if limit is None else f'{limit:g}'}" for name, limit in limits.items())
+    yield f"- A run ends after the round in which its total cost comes to its limit: {', '.join(said)}."
+
+
+def _annotators(plan: Plan) -> Iterable[str]:
+    shared = plan.experiment
+    if shared.annotators > 1:
+        yield (
+            f"- {shared.annotators} simulated annotators answer in turn; the efforts of two for the same crops have a "
+            f"rank correlation of {shared.agreement:g}."
+        )
 
 
 def _protocol(plan: Plan) -> str:

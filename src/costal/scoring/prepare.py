@@ -195,7 +195,7 @@ def _made_of(
 ) -> Mapping[str, Any]:
     settings = asdict(generation.agent.settings)
     # what combines or chooses scores does not change them
-    chooses = ("alpha", "beta", "n", "diverse", "control_share", "budget", "training", "cost_likelihood")
+    chooses = ("alpha", "beta", "rule", "n", "diverse", "control_share", "budget", "training", "cost_likelihood")
     frame = request.frame
     address = as_sent(frame.pixels_C_Y_X)
     return {

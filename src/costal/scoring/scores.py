@@ -15,7 +15,7 @@ from costal.frames.grid import heatmap
 from costal.frames.information import told_blank
 from costal.scoring.kept import BLANK, HEATMAP, MISSING, PENDING, SCORED, Band, copied, nothing_scored
 from costal.scoring.prepare import Prepared
-from costal.types import Floats, Grid, Scores
+from costal.types import Floats, Grid, Scores, ValueRule
 
 NOTHING: Mapping[int, Band] = {}
 
@@ -56,11 +56,12 @@ class FrameScores:
             return values_N
         return np.where(self.skipped_N == SCORED, values_N, np.float32(np.nan))
 
-    def value_N(self, alpha: float, beta: float) -> Floats | None:
+    def value_N(self, alpha: float, beta: float, rule: ValueRule = "paper") -> Floats | None:
         """Return the value of each crop, NaN for those that were not scored; None without a model."""
-        if self.scores is None:
+        own = self.scores
+        if own is None:
             return None
-        return self.of_scored(value(self.scores.information_N, self.scores.cost_N, alpha, beta))
+        return self.of_scored(value(own.information_N, own.cost_N, alpha, beta, rule, own.probs_N_K))
 
 
 def gather(

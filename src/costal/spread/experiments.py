@@ -31,7 +31,7 @@ class _Experiment:
         return "experiment"
 
     def fingerprint(self) -> str:
-        return fingerprint_of(self.plan, _dataset(self.plan.data))
+        return fingerprint_of(self.plan, _dataset(self.plan.data, self.plan.labels, self.plan.edges))
 
     @property
     def needs(self) -> str:
@@ -76,8 +76,8 @@ def run_spread(plan: Plan, folder: Path, where: str, fingerprint: str) -> Job[No
 
 
 @functools.lru_cache(1)
-def _dataset(choice: str) -> Dataset:
-    return load_dataset(choice)
+def _dataset(choice: str, labels: str | None, edges: tuple[float, ...]) -> Dataset:
+    return load_dataset(choice, labels, edges)
 
 
 def _run(errand: Errand[_Experiment], task: Task) -> None:
@@ -87,6 +87,7 @@ def _run(errand: Errand[_Experiment], task: Task) -> None:
     plan, (arm, repeat) = errand.work.plan, task.runs[0]
     first = arm_folder(errand.folder, plan.arms[arm].name, repeat)
     first.mkdir(parents=True, exist_ok=True)
-    with alone(first / "task.lock", look), closing(run_task(plan, task, errand.folder, _dataset(plan.data))) as job:
+    data = _dataset(plan.data, plan.labels, plan.edges)
+    with alone(first / "task.lock", look), closing(run_task(plan, task, errand.folder, data)) as job:
         for _ in job:
             look()

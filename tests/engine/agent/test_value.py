@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from costal.agent.value import COST_FLOOR, select, value
+from costal.agent.value import COST_FLOOR, log_cost_of_class, select, share_explained, value
 from costal.errors import AgentError
 from costal.types import STEEPEST_ALPHA, STEEPEST_BETA
 
@@ -122,3 +122,59 @@ def test_selected_crops_are_distinct_sorted_and_no_other_is_better(values, n, se
     assert chosen == sorted(chosen, reverse=True)
     left = [each for index, each in enumerate(values) if index not in picked]
     assert not left or not chosen or max(left) <= min(chosen)
+
+
+# two classes of which the second costs ten times as much; the crops of each cost half or twice what is usual there
+COST_4 = np.array([1.0, 4.0, 10.0, 40.0])
+SURE = np.array([[1, 0], [1, 0], [0, 1], [0, 1]], np.float32)
+
+
+def test_within_a_class_cost_counts_beside_the_mean_of_log_cost_of_the_class():
+    # the means are those of 2 and of 20
+    values = value(np.ones(4), COST_4, beta=1.0, rule="within_class", probs_N_K=SURE)
+    assert values.tolist() == pytest.approx([2.0, 0.5, 2.0, 0.5])
+
+
+def test_within_a_class_an_undecided_crop_is_beside_the_mean_of_both():
+    assert log_cost_of_class(COST_4, np.full((4, 2), 0.5, np.float32)) == pytest.approx(np.log(COST_4).mean())
+
+
+def test_beta_shrinks_to_nothing_where_the_class_tells_the_cost():
+    values = value(np.ones(4), [2.0, 2.0, 20.0, 20.0], beta=1.0, rule="shrinking", probs_N_K=SURE)
+    assert values.tolist() == pytest.approx([1, 1, 1, 1])
+
+
+def test_beta_is_whole_where_the_class_tells_nothing_of_the_cost():
+    values = value(np.ones(4), [1.0, 4.0, 1.0, 4.0], beta=0.5, rule="shrinking", probs_N_K=SURE)
+    assert values.tolist() == pytest.approx([1, 0.5, 1, 0.5])
+
+
+def test_the_share_explained_is_that_of_the_variance_between_classes():
+    log_cost = np.array([0.0, 2.0, 4.0, 6.0])  # class means 1 and 5: 4 of a variance of 5
+    assert share_explained(log_cost, np.array([1.0, 1, 5, 5])) == pytest.approx(0.8)
+    assert share_explained(np.zeros(4), np.zeros(4)) == 0
+
+
+def test_the_best_of_every_predicted_class_is_worth_as_much_as_the_best_of_all():
+    values = value([8, 2, 3, 1], np.ones(4), beta=0.3, rule="every_class", probs_N_K=SURE)
+    assert values.tolist() == [8, 2, 8, 1]
+
+
+@pytest.mark.parametrize("rule", ["within_class", "shrinking", "every_class"])
+def test_without_class_probabilities_every_rule_is_the_papers(rule):
+    paper = value(np.arange(4), COST_4, beta=0.5).tolist()
+    unknown = np.array([[np.nan, np.nan], [0, 0], [np.nan, np.nan], [0, 0]], np.float32)
+    assert value(np.arange(4), COST_4, beta=0.5, rule=rule).tolist() == paper
+    assert value(np.arange(4), COST_4, beta=0.5, rule=rule, probs_N_K=unknown).tolist() == paper
+
+
+@pytest.mark.parametrize("rule", ["within_class", "shrinking", "every_class"])
+def test_at_beta_0_no_rule_changes_the_value(rule):
+    assert value(np.arange(4), COST_4, beta=0.0, rule=rule, probs_N_K=SURE).tolist() == [0, 1, 2, 3]
+
+
+def test_crops_that_were_not_scored_have_no_say_in_the_rule():
+    scored = value(np.ones(4), COST_4, beta=1.0, rule="within_class", probs_N_K=SURE)
+    more = np.concatenate([SURE, np.zeros((1, 2), np.float32)])
+    whole = value(np.ones(5), [*COST_4, 7.0], beta=1.0, rule="within_class", probs_N_K=more)
+    assert whole[:4].tolist() == scored.tolist()

@@ -48,5 +48,5 @@ def test_random_selection_costs_the_same_whether_it_is_trained_or_not(quick_plan
     for _ in range(quick_plan.rounds):
         asked = finish(propose_round(shared, state, small_digits, expert))
         state = answered(state, asked.asked_n, simulated_answers(state, asked, small_digits, expert))
-        ((state, _),) = finish(close_round(shared, [state], [asked], None))
+        ((state, _),) = finish(close_round(shared, [state], [asked], [None]))
     assert random_cost(quick_plan, 1, small_digits) == pytest.approx(state.total_cost)

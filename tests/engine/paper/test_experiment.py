@@ -8,6 +8,7 @@ from costal.agent.classifier import classify
 from costal.errors import DatasetError
 from costal.paper.experiment import (
     ArmState,
+    Exam,
     accuracies,
     answered,
     begin,
@@ -28,12 +29,12 @@ EXPERT = SimulatedExpert(tuple(float(k) for k in range(10)))
 
 def run(experiment, arm, dataset, rounds, repeat=0):
     state = begin(experiment, arm, repeat, dataset, EXPERT)
-    ((state, report),) = finish(close_round(experiment, [state], [None], dataset.test()))
+    ((state, report),) = finish(close_round(experiment, [state], [None], [Exam(dataset.test())]))
     reports, proposals = [report], []
     for _ in range(rounds):
         proposal = finish(propose_round(experiment, state, dataset, EXPERT))
         state = answered(state, proposal.asked_n, simulated_answers(state, proposal, dataset, EXPERT))
-        ((state, report),) = finish(close_round(experiment, [state], [proposal], dataset.test()))
+        ((state, report),) = finish(close_round(experiment, [state], [proposal], [Exam(dataset.test())]))
         reports.append(report)
         proposals.append(proposal)
     return state, reports, proposals
@@ -165,8 +166,8 @@ def test_the_committee_is_tested_only_when_asked_for(quick_experiment, small_dig
     state = begin(quick_experiment, RANDOM_ARM, 0, small_digits, EXPERT)
     (state,) = finish(learned(quick_experiment, [state]))
     test = small_digits.test()
-    mean, none = finish(accuracies(quick_experiment, state, test, committee=False))
-    again, committee = finish(accuracies(quick_experiment, state, test, committee=True))
+    mean, none, _ = finish(accuracies(quick_experiment, state, test, committee=False))
+    again, committee, _ = finish(accuracies(quick_experiment, state, test, committee=True))
     assert mean == again
     assert math.isnan(none)
     assert 0 <= committee <= 1

@@ -187,3 +187,35 @@ def test_a_folder_without_images_is_refused(tmp_path):
     write_costs(tmp_path, [])
     with pytest.raises(DatasetError, match="has no folder with TIFF, PNG or JPEG images"):
         load_dataset(str(tmp_path))
+
+
+def write_frames(folder, frames):
+    lines = [f"{file},1,{frame}" for file, frame in zip(FILES, frames, strict=True)]
+    write_costs(folder, lines, "file,cost,frame")
+
+
+def test_frames_of_the_file_part_tests_from_the_rest(folder):
+    write_frames(folder, [0, 1, 2, 3, 0, 1, 2, 3])
+    dataset = load_dataset(str(folder))
+    assert dataset.train_size == 6
+    assert len({tuple(dataset.of(repeat).test()[0].mean((1, 2, 3))) for repeat in range(12)}) == 4  # each of the frames
+
+
+@pytest.mark.parametrize("frame", ["", "-1"])
+def test_a_frame_that_is_none_is_named_with_its_line(folder, frame):
+    write_frames(folder, [0, 1, frame, 3, 0, 1, 2, 3])
+    with pytest.raises(DatasetError, match=f"line 4: the frame of fibres/cell 2.png is '{frame}'"):
+        load_dataset(str(folder))
+
+
+def test_labels_of_a_file_take_the_place_of_the_folders(folder, tmp_path):
+    labels = tmp_path / "labels.csv"
+    labels.write_text("file,size\n" + "".join(f"{file},{number % 2 * 12}\n" for number, file in enumerate(FILES)))
+    dataset = load_dataset(str(folder), str(labels), (1, 10))
+    assert dataset.class_names == ("0", "10 or more")
+    assert dataset.train_size == 6
+
+
+def test_labels_of_a_file_go_with_a_folder_of_images_alone(tmp_path):
+    with pytest.raises(DatasetError, match="'synthetic' has its own classes"):
+        load_dataset("synthetic", str(tmp_path / "labels.csv"))

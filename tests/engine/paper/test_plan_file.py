@@ -201,7 +201,7 @@ ARM = "[[arms]]\n"
         (ARM + "bta = 1", r"'bta' of arm 1 is not known. Did you mean 'beta'\?"),
         (
             ARM + "xyz = 1",
-            "Known are name, acquisition, alpha, beta, diverse, control_share, backbone, cost, members, budget",
+            "Known are name, acquisition, alpha, beta, rule, diverse, control_share, backbone, cost, members, budget",
         ),
         (ARM + "name = 'dear'\nrounds = 8", r"'rounds' of arm 1 \(dear\) is not known. It belongs to the top"),
         ("batch = 8", r"'batch' is not known. It belongs to \[training\]"),
@@ -348,7 +348,14 @@ def test_the_template_runs_with_all_its_comments_taken_off_too():
 
 def test_the_defaults_that_the_template_names_are_true():
     plan = plan_from(SMALLEST, "the name of the file")
-    true = {**tomllib.loads(dump_plan(plan)), "is_quick": False}
+    true = {
+        **tomllib.loads(dump_plan(plan)),
+        "is_quick": False,
+        "recalls": False,
+        "edges": [],
+        "annotators": 1,
+        "agreement": 0.45,
+    }
     sections = zip(
         re.split(r"^\[+\w+\]+$", TEMPLATE, flags=re.MULTILINE), [true, true["training"], true["arms"][0]], strict=False
     )
@@ -357,6 +364,8 @@ def test_the_defaults_that_the_template_names_are_true():
         ("name", "a description of its settings"),
         ("budget", "none"),
         ("repeats", "as many as the others"),
+        ("stop_cost", "none: a run ends after its rounds"),
+        ("labels", "the folders"),
     }
     seen = 0
     for text, defaults in sections:

@@ -71,6 +71,44 @@ def test_a_run_resumed_equals_one_that_was_never_stopped(quick_plan, small_digit
     assert run_all(plan, tmp_path, small_digits) == whole
 
 
+def stopping(plan):
+    """Return the plan with runs that end by their cost, at different rounds, and recalls."""
+    first, second = plan.arms
+    shared = replace(plan.experiment, stop_cost=1.0)  # the first query of any arm costs more
+    arms = (replace(first, stop_cost=1e9), second)
+    return replace(plan, arms=arms, experiment=shared, recalls=True, committee_every=9, test_every=9, looked_at=())
+
+
+def test_a_run_ends_after_the_round_that_spends_its_limit(quick_plan, small_digits, tmp_path):
+    plan = stopping(quick_plan)
+    run_all(plan, tmp_path, small_digits)
+    assert [rounds_done(tmp_path, arm.name, repeat) for arm in plan.arms for repeat in (0, 1)] == [4, 4, 2, 2]
+    assert all(rounds_left(plan, task, tmp_path) == 0 for task in tasks(plan))
+    last = read_rows(tmp_path, run_names(plan))[-1]
+    assert last["accuracy"] and last["committee_accuracy"]
+    assert len(last["recalls"].split()) == 10
+    assert finish(run_task(plan, tasks(plan)[-1], tmp_path, small_digits)) is None
+
+
+@pytest.mark.parametrize("stack", [1, 4])
+@pytest.mark.parametrize("kept", [0, 1, 2, 3])
+def test_a_run_that_ends_by_its_cost_is_resumed_with_equal_bytes(quick_plan, small_digits, tmp_path, stack, kept):
+    plan = replace(stopping(quick_plan), stack=stack, repeats=1)
+    whole = run_all(plan, tmp_path, small_digits)
+    place = arm_folder(tmp_path, plan.arms[0].name, 0)
+    for path in place.glob("round-*"):
+        if int(path.stem.removeprefix("round-")) >= kept:
+            path.unlink()
+    assert run_all(plan, tmp_path, small_digits) == whole
+
+
+def test_a_limit_that_no_run_comes_to_changes_no_byte(quick_plan, small_digits, tmp_path):
+    plan = replace(quick_plan, repeats=1)
+    whole = run_all(plan, tmp_path / "whole", small_digits)
+    limited = replace(plan, experiment=replace(plan.experiment, stop_cost=1e9))
+    assert run_all(limited, tmp_path / "limited", small_digits) == whole
+
+
 def test_a_job_closed_in_the_middle_leaves_whole_rounds_alone(quick_plan, small_digits, tmp_path):
     plan = replace(quick_plan, repeats=1)
     whole = run_all(plan, tmp_path / "whole", small_digits)

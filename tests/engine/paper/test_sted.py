@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from costal.errors import DatasetError
 from costal.frames.grid import crop_at
 from costal.frames.normalise import intensity_range, normalise
 from costal.frames.simulate import CLASS_NAMES, simulated_effort_s
@@ -10,7 +11,7 @@ from costal.paper import sted
 from costal.paper.datasets import load_dataset
 from costal.paper.expert import SimulatedExpert
 from costal.paper.sources import initial_indices, pool_indices
-from costal.paper.sted import PER_FRAME, drift, sted_dataset
+from costal.paper.sted import PER_FRAME, drift, few_fields, sted_dataset
 
 
 @pytest.fixture(scope="module")
@@ -102,3 +103,20 @@ def test_rings_take_longer_than_fibres_than_puncta_than_background(dataset):
 def test_it_is_chosen_by_name_and_another_seed_is_another_source(dataset):
     assert load_dataset("sted").fingerprint == dataset.fingerprint != sted_dataset(1).fingerprint
     assert dataset.effort_unit == "s"
+
+
+def test_few_fields_are_parted_anew_in_each_repeat():
+    source, tests = few_fields(9), set()
+    for repeat in range(4):
+        own = source.of(repeat)
+        drawn, tested = own.take(np.arange(own.train_size)[::PER_FRAME])[0], own.test()[0][::PER_FRAME]
+        assert (len(drawn), len(tested)) == (3, 6)
+        firsts = {crop.tobytes() for crop in drawn}
+        assert not firsts & {crop.tobytes() for crop in tested}
+        tests.add(frozenset(firsts))
+    assert len(tests) > 1
+
+
+def test_too_few_fields_are_refused():
+    with pytest.raises(DatasetError, match="from 7"):
+        few_fields(6)

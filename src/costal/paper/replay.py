@@ -1,0 +1,150 @@
+"""What other settings would have saved on a project's own labels and seconds: its labels are asked for again."""
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from costal.errors import DatasetError
+from costal.labels.project import Choices
+from costal.labels.project_file import load_project
+from costal.paper.archive import read_rows, write_tables
+from costal.paper.evidence import Saving, savings
+from costal.paper.own_project import load_own_project
+from costal.paper.plan import RANDOM_ARM, Arm, Experiment, Plan
+from costal.paper.runner import progress_of, rounds_left, run_names, run_task, tasks
+from costal.paper.sources import PER_CLASS_AT_START, Dataset
+from costal.types import AcquisitionName, Job, Training
+
+FEWEST_LABELS, SHARE, ROUNDS, REPEATS = 100, 0.5, 4, 5
+"""So many labels with an effort are needed; half of those that are not for tests are asked for, in so many rounds."""
+NO_COST = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """What arms came to beside random selection, the project's own settings first, and how it was found."""
+
+    savings: tuple[Saving, ...]
+    labels: int
+    seconds: float
+    repeats: int
+    notes: tuple[str, ...]
+
+    @property
+    def verdict(self) -> str:
+        """What the project's own settings saved, in a sentence."""
+        return sentence(self.savings[0])
+
+
+def sentence(saving: Saving) -> str:
+    """Return what an arm saves, as a sentence that claims no more than its interval."""
+    ratio, gain = saving.ratio, saving.mean_difference
+    points = f"{100 * gain.value:+.1f} points of accuracy at equal time [{100 * gain.low:+.1f}, {100 * gain.high:+.1f}]"
+    if np.isfinite(ratio.value) and ratio.high < 1:
+        return (
+            f"{saving.arm.name}: {1 - ratio.value:.0%} of the time is saved at equal accuracy, surely more than "
+            f"{max(0.0, 1 - ratio.high):.0%}; {points}."
+        )
+    if ratio.low > 1 or gain.high < 0:
+        return f"{saving.arm.name}: costs more time than random selection; {points}."
+    if gain.low > 0:
+        return f"{saving.arm.name}: better than random selection, by {points}."
+    return f"{saving.arm.name}: these labels do not tell it from random selection; {points}."
+
+
+def arms_of(
+    choices: Choices, betas: Sequence[float], acquisitions: Sequence[AcquisitionName], backbones: Sequence[str]
+) -> tuple[Arm, ...]:
+    """Return random selection, the project's own settings, and each asked for that differs from them in one.
+
+    With nothing asked for: the same without cost, or with β = 0.3 where the project has none.
+    """
+    own = Arm(
+        "as it is",
+        acquisition=choices.acquisition,
+        alpha=choices.alpha,
+        beta=choices.beta,
+        rule=choices.rule,
+        backbone=choices.backbone,
+    )
+    others = [replace(own, name=f"β = {beta:g}", beta=beta) for beta in betas if beta != own.beta]
+    others += [replace(own, name=each, acquisition=each) for each in acquisitions if each != own.acquisition]
+    others += [replace(own, name=each, backbone=each) for each in backbones if each != own.backbone]
+    if not (betas or acquisitions or backbones):
+        beta = NO_COST if own.beta else 0.3
+        others = [replace(own, name=f"β = {beta:g}", beta=beta)]
+    return (replace(RANDOM_ARM, backbone=choices.backbone), own, *dict.fromkeys(others))
+
+
+def replay(
+    folder: Path,
+    betas: Sequence[float] = (),
+    acquisitions: Sequence[AcquisitionName] = (),
+    backbones: Sequence[str] = (),
+    repeats: int = REPEATS,
+    device: str = "auto",
+) -> Job[Replayed]:
+    """Return what settings would have saved on a project's labels; yields progress in rounds.
+
+    In each repeat another quarter of each class is kept for tests, and the others are offered as if they had no label:
+    an arm pays what each did cost, a censored effort counting as the time that is known. `SHARE` of them are asked for.
+
+    Raises
+    ------
+    DatasetError
+        When there are too few labels with an effort, with their number.
+    CostalError
+        When the project cannot be read.
+    """
+    project = load_project(folder)
+    dataset = _own_labels(folder)
+    total = dataset.train_size + len(dataset.test()[1])
+    if total < FEWEST_LABELS:
+        raise DatasetError(
+            f"{project.name} has {total} labels with a measured effort, and a replay needs {FEWEST_LABELS}: with fewer "
+            "its answer is chance. Label some more."
+        )
+    training = replace(project.agent_settings().training, augment=False)
+    plan = _plan(dataset, arms_of(project.choices, betas, acquisitions, backbones), repeats, device, training)
+    with tempfile.TemporaryDirectory() as place:
+        yield from _run(plan, dataset, Path(place))
+        return _found(plan, dataset, Path(place), total)
+
+
+def _own_labels(folder: Path) -> Dataset:
+    is_rgb = load_project(folder).intake.rgb
+
+    def split(repeat: int) -> Dataset:
+        dataset = load_own_project(folder, repeat, with_censored=True)
+        return replace(dataset, split=split, is_rgb=is_rgb and dataset.crop_shape[0] == 3)
+
+    return split(0)
+
+
+def _plan(dataset: Dataset, arms: tuple[Arm, ...], repeats: int, device: str, training: Training) -> Plan:
+    start = PER_CLASS_AT_START * len(dataset.class_names)
+    n = max(1, int(SHARE * dataset.train_size - start) // ROUNDS)
+    pool_size = dataset.train_size - start - (ROUNDS - 1) * n
+    experiment = Experiment(pool_size=pool_size, n=n, device=device, pools="redraw", training=training)
+    return Plan("replay", arms=arms, experiment=experiment, rounds=ROUNDS, repeats=repeats, stack=repeats * len(arms))
+
+
+def _run(plan: Plan, dataset: Dataset, place: Path) -> Job[None]:
+    left = {task: rounds_left(plan, task, place) for task in tasks(plan)}
+    for task in tasks(plan):
+        for each in run_task(plan, task, place, dataset):
+            left[task] = each.total - each.done
+            yield progress_of(plan, left, "Asking for the labels again")
+        left[task] = 0
+
+
+def _found(plan: Plan, dataset: Dataset, place: Path, total: int) -> Replayed:
+    import pandas as pd
+
+    write_tables(place, run_names(plan))
+    df = pd.read_csv(place / "rounds.csv")
+    spent = [float(str(row["total_cost"])) for row in read_rows(place, run_names(plan)[: plan.repeats])]
+    return Replayed(savings(df, plan, plan.arms[0]), total, max(spent), plan.repeats, dataset.notes[1:])
