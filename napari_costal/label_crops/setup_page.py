@@ -95,13 +95,10 @@ class SetupPage(QTabWidget):
         self.recent_menu = QMenu(self)
         self.recent_button.setMenu(self.recent_menu)
         self.dashboard_button = push_button("Dashboard", "How well the labelling goes: accuracy, effort, models.")
-        self.gallery_button = push_button(
-            "Gallery", "Many crops at a glance: label several at once, accept predictions."
-        )
         self.apply_button = push_button("Apply …", "Run the trained classifier over layers, files and folders.")
         opening = row(self.new_button, self.open_button, self.recent_button)
         self.exchange_button = push_button("Export", "Labels out and in: tables, COCO, GeoJSON, images, JSON.")
-        looking = row(self.dashboard_button, self.gallery_button, self.apply_button, self.exchange_button)
+        looking = row(self.dashboard_button, self.apply_button, self.exchange_button)
         return part("Project", self.project_label, self.holder_label, opening, looking)
 
     def _frame_part(self, layers: Callable[[Any], list[Any]]) -> QWidget:
@@ -122,6 +119,9 @@ class SetupPage(QTabWidget):
         self.n = self._field(Choices, "n", "ask for (n)")
         self.minutes = self._field(Choices, "minutes", "", min=0.1, step=1.0, visible=False)
         self.by = self._field(Choices, "by", "")
+        self.gallery_button = push_button(
+            "Gallery …", "Many crops at a glance: label several at once, accept predictions."
+        )
         self.keeps_going = CheckBox(text="go on while the models learn", value=False)
         self.keeps_going.tooltip = "After a query the next one follows at once; the models learn in the background."
         self.shown = ComboBox(label="heatmap shows", choices=list(SHOWN), value=SHOWN[0])
@@ -134,7 +134,9 @@ class SetupPage(QTabWidget):
         self.boxes_label = sentence()
         self.boxes_label.hide()
         asked = form((self.n, self.minutes, self.by), self.shown)
-        return part("Query", slider, asked, self.colour_bar, self.boxes_label, self.keeps_going.native)
+        return part(
+            "Query", slider, asked, self.colour_bar, self.boxes_label, row(self.keeps_going.native, self.gallery_button)
+        )
 
     def _advanced_part(self, annotator: str) -> QWidget:
         default, lacking = default_backbone()
@@ -155,7 +157,7 @@ class SetupPage(QTabWidget):
         self.planes = ComboBox(label="planes", choices=list(PLANE_CHOICES), value=PLANE_CHOICES[0])
         self.diverse = self._field(Choices, "diverse", "thin near-duplicates and direct neighbours")
         self.control_share = self._field(Choices, "control_share", "control share", step=0.05)
-        self.repeat_share = self._field(Choices, "repeat_share", "shown twice", step=0.01)
+        self.repeat_share = self._field(Choices, "repeat_share", "repeats", step=0.01)
         self.z, self.t = (self._field(Intake, axis, f"{axis.upper()} of files") for axis in "zt")
         self.axes = LineEdit(label="axes of files")
         self.axes.tooltip = (
