@@ -122,7 +122,7 @@ def _paces(viewer: Viewer, folder: Path, side: int, moves: int, seed: int) -> li
     candidates = np.setdiff1d(unanswered({}, grid), answered)
     for name, choices in SELECTIONS.items():
         chosen = _choosing(session.project, choices)
-        select = partial(query_of, found, chosen, grid, candidates, seed)
+        select = partial(query_of, found, chosen, grid, candidates, seed, "abc")
         spent = [_spent(select, time.process_time) for _ in range(moves // 4 + 2)]
         paces.append(_pace(f"selection: {name}", len(grid), spent[1:]))
     dock.close()

@@ -65,7 +65,6 @@ def test_the_heatmap_fills_in_and_what_a_cancel_keeps_is_labelled_and_not_scored
     asked = label(dock, field, qtbot)
     assert asked == 10
     assert isinstance(dock.frame.placed.plane_C_Y_X, LazyPlane)
-    assert "one typical crop of each kind" in dock.status.text()
     with Store(dock.session.project.store_path, read_only=True) as store:
         for each, given in zip(store.presented(), store.labels(), strict=True):
             y, x = given.y, given.x

@@ -202,8 +202,8 @@ def figures_of_another_kind(folder):
         (shutil.rmtree, "holds no experiment"),
         (broken_toml, "'arms' should be a list of tables"),
         (broken_figures, "round-001.json is damaged"),
-        (foreign_figures, "holds a round that cannot be read ('"),
-        (figures_of_another_kind, "holds a round that cannot be read"),
+        (foreign_figures, "round-001.json is damaged ('total_cost')"),
+        (figures_of_another_kind, "round-001.json is damaged"),
     ],
     ids=["no plan", "no folder", "broken plan", "broken round", "foreign round", "list"],
 )
