@@ -2,14 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import count
 from typing import Any
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QFrame, QGridLayout, QLabel, QScrollArea, QToolButton, QVBoxLayout, QWidget
 from superqt import QCollapsible
 
-from costal.labels.classes import new_class
+from costal.labels.classes import free_name, new_class
 from costal.labels.project import Project
 from costal.workbench.class_guide import ClassExamples, Example, read_guide
 from napari_costal.canvas.render import render
@@ -26,7 +25,7 @@ from napari_costal.ui.tables import swatch
 
 EVERY = 10
 """Labels after which the examples are chosen anew."""
-HEIGHT_PX = 190
+HEIGHT_PX, LEAST_PX = 190, 44
 
 
 class GuideView(QCollapsible):
@@ -47,6 +46,7 @@ class GuideView(QCollapsible):
         scroll.setFrameShape(QFrame.Shape.NoFrame)
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         scroll.setWidget(self._page)
+        scroll.setMinimumHeight(LEAST_PX)  # in a low window the guide gives way to the crop
         self._scroll = scroll
         self.add_button = push_button("Add class", "A class more, with the next free key.", self.added.emit)
         self.add_button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
@@ -64,7 +64,7 @@ class GuideView(QCollapsible):
         for at, each in enumerate(classes):
             self._add_row(2 * at, each, [pixmap_of(picture(example)) for example in each.shown])
         self._rows.setRowStretch(2 * len(classes), 1)
-        self._scroll.setFixedHeight(min(self._page.sizeHint().height() + 4, HEIGHT_PX))
+        self._scroll.setMaximumHeight(min(self._page.sizeHint().height() + 4, HEIGHT_PX))
         if self.isExpanded():
             self.expand(animate=False)  # to the height of what is in it now
 
@@ -89,10 +89,12 @@ class GuideView(QCollapsible):
         button.clicked.connect(partial(self._tell, label_class.id))
         for column, widget in enumerate((mark, said, button)):
             self._rows.addWidget(widget, row, column, Qt.AlignmentFlag.AlignTop)
+            widget.show()  # a widget that is added to a page in sight takes no room until it is shown
         self._rows.setColumnStretch(1, 1)
         strip = QLabel()
         strip.setPixmap(in_a_row(pictures)) if pictures else strip.setText("<small>no example yet</small>")
         self._rows.addWidget(strip, row + 1, 1, 1, 2)
+        strip.show()
 
     def _tell(self, class_id: int, _checked: bool = False) -> None:
         self.edited.emit(class_id)
@@ -187,9 +189,7 @@ class ClassGuide:
         project = self._session.project
         if project is None or not self._session.may_write():
             return
-        taken = {each.name for each in project.classes}
-        name = next(name for n in count(1) if (name := f"class {n}") not in taken)
-        self._session.change(lambda project: new_class(project, name))
+        self._session.change(lambda project: new_class(project, free_name(project)))
         changed = self._session.project
         if changed is not None and changed is not project:
             self.edit(changed.classes[-1].id)

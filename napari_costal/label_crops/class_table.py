@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from itertools import count
 from typing import Any
 
 from qtpy.QtCore import QPoint, Qt, Signal
@@ -17,6 +16,7 @@ from qtpy.QtWidgets import (
 )
 
 from costal.labels.classes import (
+    free_name,
     merge_classes,
     new_class,
     recolour_class,
@@ -100,8 +100,7 @@ class ClassTable(QWidget):
 
     def add(self, project: Project) -> Project:
         """Return the project with a class more, whose name and key are free."""
-        taken = {each.name for each in project.classes}
-        return new_class(project, next(name for n in count(1) if (name := f"class {n}") not in taken))
+        return new_class(project, free_name(project))
 
     def _item_changed(self, item: QTableWidgetItem) -> None:
         if self._is_filling:

@@ -167,7 +167,8 @@ class QuerySession:
 
     def _tell_model(self) -> None:
         trainer, labels = self.trainer, self._session.label_count
-        self._view.show_model(model_text(self.found, trainer.is_stale, trainer.has_model, labels))
+        learns_soon = self.is_blind or trainer.is_busy
+        self._view.show_model(model_text(self.found, trainer.is_stale, trainer.has_model, labels, learns_soon))
 
     def show(self, shown: Shown) -> None:
         """Show another score in the heatmap; the predicted class not before the query has ended."""

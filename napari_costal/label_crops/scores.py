@@ -12,13 +12,16 @@ from napari_costal.label_crops.view import Shown
 STALE = ". Stale: a label that it learned was taken back or replaced; train again."
 
 
-def model_text(found: FrameScores | None, is_stale: bool, has_model: bool, labels: int) -> str:
+def model_text(
+    found: FrameScores | None, is_stale: bool, has_model: bool, labels: int, learns_soon: bool = False
+) -> str:
     """Return which model scored, or what to do next, and whether it learned a label that stands no more."""
     if found is None or found.scores is None:
         if has_model:
             text = "Not scored yet: press Score"
         elif labels:
-            text = f"{counted(labels, 'label')}, not trained yet: press Train"
+            remedy = "the models learn when the query ends" if learns_soon else "press Train"
+            text = f"{counted(labels, 'label')}, not trained yet: {remedy}"
         else:
             text = "No labels yet: press Label"
     else:

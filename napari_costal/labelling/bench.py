@@ -25,7 +25,7 @@ from napari_costal.labelling.key_sheet import KeySheet
 from napari_costal.labelling.keys import BenchKeys, labelled_with
 from napari_costal.labelling.presentation import KeyStrokes, Presenter
 from napari_costal.ui.parts import ALARM, beside, paint, sentence, steady
-from napari_costal.ui.tools import HELP, PAUSE, TOOLS
+from napari_costal.ui.tools import HELP, PAUSE, STOP, TOOLS
 
 SIGNS_OF_LIFE = (
     QEvent.Type.MouseMove,
@@ -242,14 +242,13 @@ class Bench(QWidget):
             self._answer(partial(self.asked_for.emit, name))
         elif self._go_on():
             return
+        elif self.sheet.isVisible() and name in (HELP, STOP):
+            self.sheet.put_away()
         elif name == PAUSE:
             self._show_paused(not self._is_paused)
             (self.paused if self._is_paused else self.resumed).emit(PauseReason.USER)
         elif name == HELP:
-            if self.sheet.isVisible():
-                self.sheet.put_away()
-            else:
-                self.sheet.show_text(self.keys.sheet())
+            self.sheet.show_text(self.keys.sheet())
         else:
             self.asked_for.emit(name)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import count
 from types import MappingProxyType
 
 from costal.errors import ProjectError
@@ -9,6 +10,12 @@ from costal.labels.project import COLOURS, KEYS, LabelClass, Project, checked
 
 MOST_EXAMPLES = 6
 """Crops that show what a class looks like."""
+
+
+def free_name(project: Project) -> str:
+    """Return a name for one class more, which none has: ``class 3`` where there are two."""
+    taken = {each.name for each in project.classes}
+    return next(name for number in count(len(taken) + 1) if (name := f"class {number}") not in taken)
 
 
 def new_class(project: Project, name: str) -> Project:

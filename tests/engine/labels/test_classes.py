@@ -7,6 +7,7 @@ import pytest
 from costal.errors import ProjectError
 from costal.labels.classes import (
     describe_class,
+    free_name,
     merge_classes,
     new_class,
     recolour_class,
@@ -222,3 +223,9 @@ def test_a_description_of_several_lines_is_kept_as_one(tmp_path):
 def test_a_description_without_end_is_refused():
     with pytest.raises(ProjectError, match="description"):
         describe_class(PROJECT, 2, "x" * 1001)
+
+
+def test_a_class_more_is_called_by_its_number_and_like_no_other(tmp_path):
+    project = create_project(tmp_path / "neurons", ("rings", "class 3"))
+    assert free_name(project) == "class 4"
+    assert free_name(create_project(tmp_path / "other", ("rings", "fibres"))) == "class 3"

@@ -16,3 +16,9 @@ from napari_costal.label_crops.scores import model_text
 )
 def test_without_scores_it_is_said_what_to_do_next(has_model, labels, text):
     assert model_text(None, False, has_model, labels) == text
+
+
+def test_while_a_query_is_answered_nobody_has_to_press_train():
+    assert (
+        model_text(None, False, False, 10, True) == "10 labels, not trained yet: the models learn when the query ends"
+    )
