@@ -150,8 +150,11 @@ class Hands:
 
 @ensure_main_thread(await_return=True)
 def spot_of(dock: LabelCrops, widget: QWidget) -> QPoint:
-    """Scroll to a widget of the form and return where it is on the screen."""
-    dock.setup.ensureWidgetVisible(widget)
+    """Bring the tab of a widget to the front and return where the widget is on the screen."""
+    for tab in dock.setup.tabs:
+        if tab.isAncestorOf(widget):
+            dock.setup.show_tab(tab)
+            QApplication.processEvents()
     return widget.mapToGlobal(widget.rect().center())
 
 
