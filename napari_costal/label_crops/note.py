@@ -15,5 +15,6 @@ def ask_note(parent: QWidget, sitting: Sitting) -> None:
         text, is_meant = QInputDialog.getText(parent, "Note", "Note on this crop:", text=sitting.current.note)
     finally:
         sitting.presenter.resume(PauseReason.MODAL)
+        parent.activateWindow()  # the next key answers, whoever manages windows
     if is_meant:
         sitting.note(text)
