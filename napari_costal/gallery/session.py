@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from costal.labels.records import ActionRecord, AnswerRecord, CropLabel
+from costal.numerals import counted
 from costal.seeds import seed_for
 from costal.workbench.desk import Workbench
 from costal.workbench.gallery import UNLABELLED, offer
@@ -80,7 +81,9 @@ class GallerySession:
             self._corrections_s += active_s if self._listing.offer is not None else 0.0
             self._view.forget_choice()
             name = next((each.name for each in gallery.project.classes if each.id == class_id), "?")
-            self._view.say(f"{_counted(count)} labelled '{name}' in {active_s:.1f} s. Undo takes all of them back.")
+            self._view.say(
+                f"{counted(count, 'crop')} labelled '{name}' in {active_s:.1f} s. Undo takes all of them back."
+            )
 
         self._commit(class_ids, ActionRecord("bulk", self._annotator, active_s), saved)
 
@@ -181,7 +184,9 @@ class GallerySession:
             self._view.forget_choice()
             then()
             missed = f" {caught} of {planted} planted errors caught." if planted else ""
-            self._view.say(f"{_counted(count)} accepted in {active_s:.1f} s.{missed} Undo takes all of them back.")
+            self._view.say(
+                f"{counted(count, 'crop')} accepted in {active_s:.1f} s.{missed} Undo takes all of them back."
+            )
 
         self._commit(dict(zip(rows.tolist(), class_ids.tolist(), strict=True)), action, saved)
 
@@ -203,7 +208,7 @@ class GallerySession:
         def over(changes: list[Change]) -> None:
             self._saving_in = None
             self._show_changes(changes)
-            labels = f"{len(changes)} labels" if len(changes) != 1 else "1 label"
+            labels = counted(len(changes), "label")
             self._view.say(f"{labels} {done}." if changes else f"There is nothing to {name}.")
 
         def failed(reason: str) -> None:
@@ -241,10 +246,6 @@ class GallerySession:
             self._view.complain(f"Read only: {bench.holder} writes to the project. Close it there to label here.")
             return False
         return bench is not None
-
-
-def _counted(count: int) -> str:
-    return f"{count:,} crop{'' if count == 1 else 's'}"
 
 
 def _why_nothing(gallery: Gallery, least: float) -> str:

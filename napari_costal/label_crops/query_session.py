@@ -71,6 +71,11 @@ class QuerySession:
         frame.relabelled.connect(self._relabelled)
 
     @property
+    def generation(self) -> int:
+        """The number of the model that scored the frame, 0 where none did."""
+        return self.found.generation if self.found is not None and self.found.scores else 0
+
+    @property
     def is_busy(self) -> bool:
         """Whether a job is on its way."""
         return self._scoring.is_busy or self.trainer.is_busy

@@ -101,7 +101,9 @@ class Selection:
         plane_C_Y_X = placed.plane_C_Y_X
 
         def read() -> list[AnswerRecord]:
-            return [self._record(each, crop_at(plane_C_Y_X, grid, each), class_id, placed, grid) for each in free]
+            return [
+                self._record(each, crop_at(plane_C_Y_X, grid, each), class_id, project, placed, grid) for each in free
+            ]
 
         def saved(label_ids: tuple[int, ...]) -> None:
             self._saving = False
@@ -128,11 +130,15 @@ class Selection:
         return sum(min((after - before) / 1e9, idle_limit_s) for before, after in pairwise(moments_ns))
 
     def _record(
-        self, index: int, pixels_C_H_W: NDArray[np.generic], class_id: int, placed: Placed, grid: Grid
+        self,
+        index: int,
+        pixels_C_H_W: NDArray[np.generic],
+        class_id: int,
+        project: Project,
+        placed: Placed,
+        grid: Grid,
     ) -> AnswerRecord:
-        query, project = self._query, self._session.project
-        if project is None:
-            raise RuntimeError("There is no project to label crops of.")
+        query = self._query
         y, x = grid.origin(index)
         return AnswerRecord(
             placed.placed.id,
@@ -143,7 +149,7 @@ class Selection:
             class_id,
             self._session.annotator,
             (),
-            query.found.generation if query.found is not None and query.found.scores else 0,
+            query.generation,
             prediction_shown=self._sitting.knows_prediction(index),
             why=why_of(query.found, query.picked, project, index),
             given="bulk",
@@ -152,10 +158,12 @@ class Selection:
     def _relabel(
         self, indices: list[int], label_ids: tuple[int, ...], class_id: int, placed: Placed, grid: Grid
     ) -> None:
-        for index, label_id in zip(indices, label_ids, strict=True):
-            y, x = grid.origin(index)
-            label = CropLabel(label_id, placed.placed.id, y, x, grid.crop, class_id, given="bulk")
-            self._frame.relabel(index, label, is_new=False)
+        self._frame.relabel_together(
+            {
+                index: CropLabel(label_id, placed.placed.id, *grid.origin(index), grid.crop, class_id, given="bulk")
+                for index, label_id in zip(indices, label_ids, strict=True)
+            }
+        )
 
 
 def without_controls(indices: Iterable[int], project: Project, placed: Placed, grid: Grid) -> tuple[list[int], int]:

@@ -268,7 +268,7 @@ class Sitting:
         presentation.control, presentation.repeated = asked.control, asked.repeated
         self._frame.hide_label(asked.index if asked.repeated else None)
         presentation.why = why_of(query.found, query.picked, project, asked.index)
-        presentation.generation = query.found.generation if query.found is not None and query.found.scores else 0
+        presentation.generation = query.generation
         self.look()
         title = self._title(asked, placed.labels.get(asked.index), project)
         left_s = sum(query.predicted_s(each.index) for each in (asked, *self._waiting)) if asked.rank else 0.0

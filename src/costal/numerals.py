@@ -17,6 +17,6 @@ def decimal_number(text: str) -> float | None:
     return float(text) if DECIMAL.fullmatch(text) else None
 
 
-def counted(count: int, noun: str) -> str:
-    """Return a number with its noun, in the plural unless there is one: ``1 crop``, ``1,024 crops``."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """Return a number with its noun, in the plural unless there is one: ``1 crop``, ``1,024 crops``, ``2 classes``."""
+    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"

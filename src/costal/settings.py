@@ -93,6 +93,12 @@ def is_a_colour(text: str) -> bool:
     return COLOUR.fullmatch(text) is not None
 
 
+def rgb_of(colour: str) -> tuple[int, int, int]:
+    """Return red, green and blue, 0 to 255, of a colour as #rrggbb."""
+    red, green, blue = bytes.fromhex(colour[1:])
+    return red, green, blue
+
+
 def shown(value: object) -> str:
     """Return a value as TOML writes it, in one line; "none" where there is none."""
     return "none" if value is None else json.dumps(value, ensure_ascii=False, default=str)

@@ -12,6 +12,7 @@ from costal.frames.normalise import intensity_range
 from costal.frames.read import Planes
 from costal.frames.resample import resampled
 from costal.frames.windows import Pixels, read_window
+from costal.settings import rgb_of
 from costal.types import Channel
 
 SIDE = 96
@@ -145,10 +146,6 @@ def coloured(pixels_C_Y_X: Pixels, channels: Sequence[Channel], is_rgb: bool) ->
         return np.repeat(grey, 3, axis=2)
     told = [each.colour for each in channels] if len(channels) == grey.shape[2] else [""] * grey.shape[2]
     palette = MAGENTA_GREEN if len(told) == len(MAGENTA_GREEN) else CYMRGB
-    colours = [_rgb(each or palette[at % len(palette)]) for at, each in enumerate(told)]
-    picture: RGBPicture = np.clip(grey.astype(np.float64) @ np.array(colours), 0, 255).round().astype(np.uint8)
+    colours = [rgb_of(each or palette[at % len(palette)]) for at, each in enumerate(told)]
+    picture: RGBPicture = np.clip(grey.astype(np.float64) @ (np.array(colours) / 255), 0, 255).round().astype(np.uint8)
     return picture
-
-
-def _rgb(colour: str) -> tuple[float, ...]:
-    return tuple(int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5))

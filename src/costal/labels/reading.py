@@ -22,6 +22,8 @@ from costal.labels.records import (
 )
 from costal.types import Arrival, Stamp
 
+LABEL_COLUMNS = "frame_id, y, x, side, class_id, kind, original, given, action_id, unsure, note"
+"""What `label_of` takes after the id of a label, from a label joined with its crop."""
 REMEDIES = {
     "readonly": "It is read-only, or was moved or deleted. Put it back, or choose a folder that you may write to.",
     "unable to open": "The folder is missing or may not be written to. Choose another.",
@@ -42,7 +44,7 @@ class Reader:
         """Return the current labels, of one frame or of all."""
         where = "" if frame_id is None else "WHERE crop.frame_id = :frame"
         rows = self._select(
-            f"""SELECT current_label.id, frame_id, y, x, side, class_id, kind, original, given, action_id, unsure, note
+            f"""SELECT current_label.id, {LABEL_COLUMNS}
             FROM crop CROSS JOIN current_label ON crop.id = crop_id {where} ORDER BY current_label.id""",
             {"frame": frame_id},
         )
@@ -60,7 +62,7 @@ class Reader:
     def label(self, label_id: int) -> CropLabel | None:
         """Return a label that was given, whether it stands or not."""
         rows = self._select(
-            """SELECT label.id, frame_id, y, x, side, class_id, kind, original, given, action_id, unsure, note
+            f"""SELECT label.id, {LABEL_COLUMNS}
             FROM label JOIN crop ON crop.id = crop_id WHERE label.id = :id""",
             {"id": label_id},
         )
@@ -71,7 +73,7 @@ class Reader:
         if label.action_id is None:
             return [label]
         rows = self._select(
-            """SELECT label.id, frame_id, y, x, side, class_id, kind, original, given, action_id, unsure, note
+            f"""SELECT label.id, {LABEL_COLUMNS}
             FROM label JOIN crop ON crop.id = crop_id
             WHERE action_id = :action AND kind <> 'undo' AND redoes IS NULL ORDER BY label.id""",
             {"action": label.action_id},
@@ -81,8 +83,7 @@ class Reader:
     def label_at(self, label: CropLabel) -> CropLabel | None:
         """Return the current label of the crop that a label was given to, None when it has none."""
         rows = self._select(
-            """SELECT current_label.id, frame_id, y, x, side, class_id, kind, original,
-            given, action_id, unsure, note FROM crop
+            f"""SELECT current_label.id, {LABEL_COLUMNS} FROM crop
             JOIN current_label ON crop_id = crop.id WHERE frame_id = :frame AND y = :y AND x = :x AND side = :side""",
             {"frame": label.frame_id, "y": label.y, "x": label.x, "side": label.side},
         )
@@ -276,6 +277,6 @@ class Reader:
 
 
 def label_of(row: Any) -> CropLabel:
-    """Return a label from a row of the twelve columns that `Reader.labels` selects."""
+    """Return a label from a row of its id and `LABEL_COLUMNS`."""
     label: tuple[Any, ...] = (*row[:-2], bool(row[-2]), row[-1])
     return CropLabel(*label)

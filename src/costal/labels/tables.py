@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from costal.labels.reading import Reader, label_of
+from costal.labels.reading import LABEL_COLUMNS, Reader, label_of
 from costal.labels.records import CropLabel, FrameRecord, pixels_of, rows_explained
 
 TABLES = ("frame", "crop", "presentation", "event", "action", "label", "arrival")
@@ -95,7 +95,7 @@ class TableReader(Reader):
         Crops have so many channels. Labels first given as one of `besides` come too, however old they are.
         """
         classes, others = (", ".join(str(int(each)) for each in ids) or "NULL" for ids in (class_ids, besides))
-        what = "label.id, frame_id, y, x, side, class_id, kind, original, given, action_id, unsure, note"
+        what = f"label.id, {LABEL_COLUMNS}"
         where = f"""FROM current_label AS label JOIN crop ON crop.id = crop_id WHERE kind = 'class'
             AND given = 'single' AND NOT unsure AND class_id IN ({classes}) AND channels = :channels"""
         rows = self._select(

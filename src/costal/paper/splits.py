@@ -1,5 +1,7 @@
 """What is for tests: a quarter of each class, or, where crops come from frames, a quarter of the frames, drawn anew."""
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -42,20 +44,10 @@ def from_labelled(
     if len(tested) == 0:
         raise DatasetError(f"{name} has no class with 4 crops, so none would be left for tests. Label some more.")
     split = f"{len(tested)} of {len(shuffled)} crops, a quarter of each class, are kept for tests."
-    return Dataset(
-        name,
-        class_names,
-        labelled.crops_N_C_H_W.shape[1:],
-        effort_unit,
-        len(drawn),
-        take=lambda indices: labelled.of(drawn[indices]),
-        test=lambda: labelled.of(tested),
-        effort=lambda indices, _repeat, _order: labelled.cost_N[drawn[indices]],
-        fingerprint=md5(array.tobytes() for array in (labelled.crops_N_C_H_W, labelled.class_N, labelled.cost_N)),
-        class_of=lambda indices: labelled.class_N[drawn[indices]],
-        notes=(split, *notes),
-        is_censored=None if censored_N is None else lambda indices: censored_N[drawn[indices]],
-    )
+    fingerprint = md5(array.tobytes() for array in (labelled.crops_N_C_H_W, labelled.class_N, labelled.cost_N))
+    whole = _parted(name, class_names, effort_unit, labelled, drawn, tested, fingerprint)
+    is_censored = None if censored_N is None else lambda indices: censored_N[drawn[indices]]
+    return replace(whole, notes=(split, *notes), is_censored=is_censored)
 
 
 def from_frames(
@@ -80,24 +72,36 @@ def from_frames(
             f"{len(tested)} of {len(frame_N)} crops, those of {tested_frames} of {len(np.unique(frame_N))} frames, are "
             "kept for tests; each repeat draws other frames."
         )
-        return Dataset(
-            name,
-            class_names,
-            labelled.crops_N_C_H_W.shape[1:],
-            effort_unit,
-            len(drawn),
-            take=lambda indices: labelled.of(drawn[indices]),
-            test=lambda: labelled.of(tested),
-            effort=lambda indices, _repeat, _order: labelled.cost_N[drawn[indices]],
-            fingerprint=fingerprint,
-            class_of=lambda indices: labelled.class_N[drawn[indices]],
-            notes=(note,),
-            split=split,
-        )
+        whole = _parted(name, class_names, effort_unit, labelled, drawn, tested, fingerprint)
+        return replace(whole, notes=(note,), split=split)
 
     parts = (labelled.crops_N_C_H_W, labelled.class_N, labelled.cost_N, np.asarray(frame_N, np.int64))
     fingerprint = md5(array.tobytes() for array in parts)
     return split(0)
+
+
+def _parted(
+    name: str,
+    class_names: tuple[str, ...],
+    effort_unit: str,
+    labelled: LabelledCrops,
+    drawn: Indices,
+    tested: Indices,
+    fingerprint: str,
+) -> Dataset:
+    """Return crops held in memory as a source: those that may be drawn, and those for tests."""
+    return Dataset(
+        name,
+        class_names,
+        labelled.crops_N_C_H_W.shape[1:],
+        effort_unit,
+        len(drawn),
+        take=lambda indices: labelled.of(drawn[indices]),
+        test=lambda: labelled.of(tested),
+        effort=lambda indices, _repeat, _order: labelled.cost_N[drawn[indices]],
+        fingerprint=fingerprint,
+        class_of=lambda indices: labelled.class_N[drawn[indices]],
+    )
 
 
 def _whole_frames(

@@ -12,6 +12,7 @@ from costal.labels.models import Generation
 from costal.labels.project import Project
 from costal.labels.records import GIVEN, PresentationRow
 from costal.labels.store import Store
+from costal.numerals import counted
 from costal.types import BackboneCard
 from costal.workbench.overview import look
 from costal.workbench.review import Accuracy, Review
@@ -70,7 +71,7 @@ class Methods:
         side, frames = self.project.tiling.crop, len({each.frame_id for each in self.labels})
         sizes = " or ".join(f"{each:.4g} µm" for each in self.pixel_um)
         known = f"pixel size {sizes}" if sizes else "the pixel size is not known"
-        of = f" of {_counted(frames, 'image')}" if frames else ""
+        of = f" of {counted(frames, 'image')}" if frames else ""
         software = ", ".join(f"{name} {number}" for name, number in self.versions.items())
         return f"Crops of {side} × {side} px ({known}){of} were labelled with {software}."
 
@@ -83,7 +84,7 @@ class Methods:
                 parts.append(f"{each.name} ({labels[each.id]:,}{about})")
         unknown = f", of which {labels[0]:,} are of classes that the project no longer has" if labels[0] else ""
         total = len(self.labels)
-        count = f"{_counted(total, 'label')} of {_counted(len(parts), 'class', 'classes')}"
+        count = f"{counted(total, 'label')} of {counted(len(parts), 'class', 'classes')}"
         return f"{count} {'stand' if total != 1 else 'stands'}{unknown}: {_listed(parts)}."
 
     def _meant(self, class_id: int | None) -> int:
@@ -121,7 +122,7 @@ class Methods:
             return "No model has been trained."
         agent, sha256 = self.newest.agent, self.newest.model_hash or "not known"
         return (
-            f"Model {self.newest.number} was trained on {_counted(agent.label_count, 'label')}: "
+            f"Model {self.newest.number} was trained on {counted(agent.label_count, 'label')}: "
             f"{_seen_through(agent.backbone)} ({agent.settings.passes} passes of MC dropout; model SHA-256 {sha256})."
         )
 
@@ -129,7 +130,7 @@ class Methods:
         found = self.review.accuracy
         if not found.count:
             return "No crop was drawn at random and predicted before it was labelled, so no accuracy can be given."
-        controls = _counted(found.count, "control crop")
+        controls = counted(found.count, "control crop")
         return (
             f"The model of the time, asked before the expert, was right for {_interval(found)} of {controls}, drawn at "
             "random."
@@ -139,7 +140,7 @@ class Methods:
         found = self.review.consistency
         if not found.count:
             return "No crop was labelled twice to measure how consistent the expert is."
-        again = _counted(found.count, "crop")
+        again = counted(found.count, "crop")
         return (
             f"The expert gave the same label again to {_interval(found)} of {again} shown again unannounced: the most "
             "that any accuracy can mean."
@@ -214,10 +215,6 @@ def _seen_through(card: BackboneCard | None) -> str:
 
 def _interval(found: Accuracy) -> str:
     return f"{found.share:.0%} (95% interval {found.low:.0%} to {found.high:.0%})"
-
-
-def _counted(count: int, one: str, more: str = "") -> str:
-    return f"{count:,} {one if count == 1 else more or one + 's'}"
 
 
 def _listed(parts: Iterable[str]) -> str:

@@ -64,6 +64,6 @@ def _annotation(label: CurrentLabel) -> dict[str, object]:
         "bbox": [x, y, width, height],
         "area": height * width,
         "iscrowd": 0,
-        "attributes": {"given": label.row.given, "unsure": label.row.unsure, "note": label.row.note},
+        "attributes": label.remarks,
         "segmentation": [[x, y, x + width, y, x + width, y + height, x, y + height]],
     }

@@ -41,6 +41,11 @@ class CurrentLabel:
         return self.effort is not NOT_MEASURED
 
     @property
+    def remarks(self) -> dict[str, str | bool]:
+        """How it was given, whether the expert was unsure, and the note."""
+        return {"given": self.row.given, "unsure": self.row.unsure, "note": self.row.note}
+
+    @property
     def utc(self) -> str:
         """When it was given, ISO 8601 in UTC."""
         given = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=self.row.utc_ns // 1000)

@@ -15,6 +15,7 @@ from costal.labels.exchange.current import CurrentLabel
 from costal.labels.exchange.filenames import frame_stem, unlike
 from costal.labels.plane_names import steps_of
 from costal.labels.project import Project
+from costal.settings import rgb_of
 
 NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://github.com/napari-costal/napari-costal")
 Feature = Mapping[str, object]
@@ -39,14 +40,13 @@ def feature(
     ring = [[x, y], [x + width, y], [x + width, y + height], [x, y + height], [x, y]]
     steps = steps_of(planes)
     plane = {"plane": {"c": -1, "z": steps.get("z", 0), "t": steps.get("t", 0)}} if steps else {}
-    rgb = [int(colour[at : at + 2], 16) for at in (1, 3, 5)]
     return {
         "type": "Feature",
         "id": str(uuid.uuid5(NAMESPACE, identity)),
         "geometry": {"type": "Polygon", "coordinates": [ring]} | plane,
         "properties": {
             "objectType": "annotation",
-            "classification": {"name": name, "color": rgb},
+            "classification": {"name": name, "color": list(rgb_of(colour))},
             "measurements": {key: float(figure) for key, figure in measurements.items() if figure is not None},
         }
         | ({"metadata": dict(metadata)} if metadata else {}),

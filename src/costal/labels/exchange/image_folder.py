@@ -29,8 +29,7 @@ def write_images(labels: Sequence[CurrentLabel], store: Store, path: Path) -> Jo
             row = label.row
             stem = frame_stem(row.frame_source, row.frame_hash, row.planes)
             name = unlike(taken, f"{stem}_{row.y}_{row.x}", ".tif")
-            told = {"given": row.given, "unsure": row.unsure, "note": row.note}
-            write_crop(folder / name, pixels[label.label_id], label.frame.pixel_um, told)
+            write_crop(folder / name, pixels[label.label_id], label.frame.pixel_um, label.remarks)
         yield Progress(start + len(batch), len(labels), "Writing crops")
     return len(labels)
 
