@@ -130,10 +130,9 @@ def loop(
     _require_place(out)
     found = _told(bench_loop(LoopRequest(frames, most_labels, device, seed)))
     lines = [f"{'':42} {found.unit:>9} {'asked':>9} {'MB':>7}"]
-    lines += [
-        f"{name:42} {taken:9.3f} {found.asked.get(name, float('nan')):9.2f} {found.memory_mb[name]:7.0f}"
-        for name, taken in found.parts.items()
-    ]
+    for name, taken in found.parts.items():
+        lines.append(f"{name:42} {taken:9.3f} {found.asked.get(name, float('nan')):9.2f} {found.memory_mb[name]:7.0f}")
+        lines += [f"    {part:38} {share:9.3f}" for part, share in found.split[name].items()]
     _report(found, lines, out, as_json)
 
 
