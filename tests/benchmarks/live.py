@@ -203,11 +203,12 @@ def main() -> None:
     """Label in each way, and report."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--answers", type=int, default=ANSWERS)
+    parser.add_argument("--ways", nargs="+", choices=WAYS, default=WAYS)
     asked = parser.parse_args()
     application = QApplication.instance() or QApplication([])
     application.setQuitOnLastWindowClosed(False)
     ways, errors = {}, []
-    for way in WAYS:
+    for way in asked.ways:
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
             project, field = labelled_project(Path(folder) / "project", way, asked.answers)
             ways[way] = figures_of(*in_a_window(project, field, asked.answers), project.idle_limit_s)
