@@ -38,6 +38,7 @@ class EngineJob(QObject):
         self.number, self.function, self.request = number, function, request
         self.begun_again = False
         self.unwanted = False
+        self.is_quiet = False
 
 
 class Engine(QObject):
@@ -67,11 +68,15 @@ class Engine(QObject):
         engine._users.add(id(widget))
         return engine
 
-    def start(self, function: str, request: Parcel, user: object) -> EngineJob:
-        """Return the job of ``module:function`` called with the parcel's values; `user` may cancel all of its jobs."""
+    def start(self, function: str, request: Parcel, user: object, is_quiet: bool = False) -> EngineJob:
+        """Return the job of ``module:function`` called with the parcel's values; `user` may cancel all of its jobs.
+
+        One that is quiet has one thread of low priority (see `quiet`).
+        """
         self._count += 1
         job = EngineJob(self, self._count, function, request)
         job.setProperty("user", id(user))
+        job.is_quiet = is_quiet
         self._waiting.append(job)
         QTimer.singleShot(0, self._next)
         return job
@@ -118,7 +123,7 @@ class Engine(QObject):
         self._running = job = self._waiting.popleft()
         if self._process is None:
             self._launch()
-        self._send(("run", job.number, job.function, job.request))
+        self._send(("run", job.number, job.function, job.request, job.is_quiet))
 
     def _launch(self) -> None:
         self._process = process = QProcess(self)

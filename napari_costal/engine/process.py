@@ -14,6 +14,10 @@ from typing import Any, BinaryIO
 
 from costal.errors import CostalError
 from napari_costal.engine.messages import LENGTH_BYTES, Parcel, framed, pack
+from napari_costal.engine.quiet import quietly
+
+Call = tuple[int, str, Parcel, bool]
+"""A job's number, its function, its request, and whether it is to be quiet."""
 
 
 def main() -> None:
@@ -25,17 +29,21 @@ def main() -> None:
     os.dup2(2, 1)
     if hasattr(os, "nice"):
         os.nice(5)  # the window comes first
-    calls: queue.SimpleQueue[tuple[int, str, Parcel]] = queue.SimpleQueue()
+    calls: queue.SimpleQueue[Call] = queue.SimpleQueue()
     cancelled: set[int] = set()
     threading.Thread(target=_listen, args=(source, calls, cancelled), daemon=True).start()
     while True:
-        number, function, request = calls.get()
-        for message in _outcome(number, function, request, cancelled):
-            output.write(framed(message))
-            output.flush()
+        number, function, request, is_quiet = calls.get()
+
+        def run(number: int = number, function: str = function, request: Parcel = request) -> None:
+            for message in _outcome(number, function, request, cancelled):
+                output.write(framed(message))
+                output.flush()
+
+        quietly(run) if is_quiet else run()
 
 
-def _listen(source: BinaryIO, calls: "queue.SimpleQueue[tuple[int, str, Parcel]]", cancelled: set[int]) -> None:
+def _listen(source: BinaryIO, calls: "queue.SimpleQueue[Call]", cancelled: set[int]) -> None:
     """Sort what arrives; a cancel is heard while a job runs."""
     while True:
         length = source.read(LENGTH_BYTES)

@@ -28,4 +28,6 @@ def record_of(
         repeated=presentation.repeated,
         unsure=presentation.unsure and kind == "class",
         note=presentation.note,
+        asker=presentation.asker,
+        during_fit=presentation.during_fit,
     )

@@ -30,7 +30,8 @@ MOST_AT_ONCE = 20_000
 class QuerySession:
     """The scores of the frame that is worked on, and the crops to ask for. Every public method is what the user does.
 
-    `picked` are the crops that would be asked now, `asked` those of the query that is being answered.
+    `picked` are the crops that would be asked now, `asked` those of the query that is being answered. `live` are scores
+    by a model between two answers, which is not kept; nothing on the screen follows it while it `is_still`.
     """
 
     learned = Signal()
@@ -57,6 +58,9 @@ class QuerySession:
         self.found: FrameScores | None = None
         self.picked: PickedCrops | None = None
         self.asked: PickedCrops | None = None
+        self.live: FrameScores | None = None
+        self.is_still = False
+        self.learns_live = False
         self._combining = Latest()
         self._after_combining: Callable[[], None] | None = None
         self._wanted: Callable[[], None] | None = None
@@ -74,6 +78,28 @@ class QuerySession:
     def generation(self) -> int:
         """The number of the model that scored the frame, 0 where none did."""
         return self.found.generation if self.found is not None and self.found.scores else 0
+
+    @property
+    def shown_scores(self) -> FrameScores | None:
+        """The scores that the heatmap shows and a query is chosen by."""
+        return self.found if self.live is None or self.is_still else self.live
+
+    @property
+    def newest_scores(self) -> FrameScores | None:
+        """The scores by the model that learned last: what is kept with a crop that is presented."""
+        return self.live or self.found
+
+    @property
+    def is_fitting(self) -> bool:
+        """Whether models learn at this moment."""
+        return self.learns_live or self.trainer.is_busy
+
+    def take_live(self, found: FrameScores) -> None:
+        """Take the scores of a model between two answers; the heatmap follows, unless it is to be still."""
+        self.live = found
+        if not self.is_still:
+            self._tell_model()
+            self._draw_heatmap()
 
     @property
     def is_busy(self) -> bool:
@@ -118,7 +144,7 @@ class QuerySession:
         self.trainer.go_on()
 
     def _drop_scores(self) -> None:
-        self.found, self.picked, self.asked = None, None, None
+        self.found, self.picked, self.asked, self.live = None, None, None, None
         self._combining.renew()
         self._after_combining = None
         self._canvas.clear_scores()
@@ -136,7 +162,7 @@ class QuerySession:
             return
 
         def scored(found: FrameScores) -> None:
-            self.found = found
+            self.found, self.live = found, None
             self._tell_model()
             self._view.say(scored_text(found))
             self.recombine()
@@ -171,9 +197,10 @@ class QuerySession:
         self._view.say(filled_text(found, 0 if grid is None else len(grid), self._scoring.is_busy))
 
     def _tell_model(self) -> None:
-        trainer, labels = self.trainer, self._session.label_count
-        learns_soon = self.is_blind or trainer.is_busy
-        self._view.show_model(model_text(self.found, trainer.is_stale, trainer.has_model, labels, learns_soon))
+        trainer, labels, project = self.trainer, self._session.label_count, self._session.project
+        by_hand = project is not None and project.choices.retrain == "hand"
+        learns_soon = (self.is_blind and not by_hand) or trainer.is_busy
+        self._view.show_model(model_text(self.shown_scores, trainer.is_stale, trainer.has_model, labels, learns_soon))
 
     def show(self, shown: Shown) -> None:
         """Show another score in the heatmap; the predicted class not before the query has ended."""
@@ -204,7 +231,7 @@ class QuerySession:
         What is to be done then waits for the last of several that follow each other. What fits into a budget, and the
         best of very many crops, is found on another thread, where a query that is too old is not begun.
         """
-        project, grid, found, placed = self._session.project, self._frame.grid, self.found, self._frame.placed
+        project, grid, found, placed = self._session.project, self._frame.grid, self.shown_scores, self._frame.placed
         if project is None or grid is None or found is None or placed is None:
             return
         labels = self._frame.labels
@@ -246,16 +273,18 @@ class QuerySession:
 
     def _draw_heatmap(self) -> None:
         project, grid = self._session.project, self._frame.grid
-        if self.found is None or self.found.scores is None or grid is None or project is None:
+        found = self.shown_scores
+        if found is None or found.scores is None or grid is None or project is None:
             return
         name: Shown = "value v" if self.is_blind and self.shown == "predicted class" else self.shown
-        self._canvas.show_heatmap(heatmap_values(self.found, project, name), grid, name, project)
+        self._canvas.show_heatmap(heatmap_values(found, project, name), grid, name, project)
 
     def predicted_s(self, index: int) -> float:
         """Return how long a crop is expected to take, 0 where no model can say."""
-        if self.found is None or self.found.scores is None or self.found.scores.cost_is_uniform:
+        found = self.shown_scores
+        if found is None or found.scores is None or found.scores.cost_is_uniform:
             return 0.0
-        return float(self.found.scores.cost_N[index])
+        return float(found.scores.cost_N[index])
 
     def forget_wanted(self) -> None:
         """Want nothing more of a scoring, or of a query, that is on its way."""

@@ -26,7 +26,8 @@ def model_text(
             text = "No labels yet: press Label"
     else:
         cost = "uniform cost" if found.scores.cost_is_uniform else "learned cost"
-        text = ", ".join(filter(None, (f"Model {found.generation}", cost, found.scores.device)))
+        live = f"{counted(found.asker.labels_known or 0, 'label')} learned" if found.is_live else ""
+        text = ", ".join(filter(None, (f"Model {found.generation}", live, cost, found.scores.device)))
     return text + (STALE if is_stale else "")
 
 

@@ -10,7 +10,7 @@ from psygnal import Signal
 from costal.frames.grid import crop_at
 from costal.labels.controls import control_flags
 from costal.labels.project import Project
-from costal.labels.records import ActionRecord, AnswerRecord, CropLabel
+from costal.labels.records import NOBODY, ActionRecord, AnswerRecord, CropLabel
 from costal.types import Grid
 from napari_costal.label_crops.frame_session import FrameSession
 from napari_costal.label_crops.placed import Placed
@@ -153,6 +153,7 @@ class Selection:
             prediction_shown=self._sitting.knows_prediction(index),
             why=why_of(query.found, query.picked, project, index),
             given="bulk",
+            asker=query.found.asker if query.found is not None else NOBODY,
         )
 
     def _relabel(

@@ -124,6 +124,10 @@ class SetupPage(QTabWidget):
         )
         self.keeps_going = CheckBox(text="go on while the models learn", value=False)
         self.keeps_going.tooltip = "After a query the next one follows at once; the models learn in the background."
+        self.still = CheckBox(text="keep the order still", value=False)
+        self.still.tooltip = (
+            "Where models learn after each answer: heatmap and order stay as they are until the query ends."
+        )
         self.shown = ComboBox(label="heatmap shows", choices=list(SHOWN), value=SHOWN[0])
         self.colour_bar = ColourBar()
         self.score_button = push_button("Score", "Ask the models about every crop of the frame.")
@@ -135,7 +139,13 @@ class SetupPage(QTabWidget):
         self.boxes_label.hide()
         asked = form((self.n, self.minutes, self.by), self.shown)
         return part(
-            "Query", slider, asked, self.colour_bar, self.boxes_label, row(self.keeps_going.native, self.gallery_button)
+            "Query",
+            slider,
+            asked,
+            self.colour_bar,
+            self.boxes_label,
+            row(self.keeps_going.native, self.gallery_button),
+            self.still.native,
         )
 
     def _advanced_part(self, annotator: str) -> QWidget:
@@ -157,6 +167,7 @@ class SetupPage(QTabWidget):
         self.planes = ComboBox(label="planes", choices=list(PLANE_CHOICES), value=PLANE_CHOICES[0])
         self.diverse = self._field(Choices, "diverse", "thin near-duplicates and direct neighbours")
         self.control_share = self._field(Choices, "control_share", "control share", step=0.05)
+        self.retrain = self._field(Choices, "retrain", "learn after each")
         self.repeat_share = self._field(Choices, "repeat_share", "repeats", step=0.01)
         self.z, self.t = (self._field(Intake, axis, f"{axis.upper()} of files") for axis in "zt")
         self.axes = LineEdit(label="axes of files")
@@ -168,7 +179,7 @@ class SetupPage(QTabWidget):
         self.annotator = LineEdit(label="annotator", value=annotator, enabled=False)
         self.annotator.tooltip = "Change it in napari's preferences, under napari-costal."
         drawn = (self.control_share, self.repeat_share)
-        decided = (self.backbone, self.acquisition, (self.passes, self.alpha), drawn, self.diverse)
+        decided = (self.backbone, self.acquisition, (self.passes, self.alpha), self.retrain, drawn, self.diverse)
         cut = ((self.stride, self.edge), self.normalise, self.new_range, self.planes, (self.z, self.t), self.axes)
         settings = form(*decided, *cut, self.features, (self.idle_limit, self.annotator))
         return part("Advanced", *([sentence(lacking)] if lacking else []), settings)

@@ -3,11 +3,15 @@
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
+import numpy as np
 from psygnal import Signal
 
 from costal.labels.effort import EventKind
 from costal.labels.project import Project
-from costal.labels.records import AnswerKind, AnswerRecord, CropLabel
+from costal.labels.records import NOBODY, AnswerKind, AnswerRecord, CropLabel
+from costal.loop import FIXED
+from costal.scoring.queries import PickedCrops, query_seed, rest_to_come, unanswered
+from costal.scoring.scores import FrameScores
 from costal.workbench.desk import Workbench
 from napari_costal.label_crops.answers import record_of
 from napari_costal.label_crops.frame_session import FrameSession
@@ -220,10 +224,16 @@ class Sitting:
             self.presented.emit(None)
             self._view.bench_says("Saved. Click another crop to label it, or leave with Esc and train.", False)
         elif self.keeps_going:
-            self._query.retrain()
+            self._learn()
             self.label_query()
         else:
             self.stop()
+            self._learn()
+
+    def _learn(self) -> None:
+        """Let the models learn from a query, unless that is done by hand."""
+        project = self._session.project
+        if project is not None and project.choices.retrain != "hand":
             self._query.retrain()
 
     def _due_repeat(self) -> Asked | None:
@@ -267,8 +277,8 @@ class Sitting:
         presentation = self.presenter.open(asked.index, asked.rank, round(project.idle_limit_s * 1e9))
         presentation.control, presentation.repeated = asked.control, asked.repeated
         self._frame.hide_label(asked.index if asked.repeated else None)
-        presentation.why = why_of(query.found, query.picked, project, asked.index)
-        presentation.generation = query.generation
+        presentation.during_fit = query.is_fitting
+        self._note_why(presentation, project)
         self.look()
         title = self._title(asked, placed.labels.get(asked.index), project)
         left_s = sum(query.predicted_s(each.index) for each in (asked, *self._waiting)) if asked.rank else 0.0
@@ -276,6 +286,50 @@ class Sitting:
         if self._waiting and placed.is_at_hand(self._waiting[0].index):
             self._view.prepare(*self._frame.shown(self._waiting[0].index))
         self.presented.emit(asked.index)
+
+    def _note_why(self, presentation: Presentation, project: Project) -> None:
+        """Keep with a crop what the model that learned last thinks of it."""
+        found, picked = self._query.newest_scores, self._query.picked
+        if found is not None and found is self._query.live:
+            choices = project.choices
+            value_N = found.value_N(choices.alpha, choices.beta, choices.rule)
+            picked = PickedCrops(np.empty(0, np.intp), value_N, np.empty(0, np.bool_))
+        presentation.why = why_of(found, picked, project, presentation.index)
+        presentation.generation = self._query.generation
+        presentation.asker = found.asker if found is not None else NOBODY
+
+    def model_changed(self, found: FrameScores) -> None:
+        """Reorder what is still to come by a model that learned between two answers.
+
+        The crop on the screen and the one after it stay. One that was not painted yet is kept with what this model
+        thinks of it.
+        """
+        now, project = self.current, self._session.project
+        placed, grid, query = self._frame.placed, self._frame.grid, self._query
+        if project is None or placed is None or grid is None:
+            return
+        if now is not None and not now.is_shown and not now.has_ended:
+            self._note_why(now, project)
+        rest = self._waiting[FIXED - 1 :]
+        if query.is_still or not rest:
+            return
+        picked_m = np.array([each.index for each in rest], np.intp)
+        stays_m = np.array([each.control or each.repeated or each.rank is None for each in rest])
+        busy = {each.index for each in (self._now, self._coming, *self._waiting) if each is not None}
+        free = np.setdiff1d(unanswered(placed.labels, grid), list(busy))
+        seed = query_seed(project, found, placed.placed.id, len(placed.labels))
+        arguments = (found, project, grid, (picked_m, stays_m), free, seed, placed.placed.content_hash)
+        renewed_m = rest_to_come(*arguments).tolist()
+        self._waiting[FIXED - 1 :] = [replace(each, index=index) for each, index in zip(rest, renewed_m, strict=True)]
+        if query.asked is not None:
+            picked_n = query.asked.picked_n.copy()
+            for each in self._waiting:
+                if each.rank is not None:
+                    picked_n[each.rank - 1] = each.index
+            query.asked = replace(query.asked, picked_n=picked_n)
+        query.draw_query()
+        for each in self._waiting[:READ_AHEAD]:
+            self._frame.fetch(each.index)
 
     def _end(self, kind: EventKind, said: AnswerKind, class_id: int | None) -> None:
         """Commit the answer; only then comes the next crop. An answer that was not saved can be given again."""
@@ -285,6 +339,7 @@ class Sitting:
             return
         if not presentation.has_ended and not presentation.record(kind, at=at):
             return
+        presentation.during_fit |= self._query.is_fitting
         record = self._record_of(presentation, said, class_id)
         if record is None:
             return

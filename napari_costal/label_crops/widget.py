@@ -31,6 +31,7 @@ from napari_costal.label_crops.frame_choice import FrameChoice
 from napari_costal.label_crops.frame_session import FrameSession
 from napari_costal.label_crops.frames_session import FramesSession
 from napari_costal.label_crops.left_frame import LeftFrame
+from napari_costal.label_crops.live import Live
 from napari_costal.label_crops.note import ask_note
 from napari_costal.label_crops.on_image import OnImage
 from napari_costal.label_crops.opened import Opened, Opening, Work
@@ -47,6 +48,7 @@ from napari_costal.ui.parts import pages, sentence, steady
 from napari_costal.ui.preferences import Preferences, preferences
 from napari_costal.ui.tools import STOP
 
+FITS = ("costal.workbench.live:learn_between", "costal.workbench.retraining:retrain")
 FOOTER_LINES = 5
 """Two of the model, three of what is said: more scrolls."""
 
@@ -88,6 +90,7 @@ class LabelCrops(Dock):
         places = viewer, self, self._pages, chosen.keys, self.choice, self.canvas, self.page
         self.on_image = OnImage(*places, *sessions, self.start_project)
         self.after = AfterTraining(self, self, self.canvas, self.session, self.frame, self.query)
+        self.live = Live(*sessions, self, Caller(pixels, self, lambda _: None), chosen.device)
         self.guide = ClassGuide(self.page, self, *sessions, pixels)
         self.bench.add_below(self.guide.view)
 
@@ -162,6 +165,7 @@ class LabelCrops(Dock):
         add = setup.classes.add
         setup.classes.add_button.clicked.connect(lambda: self.start_project(lambda: session.change(add)))
         setup.keeps_going.changed.connect(lambda on: setattr(self.sitting, "keeps_going", bool(on)))
+        setup.still.changed.connect(lambda on: self.live.keep_still(bool(on)))
         setup.dashboard_button.clicked.connect(lambda: self._open_dock("Labelling dashboard"))
         setup.gallery_button.clicked.connect(lambda: self._open_dock("Crop gallery"))
         setup.apply_button.clicked.connect(lambda: self._open_dock("Apply classifier"))
@@ -185,6 +189,10 @@ class LabelCrops(Dock):
         }
         bench.asked_for.connect(lambda name: acts[name]())
         bench.drive(sitting.presenter)
+
+    def is_quiet(self, function: str) -> bool:
+        """Return whether models are to learn on one thread of low priority: a crop is on the screen."""
+        return function in FITS and self.sitting.current is not None
 
     # What the user does
 

@@ -16,7 +16,7 @@ from costal.labels.effort import (
     advance,
     is_too_soon,
 )
-from costal.labels.records import Why
+from costal.labels.records import NOBODY, Asker, Why
 
 LATE_NS = 500_000_000
 LONGEST_LAG_NS = 10_000_000_000
@@ -46,7 +46,8 @@ class Presentation:
     """A crop of the frame on the bench: `index` in the grid, `rank` in the query (None when the expert chose it).
 
     `why` is what the model of `generation` thought of it when it was presented; `control` that it was drawn at random;
-    `repeated` that it was answered before and is shown again without a word.
+    `repeated` that it was answered before and is shown again without a word. `asker` is that model; `during_fit` tells
+    that models learned while the crop was on the screen.
     """
 
     index: int
@@ -60,6 +61,8 @@ class Presentation:
     repeated: bool = False
     unsure: bool = False
     note: str = ""
+    asker: Asker = NOBODY
+    during_fit: bool = False
     state: EffortState = field(default_factory=EffortState)
     events: list[Event] = field(default_factory=list)
 

@@ -58,7 +58,11 @@ class Dock(QWidget):
         if self._engine_now is None:
             self._engine_now = Engine.of(self)
             self._engine_now.said.connect(self.say)
-        return self._engine_now.start(function, parcel, self)
+        return self._engine_now.start(function, parcel, self, self.is_quiet(function))
+
+    def is_quiet(self, function: str) -> bool:
+        """Return whether a job that comes now must not disturb what the user does; a subclass says when."""
+        return False
 
     def cancel(self, job: Any) -> None:
         """Cancel a job (see `Engine.cancel`)."""

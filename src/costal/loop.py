@@ -24,6 +24,9 @@ from costal.errors import AgentError
 from costal.seeds import rng_for, seed_for
 from costal.types import Agent, AgentSettings, Answer, CostModel, Floats, Job, Pool, Precision, Query, Scores, Training
 
+FIXED = 2
+"""Crops that no answer changes any more: the one on the screen, and the one that is prepared."""
+
 
 def new_agent(settings: AgentSettings, crop_shape: tuple[int, int, int], is_rgb: bool = False) -> Agent:
     """Return an agent that knows nothing yet, and sees through the backbone that its settings name.
@@ -145,6 +148,32 @@ def choose(
         _require_bought(len(controls) + len(best), scores.cost_N[candidates], settings.budget)
     picked_n, control_n = mixed_in(best, controls, rng)
     return Query(picked_n, value_N, scores, control_n)
+
+
+def rest_of_query(
+    scores: Scores,
+    settings: AgentSettings,
+    seed: int,
+    rest: tuple[NDArray[np.intp], NDArray[np.bool_]],
+    others: NDArray[np.intp],
+    places_N_2: NDArray[np.integer] | None = None,
+) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    """Return which crops of a query are still to come by new scores, best first, and which of them are controls.
+
+    `rest` are those that were to come, and which are controls: these keep their places. The other places go to the
+    best of the other crops of the rest and of `others`, which are no controls; in a query by budget to those of the
+    rest alone, for they were bought together.
+    """
+    picked_m, control_m = rest
+    own = picked_m[~control_m]
+    if not len(own):
+        return picked_m, control_m
+    candidates = np.union1d(own, others) if settings.budget is None else np.sort(own)
+    alone = replace(settings, n=len(own), budget=None, control_share=0.0)
+    best = choose(scores, alone, seed, candidates, places_N_2).picked_n
+    renewed_m = picked_m.copy()
+    renewed_m[~control_m] = best
+    return renewed_m, control_m
 
 
 def _require_learned_cost(scores: Scores) -> None:

@@ -11,7 +11,7 @@ from scipy import stats
 from costal.agent.cost import FEWEST_EFFORTS
 from costal.agent.value import select
 from costal.errors import AgentError
-from costal.loop import acquisition_cost, choose, learn, learn_together, new_agent, propose, score
+from costal.loop import acquisition_cost, choose, learn, learn_together, new_agent, propose, rest_of_query, score
 from costal.seeds import rng_for
 from costal.types import Agent, AgentSettings, Pool, Scores, finish
 
@@ -484,3 +484,25 @@ def test_a_known_acquisition_cost_lets_beta_act_before_efforts_are_known(agent, 
     scores = finish(score(costly, Pool(digit_pool), 0, "cpu"))
     assert not scores.cost_is_uniform
     np.testing.assert_allclose(scores.cost_N, 1 + scores.probs_N_K @ np.arange(10), rtol=1e-5)
+
+
+REST = np.array([1, 5, 2]), np.array([False, True, False])
+
+
+@pytest.mark.parametrize(
+    ("budget", "picked"),
+    [(None, [3, 5, 2]), (60.0, [2, 5, 1])],
+    ids=["the best of all", "those that were bought together"],
+)
+def test_what_is_still_to_come_of_a_query_is_the_best_by_new_scores_and_controls_keep_their_places(budget, picked):
+    scores = scores_of([9.0, 1.0, 2.0, 3.0, 0.5, 8.0], np.ones(6))
+    settings = AgentSettings(2, n=10, beta=0.0, control_share=0.5, budget=budget)
+    rest_n, control_n = rest_of_query(scores, settings, 0, REST, np.array([3, 4]))  # 0 is answered
+    assert rest_n.tolist() == picked
+    assert control_n.tolist() == [False, True, False]
+
+
+def test_controls_alone_are_not_chosen_anew():
+    scores = scores_of([1.0, 2.0, 3.0], np.ones(3))
+    rest = np.array([0, 1]), np.array([True, True])
+    assert rest_of_query(scores, AgentSettings(2), 0, rest, np.array([2])) == rest

@@ -23,11 +23,12 @@ UNDO = LABEL_KINDS.index("undo")
 
 Rows = NDArray[np.void]
 PRESENTATION = np.dtype(
-    [(name, np.int64) for name in ("id", "crop", "frame", "y", "x", "utc_ns")]
+    [(name, np.int64) for name in ("id", "crop", "frame", "y", "x", "utc_ns", "labels_known")]
     + [
         ("control", np.bool_),
         ("prediction_shown", np.bool_),
         ("repeated", np.bool_),
+        ("during_fit", np.bool_),
         ("cost", np.float64),
         ("cost_spread", np.float64),
     ]
@@ -51,9 +52,9 @@ class Ledger:
     """The rows of a store up to some moment, each table in the order of its ids; an id of 0 stands for none.
 
     `predicted` is the likeliest class id of a control and `confidence` its probability (0 and NaN where nothing was
-    predicted). `kind`, `reason` and `given` are indices into `EVENT_KINDS`, `EVENT_REASONS`, `LABEL_KINDS` and
-    `GIVEN`. The `place` of a label that was given again by a redo is the id that it had at first. `sources` tells
-    frames by their ids.
+    predicted). `labels_known` are those of the model that asked, -1 where that is not known. `kind`, `reason` and
+    `given` are indices into `EVENT_KINDS`, `EVENT_REASONS`, `LABEL_KINDS` and `GIVEN`. The `place` of a label that was
+    given again by a redo is the id that it had at first. `sources` tells frames by their ids.
     """
 
     presentations: Rows = field(default_factory=lambda: np.zeros(0, PRESENTATION))
@@ -61,18 +62,25 @@ class Ledger:
     labels: Rows = field(default_factory=lambda: np.zeros(0, LABEL))
     sources: Mapping[int, str] = field(default_factory=dict)
 
-    def current(self, echoes: bool = True) -> Rows:
-        """Return the labels that stand, one for each crop, in the order of the crops' ids.
-
-        Without `echoes` as if those were not there that may repeat what the model predicted (see `ECHOES`).
-        """
+    def current(self) -> Rows:
+        """Return the labels that stand, one for each crop, in the order of the crops' ids."""
         is_undone = np.isin(self.labels["id"], self.labels["undoes"])
         standing = self.labels[(self.labels["kind"] != UNDO) & ~is_undone]
-        if not echoes:
-            standing = standing[~np.isin(standing["given"], [GIVEN.index(each) for each in ECHOES])]
         newest_first: Rows = standing[np.argsort(-standing["place"])]
         _, newest = np.unique(newest_first["crop"], return_index=True)
         return newest_first[newest]
+
+    def first(self) -> Rows:
+        """Return the first class that each crop was given alone and that was not taken back, by the crops' ids.
+
+        Labels that may repeat what the model predicted (see `ECHOES`) are not given alone.
+        """
+        labels = self.labels
+        alone = ~np.isin(labels["given"], [GIVEN.index(each) for each in ECHOES])
+        chosen = alone & (labels["kind"] == LABEL_KINDS.index("class")) & ~np.isin(labels["id"], labels["undoes"])
+        in_order: Rows = labels[chosen][np.argsort(labels[chosen]["place"])]
+        _, first = np.unique(in_order["crop"], return_index=True)
+        return in_order[first]
 
 
 def read_on(store: Reader, before: Ledger = Ledger()) -> Ledger:
@@ -100,7 +108,8 @@ def _code(column: str, names: tuple[str, ...]) -> str:
     return f"CASE {column} {cases} ELSE 0 END"
 
 
-PRESENTATIONS = """SELECT presentation.id, crop_id, frame_id, y, x, utc_ns, control, prediction_shown, repeated, cost,
+PRESENTATIONS = """SELECT presentation.id, crop_id, frame_id, y, x, utc_ns, coalesce(labels_known, -1), control,
+        prediction_shown, repeated, during_fit, cost,
         CASE WHEN json_valid(why) THEN json_extract(why, '$.cost_spread') END, CASE WHEN control THEN why END
     FROM presentation JOIN crop ON crop.id = crop_id
     WHERE presentation.id > :after ORDER BY presentation.id LIMIT :chunk"""

@@ -133,6 +133,18 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE TRIGGER action_kept BEFORE DELETE ON action BEGIN SELECT raise(ABORT, 'actions are append-only'); END;
     CREATE TRIGGER action_fixed BEFORE UPDATE ON action BEGIN SELECT raise(ABORT, 'actions are append-only'); END;
     """,
+    """
+    CREATE TABLE recipe (               -- what a model that asked was made from: it can be made again
+        digest TEXT PRIMARY KEY,        -- SHA-256 of the content
+        content TEXT NOT NULL,          -- a JSON object
+        utc_ns INTEGER NOT NULL
+    );
+    ALTER TABLE presentation ADD COLUMN model_digest TEXT NOT NULL DEFAULT '';  -- of the recipe, '' where not known
+    ALTER TABLE presentation ADD COLUMN labels_known INTEGER;  -- labels that the model which asked had learned
+    ALTER TABLE presentation ADD COLUMN during_fit INTEGER NOT NULL DEFAULT 0;  -- models learned meanwhile
+    CREATE TRIGGER recipe_kept BEFORE DELETE ON recipe BEGIN SELECT raise(ABORT, 'recipes are append-only'); END;
+    CREATE TRIGGER recipe_fixed BEFORE UPDATE ON recipe BEGIN SELECT raise(ABORT, 'recipes are append-only'); END;
+    """,
 )
 
 

@@ -23,7 +23,7 @@ from costal.files import write_atomically
 from costal.types import Agent, AgentSettings, BackboneCard, CostModel, Training, Weights
 
 CARD_FORMAT = 2
-LATER = ("pixel_um", "low_C", "high_C")
+LATER = ("pixel_um", "low_C", "high_C", "recipe")
 """Of an origin what versions after the first put beside it, where older ones do not refuse it."""
 
 
@@ -34,7 +34,7 @@ class Origin:
     `copy_of` is the generation that was rolled back to, 0 for a trained one. `pixel_um` are the pixel sizes of the
     frames that the labels are from, most labels first; empty when unknown, as in cards of older versions. `low_C` and
     `high_C` are the range that a project normalises all its frames with from this model on; empty where each frame has
-    its own.
+    its own. `recipe` is what it was made from (see `labels.recipes`), empty in cards of older versions.
     """
 
     label_ids: tuple[int, ...] = ()
@@ -45,6 +45,7 @@ class Origin:
     pixel_um: tuple[float, ...] = ()
     low_C: tuple[float, ...] = ()
     high_C: tuple[float, ...] = ()
+    recipe: str = ""
 
     def is_stale(self, standing: Collection[int]) -> bool:
         """Return whether it was trained on a label that has been taken back or replaced since."""
@@ -202,7 +203,9 @@ def _fitting_tensors(card: dict[str, Any], path: Path) -> Weights:
 
 def _origin_of(card: dict[str, Any]) -> Origin:
     said = card.get("origin", {})
-    later = {key: tuple(float(each) for each in card.get(key, ())) for key in LATER}
+    numbers = (key for key in LATER if key != "recipe")
+    later: dict[str, Any] = {key: tuple(float(each) for each in card.get(key, ())) for key in numbers}
+    later["recipe"] = str(card.get("recipe", ""))
     return Origin(**said | {"label_ids": tuple(said.get("label_ids", ()))} | later)
 
 
@@ -215,34 +218,38 @@ def _known_to(settings: type[AgentSettings | Training], entries: Mapping[str, An
 def _agent_of(card: dict[str, Any], tensors: Weights) -> Agent:
     classifier = tuple(takewhile(bool, (_under(_member(place), tensors) for place in count())))
     cost_weights = _under("cost.", tensors)
-    settings = _known_to(AgentSettings, card["settings"]) | {
-        "training": Training(**_known_to(Training, card["settings"]["training"])),
-        "acquisition_cost_K": tuple(card["settings"]["acquisition_cost_K"]),
-        "class_ids": tuple(card["settings"]["class_ids"]),
-    }
     likelihood = card["settings"].get("cost_likelihood", "log_normal")
     cost_model = (
         CostModel(cost_weights, tuple(card["annotators"]), card["effort_count"], likelihood) if cost_weights else None
     )
     return Agent(
-        AgentSettings(**settings),
+        settings_of(card["settings"]),
         tuple(card["crop_shape"]),
         classifier,
         cost_model,
         card["label_count"],
         tuple(card["notes"]),
-        _backbone_of(card),
+        backbone_of(card.get("backbone")),
         card.get("is_rgb", False),
         card["precision"] if card.get("backbone") else "float32",
     )
 
 
-def _backbone_of(card: dict[str, Any]) -> BackboneCard | None:
-    """Return what the model sees through; a model from before there was a choice has its own CNN."""
-    written = card.get("backbone")
+def settings_of(written: Mapping[str, Any]) -> AgentSettings:
+    """Return an agent's settings from the entries that a card or a recipe has of them."""
+    settings = _known_to(AgentSettings, written) | {
+        "training": Training(**_known_to(Training, written["training"])),
+        "acquisition_cost_K": tuple(written["acquisition_cost_K"]),
+        "class_ids": tuple(written["class_ids"]),
+    }
+    return AgentSettings(**settings)
+
+
+def backbone_of(written: Mapping[str, Any] | None) -> BackboneCard | None:
+    """Return what a model sees through; one from before there was a choice has its own CNN."""
     if written is None:
         return None
-    return BackboneCard(**written | {key: tuple(written[key]) for key in ("mean", "std")})
+    return BackboneCard(**{**written, **{key: tuple(written[key]) for key in ("mean", "std")}})
 
 
 def load_weights_file(path: Path) -> Weights:

@@ -120,6 +120,13 @@ class Choices(Asking):
         Literal["crops", "minutes"], Setting("Whether a query is so many crops, or as many as fit into the minutes.")
     ] = "crops"
     minutes: Annotated[float, Setting("The time at hand for a query.", gt=0, le=LARGEST)] = 20.0
+    retrain: Annotated[
+        Literal["query", "answer", "hand"],
+        Setting(
+            "When the models learn: after each query; after each answer, which reorders what is still to come of the "
+            "query; or by hand, with Train alone."
+        ),
+    ] = "query"
     seed: Seed = 0
     augment: Augment = True
     class_weights: ClassWeights = True

@@ -155,16 +155,31 @@ class Reader:
             known = [row for row in known if row.action_id != known[0].action_id]
         return history_of(known)
 
+    def newest_presentation(self) -> int:
+        """Return the id of the presentation that ended last, 0 when none has."""
+        return int(self._select("SELECT coalesce(max(id), 0) FROM presentation")[0][0])
+
     @rows_explained()
-    def presented(self) -> list[PresentedCrop]:
-        """Return every ended presentation in order, with what was labelled and the raw events of its effort."""
+    def presented(self, upto: int | None = None, label_ids: Sequence[int] | None = None) -> list[PresentedCrop]:
+        """Return every ended presentation in order, with what was labelled and the raw events of its effort.
+
+        Those up to the one with the id `upto`, where it is given; with `label_ids` their crops have these labels (by
+        the ids that they had at first) and no others, whichever stand now.
+        """
         events = self._events()
+        labels = "current_label" if label_ids is None else "given_label"
         rows = self._select(
-            """SELECT presentation.id, frame_id, pixels, dtype, channels, side, low, high, class_id, annotator,
-                current_label.place, coalesce(current_label.given, 'single')
+            f"""WITH given_label AS (
+                SELECT presentation_id, class_id, id AS place, given FROM label
+                WHERE id IN (SELECT value FROM json_each(:ids))
+            )
+            SELECT presentation.id, frame_id, pixels, dtype, channels, side, low, high, chosen.class_id, annotator,
+                chosen.place, coalesce(chosen.given, 'single')
             FROM presentation JOIN crop ON crop.id = presentation.crop_id JOIN frame ON frame.id = frame_id
-            LEFT JOIN current_label ON current_label.presentation_id = presentation.id
-            ORDER BY presentation.id"""
+            LEFT JOIN {labels} AS chosen ON chosen.presentation_id = presentation.id
+            WHERE :upto IS NULL OR presentation.id <= :upto
+            ORDER BY presentation.id""",
+            {"upto": upto, "ids": json.dumps(list(label_ids or ()))},
         )
         return [
             PresentedCrop(
@@ -190,7 +205,7 @@ class Reader:
                 annotator, generation, rank, prediction_shown, control, why, presentation.utc_ns,
                 coalesce(label.kind, 'abandoned'), label.class_id, label.id, current_label.id IS NOT NULL,
                 information, cost, value, coalesce(label.given, 'single'), repeated, coalesce(label.unsure, 0),
-                coalesce(label.note, '')
+                coalesce(label.note, ''), model_digest, labels_known, during_fit
             FROM presentation JOIN crop ON crop.id = presentation.crop_id JOIN frame ON frame.id = frame_id
             LEFT JOIN label ON label.id = (
                 SELECT max(id) FROM label AS given WHERE given.presentation_id = presentation.id
@@ -200,12 +215,25 @@ class Reader:
         found = []
         for row in rows:
             why = Why.from_json(row[14]) if row[14] != "{}" else Why(information=row[20], cost=row[21], value=row[22])
-            how = (row[23], bool(row[24]), bool(row[25]), row[26])
+            how = (row[23], bool(row[24]), bool(row[25]), row[26], row[27], row[28], bool(row[29]))
             rest = (*row[15:19], bool(row[19]), tuple(events.get(row[0], ())), *how)
             place = (*row[:3], self._source(row[3]), *row[4:12])
             fields: tuple[Any, ...] = (*place, bool(row[12]), bool(row[13]), why, *rest)
             found.append(PresentationRow(*fields))
         return found
+
+    def recipe(self, digest: str) -> str:
+        """Return what the model of this digest was made from (see `labels.recipes`).
+
+        Raises
+        ------
+        ProjectError
+            When no presentation was asked for by a model of this digest.
+        """
+        rows = self._select("SELECT content FROM recipe WHERE digest = :digest", {"digest": digest})
+        if not rows:
+            raise ProjectError(f"No model '{digest}' has asked in this project. Take a digest from its presentations.")
+        return str(rows[0][0])
 
     @rows_explained()
     def ranges(self) -> list[tuple[tuple[float, ...], tuple[float, ...]]]:

@@ -83,12 +83,27 @@ class Why:
 
 
 @dataclass(frozen=True, slots=True)
+class Asker:
+    """The model that asked: what it was made from (see `labels.recipes`), and how many labels it had learned.
+
+    Empty and None where no model asked, or one of an earlier version.
+    """
+
+    recipe: str = ""
+    labels_known: int | None = None
+
+
+NOBODY = Asker()
+
+
+@dataclass(frozen=True, slots=True)
 class AnswerRecord:
     """One presentation's end as it is committed: whose crop it is, its raw pixels, why it was asked, what was said.
 
     `kind` "abandoned" keeps the events alone; `class_id` goes with "class" only. `control` says that the crop was
     drawn at random; `rank` is its place in the query, None when the expert chose it. `repeated` says that a crop with
-    an answer was shown again without a word. The expert may be `unsure` of the label and add a `note`.
+    an answer was shown again without a word. The expert may be `unsure` of the label and add a `note`. `asker` is the
+    model that asked; `during_fit` tells that models learned while the crop was on the screen.
     """
 
     frame_id: int
@@ -108,6 +123,8 @@ class AnswerRecord:
     repeated: bool = False
     unsure: bool = False
     note: str = ""
+    asker: Asker = NOBODY
+    during_fit: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +193,8 @@ class PresentationRow:
     """One ended presentation without its pixels: what was asked, why, what was said, and the raw events.
 
     `kind` and `class_id` are those of the label it gave ("abandoned" without one), and `stands` tells whether that
-    label is the crop's current one.
+    label is the crop's current one. `model_digest` names the recipe of the model that asked ("" where it is not known),
+    which knew `labels_known` labels; `during_fit` tells that models learned meanwhile.
     """
 
     presentation_id: int
@@ -204,6 +222,9 @@ class PresentationRow:
     repeated: bool = False
     unsure: bool = False
     note: str = ""
+    model_digest: str = ""
+    labels_known: int | None = None
+    during_fit: bool = False
 
 
 @contextmanager

@@ -12,6 +12,7 @@ import numpy as np
 from costal.errors import ProjectError
 from costal.labels.migrations import MIGRATIONS, checked_version, migrate
 from costal.labels.plane_names import is_vague, may_be_same
+from costal.labels.recipes import digest_of
 from costal.labels.records import ActionRecord, AnswerRecord, FrameRecord
 from costal.labels.tables import TableReader
 from costal.types import Arrival
@@ -162,7 +163,8 @@ class Store(TableReader):
         crop_id = self._crop_id(connection, answer)
         presentation_id = connection.execute(
             """INSERT INTO presentation (crop_id, annotator, generation, rank, prediction_shown, control, repeated,
-                information, cost, value, why, utc_ns) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+                information, cost, value, why, model_digest, labels_known, during_fit, utc_ns)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
             (
                 crop_id,
                 answer.annotator,
@@ -175,6 +177,9 @@ class Store(TableReader):
                 answer.why.cost,
                 answer.why.value,
                 answer.why.to_json(),
+                self._kept_recipe(connection, answer.asker.recipe),
+                answer.asker.labels_known,
+                answer.during_fit,
                 time.time_ns(),
             ),
         ).lastrowid
@@ -199,6 +204,16 @@ class Store(TableReader):
                 time.time_ns(),
             ),
         ).lastrowid
+
+    def _kept_recipe(self, connection: sqlite3.Connection, recipe: str) -> str:
+        """Return the digest of a recipe, which is kept once; "" for none."""
+        digest = digest_of(recipe)
+        if digest:
+            connection.execute(
+                "INSERT INTO recipe (digest, content, utc_ns) VALUES (?, ?, ?) ON CONFLICT (digest) DO NOTHING",
+                (digest, recipe, time.time_ns()),
+            )
+        return digest
 
     def undo(self, label_id: int) -> None:
         """Take back a label, and all that were given together with it, by tombstones; the labels themselves stay."""

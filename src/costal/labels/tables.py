@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from costal.labels.reading import LABEL_COLUMNS, Reader, label_of
 from costal.labels.records import CropLabel, FrameRecord, pixels_of, rows_explained
 
-TABLES = ("frame", "crop", "presentation", "event", "action", "label", "arrival")
+TABLES = ("frame", "crop", "recipe", "presentation", "event", "action", "label", "arrival")
 """All of them, each after those that its rows refer to."""
 Row = Mapping[str, Any]
 

@@ -124,14 +124,16 @@ def answered(state: ArmState, indices: NDArray[np.int64], answers: tuple[Answer,
     )
 
 
-def learned(experiment: Experiment, states: Sequence[ArmState]) -> Job[list[ArmState]]:
-    """Return the arms with their agents retrained on all their answers, as one stack."""
+def learned(
+    experiment: Experiment, states: Sequence[ArmState], seeds: Sequence[int] | None = None
+) -> Job[list[ArmState]]:
+    """Return the arms with their agents retrained on all their answers, as one stack; seeds default to the round's."""
     answers = [
         [answer if state.arm.learns_cost else replace(answer, effort=None) for answer in state.answers]
         for state in states
     ]
     agents = [state.agent for state in states]
-    seeds = [_seed(experiment, state, state.round_number) for state in states]
+    seeds = seeds or [_seed(experiment, state, state.round_number) for state in states]
     agents = yield from learn_together(agents, answers, seeds, experiment.device)
     return [replace(state, agent=agent) for state, agent in zip(states, agents, strict=True)]
 
@@ -259,3 +261,8 @@ def _with_query(report: RoundReport, state: ArmState, proposal: Proposal) -> Rou
 
 def _seed(experiment: Experiment, state: ArmState, round_number: int) -> int:
     return seed_for(experiment.seed, "round", state.repeat, state.arm.name, round_number)
+
+
+def seed_between(experiment: Experiment, state: ArmState) -> int:
+    """Return the seed of an arm between two answers: another one for each number of answers."""
+    return seed_for(experiment.seed, "answer", state.repeat, state.arm.name, len(state.answers))

@@ -8,6 +8,7 @@ from costal.settings import Setting, in_common, line
 from costal.types import AgentSettings, Beta, CostLikelihood, Passes, QueryLength, Seed, Strategy, Training
 
 CostKnowledge = Literal["known", "learned", "plain"]
+Retraining = Literal["query", "answer"]
 StopCost = Annotated[
     float | None,
     Setting(
@@ -63,6 +64,10 @@ class Arm(Strategy):
         Setting("Runs of this arm, in the first repeats of all.", ge=1, absent="as many as the others", example=3),
     ] = None
     stop_cost: StopCost = None
+    retrain: Annotated[
+        Retraining,
+        Setting("When it learns: when a query is answered, or after each answer, which chooses anew what is to come."),
+    ] = "query"
 
     @property
     def weighs_cost(self) -> bool:

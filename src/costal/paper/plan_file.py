@@ -15,7 +15,7 @@ import tomli_w
 from costal.errors import DatasetError
 from costal.labels.exchange.filenames import RESERVED
 from costal.paper.plan import PROTOCOL, Arm, Experiment, Plan
-from costal.settings import Key, Tables, keys_of, shown, table_of
+from costal.settings import Key, Tables, key_of, keys_of, shown, table_of
 from costal.types import Training
 
 MOST_SIGNS = 60
@@ -157,9 +157,15 @@ def _spelt(letter: str) -> str:
 
 def _document(plan: Plan) -> dict[str, Any]:
     """Return the plan as the tables of a file, every key said but what cannot be."""
-    arms = [table_of(arm) for arm in plan.arms]
+    arms = [_arm_table(arm) for arm in plan.arms]
     own = table_of(plan) | table_of(plan.experiment)
     return {**own, "training": table_of(plan.experiment.training), "arms": arms}
+
+
+def _arm_table(arm: Arm) -> dict[str, Any]:
+    """Return an arm as its table; when it learns is said where it is chosen: older files stay as they were."""
+    usual = key_of(Arm, "retrain").default
+    return {key: value for key, value in table_of(arm).items() if key != "retrain" or value != usual}
 
 
 def _arm(settings: Mapping[str, Any]) -> Arm:
@@ -181,6 +187,7 @@ def _description(arm: Arm) -> str:
         (f"{arm.members} members", arm.members > 1),
         (f"budget {arm.budget or 0:g}", arm.budget is not None),
         (f"up to {arm.stop_cost or 0:g}", arm.stop_cost is not None),
+        ("learns after each answer", arm.retrain == "answer"),
     )
     return ", ".join(words for words, is_said in said if is_said)
 

@@ -13,6 +13,7 @@ import numpy as np
 from costal.agent.cards import card_of
 from costal.paper.annotators import with_annotators
 from costal.paper.archive import cost_after, read_round, rounds_done, write_round
+from costal.paper.between_answers import chosen_between_answers
 from costal.paper.experiment import (
     ArmState,
     Exam,
@@ -114,16 +115,26 @@ def run_task(plan: Plan, task: Task, folder: Path, dataset: Dataset) -> Job[None
                 return
             message = _message(plan, task, number)
             proposals: list[Proposal | None] = [None] * len(states)
-            for place, state in enumerate(states if number > 0 else ()):
-                own = data[state.repeat]
-                asked = yield from _within(propose_round(plan.experiment, state, own, expert), message)
-                answers = simulated_answers(state, asked, own, expert)
-                states[place], proposals[place] = answered(state, asked.asked_n, answers), asked
+            if number > 0:
+                asked = yield from _within(_asked(plan, states, data, expert), message)
+                for place, (state, each) in enumerate(zip(states, asked, strict=True)):
+                    answers = simulated_answers(state, each, data[state.repeat], expert)
+                    states[place], proposals[place] = answered(state, each.asked_n, answers), each
             exams = [_exam(plan, state, number, tests[state.repeat]) for state in states]
             closed = yield from _within(close_round(plan.experiment, states, proposals, exams), message)
             states = [state for state, _ in closed]
             for (state, report), proposal in zip(closed, proposals, strict=True):
                 _keep(folder, dataset.name, state, report, proposal)
+
+
+def _asked(
+    plan: Plan, states: list[ArmState], data: Mapping[int, Dataset], expert: SimulatedExpert
+) -> Job[list[Proposal]]:
+    """Return what arms that go side by side ask in their next round."""
+    proposals: list[Proposal] = []
+    for state in states:
+        proposals += [(yield from propose_round(plan.experiment, state, data[state.repeat], expert))]
+    return (yield from chosen_between_answers(plan.experiment, states, proposals, data, expert))
 
 
 def _of_repeat(plan: Plan, dataset: Dataset, repeat: int) -> Dataset:

@@ -14,7 +14,7 @@ from costal.labels.controls import control_numbers_of
 from costal.labels.project import Project
 from costal.labels.records import CropLabel
 from costal.labels.store import Store
-from costal.loop import choose
+from costal.loop import choose, rest_of_query
 from costal.scoring.prepare import Prepared
 from costal.scoring.scores import FrameScores
 from costal.seeds import rng_for, seed_for
@@ -95,6 +95,30 @@ def query_of(
     features = scores.features_M_F[places]
     picked_n = candidates[typical(features, project.choices.n, rng_for(seed, "first query"))]
     return PickedCrops(picked_n, None, np.zeros(len(picked_n), dtype=bool))
+
+
+def rest_to_come(
+    scores: FrameScores,
+    project: Project,
+    grid: Grid,
+    rest: tuple[NDArray[np.intp], NDArray[np.bool_]],
+    candidates: NDArray[np.intp],
+    seed: int,
+    content_hash: str,
+) -> NDArray[np.intp]:
+    """Return the crops that are still to come of a query by new scores, in the order in which they are asked.
+
+    `rest` are those that were to come, and which of them keep their places; `candidates` are the other crops without an
+    answer, of which controls are not taken (see `labels.controls`). Without a committee nothing changes.
+    """
+    picked_m = rest[0]
+    if scores.scores is None:
+        return picked_m
+    number_N = control_numbers_of(project, content_hash, grid)
+    others = scores.among(np.setdiff1d(candidates, picked_m))
+    others = without(others, reserved_for_controls(others, project.choices.control_share, number_N))
+    places_N_2 = np.indices((grid.rows, grid.cols), dtype=np.int32).reshape(2, -1).T
+    return rest_of_query(scores.scores, project.agent_settings(), seed, rest, others, places_N_2)[0]
 
 
 def query_seed(project: Project, scores: FrameScores, frame_id: int, answered: int) -> int:

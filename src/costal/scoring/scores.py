@@ -13,6 +13,7 @@ from costal.errors import ProjectError
 from costal.files import write_atomically
 from costal.frames.grid import heatmap
 from costal.frames.information import told_blank
+from costal.labels.records import NOBODY, Asker
 from costal.scoring.kept import BLANK, HEATMAP, MISSING, PENDING, SCORED, Band, copied, nothing_scored
 from costal.scoring.prepare import Prepared
 from costal.types import Floats, Grid, Scores, ValueRule
@@ -27,7 +28,8 @@ class FrameScores:
     `skipped_N` tells of each crop whether it was scored, or why not (see `costal.scoring.kept`); None when all were.
     Crops that were not have information 0, cost 1 and probabilities NaN. `features_M_F` are features of the
     crops that were looked at, for a first query, which needs no model; `model_hash` names the model's file. `warnings`
-    say what was left out, and when the frame's pixels are of another size than was learned at.
+    say what was left out, and when the frame's pixels are of another size than was learned at. `asker` tells what the
+    model was made from.
     """
 
     scores: Scores | None
@@ -37,6 +39,12 @@ class FrameScores:
     features_M_F: NDArray[np.floating] = field(default_factory=lambda: np.empty((0, 0)))
     skipped_N: NDArray[np.uint8] | None = None
     warnings: tuple[str, ...] = ()
+    asker: Asker = NOBODY
+
+    @property
+    def is_live(self) -> bool:
+        """Whether a model between two answers scored, which is not kept."""
+        return bool(self.asker.recipe) and not self.model_hash
 
     @property
     def which_M(self) -> NDArray[np.intp] | None:
@@ -141,7 +149,9 @@ def frame_scores(prepared: Prepared, bands: Band, device: str = "", notes: tuple
         bands.cost_spread,
     )
     skipped = None if scored.all() else skipped_N
-    return FrameScores(scores, generation.number, "", generation.model_hash, skipped_N=skipped, warnings=warnings)
+    asker = Asker(generation.origin.recipe, len(generation.origin.label_ids))
+    model = generation.number, "", generation.model_hash
+    return FrameScores(scores, *model, skipped_N=skipped, warnings=warnings, asker=asker)
 
 
 def write_heatmap(folder: Path, grid: Grid, value_N: Floats) -> Path:

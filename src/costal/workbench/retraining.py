@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from hashlib import blake2b
 from itertools import islice
 
@@ -14,6 +14,7 @@ from costal.labels.effort import derive, replay
 from costal.labels.ledger import read_on
 from costal.labels.models import Generation, Origin, newest_number, save_agent
 from costal.labels.project import Project
+from costal.labels.recipes import Recipe
 from costal.labels.records import PresentedCrop
 from costal.labels.store import Store
 from costal.loop import learn
@@ -54,32 +55,102 @@ def retrain(request: RetrainRequest) -> Job[Generation]:
         When training diverges or nothing can be written: the newest saved agent is still the old one.
     """
     project = request.project
-    with Store(project.store_path, read_only=True) as store:
-        presented, ranges = store.presented(), store.ranges()
-        figures = review(project, read_on(store))
-        shape = learned_shape(project, presented)
-        pixel_um = distinct(store.pixel_sizes(shape))
-    limits = range_of_project(project, ranges, shape[0], request.new_range)
-    fresh = current_generation(project, shape).agent
-    answers = answers_of(project, presented, limits, shape)
-    learned = yield from with_kept_features(files_of(project), fresh, answers, len(presented), request.device)
-    agent = yield from learn(fresh, learned, request.seed, request.device)
+    material = material_of(project, request.new_range)
+    agent = yield from fit(material, request.seed, request.device)
+    presented, shape = material.presented, material.shape
     notes = (*agent.notes, *left_out(presented, shape))
     if not agent.classifier:
         newest = newest_number(project.model_folder)
         stays = f" Model {newest} stays the newest." if newest else ""
         ends = (remedy(presented, shape), f"No model was saved.{stays}")
         return Generation(0, replace(agent, notes=(*notes, *filter(None, ends))))
-    used = sorted(each.label_id for each in presented if each.label_id is not None and each.pixels_C_H_W.shape == shape)
-    origin = Origin(tuple(used), request.seed, figures.metrics(), pixel_um=pixel_um)
-    if limits is not None:
-        origin = replace(origin, low_C=limits.low_C, high_C=limits.high_C)
+    with Store(project.store_path, read_only=True) as store:
+        metrics, pixel_um = review(project, read_on(store)).metrics(), distinct(store.pixel_sizes(shape))
+    origin = replace(origin_of(material, agent, request.seed, request.device), metrics=metrics, pixel_um=pixel_um)
     return save_agent(project.model_folder, replace(agent, notes=notes), origin, project.kept_models)
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """All that a project's models learn from: its presentations up to the one numbered `upto`, and how they are seen.
+
+    `limits` are the range of all frames, None where each has its own.
+    """
+
+    project: Project
+    presented: Sequence[PresentedCrop]
+    upto: int
+    shape: tuple[int, int, int]
+    limits: IntensityRange | None
+    fresh: Agent
+
+    @property
+    def label_ids(self) -> tuple[int, ...]:
+        """The labels that are learned, by the ids that they had at first."""
+        alike = (each for each in self.presented if each.pixels_C_H_W.shape == self.shape)
+        return tuple(sorted(each.label_id for each in alike if each.label_id is not None))
+
+    @property
+    def class_index(self) -> dict[int, int]:
+        """The network output of each class that is learned."""
+        indices = {each.id: self.project.class_index(each.id) for each in self.project.classes}
+        return {each: index for each, index in indices.items() if index is not None}
+
+
+def material_of(project: Project, new_range: bool = False) -> Material:
+    """Return what a project's models learn from now.
+
+    Raises
+    ------
+    ProjectError
+        When the project cannot be read.
+    """
+    with Store(project.store_path, read_only=True) as store:
+        upto, ranges = store.newest_presentation(), store.ranges()
+        presented = store.presented(upto)
+    shape = learned_shape(project, presented)
+    limits = range_of_project(project, ranges, shape[0], new_range)
+    return Material(project, presented, upto, shape, limits, current_generation(project, shape).agent)
+
+
+def fit(material: Material, seed: int, device: str) -> Job[Agent]:
+    """Return the agent that learns from a project's material."""
+    project, presented = material.project, material.presented
+    answers = answers_of(project, presented, material.limits, material.shape)
+    learned = yield from with_kept_features(files_of(project), material.fresh, answers, len(presented), device)
+    return (yield from learn(material.fresh, learned, seed, device))
+
+
+def origin_of(material: Material, agent: Agent, seed: int, device: str) -> Origin:
+    """Return how an agent came to be that learned from this material in this process."""
+    import torch
+
+    from costal.agent.devices import choose_device
+
+    limits, used = material.limits, material.label_ids
+    low_C, high_C = (limits.low_C, limits.high_C) if limits is not None else ((), ())
+    recipe = Recipe(
+        used,
+        material.upto,
+        seed,
+        asdict(agent.settings),
+        material.shape,
+        material.class_index,
+        material.project.idle_limit_s,
+        material.project.intake.rgb,
+        asdict(agent.backbone) if agent.backbone is not None else None,
+        choose_device(device).split(":")[0],
+        agent.precision,
+        torch.get_num_threads(),
+        low_C,
+        high_C,
+    )
+    return Origin(used, seed, low_C=low_C, high_C=high_C, recipe=recipe.to_json())
 
 
 def answers_of(
     project: Project,
-    presented: list[PresentedCrop],
+    presented: Sequence[PresentedCrop],
     limits: IntensityRange | None,
     crop_shape: tuple[int, int, int],
 ) -> Iterator[Answer]:

@@ -141,10 +141,10 @@ class Review:
 
 def review(project: Project, ledger: Ledger) -> Review:
     """Return the figures of a project from all that its store holds."""
-    current, alone = (each[each["kind"] == CLASS] for each in (ledger.current(), ledger.current(echoes=False)))
-    class_ids = _meant(project, current["class_id"])
+    current, first = ledger.current(), ledger.first()
+    class_ids = _meant(project, current[current["kind"] == CLASS]["class_id"])
     table = table_of(project, ledger)
-    curve = control_curve(project, table, alone["crop"], _meant(project, alone["class_id"]))
+    curve = control_curve(project, table, first["crop"], _meant(project, first["class_id"]))
     pairs, spread_Q = compared(table)
     fits = [_fit_of(pairs, spread_Q, which) for which in (pairs.control_Q, ~pairs.control_Q)]
     measured_P = table.efforts.measured_P & (table.kind_P == CLASS)
@@ -184,7 +184,8 @@ def table_of(project: Project, ledger: Ledger) -> PresentationTable:
 def control_curve(project: Project, table: PresentationTable, crop_L: Ints, class_id_L: Ints) -> ControlCurve:
     """Return the control labels in order; each crop counts once, by what was predicted when it was first drawn.
 
-    `crop_L` are the ids of the crops that have a class of their own, ascending, and `class_id_L` those classes.
+    `crop_L` are the ids of the crops that were given a class alone, ascending, and `class_id_L` the first of these
+    classes: a later one, which may follow what was seen of a model, does not change the figure.
     """
     rows = table.rows
     at_P = np.minimum(np.searchsorted(crop_L, rows["crop"]), max(len(crop_L) - 1, 0))

@@ -356,6 +356,7 @@ def test_the_defaults_that_the_template_names_are_true():
         "annotators": 1,
         "agreement": 0.45,
     }
+    true["arms"][0]["retrain"] = "query"
     sections = zip(
         re.split(r"^\[+\w+\]+$", TEMPLATE, flags=re.MULTILINE), [true, true["training"], true["arms"][0]], strict=False
     )
@@ -470,3 +471,10 @@ def test_names_that_letters_cannot_tell_apart_have_folders_of_their_own(first, s
 def test_names_that_differ_in_case_alone_share_a_folder():
     assert slug("Жук") == slug("жук")
     assert slug("STD") == slug("std")
+
+
+def test_when_an_arm_learns_is_written_where_it_is_chosen_alone():
+    plan = Plan("p", arms=(Arm("a"), Arm("b", retrain="answer")))
+    written = dump_plan(plan)
+    assert written.count("retrain") == 1
+    assert plan_from(tomllib.loads(written), "p") == plan

@@ -91,10 +91,19 @@ def test_a_prediction_that_the_expert_saw_says_nothing_of_accuracy(desk):
     assert desk.review().accuracy.count == 0
 
 
-def test_a_control_counts_once_by_its_first_prediction_and_its_newest_label(desk):
+def test_a_control_counts_once_by_its_first_prediction_and_its_first_label(desk):
     desk.answer(0, 1, guess=1)
     desk.answer(0, 2, guess=2)
-    assert desk.review().curve.correct_M.tolist() == [False]
+    desk.answer(0, 3)
+    found = desk.review()
+    assert found.curve.correct_M.tolist() == [True]
+    assert found.label_counts == {3: 1}
+
+
+def test_a_control_whose_first_answer_was_taken_back_counts_by_the_next(desk):
+    desk.store.undo(desk.answer(0, 2, guess=1))
+    desk.answer(0, 1)
+    assert desk.review().curve.correct_M.tolist() == [True]
 
 
 def test_a_control_that_was_taken_back_counts_no_more(desk):

@@ -56,3 +56,15 @@ def dying_job(marker: str, deaths: int) -> Generator[Progress, None, str]:
         os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
         time.sleep(5)
     return "survived"
+
+
+def standing_job() -> Generator[Progress, None, tuple[int, int]]:
+    """Return the threads of torch, and the niceness of the thread that runs this."""
+    import os
+    import threading
+
+    import torch
+
+    yield Progress(0, 1, "looking")
+    nice = os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) if hasattr(os, "getpriority") else 0
+    return torch.get_num_threads(), nice

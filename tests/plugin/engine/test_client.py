@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 
 import numpy as np
 import psutil
@@ -10,6 +11,7 @@ import pytest
 from napari_costal.engine import client
 from napari_costal.engine.client import Engine
 from napari_costal.engine.messages import LARGE, pack
+from napari_costal.engine.quiet import LOWEST_NICE
 
 JOBS = "tests.plugin.engine.jobs"
 
@@ -150,3 +152,14 @@ def test_the_process_ends_when_the_window_dies(qtbot, engine):
     engine._process.closeWriteChannel()
     child.wait(timeout=5)
     assert not child.is_running()
+
+
+def test_a_quiet_job_has_one_thread_of_low_priority_and_the_next_has_what_was_before(qtbot, engine):
+    loud, quiet, after = (
+        outcome(qtbot, engine.start(f"{JOBS}:standing_job", pack(()), None, is_quiet), "result")[0]
+        for is_quiet in (False, True, False)
+    )
+    assert loud == after
+    assert quiet[0] == 1
+    if sys.platform == "linux":
+        assert quiet[1] == max(loud[1], LOWEST_NICE)

@@ -67,6 +67,7 @@ class _Rescue:
         frames = self._keep_all("frame")
         crops = self._crops(frames)
         labels = list(self._readable("label"))
+        self._keep_all("recipe")
         presentations = self._presentations(crops, labels)
         self._labels(labels, crops, self._keep_all("action"))
         self._events(presentations)
