@@ -127,7 +127,9 @@ class CropGallery(Dock):
             self.classes.fill(gallery.project.offered)
             self.view.bind({each.key: each.id for each in gallery.project.offered})
             if self._wants_look_again:
-                self.look_again()
+                self._wants_look_again = False
+                self.filters.look_again()
+                self.say(LOOKING_AGAIN)
         self.painting.take(gallery)
         self.offers.show_offer(None)
         self._count()
@@ -224,10 +226,8 @@ class CropGallery(Dock):
 
     def look_again(self) -> None:
         """List the labels that the others contradict, the most doubtful first."""
-        self._wants_look_again = self.listing.gallery is None
-        if not self._wants_look_again:
-            self.filters.look_again()
-            self.say(LOOKING_AGAIN)
+        self._wants_look_again = True
+        self.listing.follow(self.following.work)  # there may have been an assessment since the gallery was collected
 
     def _compare(self) -> None:
         """Order by similarity to the current crop."""
