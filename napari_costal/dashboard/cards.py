@@ -10,6 +10,7 @@ from costal.agent.metrics import Calibration, EffortFit, accuracy_interval
 from costal.labels.models import Generation
 from costal.labels.project import LabelClass, Project
 from costal.numerals import counted
+from costal.workbench.assessing import FEWEST_LABELS
 from costal.workbench.overview import Overview
 from costal.workbench.review import WINDOW, Accuracy, EffortPairs, Review
 from napari_costal.dashboard.figures import (
@@ -18,13 +19,24 @@ from napari_costal.dashboard.figures import (
     CalibrationPicture,
     ClassesPicture,
     ClassRow,
+    ConfusionPicture,
     EffortPicture,
 )
 from napari_costal.ui.figures import Colours, Floats, Picture
 
 NO_PROJECT = "No project is open in <i>Label crops</i>. Open one there, or choose a folder here."
-TITLES = ("Accuracy on control labels", "Predicted and measured effort", "Classes", "Calibration")
+TITLES = (
+    "Accuracy in cross-validation",
+    "Accuracy on control labels",
+    "Predicted and measured effort",
+    "Classes",
+    "Calibration",
+)
 GENERATION_HEADS = ("model", "saved", "labels", "accuracy then", "controls", "bias (s)", "")
+NOT_RANDOM_HERE = (
+    "Labels that were actively chosen are no random sample, and mostly harder: over all crops the accuracy tends to be "
+    "higher than this."
+)
 MOST_DOTS = 1500
 MOST_IN_STRIP = 150
 NO_EFFORTS: Floats = np.zeros(0)
@@ -43,11 +55,54 @@ def contents(overview: Overview, colours: Colours) -> tuple[Content, ...]:
     """Return what the cards of `TITLES` show."""
     found, project = overview.review, overview.project
     return (
+        assessment_content(overview),
         accuracy_content(found, project),
         effort_content(found, colours),
         classes_content(found, project),
         calibration_content(found, project),
     )
+
+
+def assessment_content(overview: Overview) -> Content:
+    """Return what cross-validation says of the labels, with the controls beside it, or why it says nothing yet."""
+    kept, project = overview.kept, overview.project
+    if kept is None:
+        return Content(f"Not yet. It comes after a training, from {FEWEST_LABELS} labels on.")
+    found = kept.assessment
+    if found.reason:
+        return Content(f"Not yet. {found.reason}")
+    old = " <b>Outdated</b>: labels or settings have changed since." * kept.is_outdated
+    where = "whole frames" if found.left_out_by == "frames" else "blocks of frames"
+    share = f"<b>{found.share:.0%}</b> ({found.low:.0%} to {found.high:.0%})"
+    labels = f"{counted(found.count, 'label')} of {counted(found.frames, 'frame')}"
+    lines = [
+        f"{share} of {labels} were predicted right by models that did not know them; {where} were left out.{old}",
+        f"{NOT_RANDOM_HERE} {controls_text(overview.review)}",
+        f"Expected calibration error {found.raw_error:.2f}, and {found.calibration_error:.2f} at temperature "
+        f"{found.temperature:.2f}, through which exported probabilities go.",
+        *(each.sentence for each in (found.forecast, overview.came) if each is not None),
+    ]
+    names = [each.name for each in project.offered]
+    picture = None
+    if found.class_ids == tuple(each.id for each in project.offered):
+        picture = ConfusionPicture(names, np.array(found.confusion_K_K))
+    return Content("<br>".join(lines), picture, 90 + 26 * len(names))
+
+
+def controls_text(found: Review) -> str:
+    """Return the figure of the controls, and what it is about."""
+    if not found.accuracy.count:
+        return "There are no control labels yet to compare with."
+    return (
+        f"Controls: {_share(found.accuracy)} of {found.accuracy.count:,}. They were drawn from crops not yet answered "
+        "then, and each was predicted by the model of its own query."
+    )
+
+
+def look_again_text(overview: Overview) -> str:
+    """Return what the button says that opens the labels to look at again, "" where there are none."""
+    doubts = overview.kept.assessment.doubts if overview.kept is not None else ()
+    return f"Look at {counted(len(doubts), 'label')} again …" if doubts else ""
 
 
 def accuracy_content(found: Review, project: Project) -> Content:

@@ -152,6 +152,36 @@ class CalibrationPicture:
         _dress(axes, colours)
 
 
+@dataclass(frozen=True, slots=True)
+class ConfusionPicture:
+    """How many labels of each class (rows) were predicted as each (columns), and the share of each that was right."""
+
+    names: Sequence[str]
+    confusion_K_K: Floats
+
+    def draw(self, figure: "Figure", colours: Colours) -> None:
+        """Draw the shares of each row as shades, with the counts."""
+        axes = figure.subplots()
+        total_K = self.confusion_K_K.sum(1, keepdims=True)
+        share_K_K = self.confusion_K_K / np.maximum(total_K, 1e-9)
+        rows, columns = share_K_K.shape
+        for row, column in np.ndindex(rows, columns):
+            share = float(share_K_K[row, column])
+            colour = colours.line if row == column else CONTROL
+            axes.barh(row, 0.96, left=column - 0.48, height=0.92, color=colour, alpha=0.08 + 0.8 * share)
+            if self.confusion_K_K[row, column] > 0:
+                count = f"{self.confusion_K_K[row, column]:.3g}"
+                axes.text(column, row, count, color=colours.ink, ha="center", va="center", fontsize=TEXT)
+        short = [shortened(name, LONGEST_NAME) for name in self.names]
+        right = [f" {share_K_K[row, row]:.0%}" if total_K[row, 0] else "" for row in range(rows)]
+        axes.set(xlim=(-0.5, columns - 0.5), ylim=(rows - 0.5, -0.5), xlabel="predicted", ylabel="label, share right")
+        axes.set_xticks(range(columns), short)
+        axes.set_yticks(range(rows), [name + own for name, own in zip(short, right, strict=True)])
+        _dress(axes, colours)
+        axes.grid(visible=False)
+        axes.tick_params(length=0)
+
+
 def _in_seconds(axes: "Axes", which: Literal["x", "y"]) -> None:
     """Make an axis logarithmic, with plain numbers for ticks."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator

@@ -17,7 +17,14 @@ from qtpy.QtWidgets import (
 )
 
 from costal.workbench.overview import Overview
-from napari_costal.dashboard.cards import GENERATION_HEADS, TITLES, Content, contents, generation_cells
+from napari_costal.dashboard.cards import (
+    GENERATION_HEADS,
+    TITLES,
+    Content,
+    contents,
+    generation_cells,
+    look_again_text,
+)
 from napari_costal.dashboard.tables import WIDTHS, EffortModel
 from napari_costal.ui.figure_view import FigureView
 from napari_costal.ui.figures import Colours
@@ -34,12 +41,15 @@ class Card(QWidget):
     def __init__(self, title: str, painter: Any, colours: Colours) -> None:
         super().__init__()
         self.text = sentence()
+        self.button = push_button("", "")
+        self.button.hide()
         self.figure = FigureView(painter, colours)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 6)
         column.setSpacing(2)
         column.addWidget(heading(title))
         column.addWidget(self.text)
+        column.addWidget(self.button)
         column.addWidget(self.figure, 1)
         column.addStretch()
 
@@ -54,10 +64,15 @@ class Card(QWidget):
 class FiguresPage(QScrollArea):
     """The hint, and the figures as cards, two side by side where there is room."""
 
+    look_again = Signal()
+
     def __init__(self, painter: Any, colours: Colours) -> None:
         super().__init__()
         self.hint = sentence()
         self.cards = [Card(title, painter, colours) for title in TITLES]
+        self.look_again_button = self.cards[0].button
+        self.look_again_button.setToolTip("Open them in the gallery, the most doubtful first: keep or change each.")
+        self.look_again_button.clicked.connect(lambda: self.look_again.emit())
         page = QWidget()
         column = QVBoxLayout(page)
         column.setContentsMargins(8, 6, 8, 4)
@@ -80,6 +95,9 @@ class FiguresPage(QScrollArea):
         self.hint.setText(overview.review.hint.text)
         for card, content in zip(self.cards, contents(overview, self._colours), strict=True):
             card.show_content(content)
+        text = look_again_text(overview)
+        self.look_again_button.setText(text)
+        self.look_again_button.setVisible(bool(text))
 
     def recolour(self, colours: Colours) -> None:
         """Show in other colours."""

@@ -58,6 +58,7 @@ class Dashboard(Dock):
         self.choose_button.clicked.connect(self._ask_folder)
         self.follow_button.clicked.connect(lambda: self.choose(None))
         self.figures = FiguresPage(self._painter, colours_of(self._viewer.theme))
+        self.figures.look_again.connect(self.look_again)
         self.efforts, self.models = EffortsPage(), ModelsPage()
         self.models.rolled_back.connect(self._roll_back)
         self.pages = QTabWidget()
@@ -82,6 +83,14 @@ class Dashboard(Dock):
         """Show the project of a folder; with None, the one that *Label crops* has open."""
         self._chosen = folder
         self.refresh()
+
+    def look_again(self) -> None:
+        """Open the labels to look at again in the gallery, which shows the project that *Label crops* has open."""
+        if self._folder is None or self._folder != self._open_in_label_crops():
+            self.complain("Open this project in Label crops first: labels are changed there and in the gallery.")
+            return
+        _, gallery = self._viewer.window.add_plugin_dock_widget("napari-costal", "Crop gallery", tabify=True)
+        gallery.look_again()
 
     def copy_methods(self) -> None:
         """Copy the methods paragraph of the project that is shown."""

@@ -3,7 +3,8 @@
 They are collected and ordered on a thread. New labels never move a crop: the list is made anew when it is asked for.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
@@ -11,10 +12,12 @@ from numpy.typing import NDArray
 
 from costal.labels.records import CropLabel
 from costal.scoring.bands import as_sent
-from costal.workbench.gallery import Filter, Places, Sort, ordered
-from costal.workbench.gallery_crops import Gallery, collect, label_code
+from costal.workbench.assessment import Doubt
+from costal.workbench.gallery import Filter, GalleryCrops, Places, Sort, ordered
+from costal.workbench.gallery_crops import Gallery, collect, doubts_by_row, label_code
 from costal.workbench.gallery_frames import FrameAtWork
 from costal.workbench.gallery_pixels import CropPixels
+from costal.workbench.poor_crops import counts_of, with_poor
 from napari_costal.engine.calls import Thread
 from napari_costal.engine.latest import Latest
 from napari_costal.gallery.model import Offer, Place
@@ -50,6 +53,7 @@ class Listing:
         self.like: Place | None = None
         self._newest, self._ordering = Latest(), Latest()
         self._places: Places | None = None
+        self._poor_N: NDArray[np.int64] | None = None
         self.is_deaf = False
 
     def follow(self, work: Work | None) -> None:
@@ -78,7 +82,7 @@ class Listing:
         before = self.gallery
         if gallery is None or before is None or gallery.project.folder != before.project.folder:
             self.chosen, self.like = Filter(), None
-        self.gallery, self.offer = gallery, None
+        self.gallery, self.offer, self._poor_N = gallery, None, None
         self.pixels = CropPixels(gallery) if gallery is not None else None
         self.view.show_gallery(gallery)
         self.list_again()
@@ -89,17 +93,29 @@ class Listing:
         if gallery is None:
             return
         like = self.row_of(self.like) if self.like is not None else None
-        arguments = gallery.crops, self.chosen, self.sort, like
+        chosen, sort, pixels, is_looked_at = self.chosen, self.sort, self.pixels, self._poor_N is not None
+        if chosen.poor and not is_looked_at:
+            self.view.say(f"Looking at {len(gallery.crops):,} crops …")
 
-        def listed(rows_n: NDArray[np.intp] | None) -> None:
-            if rows_n is not None and self.gallery is not None and self.offer is None:
-                self.view.list_crops(self.gallery, rows_n)
+        def order() -> tuple[GalleryCrops, NDArray[np.intp]] | None:
+            if not ticket.is_current:
+                return None
+            crops = gallery.crops
+            if chosen.poor and not is_looked_at and pixels is not None:
+                crops = with_poor(crops, pixels.read)
+            return crops, ordered(crops, chosen, sort, like)
 
-        self.reading.run(
-            lambda: ordered(*arguments) if ticket.is_current else None,
-            then=ticket.only(listed),
-            failed=ticket.only(self.view.complain),
-        )
+        def listed(outcome: tuple[GalleryCrops, NDArray[np.intp]] | None) -> None:
+            if outcome is None or self.gallery is None or self.offer is not None:
+                return
+            crops, rows_n = outcome
+            if crops is not gallery.crops and len(crops) == len(self.gallery.crops):
+                self._poor_N = crops.poor_N
+                self.gallery = replace(self.gallery, crops=replace(self.gallery.crops, poor_N=crops.poor_N))
+                self.view.say(", ".join(f"{count:,} {name}" for name, count in counts_of(crops).items()) + ".")
+            self.view.list_crops(self.gallery, rows_n)
+
+        self.reading.run(order, then=ticket.only(listed), failed=ticket.only(self.view.complain))
 
     def row_of(self, place: Place) -> int | None:
         """Return the row of a crop, None when it is not in the gallery."""
@@ -122,5 +138,18 @@ class Listing:
             self.offer.follow(dict(zip(labels, codes, strict=True)))
         are_single = [each is not None and each.given == "single" for each in labels.values()]
         crops = gallery.crops.labelled(list(labels), codes, are_single)
-        self.gallery = Gallery(gallery.project, crops, gallery.frames)
+        self.gallery = replace(gallery, crops=crops)
+        self.view.show_labels(self.gallery)
+
+    def doubt(self, doubts: Iterable[Doubt], are_settled: bool) -> None:
+        """Show that labels are not doubted any more, or again; the list keeps its order."""
+        gallery = self.gallery
+        if gallery is None:
+            return
+        settled = doubts_by_row(gallery.crops, doubts)
+        numbers = {row: number for number, row in enumerate(gallery.doubts, 1)}
+        crops = gallery.crops.settled(list(settled))
+        if not are_settled:
+            crops.doubt_N[list(settled)] = [numbers.get(row, len(numbers) + 1) for row in settled]
+        self.gallery = replace(gallery, crops=crops)
         self.view.show_labels(self.gallery)

@@ -115,8 +115,9 @@ class GalleryModel(QAbstractListModel):
             predicted = self._classes.get(int(self._predicted_n[position]), ("", ""))
             said = f"{predicted[0]} {self._confidence_n[position]:.0%}" if predicted[0] else ""
             label, colour = self._label(label_id)
-            if label and said and predicted[0] != label:
-                label = f"{label} ≠ {predicted[0]}"
+            others = self._classes.get(self._contradicting(row), predicted)[0]
+            if label and (said or others != predicted[0]) and others != label:
+                label = f"{label} ≠ {others}"
             return Cell(row, label, colour, said, predicted[1])
         if row in self.offer.planted:
             label_id = self.offer.corrected.get(row, 0)
@@ -131,6 +132,12 @@ class GalleryModel(QAbstractListModel):
         )
         said += [f"label: {cell.label}"] * bool(cell.label) + ["left out"] * cell.is_left_out
         return "; ".join(said)
+
+    def _contradicting(self, row: int) -> int:
+        """Return the class that contradicts a label which is to be looked at again, 0 for other crops."""
+        if self.gallery is None or not self._crops.doubt_N[row] or row not in self.gallery.doubts:
+            return 0
+        return self.gallery.doubts[row].predicted_id
 
     def _frame_name(self, frame_id: int) -> str:
         return self.gallery.frames[frame_id].name if self.gallery is not None else ""

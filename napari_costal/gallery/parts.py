@@ -6,8 +6,9 @@ from qtpy.QtCore import QSignalBlocker, Qt, Signal
 from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QGridLayout, QPushButton, QSlider, QVBoxLayout, QWidget
 
 from costal.labels.project import LabelClass
-from costal.workbench.gallery import EXCLUDED, LABELLED, SKIPPED, SORTS, UNLABELLED, Filter, Sort
+from costal.workbench.gallery import EXCLUDED, LABELLED, LOOK_AGAIN, POOR, SKIPPED, SORTS, UNLABELLED, Filter, Sort
 from costal.workbench.gallery_crops import Gallery
+from costal.workbench.poor_crops import POOR_NAMES
 from napari_costal.gallery.model import Offer
 from napari_costal.labelling.keys import labelled_with
 from napari_costal.ui.parts import beside, push_button
@@ -80,6 +81,12 @@ class FilterRow(QWidget):
         chosen: Sort = SORTS[self.order.currentIndex()]
         return chosen
 
+    def look_again(self) -> None:
+        """Choose the labels to look at again, the most doubtful first."""
+        self.order.setCurrentIndex(SORTS.index("labels to look at again"))
+        self.labels.setCurrentIndex(self.labels.findData(LOOK_AGAIN))
+        self.changed.emit()
+
     def _of(self, box: QComboBox) -> int | None:
         chosen = box.currentData()
         return None if chosen is None else int(chosen)
@@ -93,7 +100,8 @@ class FilterRow(QWidget):
         _refill(self.predictions, [("any prediction", None), *predicted], chosen.predicted)
         labelled = [(f"label: {name}", class_id) for name, class_id in classes]
         other = [("any label or none", None), ("no label", UNLABELLED), ("a class as label", LABELLED)]
-        last = [("skipped", SKIPPED), ("excluded", EXCLUDED)]
+        last = [("skipped", SKIPPED), ("excluded", EXCLUDED), ("labels to look at again", LOOK_AGAIN)]
+        last += [(f"no label, {name}", POOR - code) for code, name in POOR_NAMES.items()]
         _refill(self.labels, [*other, *labelled, *last], chosen.label)
 
 

@@ -10,10 +10,12 @@ import numpy as np
 from costal.labels.records import ActionRecord, AnswerRecord, CropLabel
 from costal.numerals import counted
 from costal.seeds import seed_for
+from costal.workbench.assessment import Doubt
 from costal.workbench.desk import Workbench
-from costal.workbench.gallery import UNLABELLED, offer
+from costal.workbench.gallery import SKIPPED, UNLABELLED, offer
 from costal.workbench.gallery_crops import Gallery
 from costal.workbench.gallery_pixels import answers_for
+from costal.workbench.looked_again import confirm, take_back
 from napari_costal.gallery.action_clock import ActionClock
 from napari_costal.gallery.listing import Change, Listing
 from napari_costal.gallery.model import Offer
@@ -36,6 +38,7 @@ class GallerySession:
         self._corrections_s = 0.0
         self._pages = 0
         self._saving_in: Work | None = None
+        self._kept: list[tuple[int, tuple[Doubt, ...]]] = []
 
     @property
     def is_saving(self) -> bool:
@@ -87,6 +90,44 @@ class GallerySession:
 
         self._commit(class_ids, ActionRecord("bulk", self._annotator, active_s), saved)
 
+    def exclude(self, rows: Sequence[int]) -> None:
+        """Exclude crops without a label, all in one action: they are asked no more until that is undone."""
+        gallery = self._listing.gallery
+        if gallery is None or self._listing.offer is not None or not self._may_write():
+            return
+        free = [row for row in rows if gallery.crops.label_N[row] in (UNLABELLED, SKIPPED)]
+        if not free:
+            self._view.say("Only crops without a label can be excluded. Select some of these.")
+            return
+        active_s = self.choosing.read_s()
+
+        def saved(count: int) -> None:
+            self._view.forget_choice()
+            self._view.say(f"{counted(count, 'crop')} excluded: never asked again. Undo takes all of them back.")
+
+        self._commit(dict.fromkeys(free), ActionRecord("bulk", self._annotator, active_s), saved)
+
+    def keep(self, rows: Sequence[int]) -> None:
+        """Keep labels that are doubted as they are: they are no doubts until another class contradicts them."""
+        gallery, work = self._listing.gallery, self._listing.work
+        bench = work.session.bench if work is not None else None
+        if gallery is None or work is None or bench is None or not self._may_write():
+            return
+        doubts = tuple(gallery.doubts[row] for row in rows if gallery.crops.doubt_N[row] and row in gallery.doubts)
+        if not doubts:
+            self._view.say("Enter keeps labels that are to be looked at again. Select some of these.")
+            return
+
+        def done(is_kept: bool) -> None:
+            if not is_kept:
+                self._view.complain("Not kept: nothing can be written to the project's folder 'scores'.")
+                return
+            self._kept.append((_newest(bench), doubts))
+            self._listing.doubt(doubts, are_settled=True)
+            self._view.say(f"{counted(len(doubts), 'label')} kept. They come back if another class contradicts them.")
+
+        work.session.store.run(confirm, gallery.project, doubts, then=done, failed=self._view.complain)
+
     def _correct(self, offered: Offer, rows: Sequence[int], class_id: int) -> list[int]:
         """Note what the expert says of offered crops; return those to label: not the planted ones that got by."""
         offered.left_out.difference_update(rows)
@@ -94,7 +135,7 @@ class GallerySession:
         shown, planted = offered.shown, offered.planted
         return [row for row in rows if row not in planted or class_id != shown[row]]
 
-    def _commit(self, class_ids: Mapping[int, int], action: ActionRecord, saved: Callable[[int], None]) -> None:
+    def _commit(self, class_ids: Mapping[int, int | None], action: ActionRecord, saved: Callable[[int], None]) -> None:
         work, gallery, pixels = self._listing.work, self._listing.gallery, self._listing.pixels
         bench = work.session.bench if work is not None else None
         if work is None or bench is None or gallery is None or pixels is None or self.is_saving:
@@ -193,7 +234,18 @@ class GallerySession:
     # Undo and redo
 
     def undo(self) -> None:
-        """Take the last action back as a whole."""
+        """Take the last action back as a whole, or the last labels that were kept."""
+        work, gallery = self._listing.work, self._listing.gallery
+        bench = work.session.bench if work is not None else None
+        if self._kept and work is not None and gallery is not None and self._kept[-1][0] == _newest(bench):
+            _, doubts = self._kept.pop()
+
+            def done(_is_written: bool) -> None:
+                self._listing.doubt(doubts, are_settled=False)
+                self._view.say(f"{counted(len(doubts), 'label')} to be looked at again.")
+
+            work.session.store.run(take_back, gallery.project, doubts, then=done, failed=self._view.complain)
+            return
         self._revise(Workbench.undo, "undo", "taken back")
 
     def redo(self) -> None:
@@ -246,6 +298,11 @@ class GallerySession:
             self._view.complain(f"Read only: {bench.holder} writes to the project. Close it there to label here.")
             return False
         return bench is not None
+
+
+def _newest(bench: Workbench | None) -> int:
+    """Return the label that an undo would take back, 0 where there is none."""
+    return bench.history.done[-1] if bench is not None and bench.history.done else 0
 
 
 def _why_nothing(gallery: Gallery, least: float) -> str:

@@ -26,6 +26,7 @@ from napari_costal.ui.parts import beside, pages, push_button, sentence
 from napari_costal.ui.preferences import Preferences, preferences
 
 NO_PROJECT = "No project is open in <i>Label crops</i>. Open one there: its crops appear here."
+LOOKING_AGAIN = "Select labels: Enter keeps them, the key of a class changes them. 'List again' takes them away."
 BLIND = "A query is being answered. The gallery is covered until it ends: its predictions would sway you."
 
 
@@ -53,6 +54,11 @@ class CropGallery(Dock):
         self.filters, self.classes, self.offers = FilterRow(), ClassButtons(), OfferRow(self._keys)
         self.count_label, self.covered_label = sentence(), sentence(NO_PROJECT)
         self.list_button = push_button("List again", "Order and filter by the labels of now.")
+        self.exclude_button = push_button(
+            "Exclude all", "Exclude the crops that are selected, or all that are listed; one undo takes it back."
+        )
+        self.exclude_button.hide()
+        self._wants_look_again = False
         self.covered_label.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self._pages = pages()
         self._pages.addWidget(self.covered_label)
@@ -61,7 +67,7 @@ class CropGallery(Dock):
         column.setContentsMargins(6, 4, 6, 6)
         column.setSpacing(4)
         column.addWidget(self.filters)
-        column.addLayout(beside(self.count_label, self.list_button, shares=(1,)))
+        column.addLayout(beside(self.count_label, self.exclude_button, self.list_button, shares=(1,)))
         column.addWidget(self._pages, 1)
         column.addWidget(self.classes)
         column.addWidget(self.offers)
@@ -78,7 +84,7 @@ class CropGallery(Dock):
         acts: dict[str, Callable[[], None]] = {
             ACCEPT: self.accept,
             ENLARGE: self.painting.enlarge,
-            LEAVE_OUT: lambda: session.leave_out(self._chosen_rows()),
+            LEAVE_OUT: self._leave_out,
             CLOSE: self._escape,
             "undo": session.undo,
             "redo": session.redo,
@@ -89,6 +95,7 @@ class CropGallery(Dock):
         self.filters.like_wanted.connect(self._compare)
         self.filters.resized.connect(self._resize)
         self.list_button.clicked.connect(lambda: self.listing.list_again())
+        self.exclude_button.clicked.connect(lambda: session.exclude(self._chosen_rows() or self.model.rows_n.tolist()))
         offers.offered.connect(self._offer_changed)
         offers.accept_button.clicked.connect(self.accept)
         offers.undo_button.clicked.connect(session.undo)
@@ -119,6 +126,10 @@ class CropGallery(Dock):
             self.filters.fill(gallery, self.listing.chosen)
             self.classes.fill(gallery.project.offered)
             self.view.bind({each.key: each.id for each in gallery.project.offered})
+            if self._wants_look_again:
+                self._wants_look_again = False
+                self.filters.look_again()
+                self.say(LOOKING_AGAIN)
         self.painting.take(gallery)
         self.offers.show_offer(None)
         self._count()
@@ -187,6 +198,13 @@ class CropGallery(Dock):
         else:
             self.say("Select crops first: click, Shift, Ctrl, drag a frame around them, or Ctrl+A.")
 
+    def _leave_out(self) -> None:
+        """Leave predictions out of the page that is offered; without one exclude crops."""
+        if self.listing.offer is None:
+            self.session.exclude(self._chosen_rows())
+        else:
+            self.session.leave_out(self._chosen_rows())
+
     def _escape(self) -> None:
         if self.painting.enlarged.isVisible():
             self.painting.enlarge()
@@ -199,11 +217,17 @@ class CropGallery(Dock):
         listing, filters = self.listing, self.filters
         listing.chosen = Filter(filters.frame_id, filters.predicted, filters.label)
         listing.sort = filters.sort
+        self.exclude_button.setVisible(bool(listing.chosen.poor))
         self.view.scrollToTop()
         if listing.offer is not None:
             self._offer_changed()
         else:
             listing.list_again()
+
+    def look_again(self) -> None:
+        """List the labels that the others contradict, the most doubtful first."""
+        self._wants_look_again = True
+        self.listing.follow(self.following.work)  # there may have been an assessment since the gallery was collected
 
     def _compare(self) -> None:
         """Order by similarity to the current crop."""
@@ -225,8 +249,10 @@ class CropGallery(Dock):
             self.session.close_page()
 
     def accept(self) -> None:
-        """Accept the page once all of it was in sight, and offer the next one."""
-        if self.listing.offer is None:
+        """Accept the page once all of it was in sight, and offer the next one; without a page keep doubted labels."""
+        if self.listing.offer is None and self._chosen_rows():
+            self.session.keep(self._chosen_rows())
+        elif self.listing.offer is None:
             self.say("No page is offered. 'Offer predictions' shows confident ones, which Enter accepts.")
         elif not self.view.was_end_seen:
             self.view.scroll_on()

@@ -99,7 +99,8 @@ class SetupPage(QTabWidget):
         opening = row(self.new_button, self.open_button, self.recent_button)
         self.exchange_button = push_button("Export", "Labels out and in: tables, COCO, GeoJSON, images, JSON.")
         looking = row(self.dashboard_button, self.apply_button, self.exchange_button)
-        return part("Project", self.project_label, self.holder_label, opening, looking)
+        self.accuracy_label = sentence()
+        return part("Project", self.project_label, self.holder_label, opening, looking, self.accuracy_label)
 
     def _frame_part(self, layers: Callable[[Any], list[Any]]) -> QWidget:
         self.layer = ComboBox(label="layer", choices=layers, nullable=True)

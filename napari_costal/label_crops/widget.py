@@ -22,6 +22,7 @@ from napari_costal.engine.calls import Caller
 from napari_costal.engine.threads import Background
 from napari_costal.label_crops.after_training import AfterTraining
 from napari_costal.label_crops.arriving import Arriving
+from napari_costal.label_crops.assessing import Assessing
 from napari_costal.label_crops.class_guide import ClassGuide
 from napari_costal.label_crops.exchange import Exchange
 from napari_costal.label_crops.file_axes import FileAxes
@@ -91,6 +92,9 @@ class LabelCrops(Dock):
         self.on_image = OnImage(*places, *sessions, self.start_project)
         self.after = AfterTraining(self, self, self.canvas, self.session, self.frame, self.query)
         self.live = Live(*sessions, self, Caller(pixels, self, lambda _: None), chosen.device)
+        self.assessing = Assessing(
+            self, self.setup.accuracy_label, self.session, self.frame, self.query, pixels, chosen.device
+        )
         self.guide = ClassGuide(self.page, self, *sessions, pixels)
         self.bench.add_below(self.guide.view)
 
@@ -335,6 +339,7 @@ class LabelCrops(Dock):
     def shut_down(self) -> None:
         """Leave no process, thread, timer or callback behind. Answers given are on disk already."""
         self.arriving.stop()
+        self.assessing.stop()
         self.frames.stop()
         self._store.close(self.session.close())
         self.page.predictions.stop()

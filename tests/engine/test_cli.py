@@ -29,7 +29,7 @@ from costal.workbench.desk import Workbench
 COMMANDS = [
     ("demo",), ("mnist",), ("open",), ("score",), ("query",), ("train",), ("apply",), ("export",), ("import",),
     ("label",), ("microscope",), ("project",), ("project", "new"), ("project", "info"), ("project", "check"),
-    ("project", "assess"), ("replay",),
+    ("project", "assess"), ("project", "poor"), ("replay",),
     ("project", "frames"), ("project", "locate"),
     ("project", "repair"), ("project", "recent"), ("reproduce",), ("reproduce", "table1"), ("reproduce", "figure1"),
     ("reproduce", "base-costs"), ("reproduce", "scale"), ("experiment",), ("project", "pack"), ("project", "unpack"),

@@ -117,7 +117,8 @@ def grouped_interval(correct_N: NDArray[np.float64], group_N: Ints) -> tuple[flo
     """Return the accuracy of labels, each right to a share in [0, 1], with its 95 % interval; NaN without labels.
 
     Wilson's interval for as many independent labels as tell as much: their number divided by the design effect, the
-    variance of the mean as groups vary over that of independent labels (at least 1).
+    variance of the mean as groups vary over that of independent labels (at least 1). Few groups tell their variance
+    badly: Student's t takes the place of the normal quantile.
 
     Source
     ------
@@ -127,13 +128,16 @@ def grouped_interval(correct_N: NDArray[np.float64], group_N: Ints) -> tuple[flo
     if not count:
         return float("nan"), float("nan"), float("nan")
     share = float(correct_N.mean())
+    from scipy import stats
+
     _, inverse_N = np.unique(group_N, return_inverse=True)
     apart_G = np.bincount(inverse_N, correct_N - share)
     independent = share * (1 - share) / count
     if len(apart_G) < 2 or independent == 0:
         return share, *share_interval(share, count)
     clustered = len(apart_G) / (len(apart_G) - 1) * float((apart_G**2).sum()) / count**2
-    return share, *share_interval(share, count / max(clustered / independent, 1.0))
+    wider = (stats.t.ppf(0.975, len(apart_G) - 1) / stats.norm.ppf(0.975)) ** 2
+    return share, *share_interval(share, count / float(max(clustered / independent, 1.0) * wider))
 
 
 def fitted_temperature(probs_R_N_K: Floats, class_N: Ints) -> float:
@@ -162,8 +166,8 @@ def at_temperature(probs: Floats, temperature: float) -> Floats:
 def doubtful(probs_N_K: Floats, class_N: Ints) -> Ints:
     """Return the labels that the others contradict, the surest contradiction first.
 
-    A label is doubtful when another class than its own reaches the mean probability of the labels of that class, and
-    is likelier than its own.
+    A label is doubtful when another class is likelier than its own. First come those where that class reaches the mean
+    probability of the labels of that class, then the others; each by the margin between the two.
 
     Source
     ------
@@ -175,7 +179,7 @@ def doubtful(probs_N_K: Floats, class_N: Ints) -> Ints:
     threshold_K = np.array([probs[classes == k, k].mean() if (classes == k).any() else np.inf for k in range(count)])
     own = probs[np.arange(len(probs)), classes]
     others = np.where(np.arange(count) == classes[:, None], -np.inf, probs)
-    confident = np.where(others >= threshold_K, others, -np.inf).max(1)
-    margin = own - confident
-    doubted = np.flatnonzero(confident > own)
-    return known[doubted[np.argsort(margin[doubted], kind="stable")]]
+    sure = np.where(others >= threshold_K, others, -np.inf).max(1) > own
+    margin = own - others.max(1)
+    doubted = np.flatnonzero(margin < 0)
+    return known[doubted[np.lexsort((margin[doubted], ~sure[doubted]))]]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from costal.agent.validation import at_temperature
 from costal.applying.applied import NO_CLASS, Applied
 from costal.errors import AgentError, FrameError
 from costal.frames.lazy import Missing
@@ -29,7 +30,8 @@ from costal.types import Job
 class ApplyRequest:
     """A frame to be classified for a project; scores of one that is not in memory are kept in `folder`.
 
-    With `resample` a frame of another pixel size than was learned at is classified as if it had been taken at that.
+    Probabilities go through the `temperature`. With `resample` a frame of another pixel size than was learned at is
+    classified as if it had been taken at that.
     """
 
     project: Project
@@ -38,6 +40,7 @@ class ApplyRequest:
     missing: Missing = "raise"
     device: str = "auto"
     resample: bool = False
+    temperature: float = 1.0
 
 
 def apply_to_frame(request: ApplyRequest, generation: Generation | None = None) -> Job[Applied]:
@@ -75,9 +78,12 @@ def apply_to_frame(request: ApplyRequest, generation: Generation | None = None) 
     index_N, scored = np.full(count, NO_CLASS, np.uint16), found.among(np.arange(count))
     confidence_N, information_N = (np.full(count, np.nan, np.float32) for _ in range(2))
     notes: tuple[str, ...] = ()
+    probs_N_K = np.full((count, len(class_ids)), np.nan, np.float32)
     if found.scores is not None:
+        said = found.scores.probs_N_K[scored]
+        probs_N_K[scored] = said if request.temperature == 1 else at_temperature(said, request.temperature)
         index_N[scored] = found.scores.probs_N_K[scored].argmax(axis=1)
-        confidence_N[scored] = found.scores.probs_N_K[scored].max(axis=1)
+        confidence_N[scored] = probs_N_K[scored].max(axis=1)
         information_N[scored] = found.scores.information_N[scored]
         notes = found.scores.notes
     return Applied(
@@ -91,6 +97,8 @@ def apply_to_frame(request: ApplyRequest, generation: Generation | None = None) 
         found.scores.device if found.scores is not None else "",
         tuple(filter(None, (*notes, note, *found.warnings))),
         (shape[1], shape[2]),
+        probs_N_K,
+        request.temperature,
     )
 
 

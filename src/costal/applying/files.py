@@ -3,7 +3,7 @@
 A run that was stopped goes on: of a frame that is read piece by piece, what was scored is kept beside its outputs.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from costal.applying.applied import (
@@ -49,7 +49,7 @@ STEPS = 100
 class FilesRequest:
     """Images to be classified: files, OME-Zarr folders and URLs, and folders searched with all below them.
 
-    `out` takes what comes of it.
+    `out` takes what comes of it. Probabilities go through the `temperature`.
     """
 
     project: Project
@@ -59,6 +59,7 @@ class FilesRequest:
     overwrite: bool = False
     resample: bool = False
     missing: Missing = "raise"
+    temperature: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +113,7 @@ def apply_to_files(request: FilesRequest) -> Job[AppliedFiles]:
     frames = [each for each in outcomes if isinstance(each, ClassifiedFrame)]
     failures = tuple(each for each in outcomes if isinstance(each, Failure))
     counts, class_ids = tuple(map(counts_of, frames)), generation.agent.settings.class_ids
-    write_classes(out / CLASSES, project, generation)
+    write_classes(out / CLASSES, project, generation, request.temperature)
     write_counts(out / COUNTS, counts, class_ids, project, failures)
     write_crops(out / CROPS, frames, project)
     finish_run(out)
@@ -159,6 +160,7 @@ def _apply_to_frame(run: _Run, frame: FramePlane, name: str) -> Job[ClassifiedFr
         raise FrameError(f"{there} is there already and was left alone. Choose another folder, or overwrite.")
     folder = out / f"{name}{SCORES_END}" if isinstance(frame.pixels_C_Y_X, LazyPlane) else None
     asked = ApplyRequest(project, frame, folder, request.missing, request.device, request.resample)
+    asked = replace(asked, temperature=request.temperature)
     applied: Applied = yield from apply_to_frame(asked, run.generation)
     outcome = ClassifiedFrame(frame.source, frame.description, frame.pixel_um, applied, " ".join(frame.notes))
     write_label_tiff(tiff, outcome, project)

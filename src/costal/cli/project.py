@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
+import numpy as np
 import typer
 
 from costal.cli.output import AsJson, tell
@@ -19,13 +20,20 @@ from costal.labels.models import load_newest
 from costal.labels.project_file import load_project
 from costal.labels.recent import recent_file, recent_projects
 from costal.labels.store import Store, require_store
-from costal.workbench.assessment import AssessmentRequest, kept_assessment
-from costal.workbench.assessment import assess as cross_validated
+from costal.workbench.assessing import AssessmentRequest
+from costal.workbench.assessing import assess as cross_validated
+from costal.workbench.assessment import kept_now
 from costal.workbench.desk import Workbench
+from costal.workbench.forecasts import last_fulfilled
 from costal.workbench.frames_list import LOST, list_frames, with_places, worth_listing
+from costal.workbench.gallery import UNLABELLED
+from costal.workbench.gallery_crops import collect
+from costal.workbench.gallery_pixels import CropPixels
 from costal.workbench.locating import locate, told
+from costal.workbench.looked_again import open_doubts
 from costal.workbench.methods import methods_of
 from costal.workbench.new_project import make_project
+from costal.workbench.poor_crops import POOR_NAMES, counts_of, with_poor
 
 MOST_SAID = 20
 """Findings that are listed one by one."""
@@ -36,7 +44,7 @@ def register(app: typer.Typer) -> None:
     commands = typer.Typer(
         no_args_is_help=True, help="Make a project, say what is in it, find its images, check it, mend it and pack it."
     )
-    for command in (new, info, assess, methods, frames, check, recent):
+    for command in (new, info, assess, poor, methods, frames, check, recent):
         commands.command()(command)
     commands.command("pack")(pack_project)
     commands.command("unpack")(unpack_project)
@@ -93,12 +101,15 @@ def info(folder: Folder, as_json: AsJson = False) -> None:
     lines.append(
         f"  model {newest.number}, trained on {newest.agent.label_count} labels" if newest else "  no model yet"
     )
-    assessment = kept_assessment(project)
-    if assessment is not None:
-        lines.append(f"  {assessment.sentence}")
+    kept, came = kept_now(project), last_fulfilled(project)
+    if kept is not None:
+        outdated = " Labels or settings have changed since." * kept.is_outdated
+        lines.append(f"  {kept.assessment.sentence}{outdated}")
+        lines += [f"  {each.sentence}" for each in (kept.assessment.forecast, came) if each is not None]
     figures = {
         "name": project.name,
-        "cross_validation": asdict(assessment) if assessment is not None else None,
+        "cross_validation": asdict(kept.assessment) | {"is_outdated": kept.is_outdated} if kept is not None else None,
+        "foretold_before": asdict(came) if came is not None else None,
         "labels": labels,
         "skipped_or_excluded": others,
         "presentations": presentations,
@@ -118,11 +129,13 @@ def assess(
     require_store(project.store_path)
     with ProgressBar() as bar:
         found = bar.drain(cross_validated(AssessmentRequest(project, device)), project.name)
+    found, came = open_doubts(project, found), last_fulfilled(project)
     names = {each.id: each.name for each in project.classes}
     lines = [found.sentence]
     for class_id, recall, row in zip(found.class_ids, found.recall_K, found.confusion_K_K, strict=True):
         if recall is not None:
             lines.append(f"  {names[class_id]}: {recall:.0%} of {sum(row):.0f} labels predicted right")
+    lines += [each.sentence for each in (found.forecast, came) if each is not None]
     count = len(found.doubts)
     lines += [f"Labels to look at again, the most doubtful first: {count}"] * bool(count)
     lines += [
@@ -130,7 +143,33 @@ def assess(
         f"the others say {names[each.predicted_id]} ({each.predicted_probability:.0%})"
         for each in found.doubts[:MOST_SAID]
     ]
-    tell("\n".join(lines), asdict(found), as_json)
+    foretold = asdict(came) if came is not None else None
+    tell("\n".join(lines), asdict(found) | {"foretold_before": foretold}, as_json)
+
+
+def poor(folder: Folder, as_json: AsJson = False) -> None:
+    """List crops without a label that teach little: near-duplicates, dark ones and those out of focus.
+
+    Near-duplicates are known among crops whose features are kept; the gallery excludes what is listed here.
+    """
+    project = load_project(folder)
+    require_store(project.store_path)
+    gallery = collect(project)
+    crops = with_poor(gallery.crops, CropPixels(gallery).read)
+    listed: list[dict[str, Any]] = [
+        {
+            "frame": gallery.frames[int(crops.frame_id_N[row])].name,
+            "y": int(crops.y_N[row]),
+            "x": int(crops.x_N[row]),
+            "side": int(crops.side_N[row]),
+            "poor": [name for code, name in POOR_NAMES.items() if crops.poor_N[row] & code],
+        }
+        for row in np.flatnonzero((crops.poor_N > 0) & (crops.label_N == UNLABELLED)).tolist()
+    ]
+    counts = counts_of(crops)
+    lines = [f"{project.name}: " + ", ".join(f"{count} {name}" for name, count in counts.items())]
+    lines += [f"  {each['frame']}, y {each['y']}, x {each['x']}: {', '.join(each['poor'])}" for each in listed]
+    tell("\n".join(lines), {"name": project.name, "counts": counts, "crops": listed}, as_json)
 
 
 def frames(folder: Folder, as_json: AsJson = False) -> None:

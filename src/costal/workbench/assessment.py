@@ -1,42 +1,34 @@
-"""How good a project's model is, by cross-validation on its labels: a job for another process, for it loads torch.
+"""How good a project's model is by cross-validation, as it is kept beside the scores: values, and how they are read.
 
-What comes of it is kept beside the scores until labels or settings change, and may be deleted at any time.
+It may be deleted at any time, and is made anew by `costal.workbench.assessing`.
 """
 
 import json
-from collections import Counter
+from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from costal.errors import ProjectError
 from costal.files import write_atomically
 from costal.labels.lock import is_held_elsewhere
 from costal.labels.project import Project, document_of
-from costal.labels.records import ECHOES, CropLabel, PresentedCrop
+from costal.labels.records import ECHOES, CropLabel
 from costal.labels.store import Store
-from costal.scoring.features import files_of
-from costal.scoring.generation import current_generation, range_of_project
-from costal.types import Job
-from costal.workbench.fitting import learned_shape
-from costal.workbench.retraining import answers_of, with_kept_features
+from costal.numerals import counted
 
 ASSESSMENT_FILE = "assessment.json"
-FEWEST_LABELS = 20
-VERSION = 1
-
-
-@dataclass(frozen=True, slots=True)
-class AssessmentRequest:
-    """A project to assess."""
-
-    project: Project
-    device: str = "auto"
+VERSION = 2
+TRAINED_BY = ("backbone", "passes", "augment", "class_weights", "seed", "ensemble", "training")
+"""Settings of the agent that change what a model says of a crop; the others choose what is asked."""
+MINUTES = 10
+"""What the next so many minutes bring is foretold."""
+NOT_RANDOM = (
+    "They were chosen, so they are no random sample and mostly harder: over all crops the accuracy tends to be higher. "
+    "The control crops tell."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,16 +45,48 @@ class Doubt:
     probability: float
     predicted_probability: float
 
+    @property
+    def place(self) -> tuple[int, int, int, int]:
+        """The crop: frame id, y, x and side."""
+        return self.frame_id, self.y, self.x, self.side
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What the next ten minutes bring from `labels` on: so many `more`, and percentage points of accuracy.
+
+    `share` is the accuracy of then. `came_labels` and `came_points` are what came of it, None before that is known.
+    """
+
+    labels: int
+    more: int
+    points: float
+    plus_minus: float
+    share: float
+    came_labels: int | None = None
+    came_points: float | None = None
+
+    @property
+    def sentence(self) -> str:
+        """What it says, in one line."""
+        said = f"about {counted(self.more, 'label')}, {self.points:+.1f} ± {self.plus_minus:.1f} points"
+        if self.came_labels is None or self.came_points is None:
+            return f"The next {MINUTES} minutes at this pace: {said}."
+        came = f"{counted(self.came_labels, 'label')} came, {self.came_points:+.1f} points"
+        return f"Foretold at {counted(self.labels, 'label')}: {said}; {came}."
+
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
     """How good a project's model is; `reason` says why that cannot be told yet, and is empty otherwise.
 
     `share` of `count` labels was predicted right by models that had not learned from them, `low` to `high` with 95 %
-    confidence. `left_out_by` tells what was left out together: "frames", or "blocks" of a frame. Classes are in the
-    order of `class_ids`: `confusion_K_K` counts labels by true and predicted class, `recall_K` is the share of each
-    that was predicted right, None for one without labels. `calibration_error` is that of probabilities at
-    `temperature`, `raw_error` without it. `doubts` are the labels to look at again, the most doubtful first.
+    confidence; they are of so many `frames`. `left_out_by` tells what was left out together: "frames", or "blocks" of a
+    frame. Classes are in the order of `class_ids`: `confusion_K_K` counts labels by true and predicted class,
+    `recall_K` is the share of each that was predicted right, None for one without labels. `calibration_error` is that
+    of probabilities at `temperature`, `raw_error` without it. `doubts` are the labels to look at again, the most
+    doubtful first, never controls. `curve` has accuracies by the number of labels that were learned from, `forecast`
+    what follows from it, None where that cannot be told. `settings` are those of the models, as a hash.
     """
 
     stamp: str
@@ -80,6 +104,10 @@ class Assessment:
     calibration_error: float = 0.0
     raw_error: float = 0.0
     doubts: tuple[Doubt, ...] = ()
+    frames: int = 0
+    settings: str = ""
+    curve: tuple[tuple[float, float], ...] = ()
+    forecast: Forecast | None = None
 
     @property
     def sentence(self) -> str:
@@ -88,173 +116,122 @@ class Assessment:
             return f"Accuracy: not known yet. {self.reason}"
         return (
             f"Accuracy about {self.share:.0%} ({self.low:.0%} to {self.high:.0%}), cross-validated on {self.count} "
-            "labels. They were chosen, so they are no random sample: the control crops are."
+            f"labels. {NOT_RANDOM}"
         )
 
-
-def assess(request: AssessmentRequest) -> Job[Assessment]:
-    """Return how good the model of a project is, and keep it: what was kept, where nothing has changed since.
-
-    Labels that may repeat a prediction do not count (see `ECHOES`), nor do skipped crops.
-
-    Raises
-    ------
-    CostalError
-        When the project cannot be read, or a training diverges.
-    """
-    project = request.project
-    with Store(project.store_path, read_only=True) as store:
-        presented, ranges = store.presented(), store.ranges()
-        place_of = {each.first_id: each for each in store.labels()}
-    labelled = [each for each in presented if _counts(project, each)]
-    stamp = stamp_of(project, labelled)
-    known = kept_assessment(project)
-    if known is not None and known.stamp == stamp:
-        return known
-    shape = learned_shape(project, presented)
-    presented = [each for each in presented if each.pixels_C_H_W.shape == shape]
-    labelled = [each for each in presented if _counts(project, each)]
-    places = [place_of[each.label_id] for each in labelled if each.label_id is not None]
-    if reason := _too_few(project, labelled):
-        return _kept(project, Assessment(stamp, reason))
-    agent = current_generation(project, shape).agent
-    answers = answers_of(project, presented, range_of_project(project, ranges, shape[0]), shape)
-    complete = yield from with_kept_features(files_of(project), agent, answers, len(presented), request.device)
-    learned = [answer for answer, each in zip(complete, presented, strict=True) if _counts(project, each)]
-    class_N = np.array([int(each.class_index or 0) for each in learned])
-    group_N, left_out_by = _groups(places, class_N)
-    if group_N is None:
-        return _kept(project, Assessment(stamp, left_out_by))
-    from costal.workbench.cross_validation import cross_validate
-
-    overlaps_N_N = _overlaps(places, project.tiling.stride)
-    found = yield from cross_validate(agent, learned, group_N, overlaps_N_N, project.choices.seed, request.device)
-    return _kept(project, _assessment(project, stamp, left_out_by, found, places, class_N))
+    @property
+    def line(self) -> str:
+        """The figure with what it is from, for a line on the screen."""
+        if self.reason:
+            return f"Accuracy in cross-validation: not yet. {self.reason}"
+        labels, frames = counted(self.count, "label"), counted(self.frames, "frame")
+        figures = f"{self.share:.2f} [{self.low:.2f}, {self.high:.2f}]"
+        return f"Accuracy in cross-validation: {figures} from {labels} of {frames}"
 
 
-def stamp_of(project: Project, labelled: list[PresentedCrop]) -> str:
-    """Return what the assessment depends on, as a hash: labels, settings of the agent, classes and tiling."""
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """The assessment that is kept, and whether labels or settings have changed since it was made."""
+
+    assessment: Assessment
+    is_outdated: bool
+
+    @property
+    def line(self) -> str:
+        """The line of the assessment; an outdated one says so."""
+        said = self.assessment.line
+        return f"{said} (outdated: labels or settings have changed since)" if self.is_outdated else said
+
+
+def counting(project: Project, labels: Iterable[CropLabel]) -> list[CropLabel]:
+    """Return the labels that are cross-validated: of a class that is offered, and no echo of a prediction."""
+    return [each for each in labels if each.given not in ECHOES and project.class_index(each.class_id) is not None]
+
+
+def stamp_of(project: Project, labels: Iterable[CropLabel]) -> str:
+    """Return what the assessment depends on, as a hash: labels that count, and settings."""
+    said = sorted((each.first_id, each.class_id) for each in counting(project, labels))
+    return _hash([VERSION, settings_of(project), project.choices.control_share, said])
+
+
+def settings_of(project: Project) -> str:
+    """Return the settings that models depend on, as a hash: of the agent, classes, tiling and channels."""
     document = document_of(project)
-    said = {key: document[key] for key in ("agent", "classes", "tiling", "channels")}
-    labels = [(each.label_id, each.class_id) for each in labelled]
-    return blake2b(json.dumps([VERSION, said, labels]).encode(), digest_size=16).hexdigest()
+    agent = {key: document["agent"][key] for key in TRAINED_BY if key in document["agent"]}
+    classes = [(each.id, each.merged_into, each.is_offered) for each in project.classes]
+    return _hash([agent, classes, document["tiling"], document["channels"]])
+
+
+def _hash(entries: list[Any]) -> str:
+    return blake2b(json.dumps(entries, default=str).encode(), digest_size=16).hexdigest()
 
 
 def kept_assessment(project: Project) -> Assessment | None:
     """Return what was found last, None where nothing was or it cannot be read; it may be about older labels."""
     try:
-        entries = json.loads(_file(project).read_text("utf-8"))
-        return _read(entries)
-    except (OSError, ValueError, TypeError, KeyError):
+        return _read(json.loads(_file(project).read_text("utf-8")))
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
 
 
-def _counts(project: Project, each: PresentedCrop) -> bool:
-    return each.label_id is not None and each.given not in ECHOES and project.class_index(each.class_id) is not None
+def kept_now(project: Project) -> Kept | None:
+    """Return the assessment that is kept and whether it is outdated, None where there is none. Reads the labels.
 
-
-def _too_few(project: Project, labelled: list[PresentedCrop]) -> str:
-    """Return why so few labels say nothing yet, empty where they do."""
-    if project.choices.backbone == "gal2017":
-        return "With gal2017 a cross-validation takes as long as ten trainings, so it is left out: see the controls."
-    if len(labelled) < FEWEST_LABELS:
-        lacking = FEWEST_LABELS - len(labelled)
-        plural = "s" * (lacking > 1)
-        return f"Label {lacking} more crop{plural} one by one: {FEWEST_LABELS} are needed."
-    counts = Counter(project.class_index(each.class_id) for each in labelled)
-    if len(counts) < 2:
-        return "All labels are of one class. Label crops of another."
-    rare = [project.offered[at].name for at, count in counts.items() if at is not None and count < 2]
-    if rare:
-        return f"There is one label only of {', '.join(rare)}. Label another crop of it."
-    return ""
-
-
-def _groups(places: list[CropLabel], class_N: NDArray[np.int64]) -> tuple[NDArray[np.int64] | None, str]:
-    """Return what is left out together, and what that is; None and the reason where nothing can be."""
-    from costal.agent.validation import FOLDS, block_groups, frame_groups
-
-    frame_N, y_N, x_N = (
-        np.array([getattr(each, name) for each in places], np.int64) for name in ("frame_id", "y", "x")
-    )
-    groups = frame_groups(frame_N, class_N)
-    if groups is not None and len(np.unique(groups)) >= FOLDS:
-        return groups, "frames"
-    blocks = block_groups(frame_N, y_N, x_N, places[0].side, class_N)
-    if blocks is not None:
-        return blocks, "blocks"
-    return None, "The labels lie too close together to leave some of each class out. Label crops of other places."
-
-
-def _overlaps(places: list[CropLabel], stride: int) -> NDArray[np.bool_] | None:
-    """Return which pairs of crops (N, N) have pixels in common, None where crops lie side by side."""
-    side = places[0].side
-    if stride >= side:
+    Raises
+    ------
+    ProjectError
+        When the store cannot be read.
+    """
+    assessment = kept_assessment(project)
+    if assessment is None:
         return None
-    frame_N, y_N, x_N = (np.array([getattr(each, name) for each in places]) for name in ("frame_id", "y", "x"))
-    near = [np.abs(each[:, None] - each) < side for each in (y_N, x_N)]
-    overlaps_N_N: NDArray[np.bool_] = (frame_N[:, None] == frame_N) & near[0] & near[1]
-    return overlaps_N_N
+    with Store(project.store_path, read_only=True) as store:
+        labels = store.labels()
+    return Kept(assessment, assessment.stamp != stamp_of(project, labels))
 
 
-def _assessment(
-    project: Project, stamp: str, left_out_by: str, found: Any, places: list[CropLabel], class_N: NDArray[np.int64]
-) -> Assessment:
-    from costal.agent.validation import doubtful
+def temperature_of(project: Project) -> float:
+    """Return the temperature that probabilities of the project's models go through: 1 where none is known.
 
-    ids = tuple(each.id for each in project.offered)
-    doubts = []
-    for row in doubtful(found.probs_N_K, class_N):
-        place, probs_K = places[row], found.probs_N_K[row]
-        others_K = np.where(np.arange(len(probs_K)) == class_N[row], -1, probs_K)
-        predicted = int(others_K.argmax())
-        doubts.append(
-            Doubt(
-                place.first_id,
-                place.frame_id,
-                place.y,
-                place.x,
-                place.side,
-                ids[class_N[row]],
-                ids[predicted],
-                round(float(probs_K[class_N[row]]), 4),
-                round(float(probs_K[predicted]), 4),
-            )
-        )
-    return Assessment(
-        stamp,
-        "",
-        count=found.count,
-        share=round(found.share, 6),
-        low=round(found.low, 6),
-        high=round(found.high, 6),
-        left_out_by=left_out_by,
-        groups=found.groups,
-        class_ids=ids,
-        confusion_K_K=tuple(tuple(round(float(each), 2) for each in row) for row in found.confusion_K_K),
-        recall_K=tuple(None if np.isnan(each) else round(float(each), 6) for each in found.recall_K),
-        temperature=round(found.temperature, 4),
-        calibration_error=round(found.calibration.expected_error, 6),
-        raw_error=round(found.raw_error, 6),
-        doubts=tuple(doubts),
-    )
+    One that was fitted with other settings of the model is none; with other labels it stays until the next assessment.
+    """
+    assessment = kept_assessment(project)
+    if assessment is None or assessment.reason or assessment.settings != settings_of(project):
+        return 1.0
+    return assessment.temperature
+
+
+def keep(project: Project, found: Assessment) -> Assessment:
+    """Return what was found, kept where no other program writes to the project."""
+    write_scores(project, ASSESSMENT_FILE, asdict(found))
+    return found
+
+
+def write_scores(project: Project, name: str, entries: Any) -> bool:
+    """Write a small file beside the scores; return False where another program writes there, or the disk is full."""
+    if is_held_elsewhere(project.folder):
+        return False
+    with suppress(ProjectError, OSError):  # it can be found again
+        project.scores_folder.mkdir(exist_ok=True)
+        write_atomically(project.scores_folder / name, json.dumps(entries, allow_nan=False).encode())
+        return True
+    return False
+
+
+def without_doubts(found: Assessment, label_ids: Iterable[int]) -> Assessment:
+    """Return an assessment without the doubts about some labels."""
+    gone = set(label_ids)
+    return replace(found, doubts=tuple(each for each in found.doubts if each.label_id not in gone))
 
 
 def _file(project: Project) -> Path:
     return project.scores_folder / ASSESSMENT_FILE
 
 
-def _kept(project: Project, found: Assessment) -> Assessment:
-    """Return what was found, kept where no other program writes to the project."""
-    if not is_held_elsewhere(project.folder):
-        with suppress(ProjectError, OSError):  # a full disk: it can be found again
-            project.scores_folder.mkdir(exist_ok=True)
-            write_atomically(_file(project), json.dumps(asdict(found), allow_nan=False).encode())
-    return found
-
-
 def _read(entries: dict[str, Any]) -> Assessment:
     doubts = tuple(Doubt(**each) for each in entries.pop("doubts"))
-    confusion = tuple(map(tuple, entries.pop("confusion_K_K")))
+    tables: dict[str, Any] = {name: tuple(map(tuple, entries.pop(name))) for name in ("confusion_K_K", "curve")}
     lists: dict[str, Any] = {name: tuple(entries.pop(name)) for name in ("class_ids", "recall_K")}
-    return Assessment(**entries, **lists, confusion_K_K=confusion, doubts=doubts)
+    forecast = entries.pop("forecast")
+    foretold = Forecast(**forecast) if forecast is not None else None
+    return Assessment(**entries, **lists, **tables, doubts=doubts, forecast=foretold)

@@ -21,11 +21,14 @@ Sort = Literal[
     "confidence, lowest first",
     "value v",
     "disagreement with the label",
+    "labels to look at again",
     "similarity to a crop",
 ]
 SORTS: tuple[Sort, ...] = get_args(Sort)
 UNLABELLED, SKIPPED, EXCLUDED, LABELLED = 0, -1, -2, -3
 """In place of a class id: no answer, skipped, excluded; as a filter `LABELLED` is any class."""
+LOOK_AGAIN, POOR = -4, -16
+"""As a filter: labels that the others contradict; crops without a label that are poor, `POOR` less what is poor."""
 PAGE_PER_PLANTED, SMALLEST_WITH_PLANTED = 20, 10
 """Of so many predictions that are offered one is wrong on purpose, and at least one of a page that has so many."""
 
@@ -53,7 +56,8 @@ class GalleryCrops:
 
     `label_N` has class ids as they are meant today, or `UNLABELLED`, `SKIPPED`, `EXCLUDED`; `single_N` tells which
     labels were given to the crop alone. `probs_N_K` are the probabilities of the classes `class_ids`, and like
-    information, cost and value NaN where no model was asked.
+    information, cost and value NaN where no model was asked. `doubt_N` counts the labels to look at again, the most
+    doubtful 1, others 0; `poor_N` has bits for what is poor (see `poor_crops`), 0 before that was looked at.
     """
 
     class_ids: tuple[int, ...]
@@ -67,6 +71,8 @@ class GalleryCrops:
     information_N: Floats
     cost_N: Floats
     value_N: Floats
+    doubt_N: Ints
+    poor_N: Ints
     likenesses: tuple[Likeness, ...] = ()
 
     def __len__(self) -> int:
@@ -113,7 +119,13 @@ class GalleryCrops:
         """Return the crops after some have another label."""
         label_N, single_N = self.label_N.copy(), self.single_N.copy()
         label_N[list(rows)], single_N[list(rows)] = list(labels), list(are_single)
-        return replace(self, label_N=label_N, single_N=single_N)
+        return replace(self.settled(rows), label_N=label_N, single_N=single_N)
+
+    def settled(self, rows: Sequence[int]) -> "GalleryCrops":
+        """Return the crops after the labels of some are not doubted any more."""
+        doubt_N = self.doubt_N.copy()
+        doubt_N[list(rows)] = 0
+        return replace(self, doubt_N=doubt_N)
 
     def taken(self, rows: Rows) -> "GalleryCrops":
         """Return some of the crops, by their rows, ascending."""
@@ -166,7 +178,7 @@ def _of_columns(
 class Filter:
     """Which crops are shown: of a frame, predicted as a class, with a label; None does not restrict.
 
-    `label` is a class id, `UNLABELLED`, `SKIPPED`, `EXCLUDED` or `LABELLED`.
+    `label` is a class id, `UNLABELLED`, `SKIPPED`, `EXCLUDED`, `LABELLED`, `LOOK_AGAIN`, or `POOR` less a bit.
     """
 
     frame_id: int | None = None
@@ -181,8 +193,21 @@ class Filter:
         if self.predicted is not None:
             flags_N &= crops.predicted_N == self.predicted
         if self.label is not None:
-            flags_N &= crops.label_N > 0 if self.label == LABELLED else crops.label_N == self.label
+            flags_N &= self._has_label(crops, self.label)
         return flags_N
+
+    @property
+    def poor(self) -> int:
+        """What is poor about the crops that are shown, as a bit; 0 where that does not matter."""
+        return POOR - self.label if self.label is not None and self.label < POOR else 0
+
+    def _has_label(self, crops: GalleryCrops, label: int) -> Flags:
+        if self.poor:
+            return np.asarray((crops.label_N == UNLABELLED) & ((crops.poor_N & self.poor) > 0))
+        if label == LOOK_AGAIN:
+            return np.asarray(crops.doubt_N > 0)
+        has_it_N: Flags = crops.label_N > 0 if label == LABELLED else crops.label_N == label
+        return has_it_N
 
 
 def ordered(crops: GalleryCrops, chosen: Filter, sort: Sort, like: int | None = None) -> Rows:
@@ -208,6 +233,8 @@ def _keys(crops: GalleryCrops, sort: Sort, like: int | None) -> tuple[NDArray[np
         return (-crops.value_N,)
     if sort == "disagreement with the label":
         return (-crops.disagreement_N,)
+    if sort == "labels to look at again":
+        return (np.where(crops.doubt_N > 0, crops.doubt_N, np.nan),)
     if sort == "predicted class":
         place_of = {class_id: float(at) for at, class_id in enumerate(crops.class_ids)}
         places_N = np.array([place_of.get(int(each), np.nan) for each in crops.predicted_N])

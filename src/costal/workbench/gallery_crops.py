@@ -3,8 +3,8 @@
 Controls that nobody has answered alone are left out: what is said of them among others would not be unbiased.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,8 @@ from costal.labels.records import CropLabel, FrameRecord, Why
 from costal.labels.store import Store
 from costal.scoring.generation import range_in_use
 from costal.scoring.queries import by_index
-from costal.workbench.gallery import EXCLUDED, SKIPPED, UNLABELLED, GalleryCrops, joined
+from costal.workbench.assessment import Doubt, kept_assessment
+from costal.workbench.gallery import EXCLUDED, SKIPPED, UNLABELLED, GalleryCrops, Places, joined
 from costal.workbench.gallery_frames import (
     FrameAtWork,
     GalleryFrame,
@@ -30,15 +31,17 @@ from costal.workbench.gallery_frames import (
     thought_at_work,
     thought_kept,
 )
+from costal.workbench.looked_again import open_doubts
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Gallery:
-    """The crops of a project and the frames that they are of, by id."""
+    """The crops of a project and the frames that they are of, by id; `doubts` are labels to look at again, by row."""
 
     project: Project
     crops: GalleryCrops
     frames: Mapping[int, GalleryFrame] = field(default_factory=dict)
+    doubts: Mapping[int, Doubt] = field(default_factory=dict)
 
     def why(self, row: int) -> Why:
         """Return what the model thought of a crop; empty where none was asked."""
@@ -93,7 +96,18 @@ def collect(project: Project, at_work: FrameAtWork | None = None) -> Gallery:
         if len(crops):
             parts.append(crops)
             frames[frame_id] = frame
-    return Gallery(project, joined(parts) if parts else _crops_of(project, NO_FRAME, None, []), frames)
+    crops = joined(parts) if parts else _crops_of(project, NO_FRAME, None, [])
+    known = kept_assessment(project)
+    doubts = doubts_by_row(crops, open_doubts(project, known, labels).doubts) if known is not None else {}
+    doubt_N = np.zeros(len(crops), np.int64)
+    doubt_N[list(doubts)] = np.arange(len(doubts)) + 1
+    return Gallery(project, replace(crops, doubt_N=doubt_N), frames, doubts)
+
+
+def doubts_by_row(crops: GalleryCrops, doubts: Iterable[Doubt]) -> dict[int, Doubt]:
+    """Return doubts by the rows of their crops, in their order; those about crops that are not there are left out."""
+    places = Places(crops)
+    return {row: each for each in doubts if (row := places.row(each.place)) is not None}
 
 
 def _crops_of(project: Project, frame: GalleryFrame, thought: Thought | None, labels: list[CropLabel]) -> GalleryCrops:
@@ -137,6 +151,8 @@ def _crops_of(project: Project, frame: GalleryFrame, thought: Thought | None, la
         information_N,
         cost_N,
         _value_of(project, information_N, cost_N),
+        np.zeros(len(rows) + len(others), np.int64),
+        np.zeros(len(rows) + len(others), np.int64),
         (likeness,) if likeness is not None else (),
     )
 

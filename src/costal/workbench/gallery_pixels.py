@@ -97,12 +97,12 @@ class CropPixels:
 
 def answers_for(
     gallery: Gallery,
-    class_ids: Mapping[int, int],
+    class_ids: Mapping[int, int | None],
     pixels: Mapping[int, Crop | str],
     annotator: str,
     given: Given,
 ) -> tuple[AnswerRecord, ...]:
-    """Return what the store keeps of crops that are labelled together, by row.
+    """Return what the store keeps of crops that are labelled together, by row; None for one that is excluded.
 
     Raises
     ------
@@ -118,7 +118,9 @@ def answers_for(
     return tuple(_answer(gallery, row, class_id, pixels[row], annotator, given) for row, class_id in class_ids.items())
 
 
-def _answer(gallery: Gallery, row: int, class_id: int, pixels: Any, annotator: str, given: Given) -> AnswerRecord:
+def _answer(
+    gallery: Gallery, row: int, class_id: int | None, pixels: Any, annotator: str, given: Given
+) -> AnswerRecord:
     crops = gallery.crops
     frame, why = gallery.frames[int(crops.frame_id_N[row])], gallery.why(row)
     return AnswerRecord(
@@ -126,7 +128,7 @@ def _answer(gallery: Gallery, row: int, class_id: int, pixels: Any, annotator: s
         int(crops.y_N[row]),
         int(crops.x_N[row]),
         pixels,
-        "class",
+        "class" if class_id is not None else "exclude",
         class_id,
         annotator,
         events=(),

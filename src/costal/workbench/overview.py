@@ -9,12 +9,20 @@ from costal.errors import ProjectError
 from costal.labels.ledger import Ledger, read_on
 from costal.labels.lock import ProjectLock
 from costal.labels.models import Generation, kept_generations, roll_back
-from costal.labels.project import MODEL_FOLDER, PROJECT_FILE, STORE_FILE, Project
+from costal.labels.project import MODEL_FOLDER, PROJECT_FILE, SCORES_FOLDER, STORE_FILE, Project
 from costal.labels.project_file import load_project
+from costal.labels.records import CropLabel
 from costal.labels.store import Store, require_store
+from costal.workbench.assessment import ASSESSMENT_FILE, Forecast, Kept, kept_assessment, stamp_of
+from costal.workbench.forecasts import FORECASTS_FILE, last_fulfilled
+from costal.workbench.looked_again import KEPT_FILE, open_doubts
 from costal.workbench.review import Review, review
 
 Stamp = tuple[int, int]
+LOOKED_AT = (
+    MODEL_FOLDER, PROJECT_FILE, STORE_FILE,
+    *(f"{SCORES_FOLDER}/{name}" for name in (ASSESSMENT_FILE, KEPT_FILE, FORECASTS_FILE)),
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +30,8 @@ class Overview:
     """A project's figures and its kept model generations, newest first.
 
     `taken_back` labels that the newest model learned from stand no more, and `not_learned` have come since. `planted`
-    predictions were wrong on purpose when pages of them were accepted, and `caught` of these were noticed.
+    predictions were wrong on purpose when pages of them were accepted, and `caught` of these were noticed. `kept` is
+    the last cross-validation, without doubts that are settled; `came` the newest forecast of which is known what came.
     """
 
     project: Project
@@ -34,6 +43,8 @@ class Overview:
     stamps: tuple[Stamp, ...] = field(repr=False)
     planted: int = 0
     caught: int = 0
+    kept: Kept | None = None
+    came: Forecast | None = None
 
 
 def look(folder: Path, before: Overview | None = None) -> Overview:
@@ -46,7 +57,7 @@ def look(folder: Path, before: Overview | None = None) -> Overview:
     """
     if before is not None and before.project.folder != folder:
         before = None
-    stamps = tuple(_stamp(folder / name) for name in (PROJECT_FILE, STORE_FILE, MODEL_FOLDER))  # before it is read
+    stamps = tuple(_stamp(folder / name) for name in LOOKED_AT)  # before it is read
     if before is not None and before.stamps == stamps:
         return before
     project = load_project(folder)
@@ -54,7 +65,8 @@ def look(folder: Path, before: Overview | None = None) -> Overview:
     with Store(project.store_path, read_only=True) as store:
         ledger = read_on(store, before.ledger if before is not None else Ledger())
         planted_errors = store.planted_errors()
-    if before is not None and before.stamps[-1] == stamps[-1]:
+        labels = store.labels()
+    if before is not None and before.stamps[0] == stamps[0]:
         generations = before.generations
     else:
         generations = tuple(kept_generations(project.model_folder))
@@ -69,7 +81,16 @@ def look(folder: Path, before: Overview | None = None) -> Overview:
         ledger,
         stamps,
         *planted_errors,
+        _kept(project, labels),
+        last_fulfilled(project),
     )
+
+
+def _kept(project: Project, labels: list[CropLabel]) -> Kept | None:
+    assessment = kept_assessment(project)
+    if assessment is None:
+        return None
+    return Kept(open_doubts(project, assessment, labels), assessment.stamp != stamp_of(project, labels))
 
 
 def roll_back_to(folder: Path, number: int) -> Generation:

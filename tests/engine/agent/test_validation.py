@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from costal.agent.metrics import accuracy_interval
+from costal.agent.metrics import accuracy_interval, share_interval
 from costal.agent.validation import (
     at_temperature,
     block_groups,
@@ -47,8 +47,8 @@ def test_the_interval_of_independent_labels_is_wilsons():
     correct_N = np.array([1.0, 1, 1, 0, 1, 1, 0, 1])
     share, low, high = grouped_interval(correct_N, np.arange(8))
     assert share == 0.75
-    # alone in their groups, labels vary by 8/7 of what independent ones do
-    assert (low, high) == pytest.approx(accuracy_interval(6, 8), abs=0.03)
+    # alone in their groups, labels vary by 8/7 of what independent ones do; t of 7 degrees of freedom is 2.364624
+    assert (low, high) == pytest.approx(share_interval(0.75, 7 * (1.959964 / 2.364624) ** 2), abs=1e-6)
     assert low < accuracy_interval(6, 8)[0]
 
 
@@ -57,10 +57,11 @@ def test_groups_that_are_right_or_wrong_as_a_whole_count_as_one_label_each():
     correct_N = np.repeat([1.0, 1, 1, 1, 0, 1, 1, 0, 1, 1], 20)
     share, low, high = grouped_interval(correct_N, group_N)
     assert share == pytest.approx(0.8)
-    # the design effect is 20 x 10/9, so that 200 labels tell as much as 9
-    z = 1.959963984540054
-    centre, half = 0.8 + z**2 / 18, z * np.sqrt(0.16 / 9 + z**2 / 324)
-    assert (low, high) == pytest.approx(((centre - half) / (1 + z**2 / 9), (centre + half) / (1 + z**2 / 9)))
+    # the design effect is 20 x 10/9, so that 200 labels tell as much as 9; t of 9 degrees of freedom is 2.262157
+    z, count = 1.959963984540054, 9 * (1.959964 / 2.262157) ** 2
+    centre, half = 0.8 + z**2 / (2 * count), z * np.sqrt(0.16 / count + z**2 / (4 * count**2))
+    ends = (centre - half) / (1 + z**2 / count), (centre + half) / (1 + z**2 / count)
+    assert (low, high) == pytest.approx(ends, abs=1e-6)
 
 
 def test_a_temperature_makes_probabilities_less_sure_and_they_sum_to_one():
@@ -101,5 +102,11 @@ def test_labels_that_the_others_contradict_come_out_the_surest_first():
     probs_N_K = np.float32([[0.9, 0.1], [0.8, 0.2], [0.2, 0.8], [0.35, 0.65], [0.2, 0.8], [0.6, 0.4], [0.05, 0.95]])
     class_N = ints(0, 0, 0, 0, 1, 1, 1)
     found = doubtful(probs_N_K, class_N)
-    assert found.tolist() == [2, 5]
+    assert found.tolist() == [2, 5, 3]  # 3 does not reach its threshold
     assert doubtful(probs_N_K, probs_N_K.argmax(1)).tolist() == []
+
+
+def test_surer_contradictions_come_before_unsure_ones():
+    """The mean of class 0's labels for it is (0.9 + 0.9 + 0.4) / 3, of class 1's (0.4 + 0.8) / 2: 0.73 and 0.6."""
+    probs_N_K = np.array([[0.9, 0.1], [0.9, 0.1], [0.4, 0.6], [0.6, 0.4], [0.2, 0.8]], np.float32)
+    assert doubtful(probs_N_K, ints(0, 0, 0, 1, 1)).tolist() == [2, 3]

@@ -13,8 +13,9 @@ from costal.labels.project_file import create_project, load_project, save_projec
 from costal.labels.records import ActionRecord, AnswerRecord
 from costal.scoring.frame_planes import FramePlane
 from costal.types import finish
-from costal.workbench import assessment, cross_validation
-from costal.workbench.assessment import AssessmentRequest, assess, kept_assessment
+from costal.workbench import assessing, assessment, cross_validation
+from costal.workbench.assessing import AssessmentRequest, assess
+from costal.workbench.assessment import kept_assessment
 from costal.workbench.desk import Workbench, recorded
 
 CROP = 64
@@ -95,7 +96,7 @@ def test_what_was_found_is_kept_until_a_label_changes(project, field, monkeypatc
     def refuse(*_):
         raise AssertionError("it was found anew")
 
-    monkeypatch.setattr(assessment, "with_kept_features", refuse)
+    monkeypatch.setattr(assessing, "with_kept_features", refuse)
     assert found_of(project) == first
     label(project, field, [30])
     with pytest.raises(AssertionError, match="anew"):
@@ -135,5 +136,5 @@ def test_overlapping_crops_are_known(project):
     expected = np.eye(5, dtype=bool)
     expected[0, 1] = expected[1, 0] = expected[1, 2] = expected[2, 1] = expected[0, 3] = expected[3, 0] = True
     expected[1, 3] = expected[3, 1] = True
-    np.testing.assert_array_equal(assessment._overlaps(places, 32), expected)
-    assert assessment._overlaps(places, 64) is None
+    np.testing.assert_array_equal(assessing._overlaps(places, 32), expected)
+    assert assessing._overlaps(places, 64) is None

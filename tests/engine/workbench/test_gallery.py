@@ -7,6 +7,7 @@ import pytest
 
 from costal.workbench.gallery import (
     LABELLED,
+    LOOK_AGAIN,
     SORTS,
     UNLABELLED,
     Filter,
@@ -40,6 +41,8 @@ def crops():
         np.array([1, 2, NAN, 3, 4, 5], np.float32),
         np.ones(count, np.float32),
         np.array([1, 5, NAN, 3, 2, 4], np.float32),
+        np.array([0, 2, 0, 1, 0, 0]),
+        np.array([1, 1, 0, 0, 2, 0]),
         (Likeness(np.array([0, 1, 3]), np.array([[1.0, 0.0], [3.0, 4.0], [0.0, 2.0]])),),
     )
 
@@ -51,7 +54,9 @@ def sure(count, labelled=0, confidence=0.95, class_ids=(3, 7)):
     probs[:, 0] = confidence
     label_N = np.array([7] * labelled + [0] * count)
     nothing, zeros = np.full(total, NAN, np.float32), np.zeros(total, np.int64)
-    return GalleryCrops(class_ids, zeros, zeros, zeros, zeros, label_N, label_N > 0, probs, nothing, nothing, nothing)
+    return GalleryCrops(
+        class_ids, zeros, zeros, zeros, zeros, label_N, label_N > 0, probs, nothing, nothing, nothing, zeros, zeros
+    )
 
 
 def test_predicted_class_and_confidence_are_those_of_the_likeliest_and_none_where_nothing_was_asked(crops):
@@ -185,3 +190,13 @@ def test_what_is_accepted_leaves_out_planted_labelled_and_refused_crops():
     assert page.caught({refused, corrected}) == 0
     assert page.caught({int(planted[0]), refused}) == 1
     assert page.caught(set(planted.tolist())) == 2
+
+
+def test_labels_to_look_at_again_come_in_the_order_of_their_doubts(crops):
+    assert ordered(crops, Filter(label=LOOK_AGAIN), "labels to look at again").tolist() == [3, 1]
+    assert ordered(crops, Filter(), "labels to look at again").tolist()[:2] == [3, 1]
+
+
+def test_a_label_that_is_changed_or_kept_is_doubted_no_more(crops):
+    assert crops.labelled([3], [3], [False]).doubt_N.tolist() == [0, 2, 0, 0, 0, 0]
+    assert crops.settled([1]).doubt_N.tolist() == [0, 0, 0, 1, 0, 0]

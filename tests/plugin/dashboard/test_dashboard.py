@@ -23,14 +23,16 @@ from costal.labels.project_file import create_project, save_project
 from costal.labels.records import AnswerRecord, FrameRecord, Why
 from costal.labels.store import Store
 from costal.types import Agent, AgentSettings, finish
+from costal.workbench.assessment import Assessment, Doubt, Forecast, Kept
 from costal.workbench.overview import look
 from costal.workbench.review import PresentationTable
-from napari_costal.dashboard.cards import MOST_DOTS, contents, planted_text
+from napari_costal.dashboard.cards import MOST_DOTS, contents, look_again_text, planted_text
 from napari_costal.dashboard.figures import (
     AccuracyPicture,
     CalibrationPicture,
     ClassesPicture,
     ClassRow,
+    ConfusionPicture,
     EffortPicture,
 )
 from napari_costal.dashboard.tables import CROP, EFFORT, HEADS, EffortModel
@@ -196,7 +198,8 @@ def test_new_labels_are_shown_while_they_are_given_but_not_read_while_nobody_can
 def test_without_controls_it_says_why_and_draws_no_empty_axes(open_dashboard, desk, share, expected):
     save_project(replace(desk.project, choices=Choices(control_share=share)))
     desk.answer()
-    accuracy, effort, classes, calibration = open_dashboard(desk.project.folder).figures.cards
+    validation, accuracy, effort, classes, calibration = open_dashboard(desk.project.folder).figures.cards
+    assert "Not yet" in validation.text.text()
     for card in (accuracy, calibration):
         assert expected in card.text.text()
     assert "No effort was predicted" in effort.text.text()
@@ -257,7 +260,7 @@ def test_the_figures_are_drawn_in_the_colours_of_the_theme_by_a_process_that_end
     dashboard.resize(420, 2000)
     dashboard.show()
     dashboard.choose(desk.project.folder)
-    view = dashboard.figures.cards[2].figure
+    view = dashboard.figures.cards[3].figure
     for theme in ("dark", "light"):
         dashboard._viewer.theme = theme
         ground = QColor(colours_of(theme).background)
@@ -279,8 +282,17 @@ ONE = np.ones(1)
         ClassesPicture([ClassRow("soma", "#4477aa", 0, ONE[:0], ONE[:0])]),
         ClassesPicture([ClassRow("a class with a very long name", "#4477aa", 10**6, np.zeros(3), np.zeros(1))] * 36),
         CalibrationPicture(ONE, ONE, ONE, ONE, np.ones(1, np.intp)),
+        ConfusionPicture(["soma", "axon"], np.array([[3.0, 1.0], [0.0, 0.0]])),
     ],
-    ids=["one control", "one effort", "efforts of zero seconds", "an empty class", "36 classes", "one bin"],
+    ids=[
+        "one control",
+        "one effort",
+        "efforts of zero seconds",
+        "an empty class",
+        "36 classes",
+        "one bin",
+        "a class without labels",
+    ],
 )
 def test_every_picture_can_be_drawn_from_little_or_much(picture):
     width, height, pixels = finish(drawn(picture, 380, 400, 1.5, DARK))
@@ -303,7 +315,7 @@ def test_very_many_efforts_are_thinned_to_the_newest(desk):
     overview = look(desk.project.folder)
     many = np.arange(5000.0)
     pairs = replace(overview.review.pairs, predicted_s_Q=many, measured_s_Q=many, control_Q=many < 0)
-    picture = contents(replace(overview, review=replace(overview.review, pairs=pairs)), DARK)[1].picture
+    picture = contents(replace(overview, review=replace(overview.review, pairs=pairs)), DARK)[2].picture
     assert picture.chosen_s_2_Q.shape == (2, MOST_DOTS)
     assert picture.chosen_s_2_Q[0, -1] == 4999
 
@@ -312,7 +324,7 @@ def test_the_effort_card_says_too_few_rather_than_a_figure(desk):
     for _ in range(2):
         desk.answer_predicted(1)
         desk.answer()
-    text = contents(look(desk.project.folder), DARK)[1].text
+    text = contents(look(desk.project.folder), DARK)[2].text
     assert "too few" in text
     assert "nan" not in text
 
@@ -447,3 +459,25 @@ def test_closing_leaves_no_timer_thread_or_callback_behind(open_dashboard, desk,
     assert not any(each.name.startswith("costal-dashboard") for each in threading.enumerate())
     assert not dashboard._timer.isActive()
     assert len(dashboard._viewer.events.theme.callbacks) == len(ViewerModel().events.theme.callbacks)
+
+
+def test_the_card_of_cross_validation_says_figure_controls_calibration_and_forecast(desk):
+    doubts = (Doubt(7, 1, 0, 4, 4, 1, 2, 0.1, 0.9), Doubt(8, 1, 0, 8, 4, 1, 2, 0.2, 0.8))
+    forecast = Forecast(84, 40, 2.1, 1.5, 0.86)
+    came = Forecast(40, 30, 3.0, 2.0, 0.8, 44, 6.0)
+    figures = {"left_out_by": "frames", "frames": 6, "class_ids": (1, 2), "temperature": 1.5, "raw_error": 0.09}
+    found = Assessment(
+        "old", "", 84, 0.86, 0.79, 0.91, **figures, calibration_error=0.04, doubts=doubts, forecast=forecast,
+        confusion_K_K=((40.0, 2.0), (10.0, 32.0)), recall_K=(0.95, 0.76),
+    )  # fmt: skip
+    overview = replace(look(desk.project.folder), kept=Kept(found, True), came=came)
+    content = contents(overview, DARK)[0]
+    for said in (
+        "86%</b> (79% to 91%) of 84 labels of 6 frames", "Outdated", "no random sample", "no control labels yet",
+        "0.09, and 0.04 at temperature 1.50", "about 40 labels, +2.1 ± 1.5 points",
+        "Foretold at 40 labels: about 30 labels, +3.0 ± 2.0 points; 44 labels came, +6.0 points.",
+    ):  # fmt: skip
+        assert said in content.text
+    assert content.picture.confusion_K_K.sum() == 84
+    assert look_again_text(overview) == "Look at 2 labels again …"
+    assert look_again_text(replace(overview, kept=None)) == ""

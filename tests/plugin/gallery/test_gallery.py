@@ -15,9 +15,14 @@ from costal.labels.effort import Event, EventKind
 from costal.labels.project_file import create_project, save_project
 from costal.labels.records import AnswerRecord, CropLabel
 from costal.labels.store import Store
+from costal.scoring.queries import unanswered
 from costal.scoring.scores import FrameScores
 from costal.types import Scores
+from costal.workbench.assessment import Assessment, Doubt, keep
 from costal.workbench.desk import Workbench
+from costal.workbench.gallery import POOR
+from costal.workbench.looked_again import confirmed_labels
+from costal.workbench.poor_crops import DARK
 from napari_costal.gallery.widget import CropGallery
 from napari_costal.label_crops.widget import LabelCrops
 
@@ -394,3 +399,85 @@ def test_closing_label_crops_empties_the_gallery(viewer, dock, gallery, qtbot):
     qtbot.waitUntil(lambda: gallery.listing.gallery is None, timeout=10_000)
     assert "No project is open" in gallery.covered_label.text()
     assert gallery.model.rowCount() == 0
+
+
+def doubt(project, indices, predicted_id=2):
+    """Let the others contradict the labels of these crops, the first of them most."""
+    with Store(project.store_path, read_only=True) as store:
+        labels = {each.y // CROP * COLUMNS + each.x // CROP: each for each in store.labels()}
+    doubts = [
+        Doubt(each.first_id, each.frame_id, each.y, each.x, each.side, each.class_id, predicted_id, 0.1, 0.9)
+        for each in (labels[index] for index in indices)
+    ]
+    keep(project, Assessment("old", "", 20, doubts=tuple(doubts)))
+
+
+def looked_again(gallery):
+    return [index_at(gallery, position) for position in range(gallery.model.rowCount())]
+
+
+@pytest.fixture
+def doubting(gallery, dock, project, qtbot):
+    """Return the gallery with three labels of class 1, of which the second and the third are doubted."""
+    gallery.view.choose([4, 5, 6])
+    press(qtbot, gallery, Qt.Key.Key_1)
+    doubt(project, (6, 5))
+    gallery.listing.follow(gallery.following.work)
+    qtbot.waitUntil(lambda: len(gallery.listing.gallery.doubts) == 2, timeout=20_000)
+    gallery.look_again()
+    qtbot.waitUntil(lambda: looked_again(gallery) == [6, 5], timeout=20_000)
+    return gallery
+
+
+def test_labels_to_look_at_again_are_listed_the_worst_first_with_what_contradicts_them(doubting):
+    assert doubting.model.cell(0).label == "background ≠ puncta"
+
+
+def test_enter_keeps_a_label_and_undo_doubts_it_again(doubting, project, qtbot):
+    doubting.view.choose([0])
+    qtbot.keyClick(doubting.view, Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: len(confirmed_labels(project)) == 1, timeout=20_000)
+    qtbot.waitUntil(lambda: int((doubting.listing.gallery.crops.doubt_N > 0).sum()) == 1, timeout=20_000)
+    doubting.list_button.click()
+    qtbot.waitUntil(lambda: looked_again(doubting) == [5], timeout=20_000)
+    assert len(stored(project)) == 3
+    doubting.session.undo()
+    qtbot.waitUntil(lambda: confirmed_labels(project) == {}, timeout=20_000)
+    qtbot.waitUntil(lambda: int((doubting.listing.gallery.crops.doubt_N > 0).sum()) == 2, timeout=20_000)
+    doubting.list_button.click()
+    qtbot.waitUntil(lambda: looked_again(doubting) == [6, 5], timeout=20_000)
+    assert len(stored(project)) == 3
+
+
+def test_the_key_of_a_class_changes_a_doubted_label_which_is_then_doubted_no_more(doubting, project, qtbot):
+    doubting.view.choose([0])
+    press(qtbot, doubting, Qt.Key.Key_2)
+    assert stored(project)[6] == (2, "bulk")
+    doubting.list_button.click()
+    qtbot.waitUntil(lambda: looked_again(doubting) == [5], timeout=20_000)
+
+
+def test_crops_are_excluded_by_one_action_asked_no_more_and_come_back_with_one_undo(gallery, dock, project, qtbot):
+    gallery.view.choose([2, 3, 9])
+    press(qtbot, gallery, Qt.Key.Key_Delete)
+    assert stored(project) == dict.fromkeys((2, 3, 9), (None, "bulk"))
+    assert len(actions(project)) == 1
+    free = unanswered(dock.frame.labels, dock.frame.grid)
+    assert not np.isin([2, 3, 9], free).any()
+    press_undo(gallery, qtbot)
+    assert stored(project) == {}
+    assert len(unanswered(dock.frame.labels, dock.frame.grid)) == COLUMNS**2
+
+
+def press_undo(gallery, qtbot):
+    gallery.session.undo()
+    qtbot.waitUntil(lambda: not gallery.session.is_saving, timeout=20_000)
+
+
+def test_dark_crops_are_listed_on_demand_and_excluded_at_once(gallery, project, qtbot):
+    gallery.filters.labels.setCurrentIndex(gallery.filters.labels.findData(POOR - DARK))
+    qtbot.waitUntil(lambda: 0 < gallery.model.rowCount() < COLUMNS**2, timeout=20_000)
+    count = gallery.model.rowCount()
+    gallery.exclude_button.click()
+    qtbot.waitUntil(lambda: len(stored(project)) == count, timeout=20_000)
+    assert len(actions(project)) == 1
