@@ -17,6 +17,7 @@ from costal.labels.project import PROJECT_FILE, Choices, Intake, Project, Tiling
 from costal.numerals import counted
 from costal.settings import key_of
 from costal.types import Grid
+from costal.workbench.new_project import NEW_ACQUISITION
 from napari_costal.canvas.layer_frames import PLANE_CHOICES
 from napari_costal.label_crops.arrivals_part import ArrivalsPart
 from napari_costal.label_crops.channel_list import ChannelList
@@ -142,7 +143,7 @@ class SetupPage(QTabWidget):
         default, lacking = default_backbone()
         self.alpha = self._field(Choices, "alpha", "α", step=0.1)
         self.passes = self._field(Choices, "passes", "passes T")
-        self.acquisition = self._field(Choices, "acquisition", "acquisition")
+        self.acquisition = self._field(Choices, "acquisition", "acquisition", value=NEW_ACQUISITION)
         own = {"tooltip": ABOUT_BACKBONES, "choices": list(offered_names()), "value": default}
         self.backbone = self._field(Choices, "backbone", "backbone", **own)
         self.features = self._field(Project, "features_mb", "kept features (MB)", step=100)
