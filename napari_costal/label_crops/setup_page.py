@@ -134,9 +134,17 @@ class SetupPage(QTabWidget):
         self.acts = row(self.score_button, self.label_button, self.train_button, shares=(1, 2, 1))
         self.boxes_label = sentence()
         self.boxes_label.hide()
+        self.starving_label = sentence()
+        self.starving_label.hide()
         asked = form((self.n, self.minutes, self.by), self.shown)
         return part(
-            "Query", slider, asked, self.colour_bar, self.boxes_label, row(self.keeps_going.native, self.gallery_button)
+            "Query",
+            slider,
+            self.starving_label,
+            asked,
+            self.colour_bar,
+            self.boxes_label,
+            row(self.keeps_going.native, self.gallery_button),
         )
 
     def _advanced_part(self, annotator: str) -> QWidget:
@@ -267,6 +275,11 @@ class SetupPage(QTabWidget):
         """Say how many crops of the query have no box over the frame, when there are too many to see."""
         self.boxes_label.setText(f"Boxes are drawn for the first {drawn} of {asked} crops; all of them are asked.")
         self.boxes_label.setVisible(asked > drawn)
+
+    def show_starving(self, text: str) -> None:
+        """Say below the slider that a class is hardly asked because it is dear; nothing where there is none."""
+        self.starving_label.setText(text)
+        self.starving_label.setVisible(bool(text))
 
     def show_grid(self, grid: Grid | None, pixel_um: float | None) -> None:
         """Say how many crops of which size the frame has, and what is left out at the edge."""
