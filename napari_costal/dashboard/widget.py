@@ -15,6 +15,7 @@ from costal.workbench.methods import methods_of
 from costal.workbench.overview import Overview, look, roll_back_to
 from napari_costal.dashboard.cards import NO_PROJECT, counts_text, model_text, planted_text
 from napari_costal.dashboard.pages import EffortsPage, FiguresPage, ModelsPage
+from napari_costal.dashboard.replay_page import ReplayPage
 from napari_costal.engine.client import Engine
 from napari_costal.engine.latest import Latest
 from napari_costal.engine.threads import Background
@@ -61,8 +62,14 @@ class Dashboard(Dock):
         self.figures.look_again.connect(self.look_again)
         self.efforts, self.models = EffortsPage(), ModelsPage()
         self.models.rolled_back.connect(self._roll_back)
+        self.replay = ReplayPage(self._reading, Engine(self))
         self.pages = QTabWidget()
-        for page, name in ((self.figures, "Figures"), (self.efforts, "Efforts"), (self.models, "Models")):
+        for page, name in (
+            (self.figures, "Figures"),
+            (self.efforts, "Efforts"),
+            (self.models, "Models"),
+            (self.replay, "Replay"),
+        ):
             self.pages.addTab(page, name)
         column = QVBoxLayout(self)
         column.setContentsMargins(6, 6, 6, 6)
@@ -152,6 +159,7 @@ class Dashboard(Dock):
         self._folder, self._overview, self._rests_until = folder, None, 0.0
         self.say("")
         self.pages.setVisible(False)
+        self.replay.turn_to(folder)
         self.follow_button.setVisible(self._chosen is not None)
         self.project_label.setText(f"<b>{folder.name}</b>" if folder is not None else "<b>No project</b>")
         self.project_label.setToolTip(str(folder or ""))
@@ -188,6 +196,7 @@ class Dashboard(Dock):
         self._viewer.events.theme.disconnect(self._theme_changed)
         self.figures.stop()
         self._painter.stop()
+        self.replay.stop()
         self._reading.close()
         super().shut_down()
 

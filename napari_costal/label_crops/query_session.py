@@ -145,6 +145,7 @@ class QuerySession:
 
     def _drop_scores(self) -> None:
         self.found, self.picked, self.asked, self.live = None, None, None, None
+        self._view.show_starving("")
         self._combining.renew()
         self._after_combining = None
         self._canvas.clear_scores()
@@ -243,6 +244,7 @@ class QuerySession:
 
         def combined(picked: PickedCrops | None) -> None:
             self.picked = picked
+            self._view.show_starving(picked.starving if picked is not None else "")
             self.draw_query()
             after, self._after_combining = self._after_combining, None
             if after is not None:

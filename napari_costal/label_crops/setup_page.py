@@ -17,6 +17,7 @@ from costal.labels.project import PROJECT_FILE, Choices, Intake, Project, Tiling
 from costal.numerals import counted
 from costal.settings import key_of
 from costal.types import Grid
+from costal.workbench.new_project import NEW_ACQUISITION
 from napari_costal.canvas.layer_frames import PLANE_CHOICES
 from napari_costal.label_crops.arrivals_part import ArrivalsPart
 from napari_costal.label_crops.channel_list import ChannelList
@@ -138,10 +139,13 @@ class SetupPage(QTabWidget):
         self.acts = row(self.score_button, self.label_button, self.train_button, shares=(1, 2, 1))
         self.boxes_label = sentence()
         self.boxes_label.hide()
+        self.starving_label = sentence()
+        self.starving_label.hide()
         asked = form((self.n, self.minutes, self.by), self.shown)
         return part(
             "Query",
             slider,
+            self.starving_label,
             asked,
             self.colour_bar,
             self.boxes_label,
@@ -153,7 +157,7 @@ class SetupPage(QTabWidget):
         default, lacking = default_backbone()
         self.alpha = self._field(Choices, "alpha", "α", step=0.1)
         self.passes = self._field(Choices, "passes", "passes T")
-        self.acquisition = self._field(Choices, "acquisition", "acquisition")
+        self.acquisition = self._field(Choices, "acquisition", "acquisition", value=NEW_ACQUISITION)
         own = {"tooltip": ABOUT_BACKBONES, "choices": list(offered_names()), "value": default}
         self.backbone = self._field(Choices, "backbone", "backbone", **own)
         self.features = self._field(Project, "features_mb", "kept features (MB)", step=100)
@@ -278,6 +282,11 @@ class SetupPage(QTabWidget):
         """Say how many crops of the query have no box over the frame, when there are too many to see."""
         self.boxes_label.setText(f"Boxes are drawn for the first {drawn} of {asked} crops; all of them are asked.")
         self.boxes_label.setVisible(asked > drawn)
+
+    def show_starving(self, text: str) -> None:
+        """Say below the slider that a class is hardly asked because it is dear; nothing where there is none."""
+        self.starving_label.setText(text)
+        self.starving_label.setVisible(bool(text))
 
     def show_grid(self, grid: Grid | None, pixel_um: float | None) -> None:
         """Say how many crops of which size the frame has, and what is left out at the edge."""

@@ -309,6 +309,10 @@ class LabelCrops(Dock):
         """Show which model scored."""
         self.model_label.setText(text)
 
+    def show_starving(self, text: str) -> None:
+        """Say that a class is hardly asked because it is dear; nothing where there is none."""
+        self.setup.show_starving(text)
+
     def show_project(self, project: Project, counts: dict[int, int]) -> None:
         """Show a project's settings and classes."""
         self.setup.fill(project, counts)

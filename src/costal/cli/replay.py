@@ -39,8 +39,7 @@ def replay_project(
         "",
         saving_table(found.savings, RANDOM_ARM),
         "",
-        f"{found.repeats} repeats on {found.labels} labels, to about {found.seconds:.0f} s of labelling each. In "
-        "brackets: 95 % bootstrap intervals over repeats; labels of another day may differ more.",
+        found.about,
         *found.notes,
     ]
     figures = {

@@ -14,6 +14,7 @@ from costal.paper.archive import read_rows, write_tables
 from costal.paper.evidence import Saving, savings
 from costal.paper.own_project import load_own_project
 from costal.paper.plan import RANDOM_ARM, Arm, Experiment, Plan
+from costal.paper.replay_table import ReplayTable
 from costal.paper.runner import progress_of, rounds_left, run_names, run_task, tasks
 from costal.paper.sources import PER_CLASS_AT_START, Dataset
 from costal.types import AcquisitionName, Job, Training
@@ -32,6 +33,14 @@ class Replayed:
     seconds: float
     repeats: int
     notes: tuple[str, ...]
+
+    @property
+    def about(self) -> str:
+        """What the figures rest on."""
+        return (
+            f"{self.repeats} repeats on {self.labels} labels, to about {self.seconds:.0f} s of labelling each. In "
+            "brackets: 95 % bootstrap intervals over repeats; labels of another day may differ more."
+        )
 
     @property
     def verdict(self) -> str:
@@ -114,6 +123,21 @@ def replay(
         return _found(plan, dataset, Path(place), total)
 
 
+def replay_table(folder: Path) -> Job[ReplayTable]:
+    """Return the replay of a project beside its usual alternative, as the window shows it (see `replay`)."""
+    found = yield from replay(folder)
+    rows = tuple(
+        (
+            each.arm.name,
+            f"{each.ratio:.2f}",
+            f"{each.mean_difference:+.3f}",
+            f"{each.lowest_recall.value:.2f} ({each.recall_difference:+.2f})",
+        )
+        for each in found.savings
+    )
+    return ReplayTable(rows, tuple(map(sentence, found.savings)), (found.about, *found.notes))
+
+
 def _own_labels(folder: Path) -> Dataset:
     is_rgb = load_project(folder).intake.rgb
 
@@ -129,7 +153,15 @@ def _plan(dataset: Dataset, arms: tuple[Arm, ...], repeats: int, device: str, tr
     n = max(1, int(SHARE * dataset.train_size - start) // ROUNDS)
     pool_size = dataset.train_size - start - (ROUNDS - 1) * n
     experiment = Experiment(pool_size=pool_size, n=n, device=device, pools="redraw", training=training)
-    return Plan("replay", arms=arms, experiment=experiment, rounds=ROUNDS, repeats=repeats, stack=repeats * len(arms))
+    return Plan(
+        "replay",
+        arms=arms,
+        experiment=experiment,
+        rounds=ROUNDS,
+        repeats=repeats,
+        stack=repeats * len(arms),
+        recalls=True,
+    )
 
 
 def _run(plan: Plan, dataset: Dataset, place: Path) -> Job[None]:

@@ -17,6 +17,7 @@ from costal.labels.store import Store
 from costal.loop import choose, rest_of_query
 from costal.scoring.prepare import Prepared
 from costal.scoring.scores import FrameScores
+from costal.scoring.starving import starving_text
 from costal.seeds import rng_for, seed_for
 from costal.types import Floats, Grid
 
@@ -25,12 +26,13 @@ from costal.types import Floats, Grid
 class PickedCrops:
     """The chosen crops of a frame, best first, and every crop's value; None when no model could give one.
 
-    `control_n` tells which were drawn at random.
+    `control_n` tells which were drawn at random, `starving` which class is hardly asked (see `starving_text`).
     """
 
     picked_n: NDArray[np.intp]
     value_N: Floats | None
     control_n: NDArray[np.bool_]
+    starving: str = ""
 
 
 def by_index(labels: list[CropLabel], grid: Grid) -> dict[int, CropLabel]:
@@ -87,7 +89,8 @@ def query_of(
     if scores.scores is not None:
         places_N_2 = np.indices((grid.rows, grid.cols), dtype=np.int32).reshape(2, -1).T
         query = choose(scores.scores, project.agent_settings(), seed, candidates, places_N_2, number_N)
-        return PickedCrops(query.picked_n, query.value_N, query.control_n)
+        starving = starving_text(scores, project, candidates, query.value_N)
+        return PickedCrops(query.picked_n, query.value_N, query.control_n, starving)
     reserved = reserved_for_controls(candidates, project.choices.control_share, number_N)
     if len(candidates) - len(reserved) >= min(project.choices.n, len(candidates)):
         candidates = without(candidates, reserved)

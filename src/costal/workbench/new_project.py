@@ -1,4 +1,4 @@
-"""A new project, as the window and the command line make it: it looks through the frozen backbone, if that is here."""
+"""A new project, as the window and the command line make it: with what was measured to serve best, if that is here."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -7,6 +7,13 @@ from pathlib import Path
 from costal.agent.cards import card_of, default_backbone
 from costal.labels.project import Project
 from costal.labels.project_file import create_project, save_project
+from costal.types import AcquisitionName
+
+NEW_ACQUISITION: AcquisitionName = "predictive_entropy"
+"""How a new project measures information: chosen with β = 0.3 in resources/evidence/choice.md.
+
+A project file that names no acquisition function means STD, the paper's, as it always did.
+"""
 
 
 def make_project(
@@ -25,6 +32,6 @@ def make_project(
     chosen, note = (backbone, "") if backbone is not None else default_backbone()
     card_of(chosen)
     project = create_project(folder, classes)
-    project = edit(replace(project, choices=replace(project.choices, backbone=chosen)))
+    project = edit(replace(project, choices=replace(project.choices, backbone=chosen, acquisition=NEW_ACQUISITION)))
     save_project(project)
     return project, note

@@ -75,5 +75,6 @@ def test_a_replay_asks_for_the_labels_again_and_changes_nothing(tmp_path):
     assert [each.arm.name for each in found.savings] == ["as it is", "β = 0"]
     assert all(each.repeats == (0, 1) for each in found.savings)
     assert found.verdict.startswith("as it is: ")
+    assert all(0 <= each.lowest_recall.value <= 1 for each in found.savings)
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
     assert load_project(folder).choices.passes == 5

@@ -37,6 +37,14 @@ def test_settings_are_kept_and_an_unknown_backbone_leaves_no_folder(tmp_path):
     assert not (tmp_path / "other").exists()
 
 
+def test_a_new_project_asks_by_entropy_and_one_whose_file_names_nothing_by_std(tmp_path):
+    project, _ = make_project(tmp_path / "cells")
+    assert (project.choices.acquisition, project.choices.beta) == ("predictive_entropy", 0.3)
+    path = project.folder / PROJECT_FILE
+    path.write_text(path.read_text("utf-8").replace('acquisition = "predictive_entropy"\n', ""), "utf-8")
+    assert load_project(project.folder).choices.acquisition == "std"
+
+
 def test_a_project_file_that_names_no_backbone_has_gal2017(tmp_path):
     project, _ = make_project(tmp_path / "cells")
     path = project.folder / PROJECT_FILE

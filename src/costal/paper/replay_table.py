@@ -1,0 +1,14 @@
+"""A replay as a table of texts: what travels to the window, which loads none of what made it."""
+
+from dataclasses import dataclass
+
+HEADS = ("setting", "cost ratio", "accuracy at equal time", "lowest recall")
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayTable:
+    """What each setting came to beside random selection, under `HEADS`, with 95 % intervals, and in a sentence each."""
+
+    rows: tuple[tuple[str, ...], ...]
+    sentences: tuple[str, ...]
+    notes: tuple[str, ...]
