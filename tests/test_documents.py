@@ -15,7 +15,7 @@ PAGES = [
 ]
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
-CODE = re.compile(r"`[^`\n]+`")
+CODE = re.compile(r"`[^`]+`")
 COMMANDS = dict(commands())
 OPTIONS = {"--help"}.union(*map(options_of, COMMANDS.values()))
 GROUPS = {name.rpartition(" ")[0] for name in COMMANDS}
