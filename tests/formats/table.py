@@ -23,14 +23,14 @@ from tests.formats.cases import FORMATS, REPORTS, Case
 ROOT = Path(__file__).resolve().parents[2]
 HEAD = """# What is opened
 
-This page is made by `python -m tests.formats.table`. Each file is read whole and opened piece by piece, and what comes
-is compared with what is in it: a cell holds what was read where that is right, and else says WRONG. Files of
-scikit-image are those that its package ships; all others are written by the table itself: by the named program's own
-library where there is one, else after the maker's public layout (`tests/formats/layouts.py`). Files of real
-instruments may hold more than these.
+`python -m tests.formats.table` makes this page. It opens each file in both ways, whole and piece by piece, and compares
+axes, pixel size, channels and pixels with what is in the file. A cell shows what was read if it is right, and WRONG
+otherwise. The files of scikit-image come with that package. The program writes all others itself: with the library of
+the named maker where there is one, otherwise by the maker's public description (`tests/formats/layouts.py`). Files of
+real instruments may contain more than these.
 
-An axis that a file leaves unnamed is guessed, and that is said: set it with `--axes`, or with *axes of files* under
-*Advanced*. A pixel size that a file does not give, or gives as no length above zero, is unknown.
+If a file does not name an axis, the plugin guesses it and says so. Set it with `--axes`, or with *axes of files* under
+*Advanced*. If a file gives no pixel size, or one that is not a length above zero, the pixel size is unknown.
 """
 
 

@@ -21,7 +21,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 RECORD = Path(__file__).with_name("mutants.json")
 CODE = ("src", "napari_costal")
-COPIED = (*CODE, "tests", "pyproject.toml", "README.md", "CHANGELOG.md", "LICENSE")
+PROSE = ("README.md", "CONTRIBUTING.md", "CITATION.cff", "CHANGELOG.md", "LICENSE", "docs", "resources", ".napari-hub")
+COPIED = (*CODE, "tests", "pyproject.toml", "setup.cfg", *PROSE)
 LIMIT_S = 3600
 FAILED = re.compile(r"^(?:FAILED|ERROR) ([^\s\[]+)", re.MULTILINE)
 

@@ -40,7 +40,7 @@ def unused_gpu() -> str:
     """Return a sentence when this machine has an NVIDIA GPU that the installed torch cannot use, else nothing."""
     if torch.cuda.is_available() or torch.version.cuda is not None or shutil.which("nvidia-smi") is None:
         return ""
-    return "An NVIDIA GPU is here, but this torch has no CUDA: see the README, 'A GPU', to use it."
+    return "An NVIDIA GPU is here, but this torch has no CUDA: see 'A GPU' in docs/installing.md."
 
 
 def describe_device(device: str) -> str:

@@ -29,7 +29,7 @@ class Choices:
     ] = None
     data: Annotated[
         str | None,
-        typer.Option(help="mnist, synthetic, sted, or a folder (see the README).", show_default="as planned"),
+        typer.Option(help="mnist, synthetic, sted, or a folder (see docs/experiments.md).", show_default="as planned"),
     ] = None
     labels: Annotated[
         Path | None,
