@@ -68,6 +68,7 @@ class Assessing(QObject):
         self._caller = Caller(pixels, self._engine, lambda _: None)
         self._pixels = pixels
         self._again = False
+        self._failure = ""
         self._looking = Latest()
         self._timer = QTimer(self, interval=LOOKS_AFTER_MS, singleShot=True)
         self._timer.timeout.connect(self.look)
@@ -103,8 +104,9 @@ class Assessing(QObject):
             self.look()
             return
 
-        def done(_outcome: Assessment | str) -> None:
+        def done(outcome: Assessment | str) -> None:
             again, self._again = self._again, False
+            self._failure = outcome if isinstance(outcome, str) else ""
             self.look()
             self.assessed.emit()
             if again:
@@ -125,7 +127,7 @@ class Assessing(QObject):
     def _show(self, kept: Kept | None) -> None:
         project = self._session.project
         reason = self._why_not(project) if project is not None else ""
-        missing = NOT_YET + (reason or "It comes with the next training.")
+        missing = NOT_YET + (reason or self._failure or "It comes with the next training.")
         self._label.setText(missing if kept is None or reason else kept.line)
         self._label.setToolTip("" if kept is None else kept.assessment.sentence)
 
@@ -141,7 +143,7 @@ class Assessing(QObject):
 
     def cancel(self) -> None:
         """Assess no more: the project is left."""
-        self._again = False
+        self._again, self._failure = False, ""
         self._timer.stop()
         self._looking.renew()
         self._caller.cancel()

@@ -86,18 +86,20 @@ def assess(request: AssessmentRequest) -> Job[Assessment]:
     places = [counted[each.label_id] for each in labelled if each.label_id is not None]
     if reason := _too_few(project, labelled):
         return keep(project, Assessment(stamp, reason))
+    from costal.agent.devices import choose_device
+    from costal.workbench.cross_validation import cross_validate, learning_curve
+
+    device = choose_device(request.device)
     agent = current_generation(project, shape).agent
     answers = answers_of(project, presented, range_of_project(project, ranges, shape[0]), shape)
-    complete = yield from with_kept_features(files_of(project), agent, answers, len(presented), request.device)
+    complete = yield from with_kept_features(files_of(project), agent, answers, len(presented), device)
     learned = [answer for answer, each in zip(complete, presented, strict=True) if each.label_id in counted]
     class_N = np.array([int(each.class_index or 0) for each in learned])
     group_N, left_out_by = _groups(places, class_N)
     if group_N is None:
         return keep(project, Assessment(stamp, left_out_by))
-    from costal.workbench.cross_validation import cross_validate, learning_curve
-
     overlaps_N_N = _overlaps(places, project.tiling.stride)
-    arguments = agent, learned, group_N, overlaps_N_N, project.choices.seed, request.device
+    arguments = agent, learned, group_N, overlaps_N_N, project.choices.seed, device
     figures = yield from cross_validate(*arguments)
     found = _assessment(project, stamp, figures, places, class_N, controls)
     found = replace(found, left_out_by=left_out_by, frames=len({each.frame_id for each in places}))

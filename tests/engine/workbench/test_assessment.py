@@ -59,7 +59,7 @@ def label(project, field, indices, wrong=(), given="single"):
 
 
 def found_of(project):
-    return finish(assess(AssessmentRequest(load_project(project.folder), "cpu")))
+    return finish(assess(AssessmentRequest(load_project(project.folder))))  # as the window asks: the device is chosen
 
 
 def test_few_labels_say_what_is_missing(project, field):

@@ -91,6 +91,16 @@ def test_a_training_that_ends_while_an_assessment_runs_is_assessed_once_after_it
     assert not assessing.is_busy
 
 
+def test_an_assessment_that_fails_says_why(make):
+    assessing, _ = make()
+    assessing.assess()
+    assessing._caller.calls[0][2]("The disk is full. Free some space.")
+    assert assessing._label.text().endswith("not yet. The disk is full. Free some space.")
+    assessing.assess()
+    assessing._caller.calls[1][2](None)
+    assert "disk" not in assessing._label.text()
+
+
 def test_a_window_that_only_reads_starts_nothing_and_shows_what_is_kept(make, project):
     assessing, session = make()
     keep(session.project, Assessment("old", "", 84, 0.86, 0.79, 0.91, frames=6))
