@@ -41,7 +41,8 @@ class ReplayPage(QWidget):
         column.addWidget(self.what)
         column.addLayout(beside(self.button, self.progress, self.cancel_button, shares=(0, 1)))
         for each in (self.said, self.table, self.notes):
-            column.addWidget(each, int(each is self.table))
+            column.addWidget(each, 100 * (each is self.table))
+        column.addStretch(1)  # without a table the sentences stay together at the top
         self._show_progress(None)
         self.turn_to(None)
 

@@ -37,6 +37,7 @@ from costal.paper.plan_file import template
 from costal.types import finish
 from napari_costal.apply.widget import ApplyClassifier
 from napari_costal.canvas.opening import contrast_limits
+from napari_costal.dashboard.widget import Dashboard
 from napari_costal.label_crops.widget import LabelCrops
 from napari_costal.mosaic.widget import MnistMosaic
 from napari_costal.ui.preferences import Preferences
@@ -55,7 +56,7 @@ def main(names: list[str]) -> None:
     pictures["large-image"] = large
     pictures["watched-folder"] = pictures["dashboard"] = pictures["apply"] = day
     pictures["rgb"], pictures["channels"] = rgb, channels
-    pictures["tour"] = tour
+    pictures["tour"], pictures["accuracy"] = tour, accuracy
     pictures |= {name: lambda folder, path=path: real(path, folder) for name, path in images.items()}
     for name in dict.fromkeys(names or pictures):
         with tempfile.TemporaryDirectory() as folder:
@@ -135,6 +136,37 @@ def tour(folder: Path) -> None:
     grab(viewer, "tour-heatmap")
     click(dock.setup.help_button)
     grab(viewer, "tour-help")
+    viewer.close()
+
+
+def accuracy(folder: Path) -> None:
+    """Label five queries of a simulated field, three crops wrongly; picture what says how good the model is."""
+    field = simulate_field((1024, 1024), 64, seed=0)
+    viewer, dock = opened(folder)
+    viewer.open_sample("napari-costal", "sted_field")
+    dock.session.make(folder / "microtubules", with_classes)
+    wait(lambda: dock.frame.placed is not None)
+    dock.setup.show_tab(dock.setup.label_tab)
+    pump(1)
+    answered: list[int] = []
+
+    def choose(_: Any) -> str:
+        answered.append(current(dock).index)
+        slip = len(answered) in (12, 22, 32)
+        return str(1 + (int(field.classes_N[answered[-1]]) + slip) % len(CLASS_NAMES))
+
+    asked = sum(label_query(viewer, dock, choose) for _ in range(5))
+    check(dock, asked)
+    wait(lambda: not dock.assessing.is_busy and "not yet" not in dock.setup.accuracy_label.text())
+    dock.setup.show_tab(dock.setup.project_tab)
+    grab(viewer, "accuracy-line")
+    click(dock.setup.dashboard_button)
+    pump(6)
+    dashboard = next(iter(viewer.window._qt_window.findChildren(Dashboard)))
+    grab(viewer, "accuracy-card")
+    dashboard.look_again()
+    pump(5)
+    grab(viewer, "look-again")
     viewer.close()
 
 
