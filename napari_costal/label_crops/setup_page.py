@@ -160,7 +160,7 @@ class SetupPage(QTabWidget):
         self.acquisition = self._field(Choices, "acquisition", "acquisition", value=NEW_ACQUISITION)
         own = {"tooltip": ABOUT_BACKBONES, "choices": list(offered_names()), "value": default}
         self.backbone = self._field(Choices, "backbone", "backbone", **own)
-        self.features = self._field(Project, "features_mb", "kept features (MB)", step=100)
+        self.features = self._field(Project, "features_mb", "features (MB)", step=100)
         self.stride = self._field(Tiling, "stride", "stride (px)")
         self.edge = self._field(Tiling, "edge", "at the edge")
         self.normalise = self._field(Tiling, "normalise", "normalise by")
@@ -172,7 +172,7 @@ class SetupPage(QTabWidget):
         self.planes = ComboBox(label="planes", choices=list(PLANE_CHOICES), value=PLANE_CHOICES[0])
         self.diverse = self._field(Choices, "diverse", "thin near-duplicates and direct neighbours")
         self.control_share = self._field(Choices, "control_share", "control share", step=0.05)
-        self.retrain = self._field(Choices, "retrain", "learn after each")
+        self.retrain = self._field(Choices, "retrain", "learn after")
         self.repeat_share = self._field(Choices, "repeat_share", "repeats", step=0.01)
         self.z, self.t = (self._field(Intake, axis, f"{axis.upper()} of files") for axis in "zt")
         self.axes = LineEdit(label="axes of files")
@@ -184,9 +184,9 @@ class SetupPage(QTabWidget):
         self.annotator = LineEdit(label="annotator", value=annotator, enabled=False)
         self.annotator.tooltip = "Change it in napari's preferences, under napari-costal."
         drawn = (self.control_share, self.repeat_share)
-        decided = (self.backbone, self.acquisition, (self.passes, self.alpha), self.retrain, drawn, self.diverse)
+        decided = (self.backbone, self.acquisition, (self.passes, self.alpha), drawn, self.diverse)
         cut = ((self.stride, self.edge), self.normalise, self.new_range, self.planes, (self.z, self.t), self.axes)
-        settings = form(*decided, *cut, self.features, (self.idle_limit, self.annotator))
+        settings = form(*decided, *cut, (self.retrain, self.idle_limit), (self.features, self.annotator))
         return part("Advanced", *([sentence(lacking)] if lacking else []), settings)
 
     def _connect(self) -> None:

@@ -13,7 +13,7 @@ from costal.labels.project import Tiling
 from costal.labels.project_file import load_project, save_project
 
 DOCUMENT = Path(__file__).parents[1] / "fixtures" / "project-document.json"
-ROWS = "frame: 3, crop: 7, presentation: 8, event: 16, action: 0, label: 9, arrival: 1"
+ROWS = "frame: 3, crop: 7, recipe: 0, presentation: 8, event: 16, action: 0, label: 9, arrival: 1"
 
 
 def test_labels_go_out_and_into_another_project(costal, folder, tmp_path):
@@ -97,7 +97,16 @@ def test_with_json_each_command_prints_one_object(costal, folder, tmp_path):
     exported = figures("export", folder, "--as", "coco", "--out", tmp_path / "neurons.json")
     assert (exported["counts"], exported["path"]) == ({"rings": 1, "=fibres": 1}, str(tmp_path / "neurons.json"))
     rows = figures("import", DOCUMENT, tmp_path / "again")["rows"]
-    assert rows == {"frame": 3, "crop": 7, "presentation": 8, "event": 16, "action": 0, "label": 9, "arrival": 1}
+    assert rows == {
+        "frame": 3,
+        "crop": 7,
+        "recipe": 0,
+        "presentation": 8,
+        "event": 16,
+        "action": 0,
+        "label": 9,
+        "arrival": 1,
+    }
     labelled = figures("label", "--from", tmp_path / "labels.csv", "--project", folder)
     nothing = {"classes": [], "contradicting": 0, "replaced": False, "notes": [], "dry_run": False}
     assert labelled == {"added": 0, "unchanged": 3, "frames": 0, **nothing}

@@ -42,8 +42,9 @@ def test_a_planted_difference_is_found_and_named(tmp_path, fewer):
     (writer,) = (path for path in (other / "src").rglob("*.py") if '"bbox": [x, y,' in path.read_text("utf-8"))
     writer.write_text(writer.read_text("utf-8").replace('"bbox": [x, y,', '"bbox": [y, x,'), "utf-8")
     rows, _ = compare.compare(ROOT, other, [fewer], starts=False)
-    (found,) = (row for row in rows if row.verdict != compare.EQUAL)
-    assert (found.item, found.verdict) == ("coco.json", compare.DIFFERENT)
+    differing = [row for row in rows if row.verdict != compare.EQUAL]
+    assert [(row.item, row.verdict) for row in differing] == [("coco.json", compare.DIFFERENT)], differing
+    (found,) = differing
     assert found.difference.startswith("line ")
 
 
