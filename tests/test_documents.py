@@ -2,6 +2,8 @@
 
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -101,8 +103,8 @@ def test_every_document_is_in_the_readmes_index():
 
 def test_the_example_in_python_runs_and_asks_and_learns():
     (example,) = [block for language, block in FENCED.findall(text_of(ROOT / "docs/python.md")) if language == "python"]
-    space = {}
-    exec(compile(example, "docs/python.md", "exec"), space)
-    assert len(set(space["query"].picked_n.tolist())) == 5
-    assert space["agent"].label_count == 25
-    assert space["agent"].cost_model is not None
+    checks = (
+        "assert len(set(query.picked_n.tolist())) == 5 and agent.label_count == 25 and agent.cost_model is not None"
+    )
+    ran = subprocess.run([sys.executable, "-c", f"{example}\n{checks}"], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
