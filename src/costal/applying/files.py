@@ -3,7 +3,7 @@
 A run that was stopped goes on: of a frame that is read piece by piece, what was scored is kept beside its outputs.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from costal.applying.applied import (
@@ -159,8 +159,8 @@ def _apply_to_frame(run: _Run, frame: FramePlane, name: str) -> Job[ClassifiedFr
     if not run.may_replace and (there := next((each for each in (tiff, geojson) if each.exists()), None)):
         raise FrameError(f"{there} is there already and was left alone. Choose another folder, or overwrite.")
     folder = out / f"{name}{SCORES_END}" if isinstance(frame.pixels_C_Y_X, LazyPlane) else None
-    asked = ApplyRequest(project, frame, folder, request.missing, request.device, request.resample)
-    asked = replace(asked, temperature=request.temperature)
+    how = request.missing, request.device, request.resample, request.temperature
+    asked = ApplyRequest(project, frame, folder, *how)
     applied: Applied = yield from apply_to_frame(asked, run.generation)
     outcome = ClassifiedFrame(frame.source, frame.description, frame.pixel_um, applied, " ".join(frame.notes))
     write_label_tiff(tiff, outcome, project)

@@ -87,7 +87,7 @@ def query_of(
         raise ProjectError("Every crop of this frame is labelled. Choose another frame, or undo a label.")
     number_N = control_numbers_of(project, content_hash, grid)
     if scores.scores is not None:
-        places_N_2 = np.indices((grid.rows, grid.cols), dtype=np.int32).reshape(2, -1).T
+        places_N_2 = _places(grid)
         query = choose(scores.scores, project.agent_settings(), seed, candidates, places_N_2, number_N)
         starving = starving_text(scores, project, candidates, query.value_N)
         return PickedCrops(query.picked_n, query.value_N, query.control_n, starving)
@@ -120,8 +120,13 @@ def rest_to_come(
     number_N = control_numbers_of(project, content_hash, grid)
     others = scores.among(np.setdiff1d(candidates, picked_m))
     others = without(others, reserved_for_controls(others, project.choices.control_share, number_N))
-    places_N_2 = np.indices((grid.rows, grid.cols), dtype=np.int32).reshape(2, -1).T
+    places_N_2 = _places(grid)
     return rest_of_query(scores.scores, project.agent_settings(), seed, rest, others, places_N_2)[0]
+
+
+def _places(grid: Grid) -> NDArray[np.int32]:
+    """Return the row and column of each crop (N, 2)."""
+    return np.indices((grid.rows, grid.cols), dtype=np.int32).reshape(2, -1).T
 
 
 def query_seed(project: Project, scores: FrameScores, frame_id: int, answered: int) -> int:

@@ -13,8 +13,6 @@ from costal.labels.ledger import read_on
 from costal.labels.project import Project
 from costal.labels.records import CropLabel, PresentedCrop
 from costal.labels.store import Store
-from costal.scoring.features import files_of
-from costal.scoring.generation import current_generation, range_of_project
 from costal.seeds import rng_for
 from costal.types import Answer, Job
 from costal.workbench.assessment import (
@@ -27,9 +25,8 @@ from costal.workbench.assessment import (
     settings_of,
     stamp_of,
 )
-from costal.workbench.fitting import learned_shape
 from costal.workbench.forecasts import keep_forecast, labels_to_come
-from costal.workbench.retraining import answers_of, with_kept_features
+from costal.workbench.retraining import learned_answers, material_of
 
 FEWEST_LABELS = 20
 FEWEST_FOR_CURVE = 40
@@ -73,15 +70,15 @@ def assess(request: AssessmentRequest) -> Job[Assessment]:
     """
     project = request.project
     with Store(project.store_path, read_only=True) as store:
-        presented, ranges, labels = store.presented(), store.ranges(), store.labels()
+        labels = store.labels()
         controls = _controls(project, store, labels)
     stamp = stamp_of(project, labels)
     known = kept_assessment(project)
     if known is not None and known.stamp == stamp:
         return known
     counted = {each.first_id: each for each in counting(project, labels)}
-    shape = learned_shape(project, presented)
-    presented = [each for each in presented if each.pixels_C_H_W.shape == shape]
+    material = material_of(project)
+    presented = [each for each in material.presented if each.pixels_C_H_W.shape == material.shape]
     labelled = [each for each in presented if each.label_id in counted]
     places = [counted[each.label_id] for each in labelled if each.label_id is not None]
     if reason := _too_few(project, labelled):
@@ -90,16 +87,14 @@ def assess(request: AssessmentRequest) -> Job[Assessment]:
     from costal.workbench.cross_validation import cross_validate, learning_curve
 
     device = choose_device(request.device)
-    agent = current_generation(project, shape).agent
-    answers = answers_of(project, presented, range_of_project(project, ranges, shape[0]), shape)
-    complete = yield from with_kept_features(files_of(project), agent, answers, len(presented), device)
+    complete = yield from learned_answers(replace(material, presented=presented), device)
     learned = [answer for answer, each in zip(complete, presented, strict=True) if each.label_id in counted]
     class_N = np.array([int(each.class_index or 0) for each in learned])
     group_N, left_out_by = _groups(places, class_N)
     if group_N is None:
         return keep(project, Assessment(stamp, left_out_by))
     overlaps_N_N = _overlaps(places, project.tiling.stride)
-    arguments = agent, learned, group_N, overlaps_N_N, project.choices.seed, device
+    arguments = material.fresh, learned, group_N, overlaps_N_N, project.choices.seed, device
     figures = yield from cross_validate(*arguments)
     found = _assessment(project, stamp, figures, places, class_N, controls)
     found = replace(found, left_out_by=left_out_by, frames=len({each.frame_id for each in places}))

@@ -115,10 +115,15 @@ def material_of(project: Project, new_range: bool = False) -> Material:
 
 def fit(material: Material, seed: int, device: str) -> Job[Agent]:
     """Return the agent that learns from a project's material."""
+    learned = yield from learned_answers(material, device)
+    return (yield from learn(material.fresh, learned, seed, device))
+
+
+def learned_answers(material: Material, device: str) -> Job[list[Answer]]:
+    """Return the answers of a project's material with the features of its backbone (see `with_kept_features`)."""
     project, presented = material.project, material.presented
     answers = answers_of(project, presented, material.limits, material.shape)
-    learned = yield from with_kept_features(files_of(project), material.fresh, answers, len(presented), device)
-    return (yield from learn(material.fresh, learned, seed, device))
+    return (yield from with_kept_features(files_of(project), material.fresh, answers, len(presented), device))
 
 
 def origin_of(material: Material, agent: Agent, seed: int, device: str) -> Origin:

@@ -96,7 +96,7 @@ def test_what_was_found_is_kept_until_a_label_changes(project, field, monkeypatc
     def refuse(*_):
         raise AssertionError("it was found anew")
 
-    monkeypatch.setattr(assessing, "with_kept_features", refuse)
+    monkeypatch.setattr(assessing, "learned_answers", refuse)
     assert found_of(project) == first
     label(project, field, [30])
     with pytest.raises(AssertionError, match="anew"):
