@@ -10,7 +10,7 @@ from costal.labels.project import Project
 from costal.labels.records import CropLabel
 from costal.scoring.frame_planes import FramePlane
 from costal.workbench.correction import correct
-from costal.workbench.desk import Workbench
+from costal.workbench.session import ProjectSession
 from napari_costal.engine.calls import Thread
 from napari_costal.label_crops.opened import Opened, opened_beside
 from napari_costal.ui.parts import beside, push_button
@@ -74,8 +74,8 @@ class Correcting(QWidget):
             self._say(f"The crop at {crop.y}, {crop.x} is labelled '{name}'. Train again to use it.")
 
         def read(frame: FramePlane) -> None:
-            if (bench := bench_of(opened, project)) is not None and opened.store is not None:
-                opened.store.run(correct, bench, frame, crop, class_id, then=kept, failed=self._complain)
+            if (project_session := bench_of(opened, project)) is not None and opened.store is not None:
+                opened.store.run(correct, project_session, frame, crop, class_id, then=kept, failed=self._complain)
             else:
                 work = correct_alone, project, self._annotator, frame, crop, class_id
                 self._thread.run(*work, then=kept, failed=self._complain)
@@ -93,16 +93,16 @@ class Correcting(QWidget):
             opened.label_at(layer, (self._crop.y, self._crop.x))
 
 
-def bench_of(opened: Opened, project: Project) -> Workbench | None:
+def bench_of(opened: Opened, project: Project) -> ProjectSession | None:
     """Return the project that *Label crops* has open, if it is this one."""
-    if opened.bench is None or opened.bench.project.folder.resolve() != project.folder.resolve():
+    if opened.project_session is None or opened.project_session.project.folder.resolve() != project.folder.resolve():
         return None
-    return opened.bench
+    return opened.project_session
 
 
 def correct_alone(
     project: Project, annotator: str, frame: FramePlane, crop: ClassifiedCrop, class_id: int
 ) -> CropLabel:
     """Label a crop in a project that is not open in this window (see `correct`)."""
-    with Workbench(project.folder, annotator) as bench:
-        return correct(bench, frame, crop, class_id)
+    with ProjectSession(project.folder, annotator) as project_session:
+        return correct(project_session, frame, crop, class_id)

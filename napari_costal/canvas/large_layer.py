@@ -17,7 +17,7 @@ from costal.labels.records import FrameRecord
 from costal.scoring.frame_planes import FramePlane
 from costal.scoring.frame_planes import frame_of as in_image
 from costal.scoring.prepare import MISSING_IN_WINDOW, ScoreRequest, kept_in
-from costal.workbench.desk import PlacedFrame, recorded
+from costal.workbench.session import StoredFrame, recorded
 from napari_costal.canvas.layer_frames import ALL_AS_CHANNELS, PROJECTION, SLICE_SHOWN, LayerView, frame_of, pixels_of
 
 LOG = logging.getLogger(__name__)
@@ -82,11 +82,11 @@ def read_for_store(view: LayerView) -> tuple[FrameRecord, FramePlane]:
     return recorded(frame), frame
 
 
-def request_for(project: Project, frame: FramePlane, placed: PlacedFrame, annotator: str, device: str) -> ScoreRequest:
+def request_for(project: Project, frame: FramePlane, stored: StoredFrame, annotator: str, device: str) -> ScoreRequest:
     """Return how a frame is scored for a project; scores of one that is not in memory are kept in its folder."""
     folder = kept_in(project, frame)
     return ScoreRequest(
-        project, frame, folder, MISSING_IN_WINDOW, annotator=annotator, device=device, range=placed.range
+        project, frame, folder, MISSING_IN_WINDOW, annotator=annotator, device=device, range=stored.range
     )
 
 

@@ -17,9 +17,9 @@ from napari_costal.canvas.placement import Placement
 MARK = "napari-costal"
 REVEALS, HELD_BACK = "tells the predicted class", "held back during a query"
 GRID, HEATMAP, QUERY, LABELS = "crop grid", "heatmap", "query", "labels"
-CHANGED, CHOSEN, ON_BENCH = "changed class", "chosen crops", "crop on the bench"
-FROM_BELOW = (GRID, HEATMAP, CHANGED, LABELS, QUERY, CHOSEN, ON_BENCH)
-FRAMES = {CHOSEN: "#00e5ff", ON_BENCH: "#ffffff"}
+CHANGED, CHOSEN, CROP_AT_WORK = "changed class", "chosen crops", "crop being labelled"
+FROM_BELOW = (GRID, HEATMAP, CHANGED, LABELS, QUERY, CHOSEN, CROP_AT_WORK)
+FRAMES = {CHOSEN: "#00e5ff", CROP_AT_WORK: "#ffffff"}
 """Parts that are squares in a colour of their own."""
 MOST_GRID_LINES = 400
 MOST_BOXES = 500
@@ -203,7 +203,7 @@ class FrameOverlay:
             layer.refresh()
         return layer
 
-    def make_ready(self, part: str, grid: Grid, placement: Placement) -> None:
+    def prewarm(self, part: str, grid: Grid, placement: Placement) -> None:
         """Make a layer that nobody sees, if there is none: making and first drawing one takes long (see `rest`)."""
         if self._find(part) is not None:
             return

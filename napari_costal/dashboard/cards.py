@@ -7,7 +7,7 @@ from math import isfinite
 import numpy as np
 
 from costal.agent.metrics import Calibration, EffortFit, accuracy_interval
-from costal.labels.models import Generation
+from costal.labels.models import ModelVersion
 from costal.labels.project import LabelClass, Project
 from costal.numerals import counted
 from costal.workbench.assessing import FEWEST_LABELS
@@ -32,7 +32,7 @@ TITLES = (
     "Classes",
     "Calibration",
 )
-GENERATION_HEADS = ("model", "saved", "labels", "accuracy then", "controls", "bias (s)", "")
+VERSION_HEADS = ("model", "saved", "labels", "accuracy then", "controls", "bias (s)", "")
 NOT_RANDOM_HERE = (
     "Labels that were actively chosen are no random sample, and mostly harder: over all crops the accuracy tends to be "
     "higher than this."
@@ -241,12 +241,14 @@ def counts_text(found: Review) -> str:
 
 def model_text(overview: Overview) -> str:
     """Return which model is the newest and whether it is stale."""
-    if not overview.generations:
+    if not overview.model_versions:
         return "No model yet."
-    newest = overview.generations[0]
-    text = f"Model {newest.number} of {_when(newest.origin.utc_ns)}, from {counted(newest.agent.label_count, 'label')}"
-    if newest.origin.copy_of:
-        text += f", a copy of model {newest.origin.copy_of}"
+    newest = overview.model_versions[0]
+    text = (
+        f"Model {newest.number} of {_when(newest.provenance.utc_ns)}, from {counted(newest.agent.label_count, 'label')}"
+    )
+    if newest.provenance.copy_of:
+        text += f", a copy of model {newest.provenance.copy_of}"
     if overview.not_learned:
         text += f"; {counted(overview.not_learned, 'answer')} came since"
     if overview.taken_back:
@@ -266,18 +268,18 @@ def planted_text(overview: Overview) -> str:
     return f"Accepted predictions: {caught:,} of {counted(planted, 'planted error')} caught, {share}."
 
 
-def generation_cells(generation: Generation) -> tuple[str, ...]:
-    """Return a generation as a row under `GENERATION_HEADS`, from its card."""
-    metrics, origin = generation.origin.metrics, generation.origin
+def version_cells(model_version: ModelVersion) -> tuple[str, ...]:
+    """Return a generation as a row under `VERSION_HEADS`, from its card."""
+    metrics, provenance = model_version.provenance.metrics, model_version.provenance
     share, low, high = (metrics.get(f"control accuracy{each}", np.nan) for each in ("", ", low", ", high"))
     return (
-        str(generation.number),
-        _when(origin.utc_ns),
-        f"{generation.agent.label_count:,}",
+        str(model_version.number),
+        _when(provenance.utc_ns),
+        f"{model_version.agent.label_count:,}",
         f"{share:.0%} ({low:.0%} to {high:.0%})" if isfinite(share + low + high) else "–",
         f"{metrics.get('control labels', 0):,.0f}",
         _figure(metrics.get("control effort bias (s)", np.nan), "+.1f"),
-        f"copy of {origin.copy_of}" if origin.copy_of else "",
+        f"copy of {provenance.copy_of}" if provenance.copy_of else "",
     )
 
 

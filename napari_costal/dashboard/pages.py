@@ -18,12 +18,12 @@ from qtpy.QtWidgets import (
 
 from costal.workbench.overview import Overview
 from napari_costal.dashboard.cards import (
-    GENERATION_HEADS,
     TITLES,
+    VERSION_HEADS,
     Content,
     contents,
-    generation_cells,
     look_again_text,
+    version_cells,
 )
 from napari_costal.dashboard.tables import WIDTHS, EffortModel
 from napari_costal.ui.figure_view import FigureView
@@ -167,8 +167,8 @@ class ModelsPage(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self._numbers: list[int] = []
-        self.table = QTableWidget(0, len(GENERATION_HEADS))
-        self.table.setHorizontalHeaderLabels(GENERATION_HEADS)
+        self.table = QTableWidget(0, len(VERSION_HEADS))
+        self.table.setHorizontalHeaderLabels(VERSION_HEADS)
         show_only(self.table)
         dress(self.table, self.table.verticalHeader().defaultSectionSize(), {})
         self.table.horizontalHeader().setStretchLastSection(True)
@@ -183,14 +183,14 @@ class ModelsPage(QWidget):
 
     def show_overview(self, overview: Overview) -> None:
         """Show a project's models; the choice stays while they do."""
-        numbers = [each.number for each in overview.generations]
+        numbers = [each.number for each in overview.model_versions]
         if numbers == self._numbers:
             return
         self._numbers = numbers
         self.table.clearSelection()
         self.table.setRowCount(len(numbers))
-        for row, generation in enumerate(overview.generations):
-            for column, text in enumerate(generation_cells(generation)):
+        for row, model_version in enumerate(overview.model_versions):
+            for column, text in enumerate(version_cells(model_version)):
                 self.table.setItem(row, column, QTableWidgetItem(text))
         self.table.resizeColumnsToContents()
         self._selected()

@@ -65,9 +65,9 @@ class ReplayPage(QWidget):
         """Stop a replay; nothing where none runs."""
         self._caller.cancel()
 
-    def start(self, function: str, parcel: Any) -> Any:
+    def start(self, function: str, message: Any) -> Any:
         """Start a job in the page's engine process (see `Engine.start`)."""
-        return self._engine.start(function, parcel, self)
+        return self._engine.start(function, message, self)
 
     def cancel(self, job: Any) -> None:
         """Cancel a job (see `Engine.cancel`)."""

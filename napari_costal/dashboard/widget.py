@@ -10,7 +10,7 @@ from qtpy.QtCore import QTimer
 from qtpy.QtGui import QGuiApplication
 from qtpy.QtWidgets import QFileDialog, QLabel, QTabWidget, QVBoxLayout
 
-from costal.labels.models import Generation
+from costal.labels.models import ModelVersion
 from costal.workbench.methods import methods_of
 from costal.workbench.overview import Overview, look, roll_back_to
 from napari_costal.dashboard.cards import NO_PROJECT, counts_text, model_text, planted_text
@@ -114,8 +114,10 @@ class Dashboard(Dock):
             self._reading.run(_methods_text, self._folder, then=copied, failed=self.complain)
 
     def _roll_back(self, number: int) -> None:
-        def rolled_back(generation: Generation) -> None:
-            self.say(f"Model {generation.number}, a copy of model {number}, is the newest now. Score again to use it.")
+        def rolled_back(model_version: ModelVersion) -> None:
+            self.say(
+                f"Model {model_version.number}, a copy of model {number}, is the newest now. Score again to use it."
+            )
             self.refresh()
 
         if self._folder is not None:

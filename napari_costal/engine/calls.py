@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from costal.types import Progress
 from napari_costal.engine.latest import Latest
-from napari_costal.engine.messages import Parcel, pack
+from napari_costal.engine.messages import Message, pack
 
 
 class Thread(Protocol):
@@ -55,13 +55,13 @@ class Caller:
 
             return ticket.only(end)
 
-        def start(parcel: Parcel | None) -> None:
-            if parcel is None:
+        def start(message: Message | None) -> None:
+            if message is None:
                 return
             if not ticket.is_current:
-                parcel.discard()
+                message.discard()
                 return
-            self._job = job = self._engine.start(function, parcel)
+            self._job = job = self._engine.start(function, message)
             job.progress.connect(ticket.only(lambda each: self._show_progress(titled(each))))
             job.progress.connect(ticket.only(heard))
             job.result.connect(ending(then))
@@ -70,7 +70,7 @@ class Caller:
         def titled(progress: Progress) -> Progress:
             return progress if progress.message == title else replace(progress, message=f"{title}: {progress.message}")
 
-        def packed() -> Parcel | None:
+        def packed() -> Message | None:
             if not ticket.is_current:
                 return None
             return pack(arguments() if callable(arguments) else arguments)

@@ -10,7 +10,7 @@ from typing import Any
 from qtpy.QtCore import QObject, QProcess, QProcessEnvironment, QTimer, Signal
 from qtpy.QtWidgets import QMainWindow, QWidget
 
-from napari_costal.engine.messages import Parcel, Unframer, framed
+from napari_costal.engine.messages import Message, Unframer, framed
 
 LOG = logging.getLogger(__name__)
 PATIENCE_MS = 3000
@@ -33,7 +33,7 @@ class EngineJob(QObject):
     failed = Signal(str)
     cancelled = Signal()
 
-    def __init__(self, parent: QObject, number: int, function: str, request: Parcel) -> None:
+    def __init__(self, parent: QObject, number: int, function: str, request: Message) -> None:
         super().__init__(parent)
         self.number, self.function, self.request = number, function, request
         self.begun_again = False
@@ -68,7 +68,7 @@ class Engine(QObject):
         engine._users.add(id(widget))
         return engine
 
-    def start(self, function: str, request: Parcel, user: object, is_quiet: bool = False) -> EngineJob:
+    def start(self, function: str, request: Message, user: object, is_quiet: bool = False) -> EngineJob:
         """Return the job of ``module:function`` called with the parcel's values; `user` may cancel all of its jobs.
 
         One that is quiet has one thread of low priority (see `quiet`).

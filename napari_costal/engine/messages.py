@@ -16,7 +16,7 @@ LENGTH_BYTES = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Parcel:
+class Message:
     """A pickled value; arrays over 256 KiB lie one after another in `file`, with lengths `sizes`."""
 
     pickled: bytes
@@ -42,7 +42,7 @@ class Parcel:
                 Path(self.file).unlink(missing_ok=True)
 
 
-def pack(content: object) -> Parcel:
+def pack(content: object) -> Message:
     """Return a value ready to be sent. Writes large arrays to disk: not for the GUI thread."""
     large: list[pickle.PickleBuffer] = []
 
@@ -54,7 +54,7 @@ def pack(content: object) -> Parcel:
 
     pickled = pickle.dumps(content, protocol=5, buffer_callback=in_band)
     if not large:
-        return Parcel(pickled)
+        return Message(pickled)
     handle, path = tempfile.mkstemp(prefix="napari-costal-", suffix=".arrays")
     try:
         with os.fdopen(handle, "wb") as file:
@@ -63,7 +63,7 @@ def pack(content: object) -> Parcel:
     except OSError:
         Path(path).unlink(missing_ok=True)  # half of it would keep a full disk full
         raise
-    return Parcel(pickled, tuple(buffer.raw().nbytes for buffer in large), path)
+    return Message(pickled, tuple(buffer.raw().nbytes for buffer in large), path)
 
 
 def framed(message: object) -> bytes:

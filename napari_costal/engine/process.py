@@ -13,10 +13,10 @@ import traceback
 from typing import Any, BinaryIO
 
 from costal.errors import CostalError
-from napari_costal.engine.messages import LENGTH_BYTES, Parcel, framed, pack
+from napari_costal.engine.messages import LENGTH_BYTES, Message, framed, pack
 from napari_costal.engine.quiet import quietly
 
-Call = tuple[int, str, Parcel, bool]
+Call = tuple[int, str, Message, bool]
 """A job's number, its function, its request, and whether it is to be quiet."""
 
 
@@ -35,7 +35,7 @@ def main() -> None:
     while True:
         number, function, request, is_quiet = calls.get()
 
-        def run(number: int = number, function: str = function, request: Parcel = request) -> None:
+        def run(number: int = number, function: str = function, request: Message = request) -> None:
             for message in _outcome(number, function, request, cancelled):
                 output.write(framed(message))
                 output.flush()
@@ -56,7 +56,7 @@ def _listen(source: BinaryIO, calls: "queue.SimpleQueue[Call]", cancelled: set[i
             calls.put((number, *rest))
 
 
-def _outcome(number: int, function: str, request: Parcel, cancelled: set[int]) -> Any:
+def _outcome(number: int, function: str, request: Message, cancelled: set[int]) -> Any:
     """Yield the messages of one job: its progress, then how it ended."""
     try:
         module, name = function.split(":")

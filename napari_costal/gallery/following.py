@@ -53,15 +53,15 @@ class Following(QObject):
         if work is not None and work.session.project is not None:
             project = work.session.project
             shown = project.classes, project.tiling, project.choices, work.frame.grid
-            seen = self.own_frame, shown, _ById(work.session.bench), _ById(work.query.found)
+            seen = self.own_frame, shown, _ById(work.session.project_session), _ById(work.query.found)
         if seen != self._seen:
             self._seen = seen
             self.changed.emit(work if seen else None)
 
     def _look_at_layers(self, opened: Opened) -> None:
         rgb = opened.project is not None and opened.project.intake.rgb
-        placed = self.work.frame.placed if self.work is not None else None
-        now = looks_of(opened.layers, rgb), placed.placed.id if placed is not None else 0
+        loaded = self.work.frame.loaded if self.work is not None else None
+        now = looks_of(opened.layers, rgb), loaded.stored.id if loaded is not None else 0
         if now != (self.looks, self.own_frame):
             self.looks, self.own_frame = now
             self.recoloured.emit()

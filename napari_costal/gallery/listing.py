@@ -59,15 +59,15 @@ class Listing:
     def follow(self, work: Work | None) -> None:
         """Show the project that is open, with its frame and scores as they are now."""
         self.work = work
-        bench = work.session.bench if work is not None else None
+        project_session = work.session.project_session if work is not None else None
         project = work.session.project if work is not None else None
         ticket = self._newest.renew()
-        if work is None or bench is None or project is None:
+        if work is None or project_session is None or project is None:
             self._take(None)
             return
-        placed, grid, at_work = work.frame.placed, work.frame.grid, None
-        if placed is not None and grid is not None:
-            at_work = FrameAtWork(placed.placed.id, grid, as_sent(placed.plane_C_Y_X), work.query.found)
+        loaded, grid, at_work = work.frame.loaded, work.frame.grid, None
+        if loaded is not None and grid is not None:
+            at_work = FrameAtWork(loaded.stored.id, grid, as_sent(loaded.plane_C_Y_X), work.query.found)
 
         def collected() -> tuple[Gallery, Places] | None:
             if not ticket.is_current:

@@ -11,16 +11,16 @@ from costal.labels.records import ActionRecord, AnswerRecord, CropLabel
 from costal.numerals import counted
 from costal.seeds import seed_for
 from costal.workbench.assessment import Doubt
-from costal.workbench.desk import Workbench
 from costal.workbench.gallery import SKIPPED, UNLABELLED, offer
 from costal.workbench.gallery_crops import Gallery
 from costal.workbench.gallery_pixels import answers_for
 from costal.workbench.looked_again import confirm, take_back
+from costal.workbench.session import ProjectSession
 from napari_costal.gallery.action_clock import ActionClock
 from napari_costal.gallery.listing import Change, Listing
 from napari_costal.gallery.model import Offer
+from napari_costal.label_crops.loaded_frame import revised
 from napari_costal.label_crops.opened import Work
-from napari_costal.label_crops.placed import revised
 from napari_costal.labelling.presentation import Clock, system_clock
 
 TOLD = " A few are wrong on purpose, to see how many errors are noticed; these are never stored."
@@ -110,8 +110,8 @@ class GallerySession:
     def keep(self, rows: Sequence[int]) -> None:
         """Keep labels that are doubted as they are: they are no doubts until another class contradicts them."""
         gallery, work = self._listing.gallery, self._listing.work
-        bench = work.session.bench if work is not None else None
-        if gallery is None or work is None or bench is None or not self._may_write():
+        project_session = work.session.project_session if work is not None else None
+        if gallery is None or work is None or project_session is None or not self._may_write():
             return
         doubts = tuple(gallery.doubts[row] for row in rows if gallery.crops.doubt_N[row] and row in gallery.doubts)
         if not doubts:
@@ -122,7 +122,7 @@ class GallerySession:
             if not is_kept:
                 self._view.complain("Not kept: nothing can be written to the project's folder 'scores'.")
                 return
-            self._kept.append((_newest(bench), doubts))
+            self._kept.append((_newest(project_session), doubts))
             self._listing.doubt(doubts, are_settled=True)
             self._view.say(f"{counted(len(doubts), 'label')} kept. They come back if another class contradicts them.")
 
@@ -137,15 +137,15 @@ class GallerySession:
 
     def _commit(self, class_ids: Mapping[int, int | None], action: ActionRecord, saved: Callable[[int], None]) -> None:
         work, gallery, pixels = self._listing.work, self._listing.gallery, self._listing.pixels
-        bench = work.session.bench if work is not None else None
-        if work is None or bench is None or gallery is None or pixels is None or self.is_saving:
+        project_session = work.session.project_session if work is not None else None
+        if work is None or project_session is None or gallery is None or pixels is None or self.is_saving:
             return
 
         def read() -> tuple[AnswerRecord, ...]:
             return answers_for(gallery, class_ids, pixels.read(class_ids), action.annotator, action.given)
 
         def store(answers: tuple[AnswerRecord, ...]) -> list[Change]:
-            labels = (bench.store.label(each) for each in bench.answer_together(action, answers))
+            labels = (project_session.store.label(each) for each in project_session.answer_together(action, answers))
             return [(label, label) for label in labels if label is not None]
 
         def stored(changes: list[Change]) -> None:
@@ -236,8 +236,8 @@ class GallerySession:
     def undo(self) -> None:
         """Take the last action back as a whole, or the last labels that were kept."""
         work, gallery = self._listing.work, self._listing.gallery
-        bench = work.session.bench if work is not None else None
-        if self._kept and work is not None and gallery is not None and self._kept[-1][0] == _newest(bench):
+        project_session = work.session.project_session if work is not None else None
+        if self._kept and work is not None and gallery is not None and self._kept[-1][0] == _newest(project_session):
             _, doubts = self._kept.pop()
 
             def done(_is_written: bool) -> None:
@@ -246,15 +246,15 @@ class GallerySession:
 
             work.session.store.run(take_back, gallery.project, doubts, then=done, failed=self._view.complain)
             return
-        self._revise(Workbench.undo, "undo", "taken back")
+        self._revise(ProjectSession.undo, "undo", "taken back")
 
     def redo(self) -> None:
         """Give the action again that was undone last."""
-        self._revise(Workbench.redo, "redo", "given again")
+        self._revise(ProjectSession.redo, "redo", "given again")
 
-    def _revise(self, act: Callable[[Workbench], CropLabel | None], name: str, done: str) -> None:
-        bench = self._listing.work.session.bench if self._listing.work is not None else None
-        if self._listing.work is None or bench is None or self.is_saving or not self._may_write():
+    def _revise(self, act: Callable[[ProjectSession], CropLabel | None], name: str, done: str) -> None:
+        project_session = self._listing.work.session.project_session if self._listing.work is not None else None
+        if self._listing.work is None or project_session is None or self.is_saving or not self._may_write():
             return
 
         def over(changes: list[Change]) -> None:
@@ -268,7 +268,9 @@ class GallerySession:
             self._view.complain(reason)
 
         self._saving_in = self._listing.work
-        self._listing.work.session.store.run(lambda: revised(bench, act(bench)), then=over, failed=failed)
+        self._listing.work.session.store.run(
+            lambda: revised(project_session, act(project_session)), then=over, failed=failed
+        )
 
     def _show_changes(self, changes: Sequence[Change]) -> None:
         """Show labels that were given or taken back, here and in *Label crops*."""
@@ -293,16 +295,18 @@ class GallerySession:
 
     def _may_write(self) -> bool:
         """Return whether labels can be given; the reason why not is said here."""
-        bench = self._listing.work.session.bench if self._listing.work is not None else None
-        if bench is not None and bench.holder is not None:
-            self._view.complain(f"Read only: {bench.holder} writes to the project. Close it there to label here.")
+        project_session = self._listing.work.session.project_session if self._listing.work is not None else None
+        if project_session is not None and project_session.holder is not None:
+            self._view.complain(
+                f"Read only: {project_session.holder} writes to the project. Close it there to label here."
+            )
             return False
-        return bench is not None
+        return project_session is not None
 
 
-def _newest(bench: Workbench | None) -> int:
+def _newest(project_session: ProjectSession | None) -> int:
     """Return the label that an undo would take back, 0 where there is none."""
-    return bench.history.done[-1] if bench is not None and bench.history.done else 0
+    return project_session.history.done[-1] if project_session is not None and project_session.history.done else 0
 
 
 def _why_nothing(gallery: Gallery, least: float) -> str:

@@ -3,13 +3,13 @@
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QCheckBox, QVBoxLayout, QWidget
 
-from costal.labels.models import Generation
+from costal.labels.models import ModelVersion
 from costal.scoring.changes import ClassChanges, class_changes
 from costal.scoring.scores import FrameScores
 from costal.workbench.overview import roll_back_to
 from napari_costal.label_crops.frame_canvas import FrameCanvas
 from napari_costal.label_crops.frame_session import FrameSession
-from napari_costal.label_crops.project_session import ProjectSession
+from napari_costal.label_crops.open_project import OpenProject
 from napari_costal.label_crops.query_session import QuerySession
 from napari_costal.label_crops.view import Words
 from napari_costal.ui.parts import beside, push_button, sentence
@@ -50,7 +50,7 @@ class AfterTraining(QObject):
         parent: QObject,
         words: Words,
         canvas: FrameCanvas,
-        session: ProjectSession,
+        session: OpenProject,
         frame: FrameSession,
         query: QuerySession,
     ) -> None:
@@ -92,10 +92,10 @@ class AfterTraining(QObject):
         if project is None or changes is None or not self._session.may_write():
             return
 
-        def rolled_back(generation: Generation) -> None:
+        def rolled_back(model_version: ModelVersion) -> None:
             self.forget()
-            self._query.trainer.learned(generation.origin)
-            self._words.say(f"Model {generation.number}, a copy of model {changes.before}, is the newest now.")
+            self._query.trainer.learned(model_version.provenance)
+            self._words.say(f"Model {model_version.number}, a copy of model {changes.before}, is the newest now.")
             self._query.score()
 
         complain = self._words.complain

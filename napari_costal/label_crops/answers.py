@@ -2,20 +2,20 @@
 
 from costal.labels.records import AnswerKind, AnswerRecord
 from costal.types import Grid
-from napari_costal.label_crops.placed import Placed
+from napari_costal.label_crops.loaded_frame import LoadedFrame
 from napari_costal.labelling.presentation import Presentation
 
 
 def record_of(
-    presentation: Presentation, kind: AnswerKind, class_id: int | None, placed: Placed, grid: Grid, annotator: str
+    presentation: Presentation, kind: AnswerKind, class_id: int | None, loaded: LoadedFrame, grid: Grid, annotator: str
 ) -> AnswerRecord:
-    """Return what the store keeps of a crop that was on the bench; only a class can be unsure."""
+    """Return what the store keeps of a crop being labelled; only a class can be unsure."""
     y, x = grid.origin(presentation.index)
     return AnswerRecord(
-        placed.placed.id,
+        loaded.stored.id,
         y,
         x,
-        placed.picture(grid, presentation.index).crop_C_H_W,
+        loaded.picture(grid, presentation.index).crop_C_H_W,
         kind,
         class_id,
         annotator,

@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QAbstractItemView, QTableView, QVBoxLayout, QWidget
 
 from costal.numerals import counted
 from costal.types import Arrival
-from costal.workbench.arrivals import Offer
+from costal.workbench.arrivals import FramePriority
 from napari_costal.ui.parts import beside, heading, push_button, sentence
 from napari_costal.ui.tables import dress
 
@@ -27,7 +27,7 @@ class Row:
     """A frame of an arrived file; `offer` is None until it was scored."""
 
     arrival: Arrival
-    offer: Offer | None = None
+    offer: FramePriority | None = None
     note: str = ""
 
     @property
@@ -100,7 +100,7 @@ class ArrivalsModel(QAbstractTableModel):
                 self._by_path[each.path] = tuple(replace(row, arrival=each) for row in before) if same else (Row(each),)
         self._show()
 
-    def offered(self, path: str, offers: tuple[Offer, ...], note: str = "") -> None:
+    def offered(self, path: str, offers: tuple[FramePriority, ...], note: str = "") -> None:
         """Take in what the frames of a file have to give, or why that cannot be said."""
         rows = self._by_path.get(path)
         if rows:

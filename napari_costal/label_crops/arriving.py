@@ -17,7 +17,7 @@ from napari_costal.engine.calls import Caller
 from napari_costal.label_crops.arrivals_part import ArrivalsPart, Row
 from napari_costal.label_crops.frame_session import FrameSession
 from napari_costal.label_crops.intake import Intake
-from napari_costal.label_crops.project_session import ProjectSession
+from napari_costal.label_crops.open_project import OpenProject
 from napari_costal.label_crops.query_session import QuerySession
 from napari_costal.label_crops.view import Words
 from napari_costal.ui.preferences import Preferences
@@ -34,7 +34,7 @@ class Arriving(QObject):
         part: ArrivalsPart,
         query: QuerySession,
         frame: FrameSession,
-        session: ProjectSession,
+        session: OpenProject,
         words: Words,
         opener: FrameOpener,
         caller: Caller,
@@ -55,9 +55,9 @@ class Arriving(QObject):
 
     def follow(self) -> None:
         """Watch the folder of the project that was opened, knowing what was seen of it before."""
-        bench, project = self._session.bench, self._session.project
-        if bench is not None and project is not None:
-            chosen, store = self._preferences, bench.store
+        project_session, project = self._session.project_session, self._session.project
+        if project_session is not None and project is not None:
+            chosen, store = self._preferences, project_session.store
             self._session.store.run(
                 lambda: (store.arrivals(), store.begun_sources()),
                 then=lambda found: self.intake.follow(project, found[0], chosen.annotator, chosen.device, found[1]),
@@ -66,11 +66,11 @@ class Arriving(QObject):
 
     def note_answers(self) -> None:
         """Note how many answers the frame has that is worked on."""
-        placed, view = self._frame.placed, self._frame.layer_view
-        if placed is not None and view is not None:
-            if placed.labels:
+        loaded, view = self._frame.loaded, self._frame.layer_view
+        if loaded is not None and view is not None:
+            if loaded.labels:
                 self.intake.begun(view.source)
-            self._part.model.answered(placed.placed.content_hash, len(placed.labels))
+            self._part.model.answered(loaded.stored.content_hash, len(loaded.labels))
 
     def stop(self) -> None:
         """Take no frames any more."""
@@ -144,6 +144,6 @@ class Arriving(QObject):
             self._failed.emit(str(error))
 
     def _keep(self, arrivals: list[Arrival]) -> None:
-        bench = self._session.bench
-        if bench is not None:
-            self._session.store.run(bench.note_arrivals, arrivals, failed=self._words.complain)
+        project_session = self._session.project_session
+        if project_session is not None:
+            self._session.store.run(project_session.note_arrivals, arrivals, failed=self._words.complain)

@@ -15,7 +15,7 @@ from napari_costal.engine.calls import Caller, Thread
 from napari_costal.engine.client import Engine
 from napari_costal.engine.latest import Latest
 from napari_costal.label_crops.frame_session import FrameSession
-from napari_costal.label_crops.project_session import ProjectSession
+from napari_costal.label_crops.open_project import OpenProject
 from napari_costal.label_crops.query_session import QuerySession
 
 LOOKS_AFTER_MS = 1000
@@ -29,9 +29,9 @@ class OwnEngine:
     def __init__(self, parent: QObject) -> None:
         self._engine = Engine(parent)
 
-    def start(self, function: str, parcel: Any) -> Any:
+    def start(self, function: str, message: Any) -> Any:
         """Start a job (see `Engine.start`)."""
-        job = self._engine.start(function, parcel, self)
+        job = self._engine.start(function, message, self)
         for ending in (job.result, job.failed):
             ending.connect(lambda *_: QTimer.singleShot(0, self.stop))
         return job
@@ -55,7 +55,7 @@ class Assessing(QObject):
         self,
         parent: QObject,
         label: QLabel,
-        session: ProjectSession,
+        session: OpenProject,
         frame: FrameSession,
         query: QuerySession,
         pixels: Thread,
@@ -94,8 +94,8 @@ class Assessing(QObject):
 
     def assess(self) -> None:
         """Assess the project by the labels of now; a window that only reads starts nothing."""
-        bench, project = self._session.bench, self._session.project
-        if project is None or bench is None or bench.holder is not None:
+        project_session, project = self._session.project_session, self._session.project
+        if project is None or project_session is None or project_session.holder is not None:
             return
         if self._caller.is_busy:
             self._again = True

@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QGridLayout, QVBoxLayout, QWidget
 from costal.labels.project import LabelClass
 from napari_costal.engine.client import main_window_of
 from napari_costal.labelling.class_buttons import lay_out_classes
-from napari_costal.labelling.keys import BenchKeys
+from napari_costal.labelling.keys import LabellingKeys
 from napari_costal.ui.parts import ALARM, beside, heading, paint, push_button, sentence
 from napari_costal.ui.tools import STOP, TOOLS
 
@@ -24,7 +24,7 @@ class ChosenPage(QWidget):
 
     def __init__(self, tool_keys: Mapping[str, str]) -> None:
         super().__init__()
-        self.keys = BenchKeys({name: key for name, key in tool_keys.items() if name in ("undo", "redo")})
+        self.keys = LabellingKeys({name: key for name, key in tool_keys.items() if name in ("undo", "redo")})
         self.title, self.message = heading(""), sentence()
         self._class_grid = QGridLayout()
         self._class_grid.setSpacing(4)

@@ -16,10 +16,10 @@ from napari_costal.engine.calls import Thread
 from napari_costal.engine.latest import Latest
 from napari_costal.label_crops.class_dialog import THUMB_PX, ask_class, pixmap_of
 from napari_costal.label_crops.frame_session import FrameSession
-from napari_costal.label_crops.page import BenchPage
-from napari_costal.label_crops.project_session import ProjectSession
+from napari_costal.label_crops.labelling_session import LabellingSession
+from napari_costal.label_crops.open_project import OpenProject
+from napari_costal.label_crops.page import CropPage
 from napari_costal.label_crops.query_session import QuerySession
-from napari_costal.label_crops.sitting import Sitting
 from napari_costal.ui.parts import push_button, sentence
 from napari_costal.ui.tables import swatch
 
@@ -118,19 +118,19 @@ class ClassGuide:
 
     def __init__(
         self,
-        page: BenchPage,
+        page: CropPage,
         dock: QWidget,
-        session: ProjectSession,
+        session: OpenProject,
         frame: FrameSession,
         query: QuerySession,
-        sitting: Sitting,
+        labelling: LabellingSession,
         pixels: Thread,
     ) -> None:
         self._page, self._dock, self._session, self._frame = page, dock, session, frame
-        self._sitting, self._pixels = sitting, pixels
+        self._labelling, self._pixels = labelling, pixels
         self._newest, self._since = Latest(), 0
         self._classes: tuple[ClassExamples, ...] = ()
-        self._on_bench: int | None = None
+        self._index_at_work: int | None = None
         self.view = GuideView()
         self.view.edited.connect(self.edit)
         self.view.added.connect(self.add)
@@ -138,7 +138,7 @@ class ClassGuide:
         session.changed.connect(self._changed)
         query.learned.connect(self.refresh)
         frame.relabelled.connect(self._relabelled)
-        sitting.presented.connect(self._presented)
+        labelling.presented.connect(self._presented)
 
     def refresh(self) -> None:
         """Choose the examples anew, on another thread."""
@@ -161,21 +161,21 @@ class ClassGuide:
         self._draw()
 
     def _presented(self, index: int | None) -> None:
-        """Draw anew where the crop on the bench is an example: it would tell what was said of it."""
-        before, self._on_bench = self._on_bench, index
-        if any(self._is_on_bench(each, at) for at in (before, index) for row in self._classes for each in row.shown):
+        """Draw anew where the crop being labelled is an example: it would tell what was said of it."""
+        before, self._index_at_work = self._index_at_work, index
+        if any(self._is_at_work(each, at) for at in (before, index) for row in self._classes for each in row.shown):
             self._draw()
 
-    def _is_on_bench(self, example: Example, index: int | None) -> bool:
-        placed, grid, label = self._frame.placed, self._frame.grid, example.label
-        if placed is None or grid is None or index is None or label.frame_id != placed.placed.id:
+    def _is_at_work(self, example: Example, index: int | None) -> bool:
+        loaded, grid, label = self._frame.loaded, self._frame.grid, example.label
+        if loaded is None or grid is None or index is None or label.frame_id != loaded.stored.id:
             return False
         return (label.y, label.x) == grid.origin(index)
 
     def _draw(self) -> None:
         rows = [
             ClassExamples(
-                each.label_class, tuple(one for one in each.shown if not self._is_on_bench(one, self._on_bench))
+                each.label_class, tuple(one for one in each.shown if not self._is_at_work(one, self._index_at_work))
             )
             for each in self._classes
         ]
@@ -201,6 +201,6 @@ class ClassGuide:
         if label_class is None or not self._session.may_write():
             return
         candidates = next((each.candidates for each in self._classes if each.label_class.id == class_id), ())
-        edit = ask_class(self._dock, self._sitting.presenter, label_class, candidates, self._picture)
+        edit = ask_class(self._dock, self._labelling.presenter, label_class, candidates, self._picture)
         if edit is not None:
             self._session.change(edit)

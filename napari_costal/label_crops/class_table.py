@@ -28,7 +28,7 @@ from costal.labels.classes import (
 from costal.labels.project import LabelClass, Project
 from napari_costal.ui.parts import beside, push_button
 from napari_costal.ui.tables import NARROWEST_PX, dress, swatch
-from napari_costal.ui.tools import BENCH_KEYS, TOOLS
+from napari_costal.ui.tools import LABELLING_KEYS, TOOLS
 
 KEY, NAME, LABELS = range(3)
 CLASS_ID = Qt.ItemDataRole.UserRole
@@ -40,7 +40,7 @@ class ClassTable(QWidget):
 
     edited = Signal(object)
 
-    def __init__(self, tool_keys: Mapping[str, str] = BENCH_KEYS) -> None:
+    def __init__(self, tool_keys: Mapping[str, str] = LABELLING_KEYS) -> None:
         super().__init__()
         tools = {TOOLS[name].word: key for name, key in tool_keys.items()}
         self._rekey = partial(rekey_class, tools=tools)

@@ -22,12 +22,12 @@ class CropPictures:
     def now(
         self, pixels_C_H_W: NDArray[np.generic], crop: tuple[int, int, int], limits: IntensityRange
     ) -> NDArray[np.uint8]:
-        """Return the picture of the crop that comes on the bench."""
+        """Return the picture of the crop being labelled."""
         self._shown = pixels_C_H_W, crop, limits
         return self.rendered(*self._shown)
 
     def again(self) -> NDArray[np.uint8]:
-        """Return the picture of the crop on the bench in the layers' colours of now."""
+        """Return the picture of the crop being labelled in the layers' colours of now."""
         if self._shown is None:
             raise RuntimeError("No crop was shown.")
         return self.rendered(*self._shown)

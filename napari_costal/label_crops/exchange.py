@@ -12,7 +12,7 @@ from costal.numerals import counted
 from costal.types import finish
 from costal.workbench.exchange import ImportedLabels, import_labels
 from napari_costal.engine.calls import Caller
-from napari_costal.label_crops.project_session import ProjectSession
+from napari_costal.label_crops.open_project import OpenProject
 from napari_costal.label_crops.view import Words
 from napari_costal.ui.saving import ask_file
 
@@ -32,7 +32,7 @@ class Exchange(QObject):
         self,
         parent: QWidget,
         button: QPushButton,
-        session: ProjectSession,
+        session: OpenProject,
         words: Words,
         caller: Caller,
         start_project: Callable[[Callable[[], Any]], None],
@@ -86,8 +86,8 @@ class Exchange(QObject):
 
         Where rows contradict labels that stand, it is asked whether to change these.
         """
-        bench = self._session.bench
-        if bench is None or not self._session.may_write():
+        project_session = self._session.project_session
+        if project_session is None or not self._session.may_write():
             return
 
         def imported(outcome: ImportedLabels) -> None:
@@ -99,7 +99,7 @@ class Exchange(QObject):
 
         self._words.say(f"Reading {table.name} …")
         self._session.store.run(
-            lambda: finish(import_labels(bench, table, replace_labels=replace_labels)),
+            lambda: finish(import_labels(project_session, table, replace_labels=replace_labels)),
             then=imported,
             failed=self._words.complain,
         )

@@ -9,7 +9,7 @@ from costal.labels.project import Project
 from costal.workbench.file_axes import kinds_with
 from napari_costal.canvas.layer_frames import SOURCE
 from napari_costal.engine.calls import Thread
-from napari_costal.label_crops.project_session import ProjectSession
+from napari_costal.label_crops.open_project import OpenProject
 from napari_costal.label_crops.view import Words
 
 
@@ -20,7 +20,7 @@ class FileAxes:
         self,
         box: Any,
         layer: Callable[[], Any],
-        session: ProjectSession,
+        session: OpenProject,
         words: Words,
         thread: Thread,
         open_file: Callable[..., None],

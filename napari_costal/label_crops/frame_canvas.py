@@ -16,18 +16,18 @@ from costal.types import Floats, Grid
 from napari_costal.canvas.overlays import (
     CHANGED,
     CHOSEN,
+    CROP_AT_WORK,
     GRID,
     HEATMAP,
     LABELS,
     MOST_BOXES,
-    ON_BENCH,
     QUERY,
     FrameOverlay,
     centres,
 )
 from napari_costal.canvas.placement import placement_of
 from napari_costal.canvas.stage import Stage
-from napari_costal.label_crops.project_session import ProjectSession
+from napari_costal.label_crops.open_project import OpenProject
 from napari_costal.label_crops.setup_page import SetupPage
 from napari_costal.label_crops.view import Shown
 
@@ -41,7 +41,7 @@ class FrameCanvas(QObject):
 
     heatmap_shown = Signal()
 
-    def __init__(self, viewer: Viewer, setup: SetupPage, session: ProjectSession, parent: QObject) -> None:
+    def __init__(self, viewer: Viewer, setup: SetupPage, session: OpenProject, parent: QObject) -> None:
         super().__init__(parent)
         self._setup, self._session = setup, session
         self._overlay, self._stage = FrameOverlay(viewer, "label crops"), Stage(viewer)
@@ -50,7 +50,7 @@ class FrameCanvas(QObject):
         self._drawing = QTimer(self, singleShot=True, interval=DRAWING_MS)
         self._labels_wanted: tuple[dict[int, str], Grid] | None = None
         self._query_wanted: tuple[NDArray[np.intp], Grid] | None = None
-        self._framed: dict[str, tuple[int, ...]] = {CHOSEN: (), ON_BENCH: ()}
+        self._framed: dict[str, tuple[int, ...]] = {CHOSEN: (), CROP_AT_WORK: ()}
         self._readying.timeout.connect(self._make_ready)
         self._drawing.timeout.connect(self._draw_boxes)
 
@@ -89,7 +89,7 @@ class FrameCanvas(QObject):
         """Make the layers for scores and labels one by one while a frame opens, not in the middle of labelling."""
         layer = self.layer
         if self._unready and self.grid is not None and layer is not None:
-            self._overlay.make_ready(self._unready.pop(0), self.grid, placement_of(layer))
+            self._overlay.prewarm(self._unready.pop(0), self.grid, placement_of(layer))
         else:
             self._readying.stop()
             self._overlay.rest()
@@ -131,8 +131,8 @@ class FrameCanvas(QObject):
         self._overlay.hide(CHANGED)
 
     def show_on_bench(self, index: int | None) -> None:
-        """Frame the crop that is on the bench, soon; None: there is none."""
-        self._frame_crops(ON_BENCH, () if index is None else (index,))
+        """Frame the crop being labelled, soon; None: there is none."""
+        self._frame_crops(CROP_AT_WORK, () if index is None else (index,))
 
     def show_chosen(self, indices: Sequence[int]) -> None:
         """Frame the crops that are chosen to be labelled at once, soon."""

@@ -15,7 +15,7 @@ from costal.types import Grid
 from napari_costal.canvas.channel_layers import mates_of, part_of, taken_with
 from napari_costal.canvas.layer_frames import SLICE_SHOWN, LayerView, PlaneChoice, show_slice, view_of
 from napari_costal.canvas.overlays import images_in
-from napari_costal.label_crops.project_session import ProjectSession
+from napari_costal.label_crops.open_project import OpenProject
 from napari_costal.label_crops.setup_page import SetupPage
 
 DRAG_PX = 4
@@ -46,7 +46,7 @@ class FrameChoice(QObject):
         self,
         viewer: Viewer,
         setup: SetupPage,
-        session: ProjectSession,
+        session: OpenProject,
         complain: Callable[[str], None],
         is_labelling: Callable[[], bool],
         parent: QObject,

@@ -26,8 +26,8 @@ from napari_costal.canvas.large_layer import read_for_store
 from napari_costal.canvas.layer_frames import LayerView
 from napari_costal.engine.calls import Thread
 from napari_costal.engine.latest import Latest
-from napari_costal.label_crops.placed import Picture, Placed, colour_of, picture_of
-from napari_costal.label_crops.project_session import ProjectSession
+from napari_costal.label_crops.loaded_frame import LoadedFrame, Picture, colour_of, picture_of
+from napari_costal.label_crops.open_project import OpenProject
 from napari_costal.label_crops.view import CanvasView, Words
 
 MOST_DRAWN = 500
@@ -45,12 +45,12 @@ class FrameSession:
     relabelled = Signal(object, object)
     """A crop's label is another one: the one before, and the one now."""
 
-    def __init__(self, session: ProjectSession, words: Words, canvas: CanvasView, pixels: Thread) -> None:
+    def __init__(self, session: OpenProject, words: Words, canvas: CanvasView, pixels: Thread) -> None:
         self._session, self._words, self._canvas, self._pixels = session, words, canvas, pixels
         self.newest = Latest()
         self.layer_view: LayerView | None = None
         self.grid: Grid | None = None
-        self.placed: Placed | None = None
+        self.loaded: LoadedFrame | None = None
         self.note = ""  # what is to be said once of the frame that comes
         self._hidden: int | None = None
         session.leaving.connect(self._forget)
@@ -61,7 +61,7 @@ class FrameSession:
     @property
     def labels(self) -> dict[int, CropLabel]:
         """The frame's labels by crop."""
-        return self.placed.labels if self.placed is not None else {}
+        return self.loaded.labels if self.loaded is not None else {}
 
     def choose(self, layer_view: LayerView | None) -> None:
         """Work on another layer, on another plane of it, or on other crops of it."""
@@ -92,7 +92,7 @@ class FrameSession:
 
     def _forget(self) -> None:
         self._close()
-        self.placed = None
+        self.loaded = None
         self._canvas.clear_labels()
         self.left.emit()
 
@@ -102,11 +102,16 @@ class FrameSession:
 
     def place(self, then: Callable[[], None]) -> None:
         """Read the frame, put it into the project, and draw its labels; then go on."""
-        if self.placed is not None:
+        if self.loaded is not None:
             then()
             return
-        layer_view, grid, bench, ticket = self.layer_view, self.grid, self._session.bench, self.newest.ticket()
-        if layer_view is None or grid is None or bench is None:
+        layer_view, grid, project_session, ticket = (
+            self.layer_view,
+            self.grid,
+            self._session.project_session,
+            self.newest.ticket(),
+        )
+        if layer_view is None or grid is None or project_session is None:
             self._words.say("Choose an image layer first.")
             return
         self._session.propose_channels(layer_view)
@@ -115,22 +120,22 @@ class FrameSession:
         def read() -> tuple[FrameRecord, FramePlane] | None:
             return read_for_store(layer_view) if ticket.is_current else None
 
-        def keep(outcome: tuple[FrameRecord, FramePlane] | None) -> Placed | None:
+        def keep(outcome: tuple[FrameRecord, FramePlane] | None) -> LoadedFrame | None:
             if outcome is None or not ticket.is_current:
                 return None
             record, frame = outcome
-            placed = bench.place(record)
-            labels = by_index(bench.store.labels(placed.id), grid)
-            return Placed(frame, placed, labels, bench.store.presentation_count(self._session.annotator))
+            loaded = project_session.place(record)
+            labels = by_index(project_session.store.labels(loaded.id), grid)
+            return LoadedFrame(frame, loaded, labels, project_session.store.presentation_count(self._session.annotator))
 
-        def kept(placed: Placed | None) -> None:
-            if placed is None:
+        def kept(loaded: LoadedFrame | None) -> None:
+            if loaded is None:
                 return
-            if self.placed is None:
-                self.placed = placed
+            if self.loaded is None:
+                self.loaded = loaded
                 self.draw_labels()
                 self.kept.emit()
-                seen = len(placed.labels)
+                seen = len(loaded.labels)
                 note, self.note = self.note, ""
                 crops = counted(len(grid), "crop")
                 self._words.say(f"{note}{crops}, {seen} answered. Score the frame, or click a crop to label it.")
@@ -147,21 +152,21 @@ class FrameSession:
         self, index: int, then: Callable[[], None] = lambda: None, failed: Callable[[str], None] = lambda _: None
     ) -> None:
         """Read a crop that is not at hand on another thread; then go on."""
-        placed, grid, ticket = self.placed, self.grid, self.newest.ticket()
-        if placed is None or grid is None:
+        loaded, grid, ticket = self.loaded, self.grid, self.newest.ticket()
+        if loaded is None or grid is None:
             return
-        if placed.is_at_hand(index):
+        if loaded.is_at_hand(index):
             then()
             return
 
         def read() -> Picture | None:
             if not ticket.is_current:
                 return None
-            return placed.held.get(index) or picture_of(placed.plane_C_Y_X, grid, index)
+            return loaded.held.get(index) or picture_of(loaded.plane_C_Y_X, grid, index)
 
         def held(picture: Picture | None) -> None:
             if picture is not None:
-                placed.hold(index, picture)
+                loaded.hold(index, picture)
                 then()
 
         self._pixels.run(read, then=ticket.only(held), failed=ticket.only(failed))
@@ -172,11 +177,11 @@ class FrameSession:
 
     def shown(self, index: int) -> tuple[NDArray[np.generic], tuple[int, int, int], IntensityRange]:
         """Return a crop with its surroundings, where in them it lies, and the frame's intensity range."""
-        placed, grid = self.placed, self.grid
-        if placed is None or grid is None:
+        loaded, grid = self.loaded, self.grid
+        if loaded is None or grid is None:
             raise RuntimeError("There is no frame to show a crop of.")
-        picture = placed.picture(grid, index)
-        return picture.around_C_H_W, (*picture.at, grid.crop), placed.placed.range
+        picture = loaded.picture(grid, index)
+        return picture.around_C_H_W, (*picture.at, grid.crop), loaded.stored.range
 
     def hide_label(self, index: int | None) -> None:
         """Draw no label over this crop: it is asked again as if it had none."""
@@ -195,7 +200,7 @@ class FrameSession:
 
     def index_of(self, label: CropLabel) -> int | None:
         """Return the crop of this frame and grid that a label is for, None when it is another's."""
-        if self.placed is None or self.grid is None or label.frame_id != self.placed.placed.id:
+        if self.loaded is None or self.grid is None or label.frame_id != self.loaded.stored.id:
             return None
         return next(iter(by_index([label], self.grid)), None)
 
@@ -209,21 +214,21 @@ class FrameSession:
 
     def relabel(self, index: int, label: CropLabel | None, is_new: bool) -> None:
         """Note that a crop's label is another one now, or none; `is_new` when one more presentation has ended."""
-        if self.placed is not None:
-            self.placed = replace(self.placed, asked_before=self.placed.asked_before + is_new)
+        if self.loaded is not None:
+            self.loaded = replace(self.loaded, asked_before=self.loaded.asked_before + is_new)
             self.relabel_together({index: label})
 
     def relabel_together(self, labels: Mapping[int, CropLabel | None]) -> None:
         """Note that crops have other labels now, or none."""
-        if self.placed is None or self._session.project is None:
+        if self.loaded is None or self._session.project is None:
             return
-        standing = self.placed.labels
+        standing = self.loaded.labels
         changes = []
         for index, label in labels.items():
             changes.append((standing.pop(index, None), label))
             if label is not None:
                 standing[index] = label
-        self._session.count(changes, self.placed.plane_C_Y_X.shape[0])
+        self._session.count(changes, self.loaded.plane_C_Y_X.shape[0])
         self.draw_labels()
         for before, label in changes:
             self.relabelled.emit(before, label)

@@ -14,9 +14,9 @@ from costal.frames.thumbnails import RGBPicture
 from costal.labels.places import LAYER
 from costal.labels.project import Project
 from costal.labels.records import CropLabel
-from costal.workbench.desk import Workbench
 from costal.workbench.frames_list import LOST, ListedFrame, list_frames, today, with_places, worth_listing
 from costal.workbench.locating import Located, told
+from costal.workbench.session import ProjectSession
 from costal.workbench.thumbnails import thumbnail_of, thumbnail_of_pixels
 from napari_costal.canvas.layer_frames import source_of
 from napari_costal.canvas.opening import ARRIVED
@@ -28,7 +28,7 @@ from napari_costal.engine.threads import Background
 from napari_costal.label_crops.frame_choice import FrameChoice
 from napari_costal.label_crops.frame_session import FrameSession
 from napari_costal.label_crops.frames_page import FramesPage
-from napari_costal.label_crops.project_session import ProjectSession
+from napari_costal.label_crops.open_project import OpenProject
 from napari_costal.ui.dock import Dock
 
 MOST_WAITING = 40
@@ -43,7 +43,7 @@ class FramesSession(QObject):
         self,
         dock: Dock,
         viewer: Viewer,
-        session: ProjectSession,
+        session: OpenProject,
         choice: FrameChoice,
         frame: FrameSession,
         frames: ProjectFrames,
@@ -90,9 +90,9 @@ class FramesSession(QObject):
         def listed(rows: tuple[ListedFrame, ...]) -> None:
             known = {each.record.source: each.place for each in self._rows} if self._is_listed(project) else {}
             self._show(project, [replace(each, place=known.get(each.record.source, each.place)) for each in rows])
-            self.looking.run(with_places, rows, then=ticket.only(placed), failed=ticket.only(self._dock.complain))
+            self.looking.run(with_places, rows, then=ticket.only(loaded), failed=ticket.only(self._dock.complain))
 
-        def placed(rows: tuple[ListedFrame, ...]) -> None:
+        def loaded(rows: tuple[ListedFrame, ...]) -> None:
             self._show(project, self._in_this_window(rows))
             self.page.model.forget_empty()
             self._are_placed = True
@@ -123,7 +123,7 @@ class FramesSession(QObject):
 
     @property
     def _frame_id(self) -> int:
-        return self._frame.placed.placed.id if self._frame.placed is not None else 0
+        return self._frame.loaded.stored.id if self._frame.loaded is not None else 0
 
     def _row_of(self, frame_id: int) -> ListedFrame | None:
         at = self.page.model.place_of(frame_id)
@@ -208,26 +208,28 @@ class FramesSession(QObject):
     def _frame_kept(self) -> None:
         """Choose the row of the frame that is worked on; list it if it is new, and keep where it lies by now."""
         self._draw_layer()
-        row, view, bench = self._row_of(self._frame_id), self._frame.layer_view, self._session.bench
-        if row is None or view is None or bench is None:
+        row, view, project_session = self._row_of(self._frame_id), self._frame.layer_view, self._session.project_session
+        if row is None or view is None or project_session is None:
             self.refresh_soon()
             return
         self.page.mark(row.id)
-        if row.place in LOST and not view.source.startswith(LAYER) and bench.holder is None:
-            self._keep_places(bench, {row.id: str(Path(view.source).absolute())})
+        if row.place in LOST and not view.source.startswith(LAYER) and project_session.holder is None:
+            self._keep_places(project_session, {row.id: str(Path(view.source).absolute())})
 
     def _draw_layer(self) -> None:
         """Make the picture of a layer that is in no file while its pixels are at hand."""
-        placed, view, project = self._frame.placed, self._frame.layer_view, self._session.project
-        if placed is None or view is None or project is None or not view.source.startswith(LAYER):
+        loaded, view, project = self._frame.loaded, self._frame.layer_view, self._session.project
+        if loaded is None or view is None or project is None or not view.source.startswith(LAYER):
             return
-        content, pixels_C_Y_X = placed.placed.content_hash, placed.plane_C_Y_X
-        if not placed.is_lazy and not self.page.model.has_picture(content):
+        content, pixels_C_Y_X = loaded.stored.content_hash, loaded.plane_C_Y_X
+        if not loaded.is_lazy and not self.page.model.has_picture(content):
             arguments = (project, content, pixels_C_Y_X, view.is_rgb)
             self._drawing.run(thumbnail_of_pixels, *arguments, then=partial(self.page.model.picture_made, content))
 
-    def _keep_places(self, bench: Workbench, sources: dict[int, str]) -> None:
-        self._session.store.run(bench.move_frames, sources, then=lambda _: self.refresh(), failed=self._dock.complain)
+    def _keep_places(self, project_session: ProjectSession, sources: dict[int, str]) -> None:
+        self._session.store.run(
+            project_session.move_frames, sources, then=lambda _: self.refresh(), failed=self._dock.complain
+        )
 
     # Images that moved
 
@@ -243,18 +245,18 @@ class FramesSession(QObject):
 
     def locate(self, place: Path) -> None:
         """Look for the images that are missing, in a file or in and below a folder, by their content."""
-        project, bench = self._session.project, self._session.bench
+        project, project_session = self._session.project, self._session.project_session
         lost = [each for each in self._rows if each.place in LOST]
-        if project is None or bench is None or not lost:
+        if project is None or project_session is None or not lost:
             return
-        if bench.holder is not None:
+        if project_session.holder is not None:
             self._session.may_write()  # which says who holds the project
             return
 
         def found(located: Located) -> None:
             self._dock.say(told(located))
-            if located.sources and bench is self._session.bench:
-                self._keep_places(bench, located.sources)
+            if located.sources and project_session is self._session.project_session:
+                self._keep_places(project_session, located.sources)
 
         arguments = (project, lost, place)
         self._caller.call("costal.workbench.locating:locate", arguments, found, self._dock.complain, "Looking")

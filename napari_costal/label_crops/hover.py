@@ -16,7 +16,7 @@ from costal.scoring.scores import FrameScores
 from napari_costal.engine.client import main_window_of
 from napari_costal.label_crops.frame_canvas import FrameCanvas
 from napari_costal.label_crops.frame_session import FrameSession
-from napari_costal.label_crops.project_session import ProjectSession
+from napari_costal.label_crops.open_project import OpenProject
 from napari_costal.label_crops.query_session import QuerySession
 
 RESTING_MS = 150
@@ -65,7 +65,7 @@ class Hover(QLabel):
     told = Signal(int)
 
     def __init__(
-        self, viewer: Viewer, canvas: FrameCanvas, session: ProjectSession, frame: FrameSession, query: QuerySession
+        self, viewer: Viewer, canvas: FrameCanvas, session: OpenProject, frame: FrameSession, query: QuerySession
     ) -> None:
         super().__init__()
         self._viewer, self._canvas = viewer, canvas

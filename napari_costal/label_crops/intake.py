@@ -10,7 +10,7 @@ from qtpy.QtCore import QObject, Signal
 from costal.frames.watch import watch
 from costal.labels.project import Project
 from costal.types import Arrival
-from costal.workbench.arrivals import Offer, OfferRequest
+from costal.workbench.arrivals import FramePriority, PriorityRequest
 from napari_costal.engine.calls import Caller
 from napari_costal.engine.latest import Latest, Ticket
 from napari_costal.label_crops.arrivals_part import ArrivalsPart, Row
@@ -105,9 +105,9 @@ class Intake(QObject):
         if project is None or self._caller.is_busy or not self._unscored or not self._is_free():
             return
         path = self._unscored.popleft()
-        request = OfferRequest(project, Path(project.intake.folder) / path, self._annotator, self._device)
+        request = PriorityRequest(project, Path(project.intake.folder) / path, self._annotator, self._device)
 
-        def scored(offers: tuple[Offer, ...]) -> None:
+        def scored(offers: tuple[FramePriority, ...]) -> None:
             self._part.model.offered(path, offers)
             self.score_next()
 

@@ -14,7 +14,7 @@ from napari_costal.canvas.project_frames import ProjectFrames
 from napari_costal.label_crops.frame_choice import FrameChoice
 from napari_costal.label_crops.frame_session import FrameSession
 from napari_costal.label_crops.frames_session import FramesSession
-from napari_costal.label_crops.project_session import ProjectSession
+from napari_costal.label_crops.open_project import OpenProject
 
 
 class LeftFrame:
@@ -23,7 +23,7 @@ class LeftFrame:
     def __init__(
         self,
         viewer: Viewer,
-        session: ProjectSession,
+        session: OpenProject,
         choice: FrameChoice,
         frame: FrameSession,
         listed: FramesSession,
@@ -72,28 +72,28 @@ class LeftFrame:
 
     def _note(self) -> None:
         """Note how the frame is looked at that is about to be left."""
-        placed, view = self._frame.placed, self._frame.layer_view
-        if placed is None or view is None or view.source.startswith(LAYER):
+        loaded, view = self._frame.loaded, self._frame.layer_view
+        if loaded is None or view is None or view.source.startswith(LAYER):
             return
         steps = dict(zip(view.axes, view.steps, strict=True)) if len(view.axes) == len(view.steps) else {}
         layers = [each for each in self._choice.layers if each in self._viewer.layers and not each.rgb]
         contrast = tuple((float(each.contrast_limits[0]), float(each.contrast_limits[1])) for each in layers)
-        self._last = LastFrame(placed.placed.content_hash, view.planes, steps, contrast=contrast)
+        self._last = LastFrame(loaded.stored.content_hash, view.planes, steps, contrast=contrast)
         with suppress(RuntimeError):  # Qt's side of the window may be gone already
             camera = self._viewer.scene.camera
             y, x = camera.center[-2:]
             self._last = replace(self._last, centre=(float(y), float(x)), zoom=float(camera.zoom))
 
     def _keep(self) -> None:
-        bench, last = self._session.bench, self._last
-        if bench is not None and bench.holder is None and last is not None:
-            self._session.store.run(keep_last_frame, bench.project.folder, last)
+        project_session, last = self._session.project_session, self._last
+        if project_session is not None and project_session.holder is None and last is not None:
+            self._session.store.run(keep_last_frame, project_session.project.folder, last)
 
     def _begun(self) -> None:
         """Look at the frame as it was left, and keep at once which one it is: a crash must not forget it."""
-        wanted, placed = self._wanted, self._frame.placed
+        wanted, loaded = self._wanted, self._frame.loaded
         # The first channel's layer alone may be a frame for a moment.
-        if wanted is not None and placed is not None and placed.placed.content_hash == wanted.content_hash:
+        if wanted is not None and loaded is not None and loaded.stored.content_hash == wanted.content_hash:
             self._wanted = None
             self._look_as(wanted)
         self._note()

@@ -11,9 +11,9 @@ from costal.workbench.live import MOST_CROPS, live_request
 from napari_costal.canvas.large_layer import request_for
 from napari_costal.engine.calls import Caller
 from napari_costal.label_crops.frame_session import FrameSession
-from napari_costal.label_crops.project_session import ProjectSession
+from napari_costal.label_crops.labelling_session import LabellingSession
+from napari_costal.label_crops.open_project import OpenProject
 from napari_costal.label_crops.query_session import QuerySession
-from napari_costal.label_crops.sitting import Sitting
 from napari_costal.label_crops.view import Words
 
 
@@ -22,20 +22,20 @@ class Live:
 
     def __init__(
         self,
-        session: ProjectSession,
+        session: OpenProject,
         frame: FrameSession,
         query: QuerySession,
-        sitting: Sitting,
+        labelling: LabellingSession,
         words: Words,
         caller: Caller,
         device: str = "auto",
     ) -> None:
-        self._session, self._frame, self._query, self._sitting = session, frame, query, sitting
+        self._session, self._frame, self._query, self._labelling = session, frame, query, labelling
         self._words, self._caller, self._device = words, caller, device
         self._has_news = False
         frame.relabelled.connect(self._relabelled)
         session.changed.connect(self._changed)
-        sitting.presented.connect(self._presented)
+        labelling.presented.connect(self._presented)
         query.blinded.connect(self._blinded)
         query.learned.connect(self._all_learned)
         frame.leaving.connect(self._stop)
@@ -78,14 +78,14 @@ class Live:
 
     def _learn(self) -> None:
         """Begin a fit, unless one runs, or there is nothing new."""
-        placed, project = self._frame.placed, self._session.project
-        if not self._is_on or not self._has_news or self._caller.is_busy or placed is None or project is None:
+        loaded, project = self._frame.loaded, self._session.project
+        if not self._is_on or not self._has_news or self._caller.is_busy or loaded is None or project is None:
             return
         self._has_news = False
         self._query.learns_live = True
-        if self._sitting.current is not None:
-            self._sitting.current.during_fit = True
-        request = request_for(project, placed.frame, placed.placed, self._session.annotator, self._device)
+        if self._labelling.current is not None:
+            self._labelling.current.during_fit = True
+        request = request_for(project, loaded.frame, loaded.stored, self._session.annotator, self._device)
         function = "costal.workbench.live:learn_between"
         self._caller.call(function, lambda: (live_request(request),), self._learned, self._failed, "Learning")
 
@@ -93,7 +93,7 @@ class Live:
         self._query.learns_live = False
         if found.scores is not None:
             self._query.take_live(found)
-            self._sitting.model_changed(found)
+            self._labelling.model_changed(found)
         self._learn()
 
     def _failed(self, reason: str) -> None:

@@ -1,20 +1,20 @@
-"""A note on the crop that is on the bench, written while its clock stands still."""
+"""A note on the crop being labelled, written while its clock stands still."""
 
 from qtpy.QtWidgets import QInputDialog, QWidget
 
 from costal.labels.effort import PauseReason
-from napari_costal.label_crops.sitting import Sitting
+from napari_costal.label_crops.labelling_session import LabellingSession
 
 
-def ask_note(parent: QWidget, sitting: Sitting) -> None:
-    """Ask for a note on the crop on the bench and keep it with its answer; nothing where there is no crop."""
-    if sitting.current is None or sitting.current.has_ended:
+def ask_note(parent: QWidget, labelling: LabellingSession) -> None:
+    """Ask for a note on the crop being labelled and keep it with its answer; nothing where there is no crop."""
+    if labelling.current is None or labelling.current.has_ended:
         return
-    sitting.presenter.pause(PauseReason.MODAL)
+    labelling.presenter.pause(PauseReason.MODAL)
     try:
-        text, is_meant = QInputDialog.getText(parent, "Note", "Note on this crop:", text=sitting.current.note)
+        text, is_meant = QInputDialog.getText(parent, "Note", "Note on this crop:", text=labelling.current.note)
     finally:
-        sitting.presenter.resume(PauseReason.MODAL)
+        labelling.presenter.resume(PauseReason.MODAL)
         parent.activateWindow()  # the next key answers, whoever manages windows
     if is_meant:
-        sitting.note(text)
+        labelling.note(text)

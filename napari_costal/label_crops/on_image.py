@@ -13,17 +13,17 @@ from napari_costal.label_crops.frame_canvas import FrameCanvas
 from napari_costal.label_crops.frame_choice import FrameChoice
 from napari_costal.label_crops.frame_session import FrameSession
 from napari_costal.label_crops.hover import Hover
-from napari_costal.label_crops.page import BenchPage
-from napari_costal.label_crops.project_session import ProjectSession
+from napari_costal.label_crops.labelling_session import LabellingSession
+from napari_costal.label_crops.open_project import OpenProject
+from napari_costal.label_crops.page import CropPage
 from napari_costal.label_crops.query_session import QuerySession
 from napari_costal.label_crops.selection import Selection, crops_within
-from napari_costal.label_crops.sitting import Sitting
 from napari_costal.ui.dock import Dock
 from napari_costal.ui.tools import STOP
 
 
 class OnImage:
-    """Joins the canvas with the sessions: hover, the frame of the crop on the bench, and the chosen crops."""
+    """Joins the canvas with the sessions: hover, the frame of the crop being labelled, and the chosen crops."""
 
     def __init__(
         self,
@@ -33,29 +33,29 @@ class OnImage:
         keys: Mapping[str, str],
         choice: FrameChoice,
         canvas: FrameCanvas,
-        page: BenchPage,
-        session: ProjectSession,
+        page: CropPage,
+        session: OpenProject,
         frame: FrameSession,
         query: QuerySession,
-        sitting: Sitting,
+        labelling: LabellingSession,
         start_project: Callable[[Callable[[], Any]], None],
     ) -> None:
         self._dock, self._pages, self._canvas, self._session = dock, pages, canvas, session
-        self._frame, self._sitting, self._start_project = frame, sitting, start_project
+        self._frame, self._labelling, self._start_project = frame, labelling, start_project
         self.hover = Hover(viewer, canvas, session, frame, query)
-        self.selection = Selection(session, frame, query, sitting)
+        self.selection = Selection(session, frame, query, labelling)
         self.chosen = ChosenPage(keys)
-        self.hover.told.connect(sitting.note_told)
+        self.hover.told.connect(labelling.note_told)
         frame.left.connect(self.hover.forget)
         frame.relabelled.connect(lambda *_: self.hover.tell())
-        sitting.presented.connect(self._presented)
+        labelling.presented.connect(self._presented)
         choice.chosen_at.connect(self._choose_at)
         choice.stretched.connect(self._stretch)
         choice.boxed.connect(self._box)
         self.selection.changed.connect(self._show_chosen)
         self.selection.given.connect(self._say)
         self.chosen.given.connect(self.selection.give)
-        acts = {"undo": sitting.undo, "redo": sitting.redo, STOP: self._leave}
+        acts = {"undo": labelling.undo, "redo": labelling.redo, STOP: self._leave}
         self.chosen.asked_for.connect(lambda name: acts.get(name, lambda: None)())
         page.said.connect(self.chosen.say)
 

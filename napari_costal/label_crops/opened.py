@@ -9,12 +9,12 @@ from qtpy.QtWidgets import QWidget
 
 from costal.labels.project import Project
 from costal.labels.records import CropLabel
-from costal.workbench.desk import Workbench
+from costal.workbench.session import ProjectSession
 from napari_costal.canvas.layer_frames import PlaneChoice
 from napari_costal.engine.calls import Thread
 from napari_costal.engine.client import main_window_of
 from napari_costal.label_crops.frame_session import FrameSession
-from napari_costal.label_crops.project_session import ProjectSession
+from napari_costal.label_crops.open_project import OpenProject
 from napari_costal.label_crops.query_session import QuerySession
 
 
@@ -22,7 +22,7 @@ from napari_costal.label_crops.query_session import QuerySession
 class Work:
     """What a dock needs that gives labels too: the project, the frame and its scores as they are worked on."""
 
-    session: ProjectSession
+    session: OpenProject
     frame: FrameSession
     query: QuerySession
 
@@ -40,7 +40,7 @@ class Opened:
     layers: tuple[Image, ...] = ()
     planes: PlaneChoice | None = None
     work: Work | None = None
-    bench: Workbench | None = None
+    project_session: ProjectSession | None = None
     store: Thread | None = None
     relabelled: Callable[[CropLabel], None] = lambda _label: None
     label_at: Callable[[Image, tuple[int, int]], None] = lambda _layer, _place: None

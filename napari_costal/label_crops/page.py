@@ -15,10 +15,10 @@ from napari_costal.canvas.predictions import Predictions
 from napari_costal.label_crops.crop_pictures import CropPictures
 from napari_costal.label_crops.frame_canvas import DRAWING_MS
 from napari_costal.label_crops.opened import predictions_beside
-from napari_costal.labelling.bench import Bench
+from napari_costal.labelling.labelling_page import LabellingPage
 
 
-class BenchPage(QObject):
+class CropPage(QObject):
     """Brings crops to the bench and brings it to the front of the `pages`, of which the first are the settings."""
 
     predictions_seen = Signal()
@@ -32,13 +32,13 @@ class BenchPage(QObject):
     def __init__(
         self,
         viewer: Viewer,
-        bench: Bench,
+        labelling_page: LabellingPage,
         pages: QStackedWidget,
         layers: Callable[[], Sequence[Image]],
         complain: Callable[[str], None],
     ) -> None:
-        super().__init__(bench)
-        self._bench, self._pages, self.complain = bench, pages, complain
+        super().__init__(labelling_page)
+        self._labelling_page, self._pages, self.complain = labelling_page, pages, complain
         self.pictures = CropPictures(layers)
         self.predictions = Predictions(viewer, self.predictions_seen.emit)
         self.pixel_um: Callable[[], float | None] = lambda: None
@@ -46,7 +46,7 @@ class BenchPage(QObject):
     @property
     def is_open(self) -> bool:
         """Whether the bench is in front, with a crop or waiting for one."""
-        return self._pages.currentWidget() is self._bench
+        return self._pages.currentWidget() is self._labelling_page
 
     def present(
         self,
@@ -58,11 +58,11 @@ class BenchPage(QObject):
         active_s: Callable[[], float],
         left_s: float,
     ) -> None:
-        """Put a crop on the bench."""
-        self._pages.setCurrentWidget(self._bench)
-        self._bench.begin(project.offered)
+        """Put a crop being labelled."""
+        self._pages.setCurrentWidget(self._labelling_page)
+        self._labelling_page.begin(project.offered)
         image = self.pictures.now(pixels_C_H_W, crop, limits)
-        self._bench.present(image, crop, self.pixel_um(), title, active_s, left_s)
+        self._labelling_page.present(image, crop, self.pixel_um(), title, active_s, left_s)
         self.turned.emit()
 
     def prepare(self, pixels_C_H_W: NDArray[np.generic], crop: tuple[int, int, int], limits: IntensityRange) -> None:
@@ -70,16 +70,16 @@ class BenchPage(QObject):
         QTimer.singleShot(DRAWING_MS, lambda: self.pictures.rendered(pixels_C_H_W, crop, limits))
 
     def recolour(self) -> None:
-        """Show the crop on the bench with the layer's new contrast; its effort goes on."""
-        self._bench.crop_view.recolour(self.pictures.again())
+        """Show the crop being labelled with the layer's new contrast; its effort goes on."""
+        self._labelling_page.crop_view.recolour(self.pictures.again())
 
     def cover(self, text: str) -> None:
         """Cover the crop, or uncover it with an empty text."""
-        self._bench.cover(text)
+        self._labelling_page.cover(text)
 
-    def bench_says(self, text: str, alarming: bool) -> None:
+    def page_says(self, text: str, alarming: bool) -> None:
         """Show a sentence under the crop."""
-        self._bench.say(text, alarming)
+        self._labelling_page.say(text, alarming)
         self.said.emit(text, alarming)
 
     def hold_back_predictions(self, are_held_back: bool) -> None:
@@ -91,11 +91,11 @@ class BenchPage(QObject):
 
     def shows_predictions(self) -> bool:
         """Return whether a layer of ours, or a dock beside, tells the predicted class now."""
-        return self.predictions.are_shown or predictions_beside(self._bench)
+        return self.predictions.are_shown or predictions_beside(self._labelling_page)
 
-    def leave_bench(self) -> None:
+    def leave_page(self) -> None:
         """Go back to the settings."""
-        self._bench.end()
+        self._labelling_page.end()
         self._pages.setCurrentIndex(0)
         self.turned.emit()
         self.left.emit()

@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QFileDialog, QWidget
 
 from costal.labels.project import Project
 from costal.labels.recent import recent_projects, remember
-from napari_costal.label_crops.project_session import ProjectSession
+from napari_costal.label_crops.open_project import OpenProject
 from napari_costal.label_crops.setup_page import SetupPage
 from napari_costal.ui.preferences import Preferences
 
@@ -22,7 +22,7 @@ class ProjectChoice(QObject):
         self,
         parent: QWidget,
         setup: SetupPage,
-        session: ProjectSession,
+        session: OpenProject,
         preferences: Preferences,
         complete: Callable[[Project], Project],
         complain: Callable[[str], None],

@@ -17,7 +17,7 @@ from napari_costal.canvas.large_layer import request_for
 from napari_costal.engine.calls import Caller, Thread
 from napari_costal.engine.latest import Latest
 from napari_costal.label_crops.frame_session import FrameSession
-from napari_costal.label_crops.project_session import ProjectSession
+from napari_costal.label_crops.open_project import OpenProject
 from napari_costal.label_crops.scores import asks_otherwise, filled_text, heatmap_values, model_text, scored_text
 from napari_costal.label_crops.scoring import Scoring
 from napari_costal.label_crops.trainer import Trainer
@@ -43,7 +43,7 @@ class QuerySession:
 
     def __init__(
         self,
-        session: ProjectSession,
+        session: OpenProject,
         frame: FrameSession,
         view: QueryView,
         canvas: CanvasView,
@@ -182,12 +182,12 @@ class QuerySession:
 
     def _request(self) -> ScoreRequest | None:
         """Return what the engine is asked, None where there is nothing to score or its scores cannot be kept."""
-        session, placed = self._session, self._frame.placed
-        if placed is None or session.project is None or self._frame.grid is None:
+        session, loaded = self._session, self._frame.loaded
+        if loaded is None or session.project is None or self._frame.grid is None:
             return None
-        if placed.is_lazy and not session.may_write():  # its scores are kept in the project's folder
+        if loaded.is_lazy and not session.may_write():  # its scores are kept in the project's folder
             return None
-        return request_for(session.project, placed.frame, placed.placed, session.annotator, self._device)
+        return request_for(session.project, loaded.frame, loaded.stored, session.annotator, self._device)
 
     def _filled(self, found: FrameScores) -> None:
         """Show what is there of a large frame, while it is scored or after that was cancelled."""
@@ -232,12 +232,12 @@ class QuerySession:
         What is to be done then waits for the last of several that follow each other. What fits into a budget, and the
         best of very many crops, is found on another thread, where a query that is too old is not begun.
         """
-        project, grid, found, placed = self._session.project, self._frame.grid, self.shown_scores, self._frame.placed
-        if project is None or grid is None or found is None or placed is None:
+        project, grid, found, loaded = self._session.project, self._frame.grid, self.shown_scores, self._frame.loaded
+        if project is None or grid is None or found is None or loaded is None:
             return
         labels = self._frame.labels
-        seed = query_seed(project, found, placed.placed.id, len(labels))
-        arguments = (found, project, grid, unanswered(labels, grid), seed, placed.placed.content_hash)
+        seed = query_seed(project, found, loaded.stored.id, len(labels))
+        arguments = (found, project, grid, unanswered(labels, grid), seed, loaded.stored.content_hash)
         ticket = self._combining.renew()
         self._after_combining = then or self._after_combining
         self._draw_heatmap()
@@ -299,22 +299,22 @@ class QuerySession:
 
         With `new_range` the range that all frames of the project are normalised with is measured anew.
         """
-        placed, project = self._frame.placed, self._session.project
-        if placed is None or project is None:
+        loaded, project = self._frame.loaded, self._session.project
+        if loaded is None or project is None:
             self._view.complain("There is nothing to train on yet. Choose a frame and label some crops.")
             return
         if not self._session.may_write():
             return
         request = RetrainRequest(project, project.choices.seed, self._device, new_range)
 
-        def trained(generation: Any) -> None:
-            if generation.number:
+        def trained(model_version: Any) -> None:
+            if model_version.number:
                 self.learned.emit()
                 self.score()
             else:
-                self._view.say(" ".join(generation.agent.notes))
+                self._view.say(" ".join(model_version.agent.notes))
 
-        if placed.is_lazy:
+        if loaded.is_lazy:
             self._stop_scoring()  # it may take long, and what it scores by is old with the new model
         self.trainer.train(request, trained)
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from costal.labels.project import Project
 from costal.labels.repeats import due_repeat
 from costal.types import Grid
-from napari_costal.label_crops.placed import Placed
+from napari_costal.label_crops.loaded_frame import LoadedFrame
 
 
 class Repeating:
@@ -23,9 +23,9 @@ class Repeating:
         """Leave the frame: its crops do not come again."""
         self._repeated.clear()
 
-    def due(self, project: Project, placed: Placed, grid: Grid, answered: Sequence[int]) -> int | None:
+    def due(self, project: Project, loaded: LoadedFrame, grid: Grid, answered: Sequence[int]) -> int | None:
         """Return the crop that comes again now, and note that it did; None when none is due."""
-        index = due_repeat(project, placed.placed.content_hash, grid, answered, placed.labels, self._repeated)
+        index = due_repeat(project, loaded.stored.content_hash, grid, answered, loaded.labels, self._repeated)
         if index is not None:
             self._repeated.add(index)
             self._in_query += 1

@@ -13,11 +13,11 @@ from costal.labels.project import Project
 from costal.labels.records import NOBODY, ActionRecord, AnswerRecord, CropLabel
 from costal.types import Grid
 from napari_costal.label_crops.frame_session import FrameSession
-from napari_costal.label_crops.placed import Placed
-from napari_costal.label_crops.project_session import ProjectSession
+from napari_costal.label_crops.labelling_session import LabellingSession
+from napari_costal.label_crops.loaded_frame import LoadedFrame
+from napari_costal.label_crops.open_project import OpenProject
+from napari_costal.label_crops.query_reason import reason_of
 from napari_costal.label_crops.query_session import QuerySession
-from napari_costal.label_crops.sitting import Sitting
-from napari_costal.label_crops.why import why_of
 from napari_costal.labelling.presentation import Clock, system_clock
 
 MOST_CHOSEN = 500
@@ -37,7 +37,7 @@ def crops_within(grid: Grid, start_2: tuple[float, float], end_2: tuple[float, f
 class Selection:
     """The chosen crops of the frame; `changed` carries them, and `given` says what came of a label for all of them.
 
-    The crop on the bench waits meanwhile. Controls are left out: they are asked one by one.
+    The crop being labelled waits meanwhile. Controls are left out: they are asked one by one.
     """
 
     changed = Signal(object)
@@ -45,13 +45,13 @@ class Selection:
 
     def __init__(
         self,
-        session: ProjectSession,
+        session: OpenProject,
         frame: FrameSession,
         query: QuerySession,
-        sitting: Sitting,
+        labelling: LabellingSession,
         clock: Clock = system_clock,
     ) -> None:
-        self._session, self._frame, self._query, self._sitting = session, frame, query, sitting
+        self._session, self._frame, self._query, self._labelling = session, frame, query, labelling
         self._clock = clock
         self._moments_ns: list[int] = []
         self._saving = False
@@ -72,7 +72,7 @@ class Selection:
             return
         if not self.indices:
             self._moments_ns = []
-            self._sitting.set_aside()
+            self._labelling.set_aside()
         self._moments_ns.append(self._clock()[0])
         self.indices = tuple(indices)[:MOST_CHOSEN]
         self.changed.emit(self.indices)
@@ -80,7 +80,7 @@ class Selection:
     def clear(self) -> None:
         """Choose nothing more, and go on with the query if one waits."""
         self._forget()
-        self._sitting.go_on()
+        self._labelling.go_on()
 
     def _forget(self) -> None:
         if self.indices:
@@ -89,37 +89,44 @@ class Selection:
 
     def give(self, class_id: int) -> None:
         """Label all chosen crops as one action; they are read on another thread."""
-        placed, grid, bench = self._frame.placed, self._frame.grid, self._session.bench
+        loaded, grid, project_session = self._frame.loaded, self._frame.grid, self._session.project_session
         project, ticket = self._session.project, self._frame.newest.ticket()
-        if placed is None or grid is None or bench is None or project is None or self._saving or not self.indices:
+        if (
+            loaded is None
+            or grid is None
+            or project_session is None
+            or project is None
+            or self._saving
+            or not self.indices
+        ):
             return
-        free, controls = without_controls(self.indices, project, placed, grid)
+        free, controls = without_controls(self.indices, project, loaded, grid)
         if not free:
             self.given.emit("Nothing was labelled: controls are asked one by one, in queries.")
             return
         action = ActionRecord("bulk", self._session.annotator, self._active_s(project.idle_limit_s))
-        plane_C_Y_X = placed.plane_C_Y_X
+        plane_C_Y_X = loaded.plane_C_Y_X
 
         def read() -> list[AnswerRecord]:
             return [
-                self._record(each, crop_at(plane_C_Y_X, grid, each), class_id, project, placed, grid) for each in free
+                self._record(each, crop_at(plane_C_Y_X, grid, each), class_id, project, loaded, grid) for each in free
             ]
 
         def saved(label_ids: tuple[int, ...]) -> None:
             self._saving = False
             if ticket.is_current:
-                self._relabel(free, label_ids, class_id, placed, grid)
-                self._sitting.drop(free)
+                self._relabel(free, label_ids, class_id, loaded, grid)
+                self._labelling.drop(free)
                 self._forget()
                 self.given.emit(given_text(len(free), controls, project, class_id))
-                self._sitting.go_on()
+                self._labelling.go_on()
 
         def failed(reason: str) -> None:
             self._saving = False
             self.given.emit(f"Not saved: {reason} The crops are still chosen: press the key again.")
 
         def keep(answers: list[AnswerRecord]) -> None:
-            self._session.store.run(bench.answer_together, action, answers, then=saved, failed=failed)
+            self._session.store.run(project_session.answer_together, action, answers, then=saved, failed=failed)
 
         self._saving = True
         self._frame.read_aside(read, keep, failed)
@@ -135,13 +142,13 @@ class Selection:
         pixels_C_H_W: NDArray[np.generic],
         class_id: int,
         project: Project,
-        placed: Placed,
+        loaded: LoadedFrame,
         grid: Grid,
     ) -> AnswerRecord:
         query = self._query
         y, x = grid.origin(index)
         return AnswerRecord(
-            placed.placed.id,
+            loaded.stored.id,
             y,
             x,
             pixels_C_H_W,
@@ -150,28 +157,30 @@ class Selection:
             self._session.annotator,
             (),
             query.generation,
-            prediction_shown=self._sitting.knows_prediction(index),
-            why=why_of(query.found, query.picked, project, index),
+            prediction_shown=self._labelling.knows_prediction(index),
+            why=reason_of(query.found, query.picked, project, index),
             given="bulk",
             asker=query.found.asker if query.found is not None else NOBODY,
         )
 
     def _relabel(
-        self, indices: list[int], label_ids: tuple[int, ...], class_id: int, placed: Placed, grid: Grid
+        self, indices: list[int], label_ids: tuple[int, ...], class_id: int, loaded: LoadedFrame, grid: Grid
     ) -> None:
         self._frame.relabel_together(
             {
-                index: CropLabel(label_id, placed.placed.id, *grid.origin(index), grid.crop, class_id, given="bulk")
+                index: CropLabel(label_id, loaded.stored.id, *grid.origin(index), grid.crop, class_id, given="bulk")
                 for index, label_id in zip(indices, label_ids, strict=True)
             }
         )
 
 
-def without_controls(indices: Iterable[int], project: Project, placed: Placed, grid: Grid) -> tuple[list[int], int]:
+def without_controls(
+    indices: Iterable[int], project: Project, loaded: LoadedFrame, grid: Grid
+) -> tuple[list[int], int]:
     """Return the crops that may be labelled at once, in order, and how many controls without a label are left out."""
-    is_control_N = control_flags(project, placed.placed.content_hash, grid)
+    is_control_N = control_flags(project, loaded.stored.content_hash, grid)
     every = list(indices)
-    free = [each for each in every if not is_control_N[each] or each in placed.labels]
+    free = [each for each in every if not is_control_N[each] or each in loaded.labels]
     return free, len(every) - len(free)
 
 

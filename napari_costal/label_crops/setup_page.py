@@ -27,7 +27,7 @@ from napari_costal.label_crops.view import SHOWN
 from napari_costal.ui.colour_bar import ColourBar
 from napari_costal.ui.fields import setting_field
 from napari_costal.ui.parts import form, part, push_button, row, scrolled, sentence, stacked
-from napari_costal.ui.tools import BENCH_KEYS
+from napari_costal.ui.tools import LABELLING_KEYS
 
 STRONGEST_BETA = 2.0
 ABOUT_BACKBONES = (
@@ -48,7 +48,7 @@ class SetupPage(QTabWidget):
     choices_changed = Signal(bool)
 
     def __init__(
-        self, layers: Callable[[Any], list[Any]], annotator: str, tool_keys: Mapping[str, str] = BENCH_KEYS
+        self, layers: Callable[[Any], list[Any]], annotator: str, tool_keys: Mapping[str, str] = LABELLING_KEYS
     ) -> None:
         super().__init__()
         self._is_filling = False

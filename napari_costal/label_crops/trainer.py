@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from costal.labels.models import Origin, newest_origin
+from costal.labels.models import Provenance, newest_provenance
 from costal.labels.project import Project
 from costal.labels.records import CropLabel
 from costal.workbench.retraining import RetrainRequest
@@ -43,11 +43,11 @@ class Trainer:
             return
         self._anew = (lambda: self.train(request, then, waits=False)) if waits else None
 
-        def trained(generation: Any) -> None:
-            if generation.number:
-                self.learned(generation.origin)
+        def trained(model_version: Any) -> None:
+            if model_version.number:
+                self.learned(model_version.provenance)
             again, self._again = self._again, None
-            then(generation)
+            then(model_version)
             if again is not None:
                 again()
 
@@ -78,15 +78,15 @@ class Trainer:
     def follow(self, project: Project, then: Callable[[], None]) -> None:
         """Find out what the newest model of a project has learned."""
 
-        def found(origin: Origin | None) -> None:
-            self.learned(origin)
+        def found(provenance: Provenance | None) -> None:
+            self.learned(provenance)
             then()
 
-        self._store.run(newest_origin, project.model_folder, then=found, failed=self._complain)
+        self._store.run(newest_provenance, project.model_folder, then=found, failed=self._complain)
 
-    def learned(self, origin: Origin | None) -> None:
+    def learned(self, provenance: Provenance | None) -> None:
         """Note which labels the newest model learned."""
-        self._learned = frozenset(origin.label_ids) if origin is not None else frozenset()
+        self._learned = frozenset(provenance.label_ids) if provenance is not None else frozenset()
         self._lost = frozenset()
 
     def revised(self, before: CropLabel | None, now: CropLabel | None) -> bool:

@@ -31,19 +31,19 @@ from napari_costal.label_crops.frame_canvas import FrameCanvas
 from napari_costal.label_crops.frame_choice import FrameChoice
 from napari_costal.label_crops.frame_session import FrameSession
 from napari_costal.label_crops.frames_session import FramesSession
+from napari_costal.label_crops.labelling_session import LabellingSession
 from napari_costal.label_crops.left_frame import LeftFrame
 from napari_costal.label_crops.live import Live
 from napari_costal.label_crops.note import ask_note
 from napari_costal.label_crops.on_image import OnImage
+from napari_costal.label_crops.open_project import OpenProject
 from napari_costal.label_crops.opened import Opened, Opening, Work
-from napari_costal.label_crops.page import BenchPage
+from napari_costal.label_crops.page import CropPage
 from napari_costal.label_crops.project_choice import ProjectChoice
-from napari_costal.label_crops.project_session import ProjectSession
 from napari_costal.label_crops.query_session import QuerySession
 from napari_costal.label_crops.scores import model_text
 from napari_costal.label_crops.setup_page import SetupPage
-from napari_costal.label_crops.sitting import Sitting
-from napari_costal.labelling.bench import Bench
+from napari_costal.labelling.labelling_page import LabellingPage
 from napari_costal.ui.dock import Dock
 from napari_costal.ui.parts import pages, sentence, steady
 from napari_costal.ui.preferences import Preferences, preferences
@@ -66,7 +66,7 @@ class LabelCrops(Dock):
         self.setup = SetupPage(
             lambda _widget: images_in(napari_viewer), self._preferences.annotator, self._preferences.keys
         )
-        self.bench = Bench(self._preferences.keys)
+        self.labelling_page = LabellingPage(self._preferences.keys)
         self.opener = FrameOpener(napari_viewer, self._pixels, self._frame_opened, self.complain)
         self._make_sessions()
         self._make_parts()
@@ -80,14 +80,14 @@ class LabelCrops(Dock):
 
     def _make_sessions(self) -> None:
         chosen, viewer, pixels = self._preferences, self._viewer, self._pixels
-        self.session = ProjectSession(self, self._store, chosen.annotator)
-        self.page = BenchPage(viewer, self.bench, self._pages, lambda: self.choice.layers, self.complain)
+        self.session = OpenProject(self, self._store, chosen.annotator)
+        self.page = CropPage(viewer, self.labelling_page, self._pages, lambda: self.choice.layers, self.complain)
         self.choice = FrameChoice(viewer, self.setup, self.session, self.complain, lambda: self.page.is_open, self)
         self.canvas = FrameCanvas(viewer, self.setup, self.session, self)
         self.frame = FrameSession(self.session, self, self.canvas, pixels)
         self.query = QuerySession(self.session, self.frame, self, self.canvas, pixels, self, chosen.device)
-        self.sitting = Sitting(self.session, self.frame, self.query, self.page)
-        sessions = self.session, self.frame, self.query, self.sitting
+        self.labelling = LabellingSession(self.session, self.frame, self.query, self.page)
+        sessions = self.session, self.frame, self.query, self.labelling
         places = viewer, self, self._pages, chosen.keys, self.choice, self.canvas, self.page
         self.on_image = OnImage(*places, *sessions, self.start_project)
         self.after = AfterTraining(self, self, self.canvas, self.session, self.frame, self.query)
@@ -96,7 +96,7 @@ class LabelCrops(Dock):
             self, self.setup.accuracy_label, self.session, self.frame, self.query, pixels, chosen.device
         )
         self.guide = ClassGuide(self.page, self, *sessions, pixels)
-        self.bench.add_below(self.guide.view)
+        self.labelling_page.add_below(self.guide.view)
 
     def _make_parts(self) -> None:
         setup, session, pixels = self.setup, self.session, self._pixels
@@ -133,7 +133,7 @@ class LabelCrops(Dock):
         page.addWidget(self.setup.acts)
         self.setup.acts.layout().setContentsMargins(8, 4, 8, 0)
         self._pages.addWidget(first)
-        self._pages.addWidget(self.bench)
+        self._pages.addWidget(self.labelling_page)
         self._pages.addWidget(self.on_image.chosen)
         footer = QWidget()
         foot = QVBoxLayout(footer)
@@ -146,15 +146,17 @@ class LabelCrops(Dock):
         column.addWidget(footer)
 
     def _connect_frame(self) -> None:
-        choice, page, sitting = self.choice, self.page, self.sitting
+        choice, page, labelling = self.choice, self.page, self.labelling
         choice.unsettled.connect(self._unsettled)
-        choice.rolled_away.connect(lambda text: self.bench.say(f"{text} It comes back with the next crop.", True))
+        choice.rolled_away.connect(
+            lambda text: self.labelling_page.say(f"{text} It comes back with the next crop.", True)
+        )
         choice.chosen.connect(self._frame_chosen)
         choice.recoloured.connect(self._recoloured)
         choice.clicked.connect(self.present_at)
         choice.added.connect(self._layer_added)
-        self.canvas.heatmap_shown.connect(sitting.look)
-        page.predictions_seen.connect(sitting.look)
+        self.canvas.heatmap_shown.connect(labelling.look)
+        page.predictions_seen.connect(labelling.look)
         page.turned.connect(choice.go_back)
         page.left.connect(self.arriving.note_answers)
         page.pixel_um = self._pixel_um
@@ -168,35 +170,35 @@ class LabelCrops(Dock):
         setup.open_image_button.clicked.connect(self._ask_image)
         add = setup.classes.add
         setup.classes.add_button.clicked.connect(lambda: self.start_project(lambda: session.change(add)))
-        setup.keeps_going.changed.connect(lambda on: setattr(self.sitting, "keeps_going", bool(on)))
+        setup.keeps_going.changed.connect(lambda on: setattr(self.labelling, "keeps_going", bool(on)))
         setup.still.changed.connect(lambda on: self.live.keep_still(bool(on)))
         setup.dashboard_button.clicked.connect(lambda: self._open_dock("Labelling dashboard"))
         setup.gallery_button.clicked.connect(lambda: self._open_dock("Crop gallery"))
         setup.apply_button.clicked.connect(lambda: self._open_dock("Apply classifier"))
         setup.score_button.clicked.connect(lambda: self.start_project(query.score))
-        setup.label_button.clicked.connect(lambda: self.start_project(self.sitting.label_query))
+        setup.label_button.clicked.connect(lambda: self.start_project(self.labelling.label_query))
         setup.train_button.clicked.connect(lambda: query.retrain(setup.new_range_wanted()))
 
     def _connect_bench(self) -> None:
-        bench, sitting = self.bench, self.sitting
-        bench.answered.connect(sitting.answer)
+        labelling_page, labelling = self.labelling_page, self.labelling
+        labelling_page.answered.connect(labelling.answer)
         acts = {
-            "skip": sitting.skip,
-            "exclude": sitting.exclude,
-            "undo": sitting.undo,
-            "redo": sitting.redo,
-            "back": sitting.back,
-            "why": sitting.show_prediction,
-            "unsure": sitting.turn_unsure,
-            "note": lambda: ask_note(self, sitting),
-            STOP: sitting.stop,
+            "skip": labelling.skip,
+            "exclude": labelling.exclude,
+            "undo": labelling.undo,
+            "redo": labelling.redo,
+            "back": labelling.back,
+            "why": labelling.show_prediction,
+            "unsure": labelling.turn_unsure,
+            "note": lambda: ask_note(self, labelling),
+            STOP: labelling.stop,
         }
-        bench.asked_for.connect(lambda name: acts[name]())
-        bench.drive(sitting.presenter)
+        labelling_page.asked_for.connect(lambda name: acts[name]())
+        labelling_page.drive(labelling.presenter)
 
     def is_quiet(self, function: str) -> bool:
         """Return whether models are to learn on one thread of low priority: a crop is on the screen."""
-        return function in FITS and self.sitting.current is not None
+        return function in FITS and self.labelling.current is not None
 
     # What the user does
 
@@ -235,7 +237,7 @@ class LabelCrops(Dock):
         grid = self.canvas.grid
         index = index_at(grid, y, x) if grid is not None else None
         if index is not None:
-            self.start_project(lambda: self.sitting.click(index))
+            self.start_project(lambda: self.labelling.click(index))
 
     # The frame
 
@@ -243,7 +245,7 @@ class LabelCrops(Dock):
         """Leave the crops of a frame that changes, and say so where one was being labelled."""
         if self.page.is_open:
             self.frame.note = "The frame has changed, so its crops were left; your answers are kept. "
-        self.sitting.leave()
+        self.labelling.leave()
 
     def _frame_chosen(self, view: LayerView | None) -> None:
         self.canvas.hide()
@@ -254,11 +256,13 @@ class LabelCrops(Dock):
     def _layer_added(self, layer: Image) -> None:
         """Take an image that the user opened for the next frame, but let it not cover the one that is labelled."""
         frame = self.setup.layer.value
-        if self.sitting.current is None:
+        if self.labelling.current is None:
             if layer.source.path and frame is not None and layer.source.path != frame.source.path:
                 self.setup.layer.value = layer
         elif self.canvas.hide_cover(layer):
-            self.bench.say(f"'{layer.name}' is hidden: it would cover the frame. Choose it under Frames to label it.")
+            self.labelling_page.say(
+                f"'{layer.name}' is hidden: it would cover the frame. Choose it under Frames to label it."
+            )
 
     def _tiling_changed(self) -> None:
         self.session.change(self.setup.with_tiling)
@@ -275,7 +279,7 @@ class LabelCrops(Dock):
         return view.pixel_um if view is not None else None
 
     def _recoloured(self) -> None:
-        if self.sitting.current is not None:
+        if self.labelling.current is not None:
             self.page.recolour()
 
     def showEvent(self, event: Any) -> None:
@@ -288,7 +292,9 @@ class LabelCrops(Dock):
         setup = self.setup
         frame = self.session.project, setup.layer.value, tuple(self.choice.layers), setup.planes.value
         work = Work(self.session, self.frame, self.query)
-        return Opened(*frame, work, self.session.bench, self._store, self.frame.labelled_elsewhere, self._label_at)
+        return Opened(
+            *frame, work, self.session.project_session, self._store, self.frame.labelled_elsewhere, self._label_at
+        )
 
     def _label_at(self, layer: Image, place: tuple[int, int]) -> None:
         """Present the crop of a layer at a pixel."""
@@ -320,8 +326,8 @@ class LabelCrops(Dock):
         if self.choice.is_outdated:  # the project says which channels are
             self.frame.layer_view = self.choice.view()
         self.intake.configured(project)
-        if self.sitting.current is not None:
-            self.bench.begin(project.offered)  # a class may have come or gone under a crop
+        if self.labelling.current is not None:
+            self.labelling_page.begin(project.offered)  # a class may have come or gone under a crop
 
     def show_counts(self, project: Project, counts: dict[int, int]) -> None:
         """Show how many crops each class has."""

@@ -14,7 +14,7 @@ ALWAYS = {name: tool.key for name, tool in TOOLS.items() if tool.is_fixed}
 USUAL = (("Ctrl+Z", "undo"), ("Ctrl+Y", "redo"), ("Ctrl+Shift+Z", "redo"))
 
 
-class BenchKeys:
+class LabellingKeys:
     """The keys of the classes and tools that are offered; they work in a whole window while they are bound."""
 
     def __init__(self, tool_keys: Mapping[str, str]) -> None:

@@ -16,7 +16,7 @@ from costal.labels.effort import (
     advance,
     is_too_soon,
 )
-from costal.labels.records import NOBODY, Asker, Why
+from costal.labels.records import NOBODY, Asker, QueryReason
 
 LATE_NS = 500_000_000
 LONGEST_LAG_NS = 10_000_000_000
@@ -54,7 +54,7 @@ class Presentation:
     rank: int | None
     idle_limit_ns: int
     clock: Clock = system_clock
-    why: Why = field(default_factory=Why)
+    why: QueryReason = field(default_factory=QueryReason)
     generation: int = 0
     control: bool = False
     prediction_shown: bool = False

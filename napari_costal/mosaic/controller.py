@@ -37,7 +37,7 @@ class View(Protocol):
     def show_answers(self, proposal: Proposal, words: list[str]) -> None: ...
     def present(self, proposal: Proposal, index: int, title: str, active_s: Callable[[], float]) -> None: ...
     def cover(self, text: str) -> None: ...
-    def leave_bench(self) -> None: ...
+    def leave_page(self) -> None: ...
 
 
 class MosaicController:
@@ -97,7 +97,7 @@ class MosaicController:
         self.cancel()
         self._states, self.reports, self._proposal = [], [], None
         self.presenter.current, self._answers = None, []
-        self._view.leave_bench()
+        self._view.leave_page()
         self._view.show_reports(self._dataset_name, [], self._by_hand)
 
     def _go(self) -> None:
@@ -231,7 +231,7 @@ class MosaicController:
         picked = proposal.query.picked_n
         if rank == len(picked):
             self.presenter.current = None
-            self._view.leave_bench()
+            self._view.leave_page()
             self._learn(tuple(self._answers))
             return
         presentation = self.presenter.open(int(picked[rank]), rank + 1, IDLE_LIMIT_NS)
@@ -269,7 +269,7 @@ class MosaicController:
         if self.presenter.current is not None:
             self.presenter.current, self._answers = None, []
             self._is_busy = self._going_on = False
-            self._view.leave_bench()
+            self._view.leave_page()
             self._view.show_running(False)
             self._view.say("Stopped: this query was not learned from. Step asks the same crops again.")
 

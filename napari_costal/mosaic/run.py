@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 
 from costal.errors import DatasetError
 from costal.paper.archive import RUNS, arm_folder, read_round, read_rows, report_from, rounds_done, rows_by_run
-from costal.paper.claim import PLAN_FILE, kept_environment
 from costal.paper.datasets import load_dataset
 from costal.paper.experiment import RoundReport
 from costal.paper.mosaic import to_images
 from costal.paper.plan import Plan
 from costal.paper.plan_file import load_plan
+from costal.paper.run_lock import PLAN_FILE, kept_environment
 from costal.paper.runner import run_names
 from costal.paper.sources import Dataset
 from costal.types import Query

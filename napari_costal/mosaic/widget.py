@@ -18,7 +18,7 @@ from costal.types import Floats
 from napari_costal.canvas.render import render
 from napari_costal.engine.client import Engine
 from napari_costal.engine.threads import Background
-from napari_costal.labelling.bench import Bench
+from napari_costal.labelling.labelling_page import LabellingPage
 from napari_costal.mosaic.controller import DIGIT_DATA, DIGITS, MosaicController
 from napari_costal.mosaic.curves import RoundsPicture
 from napari_costal.mosaic.layers import MosaicLayers
@@ -28,7 +28,7 @@ from napari_costal.ui.fields import setting_field
 from napari_costal.ui.figure_view import FigureView, colours_of
 from napari_costal.ui.parts import form, pages, push_button
 from napari_costal.ui.preferences import Preferences, preferences
-from napari_costal.ui.tools import BENCH_KEYS, STOP
+from napari_costal.ui.tools import LABELLING_KEYS, STOP
 
 SIMULATED, BY_HAND = "simulated expert", "I label myself"
 CURVES_TO_COME = "The learning curves will be here: accuracy on test images after each round, beside random choice."
@@ -45,11 +45,11 @@ class MnistMosaic(Dock):
         self._painter = painter or Engine(self)  # its own: the window's is busy while a model trains
         self._viewer = napari_viewer
         self.layers = MosaicLayers(napari_viewer)
-        self.bench = Bench({name: BENCH_KEYS[name] for name in ("skip", "undo", "pause")})
+        self.labelling_page = LabellingPage({name: LABELLING_KEYS[name] for name in ("skip", "undo", "pause")})
         self.controller = MosaicController(self, self._pixels, self)
         self._pages = pages()
         self._pages.addWidget(self._experiment_page())
-        self._pages.addWidget(self.bench)
+        self._pages.addWidget(self.labelling_page)
         self.playback = PlaybackPage(napari_viewer, self.layers, self._pixels, self._painter)
         self._pages.addWidget(self.playback)
         self.say("Step plays one round, Run plays on.")
@@ -109,11 +109,11 @@ class MnistMosaic(Dock):
         return page
 
     def _connect_bench(self) -> None:
-        bench, controller = self.bench, self.controller
-        bench.answered.connect(controller.answer)
+        labelling_page, controller = self.labelling_page, self.controller
+        labelling_page.answered.connect(controller.answer)
         acts = {"skip": lambda: controller.answer(None), "undo": controller.undo, STOP: controller.stop_answering}
-        bench.asked_for.connect(lambda name: acts[name]() if name in acts else None)
-        bench.drive(controller.presenter)
+        labelling_page.asked_for.connect(lambda name: acts[name]() if name in acts else None)
+        labelling_page.drive(controller.presenter)
 
     def _connect_playback(self) -> None:
         self.playback.said.connect(self.say)
@@ -210,18 +210,18 @@ class MnistMosaic(Dock):
         """Put a digit on the bench."""
         side = proposal.crops_N_C_H_W.shape[-1]
         pixels = np.pad(to_images(proposal.crops_N_C_H_W[index : index + 1])[0], side // 4)[None]
-        self._pages.setCurrentWidget(self.bench)
-        self.bench.begin(DIGITS)
+        self._pages.setCurrentWidget(self.labelling_page)
+        self.labelling_page.begin(DIGITS)
         image = render(pixels, (), WHOLE_RANGE)
-        self.bench.present(image, (side // 4, side // 4, side), None, title, active_s, 0.0)
+        self.labelling_page.present(image, (side // 4, side // 4, side), None, title, active_s, 0.0)
 
     def cover(self, text: str) -> None:
         """Cover the digit, or uncover it with an empty text."""
-        self.bench.cover(text)
+        self.labelling_page.cover(text)
 
-    def leave_bench(self) -> None:
+    def leave_page(self) -> None:
         """Go back to the experiment."""
-        self.bench.end()
+        self.labelling_page.end()
         self._pages.setCurrentIndex(0)
 
     def _recolour(self, _event: Any = None) -> None:

@@ -34,7 +34,7 @@ class Dock(QWidget):
         self.progress_row = beside(self.progress, self.cancel_button, shares=(1,))
         for each in (self.progress, self.cancel_button):
             policy = each.sizePolicy()
-            policy.setRetainSizeWhenHidden(True)  # the crop on the bench must not move when a job begins
+            policy.setRetainSizeWhenHidden(True)  # the crop being labelled must not move when a job begins
             each.setSizePolicy(policy)
             each.hide()
         self.setMinimumWidth(370)
@@ -53,12 +53,12 @@ class Dock(QWidget):
 
     # The engine, found when the first job comes: only then is the dock in its window
 
-    def start(self, function: str, parcel: Any) -> Any:
+    def start(self, function: str, message: Any) -> Any:
         """Start a job in the window's engine process (see `Engine.start`)."""
         if self._engine_now is None:
             self._engine_now = Engine.of(self)
             self._engine_now.said.connect(self.say)
-        return self._engine_now.start(function, parcel, self, self.is_quiet(function))
+        return self._engine_now.start(function, message, self, self.is_quiet(function))
 
     def is_quiet(self, function: str) -> bool:
         """Return whether a job that comes now must not disturb what the user does; a subclass says when."""

@@ -9,7 +9,7 @@ import platformdirs
 from napari.settings import get_plugin_settings
 
 from costal.labels.recent import recent_file
-from napari_costal.ui.tools import BENCH_KEYS
+from napari_costal.ui.tools import LABELLING_KEYS
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class Preferences:
     annotator: str
     projects_folder: Path
     device: str
-    keys: Mapping[str, str] = field(default_factory=lambda: dict(BENCH_KEYS))
+    keys: Mapping[str, str] = field(default_factory=lambda: dict(LABELLING_KEYS))
     recent_file: Path = field(default_factory=recent_file)
 
 
@@ -39,5 +39,5 @@ def preferences() -> Preferences:
         settings.labelling.annotator.strip() or _login_name(),
         Path(folder) if folder else platformdirs.user_documents_path() / "napari-costal",
         str(settings.engine.device),
-        {name: getattr(settings.bench_keys, name).strip() for name in BENCH_KEYS},
+        {name: getattr(settings.bench_keys, name).strip() for name in LABELLING_KEYS},
     )

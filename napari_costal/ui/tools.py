@@ -27,5 +27,5 @@ TOOLS = {
     HELP: Tool("?", "which key does what", "?", True),
     STOP: Tool("Stop", "leave the query; what you answered is kept", "Esc", True),
 }
-BENCH_KEYS = {name: tool.key for name, tool in TOOLS.items() if not tool.is_fixed}
+LABELLING_KEYS = {name: tool.key for name, tool in TOOLS.items() if not tool.is_fixed}
 """The keys by default of those tools whose key the user may change."""

@@ -81,7 +81,7 @@ def real(path: Path, folder: Path) -> None:
 
 def typical(dock: LabelCrops) -> float:
     """Return the median of the crops' mean intensities, so that both classes occur."""
-    batches = crops(dock.frame.placed.plane_C_Y_X, dock.frame.grid)
+    batches = crops(dock.frame.loaded.plane_C_Y_X, dock.frame.grid)
     return float(np.median([crop.mean() for batch in batches for crop in batch]))
 
 
@@ -120,7 +120,7 @@ def tour(folder: Path) -> None:
     dock.setup.show_tab(dock.setup.start)
     pump(0.3)
     click(dock.setup.start.names_button)
-    wait(lambda: dock.frame.placed is not None)
+    wait(lambda: dock.frame.loaded is not None)
     pump(1)
     for count in range(3, len(CLASS_NAMES) + 1):
         click(dock.setup.classes.add_button)
@@ -145,7 +145,7 @@ def accuracy(folder: Path) -> None:
     viewer, dock = opened(folder)
     viewer.open_sample("napari-costal", "sted_field")
     dock.session.make(folder / "microtubules", with_classes)
-    wait(lambda: dock.frame.placed is not None)
+    wait(lambda: dock.frame.loaded is not None)
     dock.setup.show_tab(dock.setup.label_tab)
     pump(1)
     answered: list[int] = []
@@ -206,7 +206,7 @@ def classify(
     wait(lambda: dock.setup.layer.value is not None)
     dock.setup.crop.value = crop
     dock.start_project(lambda: None)
-    wait(lambda: dock.frame.placed is not None and dock.setup.classes.table.rowCount() == len(names))
+    wait(lambda: dock.frame.loaded is not None and dock.setup.classes.table.rowCount() == len(names))
     pump(1)
     for row, name in enumerate(names):
         dock.setup.classes.table.item(row, 1).setText(name)
@@ -230,7 +230,7 @@ def large(folder: Path) -> None:
     click(dock.setup.label_button)
     wait(lambda: current(dock) is not None)
     pump(1)
-    held = dock.frame.placed.held
+    held = dock.frame.loaded.held
     dim = np.median([each.crop_C_H_W.mean() for each in held.values()])
     asked = 0
     while (now := current(dock)) is not None:
@@ -308,11 +308,11 @@ def day(folder: Path) -> None:
     asked = 0
     for query in range(6):
         if query in (0, 4):
-            before = dock.frame.placed
+            before = dock.frame.loaded
             dock.setup.show_tab(dock.setup.frames_tab)
             pump(0.3)
             click(dock.setup.arrivals.next_button)
-            wait(lambda before=before: dock.frame.placed is not before and dock.frame.placed is not None)
+            wait(lambda before=before: dock.frame.loaded is not before and dock.frame.loaded is not None)
             pump(0.5)
         field = truth_of(3, number_of(dock.frame.layer_view.source), (512, 512), 64)
 
@@ -376,7 +376,7 @@ def label_query(
         pump(0.3)
         y, x = dock.frame.grid.origin(now.index)
         side = dock.frame.grid.crop
-        key = choose(dock.frame.placed.plane_C_Y_X[:, y : y + side, x : x + side])
+        key = choose(dock.frame.loaded.plane_C_Y_X[:, y : y + side, x : x + side])
         if picture and asked == 3:
             pump(1.2)
             grab(viewer, picture)
@@ -402,7 +402,7 @@ def check(dock: LabelCrops, asked: int) -> None:
 
 def current(dock: LabelCrops) -> Any:
     """Return the presentation on the bench."""
-    return dock.sitting.current
+    return dock.labelling.current
 
 
 def pump(seconds: float) -> None:

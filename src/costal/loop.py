@@ -8,17 +8,17 @@ from numpy.typing import NDArray
 
 from costal.agent.backbones import answers_with_features, pool_with_features
 from costal.agent.cards import card_of, training_of
-from costal.agent.likeness import likeness
 from costal.agent.selection import (
     draw_controls,
     draw_controls_within,
     mixed_in,
     reserved_for_controls,
-    thinned,
-    thinned_within_budget,
+    select_diverse,
+    select_diverse_within_budget,
     total_cost,
     without,
 )
+from costal.agent.similarity import similarity
 from costal.agent.value import value
 from costal.errors import AgentError
 from costal.seeds import rng_for, seed_for
@@ -66,10 +66,10 @@ def score(agent: Agent, pool: Pool, seed: int, device: str = "auto") -> Job[Scor
     else:
         from costal.agent.classifier import ask_committee
 
-        opinion, footing = yield from ask_committee(agent, crops, seed_for(seed, "masks"), device)
-        information_N, probs_N_K, features_N_F = opinion.information_N, opinion.probs_N_K, opinion.features_N_F
-        device = footing.device
-        notes += [footing.note] if footing.note else []
+        output, batch_setup = yield from ask_committee(agent, crops, seed_for(seed, "masks"), device)
+        information_N, probs_N_K, features_N_F = output.information_N, output.probs_N_K, output.features_N_F
+        device = batch_setup.device
+        notes += [batch_setup.note] if batch_setup.note else []
     cost_N, spread = np.ones(len(crops), dtype=np.float32), 0.0
     if agent.cost_model is not None:
         from costal.agent.cost import predict_cost
@@ -131,12 +131,12 @@ def choose(
     if candidates is None:
         candidates = np.arange(len(value_N))
     rng = rng_for(seed, "controls")
-    like = likeness(scores.features_N_F, places_N_2, rng_for(seed, "pairs")) if settings.diverse else None
+    like = similarity(scores.features_N_F, places_N_2, rng_for(seed, "pairs")) if settings.diverse else None
     reserved = reserved_for_controls(candidates, settings.control_share, control_number_N)
     if settings.budget is None:
         controls = draw_controls(candidates, settings.control_share, settings.n, rng, control_number_N)
         others = without(candidates, np.union1d(controls, reserved))
-        best = thinned(others, value_N, like, settings.n, seed)[: settings.n - len(controls)]
+        best = select_diverse(others, value_N, like, settings.n, seed)[: settings.n - len(controls)]
     else:
         _require_learned_cost(scores)
         share, budget = settings.control_share, settings.budget
@@ -144,7 +144,7 @@ def choose(
         others = without(candidates, np.union1d(controls, reserved))
         left = settings.budget - total_cost(scores.cost_N[controls])
         worth_N = value(scores.information_N, scores.cost_N, settings.alpha, 0.0)
-        best = thinned_within_budget(others, worth_N, scores.cost_N, left, like, seed)
+        best = select_diverse_within_budget(others, worth_N, scores.cost_N, left, like, seed)
         _require_bought(len(controls) + len(best), scores.cost_N[candidates], settings.budget)
     picked_n, control_n = mixed_in(best, controls, rng)
     return Query(picked_n, value_N, scores, control_n)
@@ -240,27 +240,28 @@ def _learn_alike(
     trios: Sequence[tuple[Agent, Sequence[Answer], int]], training: Training, device: str
 ) -> Job[list[Agent]]:
     """Return agents that are trained in one way retrained on their answers, with the seed of each."""
-    from costal.agent.classifier import classifier_lessons, train_classifiers, why_refused
-    from costal.agent.cost import annotators_of, cost_lesson, train_cost_models, usable_efforts, why_uniform
-    from costal.agent.devices import Footing, choose_device, precision_of
+    from costal.agent.classifier import classifier_tasks, reason_no_classifier, train_classifiers
+    from costal.agent.cost import annotators_of, cost_task, reason_uniform_cost, train_cost_models, usable_efforts
+    from costal.agent.devices import BatchSetup, choose_device, precision_of
     from costal.agent.stacks import in_stacks
 
-    footing = Footing(choose_device(device), training.batch)
+    batch_setup = BatchSetup(choose_device(device), training.batch)
     complete = []
     for agent, own, seed in trios:
-        complete.append((agent, (yield from answers_with_features(agent, own, footing.device)), seed))
+        complete.append((agent, (yield from answers_with_features(agent, own, batch_setup.device)), seed))
     trios = complete
     labelled = [[int(each.class_index) for each in own if each.class_index is not None] for _, own, _ in trios]
-    lessons = [
-        [] if why_refused(labels) else classifier_lessons(*trio) for labels, trio in zip(labelled, trios, strict=True)
+    tasks = [
+        [] if reason_no_classifier(labels) else classifier_tasks(*trio)
+        for labels, trio in zip(labelled, trios, strict=True)
     ]
-    classifiers, footing = yield from in_stacks(lessons, training, footing, train_classifiers)
-    del lessons  # what many labels take in memory is not needed twice
-    costly = [[] if why_uniform(trio[1]) else [cost_lesson(*trio)] for trio in trios]
-    costs, footing = yield from in_stacks(costly, training, footing, train_cost_models)
+    classifiers, batch_setup = yield from in_stacks(tasks, training, batch_setup, train_classifiers)
+    del tasks  # what many labels take in memory is not needed twice
+    costly = [[] if reason_uniform_cost(trio[1]) else [cost_task(*trio)] for trio in trios]
+    costs, batch_setup = yield from in_stacks(costly, training, batch_setup, train_cost_models)
     learned = []
     for (agent, own, _), labels, classifier, cost in zip(trios, labelled, classifiers, costs, strict=True):
-        notes = (why_refused(labels), why_uniform(own), footing.note)
+        notes = (reason_no_classifier(labels), reason_uniform_cost(own), batch_setup.note)
         likelihood = agent.settings.cost_likelihood
         cost_model = CostModel(cost[0], annotators_of(own), len(usable_efforts(own)), likelihood) if cost else None
         learned.append(
@@ -270,7 +271,7 @@ def _learn_alike(
                 cost_model=cost_model,
                 label_count=len(labels),
                 notes=tuple(note for note in notes if note),
-                precision=precision_of(footing.device) if agent.backbone is not None else agent.precision,
+                precision=precision_of(batch_setup.device) if agent.backbone is not None else agent.precision,
             )
         )
     return learned

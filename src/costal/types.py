@@ -70,7 +70,7 @@ class Progress:
 Job = Generator[Progress, None, Result]
 
 
-def retold(job: Job[Result], tell: Callable[[Progress], Progress]) -> Job[Result]:
+def map_progress(job: Job[Result], tell: Callable[[Progress], Progress]) -> Job[Result]:
     """Return the result of a job, its progress told in other words; it is closed when this one is."""
     try:
         while True:

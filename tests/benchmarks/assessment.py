@@ -37,11 +37,11 @@ PLANTED_LABELS, PLANTED_SHARE, LOOKED_AT = 160, 0.05, 20
 BLANK = np.zeros((1, 8, 8), np.float32)
 
 
-def regressions(agent, lessons, inputs, seeds, device):
+def regressions(agent, tasks, inputs, seeds, device):
     """Return what a logistic regression says that learned from each lesson, for its own inputs."""
     yield from ()
     said = []
-    for own, asked in zip(lessons, inputs, strict=True):
+    for own, asked in zip(tasks, inputs, strict=True):
         features = np.stack([each.features_V_F[0] for each in own]).astype(np.float32)
         mean, spread = features.mean(0), features.std(0) + 1e-3
         class_N = np.array([each.class_index for each in own])

@@ -221,8 +221,8 @@ def _turn(way: str | CommitteePeer, agent: Agent, crops: Floats, request: Commit
 def _ask(agent: Agent, crops: Floats, seed: int, device: str) -> Floats:
     from costal.agent.classifier import ask_committee
 
-    opinion, _ = finish(ask_committee(agent, crops, seed, device))
-    return opinion.information_N
+    output, _ = finish(ask_committee(agent, crops, seed, device))
+    return output.information_N
 
 
 def _summed(rows: Sequence[Row], request: CommitteeRequest) -> tuple[Row, ...]:

@@ -15,7 +15,6 @@ from costal.agent.backbones import features_of, load_backbone
 from costal.agent.cards import EFFICIENTNET_LITE0, LITE0_CARD
 from costal.files import write_atomically
 from costal.paper.archive import row_of, table
-from costal.paper.claim import PLAN_FILE
 from costal.paper.datasets import load_dataset
 from costal.paper.evidence import savings
 from costal.paper.evidence_page import saving_table
@@ -24,6 +23,7 @@ from costal.paper.expert import SimulatedExpert
 from costal.paper.outcomes import random_arm
 from costal.paper.plan import Arm, Plan
 from costal.paper.plan_file import load_plan
+from costal.paper.run_lock import PLAN_FILE
 from costal.paper.sources import Dataset, pool_indices
 from costal.seeds import seed_for
 from costal.types import Job, Progress, finish

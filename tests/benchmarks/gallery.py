@@ -94,7 +94,7 @@ def opened(viewer: Viewer, folder: Path, crops: int) -> tuple[LabelCrops, CropGa
     side = round(crops**0.5) * SMALLEST_CROP
     viewer.add_image(rng_for(0, "pixels").integers(0, 255, (side, side), dtype="uint8"), name="frame")
     dock.session.open(project.folder)
-    _wait(lambda: dock.frame.placed is not None)
+    _wait(lambda: dock.frame.loaded is not None)
     gallery = CropGallery(viewer, preferences)
     viewer.window.add_dock_widget(gallery, name="Crop gallery", tabify=True).raise_()
     dock.query.found = made_up(round(crops**0.5) ** 2, 0)

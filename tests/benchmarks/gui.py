@@ -104,7 +104,7 @@ def _paces(viewer: Viewer, folder: Path, side: int, moves: int, seed: int) -> li
     pixels = rng_for(seed, "pixels").integers(0, 255, (side * SMALLEST_CROP,) * 2, dtype=np.uint8)
     viewer.add_image(pixels, name="frame")
     session.open(project.folder)
-    _wait(lambda: frame.placed is not None)
+    _wait(lambda: frame.loaded is not None)
     if frame.grid is None or session.project is None:
         raise CostalError("The frame was not cut into crops.")
     found, grid = made_up(len(frame.grid), seed), frame.grid

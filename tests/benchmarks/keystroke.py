@@ -28,7 +28,7 @@ from costal.labels.project_file import create_project, load_project, save_projec
 from costal.labels.records import AnswerRecord
 from costal.scoring.frame_planes import frame_of
 from costal.types import Frame
-from costal.workbench.desk import Workbench, recorded
+from costal.workbench.session import ProjectSession, recorded
 from napari_costal.label_crops.class_table import LABELS
 from napari_costal.label_crops.widget import LabelCrops
 from napari_costal.ui.preferences import Preferences
@@ -55,7 +55,7 @@ def large_project(folder: Path, labels: int) -> tuple[Project, Frame]:
         plane = rng.integers(0, 4000, (1, SIDE * CROP, SIDE * CROP), dtype=np.uint16)
         frame = frame_from_array(plane, "CYX", None, f"layer:frame {number}")
         opened = opened or frame
-        with Workbench(folder, ANNOTATOR) as bench:
+        with ProjectSession(folder, ANNOTATOR) as bench:
             frame_id = bench.place(recorded(frame_of(frame, ALL))).id
         count = min(IN_THE_OPEN_FRAME if number == 0 else OTHER_NUMBERS, left)
         insert_labels(project.store_path, frame_id, plane, grid.origin, labels - left, count)
@@ -100,7 +100,7 @@ def without_a_window(project: Project, frame: Frame) -> dict[str, Any]:
     opening, counting, reading, commits = [], [], [], []
     for _ in range(OPENINGS):
         began = time.perf_counter()
-        with Workbench(project.folder, ANNOTATOR) as bench:
+        with ProjectSession(project.folder, ANNOTATOR) as bench:
             opening.append(ms_since(began))
             began = time.perf_counter()
             bench.store.label_counts()
@@ -110,7 +110,7 @@ def without_a_window(project: Project, frame: Frame) -> dict[str, Any]:
             bench.store.labels(frame_id)
             reading.append(ms_since(began))
     grid = tile(frame.pixels.shape[1:], CROP)
-    with Workbench(project.folder, ANNOTATOR) as bench:
+    with ProjectSession(project.folder, ANNOTATOR) as bench:
         for index in range(IN_THE_OPEN_FRAME, IN_THE_OPEN_FRAME + COMMITS):
             y, x = grid.origin(index)
             events = tuple(Event(EventKind(kind), ms * 10**6, ms * 10**6) for kind, ms in EVENTS)
@@ -163,7 +163,7 @@ class Typist(threading.Thread):
         self.took_ms[act].append((after.state.shown_ns - began_ns) / 1e6)
 
     def _redo(self) -> None:
-        """Press redo and wait until the label stands again: the crop on the bench need not be another one then."""
+        """Press redo and wait until the label stands again: the crop being labelled need not be another one then."""
         before = len(self._dock.frame.labels)
         time.sleep(LOOK_S)
         began_ns = time.perf_counter_ns()
@@ -171,17 +171,17 @@ class Typist(threading.Thread):
         end = time.monotonic() + PATIENCE_S
         while len(self._dock.frame.labels) == before:
             if time.monotonic() > end:
-                raise TimeoutError(f"nothing was redone: {self._dock.bench._message.text()}")
+                raise TimeoutError(f"nothing was redone: {self._dock.labelling_page._message.text()}")
             time.sleep(0.001)
         self.took_ms["redo"].append((time.perf_counter_ns() - began_ns) / 1e6)
 
     def _shown(self, unlike: Any = None) -> Any:
         """Return the presentation on the bench once it is painted."""
         end = time.monotonic() + PATIENCE_S
-        while (now := self._dock.sitting.current) is None or now is unlike or not now.is_shown:
+        while (now := self._dock.labelling.current) is None or now is unlike or not now.is_shown:
             if time.monotonic() > end:
                 raise TimeoutError(
-                    f"no crop was painted: {self._dock.status.text()} {self._dock.bench._message.text()}"
+                    f"no crop was painted: {self._dock.status.text()} {self._dock.labelling_page._message.text()}"
                 )
             time.sleep(0.001)
         return now
@@ -202,11 +202,11 @@ def in_a_window(project: Project, frame: Frame, labels: int) -> dict[str, Any]:
     opened_ms = ms_since(began)
     began = time.perf_counter()
     viewer.add_image(frame.pixels[0], name="frame 0")
-    wait(lambda: dock.frame.placed is not None, PATIENCE_S)
+    wait(lambda: dock.frame.loaded is not None, PATIENCE_S)
     placed_ms = ms_since(began)
     wait(lambda: False, 3)
-    dock.sitting.label_query()
-    wait(lambda: (now := dock.sitting.current) is not None and now.is_shown, PATIENCE_S)
+    dock.labelling.label_query()
+    wait(lambda: (now := dock.labelling.current) is not None and now.is_shown, PATIENCE_S)
     typist = Typist(dock, int(window.winId()), dict(chosen.keys))
     typist.start()
     timer = QTimer(interval=20)

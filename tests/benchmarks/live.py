@@ -29,8 +29,8 @@ from costal.labels.records import AnswerRecord, PresentationRow
 from costal.labels.store import Store
 from costal.scoring.frame_planes import FramePlane
 from costal.types import finish
-from costal.workbench.desk import Workbench, recorded
 from costal.workbench.retraining import RetrainRequest, retrain
+from costal.workbench.session import ProjectSession, recorded
 from napari_costal.label_crops.widget import LabelCrops
 from napari_costal.ui.preferences import Preferences
 from tests.benchmarks.keystroke import ANNOTATOR, PATIENCE_S, Typist, wait
@@ -52,7 +52,7 @@ def labelled_project(folder: Path, way: str, answers: int) -> tuple[Project, Sim
     save_project(replace(project, tiling=replace(project.tiling, crop=CROP, stride=CROP), choices=choices))
     field = simulate_field((SIDE, SIDE), CROP, seed=0)
     frame = FramePlane(field.pixels_Y_X[np.newaxis], "before.tif", "all", "0" * 64, field.pixel_um)
-    with Workbench(folder, ANNOTATOR) as bench:
+    with ProjectSession(folder, ANNOTATOR) as bench:
         frame_id = bench.place(recorded(frame)).id
         for index in range(LABELLED):
             events = (Event(EventKind.SHOWN, 0, 0), Event(EventKind.ANSWERED, 10**9, 10**9))
@@ -103,9 +103,9 @@ class Watch:
         self.begun_ns: list[int] = []
         self.fitted_ns: list[int] = []
         self.drawn_ns: list[int] = []
-        self._call, self._take = dock.live._caller.call, dock.sitting.model_changed
+        self._call, self._take = dock.live._caller.call, dock.labelling.model_changed
         dock.live._caller.call = self.call
-        dock.sitting.model_changed = self.drawn
+        dock.labelling.model_changed = self.drawn
 
     def call(self, function: str, arguments: Any, then: Any, failed: Any, title: str) -> None:
         """Begin a fit, and note when its scoring begins."""
@@ -145,11 +145,11 @@ def in_a_window(project: Project, field: SimulatedField, answers: int) -> tuple[
     dock.session.open(project.folder)
     wait(lambda: dock.session.project is not None, PATIENCE_S)
     viewer.add_image(field.pixels_Y_X, name="frame")
-    wait(lambda: dock.frame.placed is not None, PATIENCE_S)
-    dock.sitting.keeps_going = project.choices.retrain == "query"
+    wait(lambda: dock.frame.loaded is not None, PATIENCE_S)
+    dock.labelling.keeps_going = project.choices.retrain == "query"
     watch = Watch(dock)
-    dock.sitting.label_query()
-    wait(lambda: (now := dock.sitting.current) is not None and now.is_shown, PATIENCE_S)
+    dock.labelling.label_query()
+    wait(lambda: (now := dock.labelling.current) is not None and now.is_shown, PATIENCE_S)
     expert = Expert(dock, int(window.winId()), field, answers)
     expert.start()
     wait(lambda: not expert.is_alive(), answers * LOOK_S[1] * 3)

@@ -29,8 +29,8 @@ from costal.scoring.frame_planes import FramePlane
 from costal.scoring.job import score_prepared
 from costal.scoring.prepare import ScoreRequest, prepare
 from costal.types import Agent, AgentSettings, Answer, Job, Progress, finish
-from costal.workbench.desk import Workbench, recorded
 from costal.workbench.retraining import RetrainRequest, retrain
+from costal.workbench.session import ProjectSession, recorded
 from tests.benchmarks.machine import Figures, Machine, machine
 from tests.benchmarks.split import split_into
 from tests.benchmarks.stopwatch import timed, unit_on
@@ -159,15 +159,15 @@ def _labelled(folder: Path, seed: int) -> tuple[Project, list[SimulatedField]]:
 def _answer(folder: Path, simulated: SimulatedField, number: int, labels: int) -> None:
     efforts = simulated_effort_s(simulated, number)
     frame = _frame(simulated, number)
-    with Workbench(folder, "bench") as bench:
-        placed = bench.place(recorded(frame))
+    with ProjectSession(folder, "bench") as session:
+        stored = session.place(recorded(frame))
         for index in range(min(labels, _count(simulated))):
             y, x = simulated.grid.origin(index)
             end_ns = round(float(efforts[index]) * 1e9)
             events = (Event(EventKind.SHOWN, 0, 0), Event(EventKind.ANSWERED, end_ns, end_ns))
             crop = crop_at(frame.pixels_C_Y_X, simulated.grid, index)
             class_id = 1 + int(simulated.classes_N[index])
-            bench.answer(AnswerRecord(placed.id, y, x, crop, "class", class_id, "bench", events))
+            session.answer(AnswerRecord(stored.id, y, x, crop, "class", class_id, "bench", events))
 
 
 def _frame(simulated: SimulatedField, number: int) -> FramePlane:

@@ -24,7 +24,7 @@ from costal.labels.records import AnswerRecord, FrameRecord
 from costal.labels.store import Store
 from costal.paper import datasets
 from costal.paper.datasets import MNIST_FILES
-from costal.workbench.desk import Workbench
+from costal.workbench.session import ProjectSession
 
 COMMANDS = [
     ("demo",), ("mnist",), ("open",), ("score",), ("query",), ("train",), ("apply",), ("export",), ("import",),
@@ -421,7 +421,7 @@ def test_each_plane_of_a_stack_is_scored_when_the_project_says_so(costal, folder
 
 def test_training_is_refused_while_a_window_holds_the_project(costal, folder, image):
     label(folder, image, [1, 2, 1, 2])
-    with Workbench(folder):
+    with ProjectSession(folder):
         code, _, err = costal("train", "--project", folder, "--device", "cpu")
     assert code == 1
     assert f"process {os.getpid()}" in err

@@ -158,11 +158,11 @@ def crowded_gpu(monkeypatch):
 
     real, tried = classifier.train_classifiers, []
 
-    def crowded(lessons, training, device):
-        tried.append((len(lessons), device, training.batch))
+    def crowded(tasks, training, device):
+        tried.append((len(tasks), device, training.batch))
         if device == "cuda":
             raise torch.OutOfMemoryError("simulated")
-        return (yield from real(lessons, training, device))
+        return (yield from real(tasks, training, device))
 
     monkeypatch.setattr(classifier, "train_classifiers", crowded)
     monkeypatch.setattr("costal.agent.devices.choose_device", lambda wanted: wanted)

@@ -175,9 +175,9 @@ def test_a_task_that_another_process_is_still_at_waits_for_it(tmp_path, cluster)
 def one_round_then_the_end(place, names):
     """Return a task that finishes one round, of which only its being there counts, and ends its worker."""
 
-    def run(errand, task):
+    def run(context, task):
         done = len(list(place.glob("*.json")))
-        if done <= errand.work.plan.rounds:
+        if done <= context.work.plan.rounds:
             (place / f"round-{done:03}.json").touch()
             os._exit(1)
 
@@ -194,7 +194,7 @@ def test_workers_may_die_as_often_as_there_are_rounds(tmp_path, monkeypatch):
 
 
 def test_a_task_that_only_ends_workers_is_given_up(tmp_path, monkeypatch):
-    monkeypatch.setattr(experiments, "_run", lambda errand, task: os._exit(1))
+    monkeypatch.setattr(experiments, "_run", lambda context, task: os._exit(1))
     with pytest.raises(CostalError, match=r"'random 0' ended every worker .* Lower stack or pool_size"):
         finish(run_spread(SHORT, tmp_path, "local:1", FINGERPRINT))
 
@@ -254,7 +254,7 @@ def test_a_worker_of_another_kind_is_refused_with_the_difference(name, theirs, i
 
 
 def test_a_scheduler_with_other_code_is_refused(tmp_path, cluster, monkeypatch):
-    monkeypatch.setattr(dask_cluster, "admit", lambda errand, dask_worker: None)
+    monkeypatch.setattr(dask_cluster, "admit", lambda context, dask_worker: None)
     other_environment(monkeypatch, source="another")
     with pytest.raises(CostalError, match=r"^The scheduler has other source code .* \(MD5 \w+ and another\)"):
         finish(run_spread(SHORT, tmp_path, cluster, FINGERPRINT))
@@ -285,7 +285,7 @@ def test_a_worker_that_does_not_share_the_folder_is_refused(tmp_path, cluster, m
 
 
 def test_a_worker_that_cannot_be_asked_is_named(tmp_path, cluster, monkeypatch):
-    monkeypatch.setattr(dask_cluster, "admit", lambda errand, dask_worker: {}["what it lacks"])
+    monkeypatch.setattr(dask_cluster, "admit", lambda context, dask_worker: {}["what it lacks"])
     with pytest.raises(CostalError, match=r"The worker tcp://\S+ cannot be asked \(KeyError: 'what it lacks'\)\. "):
         finish(run_spread(SHORT, tmp_path, cluster, FINGERPRINT))
 

@@ -182,7 +182,7 @@ class Expert(threading.Thread):
     def _is_bench_empty(self) -> bool:
         """Return whether nothing is asked, and not just between two crops."""
         since = time.monotonic()
-        while self._dock.sitting.current is None:
+        while self._dock.labelling.current is None:
             if time.monotonic() > since + 0.5:
                 return True
             time.sleep(POLL_S)
@@ -192,20 +192,20 @@ class Expert(threading.Thread):
         """Open a frame when none is open or it has no crop left, else ask for the next query."""
         dock = self._dock
         frame, model = dock.frame, dock.setup.arrivals.model
-        is_over = frame.placed is None or len(frame.labels) >= len(frame.grid) - 10
+        is_over = frame.loaded is None or len(frame.labels) >= len(frame.grid) - 10
         if is_over:
             self._until(lambda: dock.intake.best() is not None, "no frame has arrived")
-            before = frame.placed
+            before = frame.loaded
             self._hands.click(spot_of(dock, dock.setup.arrivals.next_button))
-            self._until(lambda: frame.placed is not None and frame.placed is not before, f"{model.rows[:2]}")
+            self._until(lambda: frame.loaded is not None and frame.loaded is not before, f"{model.rows[:2]}")
             time.sleep(self._look_round_s)
         self._hands.click(spot_of(dock, dock.setup.label_button))
-        self._until(lambda: dock.sitting.current is not None, f"no crop came: {dock.status.text()}")
+        self._until(lambda: dock.labelling.current is not None, f"no crop came: {dock.status.text()}")
 
     def _label_one(self) -> None:
         dock, number = self._dock, len(self.done) + 1
-        self._until(lambda: dock.sitting.current is None or dock.sitting.current.is_shown, "never painted")
-        now = dock.sitting.current
+        self._until(lambda: dock.labelling.current is None or dock.labelling.current.is_shown, "never painted")
+        now = dock.labelling.current
         if now is None:
             return
         self.has_begun = True
@@ -223,7 +223,7 @@ class Expert(threading.Thread):
         looked_s = (time.perf_counter_ns() - now.state.shown_ns) / 1e9 - away_s
         self._hands.press(str(class_id))
         labels = dock.frame.labels
-        self._until(lambda: now.index in labels and dock.sitting.current is not now, "the answer was not taken")
+        self._until(lambda: now.index in labels and dock.labelling.current is not now, "the answer was not taken")
         done = Scripted(labels[now.index].label_id, frame, now.index, class_id, looked_s, interruption)
         self._file.write(json.dumps(asdict(done)) + "\n")
         self._file.flush()
@@ -260,10 +260,10 @@ class Expert(threading.Thread):
 
     def _situation(self) -> str:
         """Return what can be said of the window when the expert waits in vain."""
-        dock, now = self._dock, self._dock.sitting.current
-        focused, bench = QApplication.focusWidget(), dock.bench
+        dock, now = self._dock, self._dock.labelling.current
+        focused, bench = QApplication.focusWidget(), dock.labelling_page
         crop = f"{now.state.phase}, paused by {sorted(now.state.pauses)}, {now.events[-3:]}" if now else "none"
-        busy = [name for name in ("_saving", "_waiting", "_asked") if getattr(dock.sitting, name)]
+        busy = [name for name in ("_saving", "_waiting", "_asked") if getattr(dock.labelling, name)]
         seen = f"shown {bench.crop_view.isVisible()}, focus {focused}, {QApplication.applicationState()}"
         return f"Status: {dock.status.text()!r}; bench: {bench._message.text()!r}; crop: {crop}; {busy}; {seen}"
 

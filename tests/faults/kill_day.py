@@ -26,11 +26,11 @@ import psutil
 
 from costal.errors import CostalError
 from costal.frames.grid import tile
-from costal.labels.mending.findings import examine
-from costal.labels.mending.repair import repair
 from costal.labels.models import load_newest
 from costal.labels.project import Project
-from costal.workbench.desk import Workbench
+from costal.labels.repair.findings import examine
+from costal.labels.repair.repair import repair
+from costal.workbench.session import ProjectSession
 from tests.faults.day import CROP, SHAPE, microscope, project_for_a_day
 
 ROOT = Path(__file__).parents[2]
@@ -123,7 +123,7 @@ def what_is_left(project: Project, acknowledged: Path, number: int) -> dict[str,
         repair(project.folder, datetime.now())
     amiss = []
     try:
-        with Workbench(project.folder, "expert") as bench:
+        with ProjectSession(project.folder, "expert") as bench:
             amiss += ["the lock is held"] if bench.holder is not None else []
             standing = len(bench.store.labels())
             amiss += wrong_labels(bench, acknowledged)
@@ -143,7 +143,7 @@ def what_is_left(project: Project, acknowledged: Path, number: int) -> dict[str,
     }
 
 
-def wrong_labels(bench: Workbench, acknowledged: Path) -> Iterator[str]:
+def wrong_labels(bench: ProjectSession, acknowledged: Path) -> Iterator[str]:
     """Yield what is wrong with labels that were acknowledged, in this or an earlier day."""
     grid = tile(SHAPE, CROP)
     stored = {label.label_id: label for label in bench.store.labels()}

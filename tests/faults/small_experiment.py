@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 
 from costal.paper.archive import write_tables
-from costal.paper.claim import claimed
 from costal.paper.datasets import SYNTHETIC_TRAIN, synthetic_dataset
 from costal.paper.plan import Arm, Experiment, Plan
+from costal.paper.run_lock import run_lock
 from costal.paper.runner import run_names, run_task, tasks
 from costal.paper.sources import Dataset
 from costal.types import Training, finish
@@ -64,7 +64,7 @@ def files_of(folder: Path) -> dict[str, bytes]:
 def run(folder: Path, plan: Plan = PLAN, dataset: Dataset | None = None, together: bool = False) -> None:
     """Run what is left of a plan, its tasks one after another, or `together` in turn and the last one first."""
     dataset = few_digits() if dataset is None else dataset
-    with claimed(folder, plan, dataset), one_thread():
+    with run_lock(folder, plan, dataset), one_thread():
         jobs = [run_task(plan, task, folder, dataset) for task in tasks(plan)]
         if together:
             in_turn = jobs[::-1]

@@ -21,12 +21,12 @@ from costal.errors import ProjectError
 from costal.labels.classes import rename_class
 from costal.labels.effort import Event, EventKind
 from costal.labels.migrations import MIGRATIONS, migrate, version_of
-from costal.labels.models import kept_generations, load_newest, save_agent
+from costal.labels.models import kept_versions, load_newest, save_agent
 from costal.labels.project_file import create_project, load_project
 from costal.labels.records import AnswerRecord, FrameRecord
 from costal.labels.store import Store
 from costal.types import Agent, AgentSettings
-from costal.workbench.desk import Workbench
+from costal.workbench.session import ProjectSession
 
 FRAME = FrameRecord("hash", "all", "source", 10**6, 64, None, (0.0,), (1.0,))
 EVENTS = (Event(EventKind.SHOWN, 0, 0), Event(EventKind.ANSWERED, 10**9, 10**9))
@@ -198,18 +198,18 @@ def fill(disk: Path) -> Path:
     return ballast
 
 
-def state_of(bench: Workbench) -> tuple[object, ...]:
+def state_of(bench: ProjectSession) -> tuple[object, ...]:
     """Return all that could be lost: labels, presentations with their events, settings, models."""
-    generations = [(each.number, each.model_hash) for each in kept_generations(bench.project.model_folder)]
+    model_versions = [(each.number, each.model_hash) for each in kept_versions(bench.project.model_folder)]
     with Store(bench.project.store_path, read_only=True) as store:
-        return store.labels(), store.presentations(), load_project(bench.project.folder), generations, bench.history
+        return store.labels(), store.presentations(), load_project(bench.project.folder), model_versions, bench.history
 
 
 def test_answers_until_the_disk_is_full_are_kept_and_the_one_that_did_not_fit_is_saved_once_there_is_room(small_disk):
     ballast = small_disk / "ballast"
     ballast.write_bytes(bytes(200_000))
     project, acknowledged = create_project(small_disk / "project"), []
-    with Workbench(project.folder, "ada") as bench:
+    with ProjectSession(project.folder, "ada") as bench:
         bench.store.add_frame(FRAME)
         with pytest.raises(ProjectError, match=r"The disk is full. Free some space and try again: nothing was lost."):
             for row in range(1000):
@@ -225,7 +225,7 @@ def test_answers_until_the_disk_is_full_are_kept_and_the_one_that_did_not_fit_is
         ballast.unlink()
         acknowledged.append(bench.answer(answer_at(len(acknowledged))))
         assert bench.store.check() == []
-    with Workbench(project.folder, "ada") as again:
+    with ProjectSession(project.folder, "ada") as again:
         assert [label.label_id for label in again.store.labels()] == acknowledged
         for row, seen in enumerate(again.store.presented()):
             np.testing.assert_array_equal(seen.pixels_C_H_W, answer_at(row).pixels_C_H_W)
@@ -246,7 +246,7 @@ ACTS = {
 @pytest.mark.parametrize("act", ACTS.values(), ids=ACTS)
 def test_a_full_disk_takes_nothing_away_and_what_failed_can_be_done_once_there_is_room(small_disk, act):
     project = create_project(small_disk / "project")
-    with Workbench(project.folder, "ada") as bench:
+    with ProjectSession(project.folder, "ada") as bench:
         bench.store.add_frame(FRAME)
         for row in range(3):
             bench.answer(answer_at(row))
@@ -269,16 +269,16 @@ def test_a_full_disk_takes_nothing_away_and_what_failed_can_be_done_once_there_i
 
 def test_a_project_on_a_full_disk_can_be_read_and_says_why_it_cannot_be_opened_for_writing(small_disk):
     project = create_project(small_disk / "project")
-    with Workbench(project.folder, "ada") as bench:
+    with ProjectSession(project.folder, "ada") as bench:
         bench.store.add_frame(FRAME)
         bench.answer(answer_at(0))
     ballast = fill(small_disk)
     with pytest.raises(ProjectError, match="The disk is full"):
-        Workbench(project.folder)
+        ProjectSession(project.folder)
     with Store(project.store_path, read_only=True) as store:
         assert len(store.labels()) == 1
     ballast.unlink()
-    with Workbench(project.folder) as bench:
+    with ProjectSession(project.folder) as bench:
         assert bench.holder is None
 
 

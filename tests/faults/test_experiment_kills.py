@@ -35,7 +35,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 ROUNDS = len(run_names(PLAN)) * (PLAN.rounds + 1)
 IN_FIVE_ROUNDS = 25  # files opened or renamed
 NEEDED = [
-    "torch._dynamo", "costal.agent.classifier", "costal.agent.cost", "costal.paper.runner", "costal.paper.claim",
+    "torch._dynamo", "costal.agent.classifier", "costal.agent.cost", "costal.paper.runner", "costal.paper.run_lock",
     "skimage.measure",
 ]  # fmt: skip
 

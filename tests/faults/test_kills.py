@@ -12,7 +12,7 @@ import pytest
 
 from costal.labels.project_file import create_project
 from costal.labels.store import Store
-from costal.workbench.desk import Workbench
+from costal.workbench.session import ProjectSession
 
 pytestmark = pytest.mark.slow
 
@@ -49,7 +49,7 @@ def test_no_acknowledged_label_is_lost_when_the_writer_is_killed(tmp_path):
             assert acknowledged <= {label.label_id for label in store.labels()}
             assert store.check() == []
     assert len(acknowledged) > 8
-    Workbench(project.folder).close()
+    ProjectSession(project.folder).close()
 
 
 def test_an_engine_killed_while_it_learns_is_restarted_and_no_label_is_lost(make_napari_viewer, qtbot, tmp_path):
@@ -65,8 +65,8 @@ def test_an_engine_killed_while_it_learns_is_restarted_and_no_label_is_lost(make
     dock.setup.crop.value = 16
     for index, class_id in enumerate((1, 2, 1, 2)):
         dock.present_at(((index // 4) * 16 + 4, (index % 4) * 16 + 4))
-        qtbot.waitUntil(lambda: (now := dock.sitting.current) is not None and now.is_shown, timeout=20_000)
-        dock.sitting.answer(class_id)
+        qtbot.waitUntil(lambda: (now := dock.labelling.current) is not None and now.is_shown, timeout=20_000)
+        dock.labelling.answer(class_id)
         qtbot.waitUntil(lambda index=index: index in dock.frame.labels, timeout=5000)
     said = []
     dock.say = said.append

@@ -195,14 +195,14 @@ MUTANTS = (
         "'undo', id, action_id, :utc_ns FROM standing_label AS label",
         "'undo', id, action_id, :utc_ns FROM label",
         "undoing twice is an error",
-        ("labels/test_store.py", "labels/test_sitting_machine.py"),
+        ("labels/test_store.py", "labels/test_labelling_machine.py"),
     ),
     Mutant(
         "a repeated label loses its place",
         "class_id, id, coalesce(original, id), given",
         "class_id, id, id, given",
         "redo of a redo counts as newer than it was",
-        ("labels/test_store.py", "labels/test_sitting_machine.py"),
+        ("labels/test_store.py", "labels/test_labelling_machine.py"),
     ),
     Mutant(
         "a skipped crop's time is measured",
@@ -223,14 +223,14 @@ MUTANTS = (
         "(gap_E > idle_limit_ns)",
         "(gap_E >= idle_limit_ns)",
         "the two ways to derive efforts disagree",
-        ("labels/test_ledger.py", "labels/test_effort.py"),
+        ("labels/test_event_table.py", "labels/test_effort.py"),
     ),
     Mutant(
         "the oldest label stands",
         'np.argsort(-standing["place"])',
         'np.argsort(standing["place"])',
         "figures count an answer that was replaced",
-        ("labels/test_ledger.py",),
+        ("labels/test_event_table.py",),
     ),
     Mutant(
         "a new answer can still be redone away",
@@ -266,7 +266,7 @@ MUTANTS = (
         "effort.active_s if effort.usable else None,\n            effort.censored",
         "effort.active_s,\n            effort.censored",
         "the cost model learns from a suspended machine",
-        ("workbench/test_rounds.py", "workbench/test_desk.py"),
+        ("workbench/test_rounds.py", "workbench/test_session.py"),
     ),
     Mutant(
         "every band draws from the first",
@@ -319,7 +319,7 @@ MUTANTS = (
         "not self.is_paused and not is_early",
         "not self.is_paused",
         "a key that was pressed before a crop was painted answers it",
-        ("plugin/labelling/test_presentation.py", "plugin/label_crops/test_sitting.py"),
+        ("plugin/labelling/test_presentation.py", "plugin/label_crops/test_labelling_session.py"),
     ),
     Mutant(
         "a result of another frame is kept",

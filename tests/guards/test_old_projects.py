@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from costal.workbench.desk import Workbench
+from costal.workbench.session import ProjectSession
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 FORMATS = (1, 2)
@@ -62,7 +62,7 @@ def folder(number, tmp_path):
 @pytest.fixture
 def opened(folder):
     """Return the folder once a window has opened and closed the project."""
-    Workbench(folder, "cleo").close()
+    ProjectSession(folder, "cleo").close()
     return folder
 
 
@@ -84,7 +84,7 @@ def test_opening_keeps_every_row(folder, number):
     tables = ("frame", "crop", "presentation", "event", "label")
     before = {table: rows(folder, table) for table in tables}
     assert len(before["presentation"]) == PRESENTATIONS[number]
-    Workbench(folder, "cleo").close()
+    ProjectSession(folder, "cleo").close()
     for table in tables:
         kept = [{name: row[name] for name in was} for row, was in zip(rows(folder, table), before[table], strict=True)]
         assert kept == before[table]
@@ -92,7 +92,7 @@ def test_opening_keeps_every_row(folder, number):
 
 def test_opening_keeps_the_models_as_they_are(folder):
     before = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (folder / "models").iterdir()}
-    Workbench(folder, "cleo").close()
+    ProjectSession(folder, "cleo").close()
     assert {
         path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (folder / "models").iterdir()
     } == before
@@ -179,8 +179,8 @@ def test_what_was_undone_can_be_redone(opened, number):
     undone = [row["undoes"] for row in labels if row["kind"] == "undo"]
     assert len(undone) == UNDONE
     standing = len(SAID[number])
-    with Workbench(opened, "ada") as bench:
-        label = bench.redo()
+    with ProjectSession(opened, "ada") as session:
+        label = session.redo()
         assert label is not None
         assert (label.y, label.x) == {1: (0, 32), 2: (8, 16)}[number]
-        assert len(bench.store.labels()) == standing + 1
+        assert len(session.store.labels()) == standing + 1

@@ -49,9 +49,9 @@ class Signal:
 class Job:
     """A call that was sent to the engine: its function, its request, and the signals that a test emits."""
 
-    def __init__(self, function, parcel) -> None:
-        self.function, self.request = function, parcel.unpack()[0]
-        parcel.discard()
+    def __init__(self, function, message) -> None:
+        self.function, self.request = function, message.unpack()[0]
+        message.discard()
         self.progress, self.result, self.failed, self.cancelled = Signal(), Signal(), Signal(), Signal()
 
 
@@ -61,8 +61,8 @@ class Engine:
     def __init__(self) -> None:
         self.jobs, self.stopped = [], []
 
-    def start(self, function, parcel):
-        self.jobs.append(Job(function, parcel))
+    def start(self, function, message):
+        self.jobs.append(Job(function, message))
         return self.jobs[-1]
 
     def cancel(self, job):
@@ -82,8 +82,8 @@ class Painter:
     def __init__(self) -> None:
         self.orders = []
 
-    def start(self, function, parcel, user):
-        picture, *_, colours = parcel.unpack()
+    def start(self, function, message, user):
+        picture, *_, colours = message.unpack()
         self.orders.append(SimpleNamespace(job=DrawingJob(user), picture=picture, colours=colours, view=user))
         return self.orders[-1].job
 

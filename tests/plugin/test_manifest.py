@@ -45,11 +45,11 @@ def test_a_sample_opens_as_an_image(key, make_napari_viewer):
 
 def test_preferences_have_defaults(make_napari_viewer):
     from napari_costal.ui.preferences import preferences
-    from napari_costal.ui.tools import BENCH_KEYS
+    from napari_costal.ui.tools import LABELLING_KEYS
 
     assert "napari-costal" in PluginManager.instance()
     chosen = preferences()
     assert chosen.annotator
     assert chosen.projects_folder.is_absolute()
     assert chosen.device == "auto"
-    assert chosen.keys == BENCH_KEYS
+    assert chosen.keys == LABELLING_KEYS

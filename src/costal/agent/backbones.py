@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 
 from costal.agent.cards import EFFICIENTNET_LITE0
 from costal.errors import AgentError
-from costal.types import Agent, Answer, BackboneCard, Floats, Job, Pool, Progress, retold
+from costal.types import Agent, Answer, BackboneCard, Floats, Job, Pool, Progress, map_progress
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from costal.agent.devices import Footing
+    from costal.agent.devices import BatchSetup
 
 AT_ONCE = 16
 """Images that go through a backbone together, the last of them padded: sums depend on how many there are."""
@@ -122,9 +122,9 @@ def features_of(backbone: Backbone, crops_N_C_H_W: Floats, device: str, is_rgb: 
     """
     import torch
 
-    from costal.agent.devices import first_footing, in_batches
+    from costal.agent.devices import first_batch_setup, in_batches
 
-    def attempt(crops: Floats, there: "Footing") -> "tuple[torch.Tensor]":
+    def attempt(crops: Floats, there: "BatchSetup") -> "tuple[torch.Tensor]":
         return (torch.from_numpy(backbone.features(crops, there.device, is_rgb)),)
 
     total, shape = len(crops_N_C_H_W), backbone.card.feature_shape(crops_N_C_H_W.shape[1], is_rgb)
@@ -135,9 +135,9 @@ def features_of(backbone: Backbone, crops_N_C_H_W: Floats, device: str, is_rgb: 
         keys = [blake2b(crop.data, digest_size=16).digest() for crop in crops]
         lacking = [row for row, key in enumerate(keys) if key not in kept]
         if lacking:
-            footing = first_footing(device, len(lacking), crops.shape[1:], 4 * AT_ONCE)
-            job = in_batches(crops[lacking], footing, attempt, "Looking at crops")
-            (computed,), _ = yield from retold(job, lambda each, done=start: _of(each, done, total))  # type: ignore[misc]
+            batch_setup = first_batch_setup(device, len(lacking), crops.shape[1:], 4 * AT_ONCE)
+            job = in_batches(crops[lacking], batch_setup, attempt, "Looking at crops")
+            (computed,), _ = yield from map_progress(job, lambda each, done=start: _of(each, done, total))  # type: ignore[misc]
             kept |= zip((keys[row] for row in lacking), computed.astype(np.float16), strict=True)
         features_N_F[start : start + CUT_AT_ONCE] = [kept[key] for key in keys]
         for key in list(kept)[: max(0, len(kept) - MOST_KEPT)]:

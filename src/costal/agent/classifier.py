@@ -12,10 +12,18 @@ from costal.agent.acquisition import ACQUISITION_FUNCTIONS
 from costal.agent.backbones import inputs_of, taught
 from costal.agent.cards import members_of, passes_of, training_of
 from costal.agent.committee import Committee
-from costal.agent.devices import CPU_BATCH, Footing, choose_device, first_footing, in_batches, put_to_work, to_device
+from costal.agent.devices import (
+    CPU_BATCH,
+    BatchSetup,
+    choose_device,
+    first_batch_setup,
+    in_batches,
+    prepare_for_inference,
+    to_device,
+)
 from costal.agent.heads import State, fit_heads, on_features
 from costal.agent.networks import Network, initialise, load_weights, standardise, to_weights
-from costal.agent.training import Lesson, fit
+from costal.agent.training import TrainingTask, fit
 from costal.errors import AgentError
 from costal.seeds import seed_for
 from costal.types import Agent, Answer, Floats, Job, Training, Weights
@@ -34,7 +42,7 @@ def build_classifiers(agent: Agent) -> list[Network]:
     return networks
 
 
-def why_refused(class_indices: list[int]) -> str:
+def reason_no_classifier(class_indices: list[int]) -> str:
     """Return why a committee is refused with labels of these classes, or an empty string when it is not."""
     classes, labels = len(set(class_indices)), len(class_indices)
     if classes >= 2:
@@ -46,7 +54,7 @@ def why_refused(class_indices: list[int]) -> str:
     )
 
 
-class ClassifierLesson(nn.Module):
+class ClassifierTask(nn.Module):
     """The loss of a classifier on a batch: cross entropy, each class with its weight."""
 
     def __init__(self, network: Network, weight_K: torch.Tensor) -> None:
@@ -62,7 +70,7 @@ class ClassifierLesson(nn.Module):
         return F.cross_entropy(outputs.float(), class_B, weight=self.get_buffer("weight_K"))
 
 
-def classifier_lessons(agent: Agent, answers: Sequence[Answer], seed: int) -> list[Lesson]:
+def classifier_tasks(agent: Agent, answers: Sequence[Answer], seed: int) -> list[TrainingTask]:
     """Return what each member of an agent's ensemble learns from the answers that have a label.
 
     With a frozen backbone the answers have features.
@@ -74,39 +82,39 @@ def classifier_lessons(agent: Agent, answers: Sequence[Answer], seed: int) -> li
     """
     labelled = [answer for answer in answers if answer.class_index is not None]
     classes = [int(answer.class_index) for answer in labelled if answer.class_index is not None]
-    if why_refused(classes):
-        raise AgentError(why_refused(classes))
+    if reason_no_classifier(classes):
+        raise AgentError(reason_no_classifier(classes))
     settings = agent.settings
     inputs_N = taught(agent, labelled)
     even = torch.ones(settings.class_count)
     weight_K = class_weights(classes, settings.class_count) if training_of(agent).class_weights else even
-    lessons = []
+    tasks = []
     for member in range(members_of(agent)):
         own = seed_for(seed, "member", member) if member else seed
         network = Network(inputs_N.shape[1:] if agent.backbone is None else agent.input_shape, settings.class_count)
         initialise(network, torch.Generator().manual_seed(seed_for(own, "classifier weights")))
         standardise(network, inputs_N)
-        module = ClassifierLesson(network, weight_K.clone())
-        lessons.append(Lesson(module, inputs_N, (torch.tensor(classes),), seed_for(own, "classifier training")))
-    return lessons
+        module = ClassifierTask(network, weight_K.clone())
+        tasks.append(TrainingTask(module, inputs_N, (torch.tensor(classes),), seed_for(own, "classifier training")))
+    return tasks
 
 
 def stacked_cross_entropy(state: State, outputs_M_B_K: torch.Tensor, targets: Sequence[torch.Tensor]) -> torch.Tensor:
-    """Return each member's loss (M,): what `ClassifierLesson` is for one."""
+    """Return each member's loss (M,): what `ClassifierTask` is for one."""
     (class_M_B,) = targets
     log_probs = outputs_M_B_K.log_softmax(-1).gather(2, class_M_B[..., None])[..., 0]
     weight_M_B = state["weight_K"].gather(1, class_M_B)
     return -(weight_M_B * log_probs).sum(1) / weight_M_B.sum(1)
 
 
-def train_classifiers(lessons: Sequence[Lesson], training: Training, device: str) -> Job[list[Weights]]:
+def train_classifiers(tasks: Sequence[TrainingTask], training: Training, device: str) -> Job[list[Weights]]:
     """Return the weights of each lesson's classifier, trained together (see `training.fit`)."""
     message = "Training the classifier"
-    if on_features(lessons[0].module):
-        yield from fit_heads(lessons, training, device, message, stacked_cross_entropy)
+    if on_features(tasks[0].module):
+        yield from fit_heads(tasks, training, device, message, stacked_cross_entropy)
     else:
-        yield from fit(lessons, training, device, message)
-    networks = [lesson.module.network for lesson in lessons]
+        yield from fit(tasks, training, device, message)
+    networks = [task.module.network for task in tasks]
     return [to_weights(network) for network in networks if isinstance(network, Network)]
 
 
@@ -118,7 +126,7 @@ def class_weights(class_indices: list[int], class_count: int) -> torch.Tensor:
 
 
 @dataclass(frozen=True, slots=True)
-class Opinion:
+class CommitteeOutput:
     """What a committee says of crops: I, its mean class probabilities, and the trunk's features projected."""
 
     information_N: Floats
@@ -126,7 +134,7 @@ class Opinion:
     features_N_F: Floats
 
 
-def ask_committee(agent: Agent, inputs_N: Floats, seed: int, device: str) -> Job[tuple[Opinion, Footing]]:
+def ask_committee(agent: Agent, inputs_N: Floats, seed: int, device: str) -> Job[tuple[CommitteeOutput, BatchSetup]]:
     """Return what the committee says of each crop, given as pixels or as features, and the footing it ended on.
 
     Raises
@@ -140,14 +148,14 @@ def ask_committee(agent: Agent, inputs_N: Floats, seed: int, device: str) -> Job
     inputs_N = yield from inputs_of(agent, inputs_N, device)
     acquisition = ACQUISITION_FUNCTIONS[agent.settings.acquisition]
 
-    def attempt(crops: Floats, there: Footing) -> tuple[torch.Tensor, ...]:
+    def attempt(crops: Floats, there: BatchSetup) -> tuple[torch.Tensor, ...]:
         features_M = committee.features(crops, there.device)
         probs_T_B_K = committee.probs(features_M)
         return acquisition(probs_T_B_K), probs_T_B_K.mean(0), committee.projected(features_M)
 
-    footing = first_footing(device, len(inputs_N), agent.input_shape, BATCH)
-    found, footing = yield from in_batches(inputs_N, footing, attempt, "Asking the committee")
-    return Opinion(*found), footing
+    batch_setup = first_batch_setup(device, len(inputs_N), agent.input_shape, BATCH)
+    found, batch_setup = yield from in_batches(inputs_N, batch_setup, attempt, "Asking the committee")
+    return CommitteeOutput(*found), batch_setup
 
 
 def classify(agent: Agent, inputs_N: Floats, device: str = "auto") -> Job[Floats]:
@@ -165,13 +173,13 @@ def classify(agent: Agent, inputs_N: Floats, device: str = "auto") -> Job[Floats
     networks, device = build_classifiers(agent), choose_device(device)
     inputs_N = yield from inputs_of(agent, inputs_N, device)
 
-    def attempt(crops: Floats, there: Footing) -> tuple[torch.Tensor]:
+    def attempt(crops: Floats, there: BatchSetup) -> tuple[torch.Tensor]:
         for network in networks:
-            put_to_work(network, there.device)
+            prepare_for_inference(network, there.device)
         with torch.inference_mode():
             batch = to_device(crops, there.device)
             return (torch.stack([network(batch).softmax(-1) for network in networks]).mean(0),)
 
-    footing = first_footing(device, len(inputs_N), agent.input_shape, CPU_BATCH)
-    (probs_N_K,), _ = yield from in_batches(inputs_N, footing, attempt, "Classifying")
+    batch_setup = first_batch_setup(device, len(inputs_N), agent.input_shape, CPU_BATCH)
+    (probs_N_K,), _ = yield from in_batches(inputs_N, batch_setup, attempt, "Classifying")
     return probs_N_K

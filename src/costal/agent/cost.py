@@ -19,10 +19,10 @@ import torch
 from torch import Tensor, nn
 
 from costal.agent.backbones import taught
-from costal.agent.devices import CPU_BATCH, Footing, first_footing, in_batches, put_to_work, to_device
+from costal.agent.devices import CPU_BATCH, BatchSetup, first_batch_setup, in_batches, prepare_for_inference, to_device
 from costal.agent.heads import State, fit_heads, on_features
 from costal.agent.networks import Network, initialise, load_weights, standardise, to_weights
-from costal.agent.training import Lesson, fit
+from costal.agent.training import TrainingTask, fit
 from costal.agent.value import COST_FLOOR
 from costal.seeds import seed_for
 from costal.types import Agent, Answer, CostLikelihood, CostModel, Floats, Job, Pool, Training, Weights
@@ -120,7 +120,7 @@ def usable_efforts(answers: Sequence[Answer]) -> list[Answer]:
     return [answer for answer in answers if answer.effort is not None]
 
 
-def why_uniform(answers: Sequence[Answer]) -> str:
+def reason_uniform_cost(answers: Sequence[Answer]) -> str:
     """Return why the cost must stay uniform for now, or an empty string when there are enough efforts."""
     measured = sum(not answer.censored for answer in usable_efforts(answers))
     if measured >= FEWEST_EFFORTS:
@@ -128,7 +128,7 @@ def why_uniform(answers: Sequence[Answer]) -> str:
     return f"Cost is uniform until {FEWEST_EFFORTS} efforts are measured ({measured} so far): β has no effect yet."
 
 
-def cost_lesson(agent: Agent, answers: Sequence[Answer], seed: int) -> Lesson:
+def cost_task(agent: Agent, answers: Sequence[Answer], seed: int) -> TrainingTask:
     """Return what an agent's cost model learns, from scratch, from all usable efforts, which must suffice.
 
     With a frozen backbone the answers have features.
@@ -153,7 +153,7 @@ def cost_lesson(agent: Agent, answers: Sequence[Answer], seed: int) -> Lesson:
         torch.tensor([annotators.index(answer.annotator) for answer in usable]),
         torch.tensor([answer.order for answer in usable], dtype=torch.float32),
     )
-    return Lesson(model, inputs_N, targets, seed_for(seed, "cost training"))
+    return TrainingTask(model, inputs_N, targets, seed_for(seed, "cost training"))
 
 
 def annotators_of(answers: Sequence[Answer]) -> tuple[str, ...]:
@@ -161,17 +161,17 @@ def annotators_of(answers: Sequence[Answer]) -> tuple[str, ...]:
     return tuple(sorted({answer.annotator for answer in usable_efforts(answers)}))
 
 
-def train_cost_models(lessons: Sequence[Lesson], training: Training, device: str) -> Job[list[Weights]]:
+def train_cost_models(tasks: Sequence[TrainingTask], training: Training, device: str) -> Job[list[Weights]]:
     """Return the weights of each lesson's cost model, trained together (see `training.fit`)."""
     # Adam moves a parameter by about its rate per step: the terms must get as far as log effort reaches.
     rates = dict.fromkeys(("log_spread", "annotator_A", "practice"), TERM_RATE)
     message = "Training the cost model"
-    if on_features(lessons[0].module):
-        likelihood: CostLikelihood = lessons[0].module.likelihood  # type: ignore[assignment]
-        yield from fit_heads(lessons, training, device, message, partial(stacked_cost_loss, likelihood), rates)
+    if on_features(tasks[0].module):
+        likelihood: CostLikelihood = tasks[0].module.likelihood  # type: ignore[assignment]
+        yield from fit_heads(tasks, training, device, message, partial(stacked_cost_loss, likelihood), rates)
     else:
-        yield from fit(lessons, training, device, message, rates)
-    return [to_weights(lesson.module) for lesson in lessons]
+        yield from fit(tasks, training, device, message, rates)
+    return [to_weights(task.module) for task in tasks]
 
 
 def predict_cost(
@@ -194,14 +194,14 @@ def predict_cost(
     order = torch.tensor([float(pool.order)])
     spread = 0.0 if cost_model.likelihood == "least_squares" else model.spread().item()
 
-    def attempt(crops: Floats, there: Footing) -> tuple[torch.Tensor]:
+    def attempt(crops: Floats, there: BatchSetup) -> tuple[torch.Tensor]:
         model.to(there.device)
-        put_to_work(model.network, there.device)
+        prepare_for_inference(model.network, there.device)
         with torch.inference_mode():
             output = model.network(to_device(crops, there.device))[:, 0]
             mu = model.mu(output, annotator.to(there.device), order.to(there.device))
             return (model.effort(mu),)
 
-    footing = first_footing(device, len(pool.inputs), input_shape, CPU_BATCH)
-    (cost_N,), _ = yield from in_batches(pool.inputs, footing, attempt, "Predicting the cost")
+    batch_setup = first_batch_setup(device, len(pool.inputs), input_shape, CPU_BATCH)
+    (cost_N,), _ = yield from in_batches(pool.inputs, batch_setup, attempt, "Predicting the cost")
     return cost_N, spread

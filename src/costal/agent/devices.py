@@ -73,7 +73,7 @@ def _cpu_multiplies_bfloat16() -> bool:
     return any(bool(each()) for each in asked if each is not None)
 
 
-def put_to_work(network: Network, device: str) -> None:
+def prepare_for_inference(network: Network, device: str) -> None:
     """Move a network to a device to be asked there, its trunk in the precision and layout that serve it best."""
     network.to(device)
     trunk_at_work(network.trunk, device, fast_dtype(device))
@@ -97,7 +97,7 @@ def on_threads(count: int) -> Iterator[None]:
 
 
 @dataclass(frozen=True, slots=True)
-class Footing:
+class BatchSetup:
     """A device and a batch size that work there, and what was given up to get there."""
 
     device: str
@@ -105,35 +105,37 @@ class Footing:
     note: str = ""
 
 
-def first_footing(device: str, count: int, input_shape: tuple[int, ...], cpu_batch: int) -> Footing:
+def first_batch_setup(device: str, count: int, input_shape: tuple[int, ...], cpu_batch: int) -> BatchSetup:
     """Return what work on so many inputs of a shape begins with: so many at once on a CPU, or what fills a GPU."""
     if device == "cpu":
-        return Footing(device, cpu_batch)
-    return Footing(device, max(1, min(count, GPU_BATCH_PIXELS // math.prod(input_shape[-2:]))))
+        return BatchSetup(device, cpu_batch)
+    return BatchSetup(device, max(1, min(count, GPU_BATCH_PIXELS // math.prod(input_shape[-2:]))))
 
 
-def on_smaller_footing(footing: Footing) -> Footing:
+def with_smaller_batch(batch_setup: BatchSetup) -> BatchSetup:
     """Return the next footing after a full GPU: half the batch, and from a batch of one on, the CPU."""
-    if footing.batch > 1:
-        batch = footing.batch // 2
-        return Footing(footing.device, batch, f"The GPU's memory was full: went on with batches of {batch} crops.")
-    return Footing("cpu", CPU_BATCH, "The GPU's memory was full even for one crop: went on with the CPU.")
+    if batch_setup.batch > 1:
+        batch = batch_setup.batch // 2
+        return BatchSetup(
+            batch_setup.device, batch, f"The GPU's memory was full: went on with batches of {batch} crops."
+        )
+    return BatchSetup("cpu", CPU_BATCH, "The GPU's memory was full even for one crop: went on with the CPU.")
 
 
-def with_room(footing: Footing, attempt: Callable[[Footing], Job[R]]) -> Job[tuple[R, Footing]]:
+def with_room(batch_setup: BatchSetup, attempt: Callable[[BatchSetup], Job[R]]) -> Job[tuple[R, BatchSetup]]:
     """Return the result of ``attempt(footing)`` and the footing it worked on.
 
     While a GPU's memory is full the attempt is made again on the next smaller footing.
     """
     while True:
         try:
-            return (yield from attempt(footing)), footing
+            return (yield from attempt(batch_setup)), batch_setup
         except RuntimeError as error:
             # CUDA has an exception of its own for this (a RuntimeError); MPS has only the words.
             is_full = isinstance(error, torch.OutOfMemoryError) or "out of memory" in str(error)
-            if footing.device == "cpu" or not is_full:
+            if batch_setup.device == "cpu" or not is_full:
                 raise
-            footing = on_smaller_footing(footing)
+            batch_setup = with_smaller_batch(batch_setup)
         # Only here, after the exception and the tensors that its traceback holds, is there anything to give back.
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
@@ -141,10 +143,10 @@ def with_room(footing: Footing, attempt: Callable[[Footing], Job[R]]) -> Job[tup
 
 def in_batches(
     crops_N_C_H_W: Floats,
-    footing: Footing,
-    compute: Callable[[Floats, Footing], tuple[torch.Tensor, ...]],
+    batch_setup: BatchSetup,
+    compute: Callable[[Floats, BatchSetup], tuple[torch.Tensor, ...]],
     message: str,
-) -> Job[tuple[list[Floats], Footing]]:
+) -> Job[tuple[list[Floats], BatchSetup]]:
     """Return each tensor that ``compute(batch, footing)`` gives, of all batches, and the footing that they ended on.
 
     A GPU is not waited for between batches.
@@ -153,7 +155,7 @@ def in_batches(
     start = 0
     while start < len(crops_N_C_H_W):
 
-        def attempt(there: Footing, start: int = start) -> Job[tuple[tuple[torch.Tensor, ...], int]]:
+        def attempt(there: BatchSetup, start: int = start) -> Job[tuple[tuple[torch.Tensor, ...], int]]:
             yield Progress(start, len(crops_N_C_H_W), message)
             stop = start + there.batch
             if there.device == "cpu" and there.batch > 1 and stop == len(crops_N_C_H_W) - 1:
@@ -161,7 +163,9 @@ def in_batches(
             batch = crops_N_C_H_W[start:stop]
             return compute(batch, there), len(batch)
 
-        (outcome, count), footing = yield from with_room(footing, attempt)
+        (outcome, count), batch_setup = yield from with_room(batch_setup, attempt)
         outcomes.append(outcome)
         start += count
-    return [np.concatenate([each.cpu().numpy() for each in column]) for column in zip(*outcomes, strict=True)], footing
+    return [
+        np.concatenate([each.cpu().numpy() for each in column]) for column in zip(*outcomes, strict=True)
+    ], batch_setup

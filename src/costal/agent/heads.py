@@ -14,7 +14,7 @@ from torch.func import stack_module_state
 from costal.agent.networks import FEATURE_DROP, HIDDEN_DROP, Network, Standardise
 from costal.agent.training import (
     PROGRESS_EVERY,
-    Lesson,
+    TrainingTask,
     give_back,
     optimiser_of,
     require_finite,
@@ -36,7 +36,7 @@ def on_features(module: nn.Module) -> bool:
 
 
 def fit_heads(
-    lessons: Sequence[Lesson],
+    tasks: Sequence[TrainingTask],
     training: Training,
     device: str,
     message: str,
@@ -52,19 +52,19 @@ def fit_heads(
     AgentError
         When a loss is not finite; the caller keeps its old models.
     """
-    count = len(lessons[0].inputs_N)
+    count = len(tasks[0].inputs_N)
     total, batch = step_count(count, training), min(training.batch, count)
-    for lesson in lessons:
-        lesson.module.to(device)
-    parameters, buffers = stack_module_state([lesson.module for lesson in lessons])
+    for task in tasks:
+        task.module.to(device)
+    parameters, buffers = stack_module_state([task.module for task in tasks])
     optimiser = optimiser_of(parameters, training, device, rates)
     schedule = schedule_of(optimiser, training, total)
-    inputs_U_N, source = stacked([lesson.inputs_N for lesson in lessons], device)
+    inputs_U_N, source = stacked([task.inputs_N for task in tasks], device)
     mean_M, std_M = (buffers[f"network.trunk.{name}"][:, None] for name in ("mean", "std"))
-    targets_M_N = [torch.stack(column).to(device) for column in zip(*(each.targets for each in lessons), strict=True)]
-    generators = [torch.Generator().manual_seed(lesson.seed) for lesson in lessons]
-    masks = [torch.Generator(device).manual_seed(lesson.seed) for lesson in lessons]
-    member = torch.arange(len(lessons), device=device)[:, None]
+    targets_M_N = [torch.stack(column).to(device) for column in zip(*(each.targets for each in tasks), strict=True)]
+    generators = [torch.Generator().manual_seed(task.seed) for task in tasks]
+    masks = [torch.Generator(device).manual_seed(task.seed) for task in tasks]
+    member = torch.arange(len(tasks), device=device)[:, None]
     variants, width = inputs_U_N.shape[2:]
     for step in range(total):
         if step % PROGRESS_EVERY == 0:
@@ -87,7 +87,7 @@ def fit_heads(
         if step % PROGRESS_EVERY == 0 or step == total - 1:
             require_finite(loss_M, step, training, message)
             yield Progress(step, total, message)
-    give_back(parameters, [each.module for each in lessons])
+    give_back(parameters, [each.module for each in tasks])
 
 
 def _mask(shape: tuple[int, ...], drop: float, generator: torch.Generator) -> Tensor:

@@ -12,7 +12,7 @@ from itertools import islice
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from costal.agent.likeness import Indices, Likeness
+from costal.agent.similarity import Indices, Similarity
 from costal.agent.value import COST_FLOOR, select
 from costal.seeds import rng_for
 from costal.types import Floats
@@ -37,7 +37,7 @@ def best_first(candidates: Indices, value_N: Floats, seed: int) -> Iterator[Indi
         start, end = end, end * GROWTH
 
 
-def unlike(order: Iterable[Indices], like: Likeness) -> Iterator[int]:
+def unlike(order: Iterable[Indices], like: Similarity) -> Iterator[int]:
     """Yield one crop after another of an order that comes in blocks, without those like one yielded before."""
     taken: list[int] = []
     blocks, at_once = iter(order), 1
@@ -57,7 +57,7 @@ def unlike(order: Iterable[Indices], like: Likeness) -> Iterator[int]:
         at_once = min(2 * at_once, MOST_AT_ONCE)
 
 
-def thinned(candidates: Indices, value_N: Floats, like: Likeness | None, most: int, seed: int) -> Indices:
+def select_diverse(candidates: Indices, value_N: Floats, like: Similarity | None, most: int, seed: int) -> Indices:
     """Return the `most` best candidates, best first, none like another; if those run out, the best others follow.
 
     Equal values come in a random order, as in `select`. Without `like` nothing is thinned.
@@ -72,7 +72,7 @@ def thinned(candidates: Indices, value_N: Floats, like: Likeness | None, most: i
     kept = np.fromiter(islice(unlike(best_first(candidates, value_N, seed), like), most), dtype=np.intp)
     if len(kept) == most:
         return kept
-    others = without(thinned(candidates, value_N, None, most + len(kept), seed), kept)
+    others = without(select_diverse(candidates, value_N, None, most + len(kept), seed), kept)
     return np.concatenate([kept, others[: most - len(kept)]])
 
 
@@ -103,8 +103,8 @@ def within_budget(worth_M: ArrayLike, cost_M: ArrayLike, budget: float) -> Indic
     return picked
 
 
-def thinned_within_budget(
-    candidates: Indices, worth_N: Floats, cost_N: Floats, budget: float, like: Likeness | None, seed: int
+def select_diverse_within_budget(
+    candidates: Indices, worth_N: Floats, cost_N: Floats, budget: float, like: Similarity | None, seed: int
 ) -> Indices:
     """Return the candidates of greatest total worth within the budget, see `within_budget`; none like another.
 

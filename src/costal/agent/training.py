@@ -25,7 +25,7 @@ PROGRESS_EVERY = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Lesson:
+class TrainingTask:
     """What one network of a stack learns.
 
     ``module(inputs, feature_mask, hidden_mask, *targets)`` is the mean loss of a batch; each of `targets` has one entry
@@ -100,7 +100,11 @@ class _Stack:
 
 
 def fit(
-    lessons: Sequence[Lesson], training: Training, device: str, message: str, rates: Mapping[str, float] | None = None
+    tasks: Sequence[TrainingTask],
+    training: Training,
+    device: str,
+    message: str,
+    rates: Mapping[str, float] | None = None,
 ) -> Job[None]:
     """Train the modules of the lessons in place, all together; their shapes and numbers of crops are equal.
 
@@ -111,17 +115,17 @@ def fit(
     AgentError
         When a loss is not finite; the caller keeps its old models.
     """
-    count = len(lessons[0].inputs_N)
+    count = len(tasks[0].inputs_N)
     total = step_count(count, training)
-    for lesson in lessons:
-        lesson.module.to(device)
-    networks: Networks = _One(lessons[0].module) if len(lessons) == 1 else _Stack([each.module for each in lessons])
+    for task in tasks:
+        task.module.to(device)
+    networks: Networks = _One(tasks[0].module) if len(tasks) == 1 else _Stack([each.module for each in tasks])
     optimiser = optimiser_of(networks.parameters, training, device, rates)
     schedule = schedule_of(optimiser, training, total)
-    inputs_U_N, source = stacked([lesson.inputs_N for lesson in lessons], device)
-    targets_M_N = [torch.stack(column).to(device) for column in zip(*(each.targets for each in lessons), strict=True)]
-    draws = [_drawn(lesson.seed, inputs_U_N.shape[1:], training, total, device) for lesson in lessons]
-    member = torch.arange(len(lessons), device=device)[:, None]
+    inputs_U_N, source = stacked([task.inputs_N for task in tasks], device)
+    targets_M_N = [torch.stack(column).to(device) for column in zip(*(each.targets for each in tasks), strict=True)]
+    draws = [_drawn(task.seed, inputs_U_N.shape[1:], training, total, device) for task in tasks]
+    member = torch.arange(len(tasks), device=device)[:, None]
     with torch.backends.cudnn.flags(enabled=True, deterministic=True, benchmark=False):
         for step in range(total):
             rows, feature_mask, hidden_mask, turns = (torch.stack(each) for each in zip(*map(next, draws), strict=True))

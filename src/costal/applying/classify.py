@@ -15,12 +15,12 @@ from costal.errors import AgentError, FrameError
 from costal.frames.lazy import Missing
 from costal.frames.resample import resampled
 from costal.frames.windows import LARGE_BYTES, LazyPlane, plane_bytes
-from costal.labels.models import Generation
+from costal.labels.models import ModelVersion
 from costal.labels.project import Project
 from costal.scoring.frame_planes import FramePlane
-from costal.scoring.generation import trained_generation
 from costal.scoring.intensities import measured_range
 from costal.scoring.job import score_prepared
+from costal.scoring.model_version import trained_version
 from costal.scoring.pixel_size import learned_um, scaling
 from costal.scoring.prepare import ScoreRequest, grid_of, prepare
 from costal.types import Job
@@ -43,7 +43,7 @@ class ApplyRequest:
     temperature: float = 1.0
 
 
-def apply_to_frame(request: ApplyRequest, generation: Generation | None = None) -> Job[Applied]:
+def apply_to_frame(request: ApplyRequest, model_version: ModelVersion | None = None) -> Job[Applied]:
     """Return the class of every crop of a frame, by the project's newest model, or another one.
 
     Of scores that are kept, none are made again.
@@ -55,15 +55,15 @@ def apply_to_frame(request: ApplyRequest, generation: Generation | None = None) 
         `score_prepared`.
     """
     project, frame = request.project, request.frame
-    generation = generation or trained_generation(project)
+    model_version = model_version or trained_version(project)
     limits, _ = measured_range(frame.pixels_C_Y_X, request.missing)
-    zoom, note = scaling(frame.pixel_um, learned_um(project, generation.origin), request.resample)
+    zoom, note = scaling(frame.pixel_um, learned_um(project, model_version.provenance), request.resample)
     shape = frame.pixels_C_Y_X.shape
     if zoom != 1:
         content_hash = f"{frame.content_hash} resampled by {zoom!r}"  # these pixels are others
         frame = replace(frame, pixels_C_Y_X=resampled(_in_memory(frame), zoom), content_hash=content_hash)
     grid = grid_of(project, frame.pixels_C_Y_X)
-    made_for, crop_shape = generation.agent.crop_shape, (shape[0], grid.crop, grid.crop)
+    made_for, crop_shape = model_version.agent.crop_shape, (shape[0], grid.crop, grid.crop)
     if crop_shape != made_for:
         (channels, side, _), (other_channels, other_side, _) = made_for, crop_shape
         raise AgentError(
@@ -72,7 +72,7 @@ def apply_to_frame(request: ApplyRequest, generation: Generation | None = None) 
         )
     own = replace(frame, pixel_um=None, notes=())  # what is to be said of its pixel size is said
     asked = ScoreRequest(project, own, request.folder, request.missing, device=request.device, range=limits)
-    prepared = prepare(asked, _classifying(generation))
+    prepared = prepare(asked, _classifying(model_version))
     found = yield from score_prepared(prepared, with_features=False)
     count, class_ids = len(grid), prepared.agent.settings.class_ids
     index_N, scored = np.full(count, NO_CLASS, np.uint16), found.among(np.arange(count))
@@ -92,8 +92,8 @@ def apply_to_frame(request: ApplyRequest, generation: Generation | None = None) 
         index_N,
         confidence_N,
         information_N,
-        prepared.generation.number,
-        prepared.generation.model_hash,
+        prepared.model_version.number,
+        prepared.model_version.model_hash,
         found.scores.device if found.scores is not None else "",
         tuple(filter(None, (*notes, note, *found.warnings))),
         (shape[1], shape[2]),
@@ -102,12 +102,12 @@ def apply_to_frame(request: ApplyRequest, generation: Generation | None = None) 
     )
 
 
-def _classifying(generation: Generation) -> Generation:
+def _classifying(model_version: ModelVersion) -> ModelVersion:
     """Return a model that tells classes and how sure it is of them, and no cost; `std` stands in for `random`."""
-    agent = generation.agent
+    agent = model_version.agent
     acquisition = "std" if agent.settings.acquisition == "random" else agent.settings.acquisition
     settings = replace(agent.settings, acquisition=acquisition)
-    return replace(generation, agent=replace(agent, settings=settings, cost_model=None, notes=()))
+    return replace(model_version, agent=replace(agent, settings=settings, cost_model=None, notes=()))
 
 
 def _in_memory(frame: FramePlane):  # type: ignore[no-untyped-def]  # pixels of any type

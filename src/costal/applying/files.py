@@ -33,11 +33,11 @@ from costal.frames.lazy import Missing
 from costal.frames.listing import LABELS_END
 from costal.frames.windows import LazyPlane
 from costal.labels.exchange.filenames import unlike
-from costal.labels.models import Generation
+from costal.labels.models import ModelVersion
 from costal.labels.project import Project
 from costal.scoring.frame_planes import FramePlane, frames_of
-from costal.scoring.generation import trained_generation
-from costal.types import Job, Progress, Result, retold
+from costal.scoring.model_version import trained_version
+from costal.types import Job, Progress, Result, map_progress
 
 MOST_LISTED = 200
 """How many uncertain crops a result names itself; the table of crops has all."""
@@ -100,11 +100,11 @@ def apply_to_files(request: FilesRequest) -> Job[AppliedFiles]:
     from costal.agent.devices import choose_device
 
     project, out = request.project, request.out
-    generation = trained_generation(project)
+    model_version = trained_version(project)
     choose_device(request.device)  # one that is not here is no fault of any file
     sources = image_sources(request.sources, out)
-    may_replace = make_room(out, request.overwrite, generation.model_hash)
-    run = _Run(request, generation, may_replace, set())
+    may_replace = make_room(out, request.overwrite, model_version.model_hash)
+    run = _Run(request, model_version, may_replace, set())
     outcomes: list[ClassifiedFrame | Failure] = []
     for at, (source, name) in enumerate(zip(sources, output_names(sources), strict=True)):
         title = f"{title_of(source)} ({at + 1} of {len(sources)})"
@@ -112,13 +112,13 @@ def apply_to_files(request: FilesRequest) -> Job[AppliedFiles]:
     yield Progress(1, 1, "Writing the tables")
     frames = [each for each in outcomes if isinstance(each, ClassifiedFrame)]
     failures = tuple(each for each in outcomes if isinstance(each, Failure))
-    counts, class_ids = tuple(map(counts_of, frames)), generation.agent.settings.class_ids
-    write_classes(out / CLASSES, project, generation, request.temperature)
+    counts, class_ids = tuple(map(counts_of, frames)), model_version.agent.settings.class_ids
+    write_classes(out / CLASSES, project, model_version, request.temperature)
     write_counts(out / COUNTS, counts, class_ids, project, failures)
     write_crops(out / CROPS, frames, project)
     finish_run(out)
     listed = tuple(uncertain_first(frames, MOST_LISTED))
-    return AppliedFiles(out, class_ids, counts, failures, listed, generation.number, generation.model_hash)
+    return AppliedFiles(out, class_ids, counts, failures, listed, model_version.number, model_version.model_hash)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,7 @@ class _Run:
     """What all files of a request have in common; `taken` names the outputs written so far."""
 
     request: FilesRequest
-    generation: Generation
+    model_version: ModelVersion
     may_replace: bool
     taken: set[str]
 
@@ -161,7 +161,7 @@ def _apply_to_frame(run: _Run, frame: FramePlane, name: str) -> Job[ClassifiedFr
     folder = out / f"{name}{SCORES_END}" if isinstance(frame.pixels_C_Y_X, LazyPlane) else None
     how = request.missing, request.device, request.resample, request.temperature
     asked = ApplyRequest(project, frame, folder, *how)
-    applied: Applied = yield from apply_to_frame(asked, run.generation)
+    applied: Applied = yield from apply_to_frame(asked, run.model_version)
     outcome = ClassifiedFrame(frame.source, frame.description, frame.pixel_um, applied, " ".join(frame.notes))
     write_label_tiff(tiff, outcome, project)
     write_geojson(geojson, outcome, project)
@@ -179,4 +179,4 @@ def _as_part(job: Job[Result], title: str, at: int, total: int) -> Job[Result]:
         done = STEPS * at + STEPS * progress.done // max(progress.total, 1)
         return Progress(done, STEPS * total, ": ".join(filter(None, (title, progress.message))))
 
-    return retold(job, tell)
+    return map_progress(job, tell)

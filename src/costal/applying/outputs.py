@@ -27,7 +27,7 @@ from costal.files import new_text, write_atomically
 from costal.frames.windows import LARGE_BYTES
 from costal.labels.exchange.geojson import Feature, feature, write_features
 from costal.labels.exchange.spreadsheet import escaped
-from costal.labels.models import Generation
+from costal.labels.models import ModelVersion
 from costal.labels.project import Project
 
 if TYPE_CHECKING:
@@ -150,20 +150,20 @@ def _colours(project: Project) -> NDArray[np.uint8]:
     return table
 
 
-def write_classes(path: Path, project: Project, generation: Generation, temperature: float = 1.0) -> None:
+def write_classes(path: Path, project: Project, model_version: ModelVersion, temperature: float = 1.0) -> None:
     """Write which classes the ids of the label TIFFs mean, and which model they are from, as JSON."""
     said = {
         "software": f"napari-costal {costal.__version__}",
         "project": project.name,
-        "generation": generation.number,
-        "model_hash": generation.model_hash,
+        "generation": model_version.number,
+        "model_hash": model_version.model_hash,
         "temperature": temperature,
         "not_covered": NOT_COVERED,
         "without_information": NOT_COVERED,
         "classes": [
             {"id": each.id, "name": each.name, "colour": each.colour}
             for each in project.classes
-            if each.id in generation.agent.settings.class_ids
+            if each.id in model_version.agent.settings.class_ids
         ],
     }
     write_atomically(path, json.dumps(said, indent=1, ensure_ascii=False).encode())

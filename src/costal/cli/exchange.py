@@ -13,9 +13,9 @@ from costal.cli.progress import ProgressBar
 from costal.labels.exchange.exports import EXPORT_KINDS, ExportKind
 from costal.labels.exchange.json_import import import_json
 from costal.labels.project_file import load_project
-from costal.workbench.desk import Workbench
 from costal.workbench.exchange import export_project, import_labels
 from costal.workbench.file_axes import of_files
+from costal.workbench.session import ProjectSession
 
 
 def register(app: typer.Typer) -> None:
@@ -83,8 +83,8 @@ def label_from(
         if images is None:
             raise typer.BadParameter("--axes needs --images: the folder of the files whose axes these are.")
         _, doubts = of_files(load_project(project), axes, image_sources([images], project))
-    with Workbench(project) as bench, ProgressBar() as bar:
-        found = bar.drain(import_labels(bench, table, images, annotator, add_classes, dry_run, replace), table.name)
+    with ProjectSession(project) as session, ProgressBar() as bar:
+        found = bar.drain(import_labels(session, table, images, annotator, add_classes, dry_run, replace), table.name)
     said = "Nothing was kept. There would be" if dry_run else "There are"
     text = f"{said} {found.added} new labels, {found.unchanged} that stood already, {found.frames} new frames."
     if found.classes:

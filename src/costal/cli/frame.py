@@ -213,9 +213,17 @@ def train(
                 f"{project} has no labels yet. Label crops in napari first: costal open --project {project}"
             )
         with ProgressBar() as bar:
-            generation = bar.drain(retrain(RetrainRequest(settings, settings.choices.seed, device, new_range)))
+            model_version = bar.drain(retrain(RetrainRequest(settings, settings.choices.seed, device, new_range)))
     finally:
         lock.release()
-    ending = [f"Model {generation.number} saved."] if generation.number else []
-    figures = {"generation": generation.number, "labels": generation.agent.label_count, "notes": generation.agent.notes}
-    tell("\n".join([*generation.agent.notes, *ending]), figures | {"metrics": generation.origin.metrics}, as_json)
+    ending = [f"Model {model_version.number} saved."] if model_version.number else []
+    figures = {
+        "generation": model_version.number,
+        "labels": model_version.agent.label_count,
+        "notes": model_version.agent.notes,
+    }
+    tell(
+        "\n".join([*model_version.agent.notes, *ending]),
+        figures | {"metrics": model_version.provenance.metrics},
+        as_json,
+    )

@@ -7,7 +7,7 @@ from contextlib import closing
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-from costal.types import Job, Result, finish, retold
+from costal.types import Job, Result, finish, map_progress
 from costal.types import Progress as Told
 
 LINE_S = 10.0
@@ -47,5 +47,5 @@ class ProgressBar:
                 self._console.print(f"{description} ({progress.done:,} of {progress.total:,})", highlight=False)
             return progress
 
-        with closing(job), closing(retold(job, draw)) as drawn:
+        with closing(job), closing(map_progress(job, draw)) as drawn:
             return finish(drawn)

@@ -14,16 +14,15 @@ from costal.cli.output import AsJson, tell
 from costal.cli.progress import ProgressBar
 from costal.errors import ProjectError
 from costal.labels.exchange.packing import pack, unpack
-from costal.labels.mending.findings import Finding, examine
-from costal.labels.mending.repair import repair
 from costal.labels.models import load_newest
 from costal.labels.project_file import load_project
 from costal.labels.recent import recent_file, recent_projects
+from costal.labels.repair.findings import Finding, examine
+from costal.labels.repair.repair import repair
 from costal.labels.store import Store, require_store
 from costal.workbench.assessing import AssessmentRequest
 from costal.workbench.assessing import assess as cross_validated
 from costal.workbench.assessment import kept_now
-from costal.workbench.desk import Workbench
 from costal.workbench.forecasts import last_fulfilled
 from costal.workbench.frames_list import LOST, list_frames, with_places, worth_listing
 from costal.workbench.gallery import UNLABELLED
@@ -34,6 +33,7 @@ from costal.workbench.looked_again import open_doubts
 from costal.workbench.methods import methods_of
 from costal.workbench.new_project import make_project
 from costal.workbench.poor_crops import POOR_NAMES, counts_of, with_poor
+from costal.workbench.session import ProjectSession
 
 MOST_SAID = 20
 """Findings that are listed one by one."""
@@ -218,13 +218,13 @@ def locate_images(
 
     The name of a file decides nothing: one that has other pixels is not taken.
     """
-    with Workbench(folder) as bench:
-        bench.require_writing()
-        listed = with_places(list_frames(bench.project))
+    with ProjectSession(folder) as session:
+        session.require_writing()
+        listed = with_places(list_frames(session.project))
         lost = [each for each in listed if each.place in LOST]
         with ProgressBar() as bar:
-            located = bar.drain(locate(bench.project, lost, place), folder.name)
-        bench.move_frames(located.sources)
+            located = bar.drain(locate(session.project, lost, place), folder.name)
+        session.move_frames(located.sources)
     figures = {
         "found": [located.sources[each.id] for each in lost if each.id in located.sources],
         "missing": [each.record.source for each in located.missing],

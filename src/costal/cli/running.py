@@ -10,11 +10,11 @@ from costal.cli.output import tell
 from costal.cli.progress import ProgressBar
 from costal.cli.terminal import warn_of_scheduler
 from costal.paper.archive import write_tables
-from costal.paper.claim import claimed
 from costal.paper.datasets import load_dataset
 from costal.paper.forecast import forecast_left, measure_pace
 from costal.paper.plan import Plan
 from costal.paper.results import write_results
+from costal.paper.run_lock import run_lock
 from costal.paper.runner import fingerprint_of, progress_of, require_enough, rounds_left, run_names, run_task, tasks
 from costal.paper.sources import Dataset
 from costal.types import Job
@@ -29,7 +29,7 @@ def run_experiment(plan: Plan, out: Path, dask: str | None, resume: bool, as_jso
     dataset = load_dataset(plan.data, plan.labels, plan.edges)
     require_enough(plan, dataset)
     is_stopped = False
-    with claimed(out, plan, dataset, resume):
+    with run_lock(out, plan, dataset, resume):
         try:
             _say_how_long(plan, out, dataset, dask)
             with ProgressBar() as bar:

@@ -138,9 +138,7 @@ class _Cut:
         return np.concatenate([normalise(batch, self.range) for batch in crops(self.plane_C_Y_X, self.grid, indices)])
 
 
-def cut_when_sliced(
-    plane_C_Y_X: Plane, limits: IntensityRange, grid: Grid, chosen: Sequence[int] | None = None
-) -> Floats:
+def LazyCrops(plane_C_Y_X: Plane, limits: IntensityRange, grid: Grid, chosen: Sequence[int] | None = None) -> Floats:
     """Return the normalised crops (N, C, H, W) of a plane, or those `chosen`, each cut when a slice of them is taken.
 
     Only what is sliced is ever in memory. It is no array, but has the length, the shape and the slices of one.

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from costal.labels.effort import CLOCK_TOLERANCE_NS, ENDS, EventKind, PauseReason
-from costal.labels.ledger import EVENT_KINDS, EVENT_REASONS, Ledger, Rows
+from costal.labels.event_table import EVENT_KINDS, EVENT_REASONS, EventTable, Rows
 
 REASONS = (
     "",
@@ -47,12 +47,12 @@ class Efforts:
         return self.active_ns_P / 1e9
 
 
-def derive_all(ledger: Ledger, idle_limit_ns: int) -> Efforts:
+def derive_all(event_table: EventTable, idle_limit_ns: int) -> Efforts:
     """Return the effort of every presentation of a ledger: what `derive` and `replay` find in its events."""
-    count = len(ledger.presentations)
-    events = ledger.events[np.argsort(ledger.events["presentation"], kind="stable")]
+    count = len(event_table.presentations)
+    events = event_table.events[np.argsort(event_table.events["presentation"], kind="stable")]
     kind_E, perf_ns_E = events["kind"], events["perf_ns"]
-    row_E = np.searchsorted(ledger.presentations["id"], events["presentation"])
+    row_E = np.searchsorted(event_table.presentations["id"], events["presentation"])
     start_E = np.searchsorted(row_E, row_E)
     gap_E = _gaps(perf_ns_E, start_E)
     counts_E, is_cut_E = _known_part(events, start_E, gap_E, idle_limit_ns)

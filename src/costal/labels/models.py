@@ -28,7 +28,7 @@ LATER = ("pixel_um", "low_C", "high_C", "recipe")
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class Provenance:
     """How a model came to be: the ids of the labels that stood, the seed, figures of merit, and when (UTC, ns).
 
     `copy_of` is the generation that was rolled back to, 0 for a trained one. `pixel_um` are the pixel sizes of the
@@ -53,16 +53,18 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True)
-class Generation:
+class ModelVersion:
     """A saved agent: its number counts up from 1; `model_hash` is the SHA-256 of its file, empty for an unsaved one."""
 
     number: int
     agent: Agent
-    origin: Origin = field(default_factory=Origin)
+    provenance: Provenance = field(default_factory=Provenance)
     model_hash: str = ""
 
 
-def save_agent(folder: Path, agent: Agent, origin: Origin = Origin(), keep: int | None = None) -> Generation:
+def save_agent(
+    folder: Path, agent: Agent, provenance: Provenance = Provenance(), keep: int | None = None
+) -> ModelVersion:
     """Return the agent as the next generation, written to disk; the card comes last and makes it count.
 
     With `keep` only so many of the newest generations stay.
@@ -76,7 +78,7 @@ def save_agent(folder: Path, agent: Agent, origin: Origin = Origin(), keep: int 
     if agent.cost_model is not None:
         tensors |= {f"cost.{name}": array for name, array in agent.cost_model.weights.items()}
     content = save(tensors)
-    origin = replace(origin, utc_ns=time.time_ns())
+    provenance = replace(provenance, utc_ns=time.time_ns())
     model_hash = hashlib.sha256(content).hexdigest()
     card = {
         "format": CARD_FORMAT,
@@ -91,8 +93,8 @@ def save_agent(folder: Path, agent: Agent, origin: Origin = Origin(), keep: int 
         "effort_count": agent.cost_model.effort_count if agent.cost_model else 0,
         "annotators": agent.cost_model.annotators if agent.cost_model else None,
         "notes": agent.notes,
-        "origin": {key: entry for key, entry in asdict(origin).items() if key not in LATER},
-        **{key: getattr(origin, key) for key in LATER},
+        "origin": {key: entry for key, entry in asdict(provenance).items() if key not in LATER},
+        **{key: getattr(provenance, key) for key in LATER},
         "model_hash": model_hash,
         "shapes": {name: array.shape for name, array in tensors.items()},
     }
@@ -101,7 +103,7 @@ def save_agent(folder: Path, agent: Agent, origin: Origin = Origin(), keep: int 
     write_atomically(_card_path(folder, number), json.dumps(card, indent=1, ensure_ascii=False).encode())
     for old in sorted(_numbers(folder))[:-keep] if keep else ():
         _discard(folder, old)
-    return Generation(number, agent, origin, model_hash)
+    return ModelVersion(number, agent, provenance, model_hash)
 
 
 def _discard(folder: Path, number: int) -> None:
@@ -111,7 +113,7 @@ def _discard(folder: Path, number: int) -> None:
         _model_path(folder, number).unlink(missing_ok=True)
 
 
-def roll_back(folder: Path, number: int) -> Generation:
+def roll_back(folder: Path, number: int) -> ModelVersion:
     """Return an older generation saved again as the newest.
 
     Raises
@@ -122,16 +124,16 @@ def roll_back(folder: Path, number: int) -> Generation:
     if number not in _numbers(folder):
         kept = ", ".join(map(str, sorted(_numbers(folder)))) or "none"
         raise ProjectError(f"There is no model {number} in {folder}. Choose one that is kept: {kept}.")
-    found = load_generation(folder, number)
-    return save_agent(folder, found.agent, replace(found.origin, copy_of=number))
+    found = load_version(folder, number)
+    return save_agent(folder, found.agent, replace(found.provenance, copy_of=number))
 
 
-def kept_generations(folder: Path) -> list[Generation]:
+def kept_versions(folder: Path) -> list[ModelVersion]:
     """Return the generations on disk, newest first, that can be read."""
     found = []
     for number in sorted(_numbers(folder), reverse=True):
         with suppress(ProjectError):
-            found.append(load_generation(folder, number))
+            found.append(load_version(folder, number))
     return found
 
 
@@ -140,7 +142,7 @@ def newest_number(folder: Path) -> int:
     return max(_numbers(folder), default=0)
 
 
-def newest_origin(folder: Path) -> Origin | None:
+def newest_provenance(folder: Path) -> Provenance | None:
     """Return how the newest model came to be, read from its card alone; None when there is none.
 
     Raises
@@ -158,7 +160,7 @@ def newest_origin(folder: Path) -> Origin | None:
         raise ProjectError(f"{path} is not a model card ({error!r}). Delete it and train again.") from error
 
 
-def load_newest(folder: Path) -> Generation | None:
+def load_newest(folder: Path) -> ModelVersion | None:
     """Return the newest saved agent, None when there is none.
 
     Raises
@@ -167,16 +169,16 @@ def load_newest(folder: Path) -> Generation | None:
         When its file is not safetensors (a pickle, say), is damaged, or is not the one that its card tells of.
     """
     numbers = _numbers(folder)
-    return load_generation(folder, max(numbers)) if numbers else None
+    return load_version(folder, max(numbers)) if numbers else None
 
 
-def load_generation(folder: Path, number: int) -> Generation:
+def load_version(folder: Path, number: int) -> ModelVersion:
     """Return one saved agent; raises as `load_newest`."""
     path = _card_path(folder, number)
     card = _read_card(path)
     try:
         agent = _agent_of(card, _fitting_tensors(card, _model_path(folder, number)))
-        return Generation(number, agent, _origin_of(card), card.get("model_hash", ""))
+        return ModelVersion(number, agent, _origin_of(card), card.get("model_hash", ""))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ProjectError(f"{path} is not a model card ({error!r}). Delete it and train again.") from error
 
@@ -201,12 +203,12 @@ def _fitting_tensors(card: dict[str, Any], path: Path) -> Weights:
     return tensors
 
 
-def _origin_of(card: dict[str, Any]) -> Origin:
+def _origin_of(card: dict[str, Any]) -> Provenance:
     said = card.get("origin", {})
     numbers = (key for key in LATER if key != "recipe")
     later: dict[str, Any] = {key: tuple(float(each) for each in card.get(key, ())) for key in numbers}
     later["recipe"] = str(card.get("recipe", ""))
-    return Origin(**said | {"label_ids": tuple(said.get("label_ids", ()))} | later)
+    return Provenance(**said | {"label_ids": tuple(said.get("label_ids", ()))} | later)
 
 
 def _known_to(settings: type[AgentSettings | Training], entries: Mapping[str, Any]) -> dict[str, Any]:

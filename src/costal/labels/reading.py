@@ -16,7 +16,7 @@ from costal.labels.records import (
     FrameRecord,
     PresentationRow,
     PresentedCrop,
-    Why,
+    QueryReason,
     pixels_of,
     rows_explained,
 )
@@ -214,7 +214,11 @@ class Reader:
         )
         found = []
         for row in rows:
-            why = Why.from_json(row[14]) if row[14] != "{}" else Why(information=row[20], cost=row[21], value=row[22])
+            why = (
+                QueryReason.from_json(row[14])
+                if row[14] != "{}"
+                else QueryReason(information=row[20], cost=row[21], value=row[22])
+            )
             how = (row[23], bool(row[24]), bool(row[25]), row[26], row[27], row[28], bool(row[29]))
             rest = (*row[15:19], bool(row[19]), tuple(events.get(row[0], ())), *how)
             place = (*row[:3], self._source(row[3]), *row[4:12])

@@ -36,7 +36,7 @@ class FrameRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class Why:
+class QueryReason:
     """Why a crop was asked: what the agent thought of it, and by which settings and model.
 
     `probs_K` are the committee's mean probabilities of the classes `class_ids`; `cost_spread` is the standard
@@ -69,17 +69,17 @@ class Why:
 
     def to_json(self) -> str:
         """Return what is said, as a JSON object without the empty entries."""
-        empty = asdict(Why())
+        empty = asdict(QueryReason())
         entries = {key: entry for key, entry in asdict(self).items() if entry != empty[key]}
         return json.dumps(entries, allow_nan=False)
 
     @staticmethod
-    def from_json(text: str) -> "Why":
+    def from_json(text: str) -> "QueryReason":
         """Return the value of `to_json`; entries of a newer version are left out."""
-        entries = {key: entry for key, entry in json.loads(text).items() if key in Why.__dataclass_fields__}
+        entries = {key: entry for key, entry in json.loads(text).items() if key in QueryReason.__dataclass_fields__}
         for key in ("class_ids", "probs_K"):
             entries[key] = tuple(entries.get(key, ()))
-        return Why(**entries)
+        return QueryReason(**entries)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ class AnswerRecord:
     rank: int | None = None
     prediction_shown: bool = False
     control: bool = False
-    why: Why = field(default_factory=Why)
+    why: QueryReason = field(default_factory=QueryReason)
     given: Given = "single"
     repeated: bool = False
     unsure: bool = False
@@ -211,7 +211,7 @@ class PresentationRow:
     rank: int | None
     prediction_shown: bool
     control: bool
-    why: Why
+    why: QueryReason
     utc_ns: int
     kind: str
     class_id: int | None

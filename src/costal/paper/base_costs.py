@@ -13,9 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from costal.errors import DatasetError
 from costal.paper.archive import read_rows, report_from
-from costal.paper.claim import PLAN_FILE
 from costal.paper.datasets import load_dataset
 from costal.paper.plan_file import load_plan
+from costal.paper.run_lock import PLAN_FILE
 from costal.paper.sources import initial_indices
 from costal.seeds import rng_for
 

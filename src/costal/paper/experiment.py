@@ -193,8 +193,8 @@ def accuracies(
         settings = replace(state.agent.settings, acquisition="std")  # what it would find informative is not looked at
         agent = replace(state.agent, settings=settings)
         seed = seed_for(_seed(experiment, state, state.round_number), "test")
-        opinion, _ = yield from ask_committee(agent, crops, seed, choose_device(experiment.device))
-        by_committee = accuracy(opinion.probs_N_K, classes)
+        output, _ = yield from ask_committee(agent, crops, seed, choose_device(experiment.device))
+        by_committee = accuracy(output.probs_N_K, classes)
     return accuracy(probs_N_K, classes), by_committee, tuple(recalls(probs_N_K, classes))
 
 

@@ -9,7 +9,7 @@ from costal.labels.project_file import load_project
 from costal.labels.store import Store
 from costal.paper.sources import Dataset, LabelledCrops
 from costal.paper.splits import from_labelled
-from costal.scoring.generation import range_of_project
+from costal.scoring.model_version import range_of_project
 from costal.workbench.fitting import learned_shape, left_out, remedy
 from costal.workbench.retraining import answers_of
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from costal.files import write_atomically
 from costal.paper.archive import read_rows, write_tables
-from costal.paper.claim import kept_environment
 from costal.paper.plan import Plan
+from costal.paper.run_lock import kept_environment
 from costal.paper.runner import run_names
 
 if TYPE_CHECKING:

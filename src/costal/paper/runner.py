@@ -31,7 +31,7 @@ from costal.paper.expert import SimulatedExpert
 from costal.paper.plan import Plan
 from costal.paper.plan_file import check
 from costal.paper.sources import Crops, Dataset, initial_indices, pool_indices
-from costal.types import BACKBONE_NAMES, Job, Progress, Result, retold
+from costal.types import BACKBONE_NAMES, Job, Progress, Result, map_progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +179,7 @@ def _message(plan: Plan, task: Task, number: int) -> Progress:
 
 def _within(job: Job[Result], progress: Progress) -> Job[Result]:
     """Return the job's result, telling `progress` in place of its own."""
-    return retold(job, lambda _: progress)
+    return map_progress(job, lambda _: progress)
 
 
 def progress_of(plan: Plan, left: Mapping[Task, int], message: str) -> Progress:

@@ -5,6 +5,7 @@ A plane that is not kept in a folder is one band.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +14,13 @@ from numpy.typing import NDArray
 from costal.frames.grid import Plane
 from costal.frames.information import blank_crops
 from costal.frames.lazy import Missing
-from costal.frames.normalise import IntensityRange, cut_when_sliced
+from costal.frames.normalise import IntensityRange, LazyCrops
 from costal.frames.windows import LazyPlane, Pixels, PlaneAddress
 from costal.loop import random_information, score
 from costal.scoring.features import FrameFeatures, features_of_crops
 from costal.scoring.kept import BACKGROUND, BLANK, MISSING, SCORED, Band, load_band, nothing_scored, save_band
 from costal.scoring.strips import Span, reading
-from costal.types import Agent, Floats, Grid, Job, Pool, Progress, Scores, retold
+from costal.types import Agent, Floats, Grid, Job, Pool, Progress, Scores, map_progress
 
 BAND_CROPS = 1024
 """A band that is kept has at least so many crops, if the frame has."""
@@ -121,7 +122,7 @@ def score_bands(work: BandWork, plane_C_Y_X: Plane, agent: Agent, numbers: Seque
             crops = _BandCrops(work, window, end - first)
             job = _scored(work, number, agent, crops, skipped_N, None if draws_N is None else draws_N[first:end])
             del window, waiting, crops
-            band, scores = yield from retold(job, lambda each, past=done: Progress(past + each.done, total, "Scoring"))  # type: ignore[misc]
+            band, scores = yield from map_progress(job, partial(_after, done, total))
             if scores is not None:
                 device, notes = scores.device, scores.notes
             if work.folder is None:
@@ -131,6 +132,10 @@ def score_bands(work: BandWork, plane_C_Y_X: Plane, agent: Agent, numbers: Seque
             done += end - first
             yield Progress(done, total, "Scoring")
     return ScoredBands(bands, device, notes)
+
+
+def _after(done: int, total: int, progress: Progress) -> Progress:
+    return Progress(done + progress.done, total, "Scoring")
 
 
 def _background(work: BandWork) -> NDArray[np.bool_] | None:
@@ -156,7 +161,7 @@ class _BandCrops:
 
     def normalised(self, chosen: NDArray[np.intp]) -> Floats:
         """Return some of them, normalised; each is cut when it is asked for."""
-        return cut_when_sliced(self.window_C_h_w, self.work.range, self.grid, chosen.tolist())
+        return LazyCrops(self.window_C_h_w, self.work.range, self.grid, chosen.tolist())
 
 
 def _scored(

@@ -1,7 +1,7 @@
 """A frame scored, whatever its size: the one job that the window, the command line and workers run."""
 
 from costal.scoring.bands import score_bands
-from costal.scoring.first_look import first_look
+from costal.scoring.cold_start import cold_start
 from costal.scoring.prepare import Prepared
 from costal.scoring.scores import FrameScores, put_together
 from costal.scoring.summaries import keep_summary
@@ -21,7 +21,7 @@ def score_prepared(prepared: Prepared, with_features: bool = True) -> Job[FrameS
     work = prepared.work
     plane_C_Y_X = work.open()
     if not prepared.has_model:
-        return (yield from first_look(prepared, plane_C_Y_X))
+        return (yield from cold_start(prepared, plane_C_Y_X))
     made = yield from score_bands(work, plane_C_Y_X, prepared.agent, prepared.to_do)
     device = made.device or _device(work.device)
     scores = put_together(prepared, made.bands, device=device, notes=made.notes, with_features=with_features)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from costal.labels.models import Generation, Origin
+from costal.labels.models import ModelVersion, Provenance
 from costal.labels.project import Project
 from costal.labels.store import Store
 
@@ -20,13 +20,13 @@ def distinct(sizes_um: Sequence[float]) -> tuple[float, ...]:
     return tuple(kept)
 
 
-def learned_um(project: Project, origin: Origin) -> tuple[float, ...]:
+def learned_um(project: Project, provenance: Provenance) -> tuple[float, ...]:
     """Return the pixel sizes that a model learned at, most labels first; empty when unknown.
 
     Where its card does not say, or there is no model, they are those of the project's labels.
     """
-    if origin.pixel_um:
-        return origin.pixel_um
+    if provenance.pixel_um:
+        return provenance.pixel_um
     with Store(project.store_path, read_only=True) as store:
         return distinct(store.pixel_sizes())
 
@@ -46,9 +46,9 @@ def told_unlike(pixel_um: float | None, learned: Sequence[float]) -> str:
     )
 
 
-def warning_for(project: Project, generation: Generation, pixel_um: float | None) -> str:
+def warning_for(project: Project, model_version: ModelVersion, pixel_um: float | None) -> str:
     """Return what is to be said of a frame that is scored by a model, or without one (see `told_unlike`)."""
-    return "" if pixel_um is None else told_unlike(pixel_um, learned_um(project, generation.origin))
+    return "" if pixel_um is None else told_unlike(pixel_um, learned_um(project, model_version.provenance))
 
 
 def scaling(pixel_um: float | None, learned: Sequence[float], resample: bool) -> tuple[float, str]:

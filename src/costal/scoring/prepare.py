@@ -18,15 +18,15 @@ from costal.frames.lazy import Missing
 from costal.frames.normalise import IntensityRange
 from costal.frames.windows import LazyPlane, missing_boxes
 from costal.labels.exchange.filenames import safe_name
-from costal.labels.models import Generation
+from costal.labels.models import ModelVersion
 from costal.labels.project import Project
 from costal.labels.store import Store
 from costal.scoring.bands import BACKGROUND_FILE, BandWork, as_sent, rows_of_band
 from costal.scoring.features import FrameFeatures, files_of
 from costal.scoring.frame_planes import FramePlane
-from costal.scoring.generation import current_generation, range_in_use, told_outside
 from costal.scoring.intensities import background, measured_range
 from costal.scoring.kept import card, claim, digest_of
+from costal.scoring.model_version import current_version, range_in_use, told_outside
 from costal.scoring.pixel_size import warning_for
 from costal.scoring.strips import told_missing
 from costal.types import Agent, Grid
@@ -70,7 +70,7 @@ class Prepared:
     description: str
     content_hash: str
     work: BandWork
-    generation: Generation
+    model_version: ModelVersion
     to_do: tuple[int, ...]
     differs: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -79,7 +79,7 @@ class Prepared:
     @property
     def agent(self) -> Agent:
         """The model that scores."""
-        return self.generation.agent
+        return self.model_version.agent
 
     @property
     def has_model(self) -> bool:
@@ -107,10 +107,10 @@ def grid_of(project: Project, plane_C_Y_X: Plane) -> Grid:
     return tile((height, width), tiling.crop, tiling.stride, tiling.edge)
 
 
-def prepare(request: ScoreRequest, generation: Generation | None = None) -> Prepared:
+def prepare(request: ScoreRequest, model_version: ModelVersion | None = None) -> Prepared:
     """Return a frame ready to be scored: its range measured, its folder claimed, finished bands looked through.
 
-    It is scored by the project's newest model (see `current_generation`), or by another one.
+    It is scored by the project's newest model (see `current_version`), or by another one.
 
     Raises
     ------
@@ -122,16 +122,16 @@ def prepare(request: ScoreRequest, generation: Generation | None = None) -> Prep
     grid = grid_of(project, plane_C_Y_X)
     if request.missing == "raise":
         _require_all(plane_C_Y_X)
-    generation = generation or current_generation(project, (plane_C_Y_X.shape[0], grid.crop, grid.crop))
+    model_version = model_version or current_version(project, (plane_C_Y_X.shape[0], grid.crop, grid.crop))
     own, note = (request.range, "") if request.range else measured_range(plane_C_Y_X, request.missing)
     with Store(project.store_path, read_only=True) as store:
         limits, order = range_in_use(project, own, store.ranges()), store.presentation_count(request.annotator)
     seed, folder = project.choices.seed, request.folder
     kept: dict[str, Any] = {"rows": grid.rows}
     differs: tuple[str, ...] = ()
-    if folder is not None and generation.agent.classifier:
+    if folder is not None and model_version.agent.classifier:
         mask_N = background(plane_C_Y_X, grid) if request.background == "skip" else None
-        made_of = _made_of(request, grid, limits, generation, order, mask_N)
+        made_of = _made_of(request, grid, limits, model_version, order, mask_N)
         made_of, order = _in_one_order(made_of, card(folder), order)
         differs = claim(folder, made_of)
         if mask_N is not None:
@@ -156,11 +156,11 @@ def prepare(request: ScoreRequest, generation: Generation | None = None) -> Prep
         frame.description,
         frame.content_hash,
         work,
-        generation,
+        model_version,
         tuple(number for number in range(work.band_count) if work.kept(number) is None),
         differs,
         tuple(filter(None, (*frame.notes, note))),
-        " ".join(filter(None, (warning_for(project, generation, frame.pixel_um), told_outside(project, own)))),
+        " ".join(filter(None, (warning_for(project, model_version, frame.pixel_um), told_outside(project, own)))),
     )
 
 
@@ -189,11 +189,11 @@ def _made_of(
     request: ScoreRequest,
     grid: Grid,
     limits: IntensityRange,
-    generation: Generation,
+    model_version: ModelVersion,
     order: int,
     mask_N: NDArray[np.bool_] | None,
 ) -> Mapping[str, Any]:
-    settings = asdict(generation.agent.settings)
+    settings = asdict(model_version.agent.settings)
     # what combines or chooses scores does not change them
     chooses = ("alpha", "beta", "rule", "n", "diverse", "control_share", "budget", "training", "cost_likelihood")
     frame = request.frame
@@ -205,7 +205,7 @@ def _made_of(
         "planes": frame.description,
         "grid": asdict(grid) | {"band": rows_of_band(grid)},
         "range": asdict(limits),
-        "model": generation.model_hash + ("" if generation.agent.cost_model else " without costs"),
+        "model": model_version.model_hash + ("" if model_version.agent.cost_model else " without costs"),
         "settings": {name: entry for name, entry in settings.items() if name not in chooses},
         "seed": request.project.choices.seed,
         "annotator": [request.annotator, order],

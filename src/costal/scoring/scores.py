@@ -130,27 +130,27 @@ def put_together(
 
 def frame_scores(prepared: Prepared, bands: Band, device: str = "", notes: tuple[str, ...] = ()) -> FrameScores:
     """Return the scores of a frame's bands; only crops that are scored can be asked about."""
-    generation, skipped_N = prepared.generation, bands.skipped_N
+    model_version, skipped_N = prepared.model_version, bands.skipped_N
     scored, count = skipped_N == SCORED, len(skipped_N)
     lacking, blank = (int(np.count_nonzero(skipped_N == why)) for why in (MISSING, BLANK))
     missing = f"{lacking} crops that touch missing chunks are left out." if lacking else ""
     warnings = tuple(filter(None, (missing, told_blank(blank, count), prepared.warning)))
     if blank == count:
-        return FrameScores(None, generation.number, warnings[0], skipped_N=skipped_N, warnings=warnings)
+        return FrameScores(None, model_version.number, warnings[0], skipped_N=skipped_N, warnings=warnings)
     cost_M = bands.cost_N[scored]
     scores = Scores(
         np.where(scored, bands.information_N, np.float32(0)),
         np.where(scored, bands.cost_N, np.float32(1)),
         bands.probs_N_K,
-        generation.agent.cost_model is None and bool((cost_M == cost_M[:1]).all()),
+        model_version.agent.cost_model is None and bool((cost_M == cost_M[:1]).all()),
         device,
         notes,
         bands.features_N_F if bands.features_N_F.shape[1] else None,
         bands.cost_spread,
     )
     skipped = None if scored.all() else skipped_N
-    asker = Asker(generation.origin.recipe, len(generation.origin.label_ids))
-    model = generation.number, "", generation.model_hash
+    asker = Asker(model_version.provenance.recipe, len(model_version.provenance.label_ids))
+    model = model_version.number, "", model_version.model_hash
     return FrameScores(scores, *model, skipped_N=skipped, warnings=warnings, asker=asker)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from costal.errors import CostalError, in_one_line
-from costal.spread.workers import LOOK_EVERY_S, Errand, Work, admit, admit_scheduler, comparable
+from costal.spread.workers import LOOK_EVERY_S, Work, WorkerContext, admit, admit_scheduler, comparable
 from costal.types import Job, Progress
 
 CONNECT_S = 10.0
@@ -64,12 +64,12 @@ def run_on_workers(tasks: Tasks[T], work: Work, folder: Path, where: str, finger
     folder = folder.absolute()
     yield tasks.progress(tasks.left, "looking for workers")
     with _connected(where, work.name) as client, tempfile.NamedTemporaryFile(prefix=".spread-", dir=folder) as token:
-        errand = Errand(work, folder, Path(token.name), comparable(fingerprint))
+        context = WorkerContext(work, folder, Path(token.name), comparable(fingerprint))
         try:
-            _require_alike(client, errand)
+            _require_alike(client, context)
             local = LOCAL.fullmatch(where)
             dashboard = f", dashboard: {client.dashboard_link}" if local and local[2] else ""
-            yield from _watched(client, errand, tasks, dashboard)
+            yield from _watched(client, context, tasks, dashboard)
         except (OSError, CancelledError) as error:
             raise CostalError(
                 f"The scheduler of {where} was lost. What was finished is in {folder}: start a scheduler again, and "
@@ -168,12 +168,12 @@ def _address(where: str) -> str:
         ) from error
 
 
-def _require_alike(client: Any, errand: Errand[Any]) -> None:
+def _require_alike(client: Any, context: WorkerContext[Any]) -> None:
     """Look at every worker that is there by now, a later one is before its first task; and at the scheduler's code."""
-    answers = client.run(admit, errand, on_error="return")
+    answers = client.run(admit, context, on_error="return")
     asked = {f"worker {address}": error for address, error in answers.items()}
     try:
-        client.run_on_scheduler(admit_scheduler, errand.here.source, errand.work.name)
+        client.run_on_scheduler(admit_scheduler, context.here.source, context.work.name)
     except Exception as error:  # whatever it ends with where the code is another
         asked["scheduler"] = error
     for name, refusal in asked.items():
@@ -186,12 +186,12 @@ def _require_alike(client: Any, errand: Errand[Any]) -> None:
             ) from refusal
 
 
-def _watched(client: Any, errand: Errand[Any], tasks: Tasks[T], dashboard: str) -> Job[None]:
+def _watched(client: Any, context: WorkerContext[Any], tasks: Tasks[T], dashboard: str) -> Job[None]:
     """Have the tasks run that have something left, and tell how far they are by what is in the folder."""
-    left, folder = dict(tasks.left), errand.folder
-    digest = hashlib.md5(repr(errand.here).encode(), usedforsecurity=False).hexdigest()
+    left, folder = dict(tasks.left), context.folder
+    digest = hashlib.md5(repr(context.here).encode(), usedforsecurity=False).hexdigest()
     pending = {
-        client.submit(tasks.run, errand, task, key=f"{tasks.key}-{digest}-{number}"): task
+        client.submit(tasks.run, context, task, key=f"{tasks.key}-{digest}-{number}"): task
         for number, task in enumerate(left)
         if left[task]
     }

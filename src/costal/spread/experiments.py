@@ -16,7 +16,7 @@ from costal.paper.plan import Plan
 from costal.paper.runner import Task, fingerprint_of, progress_of, rounds_left, run_task, tasks
 from costal.paper.sources import Dataset
 from costal.spread.cluster import Tasks, run_on_workers
-from costal.spread.workers import Errand, admit, alone, look_for
+from costal.spread.workers import WorkerContext, admit, alone, look_for
 from costal.types import Job, Progress
 
 
@@ -80,14 +80,14 @@ def _dataset(choice: str, labels: str | None, edges: tuple[float, ...]) -> Datas
     return load_dataset(choice, labels, edges)
 
 
-def _run(errand: Errand[_Experiment], task: Task) -> None:
+def _run(context: WorkerContext[_Experiment], task: Task) -> None:
     """Run what is left of a task on this worker, as long as it is wanted."""
     worker, look = look_for()
-    admit(errand, worker)
-    plan, (arm, repeat) = errand.work.plan, task.runs[0]
-    first = arm_folder(errand.folder, plan.arms[arm].name, repeat)
+    admit(context, worker)
+    plan, (arm, repeat) = context.work.plan, task.runs[0]
+    first = arm_folder(context.folder, plan.arms[arm].name, repeat)
     first.mkdir(parents=True, exist_ok=True)
     data = _dataset(plan.data, plan.labels, plan.edges)
-    with alone(first / "task.lock", look), closing(run_task(plan, task, errand.folder, data)) as job:
+    with alone(first / "task.lock", look), closing(run_task(plan, task, context.folder, data)) as job:
         for _ in job:
             look()

@@ -16,7 +16,7 @@ from costal.frames.windows import LazyPlane, PlaneAddress
 from costal.labels.models import load_newest, save_agent
 from costal.scoring.bands import BandWork, score_bands
 from costal.spread.cluster import Tasks, run_on_workers
-from costal.spread.workers import Errand, admit, alone, look_for
+from costal.spread.workers import WorkerContext, admit, alone, look_for
 from costal.types import Agent, Job, Progress
 
 TASK_CROPS = 8192
@@ -137,14 +137,14 @@ def _opened(address: PlaneAddress) -> LazyPlane:
     return address.open()
 
 
-def _run(errand: Errand[_Scoring], task: _Bands) -> None:
+def _run(context: WorkerContext[_Scoring], task: _Bands) -> None:
     """Score what is left of a task on this worker, as long as it is wanted."""
     worker, look = look_for()
-    admit(errand, worker)
+    admit(context, worker)
     work = task.work
-    agent = _agent(errand.work.models, errand.work.model_hash)
+    agent = _agent(context.work.models, context.work.model_hash)
     if agent is None:
-        raise FrameError(f"The model in {errand.work.models} has gone. Run the same command again.")
+        raise FrameError(f"The model in {context.work.models} has gone. Run the same command again.")
     with alone(task.folder / f"bands-{task.numbers[0]:05}.lock", look):
         left = [number for number in task.numbers if work.kept(number) is None]
         with closing(score_bands(work, _opened(task.address), agent, left)) as job:

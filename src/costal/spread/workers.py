@@ -34,7 +34,7 @@ W = TypeVar("W", bound=Work)
 
 
 @dataclass(frozen=True, slots=True)
-class Errand(Generic[W]):
+class WorkerContext(Generic[W]):
     """What a worker is sent: the work and where its results are kept.
 
     `token` is a file that is in the folder while the work is spread, `here` the environment it was started in.
@@ -62,25 +62,25 @@ def admit_scheduler(source: str, name: str) -> None:
         )
 
 
-def admit(errand: Errand[Any], dask_worker: Any) -> None:
+def admit(context: WorkerContext[Any], dask_worker: Any) -> None:
     """Raise CostalError when this worker's rounds would not be those of any other, or would go astray."""
     me = f"The worker {dask_worker.address} on {socket.gethostname()}"
-    if not errand.token.exists():
+    if not context.token.exists():
         raise CostalError(
-            f"{me} does not see {errand.folder}. Choose a folder with --out that all machines share under one path."
+            f"{me} does not see {context.folder}. Choose a folder with --out that all machines share under one path."
         )
     try:
-        with tempfile.TemporaryFile(dir=errand.folder):
+        with tempfile.TemporaryFile(dir=context.folder):
             pass
-        fingerprint = errand.work.fingerprint()
+        fingerprint = context.work.fingerprint()
     except OSError as error:
-        raise CostalError(f"{me} cannot write to {errand.folder}: {error.strerror}. Give it the right to.") from error
+        raise CostalError(f"{me} cannot write to {context.folder}: {error.strerror}. Give it the right to.") from error
     except CostalError as error:
-        raise CostalError(f"{me} cannot load '{errand.work.needs}': {error}") from error
-    found = errand.here.differences(comparable(fingerprint))
+        raise CostalError(f"{me} cannot load '{context.work.needs}': {error}") from error
+    found = context.here.differences(comparable(fingerprint))
     if found:
         raise CostalError(
-            f"{me} is not like the process that the {errand.work.name} was started from (told first): "
+            f"{me} is not like the process that the {context.work.name} was started from (told first): "
             f"{'; '.join(found)}. Give it the same, restart it, and run the same command again."
         )
 

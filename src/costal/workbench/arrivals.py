@@ -15,7 +15,7 @@ from costal.types import Job
 
 
 @dataclass(frozen=True, slots=True)
-class OfferRequest:
+class PriorityRequest:
     """A file to be scored for a project and for whom."""
 
     project: Project
@@ -25,7 +25,7 @@ class OfferRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
+class FramePriority:
     """What a frame of an arrived file has to give: its query's total value and expected seconds.
 
     Both are None while no model can say.
@@ -41,7 +41,7 @@ class Offer:
     generation: int
 
 
-def offer(request: OfferRequest) -> Job[tuple[Offer, ...]]:
+def offer(request: PriorityRequest) -> Job[tuple[FramePriority, ...]]:
     """Return what each frame of a file has to give.
 
     Raises
@@ -66,7 +66,7 @@ def offer(request: OfferRequest) -> Job[tuple[Offer, ...]]:
                 if not scored.scores.cost_is_uniform:
                     seconds = float(scored.scores.cost_N[query.picked_n].sum())
             told = frame.planes or Planes(), frame.description, frame.content_hash, len(prepared.work.grid), len(labels)
-            offers.append(Offer(*told, value, seconds, scored.generation))
+            offers.append(FramePriority(*told, value, seconds, scored.generation))
     if not offers:
         raise FrameError(f"{request.path} gives no frame. Choose another Z or T under Advanced.")
     return tuple(offers)

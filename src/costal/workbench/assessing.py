@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from costal.labels.controls import control_numbers
-from costal.labels.ledger import read_on
+from costal.labels.event_table import read_on
 from costal.labels.project import Project
 from costal.labels.records import CropLabel, PresentedCrop
 from costal.labels.store import Store

@@ -9,13 +9,13 @@ from costal.errors import ProjectError
 from costal.frames.grid import crop_at, index_at
 from costal.labels.controls import control_numbers
 from costal.labels.project import Project
-from costal.labels.records import AnswerRecord, CropLabel, Why
+from costal.labels.records import AnswerRecord, CropLabel, QueryReason
 from costal.scoring.frame_planes import FramePlane, frames_of
 from costal.scoring.prepare import MISSING_IN_WINDOW, grid_of
-from costal.workbench.desk import Workbench, recorded
+from costal.workbench.session import ProjectSession, recorded
 
 
-def correct(bench: Workbench, frame: FramePlane, crop: ClassifiedCrop, class_id: int) -> CropLabel:
+def correct(session: ProjectSession, frame: FramePlane, crop: ClassifiedCrop, class_id: int) -> CropLabel:
     """Return the label of a crop once it is on disk: given singly, the prediction known, without effort.
 
     Raises
@@ -23,46 +23,46 @@ def correct(bench: Workbench, frame: FramePlane, crop: ClassifiedCrop, class_id:
     ProjectError
         When another program writes to the project, the crop is none of the project's own grid, or is a control.
     """
-    bench.require_writing()
-    project, grid = bench.project, grid_of(bench.project, frame.pixels_C_Y_X)
+    session.require_writing()
+    project, grid = session.project, grid_of(session.project, frame.pixels_C_Y_X)
     index = index_at(grid, crop.y, crop.x)
     if index is None or crop.side != grid.crop or grid.origin(index) != (crop.y, crop.x):
         raise ProjectError(
             f"The crop of {crop.side} px at {crop.y}, {crop.x} is none that the project cuts ({grid.crop} px every "
             f"{grid.stride}), so it cannot be labelled here. Label the frame in Label crops."
         )
-    placed = bench.place(recorded(frame))
-    if _is_free_control(bench, placed.id, frame.content_hash, crop):
+    stored = session.place(recorded(frame))
+    if _is_free_control(session, stored.id, frame.content_hash, crop):
         raise ProjectError(
             "This crop is a control: it is asked one by one, in queries, or the accuracy would look better than it is. "
             "Choose another crop."
         )
     pixels = crop_at(frame.pixels_C_Y_X, grid, index)
-    why = Why((crop.class_id,), (crop.confidence,), crop.information) if crop.class_id else Why()
+    why = QueryReason((crop.class_id,), (crop.confidence,), crop.information) if crop.class_id else QueryReason()
     answer = AnswerRecord(
-        placed.id,
+        stored.id,
         crop.y,
         crop.x,
         pixels,
         "class",
         class_id,
-        bench.annotator,
+        session.annotator,
         (),
         prediction_shown=True,
         why=why,
     )
-    label_id = bench.answer(answer)
+    label_id = session.answer(answer)
     if label_id is None:
         raise ProjectError(f"The crop was not labelled in '{project.name}'. Try again.")
-    return CropLabel(label_id, placed.id, crop.y, crop.x, crop.side, class_id)
+    return CropLabel(label_id, stored.id, crop.y, crop.x, crop.side, class_id)
 
 
-def _is_free_control(bench: Workbench, frame_id: int, content_hash: str, crop: ClassifiedCrop) -> bool:
+def _is_free_control(session: ProjectSession, frame_id: int, content_hash: str, crop: ClassifiedCrop) -> bool:
     """Return whether a crop is a control that has no label yet."""
     place = np.array([crop.y]), np.array([crop.x])
-    if control_numbers(bench.project, content_hash, *place, crop.side)[0] >= bench.project.choices.control_share:
+    if control_numbers(session.project, content_hash, *place, crop.side)[0] >= session.project.choices.control_share:
         return False
-    return bench.store.label_at(CropLabel(0, frame_id, crop.y, crop.x, crop.side, None)) is None
+    return session.store.label_at(CropLabel(0, frame_id, crop.y, crop.x, crop.side, None)) is None
 
 
 def frame_of_crop(project: Project, crop: ClassifiedCrop) -> FramePlane:

@@ -24,30 +24,30 @@ Ask = Callable[[Agent, Lessons, Sequence[Floats], Sequence[int], str], Job[list[
 
 
 def committees(
-    agent: Agent, lessons: Lessons, inputs: Sequence[Floats], seeds: Sequence[int], device: str
+    agent: Agent, tasks: Lessons, inputs: Sequence[Floats], seeds: Sequence[int], device: str
 ) -> Job[list[Floats]]:
     """Return the mean probabilities (N, K) of each committee for its own inputs, after all were trained together."""
     from costal.agent.classifier import ask_committee
 
-    together = len(lessons) if max(map(len, lessons)) <= MOST_TOGETHER else 1
+    together = len(tasks) if max(map(len, tasks)) <= MOST_TOGETHER else 1
     said = []
-    for first in range(0, len(lessons), together):
+    for first in range(0, len(tasks), together):
         own = slice(first, first + together)
         taught = yield from learn_together(
-            [agent] * len(lessons[own]), _equal(lessons[own], seeds[own]), seeds[own], device
+            [agent] * len(tasks[own]), _equal(tasks[own], seeds[own]), seeds[own], device
         )
         for each, asked, seed in zip(taught, inputs[own], seeds[own], strict=True):
-            opinion, _ = yield from ask_committee(each, asked, seed_for(seed, "masks"), device)
-            said.append(opinion.probs_N_K)
+            output, _ = yield from ask_committee(each, asked, seed_for(seed, "masks"), device)
+            said.append(output.probs_N_K)
     return said
 
 
-def _equal(lessons: Lessons, seeds: Sequence[int]) -> list[list[Answer]]:
+def _equal(tasks: Lessons, seeds: Sequence[int]) -> list[list[Answer]]:
     """Return lessons of one length, for only these train as one stack: the shorter ones repeat some of their own."""
-    longest = max(map(len, lessons))
+    longest = max(map(len, tasks))
     return [
         [*own, *(own[row] for row in rng_for(seed, "repeats").choice(len(own), longest - len(own)).tolist())]
-        for own, seed in zip(lessons, seeds, strict=True)
+        for own, seed in zip(tasks, seeds, strict=True)
     ]
 
 
@@ -94,21 +94,21 @@ def predicted(
     alone = [replace(each, effort=None) for each in answers]  # no cost model is trained
     probs_N_K = np.full((count, agent.settings.class_count), np.nan, np.float32)
     fold_N = folds_of(group_N, class_N, seed_for(seed, "repeat", repeat), FOLDS)
-    lessons, inputs, seeds, places = list[list[Answer]](), list[Floats](), list[int](), list[Ints]()
+    tasks, inputs, seeds, places = list[list[Answer]](), list[Floats](), list[int](), list[Ints]()
     for fold in range(FOLDS):
         asked = fold_N == fold
         learned = ~asked if overlaps_N_N is None else ~asked & ~overlaps_N_N[:, asked].any(1)
         learned &= np.arange(count) < round(fraction * count)
         if not asked.any() or len(np.unique(class_N[learned])) < 2:
             continue
-        lessons.append([alone[place] for place in np.flatnonzero(learned).tolist()])
+        tasks.append([alone[place] for place in np.flatnonzero(learned).tolist()])
         places.append(np.flatnonzero(asked))
         inputs.append(np.stack([_plain(agent, answers[place]) for place in places[-1].tolist()]))
         seeds.append(seed_for(seed, "fold", repeat, fold))
-    said = (yield from ask(agent, lessons, inputs, seeds, device)) if lessons else []
+    said = (yield from ask(agent, tasks, inputs, seeds, device)) if tasks else []
     for own, probs_n_K in zip(places, said, strict=True):
         probs_N_K[own] = probs_n_K
-    return probs_N_K, float(np.mean([len(each) for each in lessons])) if lessons else 0.0
+    return probs_N_K, float(np.mean([len(each) for each in tasks])) if tasks else 0.0
 
 
 def learning_curve(

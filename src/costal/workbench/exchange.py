@@ -17,8 +17,8 @@ from costal.labels.records import AnswerRecord
 from costal.labels.store import Store, require_store
 from costal.scoring.channels import proposed
 from costal.types import Grid, Job, Progress
-from costal.workbench.desk import Workbench
 from costal.workbench.row_frames import RowFrame, RowFrames
+from costal.workbench.session import ProjectSession
 
 IMPORTED_BY = "imported"
 """Whom labels are from that say no annotator."""
@@ -58,7 +58,7 @@ def export_project(
 
 
 def import_labels(
-    bench: Workbench,
+    session: ProjectSession,
     table: Path,
     images: Path | None = None,
     annotator: str = "",
@@ -78,16 +78,16 @@ def import_labels(
     ProjectError
         When a row cannot be used; names file, row and column.
     """
-    bench.require_writing()
+    session.require_writing()
     rows = read_label_rows(table)
-    project, class_ids = with_classes(bench.project, rows, table, add_classes)
-    new_classes = tuple(each.name for each in project.classes[len(bench.project.classes) :])
+    project, class_ids = with_classes(session.project, rows, table, add_classes)
+    new_classes = tuple(each.name for each in project.classes[len(session.project.classes) :])
     added = contradicting = done = 0
-    with bench.store.together(keep=not dry_run):
-        frames = bench.store.frames()
-        known, is_new = len(frames), not bench.store.label_snapshot()
-        row_frames = RowFrames(bench, table, images, frames)
-        reading = _Reading(bench, table, annotator or IMPORTED_BY, class_ids, row_frames, replace_labels)
+    with session.store.together(keep=not dry_run):
+        frames = session.store.frames()
+        known, is_new = len(frames), not session.store.label_snapshot()
+        row_frames = RowFrames(session, table, images, frames)
+        reading = _Reading(session, table, annotator or IMPORTED_BY, class_ids, row_frames, replace_labels)
         for group in _by_frame(rows):
             new, otherwise = reading.answer(group)
             added, contradicting, done = added + new, contradicting + otherwise, done + len(group)
@@ -95,9 +95,9 @@ def import_labels(
         if is_new and row_frames.images_read:
             first = row_frames.images_read[0]
             project = proposed(project, first.channels, first.is_rgb, labelled=0)
-        if project != bench.project and not dry_run:
-            bench.configure(project)
-    bench.reload()
+        if project != session.project and not dry_run:
+            session.configure(project)
+    session.reload()
     unchanged = len(rows) - added - contradicting
     return ImportedLabels(
         added,
@@ -121,7 +121,7 @@ def _by_frame(rows: Sequence[LabelRow]) -> Iterator[list[LabelRow]]:
 class _Reading:
     """The rows of one table on their way into a project; with `replace_labels` they may contradict its labels."""
 
-    bench: Workbench
+    session: ProjectSession
     table: Path
     annotator: str
     class_ids: Mapping[str, int]
@@ -136,12 +136,12 @@ class _Reading:
         frame = self.frames.frame_of(rows[0])
         standing = {
             (label.y, label.x, label.side): (label.kind, self._today(label.class_id))
-            for label in self.bench.store.labels(frame.id)
+            for label in self.session.store.labels(frame.id)
         }
         said: dict[tuple[int, int, int], tuple[LabelRow, int | None]] = {}
         added = contradicting = 0
         for row in rows:
-            side = row.side or self.bench.project.tiling.crop
+            side = row.side or self.session.project.tiling.crop
             place, class_id = (row.y, row.x, side), self.class_ids.get(row.class_name)
             before = said.setdefault(place, (row, class_id))
             if (before[0].kind, before[1]) != (row.kind, class_id):
@@ -149,7 +149,7 @@ class _Reading:
             stands = standing.get(place)
             if stands == (row.kind, class_id) or before[0] is not row:
                 continue
-            pixels = self.bench.store.crop_pixels(frame.id, *place)
+            pixels = self.session.store.crop_pixels(frame.id, *place)
             if pixels is None:
                 frame, pixels = self._cut(frame, row, side)
             contradicting += stands is not None
@@ -169,17 +169,17 @@ class _Reading:
                 unsure=row.unsure,
                 note=row.note,
             )
-            self.bench.store.answer(answer)
+            self.session.store.answer(answer)
             added += stands is None
         return added, contradicting
 
     def _today(self, class_id: int | None) -> int | None:
-        meant = self.bench.project.class_of(class_id) if class_id is not None else None
+        meant = self.session.project.class_of(class_id) if class_id is not None else None
         return meant.id if meant else class_id
 
     def _cut(self, frame: RowFrame, row: LabelRow, side: int) -> tuple[RowFrame, NDArray[np.generic]]:
         """Return a crop's pixels from the frame's plane, and the frame with that plane."""
-        record, tiling = frame.record, self.bench.project.tiling
+        record, tiling = frame.record, self.session.project.tiling
         at = _crop_of_grid(record.height, record.width, row.y, row.x, side, tiling)
         if at is None:
             raise refuse(

@@ -38,16 +38,16 @@ Rows = NDArray[np.intp]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Likeness:
+class Similarity:
     """Features (M, F) of some crops, those of `rows_M`, ascending; only these can be compared with each other."""
 
     rows_M: Rows
     features_M_F: NDArray[np.floating]
 
-    def taken(self, rows: Rows) -> "Likeness":
+    def taken(self, rows: Rows) -> "Similarity":
         """Return the features of some rows, ascending, which are counted anew."""
-        _, of_rows, of_likeness = np.intersect1d(rows, self.rows_M, assume_unique=True, return_indices=True)
-        return Likeness(of_rows, self.features_M_F[of_likeness])
+        _, of_rows, of_similarity = np.intersect1d(rows, self.rows_M, assume_unique=True, return_indices=True)
+        return Similarity(of_rows, self.features_M_F[of_similarity])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,7 +73,7 @@ class GalleryCrops:
     value_N: Floats
     doubt_N: Ints
     poor_N: Ints
-    likenesses: tuple[Likeness, ...] = ()
+    similarities: tuple[Similarity, ...] = ()
 
     def __len__(self) -> int:
         """Return N."""
@@ -105,7 +105,7 @@ class GalleryCrops:
     def similarity_N(self, row: int) -> Floats:
         """Return the cosine of each crop's features and those of one crop, NaN where they cannot be compared."""
         similarity_N = np.full(len(self), np.nan, np.float32)
-        for each in self.likenesses:
+        for each in self.similarities:
             at = int(np.searchsorted(each.rows_M, row))
             if at < len(each.rows_M) and each.rows_M[at] == row:
                 features_M_F = np.asarray(each.features_M_F, np.float32)
@@ -130,7 +130,7 @@ class GalleryCrops:
     def taken(self, rows: Rows) -> "GalleryCrops":
         """Return some of the crops, by their rows, ascending."""
         return _of_columns(
-            self.class_ids, (each[rows] for each in _columns(self)), [x.taken(rows) for x in self.likenesses]
+            self.class_ids, (each[rows] for each in _columns(self)), [x.taken(rows) for x in self.similarities]
         )
 
 
@@ -155,13 +155,13 @@ class Places:
 def joined(parts: Sequence[GalleryCrops]) -> GalleryCrops:
     """Return the crops of one part or more, of the same classes, one after another."""
     starts = np.cumsum([0, *(len(each) for each in parts)])
-    likenesses = [
-        Likeness(each.rows_M + start, each.features_M_F)
+    similarities = [
+        Similarity(each.rows_M + start, each.features_M_F)
         for part, start in zip(parts, starts, strict=False)
-        for each in part.likenesses
+        for each in part.similarities
     ]
     columns = (np.concatenate(each) for each in zip(*map(_columns, parts), strict=True))
-    return _of_columns(parts[0].class_ids, columns, likenesses)
+    return _of_columns(parts[0].class_ids, columns, similarities)
 
 
 def _columns(crops: GalleryCrops) -> list[NDArray[Any]]:
@@ -169,9 +169,9 @@ def _columns(crops: GalleryCrops) -> list[NDArray[Any]]:
 
 
 def _of_columns(
-    class_ids: tuple[int, ...], columns: Iterable[NDArray[Any]], likenesses: Iterable[Likeness]
+    class_ids: tuple[int, ...], columns: Iterable[NDArray[Any]], similarities: Iterable[Similarity]
 ) -> GalleryCrops:
-    return GalleryCrops(class_ids, *columns, tuple(likenesses))  # type: ignore[call-arg, arg-type]  # the columns, in order
+    return GalleryCrops(class_ids, *columns, tuple(similarities))  # type: ignore[call-arg, arg-type]  # the columns, in order
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,9 +16,9 @@ from costal.frames.grid import origins
 from costal.frames.normalise import IntensityRange
 from costal.labels.controls import control_numbers
 from costal.labels.project import Project
-from costal.labels.records import CropLabel, FrameRecord, Why
+from costal.labels.records import CropLabel, FrameRecord, QueryReason
 from costal.labels.store import Store
-from costal.scoring.generation import range_in_use
+from costal.scoring.model_version import range_in_use
 from costal.scoring.queries import by_index
 from costal.workbench.assessment import Doubt, kept_assessment
 from costal.workbench.gallery import EXCLUDED, SKIPPED, UNLABELLED, GalleryCrops, Places, joined
@@ -43,13 +43,13 @@ class Gallery:
     frames: Mapping[int, GalleryFrame] = field(default_factory=dict)
     doubts: Mapping[int, Doubt] = field(default_factory=dict)
 
-    def why(self, row: int) -> Why:
+    def why(self, row: int) -> QueryReason:
         """Return what the model thought of a crop; empty where none was asked."""
         crops, choices = self.crops, self.project.choices
         if not np.isfinite(crops.probs_N_K[row]).all():
-            return Why()
+            return QueryReason()
         frame = self.frames[int(crops.frame_id_N[row])]
-        return Why(
+        return QueryReason(
             crops.class_ids,
             tuple(round(float(prob), 6) for prob in crops.probs_N_K[row]),
             float(crops.information_N[row]),
@@ -138,7 +138,7 @@ def _crops_of(project: Project, frame: GalleryFrame, thought: Thought | None, la
             (thought.cost_N, beside.cost_N),
         )
     )
-    likeness = thought.likeness.taken(rows) if thought.likeness is not None else None
+    similarity = thought.similarity.taken(rows) if thought.similarity is not None else None
     return GalleryCrops(
         tuple(each.id for each in project.offered),
         np.full(len(rows) + len(others), frame.id, np.int64),
@@ -153,7 +153,7 @@ def _crops_of(project: Project, frame: GalleryFrame, thought: Thought | None, la
         _value_of(project, information_N, cost_N),
         np.zeros(len(rows) + len(others), np.int64),
         np.zeros(len(rows) + len(others), np.int64),
-        (likeness,) if likeness is not None else (),
+        (similarity,) if similarity is not None else (),
     )
 
 

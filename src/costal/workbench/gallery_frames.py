@@ -15,7 +15,7 @@ from costal.labels.records import FrameRecord
 from costal.scoring.kept import SCORED, card, digest_of, load_band
 from costal.scoring.scores import FrameScores
 from costal.types import Grid
-from costal.workbench.gallery import Likeness
+from costal.workbench.gallery import Similarity
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,7 +59,7 @@ class Thought:
     probs_N_K: NDArray[np.floating]
     information_N: NDArray[np.floating]
     cost_N: NDArray[np.floating]
-    likeness: Likeness | None = None
+    similarity: Similarity | None = None
     is_shown_N: NDArray[np.bool_] | None = None
 
 
@@ -74,8 +74,8 @@ def thought_at_work(project: Project, frame: GalleryFrame, at_work: FrameAtWork)
     is_shown_N = np.isin(np.arange(count), rows)
     if found.scores is None:
         features_M_F = found.features_M_F
-        likeness = Likeness(rows, features_M_F) if features_M_F.size and len(features_M_F) == len(rows) else None
-        return frame, replace(nothing, likeness=likeness)
+        similarity = Similarity(rows, features_M_F) if features_M_F.size and len(features_M_F) == len(rows) else None
+        return frame, replace(nothing, similarity=similarity)
     scores = found.scores
     if scores.probs_N_K.shape[1] != len(project.offered):
         return frame, nothing
@@ -86,7 +86,7 @@ def thought_at_work(project: Project, frame: GalleryFrame, at_work: FrameAtWork)
             np.where(is_shown_N[:, np.newaxis], scores.probs_N_K, np.float32(np.nan)),
             np.where(is_shown_N, scores.information_N, np.float32(np.nan)),
             np.where(is_shown_N, scores.cost_N, np.float32(np.nan)),
-            Likeness(rows, features_N_F[rows]) if features_N_F is not None else None,
+            Similarity(rows, features_N_F[rows]) if features_N_F is not None else None,
             is_shown_N,
         ),
     )
@@ -133,11 +133,11 @@ def thought_kept(
         thought.cost_N[rows_M], is_shown_N[rows_M] = band.cost_N[scored_M], True
         if band.features_N_F.shape[1]:
             features.append((rows_M, band.features_N_F[scored_M]))
-    likeness = Likeness(*(np.concatenate(each) for each in zip(*features, strict=True))) if features else None
+    similarity = Similarity(*(np.concatenate(each) for each in zip(*features, strict=True))) if features else None
     model_hash = str(made_of.get("model", "")).removesuffix(" without costs")
     return (
         replace(frame, grid=grid, model_hash=model_hash, cost_spread=spread),
-        replace(thought, likeness=likeness, is_shown_N=is_shown_N),
+        replace(thought, similarity=similarity, is_shown_N=is_shown_N),
     )
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from costal.labels.models import Generation, newest_number
+from costal.labels.models import ModelVersion, newest_number
 from costal.labels.project import Project
 from costal.scoring.bands import rows_of_band, score_bands
 from costal.scoring.prepare import Prepared, ScoreRequest, prepare
@@ -63,6 +63,6 @@ def learn_between(request: LiveRequest) -> Job[FrameScores]:
     if not agent.classifier or agent.crop_shape != prepared.agent.crop_shape:
         return FrameScores(None, number, " ".join(agent.notes))
     origin = origin_of(material, agent, seed, request.device)
-    prepared = replace(prepared, generation=Generation(number, agent, origin))
+    prepared = replace(prepared, model_version=ModelVersion(number, agent, origin))
     made = yield from score_bands(prepared.work, prepared.work.open(), agent, prepared.to_do)
     return put_together(prepared, made.bands, device=made.device, notes=made.notes)

@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import costal
-from costal.labels.models import Generation
+from costal.labels.models import ModelVersion
 from costal.labels.project import Project
 from costal.labels.records import GIVEN, PresentationRow
 from costal.labels.store import Store
@@ -40,7 +40,7 @@ class Methods:
     project: Project
     rows: Sequence[PresentationRow]
     review: Review
-    newest: Generation | None
+    newest: ModelVersion | None
     pixel_um: tuple[float, ...]
     versions: Mapping[str, str]
 
@@ -158,7 +158,7 @@ def methods_of(folder: Path) -> Methods:
     overview = look(folder)
     with Store(overview.project.store_path, read_only=True) as store:
         rows, sizes = store.presentations(), store.pixel_sizes()
-    newest = overview.generations[0] if overview.generations else None
+    newest = overview.model_versions[0] if overview.model_versions else None
     return Methods(overview.project, rows, overview.review, newest, sizes, versions())
 
 

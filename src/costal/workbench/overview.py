@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from costal.errors import ProjectError
-from costal.labels.ledger import Ledger, read_on
+from costal.labels.event_table import EventTable, read_on
 from costal.labels.lock import ProjectLock
-from costal.labels.models import Generation, kept_generations, roll_back
+from costal.labels.models import ModelVersion, kept_versions, roll_back
 from costal.labels.project import MODEL_FOLDER, PROJECT_FILE, SCORES_FOLDER, STORE_FILE, Project
 from costal.labels.project_file import load_project
 from costal.labels.records import CropLabel
@@ -36,10 +36,10 @@ class Overview:
 
     project: Project
     review: Review
-    generations: tuple[Generation, ...]
+    model_versions: tuple[ModelVersion, ...]
     taken_back: int
     not_learned: int
-    ledger: Ledger = field(repr=False)
+    event_table: EventTable = field(repr=False)
     stamps: tuple[Stamp, ...] = field(repr=False)
     planted: int = 0
     caught: int = 0
@@ -63,22 +63,22 @@ def look(folder: Path, before: Overview | None = None) -> Overview:
     project = load_project(folder)
     require_store(project.store_path)
     with Store(project.store_path, read_only=True) as store:
-        ledger = read_on(store, before.ledger if before is not None else Ledger())
+        event_table = read_on(store, before.event_table if before is not None else EventTable())
         planted_errors = store.planted_errors()
         labels = store.labels()
     if before is not None and before.stamps[0] == stamps[0]:
-        generations = before.generations
+        model_versions = before.model_versions
     else:
-        generations = tuple(kept_generations(project.model_folder))
-    learned = generations[0].origin.label_ids if generations else ()
-    standing = ledger.current()["place"]
+        model_versions = tuple(kept_versions(project.model_folder))
+    learned = model_versions[0].provenance.label_ids if model_versions else ()
+    standing = event_table.current()["place"]
     return Overview(
         project,
-        review(project, ledger),
-        generations,
+        review(project, event_table),
+        model_versions,
         len(set(learned) - set(standing.tolist())),
         int((standing > max(learned, default=0)).sum()),
-        ledger,
+        event_table,
         stamps,
         *planted_errors,
         _kept(project, labels),
@@ -93,7 +93,7 @@ def _kept(project: Project, labels: list[CropLabel]) -> Kept | None:
     return Kept(open_doubts(project, assessment, labels), assessment.stamp != stamp_of(project, labels))
 
 
-def roll_back_to(folder: Path, number: int) -> Generation:
+def roll_back_to(folder: Path, number: int) -> ModelVersion:
     """Return an older model of a project saved again as its newest. The labels are untouched.
 
     Raises

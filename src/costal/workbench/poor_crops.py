@@ -35,7 +35,7 @@ def with_poor(crops: GalleryCrops, read: Pixels) -> GalleryCrops:
 def near_duplicates(crops: GalleryCrops) -> Flags:
     """Return which crops without a label look like one that has a label, or that stands before them."""
     is_double_N = np.zeros(len(crops), np.bool_)
-    for each in crops.likenesses:
+    for each in crops.similarities:
         features_M_F = np.asarray(each.features_M_F, np.float32)[:MOST_COMPARED]
         rows_M = each.rows_M[:MOST_COMPARED]
         if len(rows_M) < 2:

@@ -11,17 +11,17 @@ from numpy.typing import NDArray
 
 from costal.frames.normalise import IntensityRange, normalise, shared_range
 from costal.labels.effort import derive, replay
-from costal.labels.ledger import read_on
-from costal.labels.models import Generation, Origin, newest_number, save_agent
+from costal.labels.event_table import read_on
+from costal.labels.models import ModelVersion, Provenance, newest_number, save_agent
 from costal.labels.project import Project
 from costal.labels.recipes import Recipe
 from costal.labels.records import PresentedCrop
 from costal.labels.store import Store
 from costal.loop import learn
 from costal.scoring.features import FeatureFiles, files_of, kept_or_computed, made_by
-from costal.scoring.generation import current_generation, range_of_project
+from costal.scoring.model_version import current_version, range_of_project
 from costal.scoring.pixel_size import distinct
-from costal.types import Agent, Answer, Floats, Job, Progress, retold
+from costal.types import Agent, Answer, Floats, Job, Progress, map_progress
 from costal.workbench.fitting import learned_shape, left_out, remedy
 from costal.workbench.review import review
 
@@ -43,7 +43,7 @@ class RetrainRequest:
     new_range: bool = False
 
 
-def retrain(request: RetrainRequest) -> Job[Generation]:
+def retrain(request: RetrainRequest) -> Job[ModelVersion]:
     """Return the agent retrained on all labels and efforts of a project, saved as its next generation.
 
     Crops of another shape than the project's (see `learned_shape`) are left out and counted in the notes. Without a
@@ -63,11 +63,11 @@ def retrain(request: RetrainRequest) -> Job[Generation]:
         newest = newest_number(project.model_folder)
         stays = f" Model {newest} stays the newest." if newest else ""
         ends = (remedy(presented, shape), f"No model was saved.{stays}")
-        return Generation(0, replace(agent, notes=(*notes, *filter(None, ends))))
+        return ModelVersion(0, replace(agent, notes=(*notes, *filter(None, ends))))
     with Store(project.store_path, read_only=True) as store:
         metrics, pixel_um = review(project, read_on(store)).metrics(), distinct(store.pixel_sizes(shape))
-    origin = replace(origin_of(material, agent, request.seed, request.device), metrics=metrics, pixel_um=pixel_um)
-    return save_agent(project.model_folder, replace(agent, notes=notes), origin, project.kept_models)
+    provenance = replace(origin_of(material, agent, request.seed, request.device), metrics=metrics, pixel_um=pixel_um)
+    return save_agent(project.model_folder, replace(agent, notes=notes), provenance, project.kept_models)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ def material_of(project: Project, new_range: bool = False) -> Material:
         presented = store.presented(upto)
     shape = learned_shape(project, presented)
     limits = range_of_project(project, ranges, shape[0], new_range)
-    return Material(project, presented, upto, shape, limits, current_generation(project, shape).agent)
+    return Material(project, presented, upto, shape, limits, current_version(project, shape).agent)
 
 
 def fit(material: Material, seed: int, device: str) -> Job[Agent]:
@@ -126,7 +126,7 @@ def learned_answers(material: Material, device: str) -> Job[list[Answer]]:
     return (yield from with_kept_features(files_of(project), material.fresh, answers, len(presented), device))
 
 
-def origin_of(material: Material, agent: Agent, seed: int, device: str) -> Origin:
+def origin_of(material: Material, agent: Agent, seed: int, device: str) -> Provenance:
     """Return how an agent came to be that learned from this material in this process."""
     import torch
 
@@ -150,7 +150,7 @@ def origin_of(material: Material, agent: Agent, seed: int, device: str) -> Origi
         low_C,
         high_C,
     )
-    return Origin(used, seed, low_C=low_C, high_C=high_C, recipe=recipe.to_json())
+    return Provenance(used, seed, low_C=low_C, high_C=high_C, recipe=recipe.to_json())
 
 
 def answers_of(
@@ -206,7 +206,7 @@ def with_kept_features(
             return _looked_at(agent, [block[place] for place in places], device)
 
         job = kept_or_computed(files, made_of, keys_N, compute)
-        features_N_V_F = yield from retold(job, lambda each, past=start: _among(each, past, count))  # type: ignore[misc]
+        features_N_V_F = yield from map_progress(job, lambda each, past=start: _among(each, past, count))  # type: ignore[misc]
         complete += [
             replace(each, crop_C_H_W=NO_CROP, features_V_F=own) for each, own in zip(block, features_N_V_F, strict=True)
         ]

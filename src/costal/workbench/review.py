@@ -20,7 +20,7 @@ from costal.agent.metrics import (
     unlikely_to_help,
 )
 from costal.labels.derivation import NEVER_SHOWN, REASONS, Efforts, derive_all
-from costal.labels.ledger import LABEL_KINDS, Ledger, Rows
+from costal.labels.event_table import LABEL_KINDS, EventTable, Rows
 from costal.labels.project import Project
 
 CLASS = LABEL_KINDS.index("class")
@@ -139,11 +139,11 @@ class Review:
         return {name: round(figure, 6) for name, figure in found.items() if np.isfinite(figure)}
 
 
-def review(project: Project, ledger: Ledger) -> Review:
+def review(project: Project, event_table: EventTable) -> Review:
     """Return the figures of a project from all that its store holds."""
-    current, first = ledger.current(), ledger.first()
+    current, first = event_table.current(), event_table.first()
     class_ids = _meant(project, current[current["kind"] == CLASS]["class_id"])
-    table = table_of(project, ledger)
+    table = table_of(project, event_table)
     curve = control_curve(project, table, first["crop"], _meant(project, first["class_id"]))
     pairs, spread_Q = compared(table)
     fits = [_fit_of(pairs, spread_Q, which) for which in (pairs.control_Q, ~pairs.control_Q)]
@@ -165,20 +165,20 @@ def review(project: Project, ledger: Ledger) -> Review:
         },
         float(active_s_P.sum()) / 60,
         unlikely_to_help(curve.correct_M),
-        accuracy_of(same_again(table, ledger)),
+        accuracy_of(same_again(table, event_table)),
         table,
     )
 
 
-def table_of(project: Project, ledger: Ledger) -> PresentationTable:
+def table_of(project: Project, event_table: EventTable) -> PresentationTable:
     """Return all presentations of a ledger, their efforts by the project's idle limit."""
-    ids = ledger.presentations["id"]
-    given = ledger.labels[np.isin(ledger.labels["presentation"], ids)]
+    ids = event_table.presentations["id"]
+    given = event_table.labels[np.isin(event_table.labels["presentation"], ids)]
     row = np.searchsorted(ids, given["presentation"])
     kind_P, class_id_P = np.zeros((2, len(ids)), np.int64)
     kind_P[row], class_id_P[row] = given["kind"], _meant(project, given["class_id"])
-    efforts = derive_all(ledger, round(project.idle_limit_s * 1e9))
-    return PresentationTable(ledger.presentations, ledger.sources, efforts, kind_P, class_id_P)
+    efforts = derive_all(event_table, round(project.idle_limit_s * 1e9))
+    return PresentationTable(event_table.presentations, event_table.sources, efforts, kind_P, class_id_P)
 
 
 def control_curve(project: Project, table: PresentationTable, crop_L: Ints, class_id_L: Ints) -> ControlCurve:
@@ -211,15 +211,15 @@ def accuracy_of(correct_M: Flags) -> Accuracy:
     return Accuracy(right / count, *accuracy_interval(right, count), count)
 
 
-def same_again(table: PresentationTable, ledger: Ledger) -> Flags:
+def same_again(table: PresentationTable, event_table: EventTable) -> Flags:
     """Return whether crops that were shown again got the class again that they had: one of each such answer, in order.
 
     The answer before is the last class that was given to the crop alone. Answers that were taken back do not count;
     classes are compared as they are meant today, and an answer without a class is another one.
     """
     crop_P, count = table.rows["crop"], len(table)
-    is_undone = np.isin(ledger.labels["id"], ledger.labels["undoes"])
-    stands_P = np.isin(table.rows["id"], ledger.labels["presentation"][~is_undone])
+    is_undone = np.isin(event_table.labels["id"], event_table.labels["undoes"])
+    stands_P = np.isin(table.rows["id"], event_table.labels["presentation"][~is_undone])
     was_shown_P = table.efforts.reason_P != NEVER_SHOWN
     again = np.flatnonzero(stands_P & table.rows["repeated"])
     given = np.flatnonzero(stands_P & was_shown_P & (table.kind_P == CLASS) & (table.class_id_P > 0))

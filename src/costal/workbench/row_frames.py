@@ -18,7 +18,7 @@ from costal.labels.project import Project
 from costal.labels.records import FrameRecord
 from costal.scoring.frame_planes import FramePlane, frame_of, open_image
 from costal.types import Frame, PlaneRule
-from costal.workbench.desk import Workbench, recorded
+from costal.workbench.session import ProjectSession, recorded
 
 OTHER_RULES = (PlaneRule("each", "each"), PlaneRule("max", "each"), PlaneRule("max", "max"), PlaneRule("mean", "each"))
 """How a stack may have been cut when its frame came into the project, if not as the project says today."""
@@ -42,7 +42,7 @@ class RowFrames:
     the table, in the project's folder and in the watched folder.
     """
 
-    bench: Workbench
+    session: ProjectSession
     table: Path
     images: Path | None
     frames: dict[int, FrameRecord]
@@ -95,11 +95,11 @@ class RowFrames:
     def _read(self, row: LabelRow, path: Path | None, content: str = "") -> RowFrame:
         frame = self._plane(row, path, content, row.planes)
         try:
-            placed = self.bench.place(recorded(frame))
+            stored = self.session.place(recorded(frame))
         except FrameError as error:
             raise self._refuse(row, str(error)) from error
-        self.frames[placed.id] = self.bench.store.frames()[placed.id]
-        return RowFrame(placed.id, self.frames[placed.id], frame.pixels_C_Y_X)
+        self.frames[stored.id] = self.session.store.frames()[stored.id]
+        return RowFrame(stored.id, self.frames[stored.id], frame.pixels_C_Y_X)
 
     def _plane(self, row: LabelRow, path: Path | None, content: str, planes: str | None) -> FramePlane:
         """Return the one frame of a file that has this content, or else is called so."""
@@ -108,7 +108,7 @@ class RowFrames:
         try:
             choices = [
                 each
-                for each in _planes_in(path, self.bench.project, bool(content))
+                for each in _planes_in(path, self.session.project, bool(content))
                 if (
                     each.content_hash == content if content else planes is None or may_be_same(planes, each.description)
                 )
@@ -138,8 +138,8 @@ class RowFrames:
     def _spellings(self, name: str) -> Iterator[Path]:
         """Return where a path may lead: absolute, or from each folder; backslashes part folders too."""
         parts = PureWindowsPath(name).parts
-        watched = self.bench.project.intake.folder
-        folders = [self.images, self.table.parent, self.bench.project.folder, Path(watched) if watched else None]
+        watched = self.session.project.intake.folder
+        folders = [self.images, self.table.parent, self.session.project.folder, Path(watched) if watched else None]
         for folder in (*folders, Path()):
             if folder is not None:
                 yield folder / name

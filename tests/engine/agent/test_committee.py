@@ -137,19 +137,19 @@ def test_mean_probabilities_agree_with_ordinary_dropout_passes(over_seeds):
 def test_the_result_does_not_depend_on_the_batch_size(agent, monkeypatch, batch):
     whole, _ = finish(classifier.ask_committee(agent, CROPS, 5, "cpu"))
     monkeypatch.setattr(classifier, "BATCH", batch)
-    opinion, footing = finish(classifier.ask_committee(agent, CROPS, 5, "cpu"))
-    assert footing.batch == batch
-    np.testing.assert_allclose(opinion.information_N, whole.information_N, atol=1e-5)
-    np.testing.assert_allclose(opinion.probs_N_K, whole.probs_N_K, atol=1e-5)
-    np.testing.assert_allclose(opinion.features_N_F, whole.features_N_F, atol=1e-5)
+    output, batch_setup = finish(classifier.ask_committee(agent, CROPS, 5, "cpu"))
+    assert batch_setup.batch == batch
+    np.testing.assert_allclose(output.information_N, whole.information_N, atol=1e-5)
+    np.testing.assert_allclose(output.probs_N_K, whole.probs_N_K, atol=1e-5)
+    np.testing.assert_allclose(output.features_N_F, whole.features_N_F, atol=1e-5)
 
 
 def test_information_is_the_acquisition_function_of_the_passes(agent, network):
-    opinion, _ = finish(classifier.ask_committee(agent, CROPS, 5, "cpu"))
+    output, _ = finish(classifier.ask_committee(agent, CROPS, 5, "cpu"))
     committee = Committee([network], 6, 5)
     passes = committee.probs(committee.features(CROPS, "cpu"))
-    np.testing.assert_allclose(opinion.information_N, bald(passes).numpy(), atol=1e-6)
-    np.testing.assert_allclose(opinion.probs_N_K, passes.mean(0).numpy(), atol=1e-6)
+    np.testing.assert_allclose(output.information_N, bald(passes).numpy(), atol=1e-6)
+    np.testing.assert_allclose(output.probs_N_K, passes.mean(0).numpy(), atol=1e-6)
 
 
 @pytest.mark.parametrize("members", [1, 3])
@@ -252,11 +252,11 @@ def test_networks_of_an_ensemble_are_thinned_by_masks_of_their_own(network):
 
 
 def test_the_information_of_an_ensemble_is_that_of_all_its_passes(ensemble, networks):
-    opinion, _ = finish(classifier.ask_committee(ensemble, CROPS, 5, "cpu"))
+    output, _ = finish(classifier.ask_committee(ensemble, CROPS, 5, "cpu"))
     committee = Committee(networks, 6, 5)
     passes = committee.probs(committee.features(CROPS, "cpu"))
-    np.testing.assert_allclose(opinion.information_N, bald(passes).numpy(), atol=1e-6)
-    np.testing.assert_allclose(opinion.probs_N_K, passes.mean(0).numpy(), atol=1e-6)
+    np.testing.assert_allclose(output.information_N, bald(passes).numpy(), atol=1e-6)
+    np.testing.assert_allclose(output.probs_N_K, passes.mean(0).numpy(), atol=1e-6)
 
 
 def test_likeness_in_an_ensemble_is_judged_by_its_first_network(ensemble, agent):

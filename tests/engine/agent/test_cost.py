@@ -17,7 +17,7 @@ from costal.agent.cost import (
     CostNetwork,
     censored_nll,
     predict_cost,
-    why_uniform,
+    reason_uniform_cost,
 )
 from costal.agent.metrics import cost_rank_correlation
 from costal.agent.networks import to_weights
@@ -250,12 +250,12 @@ def test_cost_is_uniform_below_ten_measured_efforts_and_says_so(measured, censor
         replace(each, censored=measured <= index, effort=None if index >= measured + censored else each.effort)
         for index, each in enumerate(answers)
     ]
-    assert f"({measured} so far): β has no effect" in why_uniform(answers)
+    assert f"({measured} so far): β has no effect" in reason_uniform_cost(answers)
     assert train(answers) is None
 
 
 def test_ten_measured_efforts_suffice():
-    assert why_uniform(brightness_answers(10)) == ""
+    assert reason_uniform_cost(brightness_answers(10)) == ""
     assert train(brightness_answers(10)).effort_count == 10
 
 

@@ -12,14 +12,14 @@ from costal.agent.committee import Committee
 from costal.agent.cost import predict_cost
 from costal.agent.devices import (
     CPU_BATCH,
-    Footing,
+    BatchSetup,
     choose_device,
     describe_device,
-    first_footing,
-    on_smaller_footing,
+    first_batch_setup,
     on_threads,
     unused_gpu,
     with_room,
+    with_smaller_batch,
 )
 from costal.agent.networks import Network, initialise, to_weights
 from costal.errors import AgentError
@@ -30,12 +30,12 @@ from costal.types import Agent, AgentSettings, Pool, Progress, Training, finish
 def full_above(batch, tried):
     """Return an attempt that finds a GPU full for larger batches, and notes each footing it was tried on."""
 
-    def attempt(footing):
-        tried.append((footing.device, footing.batch))
+    def attempt(batch_setup):
+        tried.append((batch_setup.device, batch_setup.batch))
         yield Progress(0, 1, "trying")
-        if footing.device != "cpu" and footing.batch > batch:
+        if batch_setup.device != "cpu" and batch_setup.batch > batch:
             raise torch.OutOfMemoryError("simulated")
-        return footing.batch
+        return batch_setup.batch
 
     return attempt
 
@@ -83,40 +83,40 @@ def test_a_gpu_that_torch_cannot_use_is_said(monkeypatch, available, built_for, 
 
 def test_a_full_gpu_halves_the_batch_until_it_fits_and_says_so():
     tried = []
-    batch, footing = finish(with_room(Footing("cuda", 256), full_above(70, tried)))
+    batch, batch_setup = finish(with_room(BatchSetup("cuda", 256), full_above(70, tried)))
     assert tried == [("cuda", 256), ("cuda", 128), ("cuda", 64)]
-    assert batch == footing.batch == 64
-    assert "batches of 64 crops" in footing.note
+    assert batch == batch_setup.batch == 64
+    assert "batches of 64 crops" in batch_setup.note
 
 
 def test_a_gpu_without_room_for_one_crop_gives_way_to_the_cpu():
     tried = []
-    batch, footing = finish(with_room(Footing("cuda", 4), full_above(0, tried)))
+    batch, batch_setup = finish(with_room(BatchSetup("cuda", 4), full_above(0, tried)))
     assert tried == [("cuda", 4), ("cuda", 2), ("cuda", 1), ("cpu", CPU_BATCH)]
-    assert (batch, footing.device) == (CPU_BATCH, "cpu")
-    assert "went on with the CPU" in footing.note
+    assert (batch, batch_setup.device) == (CPU_BATCH, "cpu")
+    assert "went on with the CPU" in batch_setup.note
 
 
 def test_an_odd_batch_is_halved_downwards():
-    assert on_smaller_footing(Footing("cuda", 3)).batch == 1
+    assert with_smaller_batch(BatchSetup("cuda", 3)).batch == 1
 
 
 def test_a_full_cpu_is_an_error():
-    def attempt(footing):
+    def attempt(batch_setup):
         yield Progress(0, 1, "trying")
         raise torch.OutOfMemoryError("simulated")
 
     with pytest.raises(torch.OutOfMemoryError):
-        finish(with_room(Footing("cpu", 8), attempt))
+        finish(with_room(BatchSetup("cpu", 8), attempt))
 
 
 def test_another_error_is_not_taken_for_a_full_gpu():
-    def attempt(footing):
+    def attempt(batch_setup):
         yield Progress(0, 1, "trying")
         raise RuntimeError("something else")
 
     with pytest.raises(RuntimeError, match="something else"):
-        finish(with_room(Footing("cuda", 8), attempt))
+        finish(with_room(BatchSetup("cuda", 8), attempt))
 
 
 @pytest.mark.parametrize(("room", "device", "batch"), [(3, "cuda", 3), (0, "cpu", CPU_BATCH)])
@@ -133,10 +133,10 @@ def test_a_committee_on_a_full_gpu_gives_the_same_scores(monkeypatch, room, devi
 
     monkeypatch.setattr(Committee, "features", crowded)
     monkeypatch.setattr(devices, "GPU_BATCH_PIXELS", 8 * 8 * 8)
-    opinion, footing = finish(classifier.ask_committee(agent, crops, 1, "cuda"))
-    assert (footing.device, footing.batch) == (device, batch)
-    np.testing.assert_allclose(opinion.information_N, expected.information_N, atol=1e-5)
-    np.testing.assert_allclose(opinion.features_N_F, expected.features_N_F, atol=1e-5)
+    output, batch_setup = finish(classifier.ask_committee(agent, crops, 1, "cuda"))
+    assert (batch_setup.device, batch_setup.batch) == (device, batch)
+    np.testing.assert_allclose(output.information_N, expected.information_N, atol=1e-5)
+    np.testing.assert_allclose(output.features_N_F, expected.features_N_F, atol=1e-5)
 
 
 def test_threads_are_as_before_also_after_a_failure():
@@ -149,13 +149,13 @@ def test_threads_are_as_before_also_after_a_failure():
 
 @pytest.mark.parametrize(("count", "batch"), [(10**6, 8192), (7, 7)], ids=["many crops", "few crops"])
 def test_a_gpu_is_filled_and_a_cpu_gets_batches_for_its_cache(count, batch):
-    assert first_footing("cuda", count, (1, 28, 28), 256) == Footing("cuda", batch)
-    assert first_footing("cpu", count, (1, 28, 28), 256) == Footing("cpu", 256)
+    assert first_batch_setup("cuda", count, (1, 28, 28), 256) == BatchSetup("cuda", batch)
+    assert first_batch_setup("cpu", count, (1, 28, 28), 256) == BatchSetup("cpu", 256)
 
 
 def test_a_larger_crop_makes_smaller_batches_on_a_gpu_but_never_empty_ones():
-    assert first_footing("cuda", 10**6, (4, 56, 56), 256).batch == 8192 // 4
-    assert first_footing("cuda", 10**6, (1, 8192, 8192), 256).batch == 1
+    assert first_batch_setup("cuda", 10**6, (4, 56, 56), 256).batch == 8192 // 4
+    assert first_batch_setup("cuda", 10**6, (1, 8192, 8192), 256).batch == 1
 
 
 @pytest.mark.parametrize(("bf16", "amx", "dtype"), [

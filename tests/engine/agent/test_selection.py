@@ -7,9 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from costal.agent import likeness as likeness_module
 from costal.agent import selection
-from costal.agent.likeness import Likeness, likeness
+from costal.agent import similarity as similarity_module
 from costal.agent.selection import (
     BLOCK,
     COST_UNIT,
@@ -19,11 +18,12 @@ from costal.agent.selection import (
     draw_controls,
     draw_controls_within,
     mixed_in,
-    thinned,
-    thinned_within_budget,
+    select_diverse,
+    select_diverse_within_budget,
     total_cost,
     within_budget,
 )
+from costal.agent.similarity import Similarity, similarity
 
 
 def rng(seed=0):
@@ -47,9 +47,9 @@ def grid_places(rows, cols):
 
 
 def test_a_crop_like_a_better_one_is_passed_over():
-    like = Likeness(line(0, 0.5, 3, 1.4, 9), None, limit=1.0)
+    like = Similarity(line(0, 0.5, 3, 1.4, 9), None, limit=1.0)
     # Crop 3 is near crop 1 alone, which was passed over itself.
-    assert thinned(np.arange(5), floats([5, 4, 3, 2, 1]), like, 4, 0).tolist() == [0, 2, 3, 4]
+    assert select_diverse(np.arange(5), floats([5, 4, 3, 2, 1]), like, 4, 0).tolist() == [0, 2, 3, 4]
 
 
 @pytest.mark.parametrize(
@@ -57,46 +57,46 @@ def test_a_crop_like_a_better_one_is_passed_over():
     [((2, 2), True), ((1, 2), True), ((3, 3), True), ((1, 3), True), ((2, 4), False), ((0, 2), False), ((4, 1), False)],
 )
 def test_neighbours_are_the_eight_crops_around(place, is_neighbour):
-    like = Likeness(None, np.array([(2, 2), place, (90, 90)]))
+    like = Similarity(None, np.array([(2, 2), place, (90, 90)]))
     expected = [0, 2] if is_neighbour else [0, 1]
-    assert thinned(np.arange(3), floats([3, 2, 1]), like, 2, 0).tolist() == expected
+    assert select_diverse(np.arange(3), floats([3, 2, 1]), like, 2, 0).tolist() == expected
 
 
 def test_when_unlike_crops_run_out_the_best_of_the_others_follow():
-    like = Likeness(line(0, 0.1, 0.2, 5), None, limit=1.0)
-    assert thinned(np.arange(4), floats([4, 3, 2, 1]), like, 3, 0).tolist() == [0, 3, 1]
+    like = Similarity(line(0, 0.1, 0.2, 5), None, limit=1.0)
+    assert select_diverse(np.arange(4), floats([4, 3, 2, 1]), like, 3, 0).tolist() == [0, 3, 1]
 
 
 def test_features_and_places_both_count():
-    like = Likeness(line(0, 5, 0.1, 9), np.array([(0, 0), (0, 1), (7, 7), (5, 5)]), limit=1.0)
-    assert thinned(np.arange(4), floats([4, 3, 2, 1]), like, 2, 0).tolist() == [0, 3]
+    like = Similarity(line(0, 5, 0.1, 9), np.array([(0, 0), (0, 1), (7, 7), (5, 5)]), limit=1.0)
+    assert select_diverse(np.arange(4), floats([4, 3, 2, 1]), like, 2, 0).tolist() == [0, 3]
 
 
 def test_without_likeness_the_best_are_taken():
-    assert thinned(np.array([1, 2, 3]), floats([9, 1, 3, 2]), None, 2, 0).tolist() == [2, 3]
+    assert select_diverse(np.array([1, 2, 3]), floats([9, 1, 3, 2]), None, 2, 0).tolist() == [2, 3]
 
 
 def test_only_candidates_are_taken():
-    like = Likeness(line(*range(6)), None, limit=0.5)
-    assert thinned(np.array([1, 4]), floats([9, 1, 8, 7, 2, 6]), like, 3, 0).tolist() == [4, 1]
+    like = Similarity(line(*range(6)), None, limit=0.5)
+    assert select_diverse(np.array([1, 4]), floats([9, 1, 8, 7, 2, 6]), like, 3, 0).tolist() == [4, 1]
 
 
 def test_a_pool_of_equal_crops_is_thinned_to_one_and_filled_up():
     many = 3 * BLOCK
-    like = likeness(np.full((many, 4), 0.3, np.float32), None, rng())
-    picked = thinned(np.arange(many), floats(np.arange(many)), like, 4, 0)
+    like = similarity(np.full((many, 4), 0.3, np.float32), None, rng())
+    picked = select_diverse(np.arange(many), floats(np.arange(many)), like, 4, 0)
     assert picked.tolist() == [many - 1, many - 2, many - 3, many - 4]
 
 
 def test_features_that_differ_by_rounding_are_the_same():
     features = rng().normal(size=(400, 8)).astype(np.float32)
     features[1] = np.nextafter(features[0], np.float32(np.inf))
-    assert Likeness(features, None, limit=0.0).alike(np.array([0, 2]), np.array([1]))[:, 0].tolist() == [True, False]
+    assert Similarity(features, None, limit=0.0).alike(np.array([0, 2]), np.array([1]))[:, 0].tolist() == [True, False]
 
 
 def test_near_means_the_nearest_half_percent_of_random_pairs():
     features = rng().normal(size=(5000, 6)).astype(np.float32)
-    like = likeness(features, None, rng(1))
+    like = similarity(features, None, rng(1))
     pairs = rng(2).integers(5000, size=(2, 200_000))
     near = np.linalg.norm(features[pairs[0]] - features[pairs[1]], axis=1) <= like.limit
     assert near[pairs[0] != pairs[1]].mean() == pytest.approx(0.005, rel=0.35)
@@ -107,16 +107,17 @@ def test_what_is_near_does_not_depend_on_the_scale_of_features(scale):
     features = rng().normal(size=(300, 5)).astype(np.float32)
     values = floats(rng(1).random(300))
     plain, scaled = (
-        thinned(np.arange(300), values, likeness(each, None, rng(2)), 40, 0) for each in (features, features * scale)
+        select_diverse(np.arange(300), values, similarity(each, None, rng(2)), 40, 0)
+        for each in (features, features * scale)
     )
     assert plain.tolist() == scaled.tolist()
-    assert plain.tolist() != thinned(np.arange(300), values, None, 40, 0).tolist()
+    assert plain.tolist() != select_diverse(np.arange(300), values, None, 40, 0).tolist()
 
 
 @pytest.mark.parametrize("count", [0, 1])
 def test_a_pool_without_pairs_has_no_near_ones(count):
-    like = likeness(np.ones((count, 3), np.float32), None, rng())
-    assert thinned(np.arange(count), floats([1] * count), like, 2, 0).tolist() == [0] * count
+    like = similarity(np.ones((count, 3), np.float32), None, rng())
+    assert select_diverse(np.arange(count), floats([1] * count), like, 2, 0).tolist() == [0] * count
 
 
 @pytest.mark.parametrize("count", [0, 1, BLOCK, SORTED - 1, SORTED, SORTED + 1, SORTED * GROWTH + 3 * BLOCK + 5])
@@ -150,7 +151,7 @@ def test_thinned_crops_are_those_of_a_plain_walk(count, n, limit, seed, edge):
             for other in taken
         ]
         (skipped if any(alike) else taken).append(crop)
-    found = thinned(np.arange(count), values, Likeness(features, places, limit), n, 0)
+    found = select_diverse(np.arange(count), values, Similarity(features, places, limit), n, 0)
     assert found.tolist() == (taken + skipped)[:n]
 
 
@@ -161,25 +162,25 @@ def test_a_walk_over_many_blocks_takes_what_a_plain_one_takes(monkeypatch, seed)
     count = 400
     features = rng(seed).normal(size=(count, 2)).astype(np.float32)
     values, places = floats(rng(seed + 1).permutation(count)), grid_places(20, 20)
-    like = Likeness(features, places, 0.3)
+    like = Similarity(features, places, 0.3)
     taken = []
     for crop in np.argsort(-values):
         if not like.alike(np.array(taken, dtype=np.intp), np.array([crop])).any():
             taken.append(int(crop))
-    assert thinned(np.arange(count), values, like, len(taken), 0).tolist() == taken
+    assert select_diverse(np.arange(count), values, like, len(taken), 0).tolist() == taken
 
 
 @pytest.mark.parametrize("offset", [0.0, 1e3], ids=["centred", "far from zero"])
 @pytest.mark.parametrize("limit", [0.0, 0.5, 2.0, 50.0])
 @pytest.mark.parametrize("pairs", [8, 2**18], ids=["piece by piece", "at once"])
 def test_like_any_of_the_others_is_what_comparing_each_pair_says(monkeypatch, offset, limit, pairs):
-    monkeypatch.setattr(likeness_module, "CACHED_PAIRS", pairs)
+    monkeypatch.setattr(similarity_module, "CACHED_PAIRS", pairs)
     features = (rng(3).normal(size=(90, 3)) + offset).astype(np.float32)
     features[10:20] = features[:10]  # the same crops again
     features[20:30] = features[:10] + np.array([limit, 0, 0], np.float32)  # as far as the limit but for rounding
     places = np.array([(0, 3 * crop) for crop in range(90)])
     places[40], places[50] = places[0] + (1, 1), (5, 0)
-    like, others = Likeness(features, places, limit), np.arange(10)
+    like, others = Similarity(features, places, limit), np.arange(10)
     ones = np.arange(10, 90)
     assert like.is_like_any(ones, others).tolist() == like.alike(others, ones).any(axis=0).tolist()
 
@@ -269,10 +270,10 @@ def test_bought_crops_are_unlike_as_long_as_the_budget_buys_such():
     # Pairs of near-duplicates, the better of each at an even index.
     features = line(*np.repeat(np.arange(30), 2) * 10.0)
     worths, costs = floats(100 - np.arange(60)), np.ones(60, np.float32)
-    like = Likeness(features, None, limit=1.0)
-    bought = thinned_within_budget(np.arange(60), worths, costs, 10, like, 0)
+    like = Similarity(features, None, limit=1.0)
+    bought = select_diverse_within_budget(np.arange(60), worths, costs, 10, like, 0)
     assert bought.tolist() == list(range(0, 20, 2))
-    more = thinned_within_budget(np.arange(60), worths, costs, 34, like, 0)
+    more = select_diverse_within_budget(np.arange(60), worths, costs, 34, like, 0)
     assert sorted(more[:30].tolist()) == list(range(0, 60, 2))
     assert more[30:].tolist() == [1, 3, 5, 7]
 
@@ -282,9 +283,9 @@ def test_thinned_or_not_a_budget_holds_and_only_candidates_are_bought(budget, se
     worths, costs = floats(rng(seed).random(80)), rng(seed).lognormal(1, 0.7, 80).astype(np.float32)
     candidates = np.flatnonzero(rng(seed).random(80) < 0.6)
     like = (
-        likeness(rng(seed).normal(size=(80, 2)).astype(np.float32), grid_places(8, 10), rng()) if is_thinned else None
+        similarity(rng(seed).normal(size=(80, 2)).astype(np.float32), grid_places(8, 10), rng()) if is_thinned else None
     )
-    bought = thinned_within_budget(candidates, worths, costs, budget, like, 0)
+    bought = select_diverse_within_budget(candidates, worths, costs, budget, like, 0)
     assert set(bought.tolist()) <= set(candidates.tolist())
     assert len(set(bought.tolist())) == len(bought)
     assert math.fsum(costs[bought].astype(float)) <= budget

@@ -7,17 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from costal.agent.classifier import classifier_lessons, train_classifiers
-from costal.agent.cost import cost_lesson, train_cost_models
-from costal.agent.devices import Footing
+from costal.agent.classifier import classifier_tasks, train_classifiers
+from costal.agent.cost import cost_task, train_cost_models
+from costal.agent.devices import BatchSetup
 from costal.agent.stacks import in_stacks
-from costal.agent.training import Lesson
+from costal.agent.training import TrainingTask
 from costal.errors import AgentError
 from costal.types import Agent, AgentSettings, Answer, Progress, Training, finish
 
 SHAPE = (1, 8, 8)
 TRAINING = Training(min_steps=30, epochs=0, batch=8, learning_rate=3e-3)
-FOOTING = Footing("cpu", TRAINING.batch)
+FOOTING = BatchSetup("cpu", TRAINING.batch)
 
 
 def answers_of(seed, count=20):
@@ -37,11 +37,11 @@ def answers_of(seed, count=20):
 
 def classifier_lesson(seed, training=TRAINING, **settings):
     agent = Agent(AgentSettings(2, training=training, **settings), SHAPE)
-    return classifier_lessons(agent, answers_of(seed), seed)[0]
+    return classifier_tasks(agent, answers_of(seed), seed)[0]
 
 
 def log_normal_lesson(seed, training=TRAINING, **settings):
-    return cost_lesson(Agent(AgentSettings(2, training=training, **settings), SHAPE), answers_of(seed), seed)
+    return cost_task(Agent(AgentSettings(2, training=training, **settings), SHAPE), answers_of(seed), seed)
 
 
 def least_squares_lesson(seed, training=TRAINING):
@@ -74,8 +74,8 @@ def assert_equal_weights(first, second):
     assert_close_weights(first, second, atol=0)
 
 
-def parameters_of(lessons):
-    return [{name: each.detach().clone() for name, each in one.module.named_parameters()} for one in lessons]
+def parameters_of(tasks):
+    return [{name: each.detach().clone() for name, each in one.module.named_parameters()} for one in tasks]
 
 
 def farthest(first, second):
@@ -85,10 +85,10 @@ def farthest(first, second):
 @KINDS
 @PROTOCOLS
 def test_a_stack_gives_each_member_what_it_gives_alone(lesson_of, train, training):
-    lessons = [lesson_of(seed, training) for seed in range(3)]
-    before = parameters_of(lessons)
-    stacked = finish(train(lessons, training, "cpu"))
-    assert all(farthest(*each) > 0.01 for each in zip(before, parameters_of(lessons), strict=True))
+    tasks = [lesson_of(seed, training) for seed in range(3)]
+    before = parameters_of(tasks)
+    stacked = finish(train(tasks, training, "cpu"))
+    assert all(farthest(*each) > 0.01 for each in zip(before, parameters_of(tasks), strict=True))
     for seed, weights in enumerate(stacked):
         (alone,) = finish(train([lesson_of(seed, training)], training, "cpu"))
         assert_close_weights(weights, alone, atol=1e-4)
@@ -123,12 +123,12 @@ def test_a_stack_trains_without_a_warning_of_vmap(lesson_of, train, recwarn):
 @KINDS
 @pytest.mark.parametrize("place", range(3))
 def test_a_diverging_member_is_told_within_ten_steps_whatever_its_place(lesson_of, train, place):
-    lessons = [lesson_of(seed) for seed in range(3)]
-    lessons[place].inputs_N[5] = np.nan
-    before = parameters_of(lessons)
+    tasks = [lesson_of(seed) for seed in range(3)]
+    tasks[place].inputs_N[5] = np.nan
+    before = parameters_of(tasks)
     with pytest.raises(AgentError, match=r"Training the (classifier|cost model) diverged at step ([1-9]|1\d) or"):
-        finish(train(lessons, TRAINING, "cpu"))
-    for kept, after in zip(before, parameters_of(lessons), strict=True):
+        finish(train(tasks, TRAINING, "cpu"))
+    for kept, after in zip(before, parameters_of(tasks), strict=True):
         assert_equal_weights(kept, after)
 
 
@@ -150,26 +150,26 @@ class Bent(Straight):
 
 def plain_lesson(count=4, outputs=2, side=8, likelihood="", kind=Straight, seed=0):
     crops = np.random.default_rng(seed).random((count, 1, side, side), dtype=np.float32)
-    return Lesson(kind(outputs, likelihood), crops, (torch.arange(count),), seed)
+    return TrainingTask(kind(outputs, likelihood), crops, (torch.arange(count),), seed)
 
 
 def noting(stacks, room=1000):
     """Return a training that notes its stacks, trains nothing, and finds a GPU full for larger batches than `room`."""
 
-    def train(lessons, training, device):
-        stacks.append((list(lessons), training.batch, device))
+    def train(tasks, training, device):
+        stacks.append((list(tasks), training.batch, device))
         yield Progress(0, 1, "training")
         if device != "cpu" and training.batch > room:
             raise torch.OutOfMemoryError("simulated")
-        return [{"crops": lesson.inputs_N} for lesson in lessons]
+        return [{"crops": task.inputs_N} for task in tasks]
 
     return train
 
 
-def stacked(lessons, footing=FOOTING, room=1000):
+def stacked(tasks, batch_setup=FOOTING, room=1000):
     stacks = []
-    trained, footing = finish(in_stacks(lessons, TRAINING, footing, noting(stacks, room)))
-    return trained, footing, stacks
+    trained, batch_setup = finish(in_stacks(tasks, TRAINING, batch_setup, noting(stacks, room)))
+    return trained, batch_setup, stacks
 
 
 @pytest.mark.parametrize(
@@ -193,20 +193,20 @@ KEYS = st.lists(st.lists(st.tuples(st.integers(1, 3), st.integers(1, 3)), max_si
 
 @given(KEYS, st.integers(0, 100))
 def test_every_lesson_is_trained_once_among_its_likes_and_comes_back_to_its_place(keys, seed):
-    lessons = [[plain_lesson(*key, seed=seed) for key in own] for own in keys]
-    trained, _, stacks = stacked(lessons)
-    flat = [lesson for own in lessons for lesson in own]
-    taken = [lesson for stack, _, _ in stacks for lesson in stack]
+    tasks = [[plain_lesson(*key, seed=seed) for key in own] for own in keys]
+    trained, _, stacks = stacked(tasks)
+    flat = [task for own in tasks for task in own]
+    taken = [task for stack, _, _ in stacks for task in stack]
     assert sorted(map(id, taken)) == sorted(map(id, flat))
     assert len(stacks) == len({key for own in keys for key in own})
     for stack, _, _ in stacks:
-        assert len({(len(lesson.inputs_N), lesson.module.layer.out_features) for lesson in stack}) == 1
-    firsts = [min(flat.index(lesson) for lesson in stack) for stack, _, _ in stacks]
+        assert len({(len(task.inputs_N), task.module.layer.out_features) for task in stack}) == 1
+    firsts = [min(flat.index(task) for task in stack) for stack, _, _ in stacks]
     assert firsts == sorted(firsts)
     assert [len(own) for own in trained] == [len(own) for own in keys]
-    for own, lesson_list in zip(trained, lessons, strict=True):
-        for weights, lesson in zip(own, lesson_list, strict=True):
-            assert weights["crops"] is lesson.inputs_N
+    for own, lesson_list in zip(trained, tasks, strict=True):
+        for weights, task in zip(own, lesson_list, strict=True):
+            assert weights["crops"] is task.inputs_N
 
 
 def test_an_agent_without_lessons_gets_no_weights_and_leaves_the_others_as_they_are():
@@ -221,13 +221,13 @@ def test_crops_of_two_sizes_with_one_network_train_apart():
     agents = [Agent(AgentSettings(2), (1, side, side)) for side in (38, 39)]
     training = Training(min_steps=1, epochs=0)
     crops = [np.zeros((1, side, side), np.float32) for side in (38, 39)]
-    lessons = [
-        classifier_lessons(agent, [Answer(crop, index, 1.0) for index in range(2)], 0)
+    tasks = [
+        classifier_tasks(agent, [Answer(crop, index, 1.0) for index in range(2)], 0)
         for agent, crop in zip(agents, crops, strict=True)
     ]
-    shapes = [[tuple(each.shape) for each in own[0].module.parameters()] for own in lessons]
+    shapes = [[tuple(each.shape) for each in own[0].module.parameters()] for own in tasks]
     assert shapes[0] == shapes[1]
-    trained, _ = finish(in_stacks(lessons, training, FOOTING, train_classifiers))
+    trained, _ = finish(in_stacks(tasks, training, FOOTING, train_classifiers))
     assert [len(own) for own in trained] == [1, 1]
 
 
@@ -236,30 +236,30 @@ def test_crops_of_two_sizes_with_one_network_train_apart():
 
 def test_a_full_gpu_halves_the_batch_of_the_whole_stack_and_of_the_stacks_after_it():
     small, large = [plain_lesson(count=4) for _ in range(3)], [plain_lesson(count=9) for _ in range(2)]
-    lessons = [[small[0]], [large[0]], [small[1]], [large[1], small[2]]]
-    _, footing, stacks = stacked(lessons, Footing("cuda", 8), room=2)
+    tasks = [[small[0]], [large[0]], [small[1]], [large[1], small[2]]]
+    _, batch_setup, stacks = stacked(tasks, BatchSetup("cuda", 8), room=2)
     assert [(len(stack), batch, device) for stack, batch, device in stacks] == [
         (3, 8, "cuda"),
         (3, 4, "cuda"),
         (3, 2, "cuda"),
         (2, 2, "cuda"),
     ]
-    assert (footing.device, footing.batch) == ("cuda", 2)
-    assert "batches of 2 crops" in footing.note
+    assert (batch_setup.device, batch_setup.batch) == ("cuda", 2)
+    assert "batches of 2 crops" in batch_setup.note
 
 
 def test_a_stack_that_met_a_full_gpu_halfway_learns_as_if_it_had_begun_with_the_smaller_batch():
-    def crowded(lessons, training, device):
-        job = train_classifiers(lessons, training, "cpu")
+    def crowded(tasks, training, device):
+        job = train_classifiers(tasks, training, "cpu")
         if training.batch > 4:
             yield next(job)
             yield next(job)
             raise torch.OutOfMemoryError("simulated")
         return (yield from job)
 
-    lessons = [[classifier_lesson(seed)] for seed in range(2)]
-    trained, footing = finish(in_stacks(lessons, TRAINING, Footing("cuda", 8), crowded))
-    assert footing.batch == 4
+    tasks = [[classifier_lesson(seed)] for seed in range(2)]
+    trained, batch_setup = finish(in_stacks(tasks, TRAINING, BatchSetup("cuda", 8), crowded))
+    assert batch_setup.batch == 4
     smaller = replace(TRAINING, batch=4)
     expected = finish(train_classifiers([classifier_lesson(seed) for seed in range(2)], smaller, "cpu"))
     for (weights,), others in zip(trained, expected, strict=True):

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from costal.agent.classifier import class_weights, classifier_lessons, classify, train_classifiers, why_refused
-from costal.agent.cost import cost_lesson, train_cost_models
+from costal.agent.classifier import class_weights, classifier_tasks, classify, reason_no_classifier, train_classifiers
+from costal.agent.cost import cost_task, train_cost_models
 from costal.agent.networks import HIDDEN, Network, feature_count, initialise
-from costal.agent.training import PROGRESS_EVERY, Lesson, fit, step_count, turned
+from costal.agent.training import PROGRESS_EVERY, TrainingTask, fit, step_count, turned
 from costal.errors import AgentError
 from costal.loop import learn, new_agent
 from costal.types import Agent, AgentSettings, Answer, Training, finish
@@ -35,16 +35,16 @@ def assert_equal_weights(first, second):
 
 
 def lessons_of(seed=0, settings=SETTINGS, before=(), answers=None):
-    return classifier_lessons(Agent(settings, SHAPE, before), answers or answers_of(), seed)
+    return classifier_tasks(Agent(settings, SHAPE, before), answers or answers_of(), seed)
 
 
 def train(seed=0, settings=SETTINGS, before=(), answers=None):
-    lessons = lessons_of(seed, settings, before, answers)
-    return finish(train_classifiers(lessons, settings.training, "cpu"))[0]
+    tasks = lessons_of(seed, settings, before, answers)
+    return finish(train_classifiers(tasks, settings.training, "cpu"))[0]
 
 
 def train_cost(seed=0):
-    return finish(train_cost_models([cost_lesson(Agent(SETTINGS, SHAPE), answers_of(), seed)], QUICK, "cpu"))[0]
+    return finish(train_cost_models([cost_task(Agent(SETTINGS, SHAPE), answers_of(), seed)], QUICK, "cpu"))[0]
 
 
 class Echo(nn.Module):
@@ -76,13 +76,13 @@ def plain_descent(monkeypatch):
 def echo_of(crops, training, seed=0):
     count = len(crops)
     module = Echo(crops.shape[1:], min(training.batch, count), count)
-    return Lesson(module, crops, (torch.arange(count),), seed)
+    return TrainingTask(module, crops, (torch.arange(count),), seed)
 
 
-def echoed(lessons, training):
+def echoed(tasks, training):
     """Return what each lesson's module was given in training, by name."""
-    finish(fit(lessons, training, "cpu", "Training"))
-    return [lesson.module.given() for lesson in lessons]
+    finish(fit(tasks, training, "cpu", "Training"))
+    return [task.module.given() for task in tasks]
 
 
 @pytest.mark.parametrize("trained", [train, train_cost], ids=["classifier", "cost model"])
@@ -169,13 +169,13 @@ def test_class_weights_change_what_is_learned_only_where_classes_are_unbalanced(
     ],
 )
 def test_fewer_than_two_classes_are_refused_with_the_reason(classes, reason):
-    assert reason in why_refused(classes)
+    assert reason in reason_no_classifier(classes)
     with pytest.raises(AgentError, match=reason):
         train(answers=[replace(answers_of(1)[0], class_index=each) for each in [*classes, None]])
 
 
 def test_two_classes_are_not_refused():
-    assert why_refused([0, 3]) == ""
+    assert reason_no_classifier([0, 3]) == ""
 
 
 def test_a_skipped_crop_does_not_teach_the_classifier():
@@ -312,9 +312,9 @@ def test_a_constant_rate_is_the_learning_rate_in_every_step(rates):
 @pytest.mark.parametrize("schedule", ["constant", "one_cycle"])
 def test_the_terms_of_the_cost_model_move_at_ten_times_the_rate(rates, schedule):
     training = replace(QUICK, min_steps=30, schedule=schedule)
-    lesson = cost_lesson(Agent(SETTINGS, SHAPE), answers_of(), 0)
-    finish(train_cost_models([lesson], training, "cpu"))
-    names = [name for name, _ in lesson.module.named_parameters()]
+    task = cost_task(Agent(SETTINGS, SHAPE), answers_of(), 0)
+    finish(train_cost_models([task], training, "cpu"))
+    names = [name for name, _ in task.module.named_parameters()]
     factor = [10 if name in ("log_spread", "annotator_A", "practice") else 1 for name in names]
     assert factor.count(10) == 3
     factor = sorted(factor, key=factor.index)  # parameters of one rate are one group

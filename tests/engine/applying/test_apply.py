@@ -410,7 +410,7 @@ def test_a_frame_that_shows_nothing_is_said_so(trained, field, tmp_path, command
 def learned_at(project, *pixel_um):
     """Let the project's newest model say that it learned at these pixel sizes."""
     newest = load_newest(project.model_folder)
-    save_agent(project.model_folder, newest.agent, replace(newest.origin, pixel_um=pixel_um))
+    save_agent(project.model_folder, newest.agent, replace(newest.provenance, pixel_um=pixel_um))
 
 
 def micrometres(um):

@@ -7,7 +7,7 @@ import pytest
 from costal.errors import AgentError, DatasetError
 from costal.paper.datasets import load_dataset
 from costal.types import Training, finish
-from tests.benchmarks import training as bench
+from tests.benchmarks import training as session
 from tests.benchmarks.peers import Lot, Tuning, bald_of, train_in_turn
 from tests.benchmarks.stopwatch import Spent
 from tests.benchmarks.training import PEER, STACK, TrainingRequest, compare_training
@@ -21,9 +21,9 @@ REQUEST = TrainingRequest(2, 80, "cpu", 0, "synthetic", test_crops=20, training=
 @pytest.fixture(scope="module")
 def no_tuning():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(bench, "tuned", lambda lot, training, device: Tuning(1, False))
-        patch.setattr(bench, "SCORED_CROPS", 20)
-        patch.setattr(bench, "ROUND_LABELS", 40)
+        patch.setattr(session, "tuned", lambda lot, training, device: Tuning(1, False))
+        patch.setattr(session, "SCORED_CROPS", 20)
+        patch.setattr(session, "ROUND_LABELS", 40)
         yield
 
 
@@ -59,9 +59,9 @@ def test_the_ratio_is_of_the_seconds_with_all_labels_repeat_by_repeat(monkeypatc
     def turn(request, path, repeat, lots, test, tuning):
         labels = len(lots[0].class_N)
         spent = Spent(1.0 if path == STACK else 2.0 + repeat, 0.0) if labels == 80 else Spent(50.0, 0.0)
-        return bench.Turn(path, repeat, labels, spent, (0.5, 0.6))
+        return session.Turn(path, repeat, labels, spent, (0.5, 0.6))
 
-    monkeypatch.setattr(bench, "_turn", turn)
+    monkeypatch.setattr(session, "_turn", turn)
     found = finish(compare_training(REQUEST))
     assert (found.ratio_least, found.ratio, found.ratio_most) == (2.0, 3.0, 4.0)
     assert (found.stack_s, found.peer_s, found.pace.train_s) == (0.5, 1.5, 0.5)
@@ -69,9 +69,9 @@ def test_the_ratio_is_of_the_seconds_with_all_labels_repeat_by_repeat(monkeypatc
 
 def test_repeats_have_labels_and_seeds_of_their_own():
     dataset = load_dataset("synthetic")
-    lots = [lot for repeat in range(2) for lot in bench._lots(dataset, REQUEST, repeat)]
+    lots = [lot for repeat in range(2) for lot in session._lots(dataset, REQUEST, repeat)]
     assert len({lot.seed for lot in lots}) == len({lot.crops_N_C_H_W.tobytes() for lot in lots}) == 4
-    again = bench._lots(dataset, REQUEST, 1)[0]
+    again = session._lots(dataset, REQUEST, 1)[0]
     assert again.seed == lots[2].seed
     np.testing.assert_array_equal(again.crops_N_C_H_W, lots[2].crops_N_C_H_W)
 

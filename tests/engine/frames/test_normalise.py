@@ -8,7 +8,7 @@ from costal.errors import FrameError
 from costal.frames.grid import crops, tile
 from costal.frames.normalise import (
     IntensityRange,
-    cut_when_sliced,
+    LazyCrops,
     intensity_range,
     merge_ranges,
     normalise,
@@ -150,7 +150,7 @@ def test_any_slice_of_a_planes_crops_is_those_crops_normalised():
     pixels = np.random.default_rng(0).integers(0, 999, (2, 80, 96)).astype(np.uint16)
     grid, limits = tile((80, 96), 16), intensity_range(pixels)
     (cut,) = crops(pixels, grid)
-    lazy = cut_when_sliced(pixels, limits, grid)
+    lazy = LazyCrops(pixels, limits, grid)
     assert (len(lazy), lazy.shape) == (30, (30, 2, 16, 16))
     np.testing.assert_array_equal(lazy[25:40], normalise(cut, limits)[25:])
 

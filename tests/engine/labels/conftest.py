@@ -12,7 +12,7 @@ from costal.labels.classes import merge_classes, new_class, rename_class, retire
 from costal.labels.effort import Event, EventKind, PauseReason
 from costal.labels.project import Tiling
 from costal.labels.project_file import create_project, load_project, save_project
-from costal.labels.records import AnswerRecord, FrameRecord, Why
+from costal.labels.records import AnswerRecord, FrameRecord, QueryReason
 from costal.labels.store import Store
 from costal.labels.tables import TABLES
 from costal.types import Arrival, Stamp
@@ -46,7 +46,7 @@ def events_of(active_s, end=EventKind.ANSWERED, pause_s=0.0):
     return (*events, Event(end, 7 + at - BEGUN, at))
 
 
-NO_WHY = Why()
+NO_WHY = QueryReason()
 ENDS = {"class": EventKind.ANSWERED, "skip": EventKind.SKIPPED, "exclude": EventKind.SKIPPED}
 
 
@@ -57,7 +57,9 @@ def answer_of(frame_id, y, x, kind="class", class_id=1, annotator="ada", active_
     return AnswerRecord(frame_id, y, x, pixels, kind, class_id, annotator, events, why=why, **more)
 
 
-WHY = Why((1, 2, 3), (0.2, 0.7, 0.1), 0.5, 2.5, 0.3, 0.25, 1.0, 0.3, "bald", 50, 11, "ab" * 32, "napari-costal 0.1")
+WHY = QueryReason(
+    (1, 2, 3), (0.2, 0.7, 0.1), 0.5, 2.5, 0.3, 0.25, 1.0, 0.3, "bald", 50, 11, "ab" * 32, "napari-costal 0.1"
+)
 PLACES = st.tuples(st.integers(1, 3), st.sampled_from([0, 8, 16]), st.sampled_from([0, 8, 16]))
 NAMES = st.sampled_from(["=1+1", "Fibres", "Ünïcode β", "con", "@x", "-1", "'", "rings, open", 'a "b"', "7"])
 ACTS = st.lists(
@@ -93,7 +95,7 @@ def make(folder, acts=()):
             try:
                 if act == "answer":
                     (frame_id, y, x), kind, class_id, annotator = said
-                    why = WHY if number % 2 else Why()
+                    why = WHY if number % 2 else QueryReason()
                     label = store.answer(
                         answer_of(frame_id, y, x, kind, class_id, annotator, 1 + number, why, control=number % 3 == 0)
                     )

@@ -9,11 +9,11 @@ from safetensors.numpy import load_file, save
 
 from costal.errors import ProjectError
 from costal.labels.models import (
-    Origin,
-    kept_generations,
-    load_generation,
+    Provenance,
+    kept_versions,
     load_newest,
-    newest_origin,
+    load_version,
+    newest_provenance,
     roll_back,
     save_agent,
 )
@@ -103,7 +103,7 @@ def test_generations_count_up_and_the_newest_wins(tmp_path):
     assert numbers == list(range(1, 12))
     newest = load_newest(tmp_path)
     assert (newest.number, newest.agent.label_count) == (11, 11)
-    assert load_generation(tmp_path, 2).agent.label_count == 2
+    assert load_version(tmp_path, 2).agent.label_count == 2
 
 
 @pytest.mark.parametrize("exists", [True, False])
@@ -198,7 +198,7 @@ def test_a_card_without_its_model_is_refused(tmp_path):
 
 def test_a_missing_card_is_refused(tmp_path):
     with pytest.raises(ProjectError, match=r"0007\.json cannot be read: No such file"):
-        load_generation(tmp_path, 7)
+        load_version(tmp_path, 7)
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", "not json", '{"format": "one"}', '{"format": 1}'])
@@ -229,20 +229,20 @@ def test_a_card_of_a_newer_format_is_refused(tmp_path):
 
 # where a model comes from
 
-ORIGIN = Origin((3, 5, 8), 2**40, {"control accuracy": 0.9, "expert minutes": 12.5})
+PROVENANCE = Provenance((3, 5, 8), 2**40, {"control accuracy": 0.9, "expert minutes": 12.5})
 
 
 def test_a_model_tells_what_it_was_trained_on_and_how(tmp_path):
-    saved = save_agent(tmp_path, WHOLE, ORIGIN)
-    assert replace(saved.origin, utc_ns=0) == ORIGIN
-    assert load_newest(tmp_path).origin == newest_origin(tmp_path) == saved.origin
-    assert saved.origin.utc_ns > 1_700_000_000 * 10**9
+    saved = save_agent(tmp_path, WHOLE, PROVENANCE)
+    assert replace(saved.provenance, utc_ns=0) == PROVENANCE
+    assert load_newest(tmp_path).provenance == newest_provenance(tmp_path) == saved.provenance
+    assert saved.provenance.utc_ns > 1_700_000_000 * 10**9
 
 
 def test_a_model_is_known_by_the_hash_of_its_file(tmp_path):
     first, same, other = (save_agent(tmp_path, agent) for agent in (WHOLE, WHOLE, replace(WHOLE, cost_model=None)))
     assert first.model_hash == hashlib.sha256((tmp_path / "0001.safetensors").read_bytes()).hexdigest()
-    assert load_generation(tmp_path, 1).model_hash == first.model_hash == same.model_hash != other.model_hash
+    assert load_version(tmp_path, 1).model_hash == first.model_hash == same.model_hash != other.model_hash
 
 
 @pytest.mark.parametrize(
@@ -256,15 +256,15 @@ def test_a_model_is_known_by_the_hash_of_its_file(tmp_path):
     ],
 )
 def test_a_model_is_stale_when_a_label_it_learned_from_is_gone(standing, is_stale):
-    assert ORIGIN.is_stale(standing) is is_stale
+    assert PROVENANCE.is_stale(standing) is is_stale
 
 
 def test_a_model_that_learned_from_no_label_is_never_stale():
-    assert not Origin().is_stale(())
+    assert not Provenance().is_stale(())
 
 
 def test_a_folder_without_models_has_no_origin(tmp_path):
-    assert newest_origin(tmp_path) is None
+    assert newest_provenance(tmp_path) is None
 
 
 def as_version_1(path):
@@ -286,7 +286,7 @@ def as_before_ensembles(path):
 
 
 def test_a_card_from_before_there_were_ensembles_still_loads(tmp_path):
-    save_agent(tmp_path, WHOLE, ORIGIN)
+    save_agent(tmp_path, WHOLE, PROVENANCE)
     as_before_ensembles(tmp_path / "0001.json")
     found = load_newest(tmp_path).agent
     assert found.settings == SETTINGS
@@ -297,21 +297,21 @@ def test_a_card_from_before_there_were_ensembles_still_loads(tmp_path):
 
 
 def test_a_card_of_format_1_still_loads(tmp_path):
-    save_agent(tmp_path, WHOLE, ORIGIN)
+    save_agent(tmp_path, WHOLE, PROVENANCE)
     as_version_1(tmp_path / "0001.json")
     found = load_newest(tmp_path)
-    assert (found.origin, found.model_hash) == (Origin(), "")
+    assert (found.provenance, found.model_hash) == (Provenance(), "")
     assert found.agent.settings == SETTINGS
-    assert newest_origin(tmp_path) == Origin()
+    assert newest_provenance(tmp_path) == Provenance()
     assert roll_back(tmp_path, 1).number == 2
 
 
-@pytest.mark.parametrize("origin", [3, [1], {"mood": "good"}, {"label_ids": 3}])
-def test_a_card_whose_origin_is_none_is_refused(tmp_path, origin):
+@pytest.mark.parametrize("provenance", [3, [1], {"mood": "good"}, {"label_ids": 3}])
+def test_a_card_whose_provenance_is_none_is_refused(tmp_path, provenance):
     save_agent(tmp_path, WHOLE)
     card = json.loads((tmp_path / "0001.json").read_text("utf-8"))
-    (tmp_path / "0001.json").write_text(json.dumps(card | {"origin": origin}))
-    for read in (load_newest, newest_origin):
+    (tmp_path / "0001.json").write_text(json.dumps(card | {"origin": provenance}))
+    for read in (load_newest, newest_provenance):
         with pytest.raises(ProjectError, match="is not a model card"):
             read(tmp_path)
 
@@ -320,18 +320,18 @@ def test_a_card_whose_origin_is_none_is_refused(tmp_path, origin):
 
 
 def test_rolling_back_saves_an_older_generation_again_as_the_newest(tmp_path):
-    first = save_agent(tmp_path, WHOLE, ORIGIN)
+    first = save_agent(tmp_path, WHOLE, PROVENANCE)
     save_agent(tmp_path, replace(WHOLE, label_count=99, cost_model=None))
     again = roll_back(tmp_path, 1)
     newest = load_newest(tmp_path)
     assert again.number == newest.number == 3
-    assert again.origin == newest.origin == newest_origin(tmp_path)
-    assert replace(again.origin, utc_ns=0) == replace(ORIGIN, copy_of=1)
+    assert again.provenance == newest.provenance == newest_provenance(tmp_path)
+    assert replace(again.provenance, utc_ns=0) == replace(PROVENANCE, copy_of=1)
     assert again.model_hash == newest.model_hash == first.model_hash
     assert newest.agent.label_count == WHOLE.label_count
     assert_equal_weights(newest.agent.classifier[0], CLASSIFIER)
     assert_equal_weights(newest.agent.cost_model.weights, WHOLE.cost_model.weights)
-    assert load_generation(tmp_path, 2).agent.label_count == 99
+    assert load_version(tmp_path, 2).agent.label_count == 99
 
 
 @pytest.mark.parametrize(("saved", "kept"), [(0, "none"), (2, "1, 2")])
@@ -340,14 +340,14 @@ def test_rolling_back_to_a_model_that_is_not_there_names_those_that_are(tmp_path
         save_agent(tmp_path, WHOLE)
     with pytest.raises(ProjectError, match=f"There is no model 7 in .* kept: {kept}"):
         roll_back(tmp_path, 7)
-    assert len(kept_generations(tmp_path)) == saved
+    assert len(kept_versions(tmp_path)) == saved
 
 
 @pytest.mark.parametrize(("keep", "numbers"), [(None, [1, 2, 3, 4, 5]), (2, [4, 5]), (1, [5]), (9, [1, 2, 3, 4, 5])])
 def test_the_newest_generations_are_kept_and_no_file_of_the_others(tmp_path, keep, numbers):
     for _ in range(5):
         save_agent(tmp_path, WHOLE, keep=keep)
-    assert [each.number for each in kept_generations(tmp_path)] == numbers[::-1]
+    assert [each.number for each in kept_versions(tmp_path)] == numbers[::-1]
     names = {f"{number:04}.{suffix}" for number in numbers for suffix in ("json", "safetensors")}
     assert {each.name for each in tmp_path.iterdir()} == names
 
@@ -360,20 +360,20 @@ def test_a_generation_that_cannot_be_read_is_left_out_of_those_kept(tmp_path):
     for _ in range(3):
         save_agent(tmp_path, WHOLE)
     (tmp_path / "0002.safetensors").write_bytes(b"")
-    assert [each.number for each in kept_generations(tmp_path)] == [3, 1]
+    assert [each.number for each in kept_versions(tmp_path)] == [3, 1]
 
 
 def test_a_card_tells_the_pixel_sizes_that_were_learned_at(tmp_path):
-    save_agent(tmp_path, WHOLE, Origin(pixel_um=(0.1, 0.25)))
+    save_agent(tmp_path, WHOLE, Provenance(pixel_um=(0.1, 0.25)))
     assert json.loads((tmp_path / "0001.json").read_text("utf-8"))["pixel_um"] == [0.1, 0.25]
-    assert load_newest(tmp_path).origin.pixel_um == newest_origin(tmp_path).pixel_um == (0.1, 0.25)
-    assert roll_back(tmp_path, 1).origin.pixel_um == (0.1, 0.25)
+    assert load_newest(tmp_path).provenance.pixel_um == newest_provenance(tmp_path).pixel_um == (0.1, 0.25)
+    assert roll_back(tmp_path, 1).provenance.pixel_um == (0.1, 0.25)
     assert "pixel_um" not in json.loads((tmp_path / "0001.json").read_text("utf-8"))["origin"]
 
 
 def test_a_card_of_an_older_version_knows_no_pixel_size(tmp_path):
-    save_agent(tmp_path, WHOLE, Origin((1, 2), pixel_um=(0.1,)))
+    save_agent(tmp_path, WHOLE, Provenance((1, 2), pixel_um=(0.1,)))
     card = json.loads((tmp_path / "0001.json").read_text("utf-8"))
     del card["pixel_um"]
     (tmp_path / "0001.json").write_text(json.dumps(card), "utf-8")
-    assert (load_newest(tmp_path).origin.pixel_um, newest_origin(tmp_path).label_ids) == ((), (1, 2))
+    assert (load_newest(tmp_path).provenance.pixel_um, newest_provenance(tmp_path).label_ids) == ((), (1, 2))

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from costal.errors import ProjectError
 from costal.labels.effort import Event, EventKind, PauseReason
 from costal.labels.history import History
-from costal.labels.records import AnswerRecord, CropLabel, FrameRecord, Why
+from costal.labels.records import AnswerRecord, CropLabel, FrameRecord, QueryReason
 from costal.labels.store import Store
 from costal.types import Arrival, Stamp
 
@@ -27,7 +27,7 @@ EVENTS = (
 )
 PIXELS = np.arange(64, dtype=np.uint16).reshape(1, 8, 8)
 ANSWER = AnswerRecord(1, 8, 16, PIXELS, "class", 2, "ada", EVENTS)
-WHY = Why(
+WHY = QueryReason(
     (1, 2), (0.25, 0.75), 0.0, 2.5, 0.5, 0.25, 1.0, 0.0, "std", 50, 2**53 + 1, "5ec7", "napari-costal 1"
 )  # fmt: skip
 
@@ -374,7 +374,7 @@ def test_a_presentation_from_before_why_was_kept_has_what_there_was(store, path)
         connection.execute("DROP TRIGGER presentation_fixed")
         connection.execute("UPDATE presentation SET why = '{}', information = 0.5, cost = 2.5, value = 0.25")
         connection.commit()
-    assert [row.why for row in store.presentations()] == [Why(information=0.5, cost=2.5, value=0.25)]
+    assert [row.why for row in store.presentations()] == [QueryReason(information=0.5, cost=2.5, value=0.25)]
 
 
 def test_a_presentation_tells_where_its_crop_is_what_was_said_and_the_events(store):
@@ -409,8 +409,8 @@ def test_the_newest_crop_shape_is_that_of_the_crop_presented_last(store):
 
 
 def test_why_is_written_without_what_was_not_known_and_with_every_zero():
-    assert Why().to_json() == "{}"
-    assert Why(information=0.0, beta=0.0).to_json() == '{"information": 0.0, "beta": 0.0}'
+    assert QueryReason().to_json() == "{}"
+    assert QueryReason(information=0.0, beta=0.0).to_json() == '{"information": 0.0, "beta": 0.0}'
 
 
 numbers = st.none() | st.floats(allow_nan=False)
@@ -418,7 +418,7 @@ numbers = st.none() | st.floats(allow_nan=False)
 
 @given(
     st.builds(
-        Why,
+        QueryReason,
         st.lists(st.integers(1, 2**31)).map(tuple),
         st.lists(st.floats(0, 1)).map(tuple),
         *[numbers] * 6,
@@ -430,11 +430,11 @@ numbers = st.none() | st.floats(allow_nan=False)
     )
 )
 def test_why_comes_back_from_json_as_it_was(why):
-    assert Why.from_json(why.to_json()) == why
+    assert QueryReason.from_json(why.to_json()) == why
 
 
 def test_an_entry_of_a_newer_version_is_left_out_of_why():
-    assert Why.from_json('{"beta": 0.5, "mood": "good"}') == Why(beta=0.5)
+    assert QueryReason.from_json('{"beta": 0.5, "mood": "good"}') == QueryReason(beta=0.5)
 
 
 # arrivals
@@ -537,14 +537,14 @@ def test_a_read_only_folder_can_be_read(locked_folder):
 
 def test_a_store_that_is_gone_or_empty_is_not_begun_anew_without_a_word(tmp_path):
     from costal.labels.project_file import create_project
-    from costal.workbench.desk import Workbench
+    from costal.workbench.session import ProjectSession
 
     project = create_project(tmp_path / "project")
     project.store_path.write_bytes(b"")
     for break_it in (lambda: None, project.store_path.unlink):
         break_it()
         with pytest.raises(ProjectError, match="missing or empty: its labels are gone"):
-            Workbench(project.folder)
+            ProjectSession(project.folder)
         with pytest.raises(ProjectError):
             Store(project.store_path, read_only=True)
 

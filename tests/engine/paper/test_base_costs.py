@@ -6,8 +6,8 @@ import pytest
 from costal.errors import DatasetError
 from costal.paper import base_costs
 from costal.paper.base_costs import BASE_COSTS, derive_base_costs, scaled
-from costal.paper.claim import claimed
 from costal.paper.plan import Arm
+from costal.paper.run_lock import run_lock
 from costal.paper.runner import run_task, tasks
 from costal.types import finish
 
@@ -27,7 +27,7 @@ def test_base_costs_follow_from_what_std_asked_for(quick_plan, small_digits, tmp
     monkeypatch.setattr(base_costs, "load_dataset", lambda _: small_digits)
     monkeypatch.setattr(base_costs, "PERIMETERS", 100)
     plan = replace(quick_plan, arms=(Arm("STD", acquisition="std"),))
-    with claimed(tmp_path, plan, small_digits):
+    with run_lock(tmp_path, plan, small_digits):
         for task in tasks(plan)[:1]:
             finish(run_task(plan, task, tmp_path, small_digits))
         with pytest.raises(DatasetError, match="1 of 2 repeats of STD are finished"):
@@ -42,7 +42,7 @@ def test_base_costs_follow_from_what_std_asked_for(quick_plan, small_digits, tmp
 def test_a_folder_without_a_run_and_a_run_without_std_are_refused(quick_plan, small_digits, tmp_path):
     with pytest.raises(DatasetError, match="holds no run"):
         derive_base_costs(tmp_path)
-    with claimed(tmp_path, quick_plan, small_digits):
+    with run_lock(tmp_path, quick_plan, small_digits):
         pass
     with pytest.raises(DatasetError, match="no arm that asks by STD"):
         derive_base_costs(tmp_path)

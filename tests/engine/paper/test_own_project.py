@@ -16,7 +16,7 @@ from costal.labels.records import AnswerRecord
 from costal.paper.datasets import load_dataset
 from costal.paper.sources import initial_indices
 from costal.scoring.frame_planes import frame_of
-from costal.workbench.desk import Workbench, recorded
+from costal.workbench.session import ProjectSession, recorded
 
 ALL = Planes(None, None, None)
 
@@ -34,18 +34,18 @@ def folder(tmp_path, field):
     """Return a project of which all 64 crops of a field are labelled, crop i within 1 + i / 10 seconds."""
     project = create_project(tmp_path / "neurons", CLASS_NAMES)
     save_project(replace(project, tiling=Tiling(CROP, CROP)))
-    with Workbench(project.folder, "ada") as bench:
+    with ProjectSession(project.folder, "ada") as session:
         for index in range(64):
-            give(bench, field, index, 1 + index / 10)
+            give(session, field, index, 1 + index / 10)
     return project.folder
 
 
 def answer(folder, field, index, seconds, **rest):
-    with Workbench(folder, "ada") as bench:
-        give(bench, field, index, seconds, **rest)
+    with ProjectSession(folder, "ada") as session:
+        give(session, field, index, seconds, **rest)
 
 
-def give(bench, field, index, seconds, class_id=None, kind="class", pause=None, crop=CROP):
+def give(session, field, index, seconds, class_id=None, kind="class", pause=None, crop=CROP):
     end = {"class": EventKind.ANSWERED, "skip": EventKind.SKIPPED}[kind]
     ends = round(seconds * S)
     between = (Event(EventKind.PAUSED, 0, 0, pause), Event(EventKind.RESUMED, ends, ends, pause)) if pause else ()
@@ -53,10 +53,10 @@ def give(bench, field, index, seconds, class_id=None, kind="class", pause=None, 
     if kind == "class" and class_id is None:
         class_id = 1 + int(field.classes_N[index])
     frame = frame_from_array(field.pixels_Y_X[np.newaxis], "CYX", field.pixel_um, "a field")
-    placed = bench.place(recorded(frame_of(frame, ALL)))
+    stored = session.place(recorded(frame_of(frame, ALL)))
     y, x = field.grid.origin(index)
     pixels = crop_at(frame.pixels, field.grid, index)[:, :crop, :crop]
-    bench.answer(AnswerRecord(placed.id, y, x, pixels, kind, class_id, "ada", events))
+    session.answer(AnswerRecord(stored.id, y, x, pixels, kind, class_id, "ada", events))
 
 
 def all_efforts(dataset):
@@ -146,7 +146,7 @@ def test_a_broken_project_is_refused_in_its_own_words(folder):
 
 
 def test_reading_a_project_leaves_it_as_it_was_even_while_it_is_open(folder):
-    with Workbench(folder, "grace"):
+    with ProjectSession(folder, "grace"):
         before = (folder / "labels.sqlite").read_bytes()
         load_dataset(str(folder))
         assert (folder / "labels.sqlite").read_bytes() == before

@@ -11,7 +11,7 @@ from costal.paper.evidence import Estimate, Saving
 from costal.paper.plan import Arm
 from costal.paper.replay import arms_of, replay, sentence
 from costal.types import finish
-from costal.workbench.desk import Workbench
+from costal.workbench.session import ProjectSession
 from tests.engine.paper.test_own_project import CROP, PauseReason, give
 
 LABELS = 120
@@ -24,10 +24,10 @@ def made(folder, labels, backbone="gal2017"):
     choices = replace(project.choices, backbone=backbone, passes=5)
     save_project(replace(project, tiling=Tiling(CROP, CROP), choices=choices))
     seconds = simulated_effort_s(field, 0)
-    with Workbench(project.folder, "ada") as bench:
+    with ProjectSession(project.folder, "ada") as session:
         for index in range(labels):
             pause = PauseReason.IDLE if index == 9 else None
-            give(bench, field, index, float(seconds[index]) + 3600 * (index == 9), pause=pause)
+            give(session, field, index, float(seconds[index]) + 3600 * (index == 9), pause=pause)
     return project.folder
 
 

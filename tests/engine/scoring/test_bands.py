@@ -22,7 +22,7 @@ from costal.labels.models import save_agent
 from costal.labels.project import Tiling
 from costal.labels.project_file import create_project
 from costal.loop import learn, new_agent, score
-from costal.scoring import bands, first_look, strips
+from costal.scoring import bands, cold_start, strips
 from costal.scoring.bands import BandWork
 from costal.scoring.frame_planes import FramePlane, frame_of
 from costal.scoring.intensities import background, measured_range
@@ -97,10 +97,10 @@ def score_kept(request):
 def in_memory(project, pixels_C_Y_X, limits=RANGE):
     tiling = project.tiling
     grid = tile(pixels_C_Y_X.shape[1:], tiling.crop, tiling.stride, tiling.edge)
-    from costal.scoring.generation import current_generation
+    from costal.scoring.model_version import current_version
 
     cut = np.concatenate([normalise(some, limits) for some in crops(pixels_C_Y_X, grid)])
-    agent = current_generation(project, cut.shape[1:]).agent
+    agent = current_version(project, cut.shape[1:]).agent
     return finish(score(agent, Pool(cut), project.choices.seed, "cpu"))
 
 
@@ -419,8 +419,8 @@ def test_only_crops_that_are_scored_are_asked(holed, project, tmp_path):
 
 
 def test_without_a_model_a_first_query_is_spread_over_some_crops_of_a_large_frame(holed, tmp_path, monkeypatch):
-    monkeypatch.setattr(first_look, "LOOKED_AT", 40)
-    monkeypatch.setattr(first_look, "LARGE_BYTES", 1000)
+    monkeypatch.setattr(cold_start, "LOOKED_AT", 40)
+    monkeypatch.setattr(cold_start, "LARGE_BYTES", 1000)
     empty = replace(create_project(tmp_path / "empty", ("a", "b")), tiling=Tiling(16, 16))
     prepared = prepare(request_for(empty, holed, tmp_path / "out", missing="skip"))
     found, grid = finish(score_prepared(pickle.loads(pickle.dumps(prepared)))), prepared.work.grid

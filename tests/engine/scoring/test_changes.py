@@ -9,11 +9,11 @@ from costal.scoring.scores import FrameScores
 from costal.types import Scores
 
 
-def scored(generation, classes, skipped=None, count=2):
+def scored(model_version, classes, skipped=None, count=2):
     probs = np.full((len(classes), count), 0.1, np.float32)
     probs[np.arange(len(classes)), classes] = 0.9
     ones = np.ones(len(classes), np.float32)
-    return FrameScores(Scores(ones, ones, probs, False, "cpu"), generation, skipped_N=skipped)
+    return FrameScores(Scores(ones, ones, probs, False, "cpu"), model_version, skipped_N=skipped)
 
 
 def test_crops_with_another_class_are_counted_and_told():

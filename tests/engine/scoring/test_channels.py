@@ -13,7 +13,7 @@ from costal.labels.project import Project
 from costal.labels.project_file import create_project, load_project, save_project
 from costal.scoring.channels import proposed, require_alike, with_channels
 from costal.scoring.frame_planes import frames_of
-from costal.scoring.generation import range_in_use
+from costal.scoring.model_version import range_in_use
 from costal.types import Channel
 
 DAPI, ACTIN, FISH = Channel(0, "DAPI", "#0000ff"), Channel(1, "actin", "#00ff00"), Channel(2, "FISH", "#ff0000")

@@ -28,8 +28,8 @@ from costal.scoring.frame_planes import FramePlane
 from costal.scoring.job import score_prepared
 from costal.scoring.prepare import ScoreRequest, prepare
 from costal.types import finish
-from costal.workbench.desk import Workbench, recorded
 from costal.workbench.retraining import RetrainRequest, retrain
+from costal.workbench.session import ProjectSession, recorded
 
 CROP, LABELS, COUNT, S = 32, 12, 64, 1_000_000_000
 
@@ -75,14 +75,14 @@ def folders(tmp_path_factory, field):
     made = create_project(tmp_path_factory.mktemp("cache") / "neurons", CLASS_NAMES)
     choices = Choices(passes=10, n=5, backbone=EFFICIENTNET_LITE0, augment=False)
     save_project(replace(made, tiling=Tiling(CROP, CROP), choices=choices))
-    with Workbench(made.folder, "ada") as bench:
-        placed = bench.place(recorded(frame))
+    with ProjectSession(made.folder, "ada") as session:
+        stored = session.place(recorded(frame))
         for index in range(LABELS):
             y, x = field.grid.origin(index)
             events = (Event(EventKind.SHOWN, 0, 0), Event(EventKind.ANSWERED, S, S))
             crop = crop_at(frame.pixels_C_Y_X, field.grid, index)
             class_id = 1 + int(field.classes_N[index])
-            bench.answer(AnswerRecord(placed.id, y, x, crop, "class", class_id, "ada", events))
+            session.answer(AnswerRecord(stored.id, y, x, crop, "class", class_id, "ada", events))
     after = made.folder.with_name("trained")
     shutil.copytree(made.folder, after)
     finish(retrain(RetrainRequest(load_project(after), 0, "cpu")))

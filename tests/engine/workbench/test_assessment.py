@@ -16,7 +16,7 @@ from costal.types import finish
 from costal.workbench import assessing, assessment, cross_validation
 from costal.workbench.assessing import AssessmentRequest, assess
 from costal.workbench.assessment import kept_assessment
-from costal.workbench.desk import Workbench, recorded
+from costal.workbench.session import ProjectSession, recorded
 
 CROP = 64
 EVENTS = (Event(EventKind.SHOWN, 0, 0), Event(EventKind.ANSWERED, 10**9, 10**9))
@@ -44,18 +44,18 @@ def project(tmp_path):
 
 def label(project, field, indices, wrong=(), given="single"):
     frame = FramePlane(field.pixels_Y_X[None], "a.tif", "all", "a" * 64, field.pixel_um)
-    with Workbench(project.folder, "ada") as bench:
-        placed = bench.place(recorded(frame))
+    with ProjectSession(project.folder, "ada") as session:
+        stored = session.place(recorded(frame))
         records = []
         for index in indices:
             y, x = field.grid.origin(index)
             class_id = 1 + (int(field.classes_N[index]) + (index in wrong)) % len(CLASS_NAMES)
             pixels = crop_at(frame.pixels_C_Y_X, field.grid, index)
             events = EVENTS if given == "single" else ()
-            records.append(AnswerRecord(placed.id, y, x, pixels, "class", class_id, "ada", events, given=given))
+            records.append(AnswerRecord(stored.id, y, x, pixels, "class", class_id, "ada", events, given=given))
         if given == "single":
-            return [bench.answer(each) for each in records]
-        return bench.answer_together(ActionRecord(given, "ada", 1.0), records)
+            return [session.answer(each) for each in records]
+        return session.answer_together(ActionRecord(given, "ada", 1.0), records)
 
 
 def found_of(project):

@@ -21,8 +21,8 @@ from costal.scoring.frame_planes import FramePlane
 from costal.scoring.job import score_prepared
 from costal.scoring.prepare import ScoreRequest, prepare
 from costal.types import finish
-from costal.workbench.desk import Workbench, recorded
 from costal.workbench.retraining import RetrainRequest, retrain
+from costal.workbench.session import ProjectSession, recorded
 
 CROP, LABELS, S = 32, 24, 1_000_000_000
 
@@ -44,22 +44,22 @@ def project(tmp_path, field, frame):
     choices = Choices(passes=20, n=5, backbone=EFFICIENTNET_LITE0)
     save_project(replace(made, tiling=Tiling(CROP, CROP), choices=choices))
     efforts = simulated_effort_s(field, 0)
-    with Workbench(made.folder, "ada") as bench:
-        placed = bench.place(recorded(frame))
+    with ProjectSession(made.folder, "ada") as session:
+        stored = session.place(recorded(frame))
         for index in range(LABELS):
             y, x = field.grid.origin(index)
             end_ns = round(efforts[index] * S)
             events = (Event(EventKind.SHOWN, 0, 0), Event(EventKind.ANSWERED, end_ns, end_ns))
             crop = crop_at(frame.pixels_C_Y_X, field.grid, index)
             class_id = 1 + int(field.classes_N[index])
-            bench.answer(AnswerRecord(placed.id, y, x, crop, "class", class_id, "ada", events))
+            session.answer(AnswerRecord(stored.id, y, x, crop, "class", class_id, "ada", events))
     return load_project(made.folder)
 
 
 def test_the_models_of_a_project_look_through_its_backbone(project, frame, field):
-    generation = finish(retrain(RetrainRequest(project, 0, "cpu")))
+    model_version = finish(retrain(RetrainRequest(project, 0, "cpu")))
     assert load_newest(project.model_folder).agent.backbone == LITE0_CARD
-    assert generation.agent.cost_model is not None
+    assert model_version.agent.cost_model is not None
     scores = finish(score_prepared(prepare(ScoreRequest(project, frame, device="cpu")))).scores
     applied = finish(apply_to_frame(ApplyRequest(project, frame, device="cpu")))
     np.testing.assert_array_equal(applied.class_index_N, scores.probs_N_K.argmax(axis=1))
@@ -97,8 +97,8 @@ def test_a_project_looks_through_weights_that_were_added_and_through_no_others(
     with pytest.raises(AgentError, match=r"weights of 'timm:test_resnet' are not on this machine. Add them with"):
         finish(retrain(RetrainRequest(named, 0, "cpu")))
     card = add_backbone("timm:test_resnet", small_file)
-    generation = finish(retrain(RetrainRequest(named, 0, "cpu")))
-    assert (load_newest(project.model_folder).agent.backbone, generation.agent.label_count) == (card, LABELS)
+    model_version = finish(retrain(RetrainRequest(named, 0, "cpu")))
+    assert (load_newest(project.model_folder).agent.backbone, model_version.agent.label_count) == (card, LABELS)
     assert finish(score_prepared(prepare(ScoreRequest(named, frame, device="cpu")))).generation == 1
     other = replace(small_file, content=save(small_weights | {"bn1.bias": small_weights["bn1.bias"] + 1}))
     second = add_backbone("timm:test_resnet", other, overwrite=True)

@@ -13,7 +13,7 @@ from costal.labels.project_file import create_project, save_project
 from costal.scoring.frame_planes import FramePlane
 from costal.types import Grid
 from costal.workbench.correction import correct, frame_of_crop
-from costal.workbench.desk import Workbench
+from costal.workbench.session import ProjectSession
 
 PIXELS = np.arange(64 * 64, dtype=np.uint16).reshape(1, 64, 64)
 FRAME = FramePlane(PIXELS, "field.tif", "all", "hash", 0.03)
@@ -33,48 +33,51 @@ def crop(y=16, x=32, side=16):
 
 
 @pytest.fixture
-def bench(tmp_path):
+def session(tmp_path):
     made(tmp_path / "neurons", 0.0)
-    with Workbench(tmp_path / "neurons", "ada") as opened:
+    with ProjectSession(tmp_path / "neurons", "ada") as opened:
         yield opened
 
 
-def test_a_corrected_crop_is_a_single_label_given_with_the_prediction_in_sight_and_no_effort(bench):
-    label = correct(bench, FRAME, crop(), 2)
-    (row,) = bench.store.presentations()
+def test_a_corrected_crop_is_a_single_label_given_with_the_prediction_in_sight_and_no_effort(session):
+    label = correct(session, FRAME, crop(), 2)
+    (row,) = session.store.presentations()
     assert (row.class_id, row.given, row.prediction_shown, row.events, row.control) == (2, "single", True, (), False)
     assert (row.why.class_ids, row.why.probs_K, row.annotator) == ((1,), (0.6,), "ada")
-    assert bench.store.labels() == [label]
-    np.testing.assert_array_equal(bench.store.crop_pixels(1, 16, 32, 16), PIXELS[:, 16:32, 32:48])
+    assert session.store.labels() == [label]
+    np.testing.assert_array_equal(session.store.crop_pixels(1, 16, 32, 16), PIXELS[:, 16:32, 32:48])
 
 
-def test_a_correction_can_be_undone(bench):
-    correct(bench, FRAME, crop(), 2)
-    bench.undo()
-    assert bench.store.labels() == []
+def test_a_correction_can_be_undone(session):
+    correct(session, FRAME, crop(), 2)
+    session.undo()
+    assert session.store.labels() == []
 
 
 @pytest.mark.parametrize("other", [crop(side=20), crop(y=17), crop(y=900)], ids=["resampled", "shifted", "outside"])
-def test_a_crop_of_another_grid_is_refused(bench, other):
+def test_a_crop_of_another_grid_is_refused(session, other):
     with pytest.raises(ProjectError, match="none that the project cuts"):
-        correct(bench, FRAME, other, 2)
-    assert bench.store.row_count("label") == 0
+        correct(session, FRAME, other, 2)
+    assert session.store.row_count("label") == 0
 
 
-def test_nothing_is_labelled_where_another_program_writes(bench):
-    with Workbench(bench.project.folder, "ben") as reader, pytest.raises(ProjectError, match="open for reading only"):
+def test_nothing_is_labelled_where_another_program_writes(session):
+    with (
+        ProjectSession(session.project.folder, "ben") as reader,
+        pytest.raises(ProjectError, match="open for reading only"),
+    ):
         correct(reader, FRAME, crop(), 2)
-    assert bench.store.row_count("label") == 0
+    assert session.store.row_count("label") == 0
 
 
 def test_a_control_is_refused_until_it_has_a_label(tmp_path):
     project = made(tmp_path / "neurons", 0.5)
     flags = control_flags(project, "hash", Grid(64, 64, 16, 16, "drop", 4, 4))
     control, free = (int(np.flatnonzero(flags == is_control)[0]) for is_control in (True, False))
-    with Workbench(project.folder, "ada") as bench:
+    with ProjectSession(project.folder, "ada") as session:
         with pytest.raises(ProjectError, match="is a control"):
-            correct(bench, FRAME, crop(control // 4 * 16, control % 4 * 16), 2)
-        assert correct(bench, FRAME, crop(free // 4 * 16, free % 4 * 16), 2).class_id == 2
+            correct(session, FRAME, crop(control // 4 * 16, control % 4 * 16), 2)
+        assert correct(session, FRAME, crop(free // 4 * 16, free % 4 * 16), 2).class_id == 2
 
 
 def test_the_frame_of_a_crop_is_found_by_its_planes(tmp_path):

@@ -21,9 +21,9 @@ from costal.labels.records import AnswerRecord
 from costal.labels.store import Store
 from costal.scoring.frame_planes import frame_of
 from costal.types import finish
-from costal.workbench.desk import Workbench, recorded
 from costal.workbench.exchange import import_labels
 from costal.workbench.retraining import answers_of
+from costal.workbench.session import ProjectSession, recorded
 
 ALL = Planes(None, None, None)
 
@@ -60,8 +60,8 @@ def bring(folder, tmp_path, images):
         if isinstance(table, str):
             path = tmp_path / "labels.csv"
             path.write_text(table, "utf-8")
-        with Workbench(folder) as bench:
-            return finish(import_labels(bench, path, **({"images": images} | options)))
+        with ProjectSession(folder) as session:
+            return finish(import_labels(session, path, **({"images": images} | options)))
 
     return run
 
@@ -91,11 +91,11 @@ def label(folder, path, said):
     """Label crops of an image in the usual way: {(y, x): (kind, class id, annotator)}."""
     frame = read(path)
     pixels = frame.pixels[None]
-    with Workbench(folder) as bench:
-        placed = bench.place(recorded(frame_of(frame_from_array(pixels, "CYX", frame.pixel_um, frame.source), ALL)))
+    with ProjectSession(folder) as session:
+        stored = session.place(recorded(frame_of(frame_from_array(pixels, "CYX", frame.pixel_um, frame.source), ALL)))
         for (y, x), (kind, class_id, annotator) in said.items():
             crop = pixels[:, y : y + CROP, x : x + CROP]
-            bench.answer(AnswerRecord(placed.id, y, x, crop, kind, class_id, annotator, EVENTS))
+            session.answer(AnswerRecord(stored.id, y, x, crop, kind, class_id, annotator, EVENTS))
 
 
 def test_labels_come_in_with_their_frames_and_crops(bring, folder, images):
@@ -210,8 +210,8 @@ def test_another_class_takes_the_labels_place_when_asked_and_can_be_undone(bring
     label(folder, images / "a.tif", {(0, 16): ("class", 1, "ada")})
     bring("frame,y,x,class,annotator\na.tif,0,16,fibres,ada\n", replace_labels=True)
     assert [each[1] for each in labels_of(folder).values()] == ["fibres"]
-    with Workbench(folder, "ada") as bench:
-        bench.undo()
+    with ProjectSession(folder, "ada") as session:
+        session.undo()
     assert [each[1] for each in labels_of(folder).values()] == ["rings"]
 
 
@@ -421,16 +421,16 @@ def test_a_rehearsal_says_what_would_come_and_keeps_nothing(bring, folder):
 
 def test_an_import_that_is_stopped_keeps_nothing(folder, images, tmp_path):
     (tmp_path / "labels.csv").write_text("frame,y,x,class\na.tif,0,16,rings\nb.tif,0,0,rings\n", "utf-8")
-    with Workbench(folder) as bench:
-        job = import_labels(bench, tmp_path / "labels.csv", images)
+    with ProjectSession(folder) as session:
+        job = import_labels(session, tmp_path / "labels.csv", images)
         assert next(job).done == 1
         job.close()
-        assert bench.store.labels() == []
-        assert bench.store.frames() == {}
+        assert session.store.labels() == []
+        assert session.store.frames() == {}
 
 
 def test_a_project_that_somebody_else_writes_to_takes_no_labels(bring, folder):
-    with Workbench(folder), pytest.raises(ProjectError, match="open for reading only"):
+    with ProjectSession(folder), pytest.raises(ProjectError, match="open for reading only"):
         bring("frame,y,x,class\na.tif,0,16,rings\n")
 
 

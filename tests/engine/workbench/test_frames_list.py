@@ -22,10 +22,10 @@ from costal.scoring.job import score_prepared
 from costal.scoring.prepare import ScoreRequest, prepare
 from costal.types import Channel, finish
 from costal.workbench import frames_list, last_frame, locating, thumbnails
-from costal.workbench.desk import Workbench, recorded
 from costal.workbench.frames_list import list_frames, places_of, with_places, worth_listing
 from costal.workbench.last_frame import LastFrame, keep_last_frame
 from costal.workbench.locating import locate, told
+from costal.workbench.session import ProjectSession, recorded
 
 SIDE = 48
 
@@ -39,14 +39,14 @@ def write(path: Path, seed: int, shape=(SIDE, SIDE)) -> Path:
 
 def place(project, path: Path, labels=()) -> int:
     """Put an image into a project, with the classes of its first crops (None: skipped)."""
-    with Workbench(project.folder, "tester") as bench:
+    with ProjectSession(project.folder, "tester") as session:
         _, frames = frames_of(project, str(path))
-        placed = bench.place(recorded(next(iter(frames))))
+        stored = session.place(recorded(next(iter(frames))))
         for at, class_id in enumerate(labels):
             kind = "skip" if class_id is None else "class"
             pixels = np.zeros((1, 16, 16), np.uint8)
-            bench.answer(AnswerRecord(placed.id, 0, 16 * at, pixels, kind, class_id, "tester", ()))
-    return placed.id
+            session.answer(AnswerRecord(stored.id, 0, 16 * at, pixels, kind, class_id, "tester", ()))
+    return stored.id
 
 
 def score(project, path: Path):
@@ -172,8 +172,8 @@ def test_a_moved_and_renamed_image_is_found_by_its_content(day, plain, tmp_path)
     write(tmp_path / "archive" / "another.tif", 9)
     located = finish(locate(plain, lost(plain), tmp_path / "archive"))
     assert located.sources == {known: str(target)}
-    with Workbench(plain.folder) as bench:
-        bench.move_frames(located.sources)
+    with ProjectSession(plain.folder) as session:
+        session.move_frames(located.sources)
     assert states(plain) == {"renamed.tif": ("labelled",)}
 
 
@@ -193,10 +193,10 @@ def test_planes_and_channels_of_a_stack_are_found_in_it(day, plain, tmp_path):
     stack = np.random.default_rng(0).integers(0, 4000, (3, 2, SIDE, SIDE), np.uint16)
     tifffile.imwrite(day / "stack.tif", stack, imagej=True, metadata={"axes": "ZCYX"})
     settings = replace(plain, channels=(Channel(1),), intake=replace(plain.intake, z="each"))
-    with Workbench(plain.folder) as bench:
-        ids = [bench.place(recorded(each)).id for each in frames_of(settings, str(day / "stack.tif"))[1]]
+    with ProjectSession(plain.folder) as session:
+        ids = [session.place(recorded(each)).id for each in frames_of(settings, str(day / "stack.tif"))[1]]
         projected = replace(settings, intake=replace(plain.intake, z="max"))
-        ids += [bench.place(recorded(each)).id for each in frames_of(projected, str(day / "stack.tif"))[1]]
+        ids += [session.place(recorded(each)).id for each in frames_of(projected, str(day / "stack.tif"))[1]]
     assert len(ids) == 4
     target = (day / "stack.tif").rename(tmp_path / "moved.tif")
     assert finish(locate(plain, lost(plain), target)).sources == dict.fromkeys(ids, str(target))
@@ -253,13 +253,13 @@ def test_planes_that_were_only_looked_at_are_not_listed(day, plain):
     stack = np.random.default_rng(0).integers(0, 99, (3, SIDE, SIDE), np.uint16)
     tifffile.imwrite(day / "stack.tif", stack, photometric="minisblack", metadata={"axes": "ZYX"})
     settings = replace(plain, intake=replace(plain.intake, z="each"))
-    with Workbench(plain.folder, "tester") as bench:
+    with ProjectSession(plain.folder, "tester") as session:
         first, second, third = (
-            bench.place(recorded(each)).id for each in frames_of(settings, str(day / "stack.tif"))[1]
+            session.place(recorded(each)).id for each in frames_of(settings, str(day / "stack.tif"))[1]
         )
     assert [each.id for each in worth_listing(list_frames(plain))] == [third]
-    with Workbench(plain.folder, "tester") as bench:
-        bench.answer(AnswerRecord(first, 0, 0, np.zeros((1, 16, 16), np.uint8), "class", 1, "tester", ()))
+    with ProjectSession(plain.folder, "tester") as session:
+        session.answer(AnswerRecord(first, 0, 0, np.zeros((1, 16, 16), np.uint8), "class", 1, "tester", ()))
     assert [each.id for each in worth_listing(list_frames(plain))] == [first]
     assert [each.id for each in worth_listing(list_frames(plain), current=second)] == [second, first]
 
@@ -354,5 +354,5 @@ def test_the_command_line_lists_frames_and_locates_them(costal, day, plain, tmp_
 
 def test_a_project_that_may_not_be_written_is_listed(costal, day, plain):
     place(plain, write(day / "one.tif", 1), [1])
-    with closing(Workbench(plain.folder)):
+    with closing(ProjectSession(plain.folder)):
         assert [each.states for each in with_places(list_frames(plain))] == [("labelled",)]

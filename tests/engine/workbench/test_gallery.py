@@ -12,8 +12,8 @@ from costal.workbench.gallery import (
     UNLABELLED,
     Filter,
     GalleryCrops,
-    Likeness,
     Places,
+    Similarity,
     joined,
     offer,
     ordered,
@@ -43,7 +43,7 @@ def crops():
         np.array([1, 5, NAN, 3, 2, 4], np.float32),
         np.array([0, 2, 0, 1, 0, 0]),
         np.array([1, 1, 0, 0, 2, 0]),
-        (Likeness(np.array([0, 1, 3]), np.array([[1.0, 0.0], [3.0, 4.0], [0.0, 2.0]])),),
+        (Similarity(np.array([0, 1, 3]), np.array([[1.0, 0.0], [3.0, 4.0], [0.0, 2.0]])),),
     )
 
 
@@ -123,7 +123,7 @@ def test_a_crop_is_found_by_its_place_and_no_other_is(crops):
 def test_crops_of_two_frames_joined_and_taken_apart_keep_their_features(crops):
     twice = joined([crops, crops.taken(np.array([1, 2, 3]))])
     assert twice.frame_id_N.tolist() == [1, 1, 1, 1, 1, 2, 1, 1, 1]
-    assert [each.rows_M.tolist() for each in twice.likenesses] == [[0, 1, 3], [6, 8]]
+    assert [each.rows_M.tolist() for each in twice.similarities] == [[0, 1, 3], [6, 8]]
     np.testing.assert_allclose(twice.similarity_N(6)[[6, 8]], [1.0, 0.8], rtol=1e-6)
     assert np.isnan(twice.similarity_N(6)[:6]).all()
 

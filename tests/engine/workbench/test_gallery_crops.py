@@ -16,11 +16,11 @@ from costal.scoring.frame_planes import frames_of
 from costal.scoring.kept import BLANK, SCORED, Band, claim, digest_of, save_band
 from costal.scoring.scores import FrameScores
 from costal.types import Scores
-from costal.workbench.desk import Workbench, recorded
 from costal.workbench.gallery import EXCLUDED, SKIPPED
 from costal.workbench.gallery_crops import collect
 from costal.workbench.gallery_frames import FrameAtWork
 from costal.workbench.gallery_pixels import CropPixels, answers_for
+from costal.workbench.session import ProjectSession, recorded
 
 SIDE, CROP = 64, 16
 EVENTS = (Event(EventKind.SHOWN, 0, 0), Event(EventKind.ANSWERED, 10**9, 10**9))
@@ -49,8 +49,8 @@ def frame(project, image):
 
 
 @pytest.fixture
-def bench(project):
-    with Workbench(project.folder, "ada") as workbench:
+def session(project):
+    with ProjectSession(project.folder, "ada") as workbench:
         yield workbench
 
 
@@ -58,12 +58,12 @@ def grid():
     return tile((SIDE, SIDE), CROP)
 
 
-def answer(bench, frame, index, kind="class", class_id=1, given="single"):
-    frame_id = bench.place(recorded(frame)).id
+def answer(session, frame, index, kind="class", class_id=1, given="single"):
+    frame_id = session.place(recorded(frame)).id
     y, x = grid().origin(index)
     pixels = frame.pixels_C_Y_X[:, y : y + CROP, x : x + CROP]
     record = AnswerRecord(frame_id, y, x, pixels, kind, class_id, "ada", EVENTS, given=given)
-    return bench.answer(record)
+    return session.answer(record)
 
 
 def scores(which=range(16)):
@@ -76,8 +76,8 @@ def scores(which=range(16)):
     return FrameScores(made, 3, model_hash="abc", skipped_N=None if len(which) == count else skipped_N)
 
 
-def at_work(bench, frame, found=None):
-    return FrameAtWork(bench.place(recorded(frame)).id, grid(), frame.pixels_C_Y_X, found)
+def at_work(session, frame, found=None):
+    return FrameAtWork(session.place(recorded(frame)).id, grid(), frame.pixels_C_Y_X, found)
 
 
 def keep_scores(project, frame, class_ids=(1, 2)):
@@ -99,11 +99,11 @@ def keep_scores(project, frame, class_ids=(1, 2)):
         save_band(folder, number, Band(ones, ones, share, np.ones((8, 3), np.float32), skipped_N), digest_of(made_of))
 
 
-def test_the_frame_at_work_gives_all_its_crops_with_labels_and_scores(project, bench, frame):
-    answer(bench, frame, 3, class_id=2)
-    answer(bench, frame, 4, "skip", None)
-    answer(bench, frame, 5, "exclude", None)
-    gallery = collect(project, at_work(bench, frame, scores()))
+def test_the_frame_at_work_gives_all_its_crops_with_labels_and_scores(project, session, frame):
+    answer(session, frame, 3, class_id=2)
+    answer(session, frame, 4, "skip", None)
+    answer(session, frame, 5, "exclude", None)
+    gallery = collect(project, at_work(session, frame, scores()))
     crops = gallery.crops
     assert len(crops) == 16
     assert crops.label_N[[2, 3, 4, 5]].tolist() == [0, 2, SKIPPED, EXCLUDED]
@@ -115,43 +115,43 @@ def test_the_frame_at_work_gives_all_its_crops_with_labels_and_scores(project, b
     assert (why.class_ids, why.probs_K, why.model_hash) == ((1, 2), (0.75, 0.25), "abc")
 
 
-def test_without_scores_all_crops_are_there_and_none_has_a_prediction(project, bench, frame):
-    gallery = collect(project, at_work(bench, frame))
+def test_without_scores_all_crops_are_there_and_none_has_a_prediction(project, session, frame):
+    gallery = collect(project, at_work(session, frame))
     assert len(gallery.crops) == 16
     assert not gallery.crops.predicted_N.any()
     assert gallery.why(0).probs_K == ()
 
 
-def test_crops_that_were_not_scored_are_shown_only_with_a_label(project, bench, frame):
-    answer(bench, frame, 9)
-    crops = collect(project, at_work(bench, frame, scores(which=(0, 1, 2)))).crops
+def test_crops_that_were_not_scored_are_shown_only_with_a_label(project, session, frame):
+    answer(session, frame, 9)
+    crops = collect(project, at_work(session, frame, scores(which=(0, 1, 2)))).crops
     assert (crops.y_N // CROP * 4 + crops.x_N // CROP).tolist() == [0, 1, 2, 9]
     assert np.isnan(crops.confidence_N).tolist() == [False, False, False, True]
 
 
-def test_a_control_is_shown_only_after_it_was_answered_alone(project, bench, frame):
+def test_a_control_is_shown_only_after_it_was_answered_alone(project, session, frame):
     project = replace(project, choices=replace(project.choices, control_share=0.5))
     flags = control_flags(project, frame.content_hash, grid())
     assert 1 < flags.sum() < 15
     alone, together = np.flatnonzero(flags)[:2].tolist()
-    answer(bench, frame, alone)
-    answer(bench, frame, together, given="bulk")
+    answer(session, frame, alone)
+    answer(session, frame, together, given="bulk")
 
     def shown():
-        crops = collect(project, at_work(bench, frame)).crops
+        crops = collect(project, at_work(session, frame)).crops
         return set((crops.y_N // CROP * 4 + crops.x_N // CROP).tolist())
 
     others = set(np.flatnonzero(~flags).tolist())
     assert shown() == others | {alone}
-    answer(bench, frame, alone, given="bulk", class_id=2)
+    answer(session, frame, alone, given="bulk", class_id=2)
     assert shown() == others | {alone}, "it was answered alone once"
     for _ in range(3):
-        bench.undo()
+        session.undo()
     assert shown() == others
 
 
-def test_scores_that_are_kept_are_read_without_the_frame(project, bench, frame, image):
-    answer(bench, frame, 8, class_id=2)
+def test_scores_that_are_kept_are_read_without_the_frame(project, session, frame, image):
+    answer(session, frame, 8, class_id=2)
     keep_scores(project, frame)
     image.unlink()
     gallery = collect(project)
@@ -166,14 +166,14 @@ def test_scores_that_are_kept_are_read_without_the_frame(project, bench, frame, 
     assert pixels[7].shape == (1, CROP, CROP), "what has a label is in the store"
 
 
-def test_kept_scores_of_other_classes_are_not_shown(project, bench, frame):
-    answer(bench, frame, 2)
+def test_kept_scores_of_other_classes_are_not_shown(project, session, frame):
+    answer(session, frame, 2)
     keep_scores(project, frame, class_ids=(1, 2, 3))
     assert len(collect(project).crops) == 1
 
 
-def test_crops_are_cut_from_the_file_that_they_were_scored_in(project, bench, frame, image):
-    bench.place(recorded(frame))
+def test_crops_are_cut_from_the_file_that_they_were_scored_in(project, session, frame, image):
+    session.place(recorded(frame))
     keep_scores(project, frame)
     whole = tifffile.imread(image)
     gallery = collect(project)
@@ -183,26 +183,26 @@ def test_crops_are_cut_from_the_file_that_they_were_scored_in(project, bench, fr
     assert "other pixels" in CropPixels(gallery).read([0])[0]
 
 
-def test_labels_that_are_given_together_keep_pixels_prediction_and_how(project, bench, frame):
-    gallery = collect(project, at_work(bench, frame, scores()))
+def test_labels_that_are_given_together_keep_pixels_prediction_and_how(project, session, frame):
+    gallery = collect(project, at_work(session, frame, scores()))
     rows = {2: 1, 7: 2}
     answers = answers_for(gallery, rows, CropPixels(gallery).read(rows), "ada", "bulk")
-    bench.answer_together(ActionRecord("bulk", "ada", 1.5), answers)
-    labels = {(each.y // CROP, each.x // CROP): (each.class_id, each.given) for each in bench.store.labels()}
+    session.answer_together(ActionRecord("bulk", "ada", 1.5), answers)
+    labels = {(each.y // CROP, each.x // CROP): (each.class_id, each.given) for each in session.store.labels()}
     assert labels == {(0, 2): (1, "bulk"), (1, 3): (2, "bulk")}
-    rows = bench.store.presentations()
+    rows = session.store.presentations()
     assert [(row.prediction_shown, row.control, row.generation, row.events) for row in rows] == [
         (True, False, 3, ())
     ] * 2
     np.testing.assert_array_equal(
-        bench.store.crop_pixels(int(gallery.crops.frame_id_N[7]), 16, 48, CROP), frame.pixels_C_Y_X[:, 16:32, 48:64]
+        session.store.crop_pixels(int(gallery.crops.frame_id_N[7]), 16, 48, CROP), frame.pixels_C_Y_X[:, 16:32, 48:64]
     )
-    assert bench.undo().given == "bulk"
-    assert bench.store.labels() == []
+    assert session.undo().given == "bulk"
+    assert session.store.labels() == []
 
 
-def test_crops_that_cannot_be_read_are_not_labelled_nor_are_the_others(project, bench, frame):
-    gallery = collect(project, at_work(bench, frame))
+def test_crops_that_cannot_be_read_are_not_labelled_nor_are_the_others(project, session, frame):
+    gallery = collect(project, at_work(session, frame))
     pixels = CropPixels(gallery).read([0]) | {1: "field.tif is gone."}
     with pytest.raises(FrameError, match=r"1 of the 2 crops .* none was labelled: field.tif is gone"):
         answers_for(gallery, {0: 1, 1: 1}, pixels, "ada", "bulk")

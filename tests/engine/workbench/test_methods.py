@@ -8,15 +8,15 @@ import pytest
 from costal.agent.cards import LITE0_CARD
 from costal.labels.classes import describe_class
 from costal.labels.effort import Event, EventKind
-from costal.labels.models import Generation
+from costal.labels.models import ModelVersion
 from costal.labels.project_file import create_project, save_project
-from costal.labels.records import ActionRecord, AnswerRecord, FrameRecord, Why
+from costal.labels.records import ActionRecord, AnswerRecord, FrameRecord, QueryReason
 from costal.labels.store import Store
 from costal.types import Agent, AgentSettings
 from costal.workbench.methods import methods_of, versions
 
 S = 1_000_000_000
-NO_MODEL = Why()
+NO_MODEL = QueryReason()
 PIXELS = np.zeros((1, 64, 64), np.uint8)
 VERSIONS = {"napari-costal": "1.0", "Python": "3.11", "NumPy": "2.0", "PyTorch": "2.5"}
 SHOWN = (Event(EventKind.SHOWN, 0, 0), Event(EventKind.ANSWERED, 6 * S, 6 * S))
@@ -43,7 +43,7 @@ def text_of(project, newest=None):
 
 
 def test_a_full_project_says_labels_choice_effort_model_accuracy_and_consistency(project):
-    by_value = Why((1, 2), (0.8, 0.2), 0.5, 2.0, 0.4, 0.4, 1.0, 0.3, "std", 50, 0, "abc")
+    by_value = QueryReason((1, 2), (0.8, 0.2), 0.5, 2.0, 0.4, 0.4, 1.0, 0.3, "std", 50, 0, "abc")
     with Store(project.store_path) as store:
         answer(store, 0)
         answer(store, 1, why=by_value)
@@ -55,7 +55,7 @@ def test_a_full_project_says_labels_choice_effort_model_accuracy_and_consistency
         together = [answer(store, x, 2, given="bulk", rank=None, events=()) for x in (6, 7)]
         store.answer_together(ActionRecord("bulk", "ada", 3.0), together)
     agent = Agent(AgentSettings(2, passes=50), (1, 64, 64), ({},), None, 6, backbone=LITE0_CARD)
-    assert text_of(project, Generation(4, agent, model_hash="f00")) == (
+    assert text_of(project, ModelVersion(4, agent, model_hash="f00")) == (
         "Crops of 64 × 64 px (pixel size 0.03 µm) of 1 image were labelled with napari-costal 1.0, Python 3.11, NumPy "
         "2.0, PyTorch 2.5. 8 labels of 2 classes stand: rings (4: periodic, along the axon) and fibres (4). They were "
         "given by ada (7) and ben (1): 6 one by one and 2 several at once. The expert marked 1 of them as unsure. "
@@ -106,7 +106,7 @@ def test_a_model_of_its_own_network_says_that_it_was_trained_from_scratch(projec
     assert (
         "Model 2 was trained on 1 label: a CNN trained from scratch (gal2017) (7 passes of MC dropout; model SHA-256 "
         "not known)."
-    ) in text_of(project, Generation(2, agent))
+    ) in text_of(project, ModelVersion(2, agent))
 
 
 def test_versions_name_this_software_and_leave_out_what_is_not_installed(monkeypatch):

@@ -10,7 +10,7 @@ import pytest
 from costal.errors import ProjectError
 from costal.labels.effort import Event, EventKind
 from costal.labels.lock import HOLDER_FILE, Holder, ProjectLock
-from costal.labels.models import Origin, kept_generations, load_newest, save_agent
+from costal.labels.models import Provenance, kept_versions, load_newest, save_agent
 from costal.labels.project_file import create_project, save_project
 from costal.labels.records import ActionRecord, AnswerRecord, FrameRecord
 from costal.labels.store import Store
@@ -52,7 +52,7 @@ def test_a_changed_setting_or_model_is_noticed(project, store):
     renamed = look(project.folder, before)
     assert renamed.project.name == "neurites"
     save_agent(project.model_folder, AGENT)
-    assert [each.number for each in look(project.folder, renamed).generations] == [1]
+    assert [each.number for each in look(project.folder, renamed).model_versions] == [1]
 
 
 def test_an_overview_of_another_project_is_not_gone_on_with(project, store, tmp_path):
@@ -63,7 +63,7 @@ def test_an_overview_of_another_project_is_not_gone_on_with(project, store, tmp_
 
 def test_labels_that_the_newest_model_missed_and_those_it_should_forget_are_counted(project, store):
     ids = [label(store, x) for x in (0, 4, 8)]
-    save_agent(project.model_folder, AGENT, Origin(store.label_snapshot()))
+    save_agent(project.model_folder, AGENT, Provenance(store.label_snapshot()))
     seen = look(project.folder)
     assert (seen.taken_back, seen.not_learned) == (0, 0)
     store.undo(ids[1])
@@ -90,7 +90,7 @@ def test_rolling_back_saves_the_older_model_as_the_newest_while_this_program_wri
     assert roll_back_to(project.folder, 1).number == 3
     lock.release()
     assert roll_back_to(project.folder, 2).number == 4
-    assert [each.agent.label_count for each in kept_generations(project.model_folder)] == [20, 10, 20, 10]
+    assert [each.agent.label_count for each in kept_versions(project.model_folder)] == [20, 10, 20, 10]
 
 
 def test_nothing_is_rolled_back_while_another_program_writes(project):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from costal.workbench.gallery import EXCLUDED, POOR, UNLABELLED, Filter, GalleryCrops, Likeness
+from costal.workbench.gallery import EXCLUDED, POOR, UNLABELLED, Filter, GalleryCrops, Similarity
 from costal.workbench.poor_crops import (
     BLURRED,
     DARK,
@@ -18,9 +18,9 @@ def crops_with(features, labels):
     count = len(labels)
     zeros, nothing = np.zeros(count, np.int64), np.full(count, np.nan, np.float32)
     probs = np.full((count, 1), np.nan, np.float32)
-    likeness = Likeness(np.arange(count), np.asarray(features, np.float64))
+    similarity = Similarity(np.arange(count), np.asarray(features, np.float64))
     columns = zeros, zeros, zeros, zeros, np.array(labels), zeros > 0, probs, nothing, nothing, nothing, zeros, zeros
-    return GalleryCrops((1,), *columns, (likeness,))
+    return GalleryCrops((1,), *columns, (similarity,))
 
 
 def test_only_later_crops_without_a_label_are_near_duplicates():

@@ -14,11 +14,11 @@ from costal.labels.project_file import create_project, load_project, save_projec
 from costal.labels.records import AnswerRecord
 from costal.labels.store import Store
 from costal.scoring.frame_planes import FramePlane
-from costal.scoring.generation import range_in_use
+from costal.scoring.model_version import range_in_use
 from costal.scoring.prepare import ScoreRequest, prepare
 from costal.types import finish
-from costal.workbench.desk import Workbench, recorded
 from costal.workbench.retraining import RetrainRequest, retrain
+from costal.workbench.session import ProjectSession, recorded
 
 CROP, SIDE, S = 16, 64, 1_000_000_000
 
@@ -34,20 +34,20 @@ def project(tmp_path):
     made = create_project(tmp_path / "cells", ("dark", "bright"))
     tiling = Tiling(CROP, CROP, normalise="project")
     save_project(replace(made, tiling=tiling, choices=Choices(passes=2, n=2, backbone="efficientnet_lite0")))
-    with Workbench(made.folder, "ada") as bench:
+    with ProjectSession(made.folder, "ada") as session:
         frame = frame_up_to(100, 1)
-        placed, grid = bench.place(recorded(frame)), tile((SIDE, SIDE), CROP)
+        stored, grid = session.place(recorded(frame)), tile((SIDE, SIDE), CROP)
         for index in (0, 1, 14, 15):
             y, x = grid.origin(index)
             crop = frame.pixels_C_Y_X[:, y : y + CROP, x : x + CROP]
             events = (Event(EventKind.SHOWN, 0, 0), Event(EventKind.ANSWERED, S, S))
-            bench.answer(AnswerRecord(placed.id, y, x, crop, "class", 1 + (index > 7), "ada", events))
+            session.answer(AnswerRecord(stored.id, y, x, crop, "class", 1 + (index > 7), "ada", events))
     return load_project(made.folder)
 
 
 def place(project, frame):
-    with Workbench(project.folder, "ada") as bench:
-        return bench.place(recorded(frame)).range
+    with ProjectSession(project.folder, "ada") as session:
+        return session.place(recorded(frame)).range
 
 
 def test_the_range_grows_with_frames_until_a_model_is_trained_and_then_stays(project):
@@ -55,7 +55,7 @@ def test_the_range_grows_with_frames_until_a_model_is_trained_and_then_stays(pro
     assert before.high_C[0] > 150
     finish(retrain(RetrainRequest(project, 0, "cpu")))
     assert place(project, frame_up_to(1000, 3)) == before
-    origin = load_newest(project.model_folder).origin
+    origin = load_newest(project.model_folder).provenance
     assert (origin.low_C, origin.high_C) == (before.low_C, before.high_C)
 
 
@@ -78,7 +78,7 @@ def test_a_frame_beyond_the_range_is_scored_with_a_warning_that_names_both_and_t
 def test_frames_with_ranges_of_their_own_are_never_beyond(project):
     own = replace(project, tiling=replace(project.tiling, normalise="frame"))
     finish(retrain(RetrainRequest(own, 0, "cpu")))
-    assert load_newest(project.model_folder).origin.low_C == ()
+    assert load_newest(project.model_folder).provenance.low_C == ()
     assert prepare(ScoreRequest(own, frame_up_to(1000, 3))).warning == ""
     with Store(own.store_path, read_only=True) as store:
         assert range_in_use(own, IntensityRange((1.0,), (2.0,)), store.ranges()) == IntensityRange((1.0,), (2.0,))

@@ -8,9 +8,9 @@ import pytest
 from costal.agent.metrics import accuracy_interval
 from costal.labels.classes import merge_classes
 from costal.labels.effort import Event, EventKind, PauseReason
-from costal.labels.ledger import read_on
+from costal.labels.event_table import read_on
 from costal.labels.project_file import create_project
-from costal.labels.records import ActionRecord, AnswerRecord, FrameRecord, Why
+from costal.labels.records import ActionRecord, AnswerRecord, FrameRecord, QueryReason
 from costal.labels.store import Store
 from costal.workbench.review import WINDOW, ControlCurve, learning_curve, review
 
@@ -33,7 +33,7 @@ class Desk:
         """Answer the crop at x; with a `guess` it is a control whose likeliest class that was, at 0.8."""
         others = [each for each in (1, 2, 3) if each != guess]
         probs = () if guess is None else (0.8, 0.15, 0.05)
-        why = Why((guess, *others) if guess else (), probs, cost=cost, cost_spread=spread if cost else None)
+        why = QueryReason((guess, *others) if guess else (), probs, cost=cost, cost_spread=spread if cost else None)
         end = ENDS.get(kind, EventKind.SKIPPED)
         events = events or (Event(EventKind.SHOWN, 0, 0), Event(end, round(seconds * S), round(seconds * S)))
         said = said if kind == "class" else None
@@ -46,19 +46,19 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path):
+def session(tmp_path):
     opened = Desk(tmp_path / "neurons")
     yield opened
     opened.store.close()
 
 
-def test_accuracy_is_that_of_the_controls_alone(desk):
-    desk.answer(0, 1, guess=1)
-    desk.answer(4, 2, guess=1)
-    desk.answer(8, 3, guess=3)
+def test_accuracy_is_that_of_the_controls_alone(session):
+    session.answer(0, 1, guess=1)
+    session.answer(4, 2, guess=1)
+    session.answer(8, 3, guess=3)
     for x in range(20, 40):
-        desk.answer(x, 2, cost=3.0)
-    found = desk.review()
+        session.answer(x, 2, cost=3.0)
+    found = session.review()
     assert (found.accuracy.share, found.accuracy.count) == (pytest.approx(2 / 3), 3)
     assert (found.accuracy.low, found.accuracy.high) == accuracy_interval(2, 3)
     assert found.curve.correct_M.tolist() == [True, False, True]
@@ -66,74 +66,74 @@ def test_accuracy_is_that_of_the_controls_alone(desk):
     assert found.calibration.expected_error == pytest.approx(0.8 - 2 / 3)
 
 
-def test_the_curve_counts_labels_and_minutes_before_each_control_skipped_crops_too(desk):
-    desk.answer(0, seconds=6)
-    desk.answer(4, kind="skip", seconds=12)
-    desk.answer(8, guess=1, seconds=18)
-    desk.answer(12, guess=2)
-    curve = desk.review().curve
+def test_the_curve_counts_labels_and_minutes_before_each_control_skipped_crops_too(session):
+    session.answer(0, seconds=6)
+    session.answer(4, kind="skip", seconds=12)
+    session.answer(8, guess=1, seconds=18)
+    session.answer(12, guess=2)
+    curve = session.review().curve
     assert curve.label_count_M.tolist() == [1, 2]
     np.testing.assert_allclose(curve.minutes_M, [0.3, 0.6])
 
 
-def test_a_control_counts_by_what_was_said_of_it_alone_whatever_was_accepted_later(desk):
-    desk.answer(0, 2, guess=1)
-    desk.answer(4, 1, guess=1)
+def test_a_control_counts_by_what_was_said_of_it_alone_whatever_was_accepted_later(session):
+    session.answer(0, 2, guess=1)
+    session.answer(4, 1, guess=1)
     accepted = AnswerRecord(1, 0, 0, PIXELS, "class", 1, "ada", (), prediction_shown=True, given="accepted")
-    desk.store.answer_together(ActionRecord("accepted", "ada", 2.0), [accepted])
-    found = desk.review()
+    session.store.answer_together(ActionRecord("accepted", "ada", 2.0), [accepted])
+    found = session.review()
     assert found.curve.correct_M.tolist() == [False, True]
     assert found.label_counts == {1: 2}
 
 
-def test_a_prediction_that_the_expert_saw_says_nothing_of_accuracy(desk):
-    desk.answer(0, 1, guess=1, shown=True)
-    assert desk.review().accuracy.count == 0
+def test_a_prediction_that_the_expert_saw_says_nothing_of_accuracy(session):
+    session.answer(0, 1, guess=1, shown=True)
+    assert session.review().accuracy.count == 0
 
 
-def test_a_control_counts_once_by_its_first_prediction_and_its_first_label(desk):
-    desk.answer(0, 1, guess=1)
-    desk.answer(0, 2, guess=2)
-    desk.answer(0, 3)
-    found = desk.review()
+def test_a_control_counts_once_by_its_first_prediction_and_its_first_label(session):
+    session.answer(0, 1, guess=1)
+    session.answer(0, 2, guess=2)
+    session.answer(0, 3)
+    found = session.review()
     assert found.curve.correct_M.tolist() == [True]
     assert found.label_counts == {3: 1}
 
 
-def test_a_control_whose_first_answer_was_taken_back_counts_by_the_next(desk):
-    desk.store.undo(desk.answer(0, 2, guess=1))
-    desk.answer(0, 1)
-    assert desk.review().curve.correct_M.tolist() == [True]
+def test_a_control_whose_first_answer_was_taken_back_counts_by_the_next(session):
+    session.store.undo(session.answer(0, 2, guess=1))
+    session.answer(0, 1)
+    assert session.review().curve.correct_M.tolist() == [True]
 
 
-def test_a_control_that_was_taken_back_counts_no_more(desk):
-    label_id = desk.answer(0, 1, guess=1)
-    desk.answer(4, 2, guess=1)
-    desk.store.undo(label_id)
-    found = desk.review()
+def test_a_control_that_was_taken_back_counts_no_more(session):
+    label_id = session.answer(0, 1, guess=1)
+    session.answer(4, 2, guess=1)
+    session.store.undo(label_id)
+    found = session.review()
     assert found.curve.correct_M.tolist() == [False]
     assert found.label_counts == {2: 1}
 
 
-def test_a_merged_class_counts_as_the_one_that_it_became(desk):
-    desk.answer(0, 3, guess=1, seconds=2)
-    desk.answer(4, 1, seconds=5)
-    desk.project = merge_classes(desk.project, 3, 1)
-    found = desk.review()
+def test_a_merged_class_counts_as_the_one_that_it_became(session):
+    session.answer(0, 3, guess=1, seconds=2)
+    session.answer(4, 1, seconds=5)
+    session.project = merge_classes(session.project, 3, 1)
+    found = session.review()
     assert found.curve.correct_M.tolist() == [True]
     assert found.label_counts == {1: 2}
     assert {each: efforts.tolist() for each, efforts in found.efforts_s.items()} == {1: [2.0, 5.0]}
 
 
-def test_effort_is_compared_where_a_learned_cost_met_a_plain_effort(desk):
+def test_effort_is_compared_where_a_learned_cost_met_a_plain_effort(session):
     for x, (cost, seconds) in enumerate([(2.0, 4.0), (4.0, 3.0), (8.0, 9.0)]):
-        desk.answer(x, guess=1, cost=cost, seconds=seconds)
-    desk.answer(10, cost=5.0, seconds=7)
-    desk.answer(11, cost=5.0, spread=None, seconds=7)  # a uniform cost knows nothing
-    desk.answer(12, kind="skip", cost=5.0)
-    desk.answer(13, cost=5.0, seconds=25)  # beyond the idle limit of 20 s
-    desk.answer(14)
-    found = desk.review()
+        session.answer(x, guess=1, cost=cost, seconds=seconds)
+    session.answer(10, cost=5.0, seconds=7)
+    session.answer(11, cost=5.0, spread=None, seconds=7)  # a uniform cost knows nothing
+    session.answer(12, kind="skip", cost=5.0)
+    session.answer(13, cost=5.0, seconds=25)  # beyond the idle limit of 20 s
+    session.answer(14)
+    found = session.review()
     assert found.pairs.predicted_s_Q.tolist() == [2.0, 4.0, 8.0, 5.0]
     assert found.pairs.measured_s_Q.tolist() == [4.0, 3.0, 9.0, 7.0]
     assert found.pairs.control_Q.tolist() == [True, True, True, False]
@@ -163,30 +163,30 @@ LEFT = (
     ],
     ids=["plain", "skipped", "crop excluded", "not answered", "idle", "auto-paused", "clock"],
 )
-def test_every_effort_says_what_it_is_worth_and_why(desk, answered, expected):
-    desk.answer(0, **answered)
-    assert desk.review().table.state(0) == expected
+def test_every_effort_says_what_it_is_worth_and_why(session, answered, expected):
+    session.answer(0, **answered)
+    assert session.review().table.state(0) == expected
 
 
-def test_minutes_are_all_active_seconds_that_are_known(desk):
-    desk.answer(0, seconds=30)  # nothing of it is known: a single gap beyond the idle limit
-    desk.answer(4, seconds=15)
-    desk.answer(8, kind="abandoned", seconds=12)
-    assert desk.review().minutes == pytest.approx(0.45)
+def test_minutes_are_all_active_seconds_that_are_known(session):
+    session.answer(0, seconds=30)  # nothing of it is known: a single gap beyond the idle limit
+    session.answer(4, seconds=15)
+    session.answer(8, kind="abandoned", seconds=12)
+    assert session.review().minutes == pytest.approx(0.45)
 
 
-def test_an_empty_project_has_no_figures_and_says_so(desk):
-    found = desk.review()
+def test_an_empty_project_has_no_figures_and_says_so(session):
+    found = session.review()
     assert found.metrics() == {"expert minutes": 0.0, "control labels": 0.0}
     assert (found.label_counts, found.calibration, len(found.table)) == ({}, None, 0)
     assert "0 control labels" in found.hint.text
 
 
-def test_a_card_keeps_the_figures_that_are_there(desk):
+def test_a_card_keeps_the_figures_that_are_there(session):
     for x in range(3):
-        desk.answer(x, 1, guess=1, cost=7.0, seconds=6)
+        session.answer(x, 1, guess=1, cost=7.0, seconds=6)
     low, high = accuracy_interval(3, 3)
-    assert desk.review().metrics() == {
+    assert session.review().metrics() == {
         "expert minutes": 0.3,
         "control labels": 3.0,
         "control accuracy": 1.0,
@@ -223,62 +223,62 @@ def test_no_control_labels_give_an_empty_curve():
 # the expert against himself
 
 
-def again(desk, x, said=1, kind="class", events=None):
+def again(session, x, said=1, kind="class", events=None):
     """Answer a crop that is shown again without a word."""
     events = events or (Event(EventKind.SHOWN, 0, 0), Event(ENDS.get(kind, EventKind.SKIPPED), S, S))
     said = said if kind == "class" else None
-    return desk.store.answer(AnswerRecord(1, 0, x, PIXELS, kind, said, "ada", events, 1, 2, repeated=True))
+    return session.store.answer(AnswerRecord(1, 0, x, PIXELS, kind, said, "ada", events, 1, 2, repeated=True))
 
 
-def consistency(desk):
-    found = desk.review().consistency
+def consistency(session):
+    found = session.review().consistency
     return round(found.share * found.count), found.count
 
 
-def test_consistency_is_the_share_of_repeated_crops_with_the_same_answer(desk):
+def test_consistency_is_the_share_of_repeated_crops_with_the_same_answer(session):
     for x, first, second in ((0, 1, 1), (4, 2, 2), (8, 3, 1), (12, 1, 1)):
-        desk.answer(x, first)
-        again(desk, x, second)
-    desk.answer(16, 2)
-    desk.answer(16, 3)
-    found = desk.review().consistency
+        session.answer(x, first)
+        again(session, x, second)
+    session.answer(16, 2)
+    session.answer(16, 3)
+    found = session.review().consistency
     assert (found.share, found.count) == (0.75, 4), "a crop that the expert went back to is not one shown again"
     assert (found.low, found.high) == accuracy_interval(3, 4)
 
 
-def test_without_repeated_crops_there_is_no_consistency(desk):
-    desk.answer(0)
-    assert desk.review().consistency.count == 0
+def test_without_repeated_crops_there_is_no_consistency(session):
+    session.answer(0)
+    assert session.review().consistency.count == 0
 
 
-def test_a_repeated_crop_is_compared_with_the_last_answer_to_it_alone(desk):
-    desk.answer(0, 1)
-    desk.answer(0, 2)
-    desk.store.answer_together(
+def test_a_repeated_crop_is_compared_with_the_last_answer_to_it_alone(session):
+    session.answer(0, 1)
+    session.answer(0, 2)
+    session.store.answer_together(
         ActionRecord("bulk", "ada", 1.0), [AnswerRecord(1, 0, 0, PIXELS, "class", 3, "ada", (), given="bulk")]
     )
-    again(desk, 0, 2)
-    assert consistency(desk) == (1, 1)
+    again(session, 0, 2)
+    assert consistency(session) == (1, 1)
 
 
-def test_answers_that_were_taken_back_do_not_count_against_the_expert(desk):
-    desk.answer(0, 1)
-    desk.store.undo(desk.answer(0, 2))
-    again(desk, 0, 1)
-    desk.answer(4, 1)
-    desk.store.undo(again(desk, 4, 2))
-    assert consistency(desk) == (1, 1)
+def test_answers_that_were_taken_back_do_not_count_against_the_expert(session):
+    session.answer(0, 1)
+    session.store.undo(session.answer(0, 2))
+    again(session, 0, 1)
+    session.answer(4, 1)
+    session.store.undo(again(session, 4, 2))
+    assert consistency(session) == (1, 1)
 
 
-def test_an_answer_without_a_class_is_another_answer_and_an_abandoned_crop_none(desk):
+def test_an_answer_without_a_class_is_another_answer_and_an_abandoned_crop_none(session):
     for x, kind in ((0, "skip"), (4, "abandoned")):
-        desk.answer(x, 1)
-        again(desk, x, kind=kind)
-    assert consistency(desk) == (0, 1)
+        session.answer(x, 1)
+        again(session, x, kind=kind)
+    assert consistency(session) == (0, 1)
 
 
-def test_merged_classes_are_the_same_answer(desk):
-    desk.answer(0, 1)
-    again(desk, 0, 2)
-    desk.project = merge_classes(desk.project, 2, 1)
-    assert consistency(desk) == (1, 1)
+def test_merged_classes_are_the_same_answer(session):
+    session.answer(0, 1)
+    again(session, 0, 2)
+    session.project = merge_classes(session.project, 2, 1)
+    assert consistency(session) == (1, 1)

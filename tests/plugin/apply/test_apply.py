@@ -487,17 +487,17 @@ def test_the_map_of_a_resampled_layer_lies_on_the_layer(viewer, dock, engine, qt
 def labelled(project, field):
     """Label 20 crops of the field in the project's store."""
     from costal.frames.read import frame_from_array
-    from costal.workbench.desk import Workbench, recorded
+    from costal.workbench.session import ProjectSession, recorded
 
-    with Workbench(project.folder) as bench:
+    with ProjectSession(project.folder) as bench:
         frame = frame_from_array(field.pixels_Y_X[None], "CYX", field.pixel_um, "field")
-        placed = bench.place(recorded(frame_of(frame, ALL)))
+        loaded = bench.place(recorded(frame_of(frame, ALL)))
         for index in range(20):
             y, x = field.grid.origin(index)
             pixels = frame.pixels[:, y : y + CROP, x : x + CROP]
             class_id = project.classes[field.classes_N[index]].id
             events = (Event(EventKind.SHOWN, 0, 0), Event(EventKind.ANSWERED, 10**9, 10**9))
-            bench.answer(AnswerRecord(placed.id, y, x, pixels, "class", class_id, "ada", events))
+            bench.answer(AnswerRecord(loaded.id, y, x, pixels, "class", class_id, "ada", events))
 
 
 def test_the_window_says_the_same_as_the_command_line(viewer, chosen, project, field, qtbot, tmp_path):

@@ -7,7 +7,7 @@ from qtpy.QtCore import Qt
 
 from costal.labels.project_file import load_project, save_project
 from costal.labels.store import Store
-from costal.workbench.desk import Workbench
+from costal.workbench.session import ProjectSession
 from napari_costal.label_crops.widget import LabelCrops
 from tests.plugin.apply.test_apply import CROP, classify, dock, engine, field, project, viewer  # noqa: F401
 
@@ -55,7 +55,7 @@ def test_a_corrected_crop_is_a_label_of_the_project(applied, project, qtbot):  #
 
 
 def test_while_another_program_writes_nothing_is_kept_and_that_is_said(applied, project, qtbot):  # noqa: F811
-    with Workbench(project.folder, "ben"):
+    with ProjectSession(project.folder, "ben"):
         choose(applied)
         keep(applied, qtbot, lambda: "open for reading only" in applied.status.text())
     assert labels(project) == []
@@ -65,13 +65,13 @@ def test_label_crops_shows_a_label_that_was_given_here(applied, viewer, project,
     bench = LabelCrops(viewer, chosen)
     viewer.window.add_dock_widget(bench, name="Label crops")
     bench.session.open(project.folder)
-    qtbot.waitUntil(lambda: bench.frame.placed is not None, timeout=20_000)
+    qtbot.waitUntil(lambda: bench.frame.loaded is not None, timeout=20_000)
     crop, class_id = choose(applied)
     keep(applied, qtbot, lambda: len(bench.frame.labels) == 1)
     (index,) = bench.frame.labels
     assert bench.frame.grid.origin(index) == (crop.y, crop.x)
     assert bench.frame.labels[index].class_id == class_id
-    bench.sitting.undo()
+    bench.labelling.undo()
     qtbot.waitUntil(lambda: bench.frame.labels == {}, timeout=10_000)
     bench.close()
 
@@ -80,9 +80,9 @@ def test_a_chosen_crop_is_opened_in_label_crops(applied, viewer, project, chosen
     bench = LabelCrops(viewer, chosen)
     viewer.window.add_dock_widget(bench, name="Label crops")
     bench.session.open(project.folder)
-    qtbot.waitUntil(lambda: bench.frame.placed is not None, timeout=20_000)
+    qtbot.waitUntil(lambda: bench.frame.loaded is not None, timeout=20_000)
     crop, _ = choose(applied, 3)
     qtbot.mouseClick(applied.correcting.open_button, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: bench.sitting.current is not None, timeout=20_000)
-    assert bench.frame.grid.origin(bench.sitting.current.index) == (crop.y, crop.x)
+    qtbot.waitUntil(lambda: bench.labelling.current is not None, timeout=20_000)
+    assert bench.frame.grid.origin(bench.labelling.current.index) == (crop.y, crop.x)
     bench.close()

@@ -185,8 +185,8 @@ def test_layers_of_two_images_do_not_mix(cells):
 
 
 def is_ready(dock, channels):
-    placed = dock.frame.placed
-    return placed is not None and placed.plane_C_Y_X.shape[0] == channels
+    loaded = dock.frame.loaded
+    return loaded is not None and loaded.plane_C_Y_X.shape[0] == channels
 
 
 @pytest.fixture
@@ -207,10 +207,10 @@ def begin(dock, qtbot, path, channels):
 
 
 def label(dock, qtbot, index):
-    dock.sitting.click(index)
-    qtbot.waitUntil(lambda: (now := dock.sitting.current) is not None and now.is_shown, timeout=30_000)
+    dock.labelling.click(index)
+    qtbot.waitUntil(lambda: (now := dock.labelling.current) is not None and now.is_shown, timeout=30_000)
     qtbot.wait(300)
-    dock.sitting.answer(dock.session.project.classes[0].id)
+    dock.labelling.answer(dock.session.project.classes[0].id)
     qtbot.waitUntil(lambda: index in dock.frame.labels, timeout=30_000)
 
 
@@ -241,9 +241,9 @@ def test_channels_are_ticked_for_the_project_until_crops_are_labelled(dock, qtbo
     rows.item(1).setCheckState(rows.item(1).checkState().Unchecked)
     qtbot.waitUntil(lambda: is_ready(dock, 2), timeout=30_000)
     assert [each.name for each in dock.session.project.channels] == ["DAPI", "FISH"]
-    np.testing.assert_array_equal(dock.frame.placed.plane_C_Y_X, CELLS[[0, 2]])
+    np.testing.assert_array_equal(dock.frame.loaded.plane_C_Y_X, CELLS[[0, 2]])
     label(dock, qtbot, 0)
-    dock.sitting.stop()
+    dock.labelling.stop()
     rows.item(1).setCheckState(rows.item(1).checkState().Checked)
     assert "labels of crops with channel(s) DAPI, FISH" in dock.status.text()
     assert rows.ticked() == [0, 2]
@@ -258,7 +258,7 @@ def test_layers_that_the_user_added_form_one_frame_when_they_are_ticked(dock, qt
     for at in range(rows.count()):
         rows.item(at).setCheckState(rows.item(at).checkState().Checked)
     qtbot.waitUntil(lambda: is_ready(dock, 3), timeout=30_000)
-    np.testing.assert_array_equal(dock.frame.placed.plane_C_Y_X, CELLS)
+    np.testing.assert_array_equal(dock.frame.loaded.plane_C_Y_X, CELLS)
 
 
 def test_what_was_labelled_as_one_stack_is_known_again_as_channels(dock, qtbot, cells, chosen):

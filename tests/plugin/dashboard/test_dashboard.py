@@ -16,11 +16,11 @@ from qtpy.QtGui import QColor
 from costal.agent.metrics import Hint
 from costal.labels.derivation import Efforts
 from costal.labels.effort import Event, EventKind, PauseReason
-from costal.labels.ledger import PRESENTATION
-from costal.labels.models import Origin, load_newest, save_agent
+from costal.labels.event_table import PRESENTATION
+from costal.labels.models import Provenance, load_newest, save_agent
 from costal.labels.project import Choices
 from costal.labels.project_file import create_project, save_project
-from costal.labels.records import AnswerRecord, FrameRecord, Why
+from costal.labels.records import AnswerRecord, FrameRecord, QueryReason
 from costal.labels.store import Store
 from costal.types import Agent, AgentSettings, finish
 from costal.workbench.assessment import Assessment, Doubt, Forecast, Kept
@@ -72,7 +72,7 @@ class Desk:
             "ada",
             events,
             control=control,
-            why=why or Why(),
+            why=why or QueryReason(),
         )
         return self.store.answer(record)
 
@@ -80,11 +80,11 @@ class Desk:
         for _ in range(count):
             probs = (0.9, 0.1) if self.count % 2 == 0 else (0.3, 0.7)
             cost = 2.5 + self.count % 3
-            self.answer(why=Why((1, 2), probs, cost=cost, cost_spread=0.4), control=self.count % 3 == 0)
+            self.answer(why=QueryReason((1, 2), probs, cost=cost, cost_spread=0.4), control=self.count % 3 == 0)
 
 
 @pytest.fixture
-def desk(tmp_path):
+def session(tmp_path):
     opened = Desk(tmp_path / "neurons")
     yield opened
     opened.store.close()
@@ -119,19 +119,19 @@ def click(qtbot, button):
 
 
 def test_it_shows_the_project_of_label_crops_and_another_one_until_it_follows_again(
-    make_napari_viewer, chosen, desk, tmp_path, qtbot
+    make_napari_viewer, chosen, session, tmp_path, qtbot
 ):
-    desk.answer()
+    session.answer()
     other = create_project(tmp_path / "elsewhere", ("soma",))
     viewer = make_napari_viewer(show=True)
     dashboard = Dashboard(viewer, Painter())
     viewer.window.add_dock_widget(dashboard)
     dashboard.refresh()
     assert "No project is open in <i>Label crops</i>" in dashboard.summary.text()
-    desk.store.close()
+    session.store.close()
     crops = LabelCrops(viewer, chosen)
     viewer.window.add_dock_widget(crops)
-    crops.session.open(desk.project.folder)
+    crops.session.open(session.project.folder)
     qtbot.waitUntil(lambda: "1 label ·" in dashboard.summary.text(), timeout=10_000)
     assert "neurons" in dashboard.project_label.text()
     dashboard.choose(other.folder)
@@ -145,7 +145,7 @@ def test_it_shows_the_project_of_label_crops_and_another_one_until_it_follows_ag
 
 
 def test_what_was_found_in_a_folder_that_is_not_shown_any_more_is_dropped(
-    open_dashboard, desk, tmp_path, qtbot, monkeypatch
+    open_dashboard, session, tmp_path, qtbot, monkeypatch
 ):
     other = create_project(tmp_path / "elsewhere", ("soma",))
     gate, shown, looked = threading.Event(), [], Dashboard._looked
@@ -157,18 +157,20 @@ def test_what_was_found_in_a_folder_that_is_not_shown_any_more_is_dropped(
     monkeypatch.setattr("napari_costal.dashboard.widget.look", slow_look)
     monkeypatch.setattr(Dashboard, "_looked", lambda self, found: shown.append(found[0]) or looked(self, found))
     dashboard = open_dashboard()
-    dashboard.choose(desk.project.folder)
+    dashboard.choose(session.project.folder)
     dashboard.choose(other.folder)
     gate.set()
     qtbot.waitUntil(dashboard.pages.isVisible, timeout=10_000)
     assert {each.project.folder for each in shown} == {other.folder}
 
 
-def test_a_folder_that_is_no_project_is_said_and_one_that_becomes_readable_again_is_shown(open_dashboard, desk, qtbot):
-    path = desk.project.folder / "project.toml"
+def test_a_folder_that_is_no_project_is_said_and_one_that_becomes_readable_again_is_shown(
+    open_dashboard, session, qtbot
+):
+    path = session.project.folder / "project.toml"
     text = path.read_text("utf-8")
     path.write_text("broken", "utf-8")
-    dashboard = open_dashboard(desk.project.folder)
+    dashboard = open_dashboard(session.project.folder)
     assert "project.toml is broken" in dashboard.status.text()
     assert not dashboard.pages.isVisible()
     path.write_text(text, "utf-8")
@@ -176,13 +178,15 @@ def test_a_folder_that_is_no_project_is_said_and_one_that_becomes_readable_again
     assert dashboard.status.text() == ""
 
 
-def test_new_labels_are_shown_while_they_are_given_but_not_read_while_nobody_can_see_them(open_dashboard, desk, qtbot):
-    dashboard = open_dashboard(desk.project.folder)
-    desk.answer()
+def test_new_labels_are_shown_while_they_are_given_but_not_read_while_nobody_can_see_them(
+    open_dashboard, session, qtbot
+):
+    dashboard = open_dashboard(session.project.folder)
+    session.answer()
     qtbot.waitUntil(lambda: "1 label ·" in dashboard.summary.text(), timeout=10_000)
     before = dashboard._overview
     dashboard.hide()
-    desk.answer()
+    session.answer()
     dashboard._rests_until = 0.0
     dashboard.refresh()
     assert not dashboard._is_looking
@@ -195,10 +199,10 @@ def test_new_labels_are_shown_while_they_are_given_but_not_read_while_nobody_can
 
 
 @pytest.mark.parametrize(("share", "expected"), [(0.1, "about 10% of a query"), (0.0, "the control share is 0")])
-def test_without_controls_it_says_why_and_draws_no_empty_axes(open_dashboard, desk, share, expected):
-    save_project(replace(desk.project, choices=Choices(control_share=share)))
-    desk.answer()
-    validation, accuracy, effort, classes, calibration = open_dashboard(desk.project.folder).figures.cards
+def test_without_controls_it_says_why_and_draws_no_empty_axes(open_dashboard, session, share, expected):
+    save_project(replace(session.project, choices=Choices(control_share=share)))
+    session.answer()
+    validation, accuracy, effort, classes, calibration = open_dashboard(session.project.folder).figures.cards
     assert "Not yet" in validation.text.text()
     for card in (accuracy, calibration):
         assert expected in card.text.text()
@@ -212,28 +216,28 @@ def test_the_share_of_planted_errors_that_was_caught_is_said_with_its_interval()
     assert planted_text(SimpleNamespace(planted=4, caught=3)) == expected
 
 
-def test_the_hint_stands_above_the_figures(open_dashboard, desk, monkeypatch):
+def test_the_hint_stands_above_the_figures(open_dashboard, session, monkeypatch):
     monkeypatch.setattr("costal.workbench.review.unlikely_to_help", lambda _: Hint("Rest. It is a plateau.", True))
-    assert open_dashboard(desk.project.folder).figures.hint.text() == "Rest. It is a plateau."
+    assert open_dashboard(session.project.folder).figures.hint.text() == "Rest. It is a plateau."
 
 
-def test_only_figures_that_changed_are_drawn_again(open_dashboard, desk, qtbot):
-    desk.answer_predicted(9)
+def test_only_figures_that_changed_are_drawn_again(open_dashboard, session, qtbot):
+    session.answer_predicted(9)
     painter = Painter()
-    open_dashboard(desk.project.folder, painter)
+    open_dashboard(session.project.folder, painter)
     qtbot.waitUntil(lambda: len(painter.orders) == 4, timeout=5000)
     for order in painter.orders:
         order.job.result.emit((1, 1, bytes(4)))
-    desk.answer()  # neither predicted nor a control
+    session.answer()  # neither predicted nor a control
     qtbot.waitUntil(lambda: len(painter.orders) == 5, timeout=5000)
     qtbot.wait(300)
     assert [type(order.picture) for order in painter.orders[4:]] == [ClassesPicture]
 
 
-def test_a_figure_out_of_sight_is_not_drawn_before_it_is_scrolled_to(open_dashboard, desk, qtbot):
-    desk.answer_predicted(9)
+def test_a_figure_out_of_sight_is_not_drawn_before_it_is_scrolled_to(open_dashboard, session, qtbot):
+    session.answer_predicted(9)
     painter = Painter()
-    dashboard = open_dashboard(desk.project.folder, painter, size=(420, 480))
+    dashboard = open_dashboard(session.project.folder, painter, size=(420, 480))
     qtbot.waitUntil(lambda: len(painter.orders) >= 1, timeout=5000)
     qtbot.wait(300)
     assert CalibrationPicture not in {type(order.picture) for order in painter.orders}
@@ -241,8 +245,8 @@ def test_a_figure_out_of_sight_is_not_drawn_before_it_is_scrolled_to(open_dashbo
     qtbot.waitUntil(lambda: CalibrationPicture in {type(order.picture) for order in painter.orders}, timeout=5000)
 
 
-def test_cards_stand_side_by_side_where_there_is_room(open_dashboard, desk, qtbot):
-    dashboard = open_dashboard(desk.project.folder)
+def test_cards_stand_side_by_side_where_there_is_room(open_dashboard, session, qtbot):
+    dashboard = open_dashboard(session.project.folder)
     lefts = lambda: {card.mapTo(dashboard, card.rect().topLeft()).x() for card in dashboard.figures.cards}  # noqa: E731
     qtbot.waitUntil(lambda: len(lefts()) == 1, timeout=2000)
     dashboard.resize(1200, 900)
@@ -250,16 +254,16 @@ def test_cards_stand_side_by_side_where_there_is_room(open_dashboard, desk, qtbo
 
 
 def test_the_figures_are_drawn_in_the_colours_of_the_theme_by_a_process_that_ends_with_the_dashboard(
-    open_dashboard, desk, qtbot
+    open_dashboard, session, qtbot
 ):
-    desk.answer_predicted(9)
-    dashboard = open_dashboard(desk.project.folder)
+    session.answer_predicted(9)
+    dashboard = open_dashboard(session.project.folder)
     dashboard.close()
     dashboard = Dashboard(ViewerModel())
     qtbot.addWidget(dashboard)
     dashboard.resize(420, 2000)
     dashboard.show()
-    dashboard.choose(desk.project.folder)
+    dashboard.choose(session.project.folder)
     view = dashboard.figures.cards[3].figure
     for theme in ("dark", "light"):
         dashboard._viewer.theme = theme
@@ -310,9 +314,9 @@ def test_a_class_has_its_own_colour_and_controls_are_told_from_chosen_crops():
     assert chosen != control
 
 
-def test_very_many_efforts_are_thinned_to_the_newest(desk):
-    desk.answer_predicted(3)
-    overview = look(desk.project.folder)
+def test_very_many_efforts_are_thinned_to_the_newest(session):
+    session.answer_predicted(3)
+    overview = look(session.project.folder)
     many = np.arange(5000.0)
     pairs = replace(overview.review.pairs, predicted_s_Q=many, measured_s_Q=many, control_Q=many < 0)
     picture = contents(replace(overview, review=replace(overview.review, pairs=pairs)), DARK)[2].picture
@@ -320,11 +324,11 @@ def test_very_many_efforts_are_thinned_to_the_newest(desk):
     assert picture.chosen_s_2_Q[0, -1] == 4999
 
 
-def test_the_effort_card_says_too_few_rather_than_a_figure(desk):
+def test_the_effort_card_says_too_few_rather_than_a_figure(session):
     for _ in range(2):
-        desk.answer_predicted(1)
-        desk.answer()
-    text = contents(look(desk.project.folder), DARK)[2].text
+        session.answer_predicted(1)
+        session.answer()
+    text = contents(look(session.project.folder), DARK)[2].text
     assert "too few" in text
     assert "nan" not in text
 
@@ -355,12 +359,12 @@ def rows_of(model):
     ]
 
 
-def test_the_table_says_of_every_effort_what_it_is_worth_newest_first(open_dashboard, desk):
-    desk.answer()
-    desk.answer(events=AWAY)
-    desk.answer(kind="skip")
-    desk.answer(events=JUMPED)
-    page = open_dashboard(desk.project.folder).efforts
+def test_the_table_says_of_every_effort_what_it_is_worth_newest_first(open_dashboard, session):
+    session.answer()
+    session.answer(events=AWAY)
+    session.answer(kind="skip")
+    session.answer(events=JUMPED)
+    page = open_dashboard(session.project.folder).efforts
     jumped, skipped, away, plain = rows_of(page.model)
     assert jumped[3:6] == ("excluded", "the clock jumped or the machine was suspended", "labelled")
     assert skipped == ("", "4.00", "4.00", "at least", "skipped", "skipped", "field.tif (0, 12)")
@@ -369,28 +373,28 @@ def test_the_table_says_of_every_effort_what_it_is_worth_newest_first(open_dashb
     assert page.count.text() == "4 presentations: 1 usable, 2 at least so long, 1 excluded."
 
 
-def test_the_filter_leaves_censored_and_excluded_efforts_and_can_be_lifted(open_dashboard, desk, qtbot):
-    desk.answer()
-    desk.answer(kind="skip")
-    desk.answer(events=JUMPED)
-    page = open_dashboard(desk.project.folder).efforts
+def test_the_filter_leaves_censored_and_excluded_efforts_and_can_be_lifted(open_dashboard, session, qtbot):
+    session.answer()
+    session.answer(kind="skip")
+    session.answer(events=JUMPED)
+    page = open_dashboard(session.project.folder).efforts
     page.only_odd.setChecked(True)
     assert [row[EFFORT - 1] for row in rows_of(page.model)] == ["excluded", "at least"]
     page.only_odd.setChecked(False)
     assert page.model.rowCount() == 3
 
 
-def test_a_row_keeps_its_selection_while_others_come(open_dashboard, desk, qtbot):
-    desk.answer(kind="skip")
-    dashboard = open_dashboard(desk.project.folder)
+def test_a_row_keeps_its_selection_while_others_come(open_dashboard, session, qtbot):
+    session.answer(kind="skip")
+    dashboard = open_dashboard(session.project.folder)
     view = dashboard.efforts.view
     view.selectRow(0)
-    desk.answer()
+    session.answer()
     qtbot.waitUntil(lambda: dashboard.efforts.model.rowCount() == 2, timeout=10_000)
     assert [index.row() for index in view.selectionModel().selectedRows()] == [1]
 
 
-def test_a_hundred_thousand_rows_are_shown_and_only_those_in_sight_are_made(desk, qtbot, monkeypatch):
+def test_a_hundred_thousand_rows_are_shown_and_only_those_in_sight_are_made(session, qtbot, monkeypatch):
     count = 100_000
     rows = np.zeros(count, PRESENTATION)
     rows["id"] = rows["x"] = 1 + np.arange(count)
@@ -403,7 +407,7 @@ def test_a_hundred_thousand_rows_are_shown_and_only_those_in_sight_are_made(desk
     made = set()
     text = EffortModel._text
     monkeypatch.setattr(EffortModel, "_text", lambda self, *each: made.add(each[1]) or text(self, *each))
-    page.model.show_table(desk.project, table)
+    page.model.show_table(session.project, table)
     page.resize(800, 600)
     with qtbot.waitExposed(page):
         page.show()
@@ -416,13 +420,13 @@ def test_a_hundred_thousand_rows_are_shown_and_only_those_in_sight_are_made(desk
 # models
 
 
-def test_a_stale_model_is_told_and_an_older_one_is_brought_back(open_dashboard, desk, qtbot):
-    first = desk.answer()
-    save_agent(desk.project.model_folder, replace(AGENT, label_count=7), Origin((), 0, {"control labels": 12.0}))
-    save_agent(desk.project.model_folder, AGENT, Origin(desk.store.label_snapshot()))
-    dashboard = open_dashboard(desk.project.folder)
+def test_a_stale_model_is_told_and_an_older_one_is_brought_back(open_dashboard, session, qtbot):
+    first = session.answer()
+    save_agent(session.project.model_folder, replace(AGENT, label_count=7), Provenance((), 0, {"control labels": 12.0}))
+    save_agent(session.project.model_folder, AGENT, Provenance(session.store.label_snapshot()))
+    dashboard = open_dashboard(session.project.folder)
     assert "Stale" not in dashboard.summary.text()
-    desk.store.undo(first)
+    session.store.undo(first)
     qtbot.waitUntil(lambda: "1 label that it learned from stands no more" in dashboard.summary.text(), timeout=10_000)
     models = dashboard.models
     dashboard.pages.setCurrentWidget(models)
@@ -436,7 +440,7 @@ def test_a_stale_model_is_told_and_an_older_one_is_brought_back(open_dashboard, 
     qtbot.waitUntil(lambda: "Model 3" in dashboard.summary.text(), timeout=10_000)
     assert "a copy of model 1" in dashboard.summary.text()
     assert "Stale" not in dashboard.summary.text()
-    assert load_newest(desk.project.model_folder).agent.label_count == 7
+    assert load_newest(session.project.model_folder).agent.label_count == 7
     assert not models.back_button.isEnabled()
 
 
@@ -444,8 +448,8 @@ def test_a_stale_model_is_told_and_an_older_one_is_brought_back(open_dashboard, 
 
 
 @pytest.mark.parametrize("how", ["close", "leave the window"])
-def test_closing_leaves_no_timer_thread_or_callback_behind(open_dashboard, desk, qtbot, how):
-    dashboard = open_dashboard(desk.project.folder)
+def test_closing_leaves_no_timer_thread_or_callback_behind(open_dashboard, session, qtbot, how):
+    dashboard = open_dashboard(session.project.folder)
     assert any(each.name.startswith("costal-dashboard") for each in threading.enumerate())
     if how == "close":
         dashboard.close()
@@ -461,7 +465,7 @@ def test_closing_leaves_no_timer_thread_or_callback_behind(open_dashboard, desk,
     assert len(dashboard._viewer.events.theme.callbacks) == len(ViewerModel().events.theme.callbacks)
 
 
-def test_the_card_of_cross_validation_says_figure_controls_calibration_and_forecast(desk):
+def test_the_card_of_cross_validation_says_figure_controls_calibration_and_forecast(session):
     doubts = (Doubt(7, 1, 0, 4, 4, 1, 2, 0.1, 0.9), Doubt(8, 1, 0, 8, 4, 1, 2, 0.2, 0.8))
     forecast = Forecast(84, 40, 2.1, 1.5, 0.86)
     came = Forecast(40, 30, 3.0, 2.0, 0.8, 44, 6.0)
@@ -470,7 +474,7 @@ def test_the_card_of_cross_validation_says_figure_controls_calibration_and_forec
         "old", "", 84, 0.86, 0.79, 0.91, **figures, calibration_error=0.04, doubts=doubts, forecast=forecast,
         confusion_K_K=((40.0, 2.0), (10.0, 32.0)), recall_K=(0.95, 0.76),
     )  # fmt: skip
-    overview = replace(look(desk.project.folder), kept=Kept(found, True), came=came)
+    overview = replace(look(session.project.folder), kept=Kept(found, True), came=came)
     content = contents(overview, DARK)[0]
     for said in (
         "86%</b> (79% to 91%) of 84 labels of 6 frames", "Outdated", "no random sample", "no control labels yet",

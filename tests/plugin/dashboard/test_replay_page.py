@@ -19,8 +19,8 @@ FOUND = ReplayTable(
 class OwnEngine(Engine):
     """An engine that takes jobs for a user."""
 
-    def start(self, function, parcel, user):
-        return super().start(function, parcel)
+    def start(self, function, message, user):
+        return super().start(function, message)
 
     def stop(self):
         pass

@@ -6,13 +6,13 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_costal.engine.messages import LARGE, Parcel, Unframer, framed, pack
+from napari_costal.engine.messages import LARGE, Message, Unframer, framed, pack
 
 
 def test_small_values_travel_in_the_message_itself():
-    parcel = pack(("a", 1, np.arange(5)))
-    assert parcel.file == ""
-    name, number, array = parcel.unpack()
+    message = pack(("a", 1, np.arange(5)))
+    assert message.file == ""
+    name, number, array = message.unpack()
     assert (name, number) == ("a", 1)
     np.testing.assert_array_equal(array, np.arange(5))
 
@@ -20,23 +20,23 @@ def test_small_values_travel_in_the_message_itself():
 def test_large_arrays_travel_by_a_file_that_discard_deletes():
     large = np.random.default_rng(0).random(LARGE)
     other = np.arange(LARGE, dtype=np.uint16)
-    parcel = pack({"large": large, "other": other, "small": 3})
-    assert Path(parcel.file).stat().st_size == large.nbytes + other.nbytes
-    content = parcel.unpack()
+    message = pack({"large": large, "other": other, "small": 3})
+    assert Path(message.file).stat().st_size == large.nbytes + other.nbytes
+    content = message.unpack()
     np.testing.assert_array_equal(content["large"], large)
     np.testing.assert_array_equal(content["other"], other)
-    assert parcel.unpack()["small"] == 3, "a job may be begun again, so unpacking keeps the file"
-    parcel.discard()
-    assert not Path(parcel.file).exists()
-    parcel.discard()
+    assert message.unpack()["small"] == 3, "a job may be begun again, so unpacking keeps the file"
+    message.discard()
+    assert not Path(message.file).exists()
+    message.discard()
 
 
 def test_arrays_that_arrive_can_be_written_to():
-    parcel = pack(np.zeros(LARGE))
-    array = parcel.unpack()
+    message = pack(np.zeros(LARGE))
+    array = message.unpack()
     array[0] = 1
     assert array[0] == 1
-    parcel.discard()
+    message.discard()
 
 
 @given(st.lists(st.binary(max_size=300), max_size=6), st.lists(st.integers(1, 97), min_size=1, max_size=20))
@@ -51,7 +51,7 @@ def test_messages_come_whole_whatever_the_pieces(contents, piece_lengths):
 
 
 def test_parcels_themselves_can_be_sent():
-    parcel = pack(np.ones(3))
-    (message,) = Unframer().feed(framed(("run", parcel)))
-    assert isinstance(message[1], Parcel)
+    message = pack(np.ones(3))
+    (message,) = Unframer().feed(framed(("run", message)))
+    assert isinstance(message[1], Message)
     np.testing.assert_array_equal(message[1].unpack(), np.ones(3))

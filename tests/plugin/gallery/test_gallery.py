@@ -19,10 +19,10 @@ from costal.scoring.queries import unanswered
 from costal.scoring.scores import FrameScores
 from costal.types import Scores
 from costal.workbench.assessment import Assessment, Doubt, keep
-from costal.workbench.desk import Workbench
 from costal.workbench.gallery import POOR
 from costal.workbench.looked_again import confirmed_labels
 from costal.workbench.poor_crops import DARK
+from costal.workbench.session import ProjectSession
 from napari_costal.gallery.widget import CropGallery
 from napari_costal.label_crops.widget import LabelCrops
 
@@ -59,7 +59,7 @@ def dock(viewer, chosen, field, project, qtbot):
     widget = LabelCrops(viewer, chosen)
     viewer.window.add_dock_widget(widget, name="Label crops")
     widget.session.open(project.folder)
-    qtbot.waitUntil(lambda: widget.frame.placed is not None, timeout=20_000)
+    qtbot.waitUntil(lambda: widget.frame.loaded is not None, timeout=20_000)
     yield widget
     widget.close()
 
@@ -113,10 +113,10 @@ def score(qtbot, dock, gallery, classes_N, confidence=0.95):
 
 def label_alone(project, dock, index, class_id):
     y, x = divmod(index, COLUMNS)
-    pixels = dock.frame.placed.plane_C_Y_X[:, y * CROP : (y + 1) * CROP, x * CROP : (x + 1) * CROP]
-    frame_id = dock.frame.placed.placed.id
+    pixels = dock.frame.loaded.plane_C_Y_X[:, y * CROP : (y + 1) * CROP, x * CROP : (x + 1) * CROP]
+    frame_id = dock.frame.loaded.stored.id
     record = AnswerRecord(frame_id, y * CROP, x * CROP, pixels, "class", class_id, "tester", EVENTS)
-    dock.session.store.run(dock.session.bench.answer, record)
+    dock.session.store.run(dock.session.project_session.answer, record)
 
 
 def offer(qtbot, gallery):
@@ -217,7 +217,7 @@ def test_the_view_stays_where_it_is_when_labels_change(gallery, qtbot):
 
 
 def test_a_label_that_is_given_on_the_bench_appears_in_the_gallery(dock, gallery):
-    dock.frame.relabel(7, CropLabel(1, dock.frame.placed.placed.id, 0, 7 * CROP, CROP, 2, "class"), is_new=True)
+    dock.frame.relabel(7, CropLabel(1, dock.frame.loaded.stored.id, 0, 7 * CROP, CROP, 2, "class"), is_new=True)
     assert gallery.model.cell(7).label == "puncta"
     dock.frame.relabel(7, None, is_new=False)
     assert gallery.model.cell(7).label == ""
@@ -348,7 +348,7 @@ def test_a_full_disk_loses_no_choice_and_the_key_works_again(dock, gallery, proj
     click(qtbot, gallery, 3)
     click(qtbot, gallery, 4, CTRL)
     with monkeypatch.context() as patched:
-        patched.setattr(dock.session.bench.store, "answer_together", full)
+        patched.setattr(dock.session.project_session.store, "answer_together", full)
         press(qtbot, gallery, "1")
     assert "Not saved" in gallery.status.text()
     assert "full" in gallery.status.text()
@@ -360,13 +360,13 @@ def test_a_full_disk_loses_no_choice_and_the_key_works_again(dock, gallery, proj
 
 
 def test_a_project_that_another_window_writes_to_is_shown_and_not_labelled(viewer, chosen, field, project, qtbot):
-    with Workbench(project.folder, "eve"):
+    with ProjectSession(project.folder, "eve"):
         viewer.add_image(field.pixels_Y_X, name="field")
         dock = LabelCrops(viewer, chosen)
         viewer.window.add_dock_widget(dock, name="Label crops")
         dock.session.open(project.folder)
-        qtbot.waitUntil(lambda: dock.session.bench is not None, timeout=20_000)
-        assert dock.session.bench.holder is not None
+        qtbot.waitUntil(lambda: dock.session.project_session is not None, timeout=20_000)
+        assert dock.session.project_session.holder is not None
         widget = CropGallery(viewer, chosen)
         viewer.window.add_dock_widget(widget, name="Crop gallery", tabify=True).raise_()
         qtbot.waitUntil(lambda: widget.listing.gallery is not None, timeout=20_000)

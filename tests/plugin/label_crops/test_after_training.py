@@ -24,18 +24,18 @@ def bench(tmp_path, qtbot):
     return bench
 
 
-def score(bench, generation, first_class):
+def score(bench, model_version, first_class):
     """Score the frame; so many crops are of the first class."""
     bench.query.score()
     probs = np.tile(np.float32([[0.1, 0.9]]), (COUNT, 1))
     probs[:first_class] = 0.9, 0.1
     ones = np.ones(COUNT, np.float32)
-    bench.engine.jobs[-1].result.emit(FrameScores(Scores(ones, ones, probs, False, "cpu"), generation))
+    bench.engine.jobs[-1].result.emit(FrameScores(Scores(ones, ones, probs, False, "cpu"), model_version))
 
 
-def learn(bench, generation, first_class):
+def learn(bench, model_version, first_class):
     bench.query.learned.emit()
-    score(bench, generation, first_class)
+    score(bench, model_version, first_class)
 
 
 def test_after_a_training_the_crops_that_changed_class_are_told_and_not_drawn(bench):

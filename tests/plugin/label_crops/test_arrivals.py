@@ -11,7 +11,7 @@ from qtpy.QtCore import Qt
 from costal.frames.microscope import acquire, truth_of
 from costal.frames.read import Planes
 from costal.types import Arrival, Stamp, finish
-from costal.workbench.arrivals import Offer
+from costal.workbench.arrivals import FramePriority
 from napari_costal.label_crops.arrivals_part import ArrivalsModel, ArrivalsPart
 from napari_costal.label_crops.intake import Intake
 from napari_costal.label_crops.widget import LabelCrops
@@ -22,7 +22,7 @@ def arrival(path, mtime=1, state="ready", content="a", reason=""):
 
 
 def offer(value=None, answered=0, content="a", description="all"):
-    return Offer(Planes(), description, content, 64, answered, value, None if value is None else 90.0, 1)
+    return FramePriority(Planes(), description, content, 64, answered, value, None if value is None else 90.0, 1)
 
 
 def texts(model):
@@ -153,21 +153,21 @@ def test_a_frame_of_the_watched_folder_is_opened_labelled_and_counted(make_napar
     dock.arriving.watch_folder(str(inbox))
     qtbot.waitUntil(lambda: [r.state for r in dock.setup.arrivals.model.rows] == ["16 crops"] * 2, timeout=60_000)
     qtbot.mouseClick(dock.setup.arrivals.next_button, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: dock.frame.placed is not None, timeout=10_000)
+    qtbot.waitUntil(lambda: dock.frame.loaded is not None, timeout=10_000)
     source = Path(dock.frame.layer_view.source)
     assert source in paths
     number = paths.index(source)
-    np.testing.assert_array_equal(dock.frame.placed.plane_C_Y_X[0], truth_of(4, number, (128, 128), 32).pixels_Y_X)
+    np.testing.assert_array_equal(dock.frame.loaded.plane_C_Y_X[0], truth_of(4, number, (128, 128), 32).pixels_Y_X)
     qtbot.waitUntil(lambda: not dock.choice.settling.isActive())
     dock.present_at((5, 5))
-    qtbot.waitUntil(lambda: dock.sitting.current is not None and dock.sitting.current.is_shown, timeout=10_000)
-    dock.sitting.answer(1)
+    qtbot.waitUntil(lambda: dock.labelling.current is not None and dock.labelling.current.is_shown, timeout=10_000)
+    dock.labelling.answer(1)
     qtbot.waitUntil(lambda: 0 in dock.frame.labels, timeout=5000)
-    dock.sitting.stop()
+    dock.labelling.stop()
     assert dock.intake.best().arrival.path != source.name, "the frame that was begun is not the next one"
     layers = len(viewer.layers)
     dock.arriving.open_next()
-    qtbot.waitUntil(lambda: dock.frame.placed is not None and dock.frame.layer_view.source != str(source))
+    qtbot.waitUntil(lambda: dock.frame.loaded is not None and dock.frame.layer_view.source != str(source))
     assert len(viewer.layers) == layers, "one layer shows them all, one after another"
     dock.close()
 

@@ -104,7 +104,7 @@ def test_an_assessment_that_fails_says_why(make):
 def test_a_window_that_only_reads_starts_nothing_and_shows_what_is_kept(make, project):
     assessing, session = make()
     keep(session.project, Assessment("old", "", 84, 0.86, 0.79, 0.91, frames=6))
-    session.bench.holder = "ada"
+    session.project_session.holder = "ada"
     assessing.assess()
     assert assessing._caller.calls == []
     assessing.look()

@@ -23,11 +23,11 @@ def dock(make_napari_viewer, chosen, qtbot):
     widget.setup.crop.value = CROP
     for index, class_id in enumerate((1, 2, 1)):
         widget.present_at((5, index * CROP + 5))
-        qtbot.waitUntil(lambda: widget.sitting.current is not None, timeout=10_000)
-        widget.sitting.presenter.painted((1, 1))
-        widget.sitting.answer(class_id)
+        qtbot.waitUntil(lambda: widget.labelling.current is not None, timeout=10_000)
+        widget.labelling.presenter.painted((1, 1))
+        widget.labelling.answer(class_id)
         qtbot.waitUntil(lambda index=index: index in widget.frame.labels, timeout=5000)
-    widget.sitting.stop()
+    widget.labelling.stop()
     yield widget
     widget.close()
 
@@ -42,9 +42,9 @@ def test_labels_go_out_and_come_back_in(dock, qtbot, tmp_path):
     dock.exchange.export("csv", table)
     qtbot.waitUntil(table.exists, timeout=60_000)
     qtbot.waitUntil(lambda: "Wrote" in dock.status.text(), timeout=5000)
-    dock.sitting.undo()
+    dock.labelling.undo()
     qtbot.waitUntil(lambda: len(dock.frame.labels) == 2, timeout=5000)
-    dock.sitting.stop()
+    dock.labelling.stop()
     dock.exchange.import_labels(table)
     qtbot.waitUntil(lambda: len(dock.frame.labels) == 3, timeout=10_000)
 

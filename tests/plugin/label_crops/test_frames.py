@@ -16,10 +16,10 @@ from costal.labels.records import AnswerRecord, FrameRecord
 from costal.labels.store import Store
 from costal.scoring.frame_planes import frames_of
 from costal.types import finish
-from costal.workbench.desk import Workbench, recorded
 from costal.workbench.frames_list import ListedFrame
 from costal.workbench.last_frame import LastFrame, keep_last_frame, last_frame
 from costal.workbench.locating import locate
+from costal.workbench.session import ProjectSession, recorded
 from napari_costal.canvas.overlays import images_in
 from napari_costal.label_crops.frames_page import FramesPage
 from napari_costal.label_crops.widget import LabelCrops
@@ -58,7 +58,7 @@ def image(path: Path, seed: int, shape=(SIDE, SIDE), **known) -> Path:
 
 def place(project, path: Path, class_id: int | None = None) -> list[int]:
     """Put all frames of an image into a project, the first with a label."""
-    with Workbench(project.folder, "tester") as bench:
+    with ProjectSession(project.folder, "tester") as bench:
         ids = [bench.place(recorded(each)).id for each in frames_of(project, str(path))[1]]
         if class_id is not None:
             bench.answer(AnswerRecord(ids[0], 0, 0, np.zeros((1, 16, 16), np.uint8), "class", class_id, "tester", ()))
@@ -103,7 +103,7 @@ def wait_for(qtbot, dock, name):
     """Wait until a frame is worked on."""
     frame = dock.frame
     qtbot.waitUntil(
-        lambda: frame.placed is not None and frame.placed.placed.id == rows(dock)[name].id
+        lambda: frame.loaded is not None and frame.loaded.stored.id == rows(dock)[name].id
         and not dock.choice.settling.isActive(),
         timeout=60_000,
     )  # fmt: skip
@@ -209,7 +209,7 @@ def test_a_click_shows_a_frame_in_the_layer_of_the_one_before(open_dock, plain, 
 def test_a_plane_of_a_stack_is_reached_by_its_slider(open_dock, plain, qtbot, tmp_path):
     settings = replace(plain, intake=Intake(z="each"))
     ids = place(settings, image(tmp_path / "day" / "stack.tif", 1, (4, SIDE, SIDE), metadata={"axes": "ZYX"}))
-    with Workbench(plain.folder, "tester") as bench:
+    with ProjectSession(plain.folder, "tester") as bench:
         for at in (1, 3):
             pixels = np.zeros((1, 16, 16), np.uint8)
             bench.answer(AnswerRecord(ids[at], 0, 0, pixels, "class", 1, "tester", ()))
@@ -234,14 +234,14 @@ def test_a_project_opens_with_its_last_frame_as_it_was_left(open_dock, plain, qt
     }[kind]
     viewer, dock = open_dock(plain)
     dock.open_image(image(tmp_path / "day" / "one.tif", 1, shape, **known))
-    qtbot.waitUntil(lambda: dock.frame.placed is not None and len(rows(dock)) == 1, timeout=60_000)
+    qtbot.waitUntil(lambda: dock.frame.loaded is not None and len(rows(dock)) == 1, timeout=60_000)
     qtbot.waitUntil(lambda: not dock.choice.settling.isActive())
     if kind == "stack":
         viewer.dims.set_current_step(0, 3)
         qtbot.waitUntil(lambda: "one.tif  z 3" in rows(dock), timeout=60_000)
-    qtbot.waitUntil(lambda: dock.frame.placed is not None and not dock.choice.settling.isActive(), timeout=60_000)
+    qtbot.waitUntil(lambda: dock.frame.loaded is not None and not dock.choice.settling.isActive(), timeout=60_000)
     qtbot.wait(300)
-    content = dock.frame.placed.placed.content_hash
+    content = dock.frame.loaded.stored.content_hash
     viewer.scene.camera.center, viewer.scene.camera.zoom = (0.0, 20.0, 30.0), 7.0
     if kind != "rgb":
         dock.choice.layers[0].contrast_limits = (10.0, 90.0)
@@ -249,8 +249,8 @@ def test_a_project_opens_with_its_last_frame_as_it_was_left(open_dock, plain, qt
     for each in list(viewer.layers):
         viewer.layers.remove(each)
     again, dock = open_dock(plain)
-    qtbot.waitUntil(lambda: dock.frame.placed is not None and again.scene.camera.zoom == 7.0, timeout=60_000)
-    assert dock.frame.placed.placed.content_hash == content
+    qtbot.waitUntil(lambda: dock.frame.loaded is not None and again.scene.camera.zoom == 7.0, timeout=60_000)
+    assert dock.frame.loaded.stored.content_hash == content
     assert tuple(again.scene.camera.center)[-2:] == (20.0, 30.0)
     assert len(images_in(again)) == (3 if kind == "channels" else 1)
     if kind == "stack":
@@ -355,19 +355,19 @@ def test_labels_are_counted_in_the_row_of_their_frame_at_once(open_dock, plain, 
     click(qtbot, dock, "one.tif")
     wait_for(qtbot, dock, "one.tif")
     dock.present_at((5, 5))
-    qtbot.waitUntil(lambda: dock.sitting.current is not None and dock.sitting.current.is_shown, timeout=60_000)
-    dock.sitting.answer(2)
+    qtbot.waitUntil(lambda: dock.labelling.current is not None and dock.labelling.current.is_shown, timeout=60_000)
+    dock.labelling.answer(2)
     qtbot.waitUntil(lambda: dict(rows(dock)["one.tif"].labels) == {2: 1}, timeout=30_000)
-    dock.sitting.undo()
+    dock.labelling.undo()
     qtbot.waitUntil(lambda: dict(rows(dock)["one.tif"].labels) == {}, timeout=30_000)
 
 
 @pytest.mark.timeout(240)
 def test_a_project_open_for_reading_lists_and_shows_its_frames(open_dock, plain, qtbot, tmp_path):
     place(plain, image(tmp_path / "day" / "one.tif", 1), 1)
-    with Workbench(plain.folder, "another"):
+    with ProjectSession(plain.folder, "another"):
         _, dock = open_dock(plain)
-        assert dock.session.bench.holder is not None
+        assert dock.session.project_session.holder is not None
         click(qtbot, dock, "one.tif")
         wait_for(qtbot, dock, "one.tif")
         qtbot.wait(300)

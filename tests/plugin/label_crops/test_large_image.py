@@ -48,15 +48,17 @@ def query(dock):
 def label(dock, field, qtbot):
     """Label a query with the mouse; return how many crops it had."""
     qtbot.mouseClick(dock.setup.label_button, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: dock.sitting.current is not None, timeout=60_000)
+    qtbot.waitUntil(lambda: dock.labelling.current is not None, timeout=60_000)
     count = 0
-    while (now := dock.sitting.current) is not None:
+    while (now := dock.labelling.current) is not None:
         qtbot.waitUntil(lambda now=now: now.is_shown, timeout=10_000)
         qtbot.wait(200)  # nobody sees and answers within 150 ms
         class_id = dock.session.project.classes[count % 2].id  # what is spread out may be of one class alone
-        button = dock.bench.findChild(object, f"class-{class_id}")
+        button = dock.labelling_page.findChild(object, f"class-{class_id}")
         qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
-        qtbot.waitUntil(lambda now=now: dock.sitting.current is not now and not dock.sitting._coming, timeout=10_000)
+        qtbot.waitUntil(
+            lambda now=now: dock.labelling.current is not now and not dock.labelling._coming, timeout=10_000
+        )
         count += 1
     return count
 
@@ -64,7 +66,7 @@ def label(dock, field, qtbot):
 def test_the_heatmap_fills_in_and_what_a_cancel_keeps_is_labelled_and_not_scored_again(dock, field, qtbot):
     asked = label(dock, field, qtbot)
     assert asked == 10
-    assert isinstance(dock.frame.placed.plane_C_Y_X, LazyPlane)
+    assert isinstance(dock.frame.loaded.plane_C_Y_X, LazyPlane)
     with Store(dock.session.project.store_path, read_only=True) as store:
         for each, given in zip(store.presented(), store.labels(), strict=True):
             y, x = given.y, given.x
@@ -93,11 +95,13 @@ def test_the_heatmap_fills_in_and_what_a_cancel_keeps_is_labelled_and_not_scored
 
 def test_undo_presents_a_crop_that_is_no_longer_held(dock, field, qtbot):
     dock.present_at((200, 300))
-    qtbot.waitUntil(lambda: dock.sitting.current is not None and dock.sitting.current.is_shown, timeout=60_000)
-    index = dock.sitting.current.index
-    dock.sitting.answer(1)
+    qtbot.waitUntil(lambda: dock.labelling.current is not None and dock.labelling.current.is_shown, timeout=60_000)
+    index = dock.labelling.current.index
+    dock.labelling.answer(1)
     qtbot.waitUntil(lambda: index in dock.frame.labels, timeout=10_000)
-    dock.frame.placed.held.clear()
-    dock.sitting.undo()
-    qtbot.waitUntil(lambda: dock.sitting.current is not None and dock.sitting.current.index == index, timeout=10_000)
+    dock.frame.loaded.held.clear()
+    dock.labelling.undo()
+    qtbot.waitUntil(
+        lambda: dock.labelling.current is not None and dock.labelling.current.index == index, timeout=10_000
+    )
     assert index not in dock.frame.labels

@@ -29,10 +29,10 @@ def live_scores(information, known=1, probs=0.5):
 def bench(tmp_path):
     made = Bench(tmp_path / "project")
     caller = Caller(made.pixels, made.engine, lambda _: None)
-    made.live = Live(made.session, made.frame, made.query, made.sitting, made.view, caller)
+    made.live = Live(made.session, made.frame, made.query, made.labelling, made.view, caller)
     made.session.change(lambda project: replace(project, choices=replace(project.choices, retrain="answer", n=6)))
     made.scored()
-    made.sitting.label_query()
+    made.labelling.label_query()
     return made
 
 
@@ -42,7 +42,7 @@ def fits(bench):
 
 def order(bench):
     now = [] if bench.current is None else [bench.current.index]
-    return now + [each.index for each in bench.sitting._waiting]
+    return now + [each.index for each in bench.labelling._waiting]
 
 
 def rows(bench):
@@ -61,7 +61,7 @@ def test_an_answer_changes_what_comes_after_the_next_two_crops(bench):
     job.result.emit(live_scores(REVERSED))
     assert order(bench) == [14, 13, 0, 1, 2]
     assert bench.query.asked.picked_n.tolist() == [15, 14, 13, 0, 1, 2]
-    assert [each.rank for each in bench.sitting._waiting] == [3, 4, 5, 6]
+    assert [each.rank for each in bench.labelling._waiting] == [3, 4, 5, 6]
 
 
 def test_nothing_is_learned_between_answers_unless_the_project_says_so(bench):
@@ -99,17 +99,17 @@ def test_an_undo_and_an_edited_class_are_learned_like_a_label(bench, act):
     fits(bench)[0].result.emit(live_scores(np.arange(COUNT)))
     bench.show()
     if act == "undo":
-        bench.sitting.undo()
+        bench.labelling.undo()
     else:
         bench.session.change(lambda project: new_class(project, "other"))
-        bench.sitting.back()
+        bench.labelling.back()
     assert len(fits(bench)) == 2
 
 
 def test_controls_keep_their_places_and_no_other_control_is_asked(bench):
     bench.answer()
-    waiting = bench.sitting._waiting
-    bench.sitting._waiting = [replace(each, control=each.rank == 4) for each in waiting]
+    waiting = bench.labelling._waiting
+    bench.labelling._waiting = [replace(each, control=each.rank == 4) for each in waiting]
     fits(bench)[0].result.emit(live_scores(REVERSED))
     assert order(bench) == [14, 13, 12, 0, 1]
 

@@ -1,10 +1,10 @@
 """Crops that come again, notes and doubts: what the expert sees of them, and what is kept."""
 
 import pytest
+from tests.plugin.label_crops.test_sitting import asked, rows
 
 from costal.labels.effort import PauseReason, derive, replay
 from tests.plugin.label_crops.test_sessions import COUNT, Bench
-from tests.plugin.label_crops.test_sitting import asked, rows
 
 SECOND = 10**9
 
@@ -61,8 +61,8 @@ def test_the_class_after_unsure_is_kept_as_unsure_and_the_next_one_is_not(bench)
     asked(bench)
     first = bench.current.index
     bench.show()
-    bench.sitting.turn_unsure()
-    bench.sitting.answer(2)
+    bench.labelling.turn_unsure()
+    bench.labelling.answer(2)
     bench.answer(1)
     assert [(row.class_id, row.unsure) for row in rows(bench)] == [(2, True), (1, False)]
     assert bench.frame.labels[first].unsure
@@ -71,29 +71,29 @@ def test_the_class_after_unsure_is_kept_as_unsure_and_the_next_one_is_not(bench)
 def test_unsure_twice_is_sure(bench):
     asked(bench)
     bench.show()
-    bench.sitting.turn_unsure()
-    bench.sitting.turn_unsure()
-    bench.sitting.answer(2)
+    bench.labelling.turn_unsure()
+    bench.labelling.turn_unsure()
+    bench.labelling.answer(2)
     assert not rows(bench)[0].unsure
 
 
 def test_a_skipped_crop_has_no_doubtful_class(bench):
     asked(bench)
     bench.show()
-    bench.sitting.turn_unsure()
-    bench.sitting.skip()
+    bench.labelling.turn_unsure()
+    bench.labelling.skip()
     assert not rows(bench)[0].unsure
 
 
 def test_a_note_is_kept_with_its_crop_and_the_time_of_writing_does_not_count(bench):
     asked(bench)
     bench.show(seconds=2.0)
-    bench.sitting.presenter.pause(PauseReason.MODAL)
+    bench.labelling.presenter.pause(PauseReason.MODAL)
     bench.now += 60 * SECOND
-    bench.sitting.presenter.resume(PauseReason.MODAL)
-    bench.sitting.note(" two cells,\n one divides ")
+    bench.labelling.presenter.resume(PauseReason.MODAL)
+    bench.labelling.note(" two cells,\n one divides ")
     bench.now += SECOND
-    bench.sitting.answer(1)
+    bench.labelling.answer(1)
     bench.answer(1)
     assert [row.note for row in rows(bench)] == ["two cells, one divides", ""]
     effort = derive(replay(rows(bench)[0].events, 20 * SECOND))
@@ -103,7 +103,7 @@ def test_a_note_is_kept_with_its_crop_and_the_time_of_writing_does_not_count(ben
 def test_a_note_can_be_taken_away(bench):
     asked(bench)
     bench.show()
-    bench.sitting.note("a slip")
-    bench.sitting.note("")
-    bench.sitting.answer(1)
+    bench.labelling.note("a slip")
+    bench.labelling.note("")
+    bench.labelling.answer(1)
     assert rows(bench)[0].note == ""

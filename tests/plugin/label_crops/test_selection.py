@@ -26,7 +26,7 @@ def bench(tmp_path):
 
 
 def selection_of(bench):
-    sessions = bench.session, bench.frame, bench.query, bench.sitting
+    sessions = bench.session, bench.frame, bench.query, bench.labelling
     selection = Selection(*sessions, clock=lambda: (bench.now, bench.now))
     bench.given, bench.chosen = [], []
     selection.given.connect(bench.given.append)
@@ -85,9 +85,9 @@ def test_a_pause_while_choosing_counts_up_to_the_idle_limit_alone(bench):
 def test_undo_takes_the_labels_of_one_action_back_and_redo_gives_them_again(bench):
     bench.selection.add([1, 2, 5])
     bench.selection.give(1)
-    bench.sitting.undo()
+    bench.labelling.undo()
     assert bench.frame.labels == {}
-    bench.sitting.redo()
+    bench.labelling.redo()
     assert sorted(bench.frame.labels) == [1, 2, 5]
 
 
@@ -100,7 +100,7 @@ def test_a_crop_that_is_chosen_twice_is_chosen_no_more(bench):
 
 def test_the_crop_of_a_query_waits_while_others_are_labelled_together(bench):
     bench.scored()
-    bench.sitting.label_query()
+    bench.labelling.label_query()
     first = bench.current.index
     bench.show()
     bench.selection.add([0, 1])
@@ -113,7 +113,7 @@ def test_the_crop_of_a_query_waits_while_others_are_labelled_together(bench):
 
 def test_crops_of_a_query_that_were_labelled_together_are_not_asked_any_more(bench):
     bench.scored()
-    bench.sitting.label_query()
+    bench.labelling.label_query()
     bench.show()
     bench.selection.add([COUNT - 1, COUNT - 2])
     bench.selection.give(1)
@@ -122,7 +122,7 @@ def test_crops_of_a_query_that_were_labelled_together_are_not_asked_any_more(ben
 
 def test_choosing_none_goes_back_to_the_query(bench):
     bench.scored()
-    bench.sitting.label_query()
+    bench.labelling.label_query()
     first = bench.current.index
     bench.show()
     bench.selection.toggle(0)
@@ -133,8 +133,8 @@ def test_choosing_none_goes_back_to_the_query(bench):
 
 def test_controls_are_left_out_of_labels_for_many(bench):
     bench.session.change(lambda project: replace(project, choices=replace(project.choices, control_share=0.4)))
-    placed = bench.frame.placed.placed
-    controls = np.flatnonzero(control_flags(bench.session.project, placed.content_hash, bench.frame.grid)).tolist()
+    loaded = bench.frame.loaded.stored
+    controls = np.flatnonzero(control_flags(bench.session.project, loaded.content_hash, bench.frame.grid)).tolist()
     assert 0 < len(controls) < COUNT
     bench.selection.add(range(COUNT))
     bench.selection.give(1)
@@ -151,7 +151,7 @@ def test_what_could_not_be_saved_stays_chosen(bench, monkeypatch):
     def full(_action, _answers):
         raise OSError("disk full")
 
-    monkeypatch.setattr(bench.session.bench, "answer_together", full)
+    monkeypatch.setattr(bench.session.project_session, "answer_together", full)
     bench.selection.add([1, 2])
     bench.selection.give(1)
     assert bench.selection.indices == (1, 2)
@@ -161,20 +161,20 @@ def test_what_could_not_be_saved_stays_chosen(bench, monkeypatch):
 
 def test_the_frame_on_the_canvas_follows_the_bench(bench):
     framed = []
-    bench.sitting.presented.connect(framed.append)
+    bench.labelling.presented.connect(framed.append)
     bench.scored()
-    bench.sitting.label_query()
+    bench.labelling.label_query()
     bench.answer()
-    bench.sitting.stop()
+    bench.labelling.stop()
     assert framed == [COUNT - 1, COUNT - 2, None]
 
 
 def test_a_prediction_that_was_told_is_kept_with_the_label(bench):
     bench.scored()
-    bench.sitting.note_told(5)
-    bench.sitting.click(5)
+    bench.labelling.note_told(5)
+    bench.labelling.click(5)
     bench.answer(1)
-    bench.sitting.click(6)
+    bench.labelling.click(6)
     bench.answer(1)
     assert [row.prediction_shown for row in rows(bench)] == [True, False]
 

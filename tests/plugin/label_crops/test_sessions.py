@@ -15,9 +15,9 @@ from costal.scoring.scores import FrameScores
 from costal.types import Scores
 from napari_costal.canvas.layer_frames import LayerView
 from napari_costal.label_crops.frame_session import FrameSession
-from napari_costal.label_crops.project_session import ProjectSession
+from napari_costal.label_crops.labelling_session import LabellingSession
+from napari_costal.label_crops.open_project import OpenProject
 from napari_costal.label_crops.query_session import QuerySession
-from napari_costal.label_crops.sitting import Sitting
 from napari_costal.label_crops.view import View
 from tests.plugin.fakes import Engine, Thread
 
@@ -41,35 +41,37 @@ class Bench:
         self.now = 10**9
         self.view, self.store, self.pixels, self.engine = MagicMock(spec=View), Thread(), Thread(), Engine()
         self.view.shows_predictions.return_value = False
-        self.session = ProjectSession(self.view, self.store, annotator)
+        self.session = OpenProject(self.view, self.store, annotator)
         self.frame = FrameSession(self.session, self.view, self.view, self.pixels)
         self.query = QuerySession(self.session, self.frame, self.view, self.view, self.pixels, self.engine)
-        self.sitting = Sitting(self.session, self.frame, self.query, self.view, clock=lambda: (self.now, self.now))
+        self.labelling = LabellingSession(
+            self.session, self.frame, self.query, self.view, clock=lambda: (self.now, self.now)
+        )
 
     def choose(self, pixels):
         self.frame.choose(LayerView(pixels, "test.tif", "the slice shown", (), False, 0.02))
 
-    def scored(self, generation=1, information=None, cost=None):
+    def scored(self, model_version=1, information=None, cost=None):
         """Score the frame with figures of the test's choice."""
         self.query.score()
         information = np.arange(COUNT) if information is None else information
         cost = np.ones(COUNT) if cost is None else cost
         probs = np.full((COUNT, 2), 0.5, np.float32)
         scores = Scores(information.astype(np.float32), cost.astype(np.float32), probs, False, "cpu")
-        self.engine.jobs[-1].result.emit(FrameScores(scores, generation))
+        self.engine.jobs[-1].result.emit(FrameScores(scores, model_version))
 
     def show(self, seconds=1.0):
         """Paint the crop and let the expert look at it."""
-        self.sitting.presenter.painted((self.now, self.now))
+        self.labelling.presenter.painted((self.now, self.now))
         self.now += round(seconds * 1e9)
 
     def answer(self, class_id=1, seconds=1.0):
         self.show(seconds)
-        self.sitting.answer(class_id)
+        self.labelling.answer(class_id)
 
     @property
     def current(self):
-        return self.sitting.presenter.current
+        return self.labelling.presenter.current
 
     def stored(self):
         with Store(self.folder / "labels.sqlite", read_only=True) as store:
@@ -90,7 +92,7 @@ def bench(tmp_path):
 
 def test_the_query_is_presented_best_first(bench):
     bench.scored()
-    bench.sitting.label_query()
+    bench.labelling.label_query()
     seen = []
     while bench.current is not None:
         seen.append(bench.current.index)
@@ -100,12 +102,12 @@ def test_the_query_is_presented_best_first(bench):
 
 def test_the_next_crop_comes_only_after_the_commit(bench):
     bench.scored()
-    bench.sitting.label_query()
+    bench.labelling.label_query()
     first = bench.current
     bench.store.held = []
     bench.answer()
     assert bench.current is first, "the answer is not on disk yet"
-    bench.sitting.answer(2)
+    bench.labelling.answer(2)
     assert len(bench.store.held) == 1, "a second key press is not a second answer"
     bench.store.release()
     assert bench.current is not first
@@ -114,22 +116,22 @@ def test_the_next_crop_comes_only_after_the_commit(bench):
 
 def test_an_answer_that_was_not_saved_stays_and_can_be_given_again(bench, monkeypatch):
     bench.scored()
-    bench.sitting.label_query()
+    bench.labelling.label_query()
     first = bench.current
-    good = bench.session.bench.answer
+    good = bench.session.project_session.answer
 
     def full(_record):
         raise OSError("disk full")
 
-    monkeypatch.setattr(bench.session.bench, "answer", full)
+    monkeypatch.setattr(bench.session.project_session, "answer", full)
     bench.answer(seconds=2.0)
-    text, alarming = bench.view.bench_says.call_args.args
+    text, alarming = bench.view.page_says.call_args.args
     assert "Not saved: disk full" in text
     assert alarming
     assert bench.current is first
-    monkeypatch.setattr(bench.session.bench, "answer", good)
+    monkeypatch.setattr(bench.session.project_session, "answer", good)
     bench.now += 60 * 10**9
-    bench.sitting.answer(1)
+    bench.labelling.answer(1)
     assert bench.current is not first
     with Store(bench.folder / "labels.sqlite", read_only=True) as store:
         events = store.presented()[0].events
@@ -138,11 +140,11 @@ def test_an_answer_that_was_not_saved_stays_and_can_be_given_again(bench, monkey
 
 def test_undo_takes_the_label_back_and_shows_the_crop_again(bench):
     bench.scored()
-    bench.sitting.label_query()
+    bench.labelling.label_query()
     first, _ = bench.current.index, bench.answer()
     second = bench.current.index
     bench.show()
-    bench.sitting.undo()
+    bench.labelling.undo()
     assert bench.current.index == first
     assert bench.stored() == []
     bench.answer(2)
@@ -152,28 +154,28 @@ def test_undo_takes_the_label_back_and_shows_the_crop_again(bench):
 
 def test_undo_with_nothing_to_undo_says_so(bench):
     bench.scored()
-    bench.sitting.label_query()
-    bench.sitting.undo()
-    assert "nothing to undo" in bench.view.bench_says.call_args.args[0]
+    bench.labelling.label_query()
+    bench.labelling.undo()
+    assert "nothing to undo" in bench.view.page_says.call_args.args[0]
 
 
 def test_a_skipped_crop_is_not_asked_again(bench):
     bench.scored()
-    bench.sitting.label_query()
+    bench.labelling.label_query()
     skipped = bench.current.index
     bench.show()
-    bench.sitting.skip()
-    bench.sitting.stop()
+    bench.labelling.skip()
+    bench.labelling.stop()
     bench.scored()
     assert skipped not in bench.view.show_query.call_args.args[0]
 
 
 def test_a_clicked_crop_comes_at_once_and_the_query_goes_on_after_it(bench):
     bench.scored()
-    bench.sitting.label_query()
+    bench.labelling.label_query()
     asked = bench.current.index
     bench.show()
-    bench.sitting.click(0)
+    bench.labelling.click(0)
     assert (bench.current.index, bench.current.rank) == (0, None)
     bench.answer()
     assert bench.current.index == asked
@@ -181,9 +183,9 @@ def test_a_clicked_crop_comes_at_once_and_the_query_goes_on_after_it(bench):
 
 def test_an_interrupted_presentation_is_kept_as_a_lower_bound(bench):
     bench.scored()
-    bench.sitting.label_query()
+    bench.labelling.label_query()
     bench.show(3.0)
-    bench.sitting.stop()
+    bench.labelling.stop()
     with Store(bench.folder / "labels.sqlite", read_only=True) as store:
         (presented,) = store.presented()
     assert [event.kind for event in presented.events] == ["shown", "abandoned"]
@@ -192,7 +194,7 @@ def test_an_interrupted_presentation_is_kept_as_a_lower_bound(bench):
 
 def test_after_the_query_both_models_retrain_and_the_frame_is_scored_again(bench):
     bench.scored()
-    bench.sitting.label_query()
+    bench.labelling.label_query()
     while bench.current is not None:
         bench.answer()
     job = bench.engine.jobs[-1]
@@ -274,7 +276,7 @@ def test_a_result_for_an_older_frame_is_dropped(bench):
 
 def test_reopening_shows_the_labels_that_are_there(bench, tmp_path):
     bench.scored()
-    bench.sitting.label_query()
+    bench.labelling.label_query()
     labelled = [bench.current.index, bench.answer()][0]
     bench.session.open(bench.folder)
     colours, _ = bench.view.show_labels.call_args.args
@@ -302,9 +304,9 @@ def test_two_classes_of_one_name_are_refused(bench):
 
 def test_adding_a_class_drops_the_scores_but_not_the_labels(bench):
     bench.scored()
-    bench.sitting.label_query()
+    bench.labelling.label_query()
     bench.answer()
-    bench.sitting.stop()
+    bench.labelling.stop()
     bench.session.change(lambda project: new_class(project, "third"))
     assert len(load_project(bench.folder).classes) == 3
     assert len(bench.stored()) == 1
@@ -315,9 +317,9 @@ def test_adding_a_class_drops_the_scores_but_not_the_labels(bench):
 def test_every_crop_labelled_is_said(bench):
     bench.scored()
     for index in range(COUNT):
-        bench.sitting.click(index)
+        bench.labelling.click(index)
         bench.answer()
-    bench.sitting.stop()
+    bench.labelling.stop()
     bench.scored()
     assert "Every crop of this frame is labelled" in bench.view.say.call_args.args[0]
 
@@ -340,7 +342,7 @@ def test_cancel_keeps_what_was_there(bench):
 
 def test_a_project_that_cannot_be_opened_leaves_the_open_one_at_work(bench, tmp_path):
     bench.scored()
-    bench.sitting.label_query()
+    bench.labelling.label_query()
     bench.session.open(tmp_path / "nothing here")
     assert "is no project" in bench.view.complain.call_args.args[0]
     bench.answer()
@@ -349,7 +351,7 @@ def test_a_project_that_cannot_be_opened_leaves_the_open_one_at_work(bench, tmp_
 
 def test_a_training_ends_with_its_project(bench, tmp_path):
     bench.scored()
-    bench.sitting.label_query()
+    bench.labelling.label_query()
     while bench.current is not None:
         bench.answer()
     training = bench.engine.jobs[-1]
@@ -363,7 +365,7 @@ def test_a_training_ends_with_its_project(bench, tmp_path):
 
 def test_a_project_that_cannot_be_opened_again_stays_open_as_it_was(bench):
     bench.scored()
-    bench.sitting.label_query()
+    bench.labelling.label_query()
     settings = bench.folder / "project.toml"
     whole = settings.read_bytes()
     settings.write_text("nonsense")
@@ -376,36 +378,36 @@ def test_a_project_that_cannot_be_opened_again_stays_open_as_it_was(bench):
 
 def test_leaving_the_bench_while_an_answer_is_saved_keeps_the_answer_on_its_own_crop(bench):
     bench.scored()
-    bench.sitting.label_query()
+    bench.labelling.label_query()
     answered = bench.current.index
     bench.store.held = []
     bench.answer(2)
-    bench.sitting.stop()
+    bench.labelling.stop()
     bench.store.release()
     assert {index: label.class_id for index, label in bench.frame.labels.items()} == {answered: 2}
-    bench.sitting.undo()
+    bench.labelling.undo()
     assert bench.stored() == []
 
 
 def test_labelled_crops_are_not_asked_again_after_leaving_the_bench(bench):
     bench.scored()
-    bench.sitting.label_query()
+    bench.labelling.label_query()
     answered = []
     for _ in range(3):
         answered.append(bench.current.index)
         bench.answer()
-    bench.sitting.stop()
-    bench.sitting.label_query()
+    bench.labelling.stop()
+    bench.labelling.label_query()
     assert bench.current.index not in answered
     assert set(bench.query.picked.picked_n).isdisjoint(answered)
 
 
 def test_a_waiting_crop_that_was_clicked_and_labelled_is_not_asked_again(bench):
     bench.scored()
-    bench.sitting.label_query()
+    bench.labelling.label_query()
     second = int(bench.query.picked.picked_n[1])
     bench.show()
-    bench.sitting.click(second)
+    bench.labelling.click(second)
     bench.answer()
     seen = []
     while bench.current is not None:
@@ -416,13 +418,13 @@ def test_a_waiting_crop_that_was_clicked_and_labelled_is_not_asked_again(bench):
 
 
 def test_scores_that_come_late_do_not_take_the_clicked_crop_off_the_bench(bench):
-    bench.sitting.label_query()
+    bench.labelling.label_query()
     scoring = bench.engine.jobs[-1]
-    bench.sitting.click(0)
+    bench.labelling.click(0)
     bench.show()
     scoring.result.emit(FrameScores(None, 0, "no labels", features_M_F=np.random.default_rng(0).random((COUNT, 4))))
     assert (bench.current.index, bench.current.rank) == (0, None)
-    bench.sitting.answer(1)
+    bench.labelling.answer(1)
     assert bench.current.rank == 1, "the query goes on after the clicked crop"
 
 
@@ -445,13 +447,13 @@ def test_a_result_for_other_classes_is_dropped(bench):
 
 def test_the_order_of_presentations_counts_answers_once(bench):
     bench.scored()
-    bench.sitting.label_query()
+    bench.labelling.label_query()
     bench.answer()
     bench.show()
-    bench.sitting.undo()
+    bench.labelling.undo()
     bench.answer()
     with Store(bench.folder / "labels.sqlite", read_only=True) as store:
-        assert bench.frame.placed.asked_before == 2
+        assert bench.frame.loaded.asked_before == 2
         assert store.presentation_count("tester") == 3, "the interrupted one is kept too"
 
 
@@ -459,11 +461,11 @@ def test_what_the_model_thought_is_kept_with_the_presentation(bench):
     import sqlite3
 
     bench.scored(generation=7, cost=np.full(COUNT, 2.0))
-    bench.sitting.label_query()
+    bench.labelling.label_query()
     asked = bench.current.index
     bench.show()
     bench.query.found = None
-    bench.sitting.answer(1)
+    bench.labelling.answer(1)
     with sqlite3.connect(bench.folder / "labels.sqlite") as connection:
         row = connection.execute("SELECT generation, rank, information, cost, prediction_shown FROM presentation")
         assert row.fetchone() == (7, 1, float(asked), 2.0, 0)
@@ -484,9 +486,9 @@ def large(bench, tmp_path, write_zarr, monkeypatch):
 
 def test_a_crop_comes_on_the_bench_when_it_has_been_read(large):
     large.pixels.held = []
-    large.sitting.click(5)
+    large.labelling.click(5)
     large.view.present.assert_not_called()
-    large.sitting.answer(1)
+    large.labelling.answer(1)
     large.pixels.release()
     assert large.current.index == 5
     large.answer(2)
@@ -498,10 +500,10 @@ def test_a_crop_comes_on_the_bench_when_it_has_been_read(large):
 def test_a_click_while_a_crop_of_the_query_is_read_brings_that_one_back_later(large):
     large.query.found = FrameScores(None, 0, "no model", features_M_F=np.random.default_rng(0).random((COUNT, 4)))
     large.pixels.held = []
-    large.sitting.label_query()
-    first = large.sitting._coming.index
+    large.labelling.label_query()
+    first = large.labelling._coming.index
     other = next(index for index in range(COUNT) if index != first)
-    large.sitting.click(other)
+    large.labelling.click(other)
     large.pixels.release()
     assert large.current.index == other
     large.answer()
@@ -510,7 +512,7 @@ def test_a_click_while_a_crop_of_the_query_is_read_brings_that_one_back_later(la
 
 def test_what_was_read_for_another_frame_is_dropped(large):
     large.pixels.held = []
-    large.sitting.click(5)
+    large.labelling.click(5)
     large.choose(large.field.pixels_Y_X)
     large.pixels.release()
     assert large.current is None
@@ -520,9 +522,9 @@ def test_what_was_read_for_another_frame_is_dropped(large):
 def test_a_crop_that_cannot_be_read_is_told_and_another_can_be_chosen(large, tmp_path):
     for chunk in (tmp_path / "field.zarr" / "0" / "c" / "1").iterdir():
         chunk.write_bytes(b"damaged")
-    large.sitting.click(5)
+    large.labelling.click(5)
     assert "cannot be read at rows" in large.view.complain.call_args.args[0]
-    large.sitting.click(12)
+    large.labelling.click(12)
     assert large.current.index == 12
 
 
@@ -540,7 +542,7 @@ def test_a_crop_of_the_query_that_cannot_be_read_gives_way_to_the_next(large, tm
     for chunk in (tmp_path / "field.zarr" / "0" / "c" / "1").iterdir():
         chunk.write_bytes(b"damaged")
     large.query.found = FrameScores(None, 0, "no model", features_M_F=np.random.default_rng(0).random((COUNT, 4)))
-    large.sitting.label_query()
+    large.labelling.label_query()
     asked = large.query.asked.picked_n.tolist()
     answered = []
     while large.current is not None:
@@ -555,17 +557,17 @@ def test_a_query_asked_while_a_large_image_fills_in_still_comes_on_the_bench(lar
     features_M_F = np.random.default_rng(0).random((COUNT, 4))
     large.query.found = FrameScores(None, 0, "no model", features_M_F=features_M_F)
     large.pixels.held = []
-    large.sitting.label_query()
+    large.labelling.label_query()
     large.query._filled(FrameScores(None, 0, "so far", features_M_F=features_M_F))
     large.pixels.release()
     assert large.current is not None
 
 
 def test_a_query_wanted_of_a_scoring_does_not_replace_the_one_being_answered(bench):
-    bench.sitting.label_query()
+    bench.labelling.label_query()
     scores = FrameScores(None, 0, "so far", features_M_F=np.random.default_rng(0).random((COUNT, 4)))
     bench.query._filled(scores)
-    bench.sitting.label_query()
+    bench.labelling.label_query()
     bench.answer()
     title = bench.view.present.call_args.args[4]
     assert title.startswith("Crop 2 of")
@@ -590,7 +592,9 @@ def test_settings_that_cannot_be_kept_are_not_in_use(bench, monkeypatch):
 def test_a_project_can_still_be_written_to_while_it_is_left(bench, tmp_path):
     create_project(tmp_path / "other")
     seen = []
-    bench.session.leaving.connect(lambda: seen.append((bench.session.project.folder, bench.session.bench.holder)))
+    bench.session.leaving.connect(
+        lambda: seen.append((bench.session.project.folder, bench.session.project_session.holder))
+    )
     bench.session.open(tmp_path / "other")
     assert seen == [(bench.folder, None)]
     assert bench.session.project.folder == tmp_path / "other"
@@ -598,7 +602,7 @@ def test_a_project_can_still_be_written_to_while_it_is_left(bench, tmp_path):
 
 def test_a_training_that_was_put_off_is_not_begun_anew_for_the_project_before(bench, tmp_path):
     bench.scored()
-    bench.sitting.click(0)
+    bench.labelling.click(0)
     bench.answer()
     bench.query.retrain()
     bench.query.score()
@@ -612,14 +616,14 @@ def test_a_training_that_was_put_off_is_not_begun_anew_for_the_project_before(be
 
 def test_a_frame_without_a_query_is_placed_and_labelled(tmp_path):
     view, thread, told = MagicMock(spec=View), Thread(), []
-    session = ProjectSession(view, thread, "tester")
+    session = OpenProject(view, thread, "tester")
     frame = FrameSession(session, view, view, thread)
     frame.relabelled.connect(lambda before, label: told.append((before, label.class_id)))
     create_project(tmp_path / "project")
     session.open(tmp_path / "project")
     session.change(lambda project: tiled(project, CROP))
     frame.choose(LayerView(np.zeros((SIDE, SIDE), np.uint16), "test.tif", "the slice shown", (), False, 0.02))
-    frame.relabel(3, CropLabel(1, frame.placed.placed.id, 0, 3 * CROP, CROP, 2, "class"), is_new=True)
+    frame.relabel(3, CropLabel(1, frame.loaded.stored.id, 0, 3 * CROP, CROP, 2, "class"), is_new=True)
     assert told == [(None, 2)]
     assert view.show_labels.call_args.args[0].keys() == {3}
     assert view.show_counts.call_args.args[1] == {2: 1}

@@ -65,13 +65,13 @@ def test_the_first_steps_are_ticked_off_and_go_when_a_crop_is_labelled(dock, qtb
     dock.setup.classes.table.item(0, 1).setText("fibres")
     assert done() == [True, True, False]
     dock.present_at((5, 5))
-    qtbot.waitUntil(lambda: dock.sitting.current is not None and dock.sitting.current.is_shown, timeout=20_000)
-    qtbot.waitUntil(lambda: not dock.sitting.presenter.refusal(), timeout=5000)
-    dock.sitting.answer(1)
+    qtbot.waitUntil(lambda: dock.labelling.current is not None and dock.labelling.current.is_shown, timeout=20_000)
+    qtbot.waitUntil(lambda: not dock.labelling.presenter.refusal(), timeout=5000)
+    dock.labelling.answer(1)
     qtbot.waitUntil(lambda: done() == [True, True, True], timeout=5000)
     assert not dock.setup.isTabVisible(0)
     assert dock.model_label.text() == "1 label, not trained yet: press Train"
-    dock.sitting.stop()
+    dock.labelling.stop()
     assert dock.setup.is_at(dock.setup.label_tab)
 
 

@@ -56,22 +56,22 @@ def is_idle(dock):
 
 
 def wait_for_crop(qtbot, dock):
-    qtbot.waitUntil(lambda: (now := dock.sitting.presenter.current) is not None and now.is_shown, timeout=60_000)
-    return dock.sitting.presenter.current
+    qtbot.waitUntil(lambda: (now := dock.labelling.presenter.current) is not None and now.is_shown, timeout=60_000)
+    return dock.labelling.presenter.current
 
 
 def wait_for_look(qtbot, dock):
     """Wait until somebody can have seen the crop."""
-    qtbot.waitUntil(lambda: not dock.sitting.presenter.refusal(), timeout=5000)
+    qtbot.waitUntil(lambda: not dock.labelling.presenter.refusal(), timeout=5000)
 
 
 def press_class(qtbot, dock, class_index):
     project = dock.session.project
-    button = dock.bench.findChild(object, f"class-{project.classes[class_index].id}")
-    before = dock.sitting.presenter.current
+    button = dock.labelling_page.findChild(object, f"class-{project.classes[class_index].id}")
+    before = dock.labelling.presenter.current
     wait_for_look(qtbot, dock)
     qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: dock.sitting.presenter.current is not before, timeout=5000)
+    qtbot.waitUntil(lambda: dock.labelling.presenter.current is not before, timeout=5000)
 
 
 def test_the_grid_and_n_are_shown_before_anything_runs(viewer, dock):
@@ -150,41 +150,41 @@ def test_keys_answer_while_a_crop_is_presented_and_only_then(viewer, dock, qtbot
     first = wait_for_crop(qtbot, dock)
     wait_for_look(qtbot, dock)
     press(window, "2")
-    qtbot.waitUntil(lambda: dock.sitting.presenter.current is not first, timeout=5000)
+    qtbot.waitUntil(lambda: dock.labelling.presenter.current is not first, timeout=5000)
     assert dock.frame.labels[0].class_id == 2
     press(window, "z")
     undone = wait_for_crop(qtbot, dock)
     assert undone.index == 0
     assert dock.frame.labels == {}
     press(window, "Escape")
-    qtbot.waitUntil(lambda: dock.sitting.presenter.current is None, timeout=5000)
-    assert not dock.bench.keys.are_bound
+    qtbot.waitUntil(lambda: dock.labelling.presenter.current is None, timeout=5000)
+    assert not dock.labelling_page.keys.are_bound
 
 
 def test_pausing_covers_the_crop(dock, qtbot):
     dock.present_at((5, 5))
     crop = wait_for_crop(qtbot, dock)
-    qtbot.mouseClick(dock.bench.buttons["pause"], Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(dock.labelling_page.buttons["pause"], Qt.MouseButton.LeftButton)
     assert crop.is_paused
-    assert dock.bench.crop_view._cover.startswith("Paused.\nPress any key or click")
-    dock.sitting.answer(1)
+    assert dock.labelling_page.crop_view._cover.startswith("Paused.\nPress any key or click")
+    dock.labelling.answer(1)
     assert dock.frame.labels == {}, "a covered crop cannot be answered"
-    qtbot.mouseClick(dock.bench.buttons["pause"], Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(dock.labelling_page.buttons["pause"], Qt.MouseButton.LeftButton)
     assert not crop.is_paused
-    assert dock.bench.crop_view._cover == ""
+    assert dock.labelling_page.crop_view._cover == ""
 
 
 def test_an_answer_before_anybody_can_decide_is_refused_with_a_hint_and_stored_as_nothing(dock, qtbot):
     dock.present_at((5, 5))
     crop = wait_for_crop(qtbot, dock)
-    button = dock.bench.findChild(object, f"class-{dock.session.project.classes[0].id}")
+    button = dock.labelling_page.findChild(object, f"class-{dock.session.project.classes[0].id}")
     shown = crop.state
     crop.state = replace(shown, shown_ns=crop.clock()[0] + 10**12)  # however slow this machine is
-    for each in (button, dock.bench.buttons["skip"], dock.bench.buttons["exclude"]):
-        dock.bench.say("")
+    for each in (button, dock.labelling_page.buttons["skip"], dock.labelling_page.buttons["exclude"]):
+        dock.labelling_page.say("")
         qtbot.mouseClick(each, Qt.MouseButton.LeftButton)
-        assert "Too fast: this crop was on screen for" in dock.bench._message.text()
-    assert dock.sitting.current is crop
+        assert "Too fast: this crop was on screen for" in dock.labelling_page._message.text()
+    assert dock.labelling.current is crop
     assert not crop.has_ended
     crop.state = shown
     press_class(qtbot, dock, 0)
@@ -198,19 +198,19 @@ def test_a_key_that_is_held_does_nothing_more(viewer, dock, qtbot):
     window = viewer.window._qt_window
     window.activateWindow()
     event = QKeyEvent(QEvent.Type.ShortcutOverride, Qt.Key.Key_1, Qt.KeyboardModifier.NoModifier, "1", True)
-    dock.bench.eventFilter(window, event)
+    dock.labelling_page.eventFilter(window, event)
     heard = []
-    dock.bench.answered.connect(heard.append)
-    dock.bench.asked_for.connect(heard.append)
-    for shortcut in dock.bench.keys.shortcuts:
+    dock.labelling_page.answered.connect(heard.append)
+    dock.labelling_page.asked_for.connect(heard.append)
+    for shortcut in dock.labelling_page.keys.shortcuts:
         shortcut.activated.emit()
     assert heard == []
-    assert not any(shortcut.autoRepeat() for shortcut in dock.bench.keys.shortcuts)
+    assert not any(shortcut.autoRepeat() for shortcut in dock.labelling_page.keys.shortcuts)
 
 
 @pytest.mark.parametrize("reason", [PauseReason.IDLE, PauseReason.USER])
 def test_the_first_key_or_click_uncovers_the_crop_and_does_nothing_else(viewer, dock, qtbot, press, reason):
-    window, presenter = viewer.window._qt_window, dock.sitting.presenter
+    window, presenter = viewer.window._qt_window, dock.labelling.presenter
     dock.present_at((5, 5))
     wait_for_crop(qtbot, dock)
     press_class(qtbot, dock, 0)
@@ -218,19 +218,19 @@ def test_the_first_key_or_click_uncovers_the_crop_and_does_nothing_else(viewer, 
     crop = wait_for_crop(qtbot, dock)
     wait_for_look(qtbot, dock)
     heard = []
-    dock.bench.answered.connect(heard.append)
-    dock.bench.asked_for.connect(heard.append)
-    buttons = [dock.bench.buttons[name] for name in ("undo", "skip", "pause", "stop")]
+    dock.labelling_page.answered.connect(heard.append)
+    dock.labelling_page.asked_for.connect(heard.append)
+    buttons = [dock.labelling_page.buttons[name] for name in ("undo", "skip", "pause", "stop")]
     clicks = [lambda each=each: qtbot.mouseClick(each, Qt.MouseButton.LeftButton) for each in buttons]
     for act in (*clicks, *(lambda key=key: press(window, key) for key in ("2", "z", "Escape"))):
         presenter.pause(reason)
-        assert "Press any key or click" in dock.bench.crop_view._cover
+        assert "Press any key or click" in dock.labelling_page.crop_view._cover
         act()
         qtbot.waitUntil(lambda: not crop.is_paused, timeout=5000)
         qtbot.wait(50)
-        assert dock.bench.crop_view._cover == ""
+        assert dock.labelling_page.crop_view._cover == ""
         assert heard == []
-    assert dock.sitting.current is crop
+    assert dock.labelling.current is crop
     assert list(dock.frame.labels) == [0]
     press(window, "2")
     qtbot.waitUntil(lambda: len(dock.frame.labels) == 2, timeout=5000)
@@ -242,21 +242,21 @@ def test_what_was_said_of_a_crop_leaves_with_it(dock, qtbot):
     wait_for_crop(qtbot, dock)
     for leave in (
         lambda: dock.present_at((5, CROP + 5)),
-        dock.sitting.skip,
-        dock.sitting.undo,
-        dock.sitting.exclude,
-        dock.sitting.back,
+        dock.labelling.skip,
+        dock.labelling.undo,
+        dock.labelling.exclude,
+        dock.labelling.back,
     ):
-        before = dock.sitting.current or dock.present_at((5, 2 * CROP + 5)) or wait_for_crop(qtbot, dock)
-        dock.sitting.show_prediction()
-        assert "Asked because" in dock.bench._message.text()
+        before = dock.labelling.current or dock.present_at((5, 2 * CROP + 5)) or wait_for_crop(qtbot, dock)
+        dock.labelling.show_prediction()
+        assert "Asked because" in dock.labelling_page._message.text()
         leave()
-        qtbot.waitUntil(lambda before=before: dock.sitting.current is not before, timeout=5000)
-        assert "Asked because" not in dock.bench._message.text() or dock.sitting.current is None
+        qtbot.waitUntil(lambda before=before: dock.labelling.current is not before, timeout=5000)
+        assert "Asked because" not in dock.labelling_page._message.text() or dock.labelling.current is None
         qtbot.wait(50)
-    dock.bench.say("Asked because")
-    dock.sitting.stop()
-    assert dock.bench._message.text() == ""
+    dock.labelling_page.say("Asked because")
+    dock.labelling.stop()
+    assert dock.labelling_page._message.text() == ""
 
 
 def test_classes_are_added_and_renamed_on_disk(dock, qtbot):
@@ -281,13 +281,13 @@ def test_the_slice_of_a_stack_is_a_frame_of_its_own(make_napari_viewer, chosen, 
     widget.setup.crop.value = 32
     viewer.dims.set_current_step(0, 1)
     widget.present_at((5, 5))
-    wait_for_placed = lambda: widget.frame.placed is not None and not widget.choice.settling.isActive()  # noqa: E731
+    wait_for_placed = lambda: widget.frame.loaded is not None and not widget.choice.settling.isActive()  # noqa: E731
     qtbot.waitUntil(wait_for_placed, timeout=5000)
-    np.testing.assert_array_equal(widget.frame.placed.plane_C_Y_X[0], stack[1])
-    widget.sitting.stop()
+    np.testing.assert_array_equal(widget.frame.loaded.plane_C_Y_X[0], stack[1])
+    widget.labelling.stop()
     viewer.dims.set_current_step(0, 2)
     qtbot.waitUntil(wait_for_placed, timeout=5000)
-    np.testing.assert_array_equal(widget.frame.placed.plane_C_Y_X[0], stack[2])
+    np.testing.assert_array_equal(widget.frame.loaded.plane_C_Y_X[0], stack[2])
     widget.close()
 
 
@@ -302,19 +302,19 @@ def test_a_slider_that_rolls_while_a_crop_is_labelled_is_said_and_goes_back_with
     widget.setup.crop.value = 32
     viewer.dims.set_current_step(0, 1)
     widget.present_at((5, 5))
-    qtbot.waitUntil(lambda: widget.sitting.current is not None, timeout=20_000)
-    first = widget.sitting.current
+    qtbot.waitUntil(lambda: widget.labelling.current is not None, timeout=20_000)
+    first = widget.labelling.current
     viewer.dims.set_current_step(0, 2)
-    assert widget.sitting.current is first, "looking at the next plane helps to decide"
-    assert "The canvas shows t 2, the crop is of t 1." in widget.bench._message.text()
+    assert widget.labelling.current is first, "looking at the next plane helps to decide"
+    assert "The canvas shows t 2, the crop is of t 1." in widget.labelling_page._message.text()
     widget.present_at((5, 40))
-    qtbot.waitUntil(lambda: widget.sitting.current not in (None, first), timeout=5000)
+    qtbot.waitUntil(lambda: widget.labelling.current not in (None, first), timeout=5000)
     assert viewer.dims.current_step[0] == 1
     viewer.dims.set_current_step(0, 0)
-    widget.sitting.stop()
+    widget.labelling.stop()
     assert viewer.dims.current_step[0] == 1
     assert not widget.choice.settling.isActive(), "its scores are true as ever"
-    np.testing.assert_array_equal(widget.frame.placed.plane_C_Y_X[0], stack[1])
+    np.testing.assert_array_equal(widget.frame.loaded.plane_C_Y_X[0], stack[1])
     widget.close()
 
 
@@ -322,7 +322,7 @@ def test_a_frame_that_changes_under_a_crop_is_left_and_that_is_said(viewer, dock
     dock.present_at((5, 5))
     wait_for_crop(qtbot, dock)
     viewer.layers["field"].data = field.pixels_Y_X[::-1]
-    assert dock.sitting.current is None
+    assert dock.labelling.current is None
     qtbot.waitUntil(lambda: "its crops were left; your answers are kept" in dock.status.text(), timeout=10_000)
 
 
@@ -344,7 +344,7 @@ def test_closing_during_a_job_leaves_nothing_behind(viewer, dock, field, qtbot, 
         lambda: not [each for each in threading.enumerate() if each.name.startswith("costal")], timeout=3000
     )
     assert engine.pid == 0
-    assert not dock.bench._ticker.isActive()
+    assert not dock.labelling_page._ticker.isActive()
     with Store(dock._preferences.projects_folder.glob("*/labels.sqlite").__next__()) as store:
         assert len(store.labels()) == 1, "the store is free for the next writer, and the label is there"
 
@@ -414,7 +414,7 @@ def test_a_query_asked_for_while_the_frame_comes_to_rest_is_not_lost(viewer, cho
     viewer.window.add_dock_widget(dock, name="Label crops")
     dock.setup.crop.value = CROP
     dock.start_project(lambda: None)
-    qtbot.waitUntil(lambda: dock.frame.placed is not None, timeout=20_000)
+    qtbot.waitUntil(lambda: dock.frame.loaded is not None, timeout=20_000)
     viewer.dims.set_current_step(0, 1 - viewer.dims.current_step[0])
     assert dock.choice.settling.isActive()
     qtbot.mouseClick(dock.setup.label_button, Qt.MouseButton.LeftButton)
@@ -428,7 +428,7 @@ def test_renaming_the_layer_and_adding_another_keeps_the_crop_on_the_page(viewer
     viewer.layers["field"].name = "field 7, green"
     viewer.add_image(field.pixels_Y_X[::-1], name="another")
     qtbot.wait(300)
-    assert dock.sitting.presenter.current is crop
+    assert dock.labelling.presenter.current is crop
     assert dock.setup.layer.value is viewer.layers["field 7, green"]
 
 
@@ -443,7 +443,7 @@ def test_closing_in_the_very_turn_of_a_saved_answer_raises_nothing_and_keeps_it(
         closed.append(True)
 
     dock.frame.relabelled.connect(close)
-    dock.sitting.answer(1)
+    dock.labelling.answer(1)
     qtbot.waitUntil(lambda: bool(closed), timeout=10_000)
     qtbot.wait(400)  # timers that were running have ended by then
     with Store(dock.session.project.store_path, read_only=True) as store:
@@ -460,14 +460,14 @@ def test_an_image_opened_by_napari_becomes_the_frame_unless_a_crop_is_labelled(v
     crop = wait_for_crop(qtbot, dock)
     viewer.open(tmp_path / "two.tif", plugin="napari")
     assert dock.setup.layer.value is viewer.layers["one"]
-    assert dock.sitting.current is crop
+    assert dock.labelling.current is crop
     assert not viewer.layers["two"].visible
-    assert "'two' is hidden: it would cover the frame." in dock.bench._message.text()
+    assert "'two' is hidden: it would cover the frame." in dock.labelling_page._message.text()
 
 
 def test_crops_chosen_with_shift_are_labelled_together_and_leaving_shows_the_settings(viewer, dock, qtbot):
     dock.start_project(lambda: dock.frame.place(lambda: None))
-    qtbot.waitUntil(lambda: dock.frame.placed is not None, timeout=20_000)
+    qtbot.waitUntil(lambda: dock.frame.loaded is not None, timeout=20_000)
     dock.session.change(lambda project: replace(project, choices=replace(project.choices, control_share=0.0)))
     dock.choice.boxed.emit((0, 0), (CROP, 2 * CROP))
     qtbot.waitUntil(lambda: dock.on_image.chosen.isVisible(), timeout=5000)

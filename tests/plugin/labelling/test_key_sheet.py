@@ -5,15 +5,15 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QTextEdit
 
 from costal.labels.project import COLOURS, LabelClass
-from napari_costal.labelling.bench import Bench
-from napari_costal.ui.tools import BENCH_KEYS, HELP
+from napari_costal.labelling.labelling_page import LabellingPage
+from napari_costal.ui.tools import HELP, LABELLING_KEYS
 
 
 @pytest.fixture
 def window(qtbot):
     window, home = QMainWindow(), QDockWidget()
-    window.bench = Bench(BENCH_KEYS)
-    home.setWidget(window.bench)
+    window.labelling_page = LabellingPage(LABELLING_KEYS)
+    home.setWidget(window.labelling_page)
     window.setCentralWidget(QTextEdit())
     window.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, home)
     qtbot.addWidget(window)
@@ -21,13 +21,15 @@ def window(qtbot):
     window.show()
     window.resizeDocks([home], [420], Qt.Orientation.Horizontal)
     qtbot.waitExposed(window)
-    window.bench.begin([LabelClass(number, f"class {number}", str(number), COLOURS[number]) for number in range(1, 9)])
+    window.labelling_page.begin(
+        [LabelClass(number, f"class {number}", str(number), COLOURS[number]) for number in range(1, 9)]
+    )
     yield window
-    window.bench.end()
+    window.labelling_page.end()
 
 
 def test_the_sheet_covers_neither_crop_nor_buttons_and_leaves_the_window_as_it_is(window, qtbot):
-    bench, size = window.bench, window.size()
+    bench, size = window.labelling_page, window.size()
     heights = [each.height() for each in (bench.crop_view, bench.buttons[HELP])]
     qtbot.mouseClick(bench.buttons[HELP], Qt.MouseButton.LeftButton)
     qtbot.wait(50)
@@ -39,7 +41,7 @@ def test_the_sheet_covers_neither_crop_nor_buttons_and_leaves_the_window_as_it_i
 
 
 def test_the_sheet_goes_by_its_key_by_a_click_and_with_the_bench(window, qtbot):
-    bench = window.bench
+    bench = window.labelling_page
     for put_away in (
         lambda: qtbot.mouseClick(bench.buttons[HELP], Qt.MouseButton.LeftButton),
         lambda: qtbot.mouseClick(bench.sheet, Qt.MouseButton.LeftButton),
@@ -54,7 +56,7 @@ def test_the_sheet_goes_by_its_key_by_a_click_and_with_the_bench(window, qtbot):
 
 
 def test_a_sentence_under_the_crop_moves_nothing(window, qtbot):
-    bench, places = window.bench, set()
+    bench, places = window.labelling_page, set()
     for text in ("", "Saved.", "Asked because of this and that, at great length and with many words. " * 6):
         bench.say(text)
         qtbot.wait(30)

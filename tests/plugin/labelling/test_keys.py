@@ -3,14 +3,14 @@
 import pytest
 
 from costal.labels.project import LabelClass
-from napari_costal.labelling.keys import BenchKeys, labelled_with
+from napari_costal.labelling.keys import LabellingKeys, labelled_with
 
 CLASSES = (LabelClass(1, "spots", "S", "#ff0000"), LabelClass(2, "<rings>", "2", "#00ff00"))
 
 
 @pytest.fixture
 def keys():
-    keys = BenchKeys({"skip": "s", "undo": "Z"})
+    keys = LabellingKeys({"skip": "s", "undo": "Z"})
     keys.classes = CLASSES
     return keys
 

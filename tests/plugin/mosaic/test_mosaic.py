@@ -33,9 +33,9 @@ class QuickEngine:
 
     crop_shape = (1, SIDE, SIDE)
 
-    def start(self, function, parcel):
-        arguments = parcel.unpack()
-        parcel.discard()
+    def start(self, function, message):
+        arguments = message.unpack()
+        message.discard()
         job = SimpleNamespace(progress=Signal(), result=Signal(), failed=Signal(), cancelled=Signal())
         name = function.split(":")[1]
         outcome = getattr(self, "start_arm" if name == "start" else name)(*arguments)
@@ -236,7 +236,7 @@ def test_i_label_myself_and_my_labels_are_learned(dock, qtbot):
         qtbot.waitUntil(lambda: presenter.current is not None and presenter.current.is_shown, timeout=60_000)
         given.append(digit)
         qtbot.waitUntil(lambda: not presenter.refusal(), timeout=5000)
-        qtbot.mouseClick(dock.bench.findChild(object, f"class-{digit}"), Qt.MouseButton.LeftButton)
+        qtbot.mouseClick(dock.labelling_page.findChild(object, f"class-{digit}"), Qt.MouseButton.LeftButton)
     wait_for_rounds(qtbot, dock, 1)
     answers = dock.controller._states[0].answers[-4:]
     assert [answer.class_index for answer in answers] == given
@@ -251,7 +251,7 @@ def test_stopping_by_hand_learns_nothing_and_can_go_on(dock, qtbot):
     presenter = dock.controller.presenter
     qtbot.waitUntil(lambda: presenter.current is not None and presenter.current.is_shown, timeout=60_000)
     first = presenter.current.index
-    dock.bench.asked_for.emit("stop")
+    dock.labelling_page.asked_for.emit("stop")
     assert dock.buttons["Step"].isEnabled()
     assert dock.controller._states[0].round_number == 0
     click(qtbot, dock, "Step")

@@ -13,13 +13,13 @@ from qtpy.QtCore import Qt
 
 from costal.errors import DatasetError
 from costal.paper.archive import arm_folder, read_round, write_round, write_tables
-from costal.paper.claim import ENVIRONMENT_FILE, PLAN_FILE
 from costal.paper.datasets import synthetic_dataset
 from costal.paper.digits import SIDE, render
 from costal.paper.experiment import NAN, Proposal, RoundReport
 from costal.paper.mosaic import mosaic, mosaic_heatmap
 from costal.paper.plan import RANDOM_ARM, Arm, Experiment, Plan
 from costal.paper.plan_file import dump_plan
+from costal.paper.run_lock import ENVIRONMENT_FILE, PLAN_FILE
 from costal.types import Query, Scores
 from napari_costal.mosaic.curves import CurvesPicture, curves_picture, figure_1_picture, mean_curve
 from napari_costal.mosaic.playback import PlaybackController, View, sentence

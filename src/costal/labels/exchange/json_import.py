@@ -16,10 +16,10 @@ import tomli_w
 from costal.errors import ProjectError
 from costal.files import new_text, staged
 from costal.labels.exchange.json_stream import JsonStream
-from costal.labels.mending.soundness import row_fault
 from costal.labels.migrations import MIGRATIONS, migrate
 from costal.labels.project import MODEL_FOLDER, PROJECT_FILE, STORE_FILE, Project
 from costal.labels.project_file import load_project
+from costal.labels.repair.soundness import row_fault
 from costal.labels.store import Store
 from costal.labels.tables import TABLES, Column, Row, columns_of, insert_row
 from costal.types import Job, Progress

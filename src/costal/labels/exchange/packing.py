@@ -11,9 +11,9 @@ from pathlib import Path
 from costal.errors import ProjectError
 from costal.files import explained, new_file, staged
 from costal.labels.exchange.exports import require_free
-from costal.labels.mending.findings import examine
 from costal.labels.project import MODEL_FOLDER, PROJECT_FILE, STORE_FILE, Project
 from costal.labels.project_file import load_project
+from costal.labels.repair.findings import examine
 from costal.labels.store import Store, require_store
 from costal.types import Job, Progress
 

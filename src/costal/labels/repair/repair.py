@@ -10,11 +10,11 @@ from pathlib import Path
 from costal.errors import ProjectError
 from costal.files import NEW, staged
 from costal.labels.lock import HOLDER_FILE, LOCK_FILE, ProjectLock
-from costal.labels.mending.findings import Finding, examine, given_classes, require_something
-from costal.labels.mending.rebuild import rebuilt_project, with_recovered_classes
-from costal.labels.mending.salvage import salvage
 from costal.labels.project import PROJECT_FILE, STORE_FILE
 from costal.labels.project_file import load_project, save_project
+from costal.labels.repair.findings import Finding, examine, given_classes, require_something
+from costal.labels.repair.rebuild import rebuilt_project, with_recovered_classes
+from costal.labels.repair.salvage import salvage
 from costal.labels.store import Store
 from costal.labels.tables import TABLES
 

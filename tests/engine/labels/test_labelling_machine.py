@@ -17,11 +17,11 @@ from costal.frames.read import Planes, frame_from_array
 from costal.labels.classes import merge_classes, new_class, rename_class, restore_class, retire_class
 from costal.labels.derivation import REASONS, derive_all
 from costal.labels.effort import EffortState, Event, EventKind, PauseReason, advance, derive, replay
-from costal.labels.ledger import read_on
+from costal.labels.event_table import read_on
 from costal.labels.project_file import create_project, load_project
 from costal.labels.records import AnswerRecord
 from costal.scoring.frame_planes import frame_of
-from costal.workbench.desk import Workbench, recorded
+from costal.workbench.session import ProjectSession, recorded
 
 ALL = Planes(None, None, None)
 
@@ -50,7 +50,7 @@ class Given:
     stands: bool = True
 
 
-class Sitting(RuleBasedStateMachine):
+class LabellingMachine(RuleBasedStateMachine):
     @initialize()
     def open(self):
         self.temporary = tempfile.TemporaryDirectory()
@@ -63,14 +63,14 @@ class Sitting(RuleBasedStateMachine):
         self.now_ns = 10**15
 
     def open_as(self, annotator):
-        self.bench = Workbench(self.folder, annotator)
-        self.bench.store._connection.execute("PRAGMA synchronous = OFF")  # what is on disk when has tests of its own
-        assert self.bench.holder is None
+        self.session = ProjectSession(self.folder, annotator)
+        self.session.store._connection.execute("PRAGMA synchronous = OFF")  # what is on disk when has tests of its own
+        assert self.session.holder is None
 
     def teardown(self):
-        if hasattr(self, "bench"):
-            assert self.bench.store.check() == []
-            self.bench.close()
+        if hasattr(self, "session"):
+            assert self.session.store.check() == []
+            self.session.close()
             self.temporary.cleanup()
 
     # what the expert does
@@ -83,10 +83,10 @@ class Sitting(RuleBasedStateMachine):
             self.now_ns += gap_ns
             events.append(Event(event_kind, self.now_ns, 2 * 10**18 + self.now_ns, reason))
             live = advance(live, events[-1], LIMIT_NS)
-        placed = self.bench.place(recorded(frame_of(FRAME, ALL)))
+        stored = self.session.place(recorded(frame_of(FRAME, ALL)))
         pixels = FRAME.pixels[:, :, 8 * crop : 8 * crop + 8]
-        who = self.bench.annotator
-        label_id = self.bench.answer(AnswerRecord(placed.id, 0, 8 * crop, pixels, kind, class_id, who, tuple(events)))
+        who = self.session.annotator
+        label_id = self.session.answer(AnswerRecord(stored.id, 0, 8 * crop, pixels, kind, class_id, who, tuple(events)))
         self.live_efforts.append(derive(live))
         self.said.append((crop, kind, class_id, who))
         if kind == "abandoned":
@@ -114,26 +114,26 @@ class Sitting(RuleBasedStateMachine):
     @rule(times=st.integers(1, 3))
     def undo(self, times):
         for _ in range(times):
-            undone, expected = self.bench.undo(), self.done[self.bench.annotator]
+            undone, expected = self.session.undo(), self.done[self.session.annotator]
             if not expected:
                 assert undone is None
                 return
             last = expected.pop()
             assert (undone.x // 8, undone.kind, undone.class_id) == (last.crop, last.kind, last.class_id)
             last.stands = False
-            self.undone[self.bench.annotator].append(last)
+            self.undone[self.session.annotator].append(last)
 
     @rule(times=st.integers(1, 3))
     def redo(self, times):
         for _ in range(times):
-            redone, expected = self.bench.redo(), self.undone[self.bench.annotator]
+            redone, expected = self.session.redo(), self.undone[self.session.annotator]
             if not expected:
                 assert redone is None
                 return
             last = expected.pop()
             assert (redone.x // 8, redone.kind, redone.class_id) == (last.crop, last.kind, last.class_id)
             last.stands = True
-            self.done[self.bench.annotator].append(last)
+            self.done[self.session.annotator].append(last)
 
     @rule(times=st.integers(1, 4))
     def there_and_back(self, times):
@@ -145,11 +145,11 @@ class Sitting(RuleBasedStateMachine):
     def configure(self, edit, is_possible=True):
         if is_possible:
             with patch("os.fsync"):
-                self.bench.configure(edit(self.bench.project))
-            assert load_project(self.folder) == self.bench.project
+                self.session.configure(edit(self.session.project))
+            assert load_project(self.folder) == self.session.project
         else:
             with pytest.raises(ProjectError):
-                edit(self.bench.project)
+                edit(self.session.project)
 
     @rule()
     def add_class(self):
@@ -191,21 +191,21 @@ class Sitting(RuleBasedStateMachine):
 
     @rule(annotator=st.sampled_from(["ada", "ada", "bob"]))
     def close_and_reopen(self, annotator):
-        self.bench.close()
+        self.session.close()
         self.open_as(annotator)
 
     @rule(crop=crops, kind=st.sampled_from(["skip", "exclude"]))
     def another_labels_in_between(self, crop, kind):
-        who = self.bench.annotator
+        who = self.session.annotator
         self.close_and_reopen("bob" if who == "ada" else "ada")
         self.present(crop, kind, None, ())
         self.close_and_reopen(who)
 
     @rule()
     def look_from_another_window(self):
-        with Workbench(self.folder, self.bench.annotator) as reader:
+        with ProjectSession(self.folder, self.session.annotator) as reader:
             assert reader.holder is not None
-            assert reader.store.labels() == self.bench.store.labels()
+            assert reader.store.labels() == self.session.store.labels()
             for act in (reader.undo, reader.redo):
                 with pytest.raises(ProjectError, match="open for reading only"):
                     act()
@@ -226,50 +226,50 @@ class Sitting(RuleBasedStateMachine):
 
     @invariant()
     def no_label_is_lost_or_invented(self):
-        found = {label.x // 8: (label.kind, label.class_id) for label in self.bench.store.labels()}
+        found = {label.x // 8: (label.kind, label.class_id) for label in self.session.store.labels()}
         assert found == {crop: (each.kind, each.class_id) for crop, each in self.current().items()}
-        assert len(self.bench.store.label_snapshot()) == len(found)
+        assert len(self.session.store.label_snapshot()) == len(found)
 
     @invariant()
     def history_is_that_of_two_stacks(self):
-        who, history = self.bench.annotator, self.bench.history
+        who, history = self.session.annotator, self.session.history
         for ids, expected in ((history.done, self.done[who]), (history.undone, self.undone[who])):
-            found = [self.bench.store.label(label_id) for label_id in ids]
+            found = [self.session.store.label(label_id) for label_id in ids]
             assert [(each.x // 8, each.kind, each.class_id) for each in found] == [
                 (each.crop, each.kind, each.class_id) for each in expected
             ]
-        assert self.bench.store.history(who) == history
+        assert self.session.store.history(who) == history
 
     @invariant()
     def every_stored_id_means_what_its_class_means_today(self):
         offered = self.offered()
         for class_id in self.names:
-            meant, found = self.meaning(class_id), self.bench.project.class_of(class_id)
+            meant, found = self.meaning(class_id), self.session.project.class_of(class_id)
             assert (found.id, found.name) == (meant, self.names[meant])
-            assert self.bench.project.class_index(class_id) == (offered.index(meant) if meant in offered else None)
-        keys = [each.key for each in self.bench.project.offered if each.key]
+            assert self.session.project.class_index(class_id) == (offered.index(meant) if meant in offered else None)
+        keys = [each.key for each in self.session.project.offered if each.key]
         assert len(set(keys)) == len(keys)
 
     @invariant()
     def presentations_and_their_efforts_are_what_was_done_live(self):
-        rows = self.bench.store.presentations()
+        rows = self.session.store.presentations()
         assert [(row.x // 8, row.kind, row.class_id, row.annotator) for row in rows] == self.said
         assert [derive(replay(row.events, LIMIT_NS)) for row in rows] == self.live_efforts
 
     @invariant()
     def the_table_of_efforts_replays_to_what_was_live(self):
-        ledger = read_on(self.bench.store)
-        table = derive_all(ledger, LIMIT_NS)
+        event_table = read_on(self.session.store)
+        table = derive_all(event_table, LIMIT_NS)
         columns = (table.active_ns_P, table.elapsed_ns_P, table.censored_P, table.reason_P)
         found = [(*each, REASONS[reason]) for *each, reason in zip(*(c.tolist() for c in columns), strict=True)]
         assert found == [(each.active_ns, each.elapsed_ns, each.censored, each.reason) for each in self.live_efforts]
-        assert len(ledger.current()) == len(self.current())
+        assert len(event_table.current()) == len(self.current())
 
 
-Sitting.TestCase.settings = settings(
+LabellingMachine.TestCase.settings = settings(
     max_examples=40,
     stateful_step_count=30,
     deadline=None,
     phases=(Phase.explicit, Phase.reuse, Phase.generate),  # shrinking would outlast the test's time limit
 )
-TestSitting = Sitting.TestCase
+TestLabelling = LabellingMachine.TestCase

@@ -5,7 +5,7 @@ from dataclasses import replace
 from costal.agent.cards import GAL2017, card_of
 from costal.errors import ProjectError
 from costal.frames.normalise import IntensityRange, merge_ranges, shared_range
-from costal.labels.models import Generation, load_newest, newest_origin
+from costal.labels.models import ModelVersion, load_newest, newest_provenance
 from costal.labels.project import Project
 from costal.loop import new_agent
 from costal.types import BackboneCard
@@ -16,14 +16,14 @@ Ranges = list[tuple[tuple[float, ...], tuple[float, ...]]]
 """Lows and highs of each channel, for each frame of a project."""
 
 
-def current_generation(project: Project, crop_shape: tuple[int, int, int]) -> Generation:
+def current_version(project: Project, crop_shape: tuple[int, int, int]) -> ModelVersion:
     """Return the newest agent, with the settings of today, if it fits the classes and these crops; else a new one."""
     settings = project.agent_settings()
     is_frozen = card_of(settings.backbone) is not None
     fresh = new_agent(settings, crop_shape, is_frozen and project.intake.rgb)
     newest = load_newest(project.model_folder)
     if newest is None:
-        return Generation(0, fresh)
+        return ModelVersion(0, fresh)
     made_for = (newest.agent.crop_shape, newest.agent.settings.class_ids)
     if made_for != (crop_shape, fresh.settings.class_ids):
         (channels, side, _), classes = made_for
@@ -31,7 +31,7 @@ def current_generation(project: Project, crop_shape: tuple[int, int, int]) -> Ge
             f"The newest model was trained for {len(classes)} classes and crops of {side} px with {channels} "
             "channel(s), not for these. Train to make one that fits; labels of such crops are needed for that."
         )
-        return Generation(0, replace(fresh, notes=(note,)))
+        return ModelVersion(0, replace(fresh, notes=(note,)))
     if newest.agent.backbone != fresh.backbone:
         seen, now = _named(newest.agent.backbone), _named(fresh.backbone)
         if newest.agent.backbone and fresh.backbone and newest.agent.backbone.name == fresh.backbone.name:
@@ -40,7 +40,7 @@ def current_generation(project: Project, crop_shape: tuple[int, int, int]) -> Ge
             f"The newest model looks through {seen}, the project through {now} of today. Train to make one that does; "
             "no label is lost."
         )
-        return Generation(0, replace(fresh, notes=(note,)))
+        return ModelVersion(0, replace(fresh, notes=(note,)))
     return replace(newest, agent=replace(newest.agent, settings=fresh.settings))
 
 
@@ -48,7 +48,7 @@ def _named(card: BackboneCard | None) -> str:
     return f"'{card.name if card is not None else GAL2017}'"
 
 
-def trained_generation(project: Project) -> Generation:
+def trained_version(project: Project) -> ModelVersion:
     """Return the newest model with the settings of today.
 
     Raises
@@ -61,10 +61,10 @@ def trained_generation(project: Project) -> Generation:
         raise ProjectError(
             f"'{project.name}' has no trained classifier yet. Label crops of at least two classes and train."
         )
-    generation = current_generation(project, newest.agent.crop_shape)
-    if not generation.agent.classifier:
-        raise ProjectError(" ".join(generation.agent.notes))
-    return generation
+    model_version = current_version(project, newest.agent.crop_shape)
+    if not model_version.agent.classifier:
+        raise ProjectError(" ".join(model_version.agent.notes))
+    return model_version
 
 
 def range_in_use(project: Project, own: IntensityRange, ranges: Ranges) -> IntensityRange:
@@ -94,7 +94,7 @@ def range_of_project(project: Project, ranges: Ranges, channels: int, anew: bool
 
 def fixed_range(project: Project, channels: int) -> IntensityRange | None:
     """Return the range that the newest model fixed for a project with so many channels, None where it fixed none."""
-    origin = newest_origin(project.model_folder)
+    origin = newest_provenance(project.model_folder)
     if origin is None or len(origin.low_C) != channels:
         return None
     return IntensityRange(origin.low_C, origin.high_C)

@@ -22,7 +22,7 @@ from napari_costal.engine.client import main_window_of
 from napari_costal.labelling.class_buttons import lay_out_classes
 from napari_costal.labelling.crop_view import CropView
 from napari_costal.labelling.key_sheet import KeySheet
-from napari_costal.labelling.keys import BenchKeys, labelled_with
+from napari_costal.labelling.keys import LabellingKeys, labelled_with
 from napari_costal.labelling.presentation import KeyStrokes, Presenter
 from napari_costal.ui.parts import ALARM, beside, paint, sentence, steady
 from napari_costal.ui.tools import HELP, PAUSE, STOP, TOOLS
@@ -39,7 +39,7 @@ COLUMNS = 5
 MESSAGE_LINES = 4
 
 
-class Bench(QWidget):
+class LabellingPage(QWidget):
     """Crop, progress, class buttons and keys. Keys work in the whole window, and only while a crop is presented."""
 
     answered = Signal(int)
@@ -51,7 +51,7 @@ class Bench(QWidget):
 
     def __init__(self, keys: Mapping[str, str], parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.keys = BenchKeys(keys)
+        self.keys = LabellingKeys(keys)
         self._is_paused = False
         self._strokes, self._is_repeat = KeyStrokes(), False
         self.crop_view = CropView()

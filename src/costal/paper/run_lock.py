@@ -20,7 +20,7 @@ PLAN_FILE, ENVIRONMENT_FILE = "experiment.toml", "environment.json"
 
 
 @contextmanager
-def claimed(folder: Path, plan: Plan, dataset: Dataset, resume: bool = True) -> Iterator[None]:
+def run_lock(folder: Path, plan: Plan, dataset: Dataset, resume: bool = True) -> Iterator[None]:
     """Hold a folder for a plan, new or begun before; the plan and the environment are written into it.
 
     Raises

@@ -12,7 +12,7 @@ from costal.labels.project import Project
 from costal.labels.records import CropLabel
 from costal.scoring.frame_planes import FramePlane
 from costal.types import Grid
-from costal.workbench.desk import PlacedFrame, Workbench
+from costal.workbench.session import ProjectSession, StoredFrame
 
 MOST_HELD_BYTES, FEWEST_HELD = 500_000_000, 10
 
@@ -38,14 +38,14 @@ def picture_of(plane_C_Y_X: Plane, grid: Grid, index: int) -> Picture:
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
+class LoadedFrame:
     """The frame in the project: pixels, place in the store, labels by crop (kept current), and how many were asked.
 
     `held` are the crops of a lazy plane that were read (kept current): the screen does not wait for a disk.
     """
 
     frame: FramePlane
-    placed: PlacedFrame
+    stored: StoredFrame
     labels: dict[int, CropLabel]
     asked_before: int
     held: dict[int, Picture] = field(default_factory=dict)
@@ -78,10 +78,10 @@ class Placed:
         return self.held.get(index) or picture_of(self.plane_C_Y_X, grid, index)
 
 
-def revised(bench: Workbench, meant: CropLabel | None) -> list[tuple[CropLabel, CropLabel | None]]:
+def revised(project_session: ProjectSession, meant: CropLabel | None) -> list[tuple[CropLabel, CropLabel | None]]:
     """Return the labels that were undone or redone with one, each with what its crop has now; nothing for None."""
-    together = bench.store.labels_together(meant) if meant is not None else []
-    return [(each, bench.store.label_at(each)) for each in together]
+    together = project_session.store.labels_together(meant) if meant is not None else []
+    return [(each, project_session.store.label_at(each)) for each in together]
 
 
 def colour_of(label: CropLabel, project: Project) -> str:

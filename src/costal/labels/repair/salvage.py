@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from costal.labels.mending.soundness import events_fault, row_fault
 from costal.labels.migrations import MIGRATIONS, migrate, version_of
 from costal.labels.records import pixels_of
+from costal.labels.repair.soundness import events_fault, row_fault
 from costal.labels.tables import TABLES, Row, columns_of, insert_row
 
 FAR = 100_000

@@ -16,14 +16,14 @@ from costal.labels.records import CropLabel
 from costal.labels.store import require_store
 from costal.scoring.channels import proposed, with_channels
 from costal.types import Channel
-from costal.workbench.desk import Workbench
 from costal.workbench.new_project import make_project
+from costal.workbench.session import ProjectSession
 from napari_costal.canvas.layer_frames import LayerView
 from napari_costal.engine.calls import Thread
 from napari_costal.label_crops.view import ProjectView
 
 
-class ProjectSession:
+class OpenProject:
     """One project at a time. `labelled` is how many channels its labelled crops have, 0 while none is labelled."""
 
     leaving = Signal()
@@ -42,7 +42,7 @@ class ProjectSession:
         self._counts: dict[int, int] = {}
         self.labelled = 0
         self.project: Project | None = None
-        self.bench: Workbench | None = None
+        self.project_session: ProjectSession | None = None
 
     @property
     def label_count(self) -> int:
@@ -52,8 +52,8 @@ class ProjectSession:
     def may_write(self) -> bool:
         """Return whether answers can be kept; say who holds the project when another window does."""
         try:
-            if self.bench is not None:
-                self.bench.require_writing()
+            if self.project_session is not None:
+                self.project_session.require_writing()
             if self.project is not None and not self.project.offered:
                 raise ProjectError("No class is offered. Add one, or restore one with 'Edit class'.")
         except CostalError as error:
@@ -78,24 +78,24 @@ class ProjectSession:
 
     def open(self, folder: Path, then: Callable[[], None] | None = None) -> None:
         """Open a project and close the one before; when it cannot be opened, that one stays."""
-        before = self.bench
+        before = self.project_session
 
-        def work() -> tuple[Workbench, dict[int, int], int]:
+        def work() -> tuple[ProjectSession, dict[int, int], int]:
             if before is not None and before.project.folder.resolve() == folder.resolve():
                 require_store(load_project(folder).store_path)  # or else the one before must stay open
                 before.close()  # it holds the lock
-            bench = Workbench(folder, self.annotator)
-            counts, shape = bench.store.label_counts(), bench.store.newest_crop_shape()
-            return bench, counts, shape[0] if shape is not None and any(counts.values()) else 0
+            project_session = ProjectSession(folder, self.annotator)
+            counts, shape = project_session.store.label_counts(), project_session.store.newest_crop_shape()
+            return project_session, counts, shape[0] if shape is not None and any(counts.values()) else 0
 
-        def opened(outcome: tuple[Workbench, dict[int, int], int]) -> None:
+        def opened(outcome: tuple[ProjectSession, dict[int, int], int]) -> None:
             self.leaving.emit()
-            self.bench, self._counts, self.labelled = outcome
+            self.project_session, self._counts, self.labelled = outcome
             if before is not None:
                 self.store.run(before.close)
-            self.project = self.bench.project
+            self.project = self.project_session.project
             self._view.show_project(self.project, self._counts)
-            self._view.show_holder(self.bench.holder)
+            self._view.show_holder(self.project_session.holder)
             self.opened.emit()
             self.renewed.emit()
             if then is not None:
@@ -106,17 +106,17 @@ class ProjectSession:
     def close(self) -> Callable[[], None] | None:
         """Stop everything; return what the store's thread must do last."""
         self.closing.emit()
-        bench, self.bench = self.bench, None
-        return bench.close if bench is not None else None
+        project_session, self.project_session = self.project_session, None
+        return project_session.close if project_session is not None else None
 
     def change(self, edit: Callable[[Project], Project], save: bool = True) -> None:
         """Change the project's settings; `save` writes them to disk."""
         before = self.project
-        if before is None or self.bench is None:
+        if before is None or self.project_session is None:
             return
         try:
             if save:
-                self.bench.require_writing()
+                self.project_session.require_writing()
             project = checked(edit(before))
         except CostalError as error:
             self._view.complain(str(error))
@@ -124,17 +124,19 @@ class ProjectSession:
             return
         self.project = project
         if save:
-            bench = self.bench
-            self.store.run(bench.configure, project, failed=lambda reason: self._unsaved(bench, reason))
+            project_session = self.project_session
+            self.store.run(
+                project_session.configure, project, failed=lambda reason: self._unsaved(project_session, reason)
+            )
             if self.project is not project:
                 return
         if project.classes != before.classes and project.tiling == before.tiling:
             self._view.show_project(project, self._counts)
         self.changed.emit(before, project)
 
-    def _unsaved(self, bench: Workbench, reason: str) -> None:
+    def _unsaved(self, project_session: ProjectSession, reason: str) -> None:
         """Go back to the settings that are kept, for nothing may be labelled by others, and say why."""
-        if bench is self.bench and self.project != bench.project:
+        if project_session is self.project_session and self.project != project_session.project:
             self.reload()
         self._view.complain(reason)
 
@@ -146,17 +148,17 @@ class ProjectSession:
 
     def propose_channels(self, layer_view: LayerView) -> None:
         """Let the first frame say which channels the project uses, as long as no crop is labelled."""
-        if self.project is None or self.bench is None or self.bench.holder is not None:
+        if self.project is None or self.project_session is None or self.project_session.holder is not None:
             return
         project = proposed(self.project, layer_view.channels, layer_view.is_rgb, self.labelled)
         if project != self.project:
             self.project = project
-            self.store.run(self.bench.configure, project, failed=self._view.complain)
+            self.store.run(self.project_session.configure, project, failed=self._view.complain)
 
     def reload(self) -> None:
         """Show the project and its labels anew: they came in from elsewhere."""
-        if self.bench is not None:
-            self.project = self.bench.project
+        if self.project_session is not None:
+            self.project = self.project_session.project
             self._view.show_project(self.project, self._counts)
             self.recount()
             self.renewed.emit()
@@ -169,8 +171,8 @@ class ProjectSession:
             if self.project is not None:
                 self._view.show_counts(self.project, counts)
 
-        if self.bench is not None:
-            self.store.run(self.bench.store.label_counts, then=counted, failed=self._view.complain)
+        if self.project_session is not None:
+            self.store.run(self.project_session.store.label_counts, then=counted, failed=self._view.complain)
 
     def count(self, changes: Sequence[tuple[CropLabel | None, CropLabel | None]], channels: int) -> None:
         """Count crops' labels, each in place of the one before; a labelled crop has so many channels."""

@@ -6,14 +6,14 @@ from safetensors.torch import save
 
 from costal.agent.adding import add_backbone
 from costal.errors import AgentError, DatasetError
-from costal.paper.claim import claimed, kept_environment
 from costal.paper.environment import environment, source_fingerprint
 from costal.paper.plan_file import load_plan
+from costal.paper.run_lock import kept_environment, run_lock
 from costal.paper.runner import require_enough
 
 
 def test_a_claimed_folder_holds_the_plan_and_the_environment(quick_plan, small_digits, tmp_path):
-    with claimed(tmp_path / "out", quick_plan, small_digits):
+    with run_lock(tmp_path / "out", quick_plan, small_digits):
         pass
     assert load_plan(tmp_path / "out" / "experiment.toml") == quick_plan
     found = kept_environment(tmp_path / "out")
@@ -22,31 +22,31 @@ def test_a_claimed_folder_holds_the_plan_and_the_environment(quick_plan, small_d
 
 def test_a_folder_in_use_is_refused_and_free_again_afterwards(quick_plan, small_digits, tmp_path):
     with (
-        claimed(tmp_path, quick_plan, small_digits),
+        run_lock(tmp_path, quick_plan, small_digits),
         pytest.raises(DatasetError, match=r"is in use by .* Wait until it ends"),
-        claimed(tmp_path, quick_plan, small_digits),
+        run_lock(tmp_path, quick_plan, small_digits),
     ):
         pass
-    with claimed(tmp_path, quick_plan, small_digits):
+    with run_lock(tmp_path, quick_plan, small_digits):
         pass
 
 
 def test_another_configuration_is_refused_with_the_difference(quick_plan, small_digits, tmp_path):
-    with claimed(tmp_path, quick_plan, small_digits):
+    with run_lock(tmp_path, quick_plan, small_digits):
         pass
     with (
         pytest.raises(DatasetError, match=r"rounds: 3 -> 4"),
-        claimed(tmp_path, replace(quick_plan, rounds=4), small_digits),
+        run_lock(tmp_path, replace(quick_plan, rounds=4), small_digits),
     ):
         pass
 
 
 def test_other_crops_are_refused(quick_plan, small_digits, tmp_path):
-    with claimed(tmp_path, quick_plan, small_digits):
+    with run_lock(tmp_path, quick_plan, small_digits):
         pass
     with (
         pytest.raises(DatasetError, match="other crops"),
-        claimed(tmp_path, quick_plan, replace(small_digits, fingerprint="another")),
+        run_lock(tmp_path, quick_plan, replace(small_digits, fingerprint="another")),
     ):
         pass
 
@@ -58,7 +58,7 @@ def test_other_weights_of_an_arm_are_refused(quick_plan, small_digits, tmp_path,
     first = add_backbone("timm:test_resnet", small_file)
     require_enough(plan, small_digits)
     for _ in range(2):
-        with claimed(tmp_path / "out", plan, small_digits):
+        with run_lock(tmp_path / "out", plan, small_digits):
             pass
     found = kept_environment(tmp_path / "out")
     assert found.fingerprint == f"{small_digits.fingerprint} timm:test_resnet {first.sha256}"
@@ -66,17 +66,17 @@ def test_other_weights_of_an_arm_are_refused(quick_plan, small_digits, tmp_path,
     add_backbone("timm:test_resnet", other, overwrite=True)
     with (
         pytest.raises(DatasetError, match=f"other weights .*{first.sha256}"),
-        claimed(tmp_path / "out", plan, small_digits),
+        run_lock(tmp_path / "out", plan, small_digits),
     ):
         pass
 
 
 def test_a_run_is_not_resumed_when_that_is_not_wanted(quick_plan, small_digits, tmp_path):
-    with claimed(tmp_path, quick_plan, small_digits, resume=False):
+    with run_lock(tmp_path, quick_plan, small_digits, resume=False):
         pass
     with (
         pytest.raises(DatasetError, match="holds a run already"),
-        claimed(tmp_path, quick_plan, small_digits, resume=False),
+        run_lock(tmp_path, quick_plan, small_digits, resume=False),
     ):
         pass
 
@@ -85,7 +85,7 @@ def test_a_folder_with_something_else_is_left_alone(quick_plan, small_digits, tm
     (tmp_path / "thesis.docx").write_text("mine", "utf-8")
     with (
         pytest.raises(DatasetError, match=r"something else \(thesis.docx\)"),
-        claimed(tmp_path, quick_plan, small_digits),
+        run_lock(tmp_path, quick_plan, small_digits),
     ):
         pass
     assert not (tmp_path / "experiment.toml").exists()

@@ -12,14 +12,14 @@ import pytest
 from costal.errors import ProjectError
 from costal.labels.effort import EventKind
 from costal.labels.lock import ProjectLock
-from costal.labels.mending.findings import examine
-from costal.labels.mending.repair import repair
-from costal.labels.mending.salvage import salvage
 from costal.labels.migrations import MIGRATIONS, migrate
 from costal.labels.models import save_agent
 from costal.labels.project import LabelClass
 from costal.labels.project_file import load_project, save_project
 from costal.labels.records import FrameRecord
+from costal.labels.repair.findings import examine
+from costal.labels.repair.repair import repair
+from costal.labels.repair.salvage import salvage
 from costal.labels.store import Store
 from costal.types import Agent, AgentSettings
 
@@ -31,7 +31,7 @@ BACKUP, KEPT = "neurons backup 2026-03-04 050607", "lost and found/2026-03-04 05
 @pytest.fixture(autouse=True)
 def small_tables(monkeypatch):
     """Look no further for rows than these tables can have them."""
-    monkeypatch.setattr("costal.labels.mending.salvage.FAR", 3000)
+    monkeypatch.setattr("costal.labels.repair.salvage.FAR", 3000)
 
 
 def files_of(folder):
@@ -480,7 +480,7 @@ def test_without_room_for_a_copy_nothing_is_touched(project, monkeypatch):
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("costal.labels.mending.repair.shutil.copytree", full)
+    monkeypatch.setattr("costal.labels.repair.repair.shutil.copytree", full)
     with pytest.raises(ProjectError, match=r"cannot be repaired: No space left on device\. Free some space"):
         repair(project.folder, NOW)
     assert files_of(project.folder) == before

@@ -9,24 +9,24 @@ import pytest
 
 from costal.labels.classes import merge_classes, new_class, retire_class
 from costal.labels.effort import derive, replay
-from costal.labels.models import Origin
+from costal.labels.models import Provenance
 from costal.labels.store import Store
-from costal.workbench.desk import Workbench
-from tests.plugin.label_crops.test_sessions import COUNT, Bench
+from costal.workbench.session import ProjectSession
+from tests.plugin.label_crops.test_sessions import COUNT, LabellingPage
 
 SECOND = 10**9
 
 
 @pytest.fixture
 def bench(tmp_path):
-    return Bench(tmp_path / "project")
+    return LabellingPage(tmp_path / "project")
 
 
 def asked(bench, **choices):
     """Score the frame and ask for a query by these choices."""
     bench.session.change(lambda project: replace(project, choices=replace(project.choices, **choices)))
     bench.scored(information=1 + np.arange(COUNT) / COUNT)
-    bench.sitting.label_query()
+    bench.labelling.label_query()
 
 
 def rows(bench):
@@ -35,7 +35,7 @@ def rows(bench):
 
 
 def said(bench):
-    return bench.view.bench_says.call_args.args[0]
+    return bench.view.page_says.call_args.args[0]
 
 
 def test_redo_gives_the_undone_answer_again_and_goes_on(bench):
@@ -43,10 +43,10 @@ def test_redo_gives_the_undone_answer_again_and_goes_on(bench):
     first = bench.current.index
     bench.answer(2)
     bench.show()
-    bench.sitting.undo()
+    bench.labelling.undo()
     assert bench.stored() == []
     bench.show()
-    bench.sitting.redo()
+    bench.labelling.redo()
     assert [label.class_id for label in bench.stored()] == [2]
     assert bench.frame.labels[first].class_id == 2
     assert bench.current.index != first, "the crop that was answered again is not asked"
@@ -55,7 +55,7 @@ def test_redo_gives_the_undone_answer_again_and_goes_on(bench):
 def test_redo_with_nothing_to_redo_says_so(bench):
     asked(bench)
     bench.answer(1)
-    bench.sitting.redo()
+    bench.labelling.redo()
     assert "nothing to redo" in said(bench)
     assert len(bench.stored()) == 1
 
@@ -64,9 +64,9 @@ def test_undo_reaches_back_over_a_reopened_project(bench):
     asked(bench)
     bench.answer(1)
     bench.answer(2)
-    bench.sitting.stop()
+    bench.labelling.stop()
     bench.session.open(bench.folder)
-    bench.sitting.undo()
+    bench.labelling.undo()
     assert [label.class_id for label in bench.stored()] == [1]
 
 
@@ -75,7 +75,7 @@ def test_undo_of_an_answer_on_another_frame_is_done_and_said(bench):
     bench.answer(1)
     bench.choose(bench.field.pixels_Y_X[::-1].copy())
     bench.query.score()
-    bench.sitting.undo()
+    bench.labelling.undo()
     assert bench.stored() == []
     assert "another frame" in said(bench)
 
@@ -84,9 +84,9 @@ def test_an_excluded_crop_is_not_asked_again_and_has_no_class(bench):
     asked(bench)
     excluded = bench.current.index
     bench.show()
-    bench.sitting.exclude()
-    bench.sitting.stop()
-    bench.sitting.label_query()
+    bench.labelling.exclude()
+    bench.labelling.stop()
+    bench.labelling.label_query()
     assert excluded not in bench.query.picked.picked_n
     (label,) = bench.stored()
     assert (label.kind, label.class_id) == ("exclude", None)
@@ -100,9 +100,9 @@ def test_back_walks_through_the_sitting_and_a_new_answer_replaces_the_old(bench)
         bench.answer(class_id)
     waiting = bench.current.index
     bench.show()
-    bench.sitting.back()
+    bench.labelling.back()
     bench.show()
-    bench.sitting.back()
+    bench.labelling.back()
     assert bench.current.index == order[1]
     title = bench.view.present.call_args.args[4]
     assert "now: class 2" in title
@@ -114,27 +114,27 @@ def test_back_walks_through_the_sitting_and_a_new_answer_replaces_the_old(bench)
 def test_back_at_the_first_crop_says_so(bench):
     asked(bench)
     bench.show()
-    bench.sitting.back()
+    bench.labelling.back()
     assert "no earlier crop" in said(bench)
 
 
 def test_looking_at_the_prediction_is_kept_with_the_answer(bench):
     asked(bench)
     bench.show()
-    bench.sitting.show_prediction()
+    bench.labelling.show_prediction()
     assert "Prediction: " in said(bench)
     assert "v = " in said(bench)
-    bench.sitting.answer(1)
+    bench.labelling.answer(1)
     bench.answer(1)
     assert [row.prediction_shown for row in rows(bench)] == [True, False]
 
 
 def test_a_look_at_why_before_there_is_a_model_shows_no_prediction(bench):
-    bench.sitting.click(0)
+    bench.labelling.click(0)
     bench.show()
-    bench.sitting.show_prediction()
+    bench.labelling.show_prediction()
     assert "No model had seen it" in said(bench)
-    bench.sitting.answer(1)
+    bench.labelling.answer(1)
     assert [row.prediction_shown for row in rows(bench)] == [False]
 
 
@@ -155,7 +155,7 @@ def test_the_predicted_class_is_replaced_during_a_query_and_comes_back_after_it(
     if end == "last answer":
         bench.answer(1)
     else:
-        getattr(bench.sitting, end)()
+        getattr(bench.labelling, end)()
     assert bench.current is None
     assert shown(bench) == "predicted class"
     assert bench.view.hold_back_predictions.call_args_list[-1].args == (False,)
@@ -166,8 +166,8 @@ def test_a_prediction_seen_at_any_time_of_a_presentation_is_kept_and_only_with_t
     bench.show()
     for is_seen in (True, False):
         bench.view.shows_predictions.return_value = is_seen
-        bench.sitting.look()
-    bench.sitting.answer(1)
+        bench.labelling.look()
+    bench.labelling.answer(1)
     bench.answer(2)
     assert [row.prediction_shown for row in rows(bench)] == [True, False]
 
@@ -188,7 +188,7 @@ def test_an_undone_control_is_asked_again_as_no_control(bench):
     asked(bench, control_share=1.0)
     bench.answer(1)
     bench.show()
-    bench.sitting.undo()
+    bench.labelling.undo()
     bench.answer(2)
     first, *_, again = [row for row in rows(bench) if row.kind != "abandoned"]
     assert first.crop_id == again.crop_id
@@ -198,13 +198,13 @@ def test_an_undone_control_is_asked_again_as_no_control(bench):
 def test_a_query_by_minutes_stays_within_them(bench):
     bench.session.change(lambda project: replace(project, choices=replace(project.choices, by="minutes", minutes=0.5)))
     bench.scored(information=np.ones(COUNT), cost=np.full(COUNT, 7.0))
-    bench.sitting.label_query()
+    bench.labelling.label_query()
     assert len(bench.query.picked.picked_n) == 4, "four crops of 7 s fit into 30 s"
     assert bench.view.present.call_args.args[6] == pytest.approx(28.0), "the seconds left are shown"
 
 
 def test_the_next_query_comes_at_once_while_the_models_learn(bench):
-    bench.sitting.keeps_going = True
+    bench.labelling.keeps_going = True
     asked(bench, n=3)
     seen = []
     for _ in range(6):
@@ -214,7 +214,7 @@ def test_the_next_query_comes_at_once_while_the_models_learn(bench):
     assert [job.function for job in bench.engine.jobs].count("costal.workbench.retraining:retrain") == 1
     assert bench.query.trainer.is_busy
     trained = next(job for job in bench.engine.jobs if job.function.endswith(":retrain"))
-    trained.result.emit(MagicMock(number=1, origin=Origin()))
+    trained.result.emit(MagicMock(number=1, origin=Provenance()))
     retrains = [job.function for job in bench.engine.jobs].count("costal.workbench.retraining:retrain")
     assert retrains == 2, "what was answered meanwhile is learned by a training after it"
 
@@ -232,10 +232,10 @@ def test_a_model_is_stale_once_a_label_that_it_learned_is_taken_back(bench):
     bench.answer(1)
     bench.answer(2)
     first, second = (label.label_id for label in bench.stored())
-    bench.query.trainer.learned(Origin(label_ids=(first,)))
-    bench.sitting.undo()
+    bench.query.trainer.learned(Provenance(label_ids=(first,)))
+    bench.labelling.undo()
     assert not bench.query.trainer.is_stale, "the second label was not learned"
-    bench.sitting.undo()
+    bench.labelling.undo()
     assert bench.query.trainer.is_stale
     assert "Stale" in bench.view.show_model.call_args.args[0]
     assert second != first
@@ -246,8 +246,8 @@ def test_a_label_undone_redone_and_undone_again_leaves_the_model_that_learned_it
     bench.answer(1)
     (first,) = (label.label_id for label in bench.stored())
     trainer = bench.query.trainer
-    trainer.learned(Origin(label_ids=(first,)))
-    for act, is_stale in ((bench.sitting.undo, True), (bench.sitting.redo, False)) * 2:
+    trainer.learned(Provenance(label_ids=(first,)))
+    for act, is_stale in ((bench.labelling.undo, True), (bench.labelling.redo, False)) * 2:
         act()
         assert trainer.is_stale is is_stale
         assert ("Stale" in bench.view.show_model.call_args.args[0]) is is_stale
@@ -258,11 +258,11 @@ def test_a_label_undone_redone_and_undone_again_leaves_the_model_that_learned_it
 def test_a_project_that_another_window_holds_is_shown_but_not_written(bench):
     asked(bench)
     bench.answer(1)
-    second = Workbench(bench.folder)
+    second = ProjectSession(bench.folder)
     assert str(os.getpid()) in str(second.holder)
-    bench.session.bench = second
-    bench.sitting.stop()
-    bench.sitting.label_query()
+    bench.session.project_session = second
+    bench.labelling.stop()
+    bench.labelling.label_query()
     assert bench.current is None
     assert "reading only" in bench.view.complain.call_args.args[0]
     assert len(second.store.labels()) == 1
@@ -272,7 +272,7 @@ def test_a_project_that_another_window_holds_is_shown_but_not_written(bench):
 def test_without_a_class_to_give_nothing_is_asked(bench):
     for class_id in (1, 2):
         bench.session.change(lambda project, class_id=class_id: retire_class(project, class_id))
-    bench.sitting.click(0)
+    bench.labelling.click(0)
     assert bench.current is None
     assert "No class is offered" in bench.view.complain.call_args.args[0]
 
@@ -280,21 +280,21 @@ def test_without_a_class_to_give_nothing_is_asked(bench):
 def test_an_idle_pause_ends_by_an_act_of_its_own_and_not_by_an_answer_or_a_moving_mouse(bench):
     asked(bench)
     bench.session.change(lambda project: replace(project, idle_limit_s=5.0))
-    bench.sitting.click(0)
+    bench.labelling.click(0)
     bench.show(2.0)
-    presenter = bench.sitting.presenter
+    presenter = bench.labelling.presenter
     for _ in range(20):
         bench.now += SECOND // 4
         presenter.tick()
     assert "nothing happened" in bench.view.cover.call_args.args[0]
     assert "Press any key or click" in bench.view.cover.call_args.args[0]
     presenter.active()
-    bench.sitting.answer(1)
+    bench.labelling.answer(1)
     assert bench.stored() == [], "the crop is covered still"
     assert presenter.uncover()
     assert bench.view.cover.call_args.args[0] == ""
     assert not presenter.uncover(), "the second key means what it says"
-    bench.sitting.answer(1)
+    bench.labelling.answer(1)
     assert len(bench.stored()) == 1
     effort = derive(replay(rows(bench)[-1].events, 5 * SECOND))
     assert effort.censored
@@ -306,7 +306,7 @@ def test_a_merged_class_counts_with_the_other_and_a_retired_one_keeps_its_labels
     asked(bench)
     for class_id in (1, 2, 3):
         bench.answer(class_id)
-    bench.sitting.stop()
+    bench.labelling.stop()
     bench.session.change(lambda project: merge_classes(project, 2, 1))
     bench.session.change(lambda project: retire_class(project, 3))
     project = bench.session.project

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from costal.labels.effort import EventKind, PauseReason
 from costal.labels.reading import Reader
-from costal.labels.records import ECHOES, GIVEN, Why
+from costal.labels.records import ECHOES, GIVEN, QueryReason
 
 CHUNK = 5000
 EVENT_KINDS, EVENT_REASONS = tuple(EventKind), ("", *PauseReason)
@@ -48,7 +48,7 @@ LABEL = np.dtype(
 
 
 @dataclass(frozen=True, slots=True)
-class Ledger:
+class EventTable:
     """The rows of a store up to some moment, each table in the order of its ids; an id of 0 stands for none.
 
     `predicted` is the likeliest class id of a control and `confidence` its probability (0 and NaN where nothing was
@@ -83,7 +83,7 @@ class Ledger:
         return in_order[first]
 
 
-def read_on(store: Reader, before: Ledger = Ledger()) -> Ledger:
+def read_on(store: Reader, before: EventTable = EventTable()) -> EventTable:
     """Return the ledger `before` with what came since in its store.
 
     Raises
@@ -94,7 +94,7 @@ def read_on(store: Reader, before: Ledger = Ledger()) -> Ledger:
     presentations = _longer(store, PRESENTATIONS, before.presentations, _with_prediction)
     upto = int(presentations["id"][-1]) if len(presentations) else 0  # more may come while the rest is read
     frames = store._select("SELECT id, source FROM frame WHERE id > :after", {"after": max(before.sources, default=0)})
-    return Ledger(
+    return EventTable(
         presentations,
         _longer(store, EVENTS, before.events, upto=upto),
         _longer(store, LABELS, before.labels),
@@ -125,7 +125,7 @@ def _with_prediction(row: tuple[Any, ...]) -> tuple[Any, ...]:
     *columns, why = row
     if why is None:
         return (*columns, 0, np.nan)
-    said = Why.from_json(why)
+    said = QueryReason.from_json(why)
     best = max(zip(said.probs_K, said.class_ids, strict=True), key=lambda pair: pair[0], default=(np.nan, 0))
     return (*columns, best[1], best[0])
 

@@ -2,19 +2,19 @@
 
 import costal
 from costal.labels.project import Project
-from costal.labels.records import CropLabel, Why
+from costal.labels.records import CropLabel, QueryReason
 from costal.scoring.queries import PickedCrops
 from costal.scoring.scores import FrameScores
 
 MOST_CLASSES = 4
 
 
-def why_of(found: FrameScores | None, picked: PickedCrops | None, project: Project, index: int) -> Why:
+def reason_of(found: FrameScores | None, picked: PickedCrops | None, project: Project, index: int) -> QueryReason:
     """Return what the agent thinks of a crop now; empty without scores."""
     if found is None or found.scores is None:
-        return Why()
+        return QueryReason()
     scores, choices = found.scores, project.choices
-    return Why(
+    return QueryReason(
         tuple(each.id for each in project.offered),
         tuple(round(float(prob), 6) for prob in scores.probs_N_K[index]),
         float(scores.information_N[index]),
@@ -31,7 +31,7 @@ def why_of(found: FrameScores | None, picked: PickedCrops | None, project: Proje
     )
 
 
-def why_text(why: Why, project: Project, rank: int | None, control: bool) -> str:
+def reason_text(why: QueryReason, project: Project, rank: int | None, control: bool) -> str:
     """Return a few lines that tell an expert why a crop was asked."""
     asked = "a control, drawn at random" if control else f"rank {rank} of the query" if rank else "you chose it"
     if not why.probs_K:

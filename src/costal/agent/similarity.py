@@ -24,7 +24,7 @@ CACHED_PAIRS = 2**18
 
 
 @dataclass(frozen=True, slots=True)
-class Likeness:
+class Similarity:
     """What makes two crops alike: features within `limit` of each other, or places (row, column) that touch.
 
     Features, places or both may be None: then they make none alike.
@@ -75,7 +75,7 @@ class Likeness:
         above_A = nearest_A + square_A - np.float32(self.limit**2)
         is_near_A: NDArray[np.bool_] = above_A < -rounding_A
         unsure = np.flatnonzero(np.abs(above_A) <= rounding_A)
-        exactly = Likeness(self.features_N_F, None, self.limit)
+        exactly = Similarity(self.features_N_F, None, self.limit)
         step = max(CACHED_PAIRS // len(others), 1)
         for start in range(0, len(unsure), step):
             some_unsure = unsure[start : start + step]
@@ -91,12 +91,14 @@ def _touch_any(ones_A_2: NDArray[np.integer], others_B_2: NDArray[np.integer]) -
     return np.isin(ones, (others[:, None] + around).ravel())
 
 
-def likeness(features_N_F: Floats | None, places_N_2: NDArray[np.integer] | None, rng: np.random.Generator) -> Likeness:
+def similarity(
+    features_N_F: Floats | None, places_N_2: NDArray[np.integer] | None, rng: np.random.Generator
+) -> Similarity:
     """Return what makes crops of this pool alike, its limit from random pairs (see `NEAREST_SHARE`)."""
     if features_N_F is None or len(features_N_F) < 2:
-        return Likeness(features_N_F, places_N_2)
+        return Similarity(features_N_F, places_N_2)
     count = len(features_N_F)
     one = rng.integers(count, size=PAIRS)
     other = (one + rng.integers(1, count, size=PAIRS)) % count
     distances = np.linalg.norm(features_N_F[one] - features_N_F[other], axis=1)
-    return Likeness(features_N_F, places_N_2, float(np.quantile(distances, NEAREST_SHARE)))
+    return Similarity(features_N_F, places_N_2, float(np.quantile(distances, NEAREST_SHARE)))

@@ -12,15 +12,15 @@ from costal.labels.records import NOBODY, AnswerKind, AnswerRecord, CropLabel
 from costal.loop import FIXED
 from costal.scoring.queries import PickedCrops, query_seed, rest_to_come, unanswered
 from costal.scoring.scores import FrameScores
-from costal.workbench.desk import Workbench
+from costal.workbench.session import ProjectSession
 from napari_costal.label_crops.answers import record_of
 from napari_costal.label_crops.frame_session import FrameSession
-from napari_costal.label_crops.placed import revised
-from napari_costal.label_crops.project_session import ProjectSession
+from napari_costal.label_crops.loaded_frame import revised
+from napari_costal.label_crops.open_project import OpenProject
+from napari_costal.label_crops.query_reason import crop_title, reason_of, reason_text
 from napari_costal.label_crops.query_session import QuerySession
 from napari_costal.label_crops.repeating import Repeating
 from napari_costal.label_crops.view import PageView
-from napari_costal.label_crops.why import crop_title, why_of, why_text
 from napari_costal.labelling.presentation import Clock, Presentation, Presenter, system_clock
 
 READ_AHEAD = 8
@@ -39,18 +39,18 @@ class Asked:
     repeated: bool = False
 
 
-class Sitting:
+class LabellingSession:
     """The query being answered, and the crops that the expert clicks; the screen moves on only after a commit.
 
     With `keeps_going` the next query follows at once, while the models learn in the background.
     """
 
     presented = Signal(object)
-    """The crop that is on the bench now, None when there is none."""
+    """The crop being labelled now, None when there is none."""
 
     def __init__(
         self,
-        session: ProjectSession,
+        session: OpenProject,
         frame: FrameSession,
         query: QuerySession,
         view: PageView,
@@ -72,7 +72,7 @@ class Sitting:
 
     @property
     def current(self) -> Presentation | None:
-        """The crop on the bench."""
+        """The crop being labelled."""
         return self.presenter.current
 
     def label_query(self) -> None:
@@ -111,7 +111,7 @@ class Sitting:
         earlier = self._answered
         at = earlier.index(now) if now in earlier else len(earlier)
         if at == 0:
-            self._view.bench_says("There is no earlier crop in this sitting.", False)
+            self._view.page_says("There is no earlier crop in this sitting.", False)
         else:
             self._interrupt_for(Asked(earlier[at - 1]))
 
@@ -126,7 +126,7 @@ class Sitting:
         self._present(asked)
 
     def answer(self, class_id: int) -> None:
-        """Label the crop on the bench."""
+        """Label the crop being labelled."""
         self._end(EventKind.ANSWERED, "class", class_id)
 
     def skip(self) -> None:
@@ -142,10 +142,10 @@ class Sitting:
         now, project = self.current, self._session.project
         if now is not None and project is not None:
             now.prediction_shown |= bool(now.why.probs_K)
-            self._view.bench_says(why_text(now.why, project, now.rank, now.control), False)
+            self._view.page_says(reason_text(now.why, project, now.rank, now.control), False)
 
     def look(self) -> None:
-        """Note whether a predicted class can be seen beside the crop on the bench."""
+        """Note whether a predicted class can be seen beside the crop being labelled."""
         if self.current is not None and not self.current.has_ended:
             self.current.prediction_shown |= self.knows_prediction(self.current.index)
 
@@ -163,13 +163,13 @@ class Sitting:
         if self.current is not None and not self.current.has_ended:
             self.current.unsure = not self.current.unsure
             sure = "sure again" if not self.current.unsure else "unsure. The class that you give now is kept as unsure"
-            self._view.bench_says(f"You are {sure}.", False)
+            self._view.page_says(f"You are {sure}.", False)
 
     def note(self, text: str) -> None:
-        """Keep a note with the answer to the crop on the bench; an empty one takes it away."""
+        """Keep a note with the answer to the crop being labelled; an empty one takes it away."""
         if self.current is not None and not self.current.has_ended:
             self.current.note = " ".join(text.split())
-            self._view.bench_says(f"Note: {self.current.note}" if self.current.note else "No note.", False)
+            self._view.page_says(f"Note: {self.current.note}" if self.current.note else "No note.", False)
 
     def knows_prediction(self, index: int) -> bool:
         """Return whether the expert was shown what is predicted of a crop, or can see it now."""
@@ -194,7 +194,7 @@ class Sitting:
         if self._waiting or self._asked:
             self._next()
         else:
-            self._view.leave_bench()
+            self._view.leave_page()
 
     def stop(self) -> None:
         """Leave the bench; answers given are kept, the crop on it is abandoned."""
@@ -203,7 +203,7 @@ class Sitting:
         self._waiting, self._asked = [], 0
         self._query.blind(False)
         self._query.asked = None
-        self._view.leave_bench()
+        self._view.leave_page()
         self._query.forget_wanted()
         self._query.recombine()
 
@@ -214,7 +214,7 @@ class Sitting:
         self._waiting, self._asked, self._answered = [], 0, []
         self._repeating.forget()
         self._query.blind(False)
-        self._view.leave_bench()
+        self._view.leave_page()
 
     def _next(self) -> None:
         self.presenter.current = None
@@ -222,7 +222,7 @@ class Sitting:
             self._present(self._due_repeat() or self._waiting.pop(0))
         elif not self._asked:
             self.presented.emit(None)
-            self._view.bench_says("Saved. Click another crop to label it, or leave with Esc and train.", False)
+            self._view.page_says("Saved. Click another crop to label it, or leave with Esc and train.", False)
         elif self.keeps_going:
             self._learn()
             self.label_query()
@@ -238,10 +238,10 @@ class Sitting:
 
     def _due_repeat(self) -> Asked | None:
         """Return a crop that was answered before and is asked again now, None when none is due."""
-        placed, grid, project, coming = self._frame.placed, self._frame.grid, self._session.project, self._waiting[0]
-        if placed is None or grid is None or project is None or coming.repeated:
+        loaded, grid, project, coming = self._frame.loaded, self._frame.grid, self._session.project, self._waiting[0]
+        if loaded is None or grid is None or project is None or coming.repeated:
             return None
-        index = self._repeating.due(project, placed, grid, self._answered)
+        index = self._repeating.due(project, loaded, grid, self._answered)
         return Asked(index, coming.rank, repeated=True) if index is not None else None
 
     def _title(self, asked: Asked, label: CropLabel | None, project: Project) -> str:
@@ -252,7 +252,7 @@ class Sitting:
         return crop_title(number, max(self._asked, number), None if asked.repeated else label, project)
 
     def _present(self, asked: Asked) -> None:
-        """Put a crop on the bench once it is at hand, and have the next ones brought."""
+        """Put a crop being labelled once it is at hand, and have the next ones brought."""
         self._coming = asked
 
         def unread(reason: str) -> None:
@@ -270,8 +270,8 @@ class Sitting:
 
     def _show(self, asked: Asked) -> None:
         query, project = self._query, self._session.project
-        placed, grid = self._frame.placed, self._frame.grid
-        if asked is not self._coming or placed is None or project is None or grid is None:
+        loaded, grid = self._frame.loaded, self._frame.grid
+        if asked is not self._coming or loaded is None or project is None or grid is None:
             return
         self._now, self._coming = asked, None
         presentation = self.presenter.open(asked.index, asked.rank, round(project.idle_limit_s * 1e9))
@@ -280,10 +280,10 @@ class Sitting:
         presentation.during_fit = query.is_fitting
         self._note_why(presentation, project)
         self.look()
-        title = self._title(asked, placed.labels.get(asked.index), project)
+        title = self._title(asked, loaded.labels.get(asked.index), project)
         left_s = sum(query.predicted_s(each.index) for each in (asked, *self._waiting)) if asked.rank else 0.0
         self._view.present(project, *self._frame.shown(asked.index), title, presentation.active_s, left_s)
-        if self._waiting and placed.is_at_hand(self._waiting[0].index):
+        if self._waiting and loaded.is_at_hand(self._waiting[0].index):
             self._view.prepare(*self._frame.shown(self._waiting[0].index))
         self.presented.emit(asked.index)
 
@@ -294,7 +294,7 @@ class Sitting:
             choices = project.choices
             value_N = found.value_N(choices.alpha, choices.beta, choices.rule)
             picked = PickedCrops(np.empty(0, np.intp), value_N, np.empty(0, np.bool_))
-        presentation.why = why_of(found, picked, project, presentation.index)
+        presentation.why = reason_of(found, picked, project, presentation.index)
         presentation.generation = self._query.generation
         presentation.asker = found.asker if found is not None else NOBODY
 
@@ -305,8 +305,8 @@ class Sitting:
         thinks of it.
         """
         now, project = self.current, self._session.project
-        placed, grid, query = self._frame.placed, self._frame.grid, self._query
-        if project is None or placed is None or grid is None:
+        loaded, grid, query = self._frame.loaded, self._frame.grid, self._query
+        if project is None or loaded is None or grid is None:
             return
         if now is not None and not now.is_shown and not now.has_ended:
             self._note_why(now, project)
@@ -316,9 +316,9 @@ class Sitting:
         picked_m = np.array([each.index for each in rest], np.intp)
         stays_m = np.array([each.control or each.repeated or each.rank is None for each in rest])
         busy = {each.index for each in (self._now, self._coming, *self._waiting) if each is not None}
-        free = np.setdiff1d(unanswered(placed.labels, grid), list(busy))
-        seed = query_seed(project, found, placed.placed.id, len(placed.labels))
-        arguments = (found, project, grid, (picked_m, stays_m), free, seed, placed.placed.content_hash)
+        free = np.setdiff1d(unanswered(loaded.labels, grid), list(busy))
+        seed = query_seed(project, found, loaded.stored.id, len(loaded.labels))
+        arguments = (found, project, grid, (picked_m, stays_m), free, seed, loaded.stored.content_hash)
         renewed_m = rest_to_come(*arguments).tolist()
         self._waiting[FIXED - 1 :] = [replace(each, index=index) for each, index in zip(rest, renewed_m, strict=True)]
         if query.asked is not None:
@@ -333,9 +333,9 @@ class Sitting:
 
     def _end(self, kind: EventKind, said: AnswerKind, class_id: int | None) -> None:
         """Commit the answer; only then comes the next crop. An answer that was not saved can be given again."""
-        presentation, bench, ticket = self.current, self._session.bench, self._frame.newest.ticket()
+        presentation, project_session, ticket = self.current, self._session.project_session, self._frame.newest.ticket()
         at = self.presenter.moment()
-        if presentation is None or bench is None or self._saving or not presentation.may_end(at):
+        if presentation is None or project_session is None or self._saving or not presentation.may_end(at):
             return
         if not presentation.has_ended and not presentation.record(kind, at=at):
             return
@@ -359,47 +359,47 @@ class Sitting:
 
         def failed(reason: str) -> None:
             self._saving = False
-            self._view.bench_says(f"Not saved: {reason} Your answer is still here: press its key again.", True)
+            self._view.page_says(f"Not saved: {reason} Your answer is still here: press its key again.", True)
 
         self._saving = True
-        self._session.store.run(bench.answer, record, then=saved, failed=failed)
+        self._session.store.run(project_session.answer, record, then=saved, failed=failed)
 
     def _record_of(self, presentation: Presentation, kind: AnswerKind, class_id: int | None) -> AnswerRecord | None:
-        placed, grid = self._frame.placed, self._frame.grid
-        if placed is None or grid is None:
+        loaded, grid = self._frame.loaded, self._frame.grid
+        if loaded is None or grid is None:
             return None
-        return record_of(presentation, kind, class_id, placed, grid, self._session.annotator)
+        return record_of(presentation, kind, class_id, loaded, grid, self._session.annotator)
 
     def undo(self) -> None:
         """Take the last answer back and present its crop again."""
-        self._revise(lambda bench: bench.undo(), "undo", presents=True)
+        self._revise(lambda project_session: project_session.undo(), "undo", presents=True)
 
     def redo(self) -> None:
         """Give the answer that was undone last again."""
-        self._revise(lambda bench: bench.redo(), "redo", presents=False)
+        self._revise(lambda project_session: project_session.redo(), "redo", presents=False)
 
-    def _revise(self, act: Callable[[Workbench], CropLabel | None], name: str, presents: bool) -> None:
-        bench, ticket = self._session.bench, self._frame.newest.ticket()
-        if self._saving or bench is None or self._frame.placed is None:
+    def _revise(self, act: Callable[[ProjectSession], CropLabel | None], name: str, presents: bool) -> None:
+        project_session, ticket = self._session.project_session, self._frame.newest.ticket()
+        if self._saving or project_session is None or self._frame.loaded is None:
             return
 
         def work() -> list[tuple[CropLabel, CropLabel | None]]:
-            return revised(bench, act(bench))
+            return revised(project_session, act(project_session))
 
         def done(outcome: list[tuple[CropLabel, CropLabel | None]]) -> None:
             self._saving = False
             if not outcome:
-                self._view.bench_says(f"There is nothing to {name}.", False)
+                self._view.page_says(f"There is nothing to {name}.", False)
                 return
             indices = [self._frame.index_of(meant) if ticket.is_current else None for meant, _ in outcome]
             here = {index: standing for index, (_, standing) in zip(indices, outcome, strict=True) if index is not None}
             self._frame.relabel_together(here)
             if not here:
                 self._session.recount()
-                self._view.bench_says(f"The last answer was on another frame or grid: {name} done there.", False)
+                self._view.page_says(f"The last answer was on another frame or grid: {name} done there.", False)
             elif len(outcome) > 1:
                 self._session.recount()
-                self._view.bench_says(f"{len(outcome)} labels were given together: {name} done for all of them.", False)
+                self._view.page_says(f"{len(outcome)} labels were given together: {name} done for all of them.", False)
             elif presents:
                 self._interrupt_for(Asked(next(iter(here))))
             elif self.current is not None and self.current.index in here:
@@ -408,18 +408,18 @@ class Sitting:
 
         def failed(reason: str) -> None:
             self._saving = False
-            self._view.bench_says(reason, True)
+            self._view.page_says(reason, True)
 
         self._saving = True
         self._session.store.run(work, then=done, failed=failed)
 
     def _abandon(self) -> None:
-        """End the crop on the bench unanswered; the time it took is kept as a lower bound."""
+        """End the crop being labelled unanswered; the time it took is kept as a lower bound."""
         presentation, self.presenter.current, self._coming = self.current, None, None
-        bench = self._session.bench
-        if presentation is None or not presentation.is_shown or bench is None:
+        project_session = self._session.project_session
+        if presentation is None or not presentation.is_shown or project_session is None:
             return
         presentation.record(EventKind.ABANDONED)
         record = self._record_of(presentation, "abandoned", None)
         if record is not None:
-            self._session.store.run(bench.answer, record, failed=self._view.complain)
+            self._session.store.run(project_session.answer, record, failed=self._view.complain)

@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from costal.errors import EffortError
-from costal.labels import ledger as ledger_module
+from costal.labels import event_table as ledger_module
 from costal.labels.derivation import REASONS, derive_all
 from costal.labels.effort import EffortState, Event, EventKind, PauseReason, advance, derive, replay
-from costal.labels.ledger import EVENT, EVENT_KINDS, EVENT_REASONS, LABEL_KINDS, PRESENTATION, Ledger, read_on
-from costal.labels.records import AnswerRecord, FrameRecord, Why
+from costal.labels.event_table import EVENT, EVENT_KINDS, EVENT_REASONS, LABEL_KINDS, PRESENTATION, EventTable, read_on
+from costal.labels.records import AnswerRecord, FrameRecord, QueryReason
 from costal.labels.store import Store
 
 S = 1_000_000_000
@@ -35,7 +35,9 @@ def answer(store, x, kind="class", class_id=1, control=False, why=None, seconds=
     end = {"class": EventKind.ANSWERED, "abandoned": EventKind.ABANDONED}.get(kind, EventKind.SKIPPED)
     class_id = class_id if kind == "class" else None
     events = events_of(seconds, end)
-    return store.answer(AnswerRecord(1, 0, x, PIXELS, kind, class_id, "ada", events, control=control, why=why or Why()))
+    return store.answer(
+        AnswerRecord(1, 0, x, PIXELS, kind, class_id, "ada", events, control=control, why=why or QueryReason())
+    )
 
 
 @st.composite
@@ -64,7 +66,7 @@ def ledger_of(histories):
     ]
     presentations = np.zeros(len(histories), PRESENTATION)
     presentations["id"] = 1 + np.arange(len(histories))
-    return Ledger(presentations, np.array(rows, EVENT))
+    return EventTable(presentations, np.array(rows, EVENT))
 
 
 @given(st.lists(histories(), max_size=6))
@@ -89,21 +91,21 @@ def test_a_gap_of_the_idle_limit_counts_and_a_longer_one_ends_the_known_part():
 
 def test_reading_on_adds_up_to_reading_all(store, monkeypatch):
     monkeypatch.setattr(ledger_module, "CHUNK", 3)
-    ledger = read_on(store)
+    event_table = read_on(store)
     for x in range(8):
         answer(store, x)
-        ledger = read_on(store, ledger)
+        event_table = read_on(store, event_table)
     whole = read_on(store)
     for table in ("presentations", "events", "labels"):
-        assert repr(getattr(ledger, table).tolist()) == repr(getattr(whole, table).tolist())
-    assert len(ledger.events) == 16
-    assert ledger.sources == whole.sources == {1: "field.tif"}
+        assert repr(getattr(event_table, table).tolist()) == repr(getattr(whole, table).tolist())
+    assert len(event_table.events) == 16
+    assert event_table.sources == whole.sources == {1: "field.tif"}
 
 
 def test_a_ledger_without_news_keeps_its_columns(store):
     answer(store, 0)
-    ledger = read_on(store)
-    assert read_on(store, ledger).events is ledger.events
+    event_table = read_on(store)
+    assert read_on(store, event_table).events is event_table.events
 
 
 def test_current_labels_are_those_of_the_store_after_relabelling_undo_and_redo(store):
@@ -123,7 +125,7 @@ def test_current_labels_are_those_of_the_store_after_relabelling_undo_and_redo(s
 
 
 def test_a_row_says_what_was_asked_and_predicted(store):
-    why = Why((7, 9, 8), (0.2, 0.5, 0.3), cost=2.5, cost_spread=0.4)
+    why = QueryReason((7, 9, 8), (0.2, 0.5, 0.3), cost=2.5, cost_spread=0.4)
     answer(store, 4, control=True, why=why)
     answer(store, 8, why=why)
     answer(store, 12)
@@ -136,8 +138,8 @@ def test_a_row_says_what_was_asked_and_predicted(store):
 
 def test_what_is_not_a_number_is_stored_as_nothing(store):
     nan = float("nan")
-    why = Why((1, 2), (nan, nan), nan, 2.5, 0.3, float("inf"), acquisition="random")
-    assert why == Why(cost=2.5, cost_spread=0.3, acquisition="random")
+    why = QueryReason((1, 2), (nan, nan), nan, 2.5, 0.3, float("inf"), acquisition="random")
+    assert why == QueryReason(cost=2.5, cost_spread=0.3, acquisition="random")
     answer(store, 0, control=True, why=why)
     row = read_on(store).presentations[0]
     assert (row["cost"], row["cost_spread"]) == (2.5, 0.3)
@@ -145,11 +147,13 @@ def test_what_is_not_a_number_is_stored_as_nothing(store):
 
 
 def test_rows_that_hold_nan_from_an_older_version_can_be_read(store, monkeypatch):
-    monkeypatch.setattr(Why, "to_json", lambda _: '{"class_ids": [1, 2], "probs_K": [NaN, NaN], "cost_spread": 0.3}')
+    monkeypatch.setattr(
+        QueryReason, "to_json", lambda _: '{"class_ids": [1, 2], "probs_K": [NaN, NaN], "cost_spread": 0.3}'
+    )
     answer(store, 0, control=True)
     row = read_on(store).presentations[0]
     assert np.isnan(row["cost_spread"])
-    assert store.presentations()[0].why == Why(cost_spread=0.3)
+    assert store.presentations()[0].why == QueryReason(cost_spread=0.3)
 
 
 def test_an_answer_that_comes_between_two_reads_is_taken_up_whole_by_the_next(store, monkeypatch):

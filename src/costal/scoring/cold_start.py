@@ -7,7 +7,7 @@ from costal.agent.features import simple_features
 from costal.errors import FrameError
 from costal.frames.grid import Plane
 from costal.frames.information import blank_crops, told_blank
-from costal.frames.normalise import cut_when_sliced
+from costal.frames.normalise import LazyCrops
 from costal.frames.windows import LARGE_BYTES, Box, LazyPlane, missing_boxes, plane_bytes
 from costal.scoring.bands import BandWork
 from costal.scoring.features import features_of_crops
@@ -23,7 +23,7 @@ MOST_FEATURES = 1000
 """So many are looked at through a frozen backbone, which takes milliseconds a crop."""
 
 
-def first_look(prepared: Prepared, plane_C_Y_X: Plane) -> Job[FrameScores]:
+def cold_start(prepared: Prepared, plane_C_Y_X: Plane) -> Job[FrameScores]:
     """Return features of the crops of a frame; those that lack chunks, or have no information, are left out.
 
     They are those of the agent's frozen backbone, else simple ones.
@@ -61,11 +61,11 @@ def first_look(prepared: Prepared, plane_C_Y_X: Plane) -> Job[FrameScores]:
             )
     said = tuple(filter(None, warnings))
     if not len(which_M):
-        return FrameScores(None, prepared.generation.number, (*said, reason)[0], skipped_N=skipped_N, warnings=said)
+        return FrameScores(None, prepared.model_version.number, (*said, reason)[0], skipped_N=skipped_N, warnings=said)
     features_M_F = yield from _features(work, plane_C_Y_X, which_M, prepared.agent)
     return FrameScores(
         None,
-        prepared.generation.number,
+        prepared.model_version.number,
         reason,
         features_M_F=features_M_F,
         skipped_N=skipped_N if len(which_M) < len(grid) else None,
@@ -77,7 +77,7 @@ def _features(work: BandWork, plane_C_Y_X: Plane, which_M: NDArray[np.intp], age
     """Return features (M, F) of some crops of a frame."""
 
     def crops_of(places: NDArray[np.intp]) -> Floats:
-        return cut_when_sliced(plane_C_Y_X, work.range, work.grid, which_M[places].tolist())
+        return LazyCrops(plane_C_Y_X, work.range, work.grid, which_M[places].tolist())
 
     whole = 0, len(work.grid)
     features_M_F = yield from features_of_crops(work.features, whole, which_M, crops_of, agent, work.device)

@@ -14,11 +14,11 @@ from typing import Literal
 
 from costal.errors import ProjectError
 from costal.files import NEW
-from costal.labels.mending.soundness import events_fault, row_fault
 from costal.labels.migrations import MIGRATIONS, version_of
-from costal.labels.models import CARD_FORMAT, load_generation
+from costal.labels.models import CARD_FORMAT, load_version
 from costal.labels.project import MODEL_FOLDER, PROJECT_FILE, STORE_FILE, Project
 from costal.labels.project_file import load_project
+from costal.labels.repair.soundness import events_fault, row_fault
 from costal.labels.store import Store, require_store
 from costal.labels.tables import TABLES
 
@@ -149,7 +149,7 @@ def _models(folder: Path) -> Iterator[Finding]:
             )
     for path in sorted(each for each in folder.glob("*.json") if each.stem.isdecimal()):
         try:
-            expected = load_generation(folder, int(path.stem)).model_hash
+            expected = load_version(folder, int(path.stem)).model_hash
             content = path.with_suffix(".safetensors").read_bytes()
         except (ProjectError, OSError) as error:
             yield Finding("model", f"{MODEL_FOLDER}/{path.name}", str(error), mendable=not _is_newer(path))

@@ -14,13 +14,13 @@ from costal.labels.project_file import load_project, save_project, settings_stam
 from costal.labels.records import ActionRecord, AnswerRecord, CropLabel, FrameRecord
 from costal.labels.store import Store, require_store
 from costal.scoring.frame_planes import FramePlane
-from costal.scoring.generation import range_in_use
 from costal.scoring.intensities import measured_range
+from costal.scoring.model_version import range_in_use
 from costal.types import Arrival
 
 
 @dataclass(frozen=True, slots=True)
-class PlacedFrame:
+class StoredFrame:
     """A frame of the project: its id in the store, its content, and the range that its crops are normalised with."""
 
     id: int
@@ -43,7 +43,7 @@ def recorded(frame: FramePlane) -> FrameRecord:
     return FrameRecord(*known, limits.low_C, limits.high_C)
 
 
-class Workbench:
+class ProjectSession:
     """A project open for work. Use it from the thread that opened it; every answer it returns from is on disk.
 
     Only labels of `annotator` can be undone and redone.
@@ -79,7 +79,7 @@ class Workbench:
         self.store.close()
         self._lock.release()
 
-    def __enter__(self) -> "Workbench":
+    def __enter__(self) -> "ProjectSession":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -111,11 +111,11 @@ class Workbench:
         save_project(project)
         self.project, self._stamp = project, settings_stamp(project.folder)
 
-    def place(self, record: FrameRecord) -> PlacedFrame:
+    def place(self, record: FrameRecord) -> StoredFrame:
         """Return the frame of this record (see `recorded`) as part of the project; equal content is the same frame."""
         known = self.store.frame_id(record) if self.holder is not None else self.store.add_frame(record)
         own = IntensityRange(record.low_C, record.high_C)
-        return PlacedFrame(known, record.content_hash, range_in_use(self.project, own, self.store.ranges()))
+        return StoredFrame(known, record.content_hash, range_in_use(self.project, own, self.store.ranges()))
 
     def move_frames(self, sources: Mapping[int, str]) -> None:
         """Keep where the images of frames lie by now (see `costal.workbench.locating`)."""

@@ -7,7 +7,7 @@ import numpy as np
 
 from costal.errors import EffortError
 from costal.labels.effort import Event, EventKind, PauseReason, replay
-from costal.labels.records import Why
+from costal.labels.records import QueryReason
 from costal.labels.tables import Column, Row
 
 PYTHON_TYPES: Mapping[str, type | tuple[type, ...]] = {"INTEGER": int, "REAL": (float, int), "TEXT": str, "BLOB": bytes}
@@ -60,7 +60,7 @@ def _crop(row: Row) -> str:
 
 
 def _presentation(row: Row) -> str:
-    Why.from_json(row.get("why", "{}"))
+    QueryReason.from_json(row.get("why", "{}"))
     return ""
 
 
