@@ -90,7 +90,7 @@ def _git(*words: str) -> str:
 
 
 def pairs(then: dict[str, list[str]], now: dict[str, list[str]]) -> Iterator[tuple[str, str, str]]:
-    """Yield ``(file, before, after)``: of what differs those that resemble each other most first, then what has none."""
+    """Yield ``(file, before, after)``: each new sentence with the one it resembles most, then those that are gone."""
     lost: dict[str, list[str]] = defaultdict(list)
     everywhere_now = {text for texts in now.values() for text in texts}
     everywhere_then = {text for texts in then.values() for text in texts}

@@ -11,12 +11,12 @@ from costal.scoring.scores import FrameScores
 from costal.types import Agent, AgentSettings, Scores
 from napari_costal.label_crops.after_training import AfterTraining
 from napari_costal.label_crops.frame_canvas import FrameCanvas
-from tests.plugin.label_crops.test_sessions import COUNT, Bench
+from tests.plugin.label_crops.test_sessions import COUNT, Screen
 
 
 @pytest.fixture
 def bench(tmp_path, qtbot):
-    bench = Bench(tmp_path / "project")
+    bench = Screen(tmp_path / "project")
     bench.canvas = MagicMock(spec=FrameCanvas)
     bench.parent = QObject()
     bench.after = AfterTraining(bench.parent, bench.view, bench.canvas, bench.session, bench.frame, bench.query)

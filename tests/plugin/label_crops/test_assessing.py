@@ -18,7 +18,7 @@ class Session:
 
     def __init__(self, project, labels):
         self.project, self.label_count = project, labels
-        self.bench, self.store = MagicMock(holder=None), Now()
+        self.project_session, self.store = MagicMock(holder=None), Now()
 
 
 class Now:

@@ -12,14 +12,14 @@ from costal.labels.effort import derive, replay
 from costal.labels.models import Provenance
 from costal.labels.store import Store
 from costal.workbench.session import ProjectSession
-from tests.plugin.label_crops.test_sessions import COUNT, LabellingPage
+from tests.plugin.label_crops.test_sessions import COUNT, Screen
 
 SECOND = 10**9
 
 
 @pytest.fixture
 def bench(tmp_path):
-    return LabellingPage(tmp_path / "project")
+    return Screen(tmp_path / "project")
 
 
 def asked(bench, **choices):

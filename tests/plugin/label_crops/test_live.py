@@ -13,7 +13,7 @@ from costal.scoring.scores import FrameScores
 from costal.types import Scores
 from napari_costal.engine.calls import Caller
 from napari_costal.label_crops.live import Live
-from tests.plugin.label_crops.test_sessions import COUNT, Bench
+from tests.plugin.label_crops.test_sessions import COUNT, Screen
 
 FIT = "costal.workbench.live:learn_between"
 
@@ -27,7 +27,7 @@ def live_scores(information, known=1, probs=0.5):
 
 @pytest.fixture
 def bench(tmp_path):
-    made = Bench(tmp_path / "project")
+    made = Screen(tmp_path / "project")
     caller = Caller(made.pixels, made.engine, lambda _: None)
     made.live = Live(made.session, made.frame, made.query, made.labelling, made.view, caller)
     made.session.change(lambda project: replace(project, choices=replace(project.choices, retrain="answer", n=6)))

@@ -1,17 +1,17 @@
 """Crops that come again, notes and doubts: what the expert sees of them, and what is kept."""
 
 import pytest
-from tests.plugin.label_crops.test_sitting import asked, rows
 
 from costal.labels.effort import PauseReason, derive, replay
-from tests.plugin.label_crops.test_sessions import COUNT, Bench
+from tests.plugin.label_crops.test_labelling_session import asked, rows
+from tests.plugin.label_crops.test_sessions import COUNT, Screen
 
 SECOND = 10**9
 
 
 @pytest.fixture
 def bench(tmp_path):
-    return Bench(tmp_path / "project")
+    return Screen(tmp_path / "project")
 
 
 def answer_all(bench, class_id=1):

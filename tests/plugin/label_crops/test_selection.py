@@ -13,14 +13,14 @@ from costal.scoring.scores import FrameScores
 from costal.types import Grid, Scores
 from napari_costal.label_crops.hover import crop_text, label_text
 from napari_costal.label_crops.selection import MOST_CHOSEN, Selection, crops_within
-from tests.plugin.label_crops.test_sessions import COUNT, Bench
+from tests.plugin.label_crops.test_sessions import COUNT, Screen
 
 SECOND = 10**9
 
 
 @pytest.fixture
 def bench(tmp_path):
-    bench = Bench(tmp_path / "project")
+    bench = Screen(tmp_path / "project")
     bench.selection = selection_of(bench)
     return bench
 

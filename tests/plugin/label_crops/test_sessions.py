@@ -25,7 +25,7 @@ CROP, SIDE = 32, 128
 COUNT = (SIDE // CROP) ** 2
 
 
-class Bench:
+class Screen:
     """The sessions with their collaborators, and what a test wants to do to them."""
 
     def __init__(self, folder) -> None:
@@ -51,14 +51,14 @@ class Bench:
     def choose(self, pixels):
         self.frame.choose(LayerView(pixels, "test.tif", "the slice shown", (), False, 0.02))
 
-    def scored(self, model_version=1, information=None, cost=None):
+    def scored(self, generation=1, information=None, cost=None):
         """Score the frame with figures of the test's choice."""
         self.query.score()
         information = np.arange(COUNT) if information is None else information
         cost = np.ones(COUNT) if cost is None else cost
         probs = np.full((COUNT, 2), 0.5, np.float32)
         scores = Scores(information.astype(np.float32), cost.astype(np.float32), probs, False, "cpu")
-        self.engine.jobs[-1].result.emit(FrameScores(scores, model_version))
+        self.engine.jobs[-1].result.emit(FrameScores(scores, generation))
 
     def show(self, seconds=1.0):
         """Paint the crop and let the expert look at it."""
@@ -87,7 +87,7 @@ def tiled(project, crop):
 
 @pytest.fixture
 def bench(tmp_path):
-    return Bench(tmp_path / "project")
+    return Screen(tmp_path / "project")
 
 
 def test_the_query_is_presented_best_first(bench):
@@ -529,7 +529,7 @@ def test_a_crop_that_cannot_be_read_is_told_and_another_can_be_chosen(large, tmp
 
 
 def test_a_reader_of_a_project_is_told_why_it_cannot_score_a_large_image(large):
-    reader = Bench.__new__(Bench)
+    reader = Screen.__new__(Screen)
     reader.make_sessions("reader")
     reader.session.open(large.folder)
     reader.frame.choose(large.frame.layer_view)
