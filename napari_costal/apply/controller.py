@@ -18,7 +18,6 @@ from costal.labels.project_file import load_project
 from costal.scoring.channels import require_channels
 from costal.scoring.prepare import MISSING_IN_WINDOW, grid_of, kept_in
 from costal.types import Progress
-from costal.workbench.assessment import temperature_of
 from napari_costal.canvas.large_layer import frame_plane_of
 from napari_costal.canvas.layer_frames import LayerView
 from napari_costal.engine.calls import Caller, Thread
@@ -77,8 +76,7 @@ class ApplyController:
             frame = replace(frame_plane_of(layer_view), pixel_um=layer_view.pixel_um)
             grid_of(project, frame.pixels_C_Y_X)  # crops that do not fit are said before anything starts
             folder = kept_in(project, frame, "classes")
-            how = MISSING_IN_WINDOW, self._device, resample, temperature_of(project)
-            return ApplyRequest(project, frame, folder, *how)
+            return ApplyRequest(project, frame, folder, MISSING_IN_WINDOW, self._device, resample)
 
         def start(request: ApplyRequest | None) -> None:
             if request is not None:
@@ -102,8 +100,7 @@ class ApplyController:
         ticket = self._begin("Looking for images …")
 
         def start(project: Project) -> None:
-            how = self._device, overwrite, resample, MISSING_IN_WINDOW, temperature_of(project)
-            request = FilesRequest(project, paths, out, *how)
+            request = FilesRequest(project, paths, out, self._device, overwrite, resample, MISSING_IN_WINDOW)
             job = "costal.applying.files:apply_to_files"
             self._call(job, request, lambda found: self.view.show_files_result(project, found))
 

@@ -79,7 +79,7 @@ def assessment_content(overview: Overview) -> Content:
         f"{share} of {labels} were predicted right by models that did not know them; {where} were left out.{old}",
         f"{NOT_RANDOM_HERE} {controls_text(overview.review)}",
         f"Expected calibration error {found.raw_error:.2f}, and {found.calibration_error:.2f} at temperature "
-        f"{found.temperature:.2f}, through which exported probabilities go.",
+        f"{found.temperature:.2f}. Exports have the probabilities as the model gives them.",
         *(each.sentence for each in (found.forecast, overview.came) if each is not None),
     ]
     names = [each.name for each in project.offered]

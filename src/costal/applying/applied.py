@@ -25,8 +25,7 @@ class Applied:
     that class; `information_N` is the project's acquisition function, or `std` where the project asks at random. Crops
     without information have the index `NO_CLASS`, and no confidence and information: NaN.
 
-    `probs_N_K` (float32) are the probabilities of the classes, of which confidence is the greatest; they sum to one,
-    and went through the `temperature` that cross-validation on labels found, 1 where it found none.
+    `probs_N_K` (float32) are the probabilities of the classes, of which confidence is the greatest; they sum to one.
 
     A frame that was resampled has a grid of other pixels than its own `frame_shape`.
     """
@@ -42,7 +41,6 @@ class Applied:
     notes: tuple[str, ...] = ()
     frame_shape: tuple[int, int] | None = None
     probs_N_K: Floats | None = None
-    temperature: float = 1.0
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -100,7 +98,6 @@ class ClassifiedCrop:
     confidence: float
     information: float
     probs_K: tuple[float, ...] = ()
-    temperature: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +167,6 @@ def crop_of(frame: ClassifiedFrame, index: int) -> ClassifiedCrop:
         float(applied.confidence_N[index]),
         float(applied.information_N[index]),
         tuple(applied.probs_N_K[index].tolist()) if applied.probs_N_K is not None else (),
-        applied.temperature,
     )
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 
-from costal.agent.validation import at_temperature
 from costal.applying.applied import NO_CLASS, Applied
 from costal.errors import AgentError, FrameError
 from costal.frames.lazy import Missing
@@ -30,7 +29,7 @@ from costal.types import Job
 class ApplyRequest:
     """A frame to be classified for a project; scores of one that is not in memory are kept in `folder`.
 
-    Probabilities go through the `temperature`. With `resample` a frame of another pixel size than was learned at is
+    With `resample` a frame of another pixel size than was learned at is
     classified as if it had been taken at that.
     """
 
@@ -40,7 +39,6 @@ class ApplyRequest:
     missing: Missing = "raise"
     device: str = "auto"
     resample: bool = False
-    temperature: float = 1.0
 
 
 def apply_to_frame(request: ApplyRequest, model_version: ModelVersion | None = None) -> Job[Applied]:
@@ -80,9 +78,8 @@ def apply_to_frame(request: ApplyRequest, model_version: ModelVersion | None = N
     notes: tuple[str, ...] = ()
     probs_N_K = np.full((count, len(class_ids)), np.nan, np.float32)
     if found.scores is not None:
-        said = found.scores.probs_N_K[scored]
-        probs_N_K[scored] = said if request.temperature == 1 else at_temperature(said, request.temperature)
-        index_N[scored] = found.scores.probs_N_K[scored].argmax(axis=1)
+        probs_N_K[scored] = found.scores.probs_N_K[scored]
+        index_N[scored] = probs_N_K[scored].argmax(axis=1)
         confidence_N[scored] = probs_N_K[scored].max(axis=1)
         information_N[scored] = found.scores.information_N[scored]
         notes = found.scores.notes
@@ -98,7 +95,6 @@ def apply_to_frame(request: ApplyRequest, model_version: ModelVersion | None = N
         tuple(filter(None, (*notes, note, *found.warnings))),
         (shape[1], shape[2]),
         probs_N_K,
-        request.temperature,
     )
 
 

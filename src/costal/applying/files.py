@@ -49,7 +49,7 @@ STEPS = 100
 class FilesRequest:
     """Images to be classified: files, OME-Zarr folders and URLs, and folders searched with all below them.
 
-    `out` takes what comes of it. Probabilities go through the `temperature`.
+    `out` takes what comes of it.
     """
 
     project: Project
@@ -59,7 +59,6 @@ class FilesRequest:
     overwrite: bool = False
     resample: bool = False
     missing: Missing = "raise"
-    temperature: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +112,7 @@ def apply_to_files(request: FilesRequest) -> Job[AppliedFiles]:
     frames = [each for each in outcomes if isinstance(each, ClassifiedFrame)]
     failures = tuple(each for each in outcomes if isinstance(each, Failure))
     counts, class_ids = tuple(map(counts_of, frames)), model_version.agent.settings.class_ids
-    write_classes(out / CLASSES, project, model_version, request.temperature)
+    write_classes(out / CLASSES, project, model_version)
     write_counts(out / COUNTS, counts, class_ids, project, failures)
     write_crops(out / CROPS, frames, project)
     finish_run(out)
@@ -159,7 +158,7 @@ def _apply_to_frame(run: _Run, frame: FramePlane, name: str) -> Job[ClassifiedFr
     if not run.may_replace and (there := next((each for each in (tiff, geojson) if each.exists()), None)):
         raise FrameError(f"{there} is there already and was left alone. Choose another folder, or overwrite.")
     folder = out / f"{name}{SCORES_END}" if isinstance(frame.pixels_C_Y_X, LazyPlane) else None
-    how = request.missing, request.device, request.resample, request.temperature
+    how = request.missing, request.device, request.resample
     asked = ApplyRequest(project, frame, folder, *how)
     applied: Applied = yield from apply_to_frame(asked, run.model_version)
     outcome = ClassifiedFrame(frame.source, frame.description, frame.pixel_um, applied, " ".join(frame.notes))

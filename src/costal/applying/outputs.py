@@ -41,19 +41,17 @@ def write_crops(path: Path, frames: Sequence[ClassifiedFrame], project: Project)
     """Write one row per crop as CSV, uncertain crops first; `y`, `x` and `side` are pixels.
 
     Crops without information come last, with neither class nor figures. Where probabilities are known, those of all
-    classes follow, which sum to one, and the temperature that they and the confidence went through.
+    classes follow, which sum to one.
     """
     names = {NOT_COVERED: ""} | class_names(project)
     has_probs = bool(frames) and all(each.applied.probs_N_K is not None for each in frames)
-    more = (
-        [*(f"probability: {names[each]}" for each in frames[0].applied.class_ids), "temperature"] if has_probs else []
-    )
+    more = [f"probability: {names[each]}" for each in frames[0].applied.class_ids] if has_probs else []
     with _table(path) as table:
         table.writerow([*CROP_COLUMNS, *map(escaped, more)])
         for each in uncertain_first(frames):
             place = escaped(each.source), escaped(each.planes), each.y, each.x, each.side
             figures = _figure(each.confidence), _figure(each.information)
-            probs = (*map(_figure, each.probs_K), f"{each.temperature:g}") if has_probs else ()
+            probs = map(_figure, each.probs_K) if has_probs else ()
             table.writerow((*place, escaped(names[each.class_id]), *figures, *probs))
 
 
@@ -150,14 +148,13 @@ def _colours(project: Project) -> NDArray[np.uint8]:
     return table
 
 
-def write_classes(path: Path, project: Project, model_version: ModelVersion, temperature: float = 1.0) -> None:
+def write_classes(path: Path, project: Project, model_version: ModelVersion) -> None:
     """Write which classes the ids of the label TIFFs mean, and which model they are from, as JSON."""
     said = {
         "software": f"napari-costal {costal.__version__}",
         "project": project.name,
         "generation": model_version.number,
         "model_hash": model_version.model_hash,
-        "temperature": temperature,
         "not_covered": NOT_COVERED,
         "without_information": NOT_COVERED,
         "classes": [
@@ -186,7 +183,6 @@ def _features(frame: ClassifiedFrame, project: Project) -> Iterator[Feature]:
         place = crop.y, crop.x, min(crop.side, height - crop.y), min(crop.side, width - crop.x)
         identity = f"classified {frame.source} {frame.planes} {crop.y} {crop.x} {crop.side}"
         measured = {"Confidence": crop.confidence, "Information": crop.information}
-        measured |= {"Temperature": crop.temperature} if crop.temperature != 1 else {}
         found = classes[crop.class_id]
         yield feature(identity, place, found.name, found.colour, measured, frame.planes)
 

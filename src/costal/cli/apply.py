@@ -14,7 +14,6 @@ from costal.errors import FrameError
 from costal.labels.project import Project
 from costal.labels.project_file import load_project
 from costal.numerals import counted
-from costal.workbench.assessment import temperature_of
 from costal.workbench.file_axes import of_files
 
 
@@ -57,11 +56,7 @@ def apply(
     settings, doubts = of_files(load_project(project), axes, sources)
     with ProgressBar() as bar:
         found = bar.drain(
-            apply_to_files(
-                FilesRequest(
-                    settings, tuple(images), out, device, overwrite, resample, missing, temperature_of(settings)
-                )
-            )
+            apply_to_files(FilesRequest(settings, tuple(images), out, device, overwrite, resample, missing))
         )
     warn((str(project), doubt) for doubt in doubts)
     warn((title_of(each.source), each.notes) for each in found.frames if each.notes)

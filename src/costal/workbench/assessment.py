@@ -190,17 +190,6 @@ def kept_now(project: Project) -> Kept | None:
     return Kept(assessment, assessment.stamp != stamp_of(project, labels))
 
 
-def temperature_of(project: Project) -> float:
-    """Return the temperature that probabilities of the project's models go through: 1 where none is known.
-
-    One that was fitted with other settings of the model is none; with other labels it stays until the next assessment.
-    """
-    assessment = kept_assessment(project)
-    if assessment is None or assessment.reason or assessment.settings != settings_of(project):
-        return 1.0
-    return assessment.temperature
-
-
 def keep(project: Project, found: Assessment) -> Assessment:
     """Return what was found, kept where no other program writes to the project."""
     write_scores(project, ASSESSMENT_FILE, asdict(found))
