@@ -39,6 +39,8 @@ NOT_RANDOM_HERE = (
 )
 MOST_DOTS = 1500
 MOST_IN_STRIP = 150
+MOST_QUERIES = 8
+"""Of which the controls are counted one by one; the curve has those before."""
 NO_EFFORTS: Floats = np.zeros(0)
 
 
@@ -113,11 +115,20 @@ def accuracy_content(found: Review, project: Project) -> Content:
     if found.accuracy.count > found.recent.count:
         text += f"; {_share(found.accuracy)} of all {found.accuracy.count:,}"
     how = _small(f"Each point: the last {WINDOW} control labels, fewer at first. Band: 95% interval.")
+    text += f".<br>{by_query_text(found)}"
     if consistent := consistency_text(found):
-        text += f".<br>{consistent[:-1]}"
+        text += f"<br>{consistent}"
     curve = found.learning
     picture = AccuracyPicture(curve.label_count_S, curve.minutes_S, curve.share_S, curve.low_S, curve.high_S)
-    return Content(f"{text}.<br>{how}", picture, 180)
+    return Content(f"{text}<br>{how}", picture, 180)
+
+
+def by_query_text(found: Review) -> str:
+    """Return how many controls of each of the newest queries were predicted right, each by the model of its time."""
+    queries = list(found.curve.by_query().items())
+    counts = [f"model {number}: {round(each.share * each.count)} of {each.count}" for number, each in queries]
+    newest = "the newest " * (len(counts) > MOST_QUERIES)
+    return f"Controls right in {newest}queries, by their model version: {', '.join(counts[-MOST_QUERIES:])}."
 
 
 def consistency_text(found: Review) -> str:

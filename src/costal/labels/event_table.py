@@ -23,7 +23,7 @@ UNDO = LABEL_KINDS.index("undo")
 
 Rows = NDArray[np.void]
 PRESENTATION = np.dtype(
-    [(name, np.int64) for name in ("id", "crop", "frame", "y", "x", "utc_ns", "labels_known")]
+    [(name, np.int64) for name in ("id", "crop", "frame", "y", "x", "utc_ns", "generation", "labels_known")]
     + [
         ("control", np.bool_),
         ("prediction_shown", np.bool_),
@@ -108,8 +108,8 @@ def _code(column: str, names: tuple[str, ...]) -> str:
     return f"CASE {column} {cases} ELSE 0 END"
 
 
-PRESENTATIONS = """SELECT presentation.id, crop_id, frame_id, y, x, utc_ns, coalesce(labels_known, -1), control,
-        prediction_shown, repeated, during_fit, cost,
+PRESENTATIONS = """SELECT presentation.id, crop_id, frame_id, y, x, utc_ns, generation, coalesce(labels_known, -1),
+        control, prediction_shown, repeated, during_fit, cost,
         CASE WHEN json_valid(why) THEN json_extract(why, '$.cost_spread') END, CASE WHEN control THEN why END
     FROM presentation JOIN crop ON crop.id = crop_id
     WHERE presentation.id > :after ORDER BY presentation.id LIMIT :chunk"""

@@ -64,16 +64,6 @@ class PresentationTable:
 
 
 @dataclass(frozen=True, slots=True)
-class ControlCurve:
-    """The control labels in order: labels and expert minutes before each, whether predicted right, and how surely."""
-
-    label_count_M: Ints
-    minutes_M: Floats64
-    correct_M: Flags
-    confidence_M: Floats64
-
-
-@dataclass(frozen=True, slots=True)
 class Accuracy:
     """The share of `count` control labels that were predicted right, with its 95 % interval; NaN without any."""
 
@@ -81,6 +71,25 @@ class Accuracy:
     low: float
     high: float
     count: int
+
+
+@dataclass(frozen=True, slots=True)
+class ControlCurve:
+    """The control labels in order: labels and expert minutes before each, whether predicted right, and how surely.
+
+    `generation_M` is the number of the model version that was current in the query of each.
+    """
+
+    label_count_M: Ints
+    minutes_M: Floats64
+    correct_M: Flags
+    confidence_M: Floats64
+    generation_M: Ints
+
+    def by_query(self) -> dict[int, Accuracy]:
+        """Return the accuracy of the controls of each query, by the model version that was current then."""
+        generations = np.unique(self.generation_M).tolist()
+        return {each: accuracy_of(self.correct_M[self.generation_M == each]) for each in generations}
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +209,7 @@ def control_curve(project: Project, table: PresentationTable, crop_L: Ints, clas
         (np.cumsum(active_s_P) - active_s_P)[control_M] / 60,
         (_meant(project, rows["predicted"]) == truth_P)[control_M],
         rows["confidence"][control_M],
+        rows["generation"][control_M],
     )
 
 

@@ -28,7 +28,18 @@ class Desk:
         self.store.add_frame(FrameRecord("hash", "all", "field.tif", 64, 64, None, (0.0,), (1.0,)))
 
     def answer(
-        self, x, said=1, *, guess=None, kind="class", seconds=6.0, shown=False, cost=None, spread=0.4, events=None
+        self,
+        x,
+        said=1,
+        *,
+        guess=None,
+        kind="class",
+        seconds=6.0,
+        shown=False,
+        cost=None,
+        spread=0.4,
+        events=None,
+        model=1,
     ):
         """Answer the crop at x; with a `guess` it is a control whose likeliest class that was, at 0.8."""
         others = [each for each in (1, 2, 3) if each != guess]
@@ -38,7 +49,7 @@ class Desk:
         events = events or (Event(EventKind.SHOWN, 0, 0), Event(end, round(seconds * S), round(seconds * S)))
         said = said if kind == "class" else None
         return self.store.answer(
-            AnswerRecord(1, 0, x, PIXELS, kind, said, "ada", events, 1, 1, shown, guess is not None, why)
+            AnswerRecord(1, 0, x, PIXELS, kind, said, "ada", events, model, 1, shown, guess is not None, why)
         )
 
     def review(self):
@@ -74,6 +85,15 @@ def test_the_curve_counts_labels_and_minutes_before_each_control_skipped_crops_t
     curve = session.review().curve
     assert curve.label_count_M.tolist() == [1, 2]
     np.testing.assert_allclose(curve.minutes_M, [0.3, 0.6])
+
+
+def test_controls_are_counted_by_the_query_they_came_in(session):
+    for x, said, model in ((0, 1, 1), (4, 2, 1), (8, 1, 2), (12, 1, 2), (16, 1, 2)):
+        session.answer(x, said, guess=1, model=model)
+    session.answer(20, 1, model=3)  # no control
+    queries = session.review().curve.by_query()
+    assert {number: (each.share, each.count) for number, each in queries.items()} == {1: (0.5, 2), 2: (1.0, 3)}
+    assert (queries[1].low, queries[1].high) == accuracy_interval(1, 2)
 
 
 def test_a_control_counts_by_what_was_said_of_it_alone_whatever_was_accepted_later(session):
@@ -198,7 +218,9 @@ def test_a_card_keeps_the_figures_that_are_there(session):
 
 def curve_of(correct):
     count = len(correct)
-    return ControlCurve(10 * np.arange(count), np.arange(count) / 2, np.array(correct, bool), np.full(count, 0.9))
+    return ControlCurve(
+        10 * np.arange(count), np.arange(count) / 2, np.array(correct, bool), np.full(count, 0.9), np.ones(count, int)
+    )
 
 
 def test_the_learning_curve_forgets_what_is_older_than_its_window():
