@@ -39,6 +39,7 @@ class GallerySession:
         self._pages = 0
         self._saving_in: Work | None = None
         self._kept: list[tuple[int, tuple[Doubt, ...]]] = []
+        self._taken_back: list[tuple[int, tuple[Doubt, ...]]] = []
 
     @property
     def is_saving(self) -> bool:
@@ -118,11 +119,20 @@ class GallerySession:
             self._view.say("Enter keeps labels that are to be looked at again. Select some of these.")
             return
 
+        self._taken_back.clear()
+        self._keep(doubts)
+
+    def _keep(self, doubts: tuple[Doubt, ...]) -> None:
+        work, gallery = self._listing.work, self._listing.gallery
+        if work is None or gallery is None:
+            return
+        newest = _newest(work.session.project_session)
+
         def done(is_kept: bool) -> None:
             if not is_kept:
                 self._view.complain("Not kept: nothing can be written to the project's folder 'scores'.")
                 return
-            self._kept.append((_newest(project_session), doubts))
+            self._kept.append((newest, doubts))
             self._listing.doubt(doubts, are_settled=True)
             self._view.say(f"{counted(len(doubts), 'label')} kept. They come back if another class contradicts them.")
 
@@ -150,6 +160,7 @@ class GallerySession:
 
         def stored(changes: list[Change]) -> None:
             self._saving_in = None
+            self._taken_back.clear()
             self.choosing.stop()
             self._show_changes(changes)
             saved(len(changes))
@@ -238,7 +249,8 @@ class GallerySession:
         work, gallery = self._listing.work, self._listing.gallery
         project_session = work.session.project_session if work is not None else None
         if self._kept and work is not None and gallery is not None and self._kept[-1][0] == _newest(project_session):
-            _, doubts = self._kept.pop()
+            doubts = self._kept[-1][1]
+            self._taken_back.append(self._kept.pop())
 
             def done(_is_written: bool) -> None:
                 self._listing.doubt(doubts, are_settled=False)
@@ -249,7 +261,12 @@ class GallerySession:
         self._revise(ProjectSession.undo, "undo", "taken back")
 
     def redo(self) -> None:
-        """Give the action again that was undone last."""
+        """Give the action again that was undone last, or keep the labels again whose keeping was."""
+        work = self._listing.work
+        newest = _newest(work.session.project_session) if work is not None else 0
+        if self._taken_back and self._taken_back[-1][0] == newest:
+            self._keep(self._taken_back.pop()[1])
+            return
         self._revise(ProjectSession.redo, "redo", "given again")
 
     def _revise(self, act: Callable[[ProjectSession], CropLabel | None], name: str, done: str) -> None:

@@ -48,10 +48,14 @@ class Live:
     @property
     def _is_on(self) -> bool:
         """Whether the models learn between answers now: a query is answered, of a frame that is quick to score."""
+        return self._query.is_blind and 0 < self._crops_to_learn_of <= MOST_CROPS
+
+    @property
+    def _crops_to_learn_of(self) -> int:
+        """How many crops the frame has; 0 where the project does not learn after each answer."""
         project, grid = self._session.project, self._frame.grid
-        if project is None or grid is None or project.choices.retrain != "answer":
-            return False
-        return self._query.is_blind and len(grid) <= MOST_CROPS
+        is_wanted = project is not None and project.choices.retrain == "answer"
+        return len(grid) if is_wanted and grid is not None else 0
 
     def _relabelled(self, *_: Any) -> None:
         self._has_news = True
@@ -65,6 +69,11 @@ class Live:
     def _blinded(self, is_blind: bool) -> None:
         if not is_blind:
             self._stop()
+        elif (count := self._crops_to_learn_of) > MOST_CROPS:
+            self._words.say(
+                f"This frame has {count:,} crops. Above {MOST_CROPS:,} the models learn after the query, not after "
+                "each answer."
+            )
 
     def _stop(self) -> None:
         """Let a fit go: the query has ended, and all is learned after it."""

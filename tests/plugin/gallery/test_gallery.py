@@ -433,7 +433,7 @@ def test_labels_to_look_at_again_are_listed_the_worst_first_with_what_contradict
     assert doubting.model.cell(0).label == "background ≠ puncta"
 
 
-def test_enter_keeps_a_label_and_undo_doubts_it_again(doubting, project, qtbot):
+def test_enter_keeps_a_label_undo_doubts_it_again_and_redo_keeps_it_again(doubting, project, qtbot):
     doubting.view.choose([0])
     qtbot.keyClick(doubting.view, Qt.Key.Key_Return)
     qtbot.waitUntil(lambda: len(confirmed_labels(project)) == 1, timeout=20_000)
@@ -446,6 +446,11 @@ def test_enter_keeps_a_label_and_undo_doubts_it_again(doubting, project, qtbot):
     qtbot.waitUntil(lambda: int((doubting.listing.gallery.crops.doubt_N > 0).sum()) == 2, timeout=20_000)
     doubting.list_button.click()
     qtbot.waitUntil(lambda: looked_again(doubting) == [6, 5], timeout=20_000)
+    doubting.session.redo()
+    qtbot.waitUntil(lambda: len(confirmed_labels(project)) == 1, timeout=20_000)
+    qtbot.waitUntil(lambda: int((doubting.listing.gallery.crops.doubt_N > 0).sum()) == 1, timeout=20_000)
+    doubting.list_button.click()
+    qtbot.waitUntil(lambda: looked_again(doubting) == [5], timeout=20_000)
     assert len(stored(project)) == 3
 
 

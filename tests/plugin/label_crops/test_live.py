@@ -64,6 +64,17 @@ def test_an_answer_changes_what_comes_after_the_next_two_crops(bench):
     assert [each.rank for each in bench.labelling._waiting] == [3, 4, 5, 6]
 
 
+def test_a_frame_of_too_many_crops_is_learned_after_the_query_and_the_screen_says_so(bench, monkeypatch):
+    bench.labelling.leave()
+    monkeypatch.setattr("napari_costal.label_crops.live.MOST_CROPS", COUNT - 1)
+    bench.labelling.label_query()
+    bench.view.say.assert_called_with(
+        f"This frame has {COUNT} crops. Above {COUNT - 1} the models learn after the query, not after each answer."
+    )
+    bench.answer()
+    assert fits(bench) == []
+
+
 def test_nothing_is_learned_between_answers_unless_the_project_says_so(bench):
     for way in ("query", "hand"):
         bench.session.change(lambda project, way=way: replace(project, choices=replace(project.choices, retrain=way)))
