@@ -52,13 +52,13 @@ def labelled_project(folder: Path, way: str, answers: int) -> tuple[Project, Sim
     save_project(replace(project, tiling=replace(project.tiling, crop=CROP, stride=CROP), choices=choices))
     field = simulate_field((SIDE, SIDE), CROP, seed=0)
     frame = FramePlane(field.pixels_Y_X[np.newaxis], "before.tif", "all", "0" * 64, field.pixel_um)
-    with ProjectSession(folder, ANNOTATOR) as bench:
-        frame_id = bench.place(recorded(frame)).id
+    with ProjectSession(folder, ANNOTATOR) as session:
+        frame_id = session.place(recorded(frame)).id
         for index in range(LABELLED):
             events = (Event(EventKind.SHOWN, 0, 0), Event(EventKind.ANSWERED, 10**9, 10**9))
             crop, (y, x) = crop_at(frame.pixels_C_Y_X, field.grid, index), field.grid.origin(index)
             class_id = 1 + int(field.classes_N[index])
-            bench.answer(AnswerRecord(frame_id, y, x, crop, "class", class_id, ANNOTATOR, events))
+            session.answer(AnswerRecord(frame_id, y, x, crop, "class", class_id, ANNOTATOR, events))
     finish(retrain(RetrainRequest(load_project(folder), 0, "cpu")))
     return load_project(folder), simulate_field((SIDE, SIDE), CROP, seed=1)
 

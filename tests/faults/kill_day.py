@@ -26,6 +26,7 @@ import psutil
 
 from costal.errors import CostalError
 from costal.frames.grid import tile
+from costal.labels.controls import control_flags
 from costal.labels.models import load_newest
 from costal.labels.project import Project
 from costal.labels.repair.findings import examine
@@ -123,10 +124,11 @@ def what_is_left(project: Project, acknowledged: Path, number: int) -> dict[str,
         repair(project.folder, datetime.now())
     amiss = []
     try:
-        with ProjectSession(project.folder, "expert") as bench:
-            amiss += ["the lock is held"] if bench.holder is not None else []
-            standing = len(bench.store.labels())
-            amiss += wrong_labels(bench, acknowledged)
+        with ProjectSession(project.folder, "expert") as session:
+            amiss += ["the lock is held"] if session.holder is not None else []
+            standing = len(session.store.labels())
+            amiss += wrong_labels(session, acknowledged)
+            amiss += wrong_controls(session)
         newest = load_newest(project.model_folder)
         if number % CHECKED_BY_CLI_EVERY == 0:
             command = [sys.executable, "-m", "costal.cli", "project", "check", str(project.folder)]
@@ -143,11 +145,11 @@ def what_is_left(project: Project, acknowledged: Path, number: int) -> dict[str,
     }
 
 
-def wrong_labels(bench: ProjectSession, acknowledged: Path) -> Iterator[str]:
+def wrong_labels(session: ProjectSession, acknowledged: Path) -> Iterator[str]:
     """Yield what is wrong with labels that were acknowledged, in this or an earlier day."""
     grid = tile(SHAPE, CROP)
-    stored = {label.label_id: label for label in bench.store.labels()}
-    sources = {frame_id: frame.source for frame_id, frame in bench.store.frames().items()}
+    stored = {label.label_id: label for label in session.store.labels()}
+    sources = {frame_id: frame.source for frame_id, frame in session.store.frames().items()}
     for line in acknowledged.read_text().splitlines():
         given = json.loads(line)
         label = stored.get(given["label_id"])
@@ -159,6 +161,16 @@ def wrong_labels(bench: ProjectSession, acknowledged: Path) -> Iterator[str]:
             *grid.origin(given["index"]),
         ):
             yield f"label {given['label_id']} is {label}, not {given}"
+
+
+def wrong_controls(session: ProjectSession) -> Iterator[str]:
+    """Yield each crop of a query that is a control, and should not be one by the hash, or the other way round."""
+    grid = tile(SHAPE, CROP)
+    for each in session.store.presentations():
+        index = each.y // CROP * grid.cols + each.x // CROP
+        is_control = control_flags(session.project, each.frame_hash, grid)[index]
+        if each.rank is not None and each.generation and each.control != is_control:
+            yield f"presentation {each.id}: control is {each.control}, against the hash"
 
 
 def lines(path: Path) -> int:
