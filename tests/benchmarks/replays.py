@@ -1,0 +1,129 @@
+"""Whether a replay tells the truth: 20 projects of 200 simulated labels are replayed, beside what holds of all of them.
+
+Run ``python -m tests.benchmarks.replays``: prints JSON and keeps it as ``resources/benchmarks/replays.json``. The truth
+is the same arms on the same labels, one repeat per project, tested on 1,000 other crops, where a replay has 50.
+"""
+
+import argparse
+import json
+import resource
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from costal.agent.cards import EFFICIENTNET_LITE0
+from costal.frames.grid import crop_at
+from costal.frames.normalise import normalise
+from costal.frames.simulate import CLASS_NAMES, simulate_field, simulated_effort_s
+from costal.labels.effort import Event, EventKind
+from costal.labels.project import Tiling
+from costal.labels.project_file import create_project, load_project, save_project
+from costal.labels.records import AnswerRecord
+from costal.labels.store import Store
+from costal.paper.own_project import load_own_project
+from costal.paper.replay import REPEATS, Replayed, _found, _plan, _run, arms_of, replay
+from costal.scoring.frame_planes import FramePlane
+from costal.scoring.model_version import range_of_project
+from costal.types import finish
+from costal.workbench.session import ProjectSession, recorded
+from tests.benchmarks.stalls import kept, machine
+
+PROJECTS, LABELS, CROP, SHAPE = 20, 200, 64, (640, 1280)
+TESTS = (1600, 2560)
+"""Pixels of the field whose 1,000 crops tell the truth."""
+S = 10**9
+
+
+def labelled_project(folder: Path, seed: int) -> Path:
+    """Return a project whose expert labelled all crops of a simulated field, each in its simulated time."""
+    project = create_project(folder, CLASS_NAMES)
+    choices = replace(project.choices, seed=seed, backbone=EFFICIENTNET_LITE0)
+    save_project(replace(project, tiling=Tiling(CROP, CROP), choices=choices))
+    field = simulate_field(SHAPE, CROP, seed=seed)
+    seconds_N = simulated_effort_s(field, seed)
+    frame = FramePlane(field.pixels_Y_X[np.newaxis], f"{seed}.tif", "all", f"{seed:064x}", field.pixel_um)
+    with ProjectSession(folder, "expert") as session:
+        frame_id = session.place(recorded(frame)).id
+        for index in np.random.default_rng(seed).permutation(len(field.grid))[:LABELS].tolist():
+            end = round(float(seconds_N[index]) * S)
+            events = (Event(EventKind.SHOWN, 0, 0), Event(EventKind.ANSWERED, end, end))
+            crop, (y, x) = crop_at(frame.pixels_C_Y_X, field.grid, index), field.grid.origin(index)
+            class_id = 1 + int(field.classes_N[index])
+            session.answer(AnswerRecord(frame_id, y, x, crop, "class", class_id, "expert", events))
+    return folder
+
+
+def truth_of(folders: list[Path], place: Path) -> Replayed:
+    """Return what the arms come to over all projects, one repeat each, by the accuracy on crops of another field."""
+    field = simulate_field(TESTS, CROP, seed=10_000)
+    pixels_N_C_H_W = np.stack([crop_at(field.pixels_Y_X[np.newaxis], field.grid, i) for i in range(len(field.grid))])
+
+    def split(repeat: int) -> Any:
+        project = load_project(folders[repeat])
+        with Store(project.store_path, read_only=True) as store:
+            limits = range_of_project(project, store.ranges(), 1)
+        assert limits is not None
+        tests = normalise(pixels_N_C_H_W, limits), field.classes_N.astype(np.int64)
+        return replace(load_own_project(folders[repeat], repeat), test=lambda: tests)
+
+    dataset = replace(split(0), split=split)
+    project = load_project(folders[0])
+    training = replace(project.agent_settings().training, augment=False)
+    plan = _plan(dataset, arms_of(project.choices, (), (), ()), len(folders), "cpu", training)
+    finish(_run(plan, dataset, place))
+    return _found(plan, dataset, place, LABELS)
+
+
+def figures_of(found: Replayed) -> dict[str, Any]:
+    """Return the figures of the project's own settings against random selection, and the sentence."""
+    own = found.savings[0]
+    return {
+        "ratio": [round(each, 4) for each in (own.ratio.value, own.ratio.low, own.ratio.high)],
+        "gain": [
+            round(each, 4) for each in (own.mean_difference.value, own.mean_difference.low, own.mean_difference.high)
+        ],
+        "verdict": found.verdict,
+    }
+
+
+def timed(folder: Path) -> dict[str, Any]:
+    """Return the figures of a replay with its wall and CPU seconds, in this process, torch being loaded already."""
+    began, cpu = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF)
+    found = finish(replay(folder, device="cpu"))
+    after = resource.getrusage(resource.RUSAGE_SELF)
+    used = after.ru_utime - cpu.ru_utime + after.ru_stime - cpu.ru_stime
+    return figures_of(found) | {"wall_s": round(time.perf_counter() - began, 1), "cpu_s": round(used, 1)}
+
+
+def main() -> None:
+    """Replay each project, find the truth, and say how often the intervals hold it."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--projects", type=int, default=PROJECTS)
+    count = parser.parse_args().projects
+    with tempfile.TemporaryDirectory() as name:
+        folders = [labelled_project(Path(name) / str(seed), seed) for seed in range(count)]
+        replays = []
+        for folder in folders:
+            replays.append(timed(folder))
+            print(json.dumps(replays[-1]), flush=True)
+        truth = figures_of(truth_of(folders, Path(name) / "truth"))
+    holds = {key: sum(each[key][1] <= truth[key][0] <= each[key][2] for each in replays) for key in ("ratio", "gain")}
+    figures = {
+        "machine": machine(),
+        "labels": LABELS,
+        "repeats of a replay": REPEATS,
+        "truth": truth,
+        "intervals that hold it": holds,
+        "claims of time saved": sum("is saved" in each["verdict"] for each in replays),
+        "claims of more time": sum("costs more" in each["verdict"] for each in replays),
+        "replays": replays,
+    }
+    print(kept("replays", figures))
+
+
+if __name__ == "__main__":
+    main()
