@@ -58,7 +58,7 @@ def score(agent: Agent, pool: Pool, seed: int, device: str = "auto") -> Job[Scor
     device = choose_device(device)
     pool = yield from pool_with_features(agent, pool, device)
     crops = pool.inputs
-    notes = [note for note in (unused_gpu(), _told_of_precision(agent, precision_of(device))) if note]
+    notes = [note for note in (unused_gpu(), _precision_note(agent, precision_of(device))) if note]
     features_N_F = None
     if agent.settings.acquisition == "random":
         information_N = random_information(seed, len(crops))
@@ -83,7 +83,7 @@ def score(agent: Agent, pool: Pool, seed: int, device: str = "auto") -> Job[Scor
     )
 
 
-def _told_of_precision(agent: Agent, here: Precision) -> str:
+def _precision_note(agent: Agent, here: Precision) -> str:
     """Return what is to be said where features are of another precision than those that were learned from."""
     if agent.backbone is None or not agent.classifier or agent.precision == here:
         return ""

@@ -157,24 +157,24 @@ class Tables:
         """Return what a document says, by field: settings of its top, a dict for each table, a list for each list."""
         inner: dict[str, Any] = {name: {} for name in self.tables} | dict.fromkeys(self.lists, ()) | dict(document)
         own = {name: inner.pop(name) for name in (*self.tables, *self.lists)}
-        said = self._values(self.top, inner, "", (*self.tables, *self.lists))
+        values = self._values(self.top, inner, "", (*self.tables, *self.lists))
         for name, keys in self.tables.items():
             if not isinstance(own[name], Mapping):
                 raise self.refusal(
                     f"{name} = {shown(own[name])} should be a table. Write its keys below a line [{name}]."
                 )
-            said[name] = self._values(keys, own[name], f" of [{name}]")
+            values[name] = self._values(keys, own[name], f" of [{name}]")
         for name, (word, keys) in self.lists.items():
             entries = own[name]
             if not isinstance(entries, Sequence) or not all(isinstance(entry, Mapping) for entry in entries):
                 raise self.refusal(
                     f"'{name}' should be a list of tables. Write [[{name}]], in two brackets, above each {word}."
                 )
-            said[name] = [
+            values[name] = [
                 self._values(keys, entry, f" of {word} {number}{_named(entry)}")
                 for number, entry in enumerate(entries, 1)
             ]
-        return said
+        return values
 
     def _values(
         self, keys: tuple[Key, ...], table: Mapping[str, Any], of: str, more: Sequence[str] = ()

@@ -71,21 +71,21 @@ def apply_to_frame(request: ApplyRequest, model_version: ModelVersion | None = N
             f"{other_channels}. Choose the planes that it was trained for, or train for these."
         )
     own = replace(frame, pixel_um=None, notes=())  # what is to be said of its pixel size is said
-    asked = ScoreRequest(project, own, request.folder, request.missing, device=request.device, range=limits)
-    prepared = prepare(asked, _classifying(model_version))
-    found = yield from score_prepared(prepared, with_features=False)
+    score_request = ScoreRequest(project, own, request.folder, request.missing, device=request.device, range=limits)
+    prepared = prepare(score_request, _classifying(model_version))
+    result = yield from score_prepared(prepared, with_features=False)
     count, class_ids = len(grid), prepared.agent.settings.class_ids
-    index_N, scored = np.full(count, NO_CLASS, np.uint16), found.among(np.arange(count))
+    index_N, scored = np.full(count, NO_CLASS, np.uint16), result.among(np.arange(count))
     confidence_N, information_N = (np.full(count, np.nan, np.float32) for _ in range(2))
     notes: tuple[str, ...] = ()
     probs_N_K = np.full((count, len(class_ids)), np.nan, np.float32)
-    if found.scores is not None:
-        said = found.scores.probs_N_K[scored]
-        probs_N_K[scored] = said if request.temperature == 1 else at_temperature(said, request.temperature)
-        index_N[scored] = found.scores.probs_N_K[scored].argmax(axis=1)
+    if result.scores is not None:
+        probs_M_K = result.scores.probs_N_K[scored]
+        probs_N_K[scored] = probs_M_K if request.temperature == 1 else at_temperature(probs_M_K, request.temperature)
+        index_N[scored] = result.scores.probs_N_K[scored].argmax(axis=1)
         confidence_N[scored] = probs_N_K[scored].max(axis=1)
-        information_N[scored] = found.scores.information_N[scored]
-        notes = found.scores.notes
+        information_N[scored] = result.scores.information_N[scored]
+        notes = result.scores.notes
     return Applied(
         grid,
         class_ids,
@@ -94,8 +94,8 @@ def apply_to_frame(request: ApplyRequest, model_version: ModelVersion | None = N
         information_N,
         prepared.model_version.number,
         prepared.model_version.model_hash,
-        found.scores.device if found.scores is not None else "",
-        tuple(filter(None, (*notes, note, *found.warnings))),
+        result.scores.device if result.scores is not None else "",
+        tuple(filter(None, (*notes, note, *result.warnings))),
         (shape[1], shape[2]),
         probs_N_K,
         request.temperature,

@@ -139,15 +139,15 @@ def _outcomes_of(run: _Run, source: str, name: str) -> Job[list[ClassifiedFrame 
     try:
         count, frames = frames_of(request.project, source, request.missing)
         for at, frame in enumerate(frames):
-            said = frame.description if count > 1 else ""
-            own = "-".join([name, *said.replace(" ", "").split(",")]) if said else name
+            description = frame.description if count > 1 else ""
+            own = "-".join([name, *description.replace(" ", "").split(",")]) if description else name
             try:
-                outcomes.append((yield from _as_part(_apply_to_frame(run, frame, own), said, at, count)))
+                outcomes.append((yield from _as_part(_apply_to_frame(run, frame, own), description, at, count)))
             except (FrameError, AgentError, MemoryError) as error:
                 outcomes.append(Failure(source, frame.description, _reason(error)))
     except (FrameError, MemoryError) as error:
-        said = source.encode("utf-8", "backslashreplace").decode()  # a name may hold what is no text
-        outcomes.append(Failure(said, "", _reason(error)))
+        text = source.encode("utf-8", "backslashreplace").decode()  # a name may hold what is no text
+        outcomes.append(Failure(text, "", _reason(error)))
     return outcomes
 
 
@@ -160,8 +160,8 @@ def _apply_to_frame(run: _Run, frame: FramePlane, name: str) -> Job[ClassifiedFr
         raise FrameError(f"{there} is there already and was left alone. Choose another folder, or overwrite.")
     folder = out / f"{name}{SCORES_END}" if isinstance(frame.pixels_C_Y_X, LazyPlane) else None
     how = request.missing, request.device, request.resample, request.temperature
-    asked = ApplyRequest(project, frame, folder, *how)
-    applied: Applied = yield from apply_to_frame(asked, run.model_version)
+    apply_request = ApplyRequest(project, frame, folder, *how)
+    applied: Applied = yield from apply_to_frame(apply_request, run.model_version)
     outcome = ClassifiedFrame(frame.source, frame.description, frame.pixel_um, applied, " ".join(frame.notes))
     write_label_tiff(tiff, outcome, project)
     write_geojson(geojson, outcome, project)

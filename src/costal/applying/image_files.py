@@ -32,9 +32,9 @@ def image_sources(sources: Iterable[str | Path], out: Path) -> list[str]:
     FrameError
         When there is none.
     """
-    asked, images, out = list(map(str, sources)), dict[str, str](), out.resolve()
+    names, images, out = list(map(str, sources)), dict[str, str](), out.resolve()
     files = dict[Path, Path]()
-    for each in asked:
+    for each in names:
         if is_url(each):
             images.setdefault(each, each)
             continue
@@ -45,22 +45,22 @@ def image_sources(sources: Iterable[str | Path], out: Path) -> list[str]:
                 files.setdefault(one.resolve(), one)
     if not files and not images:
         raise FrameError(
-            f"There is no TIFF, PNG, JPEG or OME-Zarr image in {', '.join(asked)}. Choose other files or folders."
+            f"There is no TIFF, PNG, JPEG or OME-Zarr image in {', '.join(names)}. Choose other files or folders."
         )
     return [*map(str, one_of_each(list(files.values()))), *images]
 
 
 def _images_below(folder: Path) -> list[Path]:
     """Return the images in and below a folder, in order; an OME-Zarr folder is one, and is not looked into."""
-    found: list[Path] = []
+    paths: list[Path] = []
     for each in sorted(folder.iterdir()):
         if each.name.startswith("."):
             continue
         if each.is_dir():
-            found += [each] if is_zarr(str(each)) else [] if each.name.endswith(SCORES_END) else _images_below(each)
+            paths += [each] if is_zarr(str(each)) else [] if each.name.endswith(SCORES_END) else _images_below(each)
         elif each.name.lower().endswith(SUFFIXES) and not each.name.lower().endswith(LABELS_END) and each.is_file():
-            found.append(each)
-    return sorted(found)
+            paths.append(each)
+    return sorted(paths)
 
 
 def title_of(source: str) -> str:

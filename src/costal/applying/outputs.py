@@ -152,7 +152,7 @@ def _colours(project: Project) -> NDArray[np.uint8]:
 
 def write_classes(path: Path, project: Project, model_version: ModelVersion, temperature: float = 1.0) -> None:
     """Write which classes the ids of the label TIFFs mean, and which model they are from, as JSON."""
-    said = {
+    document = {
         "software": f"napari-costal {costal.__version__}",
         "project": project.name,
         "generation": model_version.number,
@@ -166,7 +166,7 @@ def write_classes(path: Path, project: Project, model_version: ModelVersion, tem
             if each.id in model_version.agent.settings.class_ids
         ],
     }
-    write_atomically(path, json.dumps(said, indent=1, ensure_ascii=False).encode())
+    write_atomically(path, json.dumps(document, indent=1, ensure_ascii=False).encode())
 
 
 def write_geojson(path: Path, frame: ClassifiedFrame, project: Project) -> None:
@@ -187,8 +187,8 @@ def _features(frame: ClassifiedFrame, project: Project) -> Iterator[Feature]:
         identity = f"classified {frame.source} {frame.planes} {crop.y} {crop.x} {crop.side}"
         measured = {"Confidence": crop.confidence, "Information": crop.information}
         measured |= {"Temperature": crop.temperature} if crop.temperature != 1 else {}
-        found = classes[crop.class_id]
-        yield feature(identity, place, found.name, found.colour, measured, frame.planes)
+        label_class = classes[crop.class_id]
+        yield feature(identity, place, label_class.name, label_class.colour, measured, frame.planes)
 
 
 def class_names(project: Project) -> dict[int, str]:

@@ -39,11 +39,11 @@ def export_labels(
     formula gets an apostrophe in front.
     """
     with ProgressBar() as bar:
-        found = bar.drain(export_project(project, out, kind, validation, overwrite), out.name)
-    counts = ", ".join(f"{name}: {count}" for name, count in found.counts.items()) or "no labels"
-    splits = ", ".join(f"{count} for {name}" for name, count in found.splits.items())
-    lines = [f"Wrote {out} ({counts})." if not validation else f"Wrote {out} ({counts}; {splits}).", *found.notes]
-    tell("\n".join(lines), asdict(found), as_json)
+        exported = bar.drain(export_project(project, out, kind, validation, overwrite), out.name)
+    counts = ", ".join(f"{name}: {count}" for name, count in exported.counts.items()) or "no labels"
+    splits = ", ".join(f"{count} for {name}" for name, count in exported.splits.items())
+    lines = [f"Wrote {out} ({counts})." if not validation else f"Wrote {out} ({counts}; {splits}).", *exported.notes]
+    tell("\n".join(lines), asdict(exported), as_json)
 
 
 def import_project(
@@ -53,9 +53,9 @@ def import_project(
 ) -> None:
     """Make a new project from a JSON file of an earlier version: the same settings, labels, events and crops."""
     with ProgressBar() as bar:
-        found = bar.drain(import_json(document, folder), document.name)
-    counts = ", ".join(f"{name}: {count}" for name, count in found.counts.items())
-    tell(f"Made {folder} ({counts}).", {"folder": folder, "rows": found.counts}, as_json)
+        imported = bar.drain(import_json(document, folder), document.name)
+    counts = ", ".join(f"{name}: {count}" for name, count in imported.counts.items())
+    tell(f"Made {folder} ({counts}).", {"folder": folder, "rows": imported.counts}, as_json)
 
 
 def label_from(
@@ -84,13 +84,17 @@ def label_from(
             raise typer.BadParameter("--axes needs --images: the folder of the files whose axes these are.")
         _, doubts = of_files(load_project(project), axes, image_sources([images], project))
     with ProjectSession(project) as session, ProgressBar() as bar:
-        found = bar.drain(import_labels(session, table, images, annotator, add_classes, dry_run, replace), table.name)
-    said = "Nothing was kept. There would be" if dry_run else "There are"
-    text = f"{said} {found.added} new labels, {found.unchanged} that stood already, {found.frames} new frames."
-    if found.classes:
-        text += f" New classes: {', '.join(found.classes)}."
-    if found.contradicting:
-        text += f" {found.contradicting} rows contradict labels that stood: "
-        text += "these were changed." if found.replaced else "these are as they were; --replace changes them."
-    warn([*((str(project), doubt) for doubt in doubts), *found.notes])
-    tell(text, asdict(found) | {"notes": [note for _, note in found.notes], "dry_run": dry_run}, as_json)
+        imported = bar.drain(
+            import_labels(session, table, images, annotator, add_classes, dry_run, replace), table.name
+        )
+    subject = "Nothing was kept. There would be" if dry_run else "There are"
+    text = (
+        f"{subject} {imported.added} new labels, {imported.unchanged} that stood already, {imported.frames} new frames."
+    )
+    if imported.classes:
+        text += f" New classes: {', '.join(imported.classes)}."
+    if imported.contradicting:
+        text += f" {imported.contradicting} rows contradict labels that stood: "
+        text += "these were changed." if imported.replaced else "these are as they were; --replace changes them."
+    warn([*((str(project), doubt) for doubt in doubts), *imported.notes])
+    tell(text, asdict(imported) | {"notes": [note for _, note in imported.notes], "dry_run": dry_run}, as_json)

@@ -78,8 +78,8 @@ def score(
     """
     require_place_for_table(out)
     settings, doubts = of_files(load_project(project), axes, sources_of(image, out.with_suffix(".scores")))
-    asked = lazy or dask is not None or missing != "raise" or background != "none"
-    keep = asked or is_kept(image, settings)
+    is_piecewise = lazy or dask is not None or missing != "raise" or background != "none"
+    keep = is_piecewise or is_kept(image, settings)
     scoring = Scoring(settings, image, out, device, keep, missing, background, dask)
     first: ScoredFrame | None = None
     frames = crops = skipped = 0
@@ -154,8 +154,8 @@ def query(
     if n is not None and minutes is not None:
         raise typer.BadParameter("Give -n or --minutes, not both.")
     require_place_for_table(out, overwrite)
-    settings, said = of_files(load_project(project), axes, [image])
-    notes = [(str(project), doubt) for doubt in said]
+    settings, doubts = of_files(load_project(project), axes, [image])
+    notes = [(str(project), doubt) for doubt in doubts]
     choices = settings.choices
     if n is not None:
         choices = replace(choices, by="crops", n=n)

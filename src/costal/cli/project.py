@@ -35,7 +35,7 @@ from costal.workbench.new_project import make_project
 from costal.workbench.poor_crops import POOR_NAMES, counts_of, with_poor
 from costal.workbench.session import ProjectSession
 
-MOST_SAID = 20
+MOST_LISTED = 20
 """Findings that are listed one by one."""
 
 
@@ -85,12 +85,12 @@ def info(folder: Folder, as_json: AsJson = False) -> None:
     project = load_project(folder)
     require_store(project.store_path)
     with Store(project.store_path, read_only=True) as store:
-        given, presentations = store.label_counts(), store.row_count("presentation")
-        others = len(store.label_snapshot()) - sum(given.values())
+        label_counts, presentations = store.label_counts(), store.row_count("presentation")
+        others = len(store.label_snapshot()) - sum(label_counts.values())
     counts: Counter[int] = Counter()
-    for class_id, count in given.items():
-        meant = project.class_of(class_id)
-        counts[meant.id if meant else class_id] += count
+    for class_id, count in label_counts.items():
+        label_class = project.class_of(class_id)
+        counts[label_class.id if label_class else class_id] += count
     newest = load_newest(project.model_folder)
     shown = [each for each in project.classes if not each.merged_into]
     labels = sum(counts.values())
@@ -128,23 +128,23 @@ def assess(
     project = load_project(folder)
     require_store(project.store_path)
     with ProgressBar() as bar:
-        found = bar.drain(cross_validated(AssessmentRequest(project, device)), project.name)
-    found, came = open_doubts(project, found), last_fulfilled(project)
+        assessment = bar.drain(cross_validated(AssessmentRequest(project, device)), project.name)
+    assessment, came = open_doubts(project, assessment), last_fulfilled(project)
     names = {each.id: each.name for each in project.classes}
-    lines = [found.sentence]
-    for class_id, recall, row in zip(found.class_ids, found.recall_K, found.confusion_K_K, strict=True):
+    lines = [assessment.sentence]
+    for class_id, recall, row in zip(assessment.class_ids, assessment.recall_K, assessment.confusion_K_K, strict=True):
         if recall is not None:
             lines.append(f"  {names[class_id]}: {recall:.0%} of {sum(row):.0f} labels predicted right")
-    lines += [each.sentence for each in (found.forecast, came) if each is not None]
-    count = len(found.doubts)
+    lines += [each.sentence for each in (assessment.forecast, came) if each is not None]
+    count = len(assessment.doubts)
     lines += [f"Labels to look at again, the most doubtful first: {count}"] * bool(count)
     lines += [
         f"  frame {each.frame_id}, y {each.y}, x {each.x}: {names[each.class_id]} ({each.probability:.0%}), "
         f"the others say {names[each.predicted_id]} ({each.predicted_probability:.0%})"
-        for each in found.doubts[:MOST_SAID]
+        for each in assessment.doubts[:MOST_LISTED]
     ]
     foretold = asdict(came) if came is not None else None
-    tell("\n".join(lines), asdict(found) | {"foretold_before": foretold}, as_json)
+    tell("\n".join(lines), asdict(assessment) | {"foretold_before": foretold}, as_json)
 
 
 def poor(folder: Folder, as_json: AsJson = False) -> None:
@@ -182,8 +182,8 @@ def frames(folder: Folder, as_json: AsJson = False) -> None:
     lines = [f"{project.name}: {len(listed)} frames"]
     for each in listed:
         lines.append(f"  {each.name}: {', '.join(each.states) or 'no label yet'}")
-        said = {"labels": each.labels, f"predicted by model {each.generation}": each.predicted}
-        lines += [f"    {what}: {_counted(counts, names)}" for what, counts in said.items() if counts]
+        counts_by_source = {"labels": each.labels, f"predicted by model {each.generation}": each.predicted}
+        lines += [f"    {what}: {_counted(counts, names)}" for what, counts in counts_by_source.items() if counts]
     lines += [f"  and {looked_at} planes of them that were only looked at"] * bool(looked_at)
     figures = [
         {
@@ -248,21 +248,21 @@ def check(folder: Folder, as_json: AsJson = False) -> None:
 
     What a crash left behind half written is listed, and harmless.
     """
-    found = examine(folder)
-    damage = [each for each in found if each.kind != "leftover"]
+    findings = examine(folder)
+    damage = [each for each in findings if each.kind != "leftover"]
     if as_json or not damage:
-        lines = [f"{folder} is whole."] + [f"  {each}" for each in found[:MOST_SAID]]
-        lines += [f"  'costal project repair {folder}' puts these aside."] * bool(found)
-        findings = [asdict(each) for each in found]
-        tell("\n".join(lines), {"folder": folder, "whole": not damage, "findings": findings}, as_json)
+        lines = [f"{folder} is whole."] + [f"  {each}" for each in findings[:MOST_LISTED]]
+        lines += [f"  'costal project repair {folder}' puts these aside."] * bool(findings)
+        rows = [asdict(each) for each in findings]
+        tell("\n".join(lines), {"folder": folder, "whole": not damage, "findings": rows}, as_json)
     if damage:
-        raise ProjectError(_sentence(folder, found))
+        raise ProjectError(_sentence(folder, findings))
 
 
-def _sentence(folder: Path, found: list[Finding]) -> str:
-    lines = [f"{folder} is damaged:", *(f"  {each}" for each in found[:MOST_SAID])]
-    lines += [f"  and {len(found) - MOST_SAID} more"] * (len(found) > MOST_SAID)
-    if any(each.mendable for each in found):
+def _sentence(folder: Path, findings: list[Finding]) -> str:
+    lines = [f"{folder} is damaged:", *(f"  {each}" for each in findings[:MOST_LISTED])]
+    lines += [f"  and {len(findings) - MOST_LISTED} more"] * (len(findings) > MOST_LISTED)
+    if any(each.mendable for each in findings):
         lines.append(f"Run: costal project repair {folder} (it makes a copy first).")
     return "\n".join(lines)
 
@@ -273,9 +273,13 @@ def mend(folder: Folder, as_json: AsJson = False) -> None:
     What belongs nowhere is put into 'lost and found', a damaged store is read row by row into a new one, and lost
     settings are put together again. Nothing is deleted.
     """
-    said = repair(folder, datetime.now())
+    actions = repair(folder, datetime.now())
     left = examine(folder)
-    tell("\n".join(said) or "There is nothing to mend.", {"folder": folder, "done": said, "whole": not left}, as_json)
+    tell(
+        "\n".join(actions) or "There is nothing to mend.",
+        {"folder": folder, "done": actions, "whole": not left},
+        as_json,
+    )
     if left:
         raise ProjectError(_sentence(folder, left))
 

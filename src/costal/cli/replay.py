@@ -33,21 +33,21 @@ def replay_project(
     """Say what another β, acquisition function or backbone would have saved on a project's own labels and seconds."""
     names = tuple(map(_acquisition, acquisition or ()))
     with ProgressBar() as bar:
-        found = bar.drain(replay(folder, beta or (), names, backbone or (), repeats, device))
+        outcome = bar.drain(replay(folder, beta or (), names, backbone or (), repeats, device))
     text = [
-        *map(sentence, found.savings),
+        *map(sentence, outcome.savings),
         "",
-        saving_table(found.savings, RANDOM_ARM),
+        saving_table(outcome.savings, RANDOM_ARM),
         "",
-        found.about,
-        *found.notes,
+        outcome.about,
+        *outcome.notes,
     ]
     figures = {
-        "labels": found.labels,
-        "repeats": found.repeats,
-        "verdict": found.verdict,
-        "arms": [_figures(each) for each in found.savings],
-        "notes": found.notes,
+        "labels": outcome.labels,
+        "repeats": outcome.repeats,
+        "verdict": outcome.verdict,
+        "arms": [_figures(each) for each in outcome.savings],
+        "notes": outcome.notes,
     }
     tell("\n".join(text), figures, as_json)
 

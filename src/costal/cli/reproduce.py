@@ -58,9 +58,9 @@ def with_choices(command: Callable[..., None]) -> Callable[..., None]:
     own, offered = [*signature(command).parameters.values()][:-1], signature(Choices).parameters
 
     @wraps(command)
-    def run(**given: Any) -> None:
-        chosen = Choices(**{name: given.pop(name) for name in offered})
-        command(**given, choices=chosen)
+    def run(**options: Any) -> None:
+        chosen = Choices(**{name: options.pop(name) for name in offered})
+        command(**options, choices=chosen)
 
     parameters = [*own, *offered.values()]
     run.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
@@ -94,8 +94,8 @@ def base_costs(
     as_json: AsJson = False,
 ) -> None:
     """Derive the base cost of each class from how often STD asked for it: the more informative, the dearer."""
-    found = derive_base_costs(run)
-    tell(found.text, {"base_costs": found.base_cost_K, "queried": found.count_K}, as_json)
+    costs = derive_base_costs(run)
+    tell(costs.text, {"base_costs": costs.base_cost_K, "queried": costs.count_K}, as_json)
 
 
 def scale(
@@ -108,9 +108,9 @@ def scale(
     for factor, plan in calibration_plans():
         run_experiment(plan, folder_of(out, factor), None, True)
     with ProgressBar() as bar:
-        found = bar.drain(calibrated(out, load_dataset("mnist")))
-    write_atomically(out / "scale.md", found.text.encode())
-    tell(found.text, {"scale": found.scale, "base_costs": found.base_cost_K}, as_json)
+        calibration = bar.drain(calibrated(out, load_dataset("mnist")))
+    write_atomically(out / "scale.md", calibration.text.encode())
+    tell(calibration.text, {"scale": calibration.scale, "base_costs": calibration.base_cost_K}, as_json)
 
 
 def experiment(

@@ -37,10 +37,10 @@ def run_experiment(plan: Plan, out: Path, dask: str | None, resume: bool, as_jso
         except KeyboardInterrupt:
             is_stopped = True
         finally:
-            found = write_results(out, plan, dataset.effort_unit)
-    lines = [*found.headlines, f"Wrote {', '.join(found.files)} to {out}"]
+            written = write_results(out, plan, dataset.effort_unit)
+    lines = [*written.headlines, f"Wrote {', '.join(written.files)} to {out}"]
     lines += ["Stopped: the same command goes on from here."] if is_stopped else []
-    tell("\n".join(lines), {"out": out, "headlines": found.headlines, "stopped": is_stopped}, as_json)
+    tell("\n".join(lines), {"out": out, "headlines": written.headlines, "stopped": is_stopped}, as_json)
     if is_stopped:
         raise typer.Exit(130)
 

@@ -11,28 +11,28 @@ Axes = str | Mapping[str, str] | None
 """Letters of TZCYX for this one file, or for kinds of files (see `kind_of`), or what the file says."""
 
 
-def axes_of(told: str, shape: Sequence[int], path: Path | str, axes: Axes) -> tuple[str, tuple[str, ...]]:
+def axes_of(letters: str, shape: Sequence[int], path: Path | str, axes: Axes) -> tuple[str, tuple[str, ...]]:
     """Return the axes of a file in letters of TZCYX, and a sentence for each that was guessed, or set for its kind.
 
-    `told` are the axes in the file's own letters.
+    `letters` are the axes in the file's own letters.
 
     Raises
     ------
     FrameError
         When the letters do not fit the file, or its axes have no place among TZCYX.
     """
-    chosen = axes.get(kind_of(path, told)) if isinstance(axes, Mapping) else axes
+    chosen = axes.get(kind_of(path, letters)) if isinstance(axes, Mapping) else axes
     if chosen is None:
-        return named(told, tuple(shape), path)
+        return named(letters, tuple(shape), path)
     chosen = checked_axes(chosen)
     if len(chosen) != len(shape):
         raise FrameError(
             f"{path} has {len(shape)} dimensions, of shape {tuple(shape)}, and cannot have the axes {chosen}. Name "
             "each dimension once."
         )
-    own = told if "C" in told else told.replace("S", "C")
+    own = letters if "C" in letters else letters.replace("S", "C")
     is_said = chosen == own or not isinstance(axes, Mapping)
-    return chosen, () if is_said else (f"The axes {chosen} are as you set them; the file says {told}.",)
+    return chosen, () if is_said else (f"The axes {chosen} are as you set them; the file says {letters}.",)
 
 
 def checked_axes(axes: str) -> str:
@@ -52,9 +52,9 @@ def checked_axes(axes: str) -> str:
     return letters
 
 
-def kind_of(path: Path | str, told: str) -> str:
+def kind_of(path: Path | str, letters: str) -> str:
     """Return of which kind a file is: the end of its name, and what it says of its axes, such as ``.tif QYX``."""
-    return f"{Path(path).suffix.lower()} {told}"
+    return f"{Path(path).suffix.lower()} {letters}"
 
 
 def scifio_axes(description: str, shape: Sequence[int]) -> str | None:

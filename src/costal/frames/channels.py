@@ -18,12 +18,12 @@ COLOURED = ("RGB", "YCBCR")
 LONGEST_NAME = 60
 
 
-def channels_of(told: Sequence[Channel], count: int) -> tuple[Channel, ...]:
+def channels_of(channels: Sequence[Channel], count: int) -> tuple[Channel, ...]:
     """Return `count` channels: those that were told of, where they are as many, else ones without name and colour."""
-    return tuple(told) if len(told) == count else tuple(Channel(index) for index in range(count))
+    return tuple(channels) if len(channels) == count else tuple(Channel(index) for index in range(count))
 
 
-class Told(Protocol):
+class ImageHeader(Protocol):
     """What a file says of its axes, in its own letters, and of its channels."""
 
     @property
@@ -39,13 +39,13 @@ class Told(Protocol):
         """Whether the samples are red, green and blue."""
 
 
-def named_channels(told: Told, axes: str, shape: Sequence[int]) -> tuple[tuple[Channel, ...], bool]:
+def named_channels(header: ImageHeader, axes: str, shape: Sequence[int]) -> tuple[tuple[Channel, ...], bool]:
     """Return the channels of an image whose axes are called `axes`, and whether they are red, green and blue.
 
     Samples that were given another name than C are no colours.
     """
-    is_rgb = told.is_rgb and "S" in told.axes and axes.find("C") == told.axes.index("S")
-    channels = told.channels if is_rgb or not told.is_rgb else ()
+    is_rgb = header.is_rgb and "S" in header.axes and axes.find("C") == header.axes.index("S")
+    channels = header.channels if is_rgb or not header.is_rgb else ()
     return channels_of(channels, shape[axes.index("C")] if "C" in axes else 1), is_rgb
 
 

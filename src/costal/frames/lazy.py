@@ -55,8 +55,8 @@ class LazyFrame:
     @property
     def dtype(self) -> np.dtype[Any]:
         """The type of the pixels, in this machine's byte order; bool is read as uint8."""
-        found = np.dtype(self.levels[0].dtype)
-        return np.dtype(np.uint8) if found.kind == "b" else found.newbyteorder("=")
+        stored = np.dtype(self.levels[0].dtype)
+        return np.dtype(np.uint8) if stored.kind == "b" else stored.newbyteorder("=")
 
     @property
     def chunk(self) -> tuple[int, int]:
@@ -109,8 +109,8 @@ def open_lazily(source: str | Path, missing: Missing = "raise", axes: Axes = Non
         identity = _identity(source, levels, image.axes)
         shape = levels[0].shape
         letters, notes = axes_of(image.axes, shape, source, axes)
-        told = image.channels if letters == image.axes else ()
-        channels = channels_of(told, shape[letters.index("C")] if "C" in letters else 1)
+        named = image.channels if letters == image.axes else ()
+        channels = channels_of(named, shape[letters.index("C")] if "C" in letters else 1)
         return LazyFrame(source, letters, shape, levels, image.pixel_um, identity, image.notes + notes, channels)
     if is_url(source):
         raise FrameError(f"{source} is no OME-Zarr by its name. Name a group that ends in .zarr, or a file here.")
@@ -153,9 +153,9 @@ def _remote_entries(source: str) -> list[tuple[str, str]]:
 
     with suppress(OSError, NotImplementedError, ValueError):
         system, path = fsspec.core.url_to_fs(source)
-        found = system.find(path, detail=True)
+        entries = system.find(path, detail=True)
         kinds = ("size", "ETag", "etag", "mtime", "LastModified", "last_modified", "updated", "created")
-        return sorted((name, " ".join(str(each.get(kind, "")) for kind in kinds)) for name, each in found.items())
+        return sorted((name, " ".join(str(each.get(kind, "")) for kind in kinds)) for name, each in entries.items())
     return []
 
 
@@ -166,31 +166,31 @@ def _tiff(path: Path, may_be_sparse: bool, axes: Axes) -> LazyFrame:
         tiff = open_tiff(path)
     try:
         with refused(path):
-            told = header(path, tiff, may_be_sparse)
-            letters, guesses = axes_of(told.axes, told.series.shape, path, axes)
-            levels = _levels(path, tiff, told, letters)
+            head = header(path, tiff, may_be_sparse)
+            letters, guesses = axes_of(head.axes, head.series.shape, path, axes)
+            levels = _levels(path, tiff, head, letters)
     except FrameError:
         tiff.close()
         raise
-    series = told.series
+    series = head.series
     shape = [int(each) for each in series.shape]
-    if told.has_alpha:
-        shape[told.axes.index("S")] -= 1
+    if head.has_alpha:
+        shape[head.axes.index("S")] -= 1
     if np.dtype(series.dtype).kind not in "biuf":
         raise FrameError(f"{path} has {series.dtype} pixels. Convert them to real numbers.")
     stamps = [f"{each.name} {stamp_of(each)}" for each in tiff.parts or (path,)]
     identity = hashlib.sha256(f"{letters} {shape} {series.dtype} {' '.join(stamps)}".encode()).hexdigest()
-    known = identity, told.notes + guesses, *named_channels(told, letters, shape)
-    frame = LazyFrame(str(path), letters, tuple(shape), levels, told.pixel_um, *known)
+    known = identity, head.notes + guesses, *named_channels(head, letters, shape)
+    frame = LazyFrame(str(path), letters, tuple(shape), levels, head.pixel_um, *known)
     weakref.finalize(frame, tiff.close)
     return frame
 
 
-def _levels(path: Path, tiff: "OmeTiff", told: Header, axes: str) -> tuple[Any, ...]:
+def _levels(path: Path, tiff: "OmeTiff", head: Header, axes: str) -> tuple[Any, ...]:
     """Return the levels of a TIFF's image as arrays, finest first."""
     import zarr
 
-    series = told.series
+    series = head.series
     if isinstance(series, PlaneStack):
         return (series,)
     if series.dataoffset is not None and len(series.levels) == 1 and not tiff.parts:

@@ -17,10 +17,10 @@ TEMPORARY = (".tmp", ".part", ".partial")  # before the suffix, as in "frame.par
 def stamp_of(file: os.DirEntry[str] | Path) -> Stamp | None:
     """Return the stamp of a file, None where it is gone or cannot be asked."""
     try:
-        found = file.stat()
+        status = file.stat()
     except OSError:
         return None
-    return Stamp(found.st_size, found.st_mtime_ns)
+    return Stamp(status.st_size, status.st_mtime_ns)
 
 
 def listed(folder: Path) -> tuple[dict[str, Stamp], dict[str, str]]:
@@ -41,7 +41,7 @@ def listed(folder: Path) -> tuple[dict[str, Stamp], dict[str, str]]:
         inside = below.pop()
         try:
             with os.scandir(folder / inside) as entries:
-                found = [entry for entry in entries if not entry.name.startswith(HIDDEN)]
+                visible = [entry for entry in entries if not entry.name.startswith(HIDDEN)]
         except OSError as error:
             if not inside:
                 raise FrameError(
@@ -50,7 +50,7 @@ def listed(folder: Path) -> tuple[dict[str, Stamp], dict[str, str]]:
             if not isinstance(error, FileNotFoundError):  # it was there a moment ago
                 refused[inside[:-1]] = f"The folder cannot be listed ({error.strerror}). Check its permissions."
             continue
-        for entry in found:
+        for entry in visible:
             path = inside + entry.name
             if not path.isprintable() and path != (text := path.encode("utf-8", "backslashreplace").decode()):
                 refused[text] = "The name holds what is no text. Rename it."

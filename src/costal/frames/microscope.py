@@ -85,10 +85,10 @@ def number_of(path: Path | str) -> int:
     FrameError
         If it is no such name.
     """
-    found = NAME.fullmatch(Path(path).name)
-    if found is None:
+    match = NAME.fullmatch(Path(path).name)
+    if match is None:
         raise FrameError(f"{path} is no frame of the simulated microscope: those are named like frame_00000.ome.tif.")
-    return int(found[1])
+    return int(match[1])
 
 
 def next_number(folder: Path) -> int:

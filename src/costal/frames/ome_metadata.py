@@ -92,7 +92,7 @@ class Omero(BaseModel):
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def validated(model: type[Model], told: Any, source: str, where: str = "") -> Model:
+def validated(model: type[Model], metadata: Any, source: str, where: str = "") -> Model:
     """Return metadata as a model.
 
     Raises
@@ -103,7 +103,7 @@ def validated(model: type[Model], told: Any, source: str, where: str = "") -> Mo
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # unusual names and units are read
-            return model.model_validate(told)
+            return model.model_validate(metadata)
     except ValidationError as error:
         _refuse(error, source, where)
 

@@ -84,8 +84,8 @@ def _first_of_conversion(source: str, group: Any, attributes: Mapping[str, Any])
     first = _member(source, group, "0", "an image") if SERIES in attributes else None
     if not isinstance(first, zarr.Group):
         with _reading(source, "The group's list"):
-            held = ", ".join(sorted(group.keys())[:5]) or "nothing"
-        raise FrameError(f"{source} is a zarr group without OME metadata: it holds {held}. {WRITE_IT}")
+            members = ", ".join(sorted(group.keys())[:5]) or "nothing"
+        raise FrameError(f"{source} is a zarr group without OME metadata: it holds {members}. {WRITE_IT}")
     with _reading(source, "The group's list"):
         return first, ("Only the first image was read.",) if "1" in group else ()
 
@@ -94,16 +94,16 @@ def _opened(source: str) -> Any:
     import zarr
 
     try:
-        found = zarr.open(source, mode="r")
+        node = zarr.open(source, mode="r")
     except ImportError as error:
         raise FrameError(f"{source} needs a package that is not installed ({error}).") from error
     except Exception as error:  # whatever parsers, stores and networks raise
         if not is_url(source) and Path(source).exists():
             raise FrameError(f"{source} is no zarr group ({in_one_line(error)[:200]}). {WRITE_IT}") from error
         raise FrameError(f"{source} cannot be opened ({in_one_line(error)[:200]}). Check the address.") from error
-    if isinstance(found, zarr.Array):
-        raise FrameError(f"{source} is a bare zarr array of shape {found.shape}, without OME metadata. {WRITE_IT}")
-    return found
+    if isinstance(node, zarr.Array):
+        raise FrameError(f"{source} is a bare zarr array of shape {node.shape}, without OME metadata. {WRITE_IT}")
+    return node
 
 
 def _ome(source: str, group: Any) -> Mapping[str, Any]:

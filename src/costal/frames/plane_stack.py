@@ -57,8 +57,8 @@ class PlaneStack:
 
     def __getitem__(self, key: int | slice | tuple[int | slice, ...]) -> NDArray[Any]:
         """Return what whole numbers and slices choose, as numpy does."""
-        given = key if isinstance(key, tuple) else (key,)
-        chosen = given + (slice(None),) * (len(self.shape) - len(given))
+        keys = key if isinstance(key, tuple) else (key,)
+        chosen = keys + (slice(None),) * (len(self.shape) - len(keys))
         outer, inner = chosen[: len(self.outer)], chosen[len(self.outer) :]
         spans = [range(length)[one] for one, length in zip(outer, self.outer, strict=True)]
         each = product(*([span] if isinstance(span, int) else span for span in spans))

@@ -14,7 +14,7 @@ from costal.frames.axes import Axes, axes_of
 from costal.frames.axes import named as named
 from costal.frames.channels import RGB, named_channels
 from costal.frames.palette import RAMP, is_ramp
-from costal.frames.tiff import TIFFS, WAIT, Found, Pixels, read_tiff
+from costal.frames.tiff import TIFFS, WAIT, FilePixels, Pixels, read_tiff
 from costal.types import Frame
 
 Projection = Literal["max", "mean"]
@@ -53,14 +53,14 @@ def read(path: str | Path, axes: Axes = None) -> Frame:
         raise FrameError(f"{text} has a name that holds what is no text. Rename it.")
     opening = _opening(path)
     if opening.startswith(TIFFS):
-        found = read_tiff(path)
+        file = read_tiff(path)
     elif opening.startswith((PNG, JPEG)):
-        found = _picture(path, opening)
+        file = _picture(path, opening)
     else:
         raise FrameError(f"{path} is not a TIFF, PNG or JPEG image. Export the frame as TIFF and open that.")
-    letters, guesses = axes_of(found.axes, found.pixels.shape, path, axes)
-    frame = frame_from_array(found.pixels, letters, found.pixel_um, str(path), found.notes + guesses)
-    channels, is_rgb = named_channels(found, letters, found.pixels.shape)
+    letters, guesses = axes_of(file.axes, file.pixels.shape, path, axes)
+    frame = frame_from_array(file.pixels, letters, file.pixel_um, str(path), file.notes + guesses)
+    channels, is_rgb = named_channels(file, letters, file.pixels.shape)
     frame = replace(frame, channels=channels, is_rgb=is_rgb)
     blank, count = blank_planes(frame)
     note = f"{blank} of {count} planes hold only zeros; they may not have been written yet."
@@ -177,7 +177,7 @@ def _opening(path: Path) -> bytes:
     return opening
 
 
-def _picture(path: Path, opening: bytes) -> Found:
+def _picture(path: Path, opening: bytes) -> FilePixels:
     from PIL import Image
 
     if opening.startswith(PNG) and opening[24:25] == b"\x10" and opening[25:26] != b"\0":
@@ -201,4 +201,4 @@ def _picture(path: Path, opening: bytes) -> Found:
     if mode in ("LA", "RGBA"):
         pixels, notes = pixels[..., :-1], (*notes, "The alpha channel was left out.")
     is_rgb = mode.startswith("RGB")
-    return Found(pixels, "YXS"[: pixels.ndim], None, notes, RGB if is_rgb else (), is_rgb)
+    return FilePixels(pixels, "YXS"[: pixels.ndim], None, notes, RGB if is_rgb else (), is_rgb)

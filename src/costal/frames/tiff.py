@@ -29,7 +29,7 @@ TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4
 NO_OME = "It is named an OME-TIFF but holds no OME-XML; it may not be fully written yet."
 
 
-class Found(NamedTuple):
+class FilePixels(NamedTuple):
     """Pixels as a file gives them, with the axes in the file's own letters."""
 
     pixels: Pixels
@@ -52,7 +52,7 @@ class Header(NamedTuple):
     is_rgb: bool = False
 
 
-def read_tiff(path: Path) -> Found:
+def read_tiff(path: Path) -> FilePixels:
     """Return the first series of a TIFF.
 
     Raises
@@ -98,12 +98,12 @@ def refused(path: Path) -> Iterator[None]:
         raise FrameError(f"{path} is cut short, damaged or in need of a codec ({error}). {WAIT}") from error
 
 
-def _first_series(path: Path, tiff: "OmeTiff") -> Found:
-    told = header(path, tiff)
-    pixels = told.series.asarray()
-    if told.has_alpha:
-        pixels = pixels.take(range(pixels.shape[told.axes.index("S")] - 1), axis=told.axes.index("S"))
-    return Found(pixels, told.axes, told.pixel_um, told.notes, told.channels, told.is_rgb)
+def _first_series(path: Path, tiff: "OmeTiff") -> FilePixels:
+    head = header(path, tiff)
+    pixels = head.series.asarray()
+    if head.has_alpha:
+        pixels = pixels.take(range(pixels.shape[head.axes.index("S")] - 1), axis=head.axes.index("S"))
+    return FilePixels(pixels, head.axes, head.pixel_um, head.notes, head.channels, head.is_rgb)
 
 
 def header(path: Path, tiff: "OmeTiff", may_be_sparse: bool = False) -> Header:
@@ -118,8 +118,8 @@ def header(path: Path, tiff: "OmeTiff", may_be_sparse: bool = False) -> Header:
     page, ome = tiff.pages.first, None
     if tiff.ome_metadata:
         try:
-            found = ElementTree.fromstring(tiff.ome_metadata).find("{*}Image/{*}Pixels")
-            ome = None if found is None else found.attrib
+            pixels = ElementTree.fromstring(tiff.ome_metadata).find("{*}Image/{*}Pixels")
+            ome = None if pixels is None else pixels.attrib
         except ElementTree.ParseError as error:
             notes += (f"The OME-XML is damaged ({error}): pixel size and completeness are unknown.",)
     elif tiff.position is None and path.name.lower().endswith((".ome.tif", ".ome.tiff")):
@@ -178,8 +178,8 @@ def _lacks_pieces(path: Path, tiff: Any) -> bool:
     for page in tiff.pages:
         pieces = math.prod(page.chunked)
         if not len(page.dataoffsets) == len(page.databytecounts) == pieces:
-            given = min(len(page.dataoffsets), len(page.databytecounts))
-            raise FrameError(f"{path} declares {pieces} strips or tiles in a plane but gives {given}. {WAIT}")
+            count = min(len(page.dataoffsets), len(page.databytecounts))
+            raise FrameError(f"{path} declares {pieces} strips or tiles in a plane but gives {count}. {WAIT}")
         spans += zip(page.dataoffsets, page.databytecounts, strict=True)
     _require_length(path, max(reach, *(at + n for at, n in spans)), tiff.filehandle.size)
     return any(at == 0 or n == 0 for at, n in spans)
@@ -208,7 +208,7 @@ def _directory_reach(path: Path) -> int:
             length = tags * struct.calcsize(order + entry)
             body = file.read(length + width)
             for _, kind, count, value in struct.iter_unpack(order + entry, body[:length]):
-                held = TYPE_BYTES.get(kind, 0) * count
-                reach = max(reach, value + held if held > width else 0)
+                size = TYPE_BYTES.get(kind, 0) * count
+                reach = max(reach, value + size if size > width else 0)
             (at,) = struct.unpack(order + word, body[length:])
     return reach

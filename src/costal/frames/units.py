@@ -28,10 +28,10 @@ def micrometres_per(unit: str) -> float | None:
     return MICROMETRES.get(unicodedata.normalize("NFKC", text).strip().strip("\0").lower())
 
 
-def length(given: object) -> float | None:
+def length(text: object) -> float | None:
     """Return a length that a file gives as a number or a text; None unless it is above zero and finite."""
     try:
-        number = float(given)  # type: ignore[arg-type]
+        number = float(text)  # type: ignore[arg-type]
     except (TypeError, ValueError):
         return None
     return number if 0 < number < math.inf else None

@@ -176,20 +176,20 @@ def read_window(frame: LazyFrame, planes: Planes, y0: int, y1: int, x0: int, x1:
 def _slice(frame: LazyFrame, planes: Planes, t: int, z: int, box: Box, level: int) -> Pixels:
     """Return a window (C, h, w) of one time and Z."""
     array, y0, y1, x0, x1 = frame.levels[level], *box
-    found = {"T": t, "Z": z, "C": slice(None), "Y": slice(y0, y1), "X": slice(x0, x1)}
+    slices = {"T": t, "Z": z, "C": slice(None), "Y": slice(y0, y1), "X": slice(x0, x1)}
     channels = range(frame.length("C")) if planes.channels is None else planes.channels
     for channel in channels or (None,):
         require_choice(frame.source, "C", channel, frame.length("C"))
     order = [axis for axis in frame.axes if axis in "CYX"]
     if "C" not in order:
-        window = np.asarray(array[tuple(found[axis] for axis in frame.axes)])
+        window = np.asarray(array[tuple(slices[axis] for axis in frame.axes)])
         return window[np.newaxis] if order == ["Y", "X"] else window.T[np.newaxis]
     at = frame.axes.index("C")
     turned = [order.index(axis) for axis in "CYX"]
     if (getattr(array, "chunks", None) or array.shape)[at] > 1:  # channels that lie together are decoded together
-        window = np.asarray(array[tuple(found[axis] for axis in frame.axes)]).transpose(turned)
+        window = np.asarray(array[tuple(slices[axis] for axis in frame.axes)]).transpose(turned)
         return window[list(channels)]
-    each = [{**found, "C": slice(channel, channel + 1)} for channel in channels]
+    each = [{**slices, "C": slice(channel, channel + 1)} for channel in channels]
     windows = [np.asarray(array[tuple(one[axis] for axis in frame.axes)]).transpose(turned) for one in each]
     return np.concatenate(windows)
 
@@ -259,11 +259,11 @@ def _there(frame: LazyFrame, array: Any, places: list[tuple[int, ...]]) -> list[
     prefix = f"{array.path}/" if array.path else ""
     keys = [prefix + array.metadata.encode_chunk_key(place) for place in places]
 
-    async def asked() -> list[bool]:
+    async def answers() -> list[bool]:
         return list(await asyncio.gather(*(array.store.exists(key) for key in keys)))
 
     try:
-        return [bool(each) for each in sync(asked())]
+        return [bool(each) for each in sync(answers())]
     except Exception as error:  # whatever stores and networks raise
         raise FrameError(
             f"{frame.source} cannot be asked which chunks it has ({type(error).__name__}: {error}). Try later."

@@ -217,16 +217,16 @@ def rows_by_run(path: Path) -> dict[tuple[str, str], list[dict[str, str]]]:
     DatasetError
         When it is damaged.
     """
-    found: dict[tuple[str, str], list[dict[str, str]]] = {}
+    rows: dict[tuple[str, str], list[dict[str, str]]] = {}
     try:
         with path.open(newline="", encoding="utf-8") as file:
             for row in csv.DictReader(file, strict=True):
-                found.setdefault((row["arm"], row["repeat"]), []).append(row)
+                rows.setdefault((row["arm"], row["repeat"]), []).append(row)
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, KeyError, csv.Error) as error:
         raise DatasetError(f"{path} is damaged ({error}). Bring back a whole one, or choose another --out.") from error
-    return found
+    return rows
 
 
 def table(columns: Sequence[str] | None, rows: Iterable[Sequence[object]]) -> str:

@@ -60,9 +60,9 @@ def source_fingerprint() -> str:
 
 def processor() -> str:
     """Return the processor's name; Linux tells it only in a file."""
-    told = Path("/proc/cpuinfo")
-    if told.is_file():
-        for line in told.read_text("utf-8", "replace").splitlines():
+    file = Path("/proc/cpuinfo")
+    if file.is_file():
+        for line in file.read_text("utf-8", "replace").splitlines():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()

@@ -34,14 +34,14 @@ class ArmState:
     arm: Arm
     repeat: int
     agent: Agent
-    asked: tuple[NDArray[np.int64], ...]
+    query_indices: tuple[NDArray[np.int64], ...]
     answers: tuple[Answer, ...]
     total_cost: float
 
     @property
     def round_number(self) -> int:
         """The rounds whose answers are in; 0 at the start."""
-        return len(self.asked) - 1
+        return len(self.query_indices) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ def answered(state: ArmState, indices: NDArray[np.int64], answers: tuple[Answer,
     cost = sum(answer.effort or 0.0 for answer in answers)
     return replace(
         state,
-        asked=(*state.asked, indices),
+        query_indices=(*state.query_indices, indices),
         answers=(*state.answers, *answers),
         total_cost=state.total_cost + cost,
     )
@@ -142,7 +142,7 @@ def propose_round(experiment: Experiment, state: ArmState, dataset: Dataset, exp
     """Return what the arm asks in its next round."""
     began, number = time.perf_counter(), state.round_number + 1
     indices = pool_indices(
-        dataset, experiment.seed, state.repeat, number, experiment.pool_size, experiment.pools, state.asked
+        dataset, experiment.seed, state.repeat, number, experiment.pool_size, experiment.pools, state.query_indices
     )
     crops, classes = dataset.take(indices)
     true_cost_N = expert.cost(dataset, indices, state.repeat, len(state.answers))
@@ -225,12 +225,12 @@ def close_round(
 
 
 def report_of(
-    state: ArmState, proposal: Proposal | None = None, found: tuple[float, float] = (NAN, NAN)
+    state: ArmState, proposal: Proposal | None = None, accuracies: tuple[float, float] = (NAN, NAN)
 ) -> RoundReport:
     """Return the report of the round that a state has come to: its query, what it cost, what the tests found."""
     labels = [answer.class_index for answer in state.answers if answer.class_index is not None]
     counts = tuple(np.bincount(labels, minlength=state.agent.settings.class_count).tolist())
-    mean, committee = found
+    mean, committee = accuracies
     report = RoundReport(
         state.arm.name, state.repeat, state.round_number, len(labels), mean, committee, state.total_cost, counts
     )

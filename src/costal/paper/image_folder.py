@@ -78,10 +78,10 @@ def _class_of(file: str) -> str:
 
 def _images(folder: Path) -> list[str]:
     """Return the paths of all images in class folders, relative to `folder`, in order."""
-    found, refused = listed(folder)
+    stamps, refused = listed(folder)
     for path, reason in refused.items():
         raise DatasetError(f"{folder / path} cannot be used. {reason}")
-    files = sorted(path for path in found if "/" in path)
+    files = sorted(path for path in stamps if "/" in path)
     if not files:
         raise DatasetError(f"{folder} has no folder with TIFF, PNG or JPEG images. Put those of each class into one.")
     return files

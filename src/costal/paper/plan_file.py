@@ -97,10 +97,10 @@ def _without_warm(document: Mapping[str, Any]) -> Mapping[str, Any]:
 def dump_plan(plan: Plan) -> str:
     """Return the plan as the text of an experiment file, every key said; `load_plan` gives an equal one."""
     usual = {key.name: key.default for key in PLAN_KEYS}
-    said = {
+    document = {
         key: value for key, value in _document(plan).items() if key not in _LATER or value not in (usual[key], [], ())
     }
-    return tomli_w.dumps(said)
+    return tomli_w.dumps(document)
 
 
 def check(plan: Plan) -> None:
@@ -176,7 +176,7 @@ def _arm(settings: Mapping[str, Any]) -> Arm:
 
 def _description(arm: Arm) -> str:
     """Return the name of an arm that has none: what it is, where it is not the plain one."""
-    said = (
+    parts = (
         (arm.acquisition, True),
         (f"α = {arm.alpha:g}", arm.alpha != 1),
         (f"β = {arm.beta:g}", arm.beta > 0),
@@ -189,7 +189,7 @@ def _description(arm: Arm) -> str:
         (f"up to {arm.stop_cost or 0:g}", arm.stop_cost is not None),
         ("learns after each answer", arm.retrain == "answer"),
     )
-    return ", ".join(words for words, is_said in said if is_said)
+    return ", ".join(words for words, is_said in parts if is_said)
 
 
 def _contradictions(plan: Plan) -> Iterator[str]:

@@ -125,7 +125,7 @@ def replay(
 
 def replay_table(folder: Path) -> Job[ReplayTable]:
     """Return the replay of a project beside its usual alternative, as the window shows it (see `replay`)."""
-    found = yield from replay(folder)
+    outcome = yield from replay(folder)
     rows = tuple(
         (
             each.arm.name,
@@ -133,9 +133,9 @@ def replay_table(folder: Path) -> Job[ReplayTable]:
             f"{each.mean_difference:+.3f}",
             f"{each.lowest_recall.value:.2f} ({each.recall_difference:+.2f})",
         )
-        for each in found.savings
+        for each in outcome.savings
     )
-    return ReplayTable(rows, tuple(map(sentence, found.savings)), (found.about, *found.notes))
+    return ReplayTable(rows, tuple(map(sentence, outcome.savings)), (outcome.about, *outcome.notes))
 
 
 def _own_labels(folder: Path) -> Dataset:

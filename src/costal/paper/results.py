@@ -75,8 +75,8 @@ def headlines(df: "pd.DataFrame", plan: Plan) -> tuple[str, ...]:
         for each in outcomes(df, plan)
     )
     claims = () if plan.stops_by_cost else verdicts(df, plan)
-    told = (each for each in claims if each.verdict != "not tested")
-    return (*smaller, *arms, *(f"Claim {each.number}, {each.claim}: {each.verdict}" for each in told))
+    tested = (each for each in claims if each.verdict != "not tested")
+    return (*smaller, *arms, *(f"Claim {each.number}, {each.claim}: {each.verdict}" for each in tested))
 
 
 def _drawn(figure: "Figure", form: str) -> bytes:

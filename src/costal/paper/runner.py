@@ -116,8 +116,8 @@ def run_task(plan: Plan, task: Task, folder: Path, dataset: Dataset) -> Job[None
             message = _message(plan, task, number)
             proposals: list[Proposal | None] = [None] * len(states)
             if number > 0:
-                asked = yield from _within(_asked(plan, states, data, expert), message)
-                for place, (state, each) in enumerate(zip(states, asked, strict=True)):
+                queries = yield from _within(_asked(plan, states, data, expert), message)
+                for place, (state, each) in enumerate(zip(states, queries, strict=True)):
                     answers = simulated_answers(state, each, data[state.repeat], expert)
                     states[place], proposals[place] = answered(state, each.asked_n, answers), each
             exams = [_exam(plan, state, number, tests[state.repeat]) for state in states]
@@ -167,10 +167,10 @@ def _resumed(
 
 def _keep(folder: Path, data: str, state: ArmState, report: RoundReport, proposal: Proposal | None) -> None:
     """Write the round that an arm has come to."""
-    own = state.answers[-len(state.asked[-1]) :]
+    own = state.answers[-len(state.query_indices[-1]) :]
     labels = np.array([answer.class_index for answer in own], dtype=np.int64)
     costs = np.array([answer.effort for answer in own], dtype=np.float64)
-    write_round(folder, data, report, state.asked[-1], labels, costs, proposal)
+    write_round(folder, data, report, state.query_indices[-1], labels, costs, proposal)
 
 
 def _message(plan: Plan, task: Task, number: int) -> Progress:

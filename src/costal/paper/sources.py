@@ -101,16 +101,16 @@ def initial_indices(dataset: Dataset, seed: int, repeat: int) -> NDArray[np.int6
 
 def _start(dataset: Dataset, seed: int, repeat: int) -> tuple[NDArray[np.int64], int]:
     """Return the initial set and how many blocks, or frames, of the drawing order it was looked for in."""
-    wanted = np.full(len(dataset.class_names), PER_CLASS_AT_START)
-    found: list[NDArray[np.int64]] = []
+    lacking_K = np.full(len(dataset.class_names), PER_CLASS_AT_START)
+    blocks: list[NDArray[np.int64]] = []
     for used, block in enumerate(_blocks(dataset, seed, repeat), 1):
         classes = dataset.classes(block)
-        rows = np.concatenate([np.flatnonzero(classes == each)[:count] for each, count in enumerate(wanted)])
-        found.append(block[np.sort(rows)])
-        wanted -= np.bincount(classes[rows], minlength=len(wanted))
-        if not wanted.any():
-            return np.concatenate(found), used
-    raise scarce(dataset.name, [each for each, count in zip(dataset.class_names, wanted, strict=True) if count])
+        rows = np.concatenate([np.flatnonzero(classes == each)[:count] for each, count in enumerate(lacking_K)])
+        blocks.append(block[np.sort(rows)])
+        lacking_K -= np.bincount(classes[rows], minlength=len(lacking_K))
+        if not lacking_K.any():
+            return np.concatenate(blocks), used
+    raise scarce(dataset.name, [each for each, count in zip(dataset.class_names, lacking_K, strict=True) if count])
 
 
 def scarce(name: str, lacking: list[str]) -> DatasetError:
@@ -144,13 +144,13 @@ def pool_indices(
     round_number: int,
     pool_size: int,
     rule: PoolRule = "disjoint",
-    asked: tuple[Indices, ...] = (),
+    labelled: tuple[Indices, ...] = (),
 ) -> NDArray[np.int64]:
     """Return the indices of round `round_number` (from 1): pools and the initial set share no crop.
 
     With ``rule="redraw"`` that holds while `pool_size` crops are left that no round has offered. When fewer are, a new
     turn begins: all crops without a label are shuffled and offered again, in pools that share no crop within the turn.
-    `asked` has what was labelled in each round, that of round 0 first; rounds of the turn itself make no difference.
+    `labelled` has what was labelled in each round, that of round 0 first; rounds of the turn itself make no difference.
     Where crops come in frames the pool is the next frame of the repeat, whatever the rule.
 
     Raises
@@ -162,7 +162,7 @@ def pool_indices(
     if dataset.per_frame is not None:
         return _frame_indices(dataset, seed, repeat, used + round_number, pool_size)
     if rule == "redraw":
-        return _redrawn(dataset, seed, repeat, round_number, pool_size, (initial, *asked[1:]))
+        return _redrawn(dataset, seed, repeat, round_number, pool_size, (initial, *labelled[1:]))
     needed = round_number * pool_size + len(initial)
     if needed > dataset.train_size:
         raise DatasetError(
@@ -176,13 +176,13 @@ def pool_indices(
 
 
 def _redrawn(
-    dataset: Dataset, seed: int, repeat: int, round_number: int, pool_size: int, asked: tuple[Indices, ...]
+    dataset: Dataset, seed: int, repeat: int, round_number: int, pool_size: int, labelled: tuple[Indices, ...]
 ) -> NDArray[np.int64]:
     """Return a round's pool, all crops without a label being shuffled anew whenever too few are left for another."""
     turn, rounds_before = 0, 0
     order = _drawing_order(dataset, seed, repeat)
-    while len(asked) > rounds_before:
-        fresh = order[~np.isin(order, np.concatenate(asked[: rounds_before + 1]))]
+    while len(labelled) > rounds_before:
+        fresh = order[~np.isin(order, np.concatenate(labelled[: rounds_before + 1]))]
         pools = len(fresh) // pool_size
         if pools == 0:
             raise DatasetError(
@@ -193,7 +193,9 @@ def _redrawn(
             return fresh[(round_number - 1 - rounds_before) * pool_size :][:pool_size]
         turn, rounds_before = turn + 1, rounds_before + pools
         order = _drawing_order(dataset, seed, repeat, turn)
-    raise ValueError(f"asked ends at round {len(asked) - 1}; round {round_number} needs it to round {rounds_before}")
+    raise ValueError(
+        f"labelled ends at round {len(labelled) - 1}; round {round_number} needs it to round {rounds_before}"
+    )
 
 
 def _frame_indices(dataset: Dataset, seed: int, repeat: int, place: int, pool_size: int) -> NDArray[np.int64]:

@@ -127,8 +127,8 @@ def _take(seed: int, indices: Indices) -> Crops:
 def _by_frame(indices: Indices) -> list[tuple[int, NDArray[np.intp], Indices]]:
     """Return each frame that the indices are of, which of them those are, and their places in it."""
     frames_N, places_N = np.divmod(np.asarray(indices), PER_FRAME)
-    found = [(int(frame), np.flatnonzero(frames_N == frame)) for frame in np.unique(frames_N)]
-    return [(frame, rows, places_N[rows]) for frame, rows in found]
+    groups = [(int(frame), np.flatnonzero(frames_N == frame)) for frame in np.unique(frames_N)]
+    return [(frame, rows, places_N[rows]) for frame, rows in groups]
 
 
 @functools.lru_cache(_KEPT_FRAMES)

@@ -55,9 +55,9 @@ def _findings(df: "pd.DataFrame", plan: Plan, unit: str) -> Iterable[str]:
     if random_arm(plan) and not any(arm.weighs_cost for arm in plan.arms):
         yield from (f"## Labels to reach {percent(plan.target)}", ratio_table(df, plan))
     # The claims are about arms of equal numbers of labels.
-    found = () if plan.stops_by_cost else verdicts(df, plan)
-    if any(each.verdict != "not tested" for each in found):
-        yield from (f"## The paper's claims, on {_data(df, plan)}", *_claims(found))
+    claims = () if plan.stops_by_cost else verdicts(df, plan)
+    if any(each.verdict != "not tested" for each in claims):
+        yield from (f"## The paper's claims, on {_data(df, plan)}", *_claims(claims))
     if plan.stops_by_cost:
         yield from evidence_page.sections(df, plan)
     yield from ("## Every arm", arm_table(df, plan, unit))
@@ -146,22 +146,22 @@ def _baselines(plan: Plan) -> tuple[str, ...]:
     """Return the names of what to compare with: random selection and, where others weigh cost, the first without."""
     random = random_arm(plan)
     uniform = next((arm for arm in plan.arms if arm != random and not arm.weighs_cost), None)
-    found = [random, uniform if any(arm.weighs_cost for arm in plan.arms) else None]
-    names = tuple(arm.name for arm in found if arm is not None)
+    arms = [random, uniform if any(arm.weighs_cost for arm in plan.arms) else None]
+    names = tuple(arm.name for arm in arms if arm is not None)
     return names or tuple(arm.name for arm in plan.arms[:1] if len(plan.arms) > 1)
 
 
 def _warnings(df: "pd.DataFrame", plan: Plan) -> str:
-    said = []
+    warnings = []
     if plan.is_quick:
-        said.append(
+        warnings.append(
             "> **A quick run, smaller than the experiment it is named after: "
             "it shows that everything works, not what the paper found.**"
         )
     done, total = _done(df, plan), plan.run_count
     if done < total:
-        said.append(f"> **Not finished: {done} of {total} runs. The others are left out of every table.**")
-    return "\n>\n".join(said)
+        warnings.append(f"> **Not finished: {done} of {total} runs. The others are left out of every table.**")
+    return "\n>\n".join(warnings)
 
 
 def _done(df: "pd.DataFrame", plan: Plan) -> int:
@@ -173,18 +173,18 @@ def _data(df: "pd.DataFrame", plan: Plan) -> str:
 
 
 def _setting(arm: Arm) -> str:
-    said: list[str] = [arm.acquisition]
+    words: list[str] = [arm.acquisition]
     if arm.acquisition != "random" or arm.weighs_cost:
-        said.append(f"α = {arm.alpha:g}, β = {arm.beta:g}")
-    said += [arm.rule.replace("_", " ")] if arm.rule != "paper" else []
+        words.append(f"α = {arm.alpha:g}, β = {arm.beta:g}")
+    words += [arm.rule.replace("_", " ")] if arm.rule != "paper" else []
     if arm.weighs_cost:
-        said.append(f"{arm.cost} cost")
+        words.append(f"{arm.cost} cost")
     if arm.budget is not None:
-        said.append(f"{arm.budget:g} of cost a round in place of n")
+        words.append(f"{arm.budget:g} of cost a round in place of n")
     if arm.members > 1:
-        said.append(f"{arm.members} members")
-    said += [f"{percent(arm.control_share)} at random"] if arm.control_share else []
-    return ", ".join((*said, "diverse") if arm.diverse else said)
+        words.append(f"{arm.members} members")
+    words += [f"{percent(arm.control_share)} at random"] if arm.control_share else []
+    return ", ".join((*words, "diverse") if arm.diverse else words)
 
 
 def _what_was_run(df: "pd.DataFrame", plan: Plan) -> str:
@@ -216,8 +216,8 @@ def _limits(plan: Plan) -> Iterable[str]:
     if len(set(limits.values())) == 1:
         yield f"- A run ends after the round in which its total cost comes to {next(iter(limits.values())):g}."
         return
-    said = (f"{name} {'none' if limit is None else f'{limit:g}'}" for name, limit in limits.items())
-    yield f"- A run ends after the round in which its total cost comes to its limit: {', '.join(said)}."
+    texts = (f"{name} {'none' if limit is None else f'{limit:g}'}" for name, limit in limits.items())
+    yield f"- A run ends after the round in which its total cost comes to its limit: {', '.join(texts)}."
 
 
 def _annotators(plan: Plan) -> Iterable[str]:
@@ -234,20 +234,22 @@ def _protocol(plan: Plan) -> str:
     steps = f"{training.min_steps} steps"
     if training.epochs:
         steps = f"the larger of {steps} and {training.epochs} epochs"
-    said = [
+    words = [
         "from scratch in every round",
         f"Adam at {training.learning_rate:g} ({training.schedule.replace('_', ' ')})",
         f"{steps} of {training.batch} crops",
         training.precision,
     ]
-    said += [word for word, on in (("augmented", training.augment), ("classes weighted", training.class_weights)) if on]
-    return ", ".join(said)
+    words += [
+        word for word, on in (("augmented", training.augment), ("classes weighted", training.class_weights)) if on
+    ]
+    return ", ".join(words)
 
 
-def _claims(found: Sequence[Verdict]) -> Iterable[str]:
+def _claims(claims: Sequence[Verdict]) -> Iterable[str]:
     yield RULE
-    yield _table(("", "claim", "verdict"), [(each.number, each.claim, f"**{each.verdict}**") for each in found])
-    for each in found:
+    yield _table(("", "claim", "verdict"), [(each.number, each.claim, f"**{each.verdict}**") for each in claims])
+    for each in claims:
         if each.parts:
             lines = [line for part in each.parts for line in _part_lines(part)]
             yield "\n".join((f"Claim {each.number}:\n", *lines, *(f"- {note}" for note in each.notes)))
@@ -261,7 +263,7 @@ def _part_lines(part: Part) -> tuple[str, ...]:
 
 
 def _notes(plan: Plan) -> str:
-    said = [
+    notes = [
         "Accuracy is that of the mean network (no dropout) on the test set; the committee's is in rounds.csv.",
         "Total cost leaves out the labels of the start; numbers of labels include them.",
         "Standard deviations divide by the number of repeats, as those printed in the paper do; intervals do not.",
@@ -273,11 +275,11 @@ def _notes(plan: Plan) -> str:
             if plan.experiment.pools == "disjoint"
             else "images without a label are offered again"
         )
-        said.append(
+        notes.append(
             f"The paper's disjoint pools of N = {PAPER_POOL} do not fit: {plan.rounds} × {PAPER_POOL} = {needed:,} is "
             f"more than the {MNIST_SIZE:,} images of MNIST. Here {remedy}."
         )
-    return "\n".join(f"- {each}" for each in said)
+    return "\n".join(f"- {each}" for each in notes)
 
 
 def _environment(environment: Mapping[str, object]) -> str:

@@ -171,12 +171,12 @@ def _address(where: str) -> str:
 def _require_alike(client: Any, context: WorkerContext[Any]) -> None:
     """Look at every worker that is there by now, a later one is before its first task; and at the scheduler's code."""
     answers = client.run(admit, context, on_error="return")
-    asked = {f"worker {address}": error for address, error in answers.items()}
+    refusals = {f"worker {address}": error for address, error in answers.items()}
     try:
         client.run_on_scheduler(admit_scheduler, context.here.source, context.work.name)
     except Exception as error:  # whatever it ends with where the code is another
-        asked["scheduler"] = error
-    for name, refusal in asked.items():
+        refusals["scheduler"] = error
+    for name, refusal in refusals.items():
         if isinstance(refusal, CostalError):
             raise refusal
         if refusal is not None:
@@ -214,11 +214,11 @@ def _watched(client: Any, context: WorkerContext[Any], tasks: Tasks[T], dashboar
                 future.retry()
                 continue
             if error is not None:
-                raise _as_told(error, tasks, task, folder)
+                raise _readable(error, tasks, task, folder)
             del pending[future]
 
 
-def _as_told(error: BaseException, tasks: Tasks[T], task: T, folder: Path) -> BaseException:
+def _readable(error: BaseException, tasks: Tasks[T], task: T, folder: Path) -> BaseException:
     """Return what a task ended with, so that a person can read it."""
     if isinstance(error, CostalError | CancelledError):
         return error
@@ -228,6 +228,6 @@ def _as_told(error: BaseException, tasks: Tasks[T], task: T, folder: Path) -> Ba
             f"'{name}' ended every worker that ran it before {tasks.piece} was finished: most often the memory does "
             f"not suffice. {tasks.remedy} What was finished is in {folder}."
         )
-    told = CostalError(f"'{name}' failed on a worker ({in_one_line(error)}). What was finished is in {folder}.")
-    told.__cause__ = error
-    return told
+    failure = CostalError(f"'{name}' failed on a worker ({in_one_line(error)}). What was finished is in {folder}.")
+    failure.__cause__ = error
+    return failure

@@ -55,7 +55,7 @@ def run_spread(plan: Plan, folder: Path, where: str, fingerprint: str) -> Job[No
     if not any(left.values()):
         return
 
-    def told(left: dict[Task, int], message: str) -> Progress:
+    def progress(left: dict[Task, int], message: str) -> Progress:
         return progress_of(plan, left, message)
 
     digest = hashlib.md5(repr((plan, folder)).encode(), usedforsecurity=False).hexdigest()
@@ -64,7 +64,7 @@ def run_spread(plan: Plan, folder: Path, where: str, fingerprint: str) -> Job[No
         _run,
         left,
         lambda task: rounds_left(plan, task, folder),
-        told,
+        progress,
         lambda task: task.name(plan),
         "a round",
         "Lower stack or pool_size, or run fewer workers on a machine.",

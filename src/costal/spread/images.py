@@ -73,7 +73,7 @@ def score_on_workers(
         return
     total = sum(left.values())
 
-    def told(left: Mapping[_Bands, int], message: str) -> Progress:
+    def progress(left: Mapping[_Bands, int], message: str) -> Progress:
         return Progress(total - sum(left.values()), total, message)
 
     folder = folder.absolute()
@@ -84,7 +84,7 @@ def score_on_workers(
         _run,
         left,
         _Bands.left,
-        told,
+        progress,
         lambda task: f"{Path(task.address.source).name}, bands {task.numbers[0]} to {task.numbers[-1]}",
         "a band",
         "Run fewer workers on a machine, or use smaller crops.",
@@ -128,8 +128,8 @@ def _kept(agent: Agent, folder: Path) -> tuple[Path, str]:
 
 @functools.lru_cache(1)
 def _agent(models: Path, model_hash: str) -> Agent | None:
-    found = load_newest(models)
-    return found.agent if found is not None and found.model_hash == model_hash else None
+    newest = load_newest(models)
+    return newest.agent if newest is not None and newest.model_hash == model_hash else None
 
 
 @functools.lru_cache(4)

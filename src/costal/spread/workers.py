@@ -48,9 +48,9 @@ class WorkerContext(Generic[W]):
 
 def comparable(fingerprint: str) -> Environment:
     """Return what must be the same on all workers: results depend on it, or may do."""
-    found = environment("cpu", fingerprint)
-    minor = ".".join(found.python.split(".")[:2])
-    return replace(found, python=minor, system="", processor="", device="")
+    own = environment("cpu", fingerprint)
+    minor = ".".join(own.python.split(".")[:2])
+    return replace(own, python=minor, system="", processor="", device="")
 
 
 def admit_scheduler(source: str, name: str) -> None:
@@ -77,11 +77,11 @@ def admit(context: WorkerContext[Any], dask_worker: Any) -> None:
         raise CostalError(f"{me} cannot write to {context.folder}: {error.strerror}. Give it the right to.") from error
     except CostalError as error:
         raise CostalError(f"{me} cannot load '{context.work.needs}': {error}") from error
-    found = context.here.differences(comparable(fingerprint))
-    if found:
+    differences = context.here.differences(comparable(fingerprint))
+    if differences:
         raise CostalError(
             f"{me} is not like the process that the {context.work.name} was started from (told first): "
-            f"{'; '.join(found)}. Give it the same, restart it, and run the same command again."
+            f"{'; '.join(differences)}. Give it the same, restart it, and run the same command again."
         )
 
 
@@ -95,8 +95,8 @@ def look_for() -> tuple[Any, Callable[[], None]]:
     def look() -> None:
         from distributed import Reschedule
 
-        asked = worker.state.tasks.get(key)
-        if asked is None or asked.state == "cancelled" or worker.status.name not in ("running", "paused"):
+        task = worker.state.tasks.get(key)
+        if task is None or task.state == "cancelled" or worker.status.name not in ("running", "paused"):
             raise Reschedule
 
     return worker, look
