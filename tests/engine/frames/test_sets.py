@@ -38,7 +38,7 @@ def states(folder, looks=3):
     for _ in range(looks):
         watch.look()
         now[0] += 1.5
-    return {path: arrival.state for path, arrival in watch._told.items()}
+    return {path: arrival.state for path, arrival in watch._reports.items()}
 
 
 def test_each_file_of_an_ome_set_gives_its_own_position(tmp_path):
