@@ -32,26 +32,26 @@ def apply(
     out: Annotated[Path, typer.Option("--out", help="Folder for tables, label TIFFs and GeoJSON.")],
     device: Device = "auto",
     axes: Axes = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is in --out already.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace earlier results in --out.")] = False,
     resample: Annotated[
-        bool, typer.Option("--resample", help="Classify frames of another pixel size as if taken at the labels' one.")
+        bool, typer.Option("--resample", help="Resample frames of another pixel size to that of the labels.")
     ] = False,
     missing: WhatIsMissing = "raise",
     as_json: AsJson = False,
 ) -> None:
     """Classify every crop of images with a project's newest model.
 
-    Into --out go crops.csv (uncertain crops first), counts.csv (a row per frame), classes.json, and for each frame a
-    label TIFF and a GeoJSON for QuPath. Z stacks and time series become frames as the project says.
+    Writes crops.csv (uncertain crops first), counts.csv (a row per frame), classes.json, and for each frame a label
+    TIFF and a GeoJSON for QuPath into --out. Z stacks and time series become frames as set in the project.
 
-    A frame whose pixel size differs by more than a tenth from that of the labels gives a warning; --resample brings it
-    to their pixel size first. Crops that are constant or mostly NaN are counted apart and get no class.
+    A frame whose pixel size differs by more than a tenth from that of the labels gives a warning; --resample changes it
+    to their pixel size first. Crops that are constant or mostly NaN are counted separately and get no class.
 
-    OME-Zarr and TIFFs with planes of more than 256 MB are read piece by piece; what was scored of them stays in --out,
-    in folders that end in .scores. Stopped, the same command goes on from there.
+    OME-Zarr and TIFFs with planes of more than 256 MB are read piece by piece; their scores stay in --out, in folders
+    that end in .scores. After a stop, the same command continues from there.
 
-    A file that cannot be classified stops nothing: the others are done, it is named with the reason, and the exit code
-    is 1. It is 0 only when every file was classified.
+    A file that cannot be classified does not stop the others: it is listed with the reason, and the exit code is 1. The
+    exit code is 0 only when every file was classified.
     """
     sources = () if axes is None else image_sources(images, out)
     settings, doubts = of_files(load_project(project), axes, sources)

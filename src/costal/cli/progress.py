@@ -11,11 +11,11 @@ from costal.types import Job, Result, finish, map_progress
 from costal.types import Progress as JobProgress
 
 LINE_S = 10.0
-"""Where no terminal draws the bar, so many seconds lie between two lines that say how far a job is."""
+"""Seconds between two lines of progress where the output is not a terminal."""
 
 
 class ProgressBar:
-    """A bar that several jobs share, one after another; lines now and then where the output is no terminal."""
+    """A bar that several jobs share, one after another; lines now and then where the output is not a terminal."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._console, self._clock, self._printed_at = Console(stderr=True), clock, clock()

@@ -1,4 +1,4 @@
-"""``costal project``: make a project, say what is in one, check it and mend it."""
+"""``costal project``: make a project, show what is in one, check it and repair it."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -36,13 +36,14 @@ from costal.workbench.poor_crops import POOR_NAMES, counts_of, with_poor
 from costal.workbench.session import ProjectSession
 
 MOST_LISTED = 20
-"""Findings that are listed one by one."""
+"""How many findings are listed one by one."""
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     commands = typer.Typer(
-        no_args_is_help=True, help="Make a project, say what is in it, find its images, check it, mend it and pack it."
+        no_args_is_help=True,
+        help="Make a project, show what is in it, find its images, check it, repair it and pack it.",
     )
     for command in (new, info, assess, poor, methods, frames, check, recent):
         commands.command()(command)
@@ -62,7 +63,7 @@ def new(
     backbone: Annotated[
         str | None,
         typer.Option(
-            help="The network that the models look through, efficientnet_lite0 by default: see 'costal backbone list'."
+            help="The network that the models use, efficientnet_lite0 by default: see 'costal backbone list'."
         ),
     ] = None,
     as_json: AsJson = False,
@@ -75,13 +76,13 @@ def new(
 
 
 def recent(as_json: AsJson = False) -> None:
-    """List the projects that were opened in the window last, newest first."""
+    """List the projects that were last opened in the window, newest first."""
     folders = recent_projects(recent_file())
-    tell("\n".join(map(str, folders)) or "None was opened yet.", {"projects": folders}, as_json)
+    tell("\n".join(map(str, folders)) or "No project was opened yet.", {"projects": folders}, as_json)
 
 
 def info(folder: Folder, as_json: AsJson = False) -> None:
-    """Say which classes, labels and models a project has."""
+    """Show the classes, labels and models of a project."""
     project = load_project(folder)
     require_store(project.store_path)
     with Store(project.store_path, read_only=True) as store:
@@ -124,7 +125,7 @@ def assess(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     as_json: AsJson = False,
 ) -> None:
-    """Say how good a project's model is, by cross-validation on its labels, and which labels to look at again."""
+    """Show how good a project's model is, by cross-validation on its labels, and which labels to check again."""
     project = load_project(folder)
     require_store(project.store_path)
     with ProgressBar() as bar:
@@ -137,7 +138,7 @@ def assess(
             lines.append(f"  {names[class_id]}: {recall:.0%} of {sum(row):.0f} labels predicted right")
     lines += [each.sentence for each in (assessment.forecast, came) if each is not None]
     count = len(assessment.doubts)
-    lines += [f"Labels to look at again, the most doubtful first: {count}"] * bool(count)
+    lines += [f"Labels to check again, the most doubtful first: {count}"] * bool(count)
     lines += [
         f"  frame {each.frame_id}, y {each.y}, x {each.x}: {names[each.class_id]} ({each.probability:.0%}), "
         f"the others say {names[each.predicted_id]} ({each.predicted_probability:.0%})"
@@ -150,7 +151,7 @@ def assess(
 def poor(folder: Folder, as_json: AsJson = False) -> None:
     """List crops without a label that teach little: near-duplicates, dark ones and those out of focus.
 
-    Near-duplicates are known among crops whose features are kept; the gallery excludes what is listed here.
+    Near-duplicates are found only among crops with stored features; the gallery can exclude the listed crops.
     """
     project = load_project(folder)
     require_store(project.store_path)
@@ -211,12 +212,12 @@ def _counted(counts: Mapping[int, int], names: Mapping[int, str]) -> str:
 
 def locate_images(
     folder: Folder,
-    place: Annotated[Path, typer.Argument(help="An image, or the folder that images are in or below.")],
+    place: Annotated[Path, typer.Argument(help="An image, or a folder that has images in or below it.")],
     as_json: AsJson = False,
 ) -> None:
-    """Find images of a project that moved, by their content, and keep where they lie now; exit code 1 if some are not.
+    """Find moved images of a project by their content, and store their new paths; exit code 1 if some are missing.
 
-    The name of a file decides nothing: one that has other pixels is not taken.
+    File names do not matter: a file with other pixels is not taken.
     """
     with ProjectSession(folder) as session:
         session.require_writing()
@@ -244,15 +245,15 @@ def methods(folder: Folder, as_json: AsJson = False) -> None:
 
 
 def check(folder: Folder, as_json: AsJson = False) -> None:
-    """Check that settings, labels, events and models are whole; exit code 1 and what is wrong when they are not.
+    """Check that settings, labels, events and models are whole; if not, list the faults and exit with code 1.
 
-    What a crash left behind half written is listed, and harmless.
+    Half-written files that a crash left behind are listed, but harmless.
     """
     findings = examine(folder)
     damage = [each for each in findings if each.kind != "leftover"]
     if as_json or not damage:
         lines = [f"{folder} is whole."] + [f"  {each}" for each in findings[:MOST_LISTED]]
-        lines += [f"  'costal project repair {folder}' puts these aside."] * bool(findings)
+        lines += [f"  'costal project repair {folder}' moves these aside."] * bool(findings)
         rows = [asdict(each) for each in findings]
         tell("\n".join(lines), {"folder": folder, "whole": not damage, "findings": rows}, as_json)
     if damage:
@@ -268,15 +269,15 @@ def _sentence(folder: Path, findings: list[Finding]) -> str:
 
 
 def mend(folder: Folder, as_json: AsJson = False) -> None:
-    """Mend what can be mended, after a copy of the project was made beside it; exit code 1 when something is left.
+    """Repair a project after making a copy beside it; exit code 1 if some faults remain.
 
-    What belongs nowhere is put into 'lost and found', a damaged store is read row by row into a new one, and lost
-    settings are put together again. Nothing is deleted.
+    Files that belong nowhere are moved into 'lost and found', a damaged store is read row by row into a new one, and
+    lost settings are rebuilt. Nothing is deleted.
     """
     actions = repair(folder, datetime.now())
     left = examine(folder)
     tell(
-        "\n".join(actions) or "There is nothing to mend.",
+        "\n".join(actions) or "There is nothing to repair.",
         {"folder": folder, "done": actions, "whole": not left},
         as_json,
     )
@@ -290,7 +291,7 @@ def pack_project(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an older file.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Write a project into one zip file, to keep it or to give it away: settings, labels and models, without caches."""
+    """Write a project into one zip file, to keep or to share it: settings, labels and models, without caches."""
     with ProgressBar() as bar:
         packed = bar.drain(pack(folder, out, overwrite), out.name)
     tell(f"Wrote {out} ({packed.files} files, {packed.size / 1e6:.1f} MB).", asdict(packed), as_json)

@@ -1,4 +1,4 @@
-"""An experiment run from the terminal: with its progress, its time left, and what it came to in the end."""
+"""An experiment run from the terminal, with its progress, its time left and its results."""
 
 import time
 from dataclasses import replace
@@ -20,7 +20,7 @@ from costal.paper.sources import Dataset
 from costal.types import Job
 
 LONG_ROUNDS = 100
-"""With as many left it is told beforehand how long they will take."""
+"""If this many rounds are left, an estimate of their time is printed first."""
 
 
 def run_experiment(plan: Plan, out: Path, dask: str | None, resume: bool, as_json: bool = False) -> None:
@@ -39,14 +39,14 @@ def run_experiment(plan: Plan, out: Path, dask: str | None, resume: bool, as_jso
         finally:
             written = write_results(out, plan, dataset.effort_unit)
     lines = [*written.headlines, f"Wrote {', '.join(written.files)} to {out}"]
-    lines += ["Stopped: the same command goes on from here."] if is_stopped else []
+    lines += ["Stopped: the same command continues from here."] if is_stopped else []
     tell("\n".join(lines), {"out": out, "headlines": written.headlines, "stopped": is_stopped}, as_json)
     if is_stopped:
         raise typer.Exit(130)
 
 
 def _say_how_long(plan: Plan, out: Path, dataset: Dataset, dask: str | None) -> None:
-    """Tell beforehand, by a training that is measured now, how long a long run will take here."""
+    """Print an estimate of the time of a long run here, from one training that is measured now."""
     left = {task: rounds_left(plan, task, out) for task in tasks(plan)}
     if sum(left.values()) < LONG_ROUNDS:
         return
@@ -54,17 +54,17 @@ def _say_how_long(plan: Plan, out: Path, dataset: Dataset, dask: str | None) -> 
         pace, test_crops = bar.drain(measure_pace(plan, dataset), "Measuring")
     hours = forecast_left(plan, left, pace, test_crops) / 3600
     runs = sum(len(task.runs) for task, rounds in left.items() if rounds)
-    spread = "" if dask is None else ", divided by as many processes as there are"
+    spread = "" if dask is None else ", divided by the number of processes"
     typer.echo(
-        f"{runs} of {plan.run_count} runs are to be finished. A training takes {pace.train_s:.1f} s here, so that is "
-        f"about {f'{hours:.1f} h' if hours >= 2 else f'{60 * hours:.0f} min'} in one process{spread}. It can be "
-        "stopped at any time; the same command goes on.",
+        f"{runs} of {plan.run_count} runs are left. A training takes {pace.train_s:.1f} s here, so that is about "
+        f"{f'{hours:.1f} h' if hours >= 2 else f'{60 * hours:.0f} min'} in one process{spread}. It can be stopped at "
+        "any time; the same command continues it.",
         err=True,
     )
 
 
 def _rounds(plan: Plan, out: Path, dataset: Dataset, dask: str | None) -> Job[None]:
-    """Run what is left, and tell the time that it will take."""
+    """Run what is left, and report the time left."""
     began, before = time.monotonic(), None
     for each in _one_by_one(plan, out, dataset) if dask is None else _spread(plan, out, dataset, dask):
         before = each.done if before is None else before

@@ -19,7 +19,7 @@ PIECE = 50_000
 
 @dataclass(frozen=True, slots=True)
 class ScoreTable:
-    """What the table tells of a frame; scores are None where no model could give one."""
+    """The scores of a frame for its table; they are None where no model could give any."""
 
     source: str
     content_hash: str

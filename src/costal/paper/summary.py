@@ -74,16 +74,16 @@ def ratio_table(df: "pd.DataFrame", plan: Plan) -> str:
         never = f"{row.unreached} of {len(row.repeats)}; random {row.random_unreached}"
         rows.append((row.arm.name, *_cells(row, plan), _spread(known, ".2f"), _bounds(known), never, _paper(row.arm)))
     note = (
-        "Labels to the target, those of the start included, as a share of what random selection needs in the same "
-        "repeat; linear between tested rounds. Where only random selection never reached the target, the ratio is "
-        "less than (<) the one with its labels at the end; where only the arm did not, more (>). The mean is over the "
-        "ratios that are known."
+        "Labels to the target, including the initial set, divided by those of random selection in the same repeat; "
+        "linear between tested rounds. If only random selection never reached the target, the ratio is less than (<) "
+        "the one with its labels at the end; if only the arm never did, it is more (>). The mean is over the known "
+        "ratios."
     )
     return f"{_table(header, rows)}\n\n{note}"
 
 
 def arm_table(df: "pd.DataFrame", plan: Plan, unit: str = "cost units") -> str:
-    """Return what each arm came to: mean ± standard deviation over the repeats it finished."""
+    """Return the figures of each arm: mean ± standard deviation over the repeats it finished."""
     target = percent(plan.target)
     header = (
         "", "repeats", "labels", "accuracy", f"total cost ({unit})",
@@ -121,9 +121,9 @@ def comparison_table(df: "pd.DataFrame", plan: Plan, baseline: str, unit: str = 
     )  # fmt: skip
     rows = [_comparison(each, f"+{_cost_form(df)}") for each in comparisons(df, plan, baseline)]
     note = (
-        f"Mean of the paired differences, arm less {baseline}, with its 95 % interval. One that leaves out 0 tells a "
-        "difference; of many, a few do so by chance. A count in brackets: in so many repeats only did both arms reach "
-        "the target."
+        f"Mean of the paired differences, arm minus {baseline}, with its 95 % interval. An interval without 0 shows a "
+        "difference; of many intervals, a few do so by chance. A count in brackets: the repeats in which both arms "
+        "reached the target."
     )
     return f"{_table(header, rows)}\n\n{note}"
 
@@ -143,7 +143,7 @@ def _comparison(each: Outcome, cost: str) -> tuple[object, ...]:
 
 
 def _baselines(plan: Plan) -> tuple[str, ...]:
-    """Return the names of what to compare with: random selection and, where others weigh cost, the first without."""
+    """Return the names of the baselines: random selection and, if others weigh cost, the first arm without cost."""
     random = random_arm(plan)
     uniform = next((arm for arm in plan.arms if arm != random and not arm.weighs_cost), None)
     arms = [random, uniform if any(arm.weighs_cost for arm in plan.arms) else None]
@@ -214,10 +214,10 @@ def _limits(plan: Plan) -> Iterable[str]:
     if not plan.stops_by_cost:
         return
     if len(set(limits.values())) == 1:
-        yield f"- A run ends after the round in which its total cost comes to {next(iter(limits.values())):g}."
+        yield f"- A run ends after the round in which its total cost reaches {next(iter(limits.values())):g}."
         return
     texts = (f"{name} {'none' if limit is None else f'{limit:g}'}" for name, limit in limits.items())
-    yield f"- A run ends after the round in which its total cost comes to its limit: {', '.join(texts)}."
+    yield f"- A run ends after the round in which its total cost reaches its limit: {', '.join(texts)}."
 
 
 def _annotators(plan: Plan) -> Iterable[str]:
@@ -265,7 +265,7 @@ def _part_lines(part: Part) -> tuple[str, ...]:
 def _notes(plan: Plan) -> str:
     notes = [
         "Accuracy is that of the mean network (no dropout) on the test set; the committee's is in rounds.csv.",
-        "Total cost leaves out the labels of the start; numbers of labels include them.",
+        "Total cost does not count the initial set; numbers of labels do.",
         "Standard deviations divide by the number of repeats, as those printed in the paper do; intervals do not.",
     ]
     needed = plan.rounds * PAPER_POOL

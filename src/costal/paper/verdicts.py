@@ -124,10 +124,10 @@ def crossing(df: "pd.DataFrame", plan: Plan, random: Arm, arms: tuple[Arm, ...])
         f"Cost falls to that of random selection at β = {between:.3f}, in {between.count} of {len(by_chance)} repeats"
     )
     if already_R.any():
-        text += f"; in {already_R.sum()} it is no higher at β = {beta_A[0]:g} already"
+        text += f"; in {already_R.sum()} it is already no higher at β = {beta_A[0]:g}"
     if never := int(np.isnan(crossed_R).sum()):
         text += f"; in {never} it stays above up to β = {beta_A[-1]:g}"
-    return f"{text}. Where it crosses hangs on the base costs."
+    return f"{text}. Where it crosses depends on the base costs."
 
 
 def _cheaper_as_beta_rises(df: "pd.DataFrame", plan: Plan) -> Verdict:
