@@ -1,6 +1,6 @@
-"""How every file is written: beside its place, and put there in one step once it is whole.
+"""How every file is written: beside its target, and moved there in one step once it is whole.
 
-What fails, or is killed, leaves the earlier file as it was. What a killed writer leaves behind ends in ``.new``.
+A writer that fails or is killed leaves the earlier file unchanged. Leftovers of a killed writer end in ``.new``.
 """
 
 import errno
@@ -81,7 +81,7 @@ def staged(target: Path) -> Iterator[Path]:
         When it cannot be written or put in place; `target` is as it was then.
     """
     remove_dead(target)
-    # Beside the target, for only within one disk something is put in its place in one step.
+    # Beside the target, because a move is one step only within one disk.
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f"{target.name}.", suffix=NEW) as beside:
         alive = FileLock(Path(beside) / ALIVE_FILE, thread_local=False)
         with alive:

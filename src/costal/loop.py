@@ -25,11 +25,11 @@ from costal.seeds import rng_for, seed_for
 from costal.types import Agent, AgentSettings, Answer, CostModel, Floats, Job, Pool, Precision, Query, Scores, Training
 
 FIXED = 2
-"""Crops that no answer changes any more: the one on the screen, and the one that is prepared."""
+"""The first crops of a query stay: the one on the screen, and the one that is prepared."""
 
 
 def new_agent(settings: AgentSettings, crop_shape: tuple[int, int, int], is_rgb: bool = False) -> Agent:
-    """Return an agent that knows nothing yet, and sees through the backbone that its settings name.
+    """Return an agent that knows nothing yet, with the backbone that its settings name.
 
     Raises
     ------
@@ -84,7 +84,7 @@ def score(agent: Agent, pool: Pool, seed: int, device: str = "auto") -> Job[Scor
 
 
 def _precision_note(agent: Agent, here: Precision) -> str:
-    """Return what is to be said where features are of another precision than those that were learned from."""
+    """Return a note if features have another precision than those of the training."""
     if agent.backbone is None or not agent.classifier or agent.precision == here:
         return ""
     return (
@@ -158,7 +158,7 @@ def rest_of_query(
     others: NDArray[np.intp],
     places_N_2: NDArray[np.integer] | None = None,
 ) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
-    """Return which crops of a query are still to come by new scores, best first, and which of them are controls.
+    """Return the rest of a query by new scores, best first, and which of its crops are controls.
 
     `rest` are those that were to come, and which are controls: these keep their places. The other places go to the
     best of the other crops of the rest and of `others`, which are no controls; in a query by budget to those of the

@@ -1,4 +1,4 @@
-"""What the classifier says of frames: each crop's class, which crops are uncertain, counts, and the map of classes.
+"""The classifier's results on frames: each crop's class, the uncertain crops, counts, and the class map.
 
 None of these values holds pixels, only some ten bytes a crop: so the crops of a whole folder can be put in order.
 """
@@ -74,7 +74,7 @@ class Applied:
 
 @dataclass(frozen=True, slots=True)
 class ClassifiedFrame:
-    """A frame that was classified: where it came from, which of its planes, and what was said of its crops."""
+    """A frame that was classified: where it came from, which of its planes, and the results of its crops."""
 
     source: str
     planes: str

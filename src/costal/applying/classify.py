@@ -1,7 +1,7 @@
 """One frame classified: each crop's class by the committee's mean probabilities, whatever the frame's size.
 
-Beside a class stands how sure the committee is of it, which it is only where its members agree. The classes are those
-that scoring predicts.
+Each class has a confidence, which is high only where the members of the committee agree. The classes are those that
+scoring predicts.
 """
 
 from dataclasses import dataclass, replace
@@ -30,8 +30,8 @@ from costal.types import Job
 class ApplyRequest:
     """A frame to be classified for a project; scores of one that is not in memory are kept in `folder`.
 
-    Probabilities go through the `temperature`. With `resample` a frame of another pixel size than was learned at is
-    classified as if it had been taken at that.
+    Probabilities go through the `temperature`. With `resample` a frame of another pixel size than that of the training
+    is resampled to it first.
     """
 
     project: Project
@@ -46,7 +46,7 @@ class ApplyRequest:
 def apply_to_frame(request: ApplyRequest, model_version: ModelVersion | None = None) -> Job[Applied]:
     """Return the class of every crop of a frame, by the project's newest model, or another one.
 
-    Of scores that are kept, none are made again.
+    Stored scores are not computed again.
 
     Raises
     ------
@@ -70,7 +70,7 @@ def apply_to_frame(request: ApplyRequest, model_version: ModelVersion | None = N
             f"The model was trained for crops of {side} px with {channels} channel(s), not {other_side} px with "
             f"{other_channels}. Choose the planes that it was trained for, or train for these."
         )
-    own = replace(frame, pixel_um=None, notes=())  # what is to be said of its pixel size is said
+    own = replace(frame, pixel_um=None, notes=())  # the note on its pixel size exists already
     score_request = ScoreRequest(project, own, request.folder, request.missing, device=request.device, range=limits)
     prepared = prepare(score_request, _classifying(model_version))
     result = yield from score_prepared(prepared, with_features=False)
@@ -103,7 +103,7 @@ def apply_to_frame(request: ApplyRequest, model_version: ModelVersion | None = N
 
 
 def _classifying(model_version: ModelVersion) -> ModelVersion:
-    """Return a model that tells classes and how sure it is of them, and no cost; `std` stands in for `random`."""
+    """Return a model for classes and information without cost; `std` replaces `random`."""
     agent = model_version.agent
     acquisition = "std" if agent.settings.acquisition == "random" else agent.settings.acquisition
     settings = replace(agent.settings, acquisition=acquisition)

@@ -13,11 +13,11 @@ from costal.labels.exchange.filenames import safe_name
 
 CROPS, COUNTS, CLASSES = "crops.csv", "counts.csv", "classes.json"
 UNFINISHED = "unfinished.txt"
-"""Names the model of a run that has not ended: the same run goes on from what is there."""
+"""Names the model of an unfinished run: the same run continues from its files."""
 SCORES_END = ".scores"
-"""Of the folders that keep what was scored of an image that is read piece by piece."""
+"""The ending of folders that keep the scores of an image that is read piece by piece."""
 MOST_BYTES = 180
-"""Of a name, which planes, a number and endings follow: file systems take 255."""
+"""The longest name, before planes, a number and endings are added: file systems take 255."""
 
 
 def image_sources(sources: Iterable[str | Path], out: Path) -> list[str]:
@@ -51,7 +51,7 @@ def image_sources(sources: Iterable[str | Path], out: Path) -> list[str]:
 
 
 def _images_below(folder: Path) -> list[Path]:
-    """Return the images in and below a folder, in order; an OME-Zarr folder is one, and is not looked into."""
+    """Return the images in and below a folder, in order; an OME-Zarr folder is one image."""
     paths: list[Path] = []
     for each in sorted(folder.iterdir()):
         if each.name.startswith("."):
@@ -82,7 +82,7 @@ def output_names(sources: Sequence[str | Path]) -> list[str]:
 def make_room(out: Path, overwrite: bool, model_hash: str) -> bool:
     """Make the folder for the outputs; return whether what is there may be replaced.
 
-    It may where that was asked for, and where a run with the same model was stopped: that goes on.
+    It may if `overwrite` says so, and if a run with the same model was stopped, which then continues.
 
     Raises
     ------
@@ -100,7 +100,7 @@ def make_room(out: Path, overwrite: bool, model_hash: str) -> bool:
     results = [out / name for name in (CROPS, COUNTS, CLASSES)]
     there = next((each for each in (*results, *out.glob(f"*{LABELS_END}")) if each.exists()), None)
     if there is not None and not may_replace:
-        raise ProjectError(f"{there} is there already. Choose another folder, or say that it may be overwritten.")
+        raise ProjectError(f"{there} exists already. Choose another folder, or allow overwriting.")
     write_atomically(marker, model_hash.encode())
     return may_replace
 

@@ -1,4 +1,4 @@
-"""What the classifier says of frames, taken along as tables, label TIFFs and GeoJSON. A file is whole, or as it was."""
+"""The classifier's results as tables, label TIFFs and GeoJSON. A file is written whole or not at all."""
 
 import csv
 import io

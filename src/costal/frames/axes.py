@@ -1,4 +1,4 @@
-"""What the axes of a file are: as it says, as they are guessed, or as the user has said."""
+"""The axes of a file: as the file names them, as they are guessed, or as the user sets them."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -27,7 +27,7 @@ def axes_of(letters: str, shape: Sequence[int], path: Path | str, axes: Axes) ->
     chosen = checked_axes(chosen)
     if len(chosen) != len(shape):
         raise FrameError(
-            f"{path} has {len(shape)} dimensions, of shape {tuple(shape)}, and cannot have the axes {chosen}. Name "
+            f"{path} has {len(shape)} dimensions, of shape {tuple(shape)}, which do not fit the axes {chosen}. Name "
             "each dimension once."
         )
     own = letters if "C" in letters else letters.replace("S", "C")
@@ -46,14 +46,14 @@ def checked_axes(axes: str) -> str:
     letters = axes.strip().upper()
     if len(set(letters)) != len(letters) or not {"Y", "X"} <= set(letters) <= set("TZCYX"):
         raise FrameError(
-            f"Axes {axes!r} cannot be. Name each dimension once, in letters of TZCYX, with Y and X among them, such as "
-            "ZCYX."
+            f"Axes {axes!r} are not valid. Name each dimension once, in letters of TZCYX, with Y and X among them, "
+            "such as ZCYX."
         )
     return letters
 
 
 def kind_of(path: Path | str, letters: str) -> str:
-    """Return of which kind a file is: the end of its name, and what it says of its axes, such as ``.tif QYX``."""
+    """Return the kind of a file: the ending of its name and its own axes, such as ``.tif QYX``."""
     return f"{Path(path).suffix.lower()} {letters}"
 
 
@@ -79,5 +79,5 @@ def named(axes: str, shape: tuple[int, ...], path: Path | str) -> tuple[str, tup
         if letter == "S" or not free:
             raise FrameError(f"{path} has axes {axes} of shape {shape}. Split it into frames with axes of TZCYX.")
         axes = axes[:at] + free[0] + axes[at + 1 :]
-        notes.append(f"Axis {at} (length {shape[at]}) has no name in the file; it was taken for {free[0]}.")
+        notes.append(f"Axis {at} (length {shape[at]}) has no name in the file; it was read as {free[0]}.")
     return axes, tuple(notes)

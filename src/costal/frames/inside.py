@@ -11,7 +11,7 @@ def inside(path: Path, name: str) -> Path:
     Raises
     ------
     FrameError
-        When the name leads elsewhere, also by a link: a file from elsewhere must not make others be read.
+        When the name leads to another folder, also by a link: an image must not make other files be read.
     """
     steps = {*PurePosixPath(name).parts, *PureWindowsPath(name).parts}
     file = path.parent / name

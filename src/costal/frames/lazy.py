@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from costal.frames.ome_set import OmeTiff
 
 Missing = Literal["raise", "fill", "skip"]
-"""What becomes of chunks that a store does not have: an error, the array's fill value, or crops left out."""
+"""What to do about chunks that a store does not have: an error, the array's fill value, or crops left out."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
@@ -49,7 +49,7 @@ class LazyFrame:
 
     @property
     def address(self) -> str:
-        """By what another process or machine opens the image."""
+        """The path or URL by which another process or machine opens the image."""
         return self.source if is_url(self.source) else str(Path(self.source).absolute())
 
     @property
@@ -94,13 +94,13 @@ class _Contiguous:
 def open_lazily(source: str | Path, missing: Missing = "raise", axes: Axes = None) -> LazyFrame:
     """Return an OME-Zarr group (a folder or URL) or an image file as a frame that is read window by window.
 
-    `axes` are as in `read`.
-    Other images than OME-Zarr and TIFF are read at once. A TIFF may lack tiles only if they are not to `raise`.
+    `axes` are as in `read`. Other images than OME-Zarr and TIFF are read at once. A TIFF may lack tiles unless
+    `missing` is ``raise``.
 
     Raises
     ------
     FrameError
-        When it cannot be opened or is no image; see `ome_zarr.open_image` and `read`.
+        When it cannot be opened or is not an image; see `ome_zarr.open_image` and `read`.
     """
     source = str(source)
     if is_zarr(source):
@@ -113,7 +113,9 @@ def open_lazily(source: str | Path, missing: Missing = "raise", axes: Axes = Non
         channels = channels_of(named, shape[letters.index("C")] if "C" in letters else 1)
         return LazyFrame(source, letters, shape, levels, image.pixel_um, identity, image.notes + notes, channels)
     if is_url(source):
-        raise FrameError(f"{source} is no OME-Zarr by its name. Name a group that ends in .zarr, or a file here.")
+        raise FrameError(
+            f"{source} does not have the name of an OME-Zarr. Name a group that ends in .zarr, or a local file."
+        )
     path = Path(source)
     if is_tiff(path):
         return _tiff(path, missing != "raise", axes)
@@ -132,7 +134,7 @@ def _alike(levels: tuple[Any, ...], axes: str) -> tuple[Any, ...]:
 
 
 def _identity(source: str, levels: tuple[Any, ...], axes: str) -> str:
-    """Return the hash of what a zarr store tells of itself without its pixels."""
+    """Return the hash of a zarr store's metadata, names and stamps, without its pixels."""
     digest = hashlib.sha256(axes.encode())
     for level in levels:
         digest.update(json.dumps(level.metadata.to_dict(), sort_keys=True, default=str).encode())
@@ -148,7 +150,7 @@ def _identity(source: str, levels: tuple[Any, ...], axes: str) -> str:
 
 
 def _remote_entries(source: str) -> list[tuple[str, str]]:
-    """Return name and stamp of what lies at a URL; nothing where the server lists nothing."""
+    """Return name and stamp of each file at a URL; nothing where the server lists nothing."""
     import fsspec
 
     with suppress(OSError, NotImplementedError, ValueError):

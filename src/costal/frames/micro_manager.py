@@ -35,7 +35,7 @@ class Position:
 
 
 def position_in(path: Path, tiff: "tifffile.TiffFile") -> Position | None:
-    """Return the image of the first position whose planes lie in a file; None when it is none of Micro-Manager's.
+    """Return the image of the first position whose planes lie in a file; None when it is not one of Micro-Manager's.
 
     Raises
     ------
@@ -82,7 +82,7 @@ def _ndtiff_planes(path: Path) -> Iterator[Plane]:
 
 
 def _own_planes(path: Path, tiff: "tifffile.TiffFile") -> Iterator[Plane]:
-    """Return the planes that lie in a stack file by its index map, or where that is not there by the planes' tags."""
+    """Return the planes that lie in a stack file by its index map, or, without one, by the planes' tags."""
     table = (tiff.micromanager_metadata or {}).get("IndexMap")
     first = tiff.pages.first
     if table is not None and len(table) and first.compression == 1:
@@ -150,7 +150,7 @@ def _image(path: Path, tiff: "tifffile.TiffFile", planes: list[Plane], planned: 
 
 
 def _site(axes: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
-    """Return what of a plane's place is neither time, Z nor channel: the position of the stage, rows and columns."""
+    """Return a plane's place without time, Z and channel: the position of the stage, rows and columns."""
     return tuple(sorted((name, at) for name, at in axes.items() if name.lower() not in LETTERS))
 
 
@@ -173,6 +173,6 @@ def _lengths(planes: list[Mapping[str, Any]]) -> tuple[int, ...]:
 
 
 def _planned(summary: object) -> tuple[int, ...]:
-    """Return how many times, Z planes and channels the acquisition was set up for, 0 where that is not told."""
+    """Return how many times, Z planes and channels the acquisition was set up for, 0 where that is unknown."""
     plan = summary if isinstance(summary, Mapping) else {}
     return tuple(int(plan.get(name) or 0) for name in ("Frames", "Slices", "Channels"))

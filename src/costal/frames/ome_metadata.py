@@ -25,7 +25,7 @@ def _named(axis: Any) -> Any:
 
 
 def _plain(path: Any) -> Any:
-    """Return a path as zarr takes it: slashes that part names, and no others; some writers give a number."""
+    """Return a path as zarr takes it, with single slashes between names only; some writers give a number."""
     if isinstance(path, int) and not isinstance(path, bool):
         return str(path)
     return path.replace("\\", "/").strip("/") if isinstance(path, str) else path
@@ -84,7 +84,7 @@ class Named(BaseModel):
 
 
 class Omero(BaseModel):
-    """The channels that the rendering settings tell of."""
+    """The channels of the rendering settings."""
 
     channels: list[Named] = []
 

@@ -28,7 +28,7 @@ def side_um(sides: Sides) -> tuple[float | None, tuple[str, ...]]:
     x, per = length(sides.x), micrometres_per(sides.unit_x)
     if x is None or per is None:
         text = f"{sides.x} {sides.unit_x}".strip()
-        why = "which is no length above zero" if x is None else "a unit that is not known"
+        why = "which is not a length above zero" if x is None else "a unit that is not known"
         return None, (f"The pixel size is taken as unknown: the file gives it as '{text}', {why}.",)
     x_um, y, per_y = x * per, length(sides.y), micrometres_per(sides.unit_y)
     if y is None or per_y is None:
@@ -140,7 +140,7 @@ def _square(side: object, unit: str) -> Sides:
 
 
 def _calibrated(x: object, y: object, unit: object) -> Sides | None:
-    """Return the sides of a calibration; None for one in pixels, which is none."""
+    """Return the sides of a calibration; None for one in pixels."""
     named = str(unit or "")
     return None if named.strip().lower() in ("", "pixel", "pixels") else Sides(x, y, named, named)
 

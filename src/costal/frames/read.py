@@ -50,7 +50,7 @@ def read(path: str | Path, axes: Axes = None) -> Frame:
     """
     path = Path(path)
     if (text := str(path).encode("utf-8", "backslashreplace").decode()) != str(path):
-        raise FrameError(f"{text} has a name that holds what is no text. Rename it.")
+        raise FrameError(f"{text} has a name with bytes that are not text. Rename it.")
     opening = _opening(path)
     if opening.startswith(TIFFS):
         file = read_tiff(path)
@@ -167,7 +167,7 @@ def _opening(path: Path) -> bytes:
         if path.is_dir():
             raise FrameError(f"{path} is a folder. Choose an image file in it.")
         if path.exists() and not path.is_file():
-            raise FrameError(f"{path} is no file but a device or a pipe. Choose an image file.")
+            raise FrameError(f"{path} is not a file but a device or a pipe. Choose an image file.")
         with path.open("rb") as file:
             opening = file.read(32)
     except OSError as error:
@@ -181,7 +181,7 @@ def _picture(path: Path, opening: bytes) -> FilePixels:
     from PIL import Image
 
     if opening.startswith(PNG) and opening[24:25] == b"\x10" and opening[25:26] != b"\0":
-        # Pillow reads these as 8 bits without a word
+        # Pillow reads these as 8 bits without a warning
         raise FrameError(f"{path} is a 16-bit colour PNG, whose depth would be lost. Save it as TIFF.")
     try:
         with Image.open(path, formats=("PNG", "JPEG")) as image:
@@ -195,7 +195,7 @@ def _picture(path: Path, opening: bytes) -> FilePixels:
         mode, notes = "L", (*notes, RAMP)
     if mode not in ("1", "L", "LA", "I", "I;16", "RGB", "RGBA"):
         mode = "palette" if mode.startswith("P") else mode
-        raise FrameError(f"{path} has {mode} pixels, which are no intensities. Save it as greyscale or RGB.")
+        raise FrameError(f"{path} has {mode} pixels, which are not intensities. Save it as greyscale or RGB.")
     if mode == "I":
         pixels = pixels.astype(np.uint16)  # how older Pillows open a 16-bit PNG
     if mode in ("LA", "RGBA"):

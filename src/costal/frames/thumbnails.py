@@ -17,7 +17,7 @@ from costal.types import Channel
 
 SIDE = 96
 MOST_BYTES = 32_000_000
-"""Of a plane, all times and Z planes of a projection counted, so much is decoded for a picture."""
+"""How much of a plane is decoded for a picture, with all times and Z planes of a projection."""
 FEWEST = 8
 """Fewer pixels a side than that show nothing."""
 MAGENTA_GREEN = ("#ff00ff", "#00ff00")

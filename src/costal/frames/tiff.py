@@ -1,4 +1,4 @@
-"""TIFF, OME-TIFF and ImageJ TIFF: what their tags tell, checked for completeness, and the first series."""
+"""TIFF, OME-TIFF and ImageJ TIFF: their tags, checked for completeness, and the first series."""
 
 import math
 import struct
@@ -41,7 +41,7 @@ class FilePixels(NamedTuple):
 
 
 class Header(NamedTuple):
-    """The first series of a TIFF with what is known of it before any pixel is read."""
+    """The first series of a TIFF, as far as it is known before any pixel is read."""
 
     series: Any
     axes: str
@@ -107,7 +107,7 @@ def _first_series(path: Path, tiff: "OmeTiff") -> FilePixels:
 
 
 def header(path: Path, tiff: "OmeTiff", may_be_sparse: bool = False) -> Header:
-    """Return what a TIFF tells of its first series; tiles that are not there are refused unless it `may_be_sparse`.
+    """Return the header of a TIFF's first series; missing tiles are refused unless it `may_be_sparse`.
 
     Raises
     ------
@@ -127,7 +127,7 @@ def header(path: Path, tiff: "OmeTiff", may_be_sparse: bool = False) -> Header:
     _require_complete(path, tiff, ome, may_be_sparse)
     if page.photometric == 3:
         if not tiff.is_imagej and not is_ramp(page.colormap):
-            raise FrameError(f"{path} has palette pixels, which are no intensities. Save it as greyscale or RGB.")
+            raise FrameError(f"{path} has palette pixels, which are not intensities. Save it as greyscale or RGB.")
         notes += ("ImageJ's colour table was left out; the values are intensities.",) if tiff.is_imagej else (RAMP,)
     series = _series(tiff)
     notes += tiff.notes if tiff.position is None else tiff.position.notes
@@ -173,7 +173,7 @@ def _require_complete(path: Path, tiff: "OmeTiff", ome: Mapping[str, str] | None
 
 def _lacks_pieces(path: Path, tiff: Any) -> bool:
     """Return whether strips or tiles of a file were never written; refuse one that is cut short."""
-    reach = _directory_reach(path)  # first: a circle of directories would hold up whoever walks the pages
+    reach = _directory_reach(path)  # first: a circle of directories would trap a walk over the pages
     spans: list[tuple[int, int]] = []
     for page in tiff.pages:
         pieces = math.prod(page.chunked)

@@ -22,7 +22,7 @@ ESCAPED = re.compile(r"\\u([0-9a-fA-F]{4})")
 
 
 def micrometres_per(unit: str) -> float | None:
-    """Return how many micrometres a unit is, None for one that is no length that is known."""
+    """Return how many micrometres a unit is, None for one that is not a known length."""
     text = ESCAPED.sub(lambda match: chr(int(match[1], 16)), unit)  # as ImageJ writes µ
     text = text.replace("Â", "")  # µ in UTF-8 that was read as Latin-1
     return MICROMETRES.get(unicodedata.normalize("NFKC", text).strip().strip("\0").lower())

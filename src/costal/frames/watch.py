@@ -30,7 +30,7 @@ TICK_S = 0.2
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """A file's stamp, since when it has it, when it may be read (infinity: not again), how often it was in vain."""
+    """A file's stamp, since when it has it, when it may be read (infinity: not again), and its failed tries."""
 
     stamp: Stamp
     since: float
@@ -64,13 +64,13 @@ class FolderWatch:
         """Return what has changed since the last look: files that are new or gone, then files that were read.
 
         Files that have settled are read, oldest first, until `most` of them or `enough()`; no pixels are kept. While
-        some are left to read, the folder is listed anew only every `settle_s`. A file that is not complete is read
+        some are left to read, the folder is listed again only every `settle_s`. A file that is not complete is read
         again when it has changed, and after pauses that double, since it may be another file that completes it.
 
         Raises
         ------
         FrameError
-            If the folder is not there or cannot be listed; nothing is taken for gone then.
+            If the folder is not there or cannot be listed; no file counts as gone then.
         """
         now = self._clock()
         changed = self._listed(now) if self.due_s() > 0 or now - self._listed_at >= self._settle_s else []
@@ -87,7 +87,7 @@ class FolderWatch:
         return max(0.0, min((seen.due for seen in self._seen.values()), default=math.inf) - self._clock())
 
     def _listed(self, now: float) -> list[Arrival]:
-        """Return what the listing alone tells: what is new, back, gone, or cannot be listed."""
+        """Return what the listing alone shows: what is new, back, gone, or cannot be listed."""
         stamps, refused = listed(self._folder)
         self._listed_at = now
         broken = [Arrival(path, NO_STAMP, "broken", reason) for path, reason in refused.items()]
@@ -123,7 +123,7 @@ class FolderWatch:
     def _read(self, path: str, seen: _Seen, now: float) -> list[Arrival]:
         """Return what reading a settled file changes: nothing when it was written or taken away meanwhile."""
         whole = self._folder / path
-        stamp = stamp_of(whole)  # asked anew: Windows lists an open file as it was when it was last closed
+        stamp = stamp_of(whole)  # read again: Windows lists an open file as it was when it was last closed
         arrival = _judged(path, whole, seen.stamp) if stamp == seen.stamp else None
         stamp = stamp_of(whole)
         if arrival is None or stamp != seen.stamp:
@@ -164,7 +164,7 @@ class FolderWatch:
         return [one for arrival in arrivals if arrival.state == "ready" for one in self._tell(arrival)]
 
     def _tell(self, arrival: Arrival) -> list[Arrival]:
-        """Return the arrival if it says more than what was told of this file; it is kept either way."""
+        """Return the arrival if it differs from the last report of this file; it is kept either way."""
         last = self._reports.pop(arrival.path, None)
         if arrival.state != "gone" or arrival.content_hash:
             self._reports[arrival.path] = arrival
@@ -182,9 +182,9 @@ def watch(
 ) -> None:
     """Follow a folder until `stop` is set, and call back from this thread with what `FolderWatch.look` returns.
 
-    The folder is looked at when the file system tells of a change, and every `rescan_s` seconds in any case. A folder
-    that cannot be looked at is told once to `on_error` and waited for; when it is back, `on_change` is called even if
-    nothing changed. `on_error` is also told when the file system gives no events. This returns within a second of
+    The folder is looked at when the file system reports a change, and every `rescan_s` seconds in any case. A folder
+    that cannot be looked at is reported once to `on_error` and waited for; when it is back, `on_change` is called even
+    if nothing changed. `on_error` is also called when the file system gives no events. This returns within a second of
     `stop`, or once the file being read then is read, and leaves no thread.
     """
     arrivals, stirred = FolderWatch(folder, known, settle_s), threading.Event()
@@ -210,7 +210,7 @@ def watch(
 
 @contextmanager
 def _stirring(folder: Path, stirred: threading.Event, on_error: Callable[[str], None]) -> Iterator[None]:
-    """Set `stirred` whenever something changes in the folder, if the system has events to tell of it."""
+    """Set `stirred` whenever something changes in the folder, if the system gives events."""
     observer: BaseObserver | None = None
     try:
         observer = Observer()
@@ -234,7 +234,7 @@ class _Stirred(FileSystemEventHandler):
         self._stirred = stirred
 
     def on_any_event(self, event: FileSystemEvent) -> None:
-        """Note a change; reading a file is none."""
+        """Note a change; reading a file is not one."""
         if event.event_type in CHANGES:
             self._stirred.set()
 
@@ -246,7 +246,7 @@ def _rest(seconds: float, stirred: threading.Event, stop: threading.Event) -> No
 
 
 def _judged(path: str, whole: Path, stamp: Stamp) -> Arrival:
-    """Return what reading the file `whole` tells: ready, pending or broken, with the reason."""
+    """Return the state of the file `whole` by reading it: ready, pending or broken, with the reason."""
     try:
         frame = read(whole)
     except FrameError as error:
@@ -256,7 +256,7 @@ def _judged(path: str, whole: Path, stamp: Stamp) -> Arrival:
     except MemoryError:
         return Arrival(path, stamp, "pending", f"{whole} is larger than the free memory. Split it into smaller files.")
     if NO_OME in frame.notes:
-        return Arrival(path, stamp, "pending", f"{NO_OME} If it is none, rename it.")
+        return Arrival(path, stamp, "pending", f"{NO_OME} If it is not an OME-TIFF, rename it.")
     unfinished = [note for note in frame.notes if note.startswith((PLANNED, NO_INDEX))]
     if unfinished:
         return Arrival(path, stamp, "pending", f"{unfinished[0]} If it was stopped, open the file by hand.")

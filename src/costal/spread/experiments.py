@@ -1,7 +1,7 @@
 """An experiment spread over processes and machines.
 
 A task is some arms and repeats of the plan (see `runner.tasks`). Workers keep finished rounds in the run's folder
-themselves and nothing travels back, so a task begun anew, here or elsewhere, goes on from what is on disk.
+themselves and nothing travels back, so a task that starts again, here or elsewhere, continues from the files on disk.
 """
 
 import functools
@@ -22,7 +22,7 @@ from costal.types import Job, Progress
 
 @dataclass(frozen=True, slots=True)
 class _Experiment:
-    """What a worker is sent beside a task."""
+    """What a worker receives beside a task."""
 
     plan: Plan
 

@@ -24,7 +24,7 @@ TASK_CROPS = 8192
 
 @dataclass(frozen=True, slots=True)
 class _Scoring:
-    """What a worker is sent beside a task: where the model is kept that all bands are scored by."""
+    """What a worker receives beside a task: where the model that scores all bands is stored."""
 
     models: Path
     model_hash: str
@@ -59,7 +59,7 @@ class _Bands:
 def score_on_workers(
     to_do: Sequence[tuple[BandWork, Sequence[int]]], agent: Agent, folder: Path, where: str
 ) -> Job[None]:
-    """Have bands of frames scored by dask workers, which keep each in its frame's folder, in or below `folder`.
+    """Score bands of frames on dask workers, which store each in its frame's folder, in or below `folder`.
 
     Yields progress in crops. Images must be where workers see them under the same name, as `folder` must.
 
@@ -93,7 +93,7 @@ def score_on_workers(
 
 
 def _tasks(to_do: Sequence[tuple[BandWork, Sequence[int]]]) -> list[_Bands]:
-    """Return bands in tasks of about as many crops: neighbours together, for they share chunks."""
+    """Return bands in tasks of about as many crops: neighbours together, because they share chunks."""
     tasks = []
     for work, numbers in to_do:
         if work.folder is None or not isinstance(work.plane, PlaneAddress):
@@ -106,7 +106,7 @@ def _tasks(to_do: Sequence[tuple[BandWork, Sequence[int]]]) -> list[_Bands]:
 
 
 def _only_reading(work: BandWork) -> BandWork:
-    """Return a band's work as a worker does it: it reads features and writes none, for the project is not its own."""
+    """Return a band's work as a worker does it: it reads features but writes none into the project."""
     if work.features is None:
         return work
     files = replace(work.features.files, may_write=False)
@@ -144,7 +144,7 @@ def _run(context: WorkerContext[_Scoring], task: _Bands) -> None:
     work = task.work
     agent = _agent(context.work.models, context.work.model_hash)
     if agent is None:
-        raise FrameError(f"The model in {context.work.models} has gone. Run the same command again.")
+        raise FrameError(f"The model in {context.work.models} is gone. Run the same command again.")
     with alone(task.folder / f"bands-{task.numbers[0]:05}.lock", look):
         left = [number for number in task.numbers if work.kept(number) is None]
         with closing(score_bands(work, _opened(task.address), agent, left)) as job:
