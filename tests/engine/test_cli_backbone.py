@@ -31,7 +31,7 @@ def test_weights_are_added_listed_and_chosen_by_name(costal, tmp_path, added, sm
     assert figures["downloads"] == list(DOWNLOADS)
     assert figures["folder"] == str(added)
     code, out, _ = costal("backbone", "list")
-    assert "CPU ms: of one thread, for a grey crop of 64 px, on " in out
+    assert "CPU ms: one thread, for a grey crop of 64 px, on " in out
     assert "timm:test_resnet: 480 features a channel at 64 px, " in out
     assert costal("project", "new", tmp_path / "neurons", "--backbone", SMALL)[0] == 0
     assert load_project(tmp_path / "neurons").choices.backbone == SMALL

@@ -28,21 +28,21 @@ def test_labels_go_out_and_into_another_project(costal, folder, tmp_path):
     code, _, err = costal("label", "--from", tmp_path / "out.csv", *options, "--add-classes")
     assert (code, "the project's grid has crops of 64 px" in err) == (1, True)
     save_project(replace(load_project(tmp_path / "other"), tiling=Tiling(16, 16)))
-    said = "3 new labels, 0 that stood already, 1 new frames. New classes: rings, =fibres.\n"
+    said = "3 new labels; 0 already existed; 1 new frames. New classes: rings, =fibres.\n"
     rehearsal = costal("label", "--from", tmp_path / "out.csv", *options, "--add-classes", "--dry-run")
-    assert rehearsal[:2] == (0, f"Nothing was kept. There would be {said}")
-    assert costal("label", "--from", tmp_path / "out.csv", *options, "--add-classes")[1] == f"There are {said}"
+    assert rehearsal[:2] == (0, f"Nothing was stored. This would import {said}")
+    assert costal("label", "--from", tmp_path / "out.csv", *options, "--add-classes")[1] == f"Imported {said}"
     again = costal("label", "--from", tmp_path / "out.csv", *options)
-    assert again[1] == "There are 0 new labels, 3 that stood already, 0 new frames.\n"
+    assert again[1] == "Imported 0 new labels; 3 already existed; 0 new frames.\n"
 
 
 def test_rows_that_contradict_labels_change_them_with_replace_alone(costal, folder, tmp_path):
     (tmp_path / "other.csv").write_text("frame,y,x,class\na.tif,0,0,=fibres\na.tif,0,16,=fibres\n", "utf-8")
     arguments = ("label", "--from", tmp_path / "other.csv", "--project", folder)
-    said = "There are 0 new labels, 1 that stood already, 0 new frames. 1 rows contradict labels that stood: "
-    assert costal(*arguments)[:2] == (0, said + "these are as they were; --replace changes them.\n")
+    said = "Imported 0 new labels; 1 already existed; 0 new frames. 1 rows contradict existing labels: "
+    assert costal(*arguments)[:2] == (0, said + "these are unchanged; --replace changes them.\n")
     assert costal(*arguments, "--replace")[:2] == (0, said + "these were changed.\n")
-    assert costal(*arguments)[1] == "There are 0 new labels, 2 that stood already, 0 new frames.\n"
+    assert costal(*arguments)[1] == "Imported 0 new labels; 2 already existed; 0 new frames.\n"
 
 
 def test_a_project_that_an_earlier_version_exported_as_json_comes_back(costal, tmp_path):
@@ -143,7 +143,7 @@ def test_a_damaged_project_fails_the_check_until_it_is_repaired(costal, folder):
     assert code == 0
     assert "Moved project.toml.new to lost and found." in out
     assert costal("project", "check", folder)[:2] == (0, f"{folder} is whole.\n")
-    assert costal("project", "repair", folder)[1] == "There is nothing to mend.\n"
+    assert costal("project", "repair", folder)[1] == "There is nothing to repair.\n"
 
 
 def test_what_repair_cannot_mend_is_said_and_fails(costal, folder):

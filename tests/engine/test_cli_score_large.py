@@ -73,7 +73,7 @@ def test_a_rerun_scores_nothing_and_a_change_is_told(scored, tmp_path, write_zar
     monkeypatch.setattr(bands, "score", own)
     write_zarr(path, picture(seed=1))
     changed = scored(path)
-    assert any("scored anew: image, plane, range changed" in note for note in changed.told["notes"])
+    assert any("scored again: image, plane, range changed" in note for note in changed.told["notes"])
     assert changed.rows != first.rows
 
 

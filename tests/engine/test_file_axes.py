@@ -18,7 +18,7 @@ from costal.labels.project_file import load_project, save_project
 from costal.workbench.file_axes import kinds_with, remember
 
 PIXELS = np.random.default_rng(0).integers(1, 4000, (6, 48, 48)).astype(np.uint16)
-GUESSED = "a.tif: Axis 0 (length 6) has no name in the file; it was taken for T."
+GUESSED = "a.tif: Axis 0 (length 6) has no name in the file; it was read as T."
 
 
 @pytest.fixture
@@ -117,4 +117,4 @@ def test_labels_from_a_table_say_that_axes_were_guessed_and_take_them(costal, im
     assert (code, GUESSED in err) == (0, True)
     table.write_text("frame,y,x,class,planes\na.tif,0,0,class 1,max z\n", "utf-8")
     code, said, err = costal(*options, "--axes", "ZYX")
-    assert (code, said) == (0, "There are 1 new labels, 0 that stood already, 1 new frames.\n"), err
+    assert (code, said) == (0, "Imported 1 new labels; 0 already existed; 1 new frames.\n"), err

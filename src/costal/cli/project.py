@@ -125,7 +125,7 @@ def assess(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     as_json: AsJson = False,
 ) -> None:
-    """Show how good a project's model is, by cross-validation on its labels, and which labels to check again."""
+    """Show how good a project's model is, by cross-validation on its labels, and which labels to look at again."""
     project = load_project(folder)
     require_store(project.store_path)
     with ProgressBar() as bar:
@@ -138,7 +138,7 @@ def assess(
             lines.append(f"  {names[class_id]}: {recall:.0%} of {sum(row):.0f} labels predicted right")
     lines += [each.sentence for each in (assessment.forecast, came) if each is not None]
     count = len(assessment.doubts)
-    lines += [f"Labels to check again, the most doubtful first: {count}"] * bool(count)
+    lines += [f"Labels to look at again, the most doubtful first: {count}"] * bool(count)
     lines += [
         f"  frame {each.frame_id}, y {each.y}, x {each.x}: {names[each.class_id]} ({each.probability:.0%}), "
         f"the others say {names[each.predicted_id]} ({each.predicted_probability:.0%})"

@@ -614,7 +614,7 @@ def test_earlier_results_are_replaced_only_when_that_is_said(trained, field, tmp
     asked = FilesRequest(trained, (write_tiff(tmp_path / "a.tif", field.pixels_Y_X),), out, "cpu")
     finish(apply_to_files(asked))
     (out / "crops.csv").write_text("mine")
-    with pytest.raises(ProjectError, match=r"crops.csv is there already"):
+    with pytest.raises(ProjectError, match=r"crops.csv exists already"):
         finish(apply_to_files(asked))
     assert (out / "crops.csv").read_text() == "mine"
     assert len(finish(apply_to_files(replace(asked, overwrite=True))).frames) == 1
@@ -625,7 +625,7 @@ def test_a_geojson_of_the_users_own_is_left_alone(trained, field, tmp_path):
     (tmp_path / "a.geojson").write_text("mine")
     path = write_tiff(tmp_path / "a.tif", field.pixels_Y_X)
     found = finish(apply_to_files(FilesRequest(trained, (path,), tmp_path, "cpu")))
-    assert "a.geojson is there already" in found.failures[0].reason
+    assert "a.geojson exists already" in found.failures[0].reason
     assert (tmp_path / "a.geojson").read_text() == "mine"
 
 

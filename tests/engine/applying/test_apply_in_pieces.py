@@ -75,7 +75,7 @@ def test_a_run_that_was_stopped_goes_on_and_classifies_no_crop_twice(project, tm
 def test_a_run_by_another_model_does_not_go_on_over_what_is_there(project, tmp_path, write_zarr):
     request = FilesRequest(project, (str(write_zarr(tmp_path / "a.zarr", picture())),), tmp_path / "out", "cpu")
     finish(apply_to_files(request))
-    with pytest.raises(Exception, match="is there already"):
+    with pytest.raises(Exception, match="exists already"):
         finish(apply_to_files(request))
 
 

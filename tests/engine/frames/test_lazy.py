@@ -182,7 +182,7 @@ def test_a_sparse_tiff_is_refused_unless_chunks_may_be_missing(tmp_path):
         ({"multiscales": []}, r"multiscales is \[\]"),
         ({"multiscales": [{"axes": [{"name": "y"}, {"name": "q"}], "datasets": [{"path": "0"}]}]}, "has axes y, q"),
         ({"multiscales": [{"datasets": [{"path": "0"}]}]}, r"multiscales\[0\]\.axes is missing"),
-        ({"multiscales": [{"axes": ["y", "x"], "datasets": [{"path": "1"}]}]}, "names a level '1' that is not there"),
+        ({"multiscales": [{"axes": ["y", "x"], "datasets": [{"path": "1"}]}]}, "names a level '1' that is missing"),
         (
             {"multiscales": [{"axes": ["c", "y", "x"], "datasets": [{"path": "0"}]}]},
             r"shape \(32, 32\) .* for axes CYX",
@@ -201,7 +201,7 @@ def test_what_is_not_there_and_bare_arrays_are_refused(tmp_path):
     with pytest.raises(FrameError, match="cannot be opened"):
         open_lazily(tmp_path / "nowhere.zarr")
     (tmp_path / "empty.zarr").mkdir()
-    with pytest.raises(FrameError, match="is no zarr group"):
+    with pytest.raises(FrameError, match="is not a zarr group"):
         open_lazily(tmp_path / "empty.zarr")
     zarr.create_array(str(tmp_path / "bare.zarr"), shape=(4, 4), dtype="uint8")
     with pytest.raises(FrameError, match=r"bare zarr array of shape \(4, 4\)"):
@@ -237,7 +237,7 @@ def test_a_url_gives_what_the_folder_gives_and_notices_changes(tmp_path, write_z
         assert missing_boxes(changed, Planes(), (0, 70, 0, 90)) == [(32, 64, 32, 64)]
     finally:
         memory.rm("/test_lazy", recursive=True)
-    with pytest.raises(FrameError, match=r"is no OME-Zarr by its name"):
+    with pytest.raises(FrameError, match=r"does not have the name of an OME-Zarr"):
         open_lazily("memory://test_lazy/a.tif")
 
 

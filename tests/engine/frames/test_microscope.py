@@ -116,7 +116,7 @@ def test_a_frame_that_is_not_finished_is_removed(tmp_path, way, preallocate):
 def test_a_frame_that_is_there_is_neither_overwritten_nor_removed(tmp_path, preallocate):
     path = tmp_path / "frame_00000.ome.tif"
     path.write_text("precious")
-    with pytest.raises(FrameError, match=r"frame_00000\.ome\.tif is there already\. Choose another folder"):
+    with pytest.raises(FrameError, match=r"frame_00000\.ome\.tif exists already\. Choose another folder"):
         acquired(tmp_path, 1, preallocate=preallocate)
     assert path.read_text() == "precious"
 
@@ -142,5 +142,5 @@ def test_numbers_go_on_after_the_last_frame(tmp_path):
 
 def test_the_name_of_no_frame_is_refused():
     assert number_of("somewhere/frame_00042.ome.tif") == 42
-    with pytest.raises(FrameError, match=r"a\.tif is no frame of the simulated microscope"):
+    with pytest.raises(FrameError, match=r"a\.tif is not a frame of the simulated microscope"):
         number_of("a.tif")

@@ -54,7 +54,7 @@ def test_a_big_plane_is_sampled_the_same_way_twice_and_close_to_the_whole():
 
 @pytest.mark.parametrize("percentiles", [(50, 50), (90, 10), (-1, 99), (1, 101), (np.nan, 99)])
 def test_percentiles_that_do_not_grow_from_0_to_100_are_refused(percentiles):
-    with pytest.raises(FrameError, match="growing numbers from 0 to 100"):
+    with pytest.raises(FrameError, match="rising numbers from 0 to 100"):
         intensity_range(np.zeros((1, 8, 8)), percentiles)
 
 

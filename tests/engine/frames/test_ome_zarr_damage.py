@@ -17,7 +17,7 @@ from costal.types import Channel
 PIXELS = np.arange(64 * 64, dtype=np.uint16).reshape(64, 64)
 DEEP = '{"a": ' * 100_000 + "1" + "}" * 100_000
 NO_SIZE = "The pixel size is taken as unknown"
-NO_NAMES = "The channels are without names and colours"
+NO_NAMES = "The channels have no names and colours"
 
 
 class Store:
@@ -119,11 +119,11 @@ REFUSED = {
     "attributes are no JSON": (text("attributes", "no json"), "JSON"),
     "attributes are cut off": (text("attributes", '{"attributes": {"multiscales": [{"ax'), "JSON"),
     "attributes are no text": (lambda store: store.attributes.write_bytes(b"\xff\xfe\x00"), "UnicodeDecodeError"),
-    "attributes are a list": (text("attributes", "[1, 2]"), "is no zarr group"),
-    "attributes are a number": (text("attributes", "5"), "is no zarr group"),
-    "attributes are nested deeply": (text("attributes", DEEP), "is no zarr group"),
-    "group is a list": (text("group", "[1]"), "is no zarr group"),
-    "zarr format 9": (text("group", '{"zarr_format": 9, "node_type": "group"}'), "is no zarr group"),
+    "attributes are a list": (text("attributes", "[1, 2]"), "is not a zarr group"),
+    "attributes are a number": (text("attributes", "5"), "is not a zarr group"),
+    "attributes are nested deeply": (text("attributes", DEEP), "is not a zarr group"),
+    "group is a list": (text("group", "[1]"), "is not a zarr group"),
+    "zarr format 9": (text("group", '{"zarr_format": 9, "node_type": "group"}'), "is not a zarr group"),
     "multiscales null": (ome("multiscales", value=None), "multiscales is null"),
     "multiscales a number": (ome("multiscales", value=5), "multiscales is 5"),
     "multiscales a text": (ome("multiscales", value="image"), "multiscales is 'image'"),
@@ -155,13 +155,13 @@ REFUSED = {
     "path a list": (level(["0"], "path"), r"datasets\[0\]\.path is \['0'\]"),
     "path true": (level(True, "path"), r"datasets\[0\]\.path is true"),
     "path empty": (level("", "path"), r"datasets\[0\]\.path is ''"),
-    "path of another number": (level(7, "path"), "level '7' that is not there"),
-    "path absolute": (level("/etc/passwd", "path"), "level 'etc/passwd' that is not there"),
+    "path of another number": (level(7, "path"), "level '7' that is missing"),
+    "path absolute": (level("/etc/passwd", "path"), "level 'etc/passwd' that is missing"),
     "path out of the group": (neighbour, r"datasets\[0\]\.path is '\.\./other'"),
     "path out of the group, Windows": (level("..\\other", "path"), r"datasets\[0\]\.path is '\.\./other'"),
     "path of the group itself": (level(".", "path"), r"datasets\[0\]\.path is '\.'"),
-    "path of a group": (empty_folder, "level 'folder' that is not there"),
-    "path of nothing": (level("3", "path"), "level '3' that is not there"),
+    "path of a group": (empty_folder, "level 'folder' that is missing"),
+    "path of nothing": (level("3", "path"), "level '3' that is missing"),
     "path with a zero byte": (level("0\0", "path"), "level"),
     "path very long": (level("0" * 100_000, "path"), "level"),
     "plate without wells": (screen("plate", {"columns": []}), r"plate\.wells is missing"),

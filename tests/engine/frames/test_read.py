@@ -77,7 +77,7 @@ def test_a_real_file_keeps_its_axes_depth_and_pixel_size(name, axes, dtype, shap
 
 def test_a_guessed_axis_is_confessed_and_can_be_overruled():
     path = real("fluorescence/membrane_2d_timelapse.tif")
-    assert read(path).notes == ("Axis 0 (length 5) has no name in the file; it was taken for T.",)
+    assert read(path).notes == ("Axis 0 (length 5) has no name in the file; it was read as T.",)
     assert (read(path, axes="ZYX").axes, read(path, axes="ZYX").notes) == ("ZYX", ())
 
 

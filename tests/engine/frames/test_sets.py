@@ -82,7 +82,7 @@ def test_a_split_image_is_listed_once_and_only_when_all_its_files_are_there(tmp_
     paths = layouts.ome_planes(tmp_path, STACK)
     last = paths[2].read_bytes()
     paths[2].unlink()
-    with pytest.raises(FrameError, match=r"1 other files of it are not there: plane_2\.ome\.tif\. Wait"):
+    with pytest.raises(FrameError, match=r"1 other files of it are missing: plane_2\.ome\.tif\. Wait"):
         read(paths[0])
     assert set(states(tmp_path).values()) == {"pending"}
     paths[2].write_bytes(last)

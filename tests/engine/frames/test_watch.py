@@ -538,7 +538,7 @@ def test_a_folder_below_that_cannot_be_listed_is_broken_and_its_files_are_not_go
 def test_a_name_that_is_no_text_is_broken_and_its_path_can_be_stored(desk):
     (desk.folder / os.fsdecode(b"a\xff.tif")).touch()
     assert desk.look() == [("a\\udcff.tif", "broken")]
-    assert desk.reason("a\\udcff.tif") == "The name holds what is no text. Rename it."
+    assert desk.reason("a\\udcff.tif") == "The name has bytes that are not text. Rename it."
 
 
 # very many

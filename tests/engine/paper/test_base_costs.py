@@ -44,7 +44,7 @@ def test_a_folder_without_a_run_and_a_run_without_std_are_refused(quick_plan, sm
         derive_base_costs(tmp_path)
     with run_lock(tmp_path, quick_plan, small_digits):
         pass
-    with pytest.raises(DatasetError, match="no arm that asks by STD"):
+    with pytest.raises(DatasetError, match="no arm that selects by STD"):
         derive_base_costs(tmp_path)
 
 

@@ -108,7 +108,7 @@ def test_auto_takes_mnist_where_it_is(costal_data, monkeypatch):
 
 
 def test_a_choice_that_is_nothing_is_refused(nowhere):
-    with pytest.raises(DatasetError, match="'cifar' is no data set and no folder"):
+    with pytest.raises(DatasetError, match="'cifar' is neither a data set nor a folder"):
         load_dataset("cifar")
 
 

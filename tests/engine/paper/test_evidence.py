@@ -156,10 +156,10 @@ def test_the_page_compares_with_random_by_cost_and_labels_and_with_the_cheap_one
 def test_a_limit_that_is_never_reached_is_told():
     plan = replace(PLAN, rounds=3, experiment=Experiment(stop_cost=500.0))
     (note,) = limit_notes(table(run_rows(RANDOM_ARM, 0, *BY_CHANCE)), plan)
-    assert note.startswith("random: 1 of 1 runs ended after 3 rounds, before their cost came to 500;")
+    assert note.startswith("random: 1 of 1 runs ended after 3 rounds, before their cost reached 500;")
 
 
 def test_a_limit_that_the_first_query_passes_is_told():
     plan = replace(PLAN, experiment=Experiment(stop_cost=30.0))
     (note,) = limit_notes(table(run_rows(RANDOM_ARM, 0, (0, 40), (0.5, 0.6))), plan)
-    assert note.startswith("random: in 1 of 1 runs the first query cost the 30 that were to be spent, or more.")
+    assert note.startswith("random: in 1 of 1 runs the first query already cost stop_cost (30) or more.")

@@ -39,9 +39,9 @@ def saving(ratio, gain):
 @pytest.mark.parametrize(
     ("ratio", "gain", "words"),
     [
-        ((0.5, 0.4, 0.7), (0.02, 0.01, 0.03), "50% of the time is saved at equal accuracy, surely more than 30%"),
+        ((0.5, 0.4, 0.7), (0.02, 0.01, 0.03), "50% less time at equal accuracy, surely more than 30%"),
         ((0.8, 0.5, 1.2), (0.02, 0.01, 0.03), "better than random selection, by +2.0 points"),
-        ((0.8, 0.5, 1.2), (0.0, -0.01, 0.02), "these labels do not tell it from random selection"),
+        ((0.8, 0.5, 1.2), (0.0, -0.01, 0.02), "these labels show no clear difference from random selection"),
         ((np.inf, 1.1, np.inf), (-0.02, -0.03, -0.01), "costs more time than random selection"),
     ],
 )
@@ -62,7 +62,7 @@ def test_with_nothing_asked_for_the_settings_are_beside_the_same_without_cost():
 
 
 def test_too_few_labels_are_told_with_their_number(tmp_path):
-    with pytest.raises(DatasetError, match="neurons has 60 labels with a measured effort, and a replay needs 100"):
+    with pytest.raises(DatasetError, match="neurons has 60 labels with a measured effort, but a replay needs 100"):
         finish(replay(made(tmp_path, 60)))
 
 

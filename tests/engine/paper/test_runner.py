@@ -149,7 +149,7 @@ def test_a_plan_fixes_its_threads_and_gives_them_back(quick_plan, small_digits, 
     ("change", "error", "sentence"),
     [
         ({"pool_size": 200}, DatasetError, "3 disjoint pools of 200 .* need 620"),
-        ({"n": 31}, DatasetError, "n = 31 crops cannot be asked of pool_size = 30"),
+        ({"n": 31}, DatasetError, "n = 31 crops are more than pool_size = 30"),
         ({"base_cost_K": (1.0, 2.0)}, AgentError, "there are 2 base costs"),
     ],
     ids=["pools too large", "more asked than there are", "base costs of other classes"],

@@ -57,7 +57,7 @@ def test_rare_classes_are_looked_for_in_all_crops():
 
 
 def test_a_class_with_one_crop_is_refused_by_name():
-    with pytest.raises(DatasetError, match=r"shapes has fewer than 2 crops to draw from of: 1, 3\."):
+    with pytest.raises(DatasetError, match=r"shapes has fewer than 2 crops to draw from in: 1, 3\."):
         initial_indices(crops_of([0, 0, 0, 1, 2, 2, 3]), 0, 0)
 
 

@@ -229,7 +229,7 @@ def test_figure_1_as_the_paper_saw_it_lets_claims_2_to_5_hold():
         pytest.param(
             lambda beta: 600.0,
             ["does not hold"] * 2,
-            "in 0 of 3 repeats; in 3 it is no higher at β = 0 already",
+            "in 0 of 3 repeats; in 3 it is already no higher at β = 0",
             id="at 0",
         ),
         pytest.param(
