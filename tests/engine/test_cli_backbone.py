@@ -55,8 +55,8 @@ def test_size_hash_and_licence_are_told_before_a_download_that_fails(costal, add
     monkeypatch.setenv(FROM, "http://127.0.0.1:9")  # nobody listens to the port of discarding
     code, out, err = costal("backbone", "download", "torchvision:resnet18")
     assert (code, out) == (1, "")
-    said, failed = [line for line in err.splitlines() if "resnet18-f37072fd.pth" in line]
-    assert said.startswith("http://127.0.0.1:9/resnet18-f37072fd.pth: 44.7 MiB, SHA-256 f37072fd")
-    assert "licence: BSD-3-Clause" in said
+    announcement, failed = [line for line in err.splitlines() if "resnet18-f37072fd.pth" in line]
+    assert announcement.startswith("http://127.0.0.1:9/resnet18-f37072fd.pth: 44.7 MiB, SHA-256 f37072fd")
+    assert "licence: BSD-3-Clause" in announcement
     assert failed.startswith("costal: http://127.0.0.1:9/resnet18-f37072fd.pth cannot be fetched")
     assert not added.exists()

@@ -55,8 +55,8 @@ def small_table_1(monkeypatch):
 def test_an_experiment_writes_tables_a_page_and_figures(costal, plan_file, tmp_path):
     code, out, err = costal("experiment", plan_file, "--out", tmp_path / "out")
     assert (code, err.strip()) == (0, "")
-    found = {each.name for each in (tmp_path / "out").iterdir()}
-    assert found >= {
+    result = {each.name for each in (tmp_path / "out").iterdir()}
+    assert result >= {
         "experiment.toml", "environment.json", "rounds.csv", "timings.csv", "summary.md", "curves.png", "curves.svg",
         "figure1.png", "figure1.svg",
     }  # fmt: skip
@@ -78,11 +78,11 @@ def test_an_experiment_run_again_does_nothing_and_says_the_same(costal, plan_fil
 def test_an_experiment_stopped_by_the_user_keeps_what_is_done_and_goes_on(costal, plan_file, tmp_path, monkeypatch):
     from costal.cli import running
 
-    run_task, told = running.run_task, []
+    run_task, texts = running.run_task, []
 
     def stopped(*arguments):
         for progress in run_task(*arguments):
-            told.append(progress)
+            texts.append(progress)
             if progress.done == 2:
                 raise KeyboardInterrupt
             yield progress

@@ -64,7 +64,8 @@ def test_what_is_said_is_read_by_field_and_nothing_else_is_added():
         ),
         (
             {"power": 1, "steps": [0.1, -0.1]},
-            "steps = [0.1, -0.1] of [microscope] should be a list of numbers from 0. Correct it, or remove it for the default: [].",
+            "steps = [0.1, -0.1] of [microscope] should be a list of numbers from 0. Correct it, or remove it for the "
+            "default: [].",
         ),
         (
             {"power": 1, "frames": 0},

@@ -94,11 +94,11 @@ def quick_looks(monkeypatch):
 @pytest.mark.parametrize("where", ["local:1", "local:2"])
 def test_the_number_of_workers_changes_no_byte(where, expected, tmp_path):
     before = len(worker_processes())
-    told = list(run_spread(PLAN, tmp_path, where, FINGERPRINT))
+    progress = list(run_spread(PLAN, tmp_path, where, FINGERPRINT))
     assert files_of(PLAN, tmp_path) == expected
     assert len(expected) == 2 * ROWS + 1
-    assert [each.done for each in told] == sorted(each.done for each in told)
-    assert {each.total for each in told} == {ROWS}
+    assert [each.done for each in progress] == sorted(each.done for each in progress)
+    assert {each.total for each in progress} == {ROWS}
     assert len(worker_processes()) == before
 
 
@@ -235,7 +235,7 @@ def test_a_scheduler_waits_for_workers_and_when_it_dies_what_was_written_stays(e
 
 def other_environment(monkeypatch, **changes):
     own = workers.environment
-    monkeypatch.setattr(workers, "environment", lambda *asked: replace(own(*asked), **changes))
+    monkeypatch.setattr(workers, "environment", lambda *queries: replace(own(*queries), **changes))
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ def axes_of(letters: str, shape: Sequence[int], path: Path | str, axes: Axes) ->
     chosen = checked_axes(chosen)
     if len(chosen) != len(shape):
         raise FrameError(
-            f"{path} has {len(shape)} dimensions, of shape {tuple(shape)} and cannot have the axes {chosen}. Name "
+            f"{path} has {len(shape)} dimensions, of shape {tuple(shape)}, and cannot have the axes {chosen}. Name "
             "each dimension once."
         )
     own = letters if "C" in letters else letters.replace("S", "C")

@@ -174,7 +174,7 @@ def test_a_sparse_tiff_is_refused_unless_chunks_may_be_missing(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("attributes", "told"),
+    ("attributes", "message"),
     [
         ({}, r"without OME metadata: it holds 0\. Write it as OME-Zarr"),
         ({"ome": {"plate": {"wells": [{"path": "A/1"}, {"path": "A/2"}]}}}, r"plate of 2 wells \(A/1, A/2 .*A/1/0"),
@@ -189,11 +189,11 @@ def test_a_sparse_tiff_is_refused_unless_chunks_may_be_missing(tmp_path):
         ),
     ],
 )
-def test_a_group_that_is_no_image_is_refused_with_what_it_is(attributes, told, tmp_path):
+def test_a_group_that_is_no_image_is_refused_with_what_it_is(attributes, message, tmp_path):
     group = zarr.open_group(str(tmp_path / "a.zarr"), mode="w")
     group.create_array("0", shape=(32, 32), chunks=(16, 16), dtype="uint8")[...] = 1
     group.attrs.update(attributes)
-    with pytest.raises(FrameError, match=told):
+    with pytest.raises(FrameError, match=message):
         open_lazily(tmp_path / "a.zarr")
 
 
@@ -252,8 +252,8 @@ def test_a_damaged_chunk_is_named_with_its_rows(tmp_path, write_zarr):
 
 def test_a_plane_that_is_not_there_is_refused(tmp_path, write_zarr):
     frame = open_lazily(write_zarr(tmp_path / "a.zarr", PIXELS[0, 0], "cyx"))
-    for planes, told in ((Planes((4,)), "no C 4"), (Planes(z=1), "no Z 1"), (Planes(t=2), "no T 2")):
-        with pytest.raises(FrameError, match=told):
+    for planes, message in ((Planes((4,)), "no C 4"), (Planes(z=1), "no Z 1"), (Planes(t=2), "no T 2")):
+        with pytest.raises(FrameError, match=message):
             read_window(frame, planes, 0, 9, 0, 9)
 
 

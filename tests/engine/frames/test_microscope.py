@@ -23,10 +23,10 @@ def test_frames_are_ome_tiffs_with_axes_and_pixel_size(tmp_path, planes, axis, p
     paths = acquired(tmp_path, 2, planes=planes, axis=axis, preallocate=preallocate)
     assert paths == (tmp_path / "frame_00000.ome.tif", tmp_path / "frame_00001.ome.tif")
     for path in paths:
-        found = read(path)
-        assert (found.axes, found.notes) == (f"{axis}YX" if planes > 1 else "YX", ())
-        assert found.pixels.shape == ((planes, 64, 64) if planes > 1 else (64, 64))
-        assert (found.pixels.dtype, found.pixel_um) == (np.uint16, 0.02)
+        frame = read(path)
+        assert (frame.axes, frame.notes) == (f"{axis}YX" if planes > 1 else "YX", ())
+        assert frame.pixels.shape == ((planes, 64, 64) if planes > 1 else (64, 64))
+        assert (frame.pixels.dtype, frame.pixel_um) == (np.uint16, 0.02)
         with tifffile.TiffFile(path) as tiff:
             assert tiff.is_ome
 
@@ -86,10 +86,10 @@ def test_a_frame_is_incomplete_until_its_last_plane_is_written(tmp_path, preallo
 def test_it_pauses_between_planes_and_between_frames_and_reports_every_plane(tmp_path):
     slept = []
     job = acquire(tmp_path, 2, planes=3, pause_s=5, plane_pause_s=1, sleep=slept.append, **SMALL)
-    told = list(job)
+    progress = list(job)
     assert slept == [1, 1, 5, 1, 1]
-    assert [(one.done, one.total) for one in told] == [(done, 6) for done in range(1, 7)]
-    assert told[4] == Progress(5, 6, "frame_00001.ome.tif, plane 2")
+    assert [(one.done, one.total) for one in progress] == [(done, 6) for done in range(1, 7)]
+    assert progress[4] == Progress(5, 6, "frame_00001.ome.tif, plane 2")
 
 
 @BOTH_WAYS

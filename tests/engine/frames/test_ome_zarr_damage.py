@@ -35,7 +35,10 @@ class Store:
         path.write_text(json.dumps(document))
 
     def ome(self, change):
-        self.write(self.attributes, lambda told: change(told if self.version == "0.4" else told["attributes"]["ome"]))
+        self.write(
+            self.attributes,
+            lambda all_metadata: change(all_metadata if self.version == "0.4" else all_metadata["attributes"]["ome"]),
+        )
 
 
 def ome(*where, value):
@@ -61,9 +64,9 @@ def level(value, *where):
 
 
 def screen(kind, value):
-    def change(told):
-        told.clear()
-        told[kind] = value
+    def change(metadata):
+        metadata.clear()
+        metadata[kind] = value
 
     return lambda store: store.ome(change)
 
@@ -76,11 +79,11 @@ def array(value, v2, *v3):
     """Return a damage of the metadata of an array: under one name in zarr format 2, under others in 3."""
 
     def change(store):
-        def put(told):
+        def put(metadata):
             where = (v2,) if store.version == "0.4" else v3
             for step in where[:-1]:
-                told = told[step]
-            told[where[-1]] = value
+                metadata = metadata[step]
+            metadata[where[-1]] = value
 
         store.write(store.array, put)
 
@@ -259,10 +262,10 @@ def score(costal, store, project):
     return costal("score", store.path, "--project", project, "--out", table, "--device", "cpu")
 
 
-@pytest.mark.parametrize(("damage", "told"), REFUSED.values(), ids=REFUSED)
-def test_damage_is_one_sentence_that_names_the_place_and_the_remedy(damage, told, store, costal, project):
+@pytest.mark.parametrize(("damage", "message"), REFUSED.values(), ids=REFUSED)
+def test_damage_is_one_sentence_that_names_the_place_and_the_remedy(damage, message, store, costal, project):
     damage(store)
-    with pytest.raises(FrameError, match=told) as refusal:
+    with pytest.raises(FrameError, match=message) as refusal:
         open_lazily(store.path)
     message = str(refusal.value)
     assert message.startswith(str(store.path))
@@ -275,12 +278,12 @@ def test_damage_is_one_sentence_that_names_the_place_and_the_remedy(damage, told
     assert " ".join(message.split()[:3]) in " ".join(error.split())
 
 
-@pytest.mark.parametrize(("damage", "told"), OPENED.values(), ids=OPENED)
-def test_damage_beside_the_pixels_is_a_note(damage, told, store, costal, project):
+@pytest.mark.parametrize(("damage", "message"), OPENED.values(), ids=OPENED)
+def test_damage_beside_the_pixels_is_a_note(damage, message, store, costal, project):
     damage(store)
     frame = open_lazily(store.path)
-    assert (frame.pixel_um, frame.channels) == (None if told == NO_SIZE else 0.1, (Channel(0),))
-    assert [note[: len(told)] for note in frame.notes] == [told]
+    assert (frame.pixel_um, frame.channels) == (None if message == NO_SIZE else 0.1, (Channel(0),))
+    assert [note[: len(message)] for note in frame.notes] == [message]
     np.testing.assert_array_equal(read_window(frame, Planes(), 0, 64, 0, 64)[0], PIXELS)
 
 

@@ -113,13 +113,13 @@ def test_an_interval_may_end_where_a_resample_never_gets_there():
 
 def test_an_arm_at_half_the_cost_saves_half_in_every_repeat():
     df = table(*(run_rows(RANDOM_ARM, r, *BY_CHANCE) for r in (0, 1)), *(run_rows(STD, r, *HALF) for r in (0, 1)))
-    found = saving(df, PLAN, STD, RANDOM_ARM)
-    assert found.repeats == (0, 1)
-    assert f"{found.ratio:.2f}" == "0.50 [0.50, 0.50]"
+    result = saving(df, PLAN, STD, RANDOM_ARM)
+    assert result.repeats == (0, 1)
+    assert f"{result.ratio:.2f}" == "0.50 [0.50, 0.50]"
     # at 30, 60, 90, 120 of cost: 0.65, 0.8, 0.8, 0.8 beside 0.575, 0.65, 0.725, 0.8
-    assert [each.value for each in found.difference_S] == pytest.approx([0.075, 0.15, 0.075, 0.0])
-    assert found.mean_difference.value == pytest.approx(0.075)
-    assert (found.lowest_recall.value, found.recall_difference.value) == (0.5, 0.0)
+    assert [each.value for each in result.difference_S] == pytest.approx([0.075, 0.15, 0.075, 0.0])
+    assert result.mean_difference.value == pytest.approx(0.075)
+    assert (result.lowest_recall.value, result.recall_difference.value) == (0.5, 0.0)
 
 
 def test_by_labels_the_same_runs_need_as_many():

@@ -58,11 +58,11 @@ def test_equal_experiments_give_equal_reports(quick_experiment, small_digits, ar
 
 def test_another_seed_or_repeat_gives_other_reports(quick_experiment, small_digits):
     runs = [(quick_experiment, 0), (replace(quick_experiment, seed=1), 0), (quick_experiment, 1)]
-    told = {
+    texts = {
         tuple(figures([replace(report, repeat=0) for report in run(each, STD, small_digits, 1, repeat)[1]]))
         for each, repeat in runs
     }
-    assert len(told) == 3
+    assert len(texts) == 3
 
 
 def test_the_total_cost_is_the_sum_of_what_was_asked_without_the_start(two_rounds, small_digits):

@@ -201,7 +201,8 @@ ARM = "[[arms]]\n"
         (ARM + "bta = 1", r"'bta' of arm 1 is not known. Did you mean 'beta'\?"),
         (
             ARM + "xyz = 1",
-            "The known keys are name, acquisition, alpha, beta, rule, diverse, control_share, backbone, cost, members, budget",
+            "The known keys are name, acquisition, alpha, beta, rule, diverse, control_share, backbone, cost, "
+            "members, budget",
         ),
         (ARM + "name = 'dear'\nrounds = 8", r"'rounds' of arm 1 \(dear\) is not known. It belongs to the top"),
         ("batch = 8", r"'batch' is not known. It belongs to \[training\]"),
@@ -219,7 +220,7 @@ ARM = "[[arms]]\n"
         ("base_costs = [inf]", "base_costs = .* should be a list of numbers"),
         ("base_costs = 3", "base_costs = 3 should be a list of numbers"),
         ("looked_at = [0]", r"looked_at = \[0\] should be a list of whole numbers from 1"),
-        ("looked_at = [8, 60]", "looked_at names round 60, and the last is rounds = 48"),
+        ("looked_at = [8, 60]", "looked_at names round 60, but the last is rounds = 48"),
         ("n = 20\npool_size = 10", "n = 20 crops are more than pool_size = 10"),
         ("pools = 'fresh'", 'pools = "fresh" should be one of disjoint, redraw'),
         ("name = ''", 'name = "" should be text of one line.*the name of the file'),
@@ -332,12 +333,12 @@ def test_the_template_is_a_plan_that_ends_soon(tmp_path):
 
 def test_the_template_has_every_key_and_explains_it():
     own = UNCOMMENTED.keys() - {"training", "arms"}
-    for keys, found in (
+    for keys, result in (
         (PLAN_KEYS, own),
         (TRAINING_KEYS, UNCOMMENTED["training"].keys()),
         (ARM_KEYS, UNCOMMENTED["arms"][0].keys()),
     ):
-        assert set(found) == {key.name for key in keys}
+        assert set(result) == {key.name for key in keys}
     explained = re.findall(r"^# [^\n]+\.\n# [^\n]+ Default: [^\n]+\.\n(?:# )?(\w+) = ", TEMPLATE, re.MULTILINE)
     assert explained == [key.name for key in (*PLAN_KEYS, *TRAINING_KEYS, *ARM_KEYS)]
 

@@ -70,11 +70,11 @@ def test_too_few_labels_are_told_with_their_number(tmp_path):
 def test_a_replay_asks_for_the_labels_again_and_changes_nothing(tmp_path):
     folder = made(tmp_path, LABELS, "efficientnet_lite0")
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-    found = finish(replay(folder, repeats=2, device="cpu"))
-    assert found.labels == LABELS
-    assert [each.arm.name for each in found.savings] == ["as it is", "β = 0"]
-    assert all(each.repeats == (0, 1) for each in found.savings)
-    assert found.verdict.startswith("as it is: ")
-    assert all(0 <= each.lowest_recall.value <= 1 for each in found.savings)
+    result = finish(replay(folder, repeats=2, device="cpu"))
+    assert result.labels == LABELS
+    assert [each.arm.name for each in result.savings] == ["as it is", "β = 0"]
+    assert all(each.repeats == (0, 1) for each in result.savings)
+    assert result.verdict.startswith("as it is: ")
+    assert all(0 <= each.lowest_recall.value <= 1 for each in result.savings)
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
     assert load_project(folder).choices.passes == 5

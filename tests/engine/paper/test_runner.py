@@ -128,9 +128,9 @@ def test_a_finished_task_is_not_run_again(quick_plan, small_digits, tmp_path, mo
 
 
 def test_progress_rises_to_the_number_of_rounds(quick_plan, small_digits, tmp_path):
-    told = [each.done for each in run_task(quick_plan, tasks(quick_plan)[0], tmp_path, small_digits)]
-    assert told == sorted(told)
-    assert (told[0], told[-1]) == (0, quick_plan.rounds)
+    progress = [each.done for each in run_task(quick_plan, tasks(quick_plan)[0], tmp_path, small_digits)]
+    assert progress == sorted(progress)
+    assert (progress[0], progress[-1]) == (0, quick_plan.rounds)
 
 
 @pytest.mark.parametrize("threads", [1, 2])
