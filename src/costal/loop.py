@@ -43,7 +43,7 @@ def new_agent(settings: AgentSettings, crop_shape: tuple[int, int, int], is_rgb:
 def score(agent: Agent, pool: Pool, seed: int, device: str = "auto") -> Job[Scores]:
     """Return information, cost and class probabilities of every crop of the pool.
 
-    With the acquisition function ``random`` information is drawn from `seed`, no committee is asked and the
+    With the acquisition function ``random`` information is drawn from `seed`, no committee is used and the
     probabilities are NaN.
 
     Raises
@@ -94,7 +94,7 @@ def _precision_note(agent: Agent, here: Precision) -> str:
 
 
 def random_information(seed: int, count: int) -> Floats:
-    """Return the information (N,) that the acquisition function ``random`` gives to so many crops."""
+    """Return the information (N,) that the acquisition function ``random`` gives to this many crops."""
     return np.random.default_rng(seed_for(seed, "information")).random(count, dtype=np.float32)
 
 
@@ -116,10 +116,10 @@ def choose(
 ) -> Query:
     """Return the query that these scores and settings give: the n of greatest v, or the most ΣI^α that a budget buys.
 
-    Only `candidates` (crop indices; default all) may be picked, while values are given for every crop. `places_N_2`
-    are the crops' rows and columns, by which diverse settings know neighbours; those of different frames lie at least
-    two apart. Ties and controls are drawn from `seed`; controls depend on no I, α or β, and are not thinned. With
-    `control_number_N` crops below the control share are asked as controls alone (see `labels.controls`).
+    Only `candidates` (crop indices; default all) may be picked, while values are given for every crop. `places_N_2` are
+    the crops' rows and columns, by which diverse settings know neighbours; those of different frames lie at least two
+    apart. Ties and controls are drawn from `seed`; controls depend on no I, α or β, and are not thinned. With
+    `control_number_N` crops below the control share are queried as controls only (see `labels.controls`).
 
     Raises
     ------
@@ -160,9 +160,9 @@ def rest_of_query(
 ) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
     """Return the rest of a query by new scores, best first, and which of its crops are controls.
 
-    `rest` are those that were to come, and which are controls: these keep their places. The other places go to the
-    best of the other crops of the rest and of `others`, which are no controls; in a query by budget to those of the
-    rest alone, for they were bought together.
+    `rest` are those that were to come, and which are controls: these keep their places. The other places go to the best
+    of the other crops of the rest and of `others`, which are not controls; in a query by budget only to those of the
+    rest, because they were bought together.
     """
     picked_m, control_m = rest
     own = picked_m[~control_m]

@@ -25,10 +25,10 @@ LARGEST = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What a field means and takes, as in ``n: Annotated[int, Setting("Crops that are asked about.", ge=1)]``.
+    """The meaning and limits of a field, as in ``n: Annotated[int, Setting("Crops in a query.", ge=1)]``.
 
     A number, or each of a list, lies from `ge`, or above `gt`, to `le`, in `unit`; a text passes `fits`, which
-    `expected` says in words. `key` is the name in a file, where it is not the field's. `absent` says what applies
+    `expected` says in words. `key` is the name in a file, if it differs from the field's. `absent` says what applies
     without it if no value of a file can; `example` is then a value.
     """
 

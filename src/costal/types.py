@@ -112,12 +112,11 @@ class Channel:
 class Frame:
     """One acquired image with its axes named.
 
-    `pixels` keeps the file's dtype; `axes` has one letter per dimension (of ``TZCYX``);
-    `pixel_um` is the side of a pixel in micrometres, None when the file does not say;
-    `content_hash` is the SHA-256 of dtype, shape and pixels, so a renamed file is the same frame;
-    `notes` are sentences about what was repaired or guessed while reading.
-    `channels` has one entry for each place along C; `is_rgb` tells that these are the red, green and blue samples of
-    a colour image, not three channels.
+    `pixels` keeps the file's dtype; `axes` has one letter per dimension (of ``TZCYX``); `pixel_um` is the side of a
+    pixel in micrometres, None when the file does not say; `content_hash` is the SHA-256 of dtype, shape and pixels, so
+    a renamed file is the same frame; `notes` are sentences about what was repaired or guessed while reading. `channels`
+    has one entry for each place along C; `is_rgb` says that these are the red, green and blue samples of a colour
+    image, not three channels.
     """
 
     pixels: NDArray[np.generic]
@@ -221,7 +220,7 @@ class BackboneCard:
     licence: str = field(compare=False)
 
     def feature_shape(self, channels: int, is_rgb: bool) -> tuple[int]:
-        """Return the shape (F,) of the features of a crop with so many channels."""
+        """Return the shape (F,) of the features of a crop with this many channels."""
         return (self.feature_count * (1 if is_rgb else channels),)
 
 
@@ -229,8 +228,8 @@ class BackboneCard:
 class Pool:
     """The crops that this round's query may choose from: normalised float32 `crops_N_C_H_W`.
 
-    `annotator` will be asked, having answered `order` crops before: terms of the predicted cost. With `features_N_F`,
-    those of the agent's backbone, crops are not looked at and may be none.
+    `annotator` will answer, after `order` crops before: terms of the predicted cost. With `features_N_F`, those of the
+    agent's backbone, crops are not looked at and may be none.
     """
 
     crops_N_C_H_W: Floats
@@ -367,7 +366,7 @@ class Agent:
     `classifier` has the weights of each member of the ensemble, of none until two classes have labels; `cost_model` is
     None until there are enough efforts. `crop_shape` is (C, H, W); `is_rgb` says that the three channels are colours of
     one image. `notes` says what the agent cannot do yet, and why. `backbone` is the card of a frozen backbone, None
-    while the CNN is trained; `precision` is that in which it computed what was learned from.
+    while the CNN is trained; `precision` is that of the features it was trained on.
     """
 
     settings: AgentSettings
@@ -394,8 +393,7 @@ class Scores:
 
     `cost_is_uniform` says that costs are not known yet, so β has no effect. `device` is where it was computed; `notes`
     are sentences for the screen. `features_N_F` are the classifier's trunk features, projected (see `agent.committee`),
-    None when no committee was asked. `cost_spread` is the shared standard deviation of log effort, 0 without a cost
-    model.
+    None without a committee. `cost_spread` is the shared standard deviation of log effort, 0 without a cost model.
     """
 
     information_N: Floats

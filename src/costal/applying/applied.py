@@ -25,8 +25,8 @@ class Applied:
     that class; `information_N` is the project's acquisition function, or `std` where the project asks at random. Crops
     without information have the index `NO_CLASS`, and no confidence and information: NaN.
 
-    `probs_N_K` (float32) are the probabilities of the classes, of which confidence is the greatest; they sum to one,
-    and went through the `temperature` that cross-validation on labels found, 1 where it found none.
+    `probs_N_K` (float32) are the probabilities of the classes; the greatest is the confidence; they sum to one, and
+    went through the `temperature` that cross-validation on labels found, 1 where it found none.
 
     A frame that was resampled has a grid of other pixels than its own `frame_shape`.
     """
@@ -140,7 +140,7 @@ def counts_of(frame: ClassifiedFrame) -> FrameCounts:
 def uncertain_first(frames: Sequence[ClassifiedFrame], most: int | None = None) -> Iterator[ClassifiedCrop]:
     """Return the crops of all frames: the lowest confidence first, among equals the greatest information.
 
-    Crops without information come last. With `most` only so many, and none of these.
+    Crops without information come last. With `most` only that many, and none of these.
     """
     if not frames:
         return

@@ -1,6 +1,6 @@
 """The trained classifier run over files and folders, one frame after another; memory holds at most one frame or band.
 
-A run that was stopped goes on: of a frame that is read piece by piece, what was scored is kept beside its outputs.
+A stopped run can continue: the scores of a frame that is read piece by piece are stored beside its outputs.
 """
 
 from dataclasses import dataclass
@@ -101,7 +101,7 @@ def apply_to_files(request: FilesRequest) -> Job[AppliedFiles]:
 
     project, out = request.project, request.out
     model_version = trained_version(project)
-    choose_device(request.device)  # one that is not here is no fault of any file
+    choose_device(request.device)  # a missing device is not the fault of any file
     sources = image_sources(request.sources, out)
     may_replace = make_room(out, request.overwrite, model_version.model_hash)
     run = _Run(request, model_version, may_replace, set())
@@ -146,7 +146,7 @@ def _outcomes_of(run: _Run, source: str, name: str) -> Job[list[ClassifiedFrame 
             except (FrameError, AgentError, MemoryError) as error:
                 outcomes.append(Failure(source, frame.description, _reason(error)))
     except (FrameError, MemoryError) as error:
-        text = source.encode("utf-8", "backslashreplace").decode()  # a name may hold what is no text
+        text = source.encode("utf-8", "backslashreplace").decode()  # a name may have bytes that are not text
         outcomes.append(Failure(text, "", _reason(error)))
     return outcomes
 
@@ -173,7 +173,7 @@ def _reason(error: Exception) -> str:
 
 
 def _as_part(job: Job[Result], title: str, at: int, total: int) -> Job[Result]:
-    """Return a job's result, its progress told as that of part `at` of `total`."""
+    """Return a job's result, its progress reported as that of part `at` of `total`."""
 
     def tell(progress: Progress) -> Progress:
         done = STEPS * at + STEPS * progress.done // max(progress.total, 1)

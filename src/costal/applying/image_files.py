@@ -24,8 +24,8 @@ def image_sources(sources: Iterable[str | Path], out: Path) -> list[str]:
     """Return the images among `sources` and those in and below its folders, by name, each once.
 
     OME-Zarr folders and URLs are images as they are. Of an image that is split over several files, the first that is
-    found stands for all. Of what is below a folder, hidden files are left out and what earlier runs wrote: all in
-    `out`, and label TIFFs.
+    found stands for all. Below a folder, hidden files and outputs of earlier runs are left out: all in `out`, and label
+    TIFFs.
 
     Raises
     ------
@@ -80,7 +80,7 @@ def output_names(sources: Sequence[str | Path]) -> list[str]:
 
 
 def make_room(out: Path, overwrite: bool, model_hash: str) -> bool:
-    """Make the folder for the outputs; return whether what is there may be replaced.
+    """Make the folder for the outputs; return whether existing files may be replaced.
 
     It may if `overwrite` says so, and if a run with the same model was stopped, which then continues.
 

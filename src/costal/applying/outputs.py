@@ -172,7 +172,7 @@ def write_classes(path: Path, project: Project, model_version: ModelVersion, tem
 def write_geojson(path: Path, frame: ClassifiedFrame, project: Project) -> None:
     """Write every crop as a square of its class for QuPath, with confidence and information as measurements.
 
-    Of a padded crop, what lies within the frame; where crops overlap, so do the squares. Crops without information have
+    A padded crop is cut at the frame's edge; where crops overlap, so do the squares. Crops without information have
     none.
     """
     with new_text(path) as file:

@@ -1,4 +1,4 @@
-"""The table of all commands. The module of one is imported when it runs, or its own help is asked for, not before."""
+"""The table of all commands. A command's module is imported only when it runs or shows its own help."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

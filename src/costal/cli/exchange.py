@@ -32,7 +32,7 @@ def export_labels(
         Path, typer.Option(help="The file to write; a folder for images, and for geojson of several frames.")
     ],
     validation: Annotated[float, typer.Option(help="Share of the frames used for validation.")] = 0.0,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what was exported there before.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier export.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Write the labels of a project for another program.

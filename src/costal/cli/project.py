@@ -102,15 +102,15 @@ def info(folder: Folder, as_json: AsJson = False) -> None:
     lines.append(
         f"  model {newest.number}, trained on {newest.agent.label_count} labels" if newest else "  no model yet"
     )
-    kept, came = kept_now(project), last_fulfilled(project)
+    kept, fulfilled = kept_now(project), last_fulfilled(project)
     if kept is not None:
         outdated = " Labels or settings have changed since." * kept.is_outdated
         lines.append(f"  {kept.assessment.sentence}{outdated}")
-        lines += [f"  {each.sentence}" for each in (kept.assessment.forecast, came) if each is not None]
+        lines += [f"  {each.sentence}" for each in (kept.assessment.forecast, fulfilled) if each is not None]
     figures = {
         "name": project.name,
         "cross_validation": asdict(kept.assessment) | {"is_outdated": kept.is_outdated} if kept is not None else None,
-        "foretold_before": asdict(came) if came is not None else None,
+        "foretold_before": asdict(fulfilled) if fulfilled is not None else None,
         "labels": labels,
         "skipped_or_excluded": others,
         "presentations": presentations,
@@ -130,13 +130,13 @@ def assess(
     require_store(project.store_path)
     with ProgressBar() as bar:
         assessment = bar.drain(cross_validated(AssessmentRequest(project, device)), project.name)
-    assessment, came = open_doubts(project, assessment), last_fulfilled(project)
+    assessment, fulfilled = open_doubts(project, assessment), last_fulfilled(project)
     names = {each.id: each.name for each in project.classes}
     lines = [assessment.sentence]
     for class_id, recall, row in zip(assessment.class_ids, assessment.recall_K, assessment.confusion_K_K, strict=True):
         if recall is not None:
             lines.append(f"  {names[class_id]}: {recall:.0%} of {sum(row):.0f} labels predicted right")
-    lines += [each.sentence for each in (assessment.forecast, came) if each is not None]
+    lines += [each.sentence for each in (assessment.forecast, fulfilled) if each is not None]
     count = len(assessment.doubts)
     lines += [f"Labels to look at again, the most doubtful first: {count}"] * bool(count)
     lines += [
@@ -144,7 +144,7 @@ def assess(
         f"the others say {names[each.predicted_id]} ({each.predicted_probability:.0%})"
         for each in assessment.doubts[:MOST_LISTED]
     ]
-    foretold = asdict(came) if came is not None else None
+    foretold = asdict(fulfilled) if fulfilled is not None else None
     tell("\n".join(lines), asdict(assessment) | {"foretold_before": foretold}, as_json)
 
 

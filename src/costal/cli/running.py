@@ -24,7 +24,7 @@ LONG_ROUNDS = 100
 
 
 def run_experiment(plan: Plan, out: Path, dask: str | None, resume: bool, as_json: bool = False) -> None:
-    """Run what is left of a plan in `out`, and write its tables, pages and figures, also when it is stopped."""
+    """Run the rest of a plan in `out`, and write its tables, pages and figures, also when it is stopped."""
     warn_of_scheduler(dask)
     dataset = load_dataset(plan.data, plan.labels, plan.edges)
     require_enough(plan, dataset)
@@ -64,7 +64,7 @@ def _say_how_long(plan: Plan, out: Path, dataset: Dataset, dask: str | None) -> 
 
 
 def _rounds(plan: Plan, out: Path, dataset: Dataset, dask: str | None) -> Job[None]:
-    """Run what is left, and report the time left."""
+    """Run the rest, and report the time left."""
     began, before = time.monotonic(), None
     for each in _one_by_one(plan, out, dataset) if dask is None else _spread(plan, out, dataset, dask):
         before = each.done if before is None else before
@@ -86,7 +86,7 @@ def _one_by_one(plan: Plan, out: Path, dataset: Dataset) -> Job[None]:
             left[task] = each.total - each.done
             yield progress_of(plan, left, each.message)
         left[task] = 0
-        write_tables(out, run_names(plan))  # so that what is finished can be looked at, copied and kept meanwhile
+        write_tables(out, run_names(plan))  # so that finished rounds can be looked at and copied meanwhile
 
 
 def _time_left(spent_s: float, done: int, left: int) -> str:

@@ -8,7 +8,7 @@ from costal.errors import FrameError
 FEW = 4  # an unnamed axis this short is taken for channels
 SCIFIO = {"X": "X", "Y": "Y", "Z": "Z", "Channel": "C", "Time": "T"}
 Axes = str | Mapping[str, str] | None
-"""Letters of TZCYX for this one file, or for kinds of files (see `kind_of`), or what the file says."""
+"""Letters of TZCYX for this one file, or for kinds of files (see `kind_of`), or none, for the file's own axes."""
 
 
 def axes_of(letters: str, shape: Sequence[int], path: Path | str, axes: Axes) -> tuple[str, tuple[str, ...]]:

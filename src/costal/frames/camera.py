@@ -1,4 +1,4 @@
-"""Frames from a running pymmcore-plus core: what it snaps, and what its acquisitions yield."""
+"""Frames from a running pymmcore-plus core: snapped images, and those of acquisitions."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path

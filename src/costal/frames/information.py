@@ -16,7 +16,7 @@ def is_blank(crops_B_C_H_W: NDArray[np.generic]) -> NDArray[np.bool_]:
     """Return which crops (B,) of raw pixels have no information.
 
     A channel shows something where at least half of its pixels in the crop are finite and these are not all equal. A
-    crop of which no channel shows anything has no information: each is constant, or mostly NaN or infinite.
+    crop without such a channel has no information: every channel is constant, or mostly NaN or infinite.
     """
     pixels = crops_B_C_H_W.reshape(*crops_B_C_H_W.shape[:2], -1)
     if pixels.dtype.kind != "f":

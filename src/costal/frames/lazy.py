@@ -80,7 +80,7 @@ class LazyFrame:
 
 @dataclass(frozen=True, slots=True)
 class _Contiguous:
-    """Pixels that lie in a file as they lie in memory; mapped for each window, so that none stay in memory."""
+    """Uncompressed pixels of a file, mapped into memory for each window, so that none stay in memory."""
 
     path: Path
     dtype: np.dtype[Any]

@@ -1,4 +1,4 @@
-"""Micro-Manager's stacks: which plane lies where, by its own index and tags. One position of the stage is one image."""
+"""Micro-Manager's stacks: where each plane is, by index and tags. One position of the stage is one image."""
 
 import re
 from collections.abc import Iterator, Mapping

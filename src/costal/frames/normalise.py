@@ -141,7 +141,7 @@ class _Cut:
 def LazyCrops(plane_C_Y_X: Plane, limits: IntensityRange, grid: Grid, chosen: Sequence[int] | None = None) -> Floats:
     """Return the normalised crops (N, C, H, W) of a plane, or those `chosen`, each cut when a slice of them is taken.
 
-    Only what is sliced is ever in memory. It is not an array, but has the length, the shape and the slices of one.
+    Only slices are ever in memory. It is not an array, but has the length, the shape and the slices of one.
     """
     return cast(Floats, _Cut(plane_C_Y_X, limits, grid, range(len(grid)) if chosen is None else chosen))
 

@@ -54,7 +54,7 @@ class Pyramid(BaseModel):
 
 
 class Images(BaseModel):
-    """The pyramids of a group, of which the first is looked at."""
+    """The pyramids of a group; only the first is used."""
 
     multiscales: Annotated[list[Any], Field(min_length=1)]
 
@@ -78,7 +78,7 @@ class Well(BaseModel):
 
 
 class Named(BaseModel):
-    """A channel by what is read of it elsewhere: anything that has names for its parts."""
+    """A channel, read elsewhere: any object with named parts."""
 
     model_config = ConfigDict(extra="allow")
 

@@ -14,7 +14,7 @@ Element = ElementTree.Element
 
 
 class OmeTiff(tifffile.TiffFile):  # type: ignore[misc]  # tifffile has no types here
-    """A TIFF whose OME-XML is cut down to the first image of which planes lie in this very file.
+    """A TIFF whose OME-XML is reduced to the first image with planes in this file.
 
     `parts` are the files that such an image is split over, none where this is the only one; `position` is there
     instead when it is a stack of Micro-Manager's.
@@ -39,7 +39,7 @@ def open_tiff(path: Path) -> OmeTiff:
     Raises
     ------
     FrameError
-        When its image needs files that are not there, or lie elsewhere.
+        When its image needs files that are missing, or in another folder.
     """
     tiff = OmeTiff(path)
     try:
@@ -87,7 +87,7 @@ def _whole(path: Path, root: Element) -> Element:
 
 
 def _cut_down(path: Path, tiff: OmeTiff, root: Element) -> None:
-    """Keep of the XML only the first image of which planes lie in this file."""
+    """Keep only the first image in the XML that has planes in this file."""
     own, images = _own_mark(path, root), root.findall("{*}Image")
     kept = [image for image in images if own in map(_mark, image.iterfind(".//{*}TiffData"))]
     kept = kept or [image for image in images if image.find(".//{*}TiffData") is None]

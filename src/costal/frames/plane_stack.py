@@ -1,4 +1,4 @@
-"""Planes that lie uncompressed in one file or several, indexed together like one array and read where they are."""
+"""Planes that lie uncompressed in one file or several, indexed together like one array and read in place."""
 
 import math
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class PlaneStack:
-    """An array of planes: `outer` is the shape of the axes before those of a plane, of which each has a place.
+    """An array of planes: `outer` is the shape of the axes before those of a plane; each plane has a place.
 
     `dtype` has the byte order of the files; `axes` are the letters of all dimensions.
     """

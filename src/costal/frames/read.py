@@ -136,7 +136,7 @@ def plane(frame: Frame, planes: Planes = Planes()) -> Pixels:
 
 
 def plane_frame(frame: Frame, planes: Planes) -> Frame:
-    """Return the chosen planes (see `plane`) as a frame with axes CYX, with what the whole frame says of its channels.
+    """Return the chosen planes (see `plane`) as a frame with axes CYX, with the channel names and colours of the frame.
 
     Raises
     ------

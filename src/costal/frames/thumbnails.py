@@ -115,7 +115,7 @@ def _picked(
 
 
 def _runs(chunks: NDArray[np.intp]) -> list[slice]:
-    """Return the stretches of columns whose chunks lie side by side: one window each."""
+    """Return the ranges of columns with adjacent chunks: one window each."""
     ends = np.flatnonzero(np.diff(chunks) > 1) + 1
     edges = [0, *ends.tolist(), len(chunks)]
     return [slice(first, end) for first, end in pairwise(edges)]

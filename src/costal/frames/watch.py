@@ -95,7 +95,7 @@ class FolderWatch:
         return [*new, *(one for arrival in broken for one in self._tell(arrival)), *self._left(stamps, refused)]
 
     def _arrived(self, stamps: dict[str, Stamp], now: float) -> list[Arrival]:
-        """Return the files that are new, and those that are back as they were; what has changed is to be read."""
+        """Return the files that are new, and those that are back unchanged; changed files are read later."""
         changed: list[Arrival] = []
         new = [path for path, stamp in stamps.items() if path not in self._seen or self._seen[path].stamp != stamp]
         for path in sorted(new, key=lambda one: (stamps[one].mtime_ns, one)):
@@ -137,7 +137,7 @@ class FolderWatch:
         return reports + self._parts(whole, arrival.content_hash, now)
 
     def _parts(self, whole: Path, content_hash: str, now: float) -> list[Arrival]:
-        """Return what is known now of the other files of an image that was read: they need not be read again."""
+        """Return the arrivals of the other files of an image that was read: they need not be read again."""
         reports = []
         for part in parts_of(whole):
             path = part.relative_to(self._folder).as_posix()

@@ -93,7 +93,7 @@ class PlaneAddress:
         FrameError
             When it cannot be opened, or is not the same as before.
         """
-        frame = open_lazily(self.source, "fill", self.axes)  # which chunks it lacks is asked for each window
+        frame = open_lazily(self.source, "fill", self.axes)  # missing chunks are looked up for each window
         if frame.identity != self.identity:
             raise FrameError(
                 f"{self.source} is not the image that the scoring was started with: it has changed, or this machine "
@@ -224,7 +224,7 @@ def missing_boxes(frame: LazyFrame, planes: Planes, box: Box, level: int = 0) ->
     Raises
     ------
     FrameError
-        When the store cannot be asked.
+        When the store does not answer.
     """
     array = frame.levels[level]
     if not hasattr(array, "metadata"):
@@ -251,7 +251,7 @@ def missing_boxes(frame: LazyFrame, planes: Planes, box: Box, level: int = 0) ->
 
 
 def _there(frame: LazyFrame, array: Any, places: list[tuple[int, ...]]) -> list[bool]:
-    """Return which chunks the store has, asked for all at once."""
+    """Return which chunks the store has, in one batch of requests."""
     import asyncio
 
     from zarr.core.sync import sync

@@ -98,7 +98,7 @@ def _read_mnist(root: Path, part: str) -> tuple[NDArray[np.uint8], NDArray[np.in
 
 
 def synthetic_dataset(seed: int = 0) -> Dataset:
-    """Return synthetic digits: 60,000 to draw from and 2,000 for tests, each rendered when it is asked for."""
+    """Return synthetic digits: 60,000 to draw from and 2,000 for tests, each rendered on request."""
 
     def take(indices: Indices) -> Crops:
         images, classes = digits.render(seed, indices)
@@ -128,9 +128,9 @@ def load_dataset(choice: str = "auto", labels: str | None = None, edges: Sequenc
     Raises
     ------
     DatasetError
-        When MNIST is asked for by name or folder and is not there, or the choice is none of these.
+        When MNIST is chosen by name or folder but is missing, or the choice is none of these.
     CostalError
-        When what is in the folder cannot be read.
+        When the files in the folder cannot be read.
     """
     if choice == "auto":
         choice = "mnist" if find_mnist() else "synthetic"

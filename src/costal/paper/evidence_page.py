@@ -27,7 +27,7 @@ def sections(df: "pd.DataFrame", plan: Plan) -> Iterator[str]:
     """Yield headings and tables: arms against random selection, and against selection by cost alone."""
     baselines = [arm for arm in (random_arm(plan), cheap_arm(plan)) if arm is not None]
     for place, baseline in enumerate(baselines):
-        yield f"## What cost buys, against {baseline.name}"
+        yield f"## Cost and accuracy, against {baseline.name}"
         axes: tuple[Axis, ...] = ("total_cost", "labels") if place == 0 else ("total_cost",)
         for axis in axes:
             yield saving_table(savings(df, plan, baseline, axis), baseline, axis)

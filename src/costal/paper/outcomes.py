@@ -101,7 +101,7 @@ def exactly(value_R: ArrayLike) -> Quantity:
 
 
 def first_crossing(x_M: ArrayLike, y_M: ArrayLike, level: float) -> float:
-    """Return the first x at which y is no longer below the level, between points linearly; NaN when it stays below."""
+    """Return the first x at which y is no longer below the level, linear between points; NaN when it stays below."""
     x, y = np.asarray(x_M, np.float64), np.asarray(y_M, np.float64)
     above = np.flatnonzero(y >= level)
     if not len(above):
@@ -155,7 +155,7 @@ def to_target(df: "pd.DataFrame", plan: Plan, arm: Arm, repeats: tuple[int, ...]
 
 
 def area(df: "pd.DataFrame", arm: Arm, repeats: tuple[int, ...], labels: float) -> Quantity:
-    """Return an arm's mean accuracy up to so many labels, or to the end, in each repeat: the area under its curve."""
+    """Return an arm's mean accuracy up to this many labels, or to the end, in each repeat: the area under its curve."""
     return exactly([_mean_accuracy(run_of(df, arm, repeat), labels) for repeat in repeats])
 
 

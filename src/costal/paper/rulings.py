@@ -33,7 +33,7 @@ class Verdict:
 
     @property
     def verdict(self) -> Ruling:
-        """Whether all parts hold; not tested when no arms of the plan can tell."""
+        """Whether all parts hold; not tested when the plan lacks the arms for it."""
         return all_hold(part.verdict for part in self.parts)
 
     @property

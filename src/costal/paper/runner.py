@@ -82,12 +82,12 @@ def _kept(plan: Plan, task: Task, folder: Path) -> dict[tuple[int, int], tuple[i
 
 
 def _done(plan: Plan, kept: Mapping[tuple[int, int], tuple[int, bool]]) -> int:
-    """Return the rounds that are finished in every run that goes on."""
+    """Return the rounds that are finished in every unfinished run."""
     return min((done for done, is_over in kept.values() if not is_over), default=plan.rounds + 1)
 
 
 def run_task(plan: Plan, task: Task, folder: Path, dataset: Dataset) -> Job[None]:
-    """Run what is left of a task, and keep each round in `folder`; yields progress in rounds.
+    """Run the rest of a task, and store each round in `folder`; yields progress in rounds.
 
     Raises
     ------
@@ -116,7 +116,7 @@ def run_task(plan: Plan, task: Task, folder: Path, dataset: Dataset) -> Job[None
             message = _message(plan, task, number)
             proposals: list[Proposal | None] = [None] * len(states)
             if number > 0:
-                queries = yield from _within(_asked(plan, states, data, expert), message)
+                queries = yield from _within(_queries(plan, states, data, expert), message)
                 for place, (state, each) in enumerate(zip(states, queries, strict=True)):
                     answers = simulated_answers(state, each, data[state.repeat], expert)
                     states[place], proposals[place] = answered(state, each.asked_n, answers), each
@@ -127,7 +127,7 @@ def run_task(plan: Plan, task: Task, folder: Path, dataset: Dataset) -> Job[None
                 _keep(folder, dataset.name, state, report, proposal)
 
 
-def _asked(
+def _queries(
     plan: Plan, states: list[ArmState], data: Mapping[int, Dataset], expert: SimulatedExpert
 ) -> Job[list[Proposal]]:
     """Return the next queries of arms that run side by side."""

@@ -34,9 +34,9 @@ class _Frame:
 def sted_dataset(seed: int = 0) -> Dataset:
     """Return simulated STED frames of 16 x 16 crops of 32 px: 100,000 to draw from and 6 for tests.
 
-    Frames are rendered when they are asked for; each is normalised by its own intensity range, as a project does by
-    default. Efforts are seconds: those of `simulated_effort_s`, which grow with the contour in a crop and have a noise
-    that (index, repeat) fixes, times `drift`.
+    Frames are rendered on request; each is normalised by its own intensity range, as a project does by default. Efforts
+    are seconds: those of `simulated_effort_s`, which grow with the contour in a crop and have a noise that (index,
+    repeat) fixes, times `drift`.
     """
     first_test = TRAIN_FRAMES * PER_FRAME
 

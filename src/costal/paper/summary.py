@@ -200,7 +200,7 @@ def _what_was_run(df: "pd.DataFrame", plan: Plan) -> str:
             f"- {plan.rounds} rounds of N = {shared.pool_size} crops ({pools}), of which n = {shared.n} are labelled, "
             f"after {start} labels at the start. T = {shared.passes} passes. Tested {tested}.",
             f"- {plan.repeats} repeats of {len(plan.arms)} arms, seed {shared.seed}; "
-            f"{_done(df, plan)} of {plan.run_count} runs finished. Device asked for: {shared.device}.",
+            f"{_done(df, plan)} of {plan.run_count} runs finished. Requested device: {shared.device}.",
             f"- Training: {_protocol(plan)}.",
             *_limits(plan),
             *_annotators(plan),

@@ -48,7 +48,7 @@ class Tasks(Generic[T]):
 
 
 def run_on_workers(tasks: Tasks[T], work: Work, folder: Path, where: str, fingerprint: str) -> Job[None]:
-    """Have tasks run on dask workers, which keep what they finish in `folder`; yields progress.
+    """Run tasks on dask workers, which store finished work in `folder`; yields progress.
 
     `where` is ``local:K`` for K processes on this machine, a scheduler's ``tcp://`` or ``tls://`` address, or the path
     of a scheduler file. Workers may come, go and be killed meanwhile. `fingerprint` is that of the work here. Closed,
@@ -204,7 +204,7 @@ def _watched(client: Any, context: WorkerContext[Any], tasks: Tasks[T], dashboar
         with client.as_current(), suppress(TimeoutError):
             _distributed().wait(list(pending), timeout=LOOK_EVERY_S, return_when="FIRST_COMPLETED")
         done = [each for each in pending if each.done()]
-        # Looked at after that: what was finished before a worker's death counts.
+        # Measured after that: work that was finished before a worker's death counts.
         left |= {task: tasks.left_of(task) for task in pending.values()}
         for future in done:
             task = pending[future]

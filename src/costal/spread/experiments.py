@@ -39,7 +39,7 @@ class _Experiment:
 
 
 def run_spread(plan: Plan, folder: Path, where: str, fingerprint: str) -> Job[None]:
-    """Run what is left of a plan on dask workers, which keep each round in `folder`; yields progress in rounds.
+    """Run the rest of a plan on dask workers, which store each round in `folder`; yields progress in rounds.
 
     `where` is ``local:K`` for K processes on this machine, a scheduler's ``tcp://`` or ``tls://`` address, or the path
     of a scheduler file. Workers may come, go and be killed meanwhile. `fingerprint` is that of the plan's crops and
@@ -81,7 +81,7 @@ def _dataset(choice: str, labels: str | None, edges: tuple[float, ...]) -> Datas
 
 
 def _run(context: WorkerContext[_Experiment], task: Task) -> None:
-    """Run what is left of a task on this worker, as long as it is wanted."""
+    """Run the rest of a task on this worker, as long as it is needed."""
     worker, look = look_for()
     admit(context, worker)
     plan, (arm, repeat) = context.work.plan, task.runs[0]

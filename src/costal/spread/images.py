@@ -43,7 +43,7 @@ class _Scoring:
 
 @dataclass(frozen=True, slots=True)
 class _Bands:
-    """A task: some bands of a frame, which lies at `address`, and where they are kept."""
+    """A task: some bands of the frame at `address`, and where they are stored."""
 
     work: BandWork
     numbers: tuple[int, ...]
@@ -93,7 +93,7 @@ def score_on_workers(
 
 
 def _tasks(to_do: Sequence[tuple[BandWork, Sequence[int]]]) -> list[_Bands]:
-    """Return bands in tasks of about as many crops: neighbours together, because they share chunks."""
+    """Return bands in tasks of similar numbers of crops: neighbours together, because they share chunks."""
     tasks = []
     for work, numbers in to_do:
         if work.folder is None or not isinstance(work.plane, PlaneAddress):
@@ -138,7 +138,7 @@ def _opened(address: PlaneAddress) -> LazyPlane:
 
 
 def _run(context: WorkerContext[_Scoring], task: _Bands) -> None:
-    """Score what is left of a task on this worker, as long as it is wanted."""
+    """Score the rest of a task on this worker, as long as it is needed."""
     worker, look = look_for()
     admit(context, worker)
     work = task.work
