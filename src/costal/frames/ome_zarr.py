@@ -153,8 +153,8 @@ def _reading(source: str, what: str) -> Iterator[None]:
         yield
     except Exception as error:
         raise FrameError(
-            f"{source} cannot be read: {what} is damaged or out of reach ({in_one_line(error)[:200]}). Copy it, or "
-            "write it, again."
+            f"{source} cannot be read: {what} is damaged or out of reach ({in_one_line(error)[:200]}). Copy it "
+            "again, or rewrite it."
         ) from error
 
 
@@ -169,7 +169,7 @@ def _level(source: str, group: Any, path: str, axes: str) -> Any:
 
     level, name = _member(source, group, path, "level"), path[:80]
     if not isinstance(level, zarr.Array):
-        raise FrameError(f"{source} names a level '{name}' that is missing. Copy it, or write it, again.")
+        raise FrameError(f"{source} names a level '{name}' that is missing. Copy it again, or rewrite it.")
     if level.ndim != len(axes) or level.dtype.kind not in "biuf" or 0 in level.shape:
         raise FrameError(
             f"{source} has a level '{name}' of shape {level.shape} and {level.dtype} for axes {axes}. Export real "
@@ -177,7 +177,7 @@ def _level(source: str, group: Any, path: str, axes: str) -> Any:
         )
     if 0 in level.chunks or 0 in (level.shards or ()):
         raise FrameError(
-            f"{source} has a level '{name}' with empty chunks ({level.chunks}). Copy it, or write it, again."
+            f"{source} has a level '{name}' with empty chunks ({level.chunks}). Copy it again, or rewrite it."
         )
     return level
 
