@@ -28,8 +28,8 @@ ARM_KEYS = tuple(sorted(keys_of(Arm), key=lambda key: key.name != "name"))
 FILE = Tables(DatasetError, PLAN_KEYS, {"training": TRAINING_KEYS}, {"arms": ("arm", ARM_KEYS)})
 
 HEADING = """\
-# An experiment of napari-costal. It runs as it is, in a couple of minutes: costal experiment FILE.toml --out FOLDER #
-Commented lines show the defaults. Change what you like; every key is checked before anything runs.
+# An experiment of napari-costal. It runs as it is, in a couple of minutes: costal experiment FILE.toml --out FOLDER
+# Commented lines show the defaults. Change what you like; every key is checked before anything runs.
 """
 SMALL: dict[str, object] = {
     "name": "a first look", "data": "synthetic", "rounds": 8, "repeats": 2, "pool_size": 100, "passes": 20,
