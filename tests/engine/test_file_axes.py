@@ -74,9 +74,9 @@ def test_axes_of_another_count_are_refused_with_the_shape(axes, costal, image, f
 
 @pytest.mark.parametrize("axes", ["", "ZZX", "ZX", "QYX", "TZCYXS"])
 def test_letters_that_make_no_axes_are_refused(axes, image):
-    with pytest.raises(FrameError, match=r"cannot be\. Name each dimension once"):
+    with pytest.raises(FrameError, match=r"are not valid\. Name each dimension once"):
         kinds_with(axes, [str(image)])
-    with pytest.raises(FrameError, match=r"cannot be\. Name each dimension once"):
+    with pytest.raises(FrameError, match=r"are not valid\. Name each dimension once"):
         axes_of("QYX", (6, 48, 48), "a.tif", axes)
 
 
