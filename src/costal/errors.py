@@ -10,7 +10,7 @@ class FrameError(CostalError):
 
 
 class AgentError(CostalError):
-    """The agent cannot be asked or cannot learn."""
+    """The agent cannot score or cannot learn."""
 
 
 class ProjectError(CostalError):
@@ -26,5 +26,5 @@ class DatasetError(CostalError):
 
 
 def in_one_line(error: BaseException) -> str:
-    """Return the kind of an error and what it says, for a sentence about it."""
+    """Return the kind of an error and its message, for a sentence about it."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}"

@@ -1,6 +1,6 @@
-"""How every file is written: beside its place, and put there in one step once it is whole.
+"""How every file is written: beside its target, and moved there in one step once it is whole.
 
-What fails, or is killed, leaves the earlier file as it was. What a killed writer leaves behind ends in ``.new``.
+A writer that fails or is killed leaves the earlier file unchanged. Leftovers of a killed writer end in ``.new``.
 """
 
 import errno
@@ -81,7 +81,7 @@ def staged(target: Path) -> Iterator[Path]:
         When it cannot be written or put in place; `target` is as it was then.
     """
     remove_dead(target)
-    # Beside the target, for only within one disk something is put in its place in one step.
+    # Beside the target, because a move is one step only within one disk.
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f"{target.name}.", suffix=NEW) as beside:
         alive = FileLock(Path(beside) / ALIVE_FILE, thread_local=False)
         with alive:
@@ -94,7 +94,7 @@ def staged(target: Path) -> Iterator[Path]:
 
 @contextmanager
 def explained(path: Path) -> Iterator[None]:
-    """Turn what the system says of writing into a ProjectError with a remedy."""
+    """Turn the system's errors of writing into a ProjectError with a remedy."""
     try:
         yield
     except OSError as error:
@@ -175,7 +175,7 @@ def _replace(new: Path, old: Path) -> None:
 
 
 def _put(new: Path, target: Path) -> None:
-    """Put a file or a folder in the place of what is there, which comes back when that fails."""
+    """Replace a file or folder by another; the earlier one comes back when that fails."""
     if not new.is_dir():
         with new.open("rb+") as file:
             os.fsync(file.fileno())
@@ -201,7 +201,7 @@ def _sync_names(folder: Path) -> None:
     try:
         os.fsync(number)
     except OSError as error:
-        if error.errno != errno.EINVAL:  # what a file system says that has no such thing
+        if error.errno != errno.EINVAL:  # the error of a file system that cannot do this
             raise
     finally:
         os.close(number)

@@ -25,11 +25,11 @@ from costal.seeds import rng_for, seed_for
 from costal.types import Agent, AgentSettings, Answer, CostModel, Floats, Job, Pool, Precision, Query, Scores, Training
 
 FIXED = 2
-"""Crops that no answer changes any more: the one on the screen, and the one that is prepared."""
+"""The first crops of a query stay: the one on the screen, and the one that is prepared."""
 
 
 def new_agent(settings: AgentSettings, crop_shape: tuple[int, int, int], is_rgb: bool = False) -> Agent:
-    """Return an agent that knows nothing yet, and sees through the backbone that its settings name.
+    """Return an agent that knows nothing yet, with the backbone that its settings name.
 
     Raises
     ------
@@ -43,7 +43,7 @@ def new_agent(settings: AgentSettings, crop_shape: tuple[int, int, int], is_rgb:
 def score(agent: Agent, pool: Pool, seed: int, device: str = "auto") -> Job[Scores]:
     """Return information, cost and class probabilities of every crop of the pool.
 
-    With the acquisition function ``random`` information is drawn from `seed`, no committee is asked and the
+    With the acquisition function ``random`` information is drawn from `seed`, no committee is used and the
     probabilities are NaN.
 
     Raises
@@ -58,7 +58,7 @@ def score(agent: Agent, pool: Pool, seed: int, device: str = "auto") -> Job[Scor
     device = choose_device(device)
     pool = yield from pool_with_features(agent, pool, device)
     crops = pool.inputs
-    notes = [note for note in (unused_gpu(), _told_of_precision(agent, precision_of(device))) if note]
+    notes = [note for note in (unused_gpu(), _precision_note(agent, precision_of(device))) if note]
     features_N_F = None
     if agent.settings.acquisition == "random":
         information_N = random_information(seed, len(crops))
@@ -83,8 +83,8 @@ def score(agent: Agent, pool: Pool, seed: int, device: str = "auto") -> Job[Scor
     )
 
 
-def _told_of_precision(agent: Agent, here: Precision) -> str:
-    """Return what is to be said where features are of another precision than those that were learned from."""
+def _precision_note(agent: Agent, here: Precision) -> str:
+    """Return a note if features have another precision than those of the training."""
     if agent.backbone is None or not agent.classifier or agent.precision == here:
         return ""
     return (
@@ -94,7 +94,7 @@ def _told_of_precision(agent: Agent, here: Precision) -> str:
 
 
 def random_information(seed: int, count: int) -> Floats:
-    """Return the information (N,) that the acquisition function ``random`` gives to so many crops."""
+    """Return the information (N,) that the acquisition function ``random`` gives to this many crops."""
     return np.random.default_rng(seed_for(seed, "information")).random(count, dtype=np.float32)
 
 
@@ -116,10 +116,10 @@ def choose(
 ) -> Query:
     """Return the query that these scores and settings give: the n of greatest v, or the most ΣI^α that a budget buys.
 
-    Only `candidates` (crop indices; default all) may be picked, while values are given for every crop. `places_N_2`
-    are the crops' rows and columns, by which diverse settings know neighbours; those of different frames lie at least
-    two apart. Ties and controls are drawn from `seed`; controls depend on no I, α or β, and are not thinned. With
-    `control_number_N` crops below the control share are asked as controls alone (see `labels.controls`).
+    Only `candidates` (crop indices; default all) may be picked, while values are given for every crop. `places_N_2` are
+    the crops' rows and columns, by which diverse settings know neighbours; those of different frames lie at least two
+    apart. Ties and controls are drawn from `seed`; controls depend on no I, α or β, and are not thinned. With
+    `control_number_N` crops below the control share are queried as controls only (see `labels.controls`).
 
     Raises
     ------
@@ -158,11 +158,11 @@ def rest_of_query(
     others: NDArray[np.intp],
     places_N_2: NDArray[np.integer] | None = None,
 ) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
-    """Return which crops of a query are still to come by new scores, best first, and which of them are controls.
+    """Return the rest of a query by new scores, best first, and which of its crops are controls.
 
-    `rest` are those that were to come, and which are controls: these keep their places. The other places go to the
-    best of the other crops of the rest and of `others`, which are no controls; in a query by budget to those of the
-    rest alone, for they were bought together.
+    `rest` are those that were to come, and which are controls: these keep their places. The other places go to the best
+    of the other crops of the rest and of `others`, which are not controls; in a query by budget only to those of the
+    rest, because they were bought together.
     """
     picked_m, control_m = rest
     own = picked_m[~control_m]

@@ -7,13 +7,13 @@ DECIMAL = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
 def whole_number(text: str) -> int | None:
-    """Return a whole number from 0, None for what is none; ``16.0`` is one too, as tables with gaps write it."""
+    """Return a whole number from 0, None for anything else; ``16.0`` is one too, as tables with gaps write it."""
     digits = WHOLE.fullmatch(text)
     return int(digits[1]) if digits else None
 
 
 def decimal_number(text: str) -> float | None:
-    """Return a number with a decimal point, ``1.5e-05`` too, as programs write small ones; None for what is none."""
+    """Return a number with a decimal point, ``1.5e-05`` too, as programs write small ones; None for anything else."""
     return float(text) if DECIMAL.fullmatch(text) else None
 
 

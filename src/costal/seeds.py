@@ -1,4 +1,4 @@
-"""Seeds named after what they are for, so that no result depends on the order of execution."""
+"""Seeds named after their purpose, so that no result depends on the order of execution."""
 
 import zlib
 

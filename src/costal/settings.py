@@ -1,4 +1,4 @@
-"""What a setting means and takes, said once, at its field; and files of settings, read and written by that."""
+"""The meaning and limits of a setting, declared once at its field; files of settings are read and written by it."""
 
 import difflib
 import json
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
 NUMBERS = {int: "whole number", float: "number"}
 COLOUR = re.compile("#[0-9a-fA-F]{6}")
 MOST_SIGNS = 80
-"""Of a value within a sentence."""
+"""The longest value within a sentence."""
 LARGEST = 10_000
-"""Of crop size, n and T: beyond it is a slip of the finger."""
+"""The largest crop size, n and T: a larger one is a typing error."""
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What a field means and takes, as in ``n: Annotated[int, Setting("Crops that are asked about.", ge=1)]``.
+    """The meaning and limits of a field, as in ``n: Annotated[int, Setting("Crops in a query.", ge=1)]``.
 
     A number, or each of a list, lies from `ge`, or above `gt`, to `le`, in `unit`; a text passes `fits`, which
-    `expected` says in words. `key` is the name in a file, where it is not the field's. `absent` tells what holds
-    without it where no value of a file can say that; `example` is a value then.
+    `expected` says in words. `key` is the name in a file, if it differs from the field's. `absent` says what applies
+    without it if no value of a file can; `example` is then a value.
     """
 
     meaning: str
@@ -56,7 +56,7 @@ class Key:
 
     @property
     def expected(self) -> str:
-        """What it takes, in words."""
+        """The values that it takes, in words."""
         if self.setting.expected:
             return self.setting.expected
         if get_origin(self.kind) is Literal:
@@ -67,7 +67,7 @@ class Key:
 
     @property
     def default_in_words(self) -> str:
-        """What holds where a file does not say it, "" where it must be said."""
+        """The default in words, "" if a file must have the key."""
         return self.setting.absent or ("" if self.default is MISSING else shown(self.default))
 
     @property
@@ -84,7 +84,7 @@ def line(meaning: str, absent: str = "", example: str = "") -> Setting:
 
 
 def is_a_line(text: str) -> bool:
-    """Return whether a text says something, in one line, that can be written to a file."""
+    """Return whether a text is not empty, in one line, that can be written to a file."""
     return bool(text.strip()) and not {unicodedata.category(sign) for sign in text} & {"Cc", "Cs", "Zl", "Zp"}
 
 
@@ -105,7 +105,7 @@ def shown(value: object) -> str:
 
 
 def shortened(text: str) -> str:
-    """Return a text as a sentence has it: what is too long is cut."""
+    """Return a text for a sentence: a long one is cut."""
     return text if len(text) <= MOST_SIGNS else f"{text[:MOST_SIGNS]} …"
 
 
@@ -130,14 +130,14 @@ def key_of(kind: type, name: str) -> Key:
 
 
 def table_of(value: Any) -> dict[str, Any]:
-    """Return the settings of a dataclass as the table of a file; what is None cannot be said there."""
+    """Return the settings of a dataclass as the table of a file; None is left out."""
     kind: type = type(value)
     entries = {key.name: getattr(value, key.attribute) for key in keys_of(kind)}
     return {name: entry for name, entry in entries.items() if entry is not None}
 
 
 def in_common(source: Any, kind: type) -> dict[str, Any]:
-    """Return the values of those fields of a dataclass that another has too."""
+    """Return the values of the fields that a dataclass shares with another."""
     return {each.name: getattr(source, each.name) for each in fields(source) if each.name in kind.__dataclass_fields__}  # type: ignore[attr-defined]
 
 
@@ -145,7 +145,7 @@ def in_common(source: Any, kind: type) -> dict[str, Any]:
 class Tables:
     """The settings of a file: at its top, in its tables, and in its lists of tables, each with the word for an entry.
 
-    What cannot be is refused with a `refusal` that names the key, its value, its place and the remedy.
+    An invalid value raises a `refusal` that names the key, its value, its place and the remedy.
     """
 
     refusal: type[CostalError]
@@ -154,32 +154,32 @@ class Tables:
     lists: Mapping[str, tuple[str, tuple[Key, ...]]]
 
     def read(self, document: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what a document says, by field: settings of its top, a dict for each table, a list for each list."""
+        """Return a document's values by field: settings of its top, a dict for each table, a list for each list."""
         inner: dict[str, Any] = {name: {} for name in self.tables} | dict.fromkeys(self.lists, ()) | dict(document)
         own = {name: inner.pop(name) for name in (*self.tables, *self.lists)}
-        said = self._values(self.top, inner, "", (*self.tables, *self.lists))
+        values = self._values(self.top, inner, "", (*self.tables, *self.lists))
         for name, keys in self.tables.items():
             if not isinstance(own[name], Mapping):
                 raise self.refusal(
                     f"{name} = {shown(own[name])} should be a table. Write its keys below a line [{name}]."
                 )
-            said[name] = self._values(keys, own[name], f" of [{name}]")
+            values[name] = self._values(keys, own[name], f" of [{name}]")
         for name, (word, keys) in self.lists.items():
             entries = own[name]
             if not isinstance(entries, Sequence) or not all(isinstance(entry, Mapping) for entry in entries):
                 raise self.refusal(
                     f"'{name}' should be a list of tables. Write [[{name}]], in two brackets, above each {word}."
                 )
-            said[name] = [
+            values[name] = [
                 self._values(keys, entry, f" of {word} {number}{_named(entry)}")
                 for number, entry in enumerate(entries, 1)
             ]
-        return said
+        return values
 
     def _values(
         self, keys: tuple[Key, ...], table: Mapping[str, Any], of: str, more: Sequence[str] = ()
     ) -> dict[str, Any]:
-        """Return the values of a table, by field; `of` says in a sentence which one it is."""
+        """Return the values of a table, by field; `of` names the table in a sentence."""
         from pydantic import ValidationError
 
         try:
@@ -198,18 +198,18 @@ class Tables:
         if fault["type"] == "missing":
             return f"'{name}'{of} is missing. Add it: {known[name].expected}."
         default = known[name].default_in_words
-        remedy = f"Correct it, or take it out for the default: {default}." if default else "Correct it."
+        remedy = f"Correct it, or remove it for the default: {default}." if default else "Correct it."
         return f"{name} = {shortened(shown(table[name]))}{of} should be {known[name].expected}. {remedy}"
 
     def _nearest(self, name: str, known: Sequence[str]) -> str:
-        """Return the sentence that tells where an unknown key belongs, or which one it may have meant."""
+        """Return the sentence that says where an unknown key belongs, or which key was probably meant."""
         places = {"the top of the file": self.top} | {f"[{each}]": keys for each, keys in self.tables.items()}
         places |= {f"[[{each}]]": keys for each, (_, keys) in self.lists.items()}
         for place, keys in places.items():
             if name in [key.name for key in keys]:
                 return f"It belongs to {place}: move it there."
         close = difflib.get_close_matches(name, known, 1)
-        return f"Did you mean '{close[0]}'?" if close else f"Known are {', '.join(known)}."
+        return f"Did you mean '{close[0]}'?" if close else f"The known keys are {', '.join(known)}."
 
 
 def _named(entry: Mapping[str, Any]) -> str:

@@ -26,7 +26,7 @@ BACKBONE_FORMS = (*BACKBONE_NAMES, "timm:NAME", "torchvision:NAME")
 
 
 def is_backbone_name(name: str) -> bool:
-    """Return whether a backbone can have this name, wherever its weights are."""
+    """Return whether a backbone can have this name."""
     return name in BACKBONE_NAMES or ADDED_BACKBONE.fullmatch(name) is not None
 
 
@@ -37,9 +37,9 @@ CostLikelihood = Literal["log_normal", "least_squares"]
 STEEPEST_ALPHA, STEEPEST_BETA = 100.0, 10.0
 """Largest exponents: with them the value of a crop at the floor of the cost is finite."""
 
-Seed = Annotated[int, Setting("All random choices follow from it, and from what they are for.", ge=0)]
+Seed = Annotated[int, Setting("All random choices follow from it.", ge=0)]
 Passes = Annotated[int, Setting("T, the dropout passes of each network of the committee.", ge=1, le=LARGEST)]
-QueryLength = Annotated[int, Setting("How many crops are asked about at once, and labelled.", ge=1, le=LARGEST)]
+QueryLength = Annotated[int, Setting("How many crops a query has.", ge=1, le=LARGEST)]
 Beta = Annotated[
     float,
     Setting(
@@ -48,12 +48,12 @@ Beta = Annotated[
         le=STEEPEST_BETA,
     ),
 ]
-Diverse = Annotated[bool, Setting("Passes over near-duplicates and direct neighbours of a better crop.")]
+Diverse = Annotated[bool, Setting("Skips near-duplicates and direct neighbours of a better crop.")]
 ControlShare = Annotated[
     float, Setting("Share of a query that is drawn at random: only it gives unbiased figures.", ge=0, le=1)
 ]
 ClassWeights = Annotated[bool, Setting("Lets the labels of rare classes count more.")]
-Augment = Annotated[bool, Setting("Trains on turned and mirrored crops too, which digits do not bear.")]
+Augment = Annotated[bool, Setting("Trains on turned and mirrored crops too; wrong for digits.")]
 
 Result = TypeVar("Result")
 
@@ -71,7 +71,7 @@ Job = Generator[Progress, None, Result]
 
 
 def map_progress(job: Job[Result], tell: Callable[[Progress], Progress]) -> Job[Result]:
-    """Return the result of a job, its progress told in other words; it is closed when this one is."""
+    """Return the result of a job, its progress mapped by a function; it is closed when this one is."""
     try:
         while True:
             try:
@@ -97,11 +97,11 @@ class Channel:
     """One channel of an image: its place in the file, and the name and colour (``#rrggbb``) that the file gives it."""
 
     index: Annotated[int, Setting("Its place in the file, from 0.", ge=0)]
-    name: Annotated[str, Setting("What the file calls it.")] = ""
+    name: Annotated[str, Setting("Its name in the file.")] = ""
     colour: Annotated[
         str,
         Setting(
-            "What it is drawn in.",
+            "The colour that it is drawn in.",
             fits=lambda text: not text or is_a_colour(text),
             expected='a colour as #rrggbb, or "" for none',
         ),
@@ -112,12 +112,11 @@ class Channel:
 class Frame:
     """One acquired image with its axes named.
 
-    `pixels` keeps the file's dtype; `axes` has one letter per dimension (of ``TZCYX``);
-    `pixel_um` is the side of a pixel in micrometres, None when the file does not say;
-    `content_hash` is the SHA-256 of dtype, shape and pixels, so a renamed file is the same frame;
-    `notes` are sentences about what was repaired or guessed while reading.
-    `channels` has one entry for each place along C; `is_rgb` tells that these are the red, green and blue samples of
-    a colour image, not three channels.
+    `pixels` keeps the file's dtype; `axes` has one letter per dimension (of ``TZCYX``); `pixel_um` is the side of a
+    pixel in micrometres, None when the file does not say; `content_hash` is the SHA-256 of dtype, shape and pixels, so
+    a renamed file is the same frame; `notes` are sentences about what was repaired or guessed while reading. `channels`
+    has one entry for each place along C; `is_rgb` says that these are the red, green and blue samples of a colour
+    image, not three channels.
     """
 
     pixels: NDArray[np.generic]
@@ -162,7 +161,7 @@ PlaneChoice = Literal["each", "first", "max", "mean"]
 
 @dataclass(frozen=True, slots=True)
 class PlaneRule:
-    """What becomes of Z stacks and time series, said once: `each` plane a frame, the first, or a projection.
+    """How Z stacks and time series become frames: `each` plane a frame, the first, or a projection.
 
     `channels` are taken in this order; None takes all.
     """
@@ -177,7 +176,7 @@ ArrivalState = Literal["pending", "ready", "duplicate", "broken", "gone"]
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """What a listing tells of a file; another stamp means that it was written to."""
+    """Size and time of a file in a listing; another stamp means that it was written to."""
 
     size: int
     mtime_ns: int
@@ -185,11 +184,11 @@ class Stamp:
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """What became of one file of a watched folder; `path` is relative to the folder, with forward slashes.
+    """The state of one file of a watched folder; `path` is relative to the folder, with forward slashes.
 
     ``pending`` is not complete, or not yet looked into; ``ready`` can be read; ``duplicate`` holds the pixels of a
-    ready file; ``broken`` stands still and cannot be read; ``gone`` is no longer there. `reason` is a sentence where
-    there is more to say. `stamp` is what the file had when this was found.
+    ready file; ``broken`` no longer changes and cannot be read; ``gone`` is no longer there. `reason` is a sentence
+    where there is more to say. `stamp` is what the file had when this was found.
     """
 
     path: str
@@ -221,16 +220,16 @@ class BackboneCard:
     licence: str = field(compare=False)
 
     def feature_shape(self, channels: int, is_rgb: bool) -> tuple[int]:
-        """Return the shape (F,) of the features of a crop with so many channels."""
+        """Return the shape (F,) of the features of a crop with this many channels."""
         return (self.feature_count * (1 if is_rgb else channels),)
 
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """The crops that may be asked about this round: normalised float32 `crops_N_C_H_W`.
+    """The crops that this round's query may choose from: normalised float32 `crops_N_C_H_W`.
 
-    `annotator` will be asked, having answered `order` crops before: terms of the predicted cost. With `features_N_F`,
-    those of the agent's backbone, crops are not looked at and may be none.
+    `annotator` will answer, after `order` crops before: terms of the predicted cost. With `features_N_F`, those of the
+    agent's backbone, crops are not looked at and may be none.
     """
 
     crops_N_C_H_W: Floats
@@ -272,8 +271,8 @@ class Training:
     ``precision="bfloat16"`` products are taken in that precision, in training and when the mean network classifies.
     """
 
-    learning_rate: Annotated[float, Setting("Adam's, at its highest where the schedule changes it.", gt=0, le=1)] = 1e-3
-    batch: Annotated[int, Setting("Crops a training step.", ge=1)] = 32
+    learning_rate: Annotated[float, Setting("Adam's, at its peak if the schedule changes it.", gt=0, le=1)] = 1e-3
+    batch: Annotated[int, Setting("Crops per training step.", ge=1)] = 32
     min_steps: Annotated[int, Setting("Training steps after each round, unless the epochs take more.", ge=0)] = 150
     epochs: Annotated[int, Setting("How often a training sees each label, unless min_steps are more steps.", ge=0)] = 30
     augment: Augment = False
@@ -281,23 +280,23 @@ class Training:
     schedule: Annotated[Schedule, Setting("The learning rate over a training: level, or up and down again.")] = (
         "constant"
     )
-    precision: Annotated[Precision, Setting("That of products, in training and where the mean network tests.")] = (
+    precision: Annotated[Precision, Setting("Precision of products, in training and in tests of the mean network.")] = (
         "float32"
     )
-    most_steps: Annotated[int, Setting("Training steps are no more than these; 0 for no bound.", ge=0)] = 0
-    weight_decay: Annotated[float, Setting("How fast weights shrink that are of no use (AdamW's).", ge=0, le=1)] = 0.0
+    most_steps: Annotated[int, Setting("The most training steps; 0 for no limit.", ge=0)] = 0
+    weight_decay: Annotated[float, Setting("How fast unused weights shrink (AdamW's).", ge=0, le=1)] = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Strategy:
-    """How crops are judged: what a project, an arm of an experiment and an agent have alike.
+    """How crops are judged: the settings that a project, an arm of an experiment and an agent share.
 
-    A field more is a key more of ``[agent]`` in ``project.toml`` and of ``[[arms]]`` in an experiment file, and reaches
+    A new field is a new key of ``[agent]`` in ``project.toml`` and of ``[[arms]]`` in an experiment file, and reaches
     the agent. A frozen backbone's heads are trained by `agent.cards.HEADS`, at least `agent.cards.MEMBERS` of them,
     which share the T passes.
     """
 
-    acquisition: Annotated[AcquisitionName, Setting("The acquisition function, which tells the information I.")] = "std"
+    acquisition: Annotated[AcquisitionName, Setting("The acquisition function, which gives the information I.")] = "std"
     alpha: Annotated[
         float, Setting("How much the information I counts in v = I^alpha / C^beta.", ge=0, le=STEEPEST_ALPHA)
     ] = 1.0
@@ -305,7 +304,7 @@ class Strategy:
     rule: Annotated[
         ValueRule,
         Setting(
-            "How cost counts: as in the paper, beside its class's, by a beta that shrinks, or each class's best first."
+            "How cost counts: as in the paper, relative to its class, by a shrinking beta, or each class's best first."
         ),
     ] = "paper"
     diverse: Diverse = False
@@ -313,7 +312,7 @@ class Strategy:
     backbone: Annotated[
         str,
         Setting(
-            "What it sees through: its own CNN, or a frozen network whose heads learn.",
+            "The network: its own CNN, or a frozen network whose heads learn.",
             fits=is_backbone_name,
             expected=f"one of {', '.join(BACKBONE_FORMS)}",
         ),
@@ -322,7 +321,7 @@ class Strategy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asking(Strategy):
-    """A strategy, and how much it asks: what a project and an agent have alike."""
+    """A strategy, and how much it queries: the settings that a project and an agent share."""
 
     passes: Passes = 50
     n: QueryLength = 10
@@ -337,8 +336,8 @@ class AgentSettings(Asking):
     are the project's own names for the K outputs. A `budget`, in the unit of effort, takes the place of `n`: the most
     information it can buy.
 
-    `members` networks, trained from different seeds, form the committee together, T passes each. `cost_likelihood`
-    tells how the cost model is fitted (see `agent.cost`).
+    `members` networks, trained from different seeds, form the committee together, T passes each. `cost_likelihood` says
+    how the cost model is fitted (see `agent.cost`).
     """
 
     class_count: int
@@ -365,10 +364,9 @@ class Agent:
     """Classifier, cost model and their settings; weights are numpy arrays, so an agent travels and is saved as is.
 
     `classifier` has the weights of each member of the ensemble, of none until two classes have labels; `cost_model` is
-    None until there are enough efforts.
-    `crop_shape` is (C, H, W); `is_rgb` tells that the three channels are colours of one image. `notes` says what the
-    agent cannot do yet, and why. `backbone` is the card of a frozen backbone, None while the CNN is trained;
-    `precision` is that in which it computed what was learned from.
+    None until there are enough efforts. `crop_shape` is (C, H, W); `is_rgb` says that the three channels are colours of
+    one image. `notes` says what the agent cannot do yet, and why. `backbone` is the card of a frozen backbone, None
+    while the CNN is trained; `precision` is that of the features it was trained on.
     """
 
     settings: AgentSettings
@@ -393,10 +391,9 @@ class Agent:
 class Scores:
     """What the agent thinks of a pool: I (>= 0), C (> 0) and the committee's mean class probabilities.
 
-    `cost_is_uniform` tells that C carries no knowledge yet, so β has no effect.
-    `device` is where it was computed; `notes` are sentences for the screen. `features_N_F` are the classifier's trunk
-    features, projected (see `agent.committee`), None when no committee was asked. `cost_spread` is the shared standard
-    deviation of log effort, 0 without a cost model.
+    `cost_is_uniform` says that costs are not known yet, so β has no effect. `device` is where it was computed; `notes`
+    are sentences for the screen. `features_N_F` are the classifier's trunk features, projected (see `agent.committee`),
+    None without a committee. `cost_spread` is the shared standard deviation of log effort, 0 without a cost model.
     """
 
     information_N: Floats
@@ -420,7 +417,7 @@ class Scores:
 class Query:
     """The chosen crops, best first, with the scores and values they were chosen by.
 
-    `control_n` tells which of them are controls, drawn at random and put at random places; by default none is.
+    `control_n` says which of them are controls, drawn at random and put at random places; by default none is.
     """
 
     picked_n: NDArray[np.intp]

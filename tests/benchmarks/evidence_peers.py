@@ -94,8 +94,10 @@ def _rounds(plan: Plan, dataset: Dataset, peer: str, repeat: int) -> Iterator[Se
     state, exam = begin(shared, arm, repeat, dataset, expert), Exam(dataset.test(), recalls=plan.recalls)
     for number in range(plan.rounds + 1):
         if number:
-            pool = pool_indices(dataset, shared.seed, repeat, number, shared.pool_size, shared.pools, state.asked)
-            known = np.concatenate(state.asked)
+            pool = pool_indices(
+                dataset, shared.seed, repeat, number, shared.pool_size, shared.pools, state.query_indices
+            )
+            known = np.concatenate(state.query_indices)
             seed = seed_for(shared.seed, peer, repeat, number) % 2**31
             picked = chosen_by(
                 peer, _features(dataset, known), dataset.classes(known), _features(dataset, pool), shared.n, seed

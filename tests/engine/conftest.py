@@ -51,7 +51,7 @@ def folder(costal, tmp_path):
     assert costal("project", "new", tmp_path / "neurons", "--classes", "rings, =fibres")[0] == 0
     save_project(replace(load_project(tmp_path / "neurons"), tiling=Tiling(16, 16)))
     code, out, _ = costal("label", "--from", tmp_path / "labels.csv", "--project", tmp_path / "neurons")
-    assert (code, out) == (0, "There are 3 new labels, 0 that stood already, 1 new frames.\n")
+    assert (code, out) == (0, "Imported 3 new labels; 0 already existed; 1 new frames.\n")
     return tmp_path / "neurons"
 
 

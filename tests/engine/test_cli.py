@@ -110,11 +110,11 @@ def commands(costal):
     def walk(command, name):
         inner = getattr(command, "commands", {})
         return {name: command}.items() | {
-            found for each, below in inner.items() for found in walk(below, (*name, each))
+            result for each, below in inner.items() for result in walk(below, (*name, each))
         }
 
-    found = dict(walk(typer.main.get_command(cli.make_app()), ()))
-    return {name: command for name, command in found.items() if name}
+    result = dict(walk(typer.main.get_command(cli.make_app()), ()))
+    return {name: command for name, command in result.items() if name}
 
 
 def test_every_command_is_in_the_table_of_this_file(commands):
@@ -317,7 +317,7 @@ def test_a_query_is_a_csv_to_fill_in_and_to_take_labels_from(costal, folder, ima
     again = ("query", image, "--project", folder, "-n", "9", "--out", out, "--device", "cpu")
     filled = out.read_bytes()
     code, _, err = costal(*again)
-    assert (code, "classes may be filled in" in err, out.read_bytes()) == (1, True, filled)
+    assert (code, "classes filled in" in err, out.read_bytes()) == (1, True, filled)
     assert costal(*again, "--overwrite")[0] == 0
     assert len(rows_of(out)) == 5, "what is labelled is not asked again"
 
@@ -344,9 +344,9 @@ def test_a_plane_whose_crops_are_all_labelled_is_scored_and_the_others_are_asked
         (tmp_path / "labels.csv").write_text("\n".join(["frame,planes,y,x,class", *rows]))
         assert costal("label", "--from", tmp_path / "labels.csv", "--project", folder)[0] == 0
 
-    asked = (tmp_path / "stack.ome.tif", "--project", folder, "--device", "cpu", "--out")
+    options = (tmp_path / "stack.ome.tif", "--project", folder, "--device", "cpu", "--out")
     fill("z 0")
-    assert costal("score", *asked, tmp_path / "scores.csv")[0] == 0
+    assert costal("score", *options, tmp_path / "scores.csv")[0] == 0
     rows = rows_of(tmp_path / "scores.csv")
     assert {
         row["planes"]: sum(one["rank"] != "" for one in rows if one["planes"] == row["planes"]) for row in rows
@@ -354,11 +354,11 @@ def test_a_plane_whose_crops_are_all_labelled_is_scored_and_the_others_are_asked
         "z 0": 0,
         "z 1": 2,
     }
-    assert costal("query", *asked, tmp_path / "query.csv")[0] == 0
+    assert costal("query", *options, tmp_path / "query.csv")[0] == 0
     assert {row["planes"] for row in rows_of(tmp_path / "query.csv")} == {"z 1"}
     fill("z 1")
-    assert costal("score", *asked, tmp_path / "scores.csv")[0] == 0
-    code, _, err = costal("query", *asked, tmp_path / "query2.csv")
+    assert costal("score", *options, tmp_path / "scores.csv")[0] == 0
+    code, _, err = costal("query", *options, tmp_path / "query2.csv")
     assert (code, "Every crop of" in err, (tmp_path / "query2.csv").exists()) == (1, True, False)
 
 
@@ -400,12 +400,12 @@ def test_minutes_need_measured_efforts(costal, folder, image, tmp_path):
 def test_figures_come_as_one_json_object(costal, folder, image, tmp_path):
     out = tmp_path / "scores.csv"
     code, text, _ = costal("score", image, "--project", folder, "--out", out, "--device", "cpu", "--json")
-    found = json.loads(text)
-    assert (code, found["crops"], found["frames"], found["out"]) == (0, 9, 1, str(out))
+    document = json.loads(text)
+    assert (code, document["crops"], document["frames"], document["out"]) == (0, 9, 1, str(out))
     label(folder, image, [1, 2, 1, 2])
-    found = json.loads(costal("train", "--project", folder, "--device", "cpu", "--json")[1])
-    assert (found["generation"], found["labels"]) == (1, 4)
-    assert any("Cost is uniform" in note for note in found["notes"])
+    document = json.loads(costal("train", "--project", folder, "--device", "cpu", "--json")[1])
+    assert (document["generation"], document["labels"]) == (1, 4)
+    assert any("Cost is uniform" in note for note in document["notes"])
 
 
 def test_each_plane_of_a_stack_is_scored_when_the_project_says_so(costal, folder, image, tmp_path):

@@ -31,7 +31,7 @@ def test_weights_are_added_listed_and_chosen_by_name(costal, tmp_path, added, sm
     assert figures["downloads"] == list(DOWNLOADS)
     assert figures["folder"] == str(added)
     code, out, _ = costal("backbone", "list")
-    assert "CPU ms: of one thread, for a grey crop of 64 px, on " in out
+    assert "CPU ms: one thread, for a grey crop of 64 px, on " in out
     assert "timm:test_resnet: 480 features a channel at 64 px, " in out
     assert costal("project", "new", tmp_path / "neurons", "--backbone", SMALL)[0] == 0
     assert load_project(tmp_path / "neurons").choices.backbone == SMALL
@@ -55,8 +55,8 @@ def test_size_hash_and_licence_are_told_before_a_download_that_fails(costal, add
     monkeypatch.setenv(FROM, "http://127.0.0.1:9")  # nobody listens to the port of discarding
     code, out, err = costal("backbone", "download", "torchvision:resnet18")
     assert (code, out) == (1, "")
-    said, failed = [line for line in err.splitlines() if "resnet18-f37072fd.pth" in line]
-    assert said.startswith("http://127.0.0.1:9/resnet18-f37072fd.pth: 44.7 MiB, SHA-256 f37072fd")
-    assert "licence: BSD-3-Clause" in said
+    announcement, failed = [line for line in err.splitlines() if "resnet18-f37072fd.pth" in line]
+    assert announcement.startswith("http://127.0.0.1:9/resnet18-f37072fd.pth: 44.7 MiB, SHA-256 f37072fd")
+    assert "licence: BSD-3-Clause" in announcement
     assert failed.startswith("costal: http://127.0.0.1:9/resnet18-f37072fd.pth cannot be fetched")
     assert not added.exists()

@@ -34,14 +34,14 @@ def test_importing_the_command_line_loads_not_even_typer():
 
 
 def test_a_command_loads_what_it_needs_and_pandas_with_the_first_table():
-    told, loaded = loaded_by("score", "--help")
-    assert "--project" in told
+    text, loaded = loaded_by("score", "--help")
+    assert "--project" in text
     assert "numpy" in loaded and "pandas" not in loaded
 
 
 def test_help_lists_all_commands_in_the_order_of_the_table(costal):
-    _, told, _ = costal("--help")
-    lines = [line.strip(" │\n") for line in told.splitlines()]
+    _, text, _ = costal("--help")
+    lines = [line.strip(" │\n") for line in text.splitlines()]
     listed = [line.split() for line in lines if line.partition(" ")[0] in TABLE]
     assert [words[0] for words in listed] == list(TABLE)
     assert [" ".join(words[1:]) for words in listed] == [entry.summary for entry in TABLE.values()]

@@ -28,21 +28,21 @@ def test_labels_go_out_and_into_another_project(costal, folder, tmp_path):
     code, _, err = costal("label", "--from", tmp_path / "out.csv", *options, "--add-classes")
     assert (code, "the project's grid has crops of 64 px" in err) == (1, True)
     save_project(replace(load_project(tmp_path / "other"), tiling=Tiling(16, 16)))
-    said = "3 new labels, 0 that stood already, 1 new frames. New classes: rings, =fibres.\n"
+    text = "3 new labels; 0 already existed; 1 new frames. New classes: rings, =fibres.\n"
     rehearsal = costal("label", "--from", tmp_path / "out.csv", *options, "--add-classes", "--dry-run")
-    assert rehearsal[:2] == (0, f"Nothing was kept. There would be {said}")
-    assert costal("label", "--from", tmp_path / "out.csv", *options, "--add-classes")[1] == f"There are {said}"
+    assert rehearsal[:2] == (0, f"Nothing was stored. This would import {text}")
+    assert costal("label", "--from", tmp_path / "out.csv", *options, "--add-classes")[1] == f"Imported {text}"
     again = costal("label", "--from", tmp_path / "out.csv", *options)
-    assert again[1] == "There are 0 new labels, 3 that stood already, 0 new frames.\n"
+    assert again[1] == "Imported 0 new labels; 3 already existed; 0 new frames.\n"
 
 
 def test_rows_that_contradict_labels_change_them_with_replace_alone(costal, folder, tmp_path):
     (tmp_path / "other.csv").write_text("frame,y,x,class\na.tif,0,0,=fibres\na.tif,0,16,=fibres\n", "utf-8")
     arguments = ("label", "--from", tmp_path / "other.csv", "--project", folder)
-    said = "There are 0 new labels, 1 that stood already, 0 new frames. 1 rows contradict labels that stood: "
-    assert costal(*arguments)[:2] == (0, said + "these are as they were; --replace changes them.\n")
-    assert costal(*arguments, "--replace")[:2] == (0, said + "these were changed.\n")
-    assert costal(*arguments)[1] == "There are 0 new labels, 2 that stood already, 0 new frames.\n"
+    text = "Imported 0 new labels; 1 already existed; 0 new frames. 1 rows contradict existing labels: "
+    assert costal(*arguments)[:2] == (0, text + "these are unchanged; --replace changes them.\n")
+    assert costal(*arguments, "--replace")[:2] == (0, text + "these were changed.\n")
+    assert costal(*arguments)[1] == "Imported 0 new labels; 2 already existed; 0 new frames.\n"
 
 
 def test_a_project_that_an_earlier_version_exported_as_json_comes_back(costal, tmp_path):
@@ -110,10 +110,10 @@ def test_with_json_each_command_prints_one_object(costal, folder, tmp_path):
     labelled = figures("label", "--from", tmp_path / "labels.csv", "--project", folder)
     nothing = {"classes": [], "contradicting": 0, "replaced": False, "notes": [], "dry_run": False}
     assert labelled == {"added": 0, "unchanged": 3, "frames": 0, **nothing}
-    found = figures("project", "info", folder)
-    assert (found["labels"], found["skipped_or_excluded"], found["presentations"]) == (2, 1, 3)
-    assert [(each["name"], each["labels"]) for each in found["classes"]] == [("rings", 1), ("=fibres", 1)]
-    assert found["model"] is None
+    result = figures("project", "info", folder)
+    assert (result["labels"], result["skipped_or_excluded"], result["presentations"]) == (2, 1, 3)
+    assert [(each["name"], each["labels"]) for each in result["classes"]] == [("rings", 1), ("=fibres", 1)]
+    assert result["model"] is None
     assert figures("project", "new", tmp_path / "third")["classes"] == ["class 1", "class 2"]
     assert figures("project", "check", folder) == {"folder": str(folder), "whole": True, "findings": []}
     assert figures("project", "repair", folder) == {"folder": str(folder), "done": [], "whole": True}
@@ -125,9 +125,9 @@ def test_what_a_crash_left_behind_is_listed_and_no_damage(costal, folder):
     assert (code, err) == (0, "")
     assert "project.toml.new: a crash left it behind half written" in out
     code, out, _ = costal("project", "check", folder, "--json")
-    found = json.loads(out)
-    assert (code, found["whole"]) == (0, True)
-    assert [(each["kind"], each["where"]) for each in found["findings"]] == [("leftover", "project.toml.new")]
+    document = json.loads(out)
+    assert (code, document["whole"]) == (0, True)
+    assert [(each["kind"], each["where"]) for each in document["findings"]] == [("leftover", "project.toml.new")]
 
 
 def test_a_damaged_project_fails_the_check_until_it_is_repaired(costal, folder):
@@ -143,7 +143,7 @@ def test_a_damaged_project_fails_the_check_until_it_is_repaired(costal, folder):
     assert code == 0
     assert "Moved project.toml.new to lost and found." in out
     assert costal("project", "check", folder)[:2] == (0, f"{folder} is whole.\n")
-    assert costal("project", "repair", folder)[1] == "There is nothing to mend.\n"
+    assert costal("project", "repair", folder)[1] == "There is nothing to repair.\n"
 
 
 def test_what_repair_cannot_mend_is_said_and_fails(costal, folder):

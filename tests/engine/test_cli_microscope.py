@@ -22,9 +22,9 @@ def test_frames_are_written_into_a_new_folder(costal, tmp_path, way):
     code, out, _ = costal("microscope", folder, "--frames", 2, "--planes", 3, "--seed", 4, *SMALL, *way)
     assert (code, out) == (0, f"2 frames written to {folder}\n")
     assert names(folder) == ["frame_00000.ome.tif", "frame_00001.ome.tif"]
-    found = read(folder / "frame_00001.ome.tif")
-    assert (found.axes, found.pixels.shape) == ("ZYX", (3, 64, 64))
-    assert (found.pixels[0] == truth_of(4, 1, (64, 64), 32).pixels_Y_X).all()
+    frame = read(folder / "frame_00001.ome.tif")
+    assert (frame.axes, frame.pixels.shape) == ("ZYX", (3, 64, 64))
+    assert (frame.pixels[0] == truth_of(4, 1, (64, 64), 32).pixels_Y_X).all()
 
 
 def test_a_second_run_goes_on_where_the_first_ended(costal, tmp_path):
@@ -53,8 +53,8 @@ def test_a_frame_takes_every_seconds(costal, tmp_path, monkeypatch):
     ids=["no frames", "negative seconds", "no planes", "small crop", "small frame"],
 )
 def test_what_cannot_be_is_refused(costal, tmp_path, arguments, code, message):
-    found, _, err = costal("microscope", tmp_path, *arguments)
-    assert (found, names(tmp_path)) == (code, [])
+    exit_code, _, err = costal("microscope", tmp_path, *arguments)
+    assert (exit_code, names(tmp_path)) == (code, [])
     assert message in err
 
 
@@ -84,6 +84,6 @@ def test_ctrl_c_ends_it_and_leaves_only_whole_frames(tmp_path, options, code):
     out, err = process.communicate(timeout=30)
     assert process.returncode == code
     assert "Traceback" not in err
-    found = [read(tmp_path / name) for name in names(tmp_path)]
-    assert out == f"{len(found)} frames written to {tmp_path}\n"
-    assert {(one.pixels.shape, one.notes) for one in found} == {((4, 64, 64), ())}
+    result = [read(tmp_path / name) for name in names(tmp_path)]
+    assert out == f"{len(result)} frames written to {tmp_path}\n"
+    assert {(one.pixels.shape, one.notes) for one in result} == {((4, 64, 64), ())}

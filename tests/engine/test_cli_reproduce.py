@@ -55,8 +55,8 @@ def small_table_1(monkeypatch):
 def test_an_experiment_writes_tables_a_page_and_figures(costal, plan_file, tmp_path):
     code, out, err = costal("experiment", plan_file, "--out", tmp_path / "out")
     assert (code, err.strip()) == (0, "")
-    found = {each.name for each in (tmp_path / "out").iterdir()}
-    assert found >= {
+    result = {each.name for each in (tmp_path / "out").iterdir()}
+    assert result >= {
         "experiment.toml", "environment.json", "rounds.csv", "timings.csv", "summary.md", "curves.png", "curves.svg",
         "figure1.png", "figure1.svg",
     }  # fmt: skip
@@ -78,11 +78,11 @@ def test_an_experiment_run_again_does_nothing_and_says_the_same(costal, plan_fil
 def test_an_experiment_stopped_by_the_user_keeps_what_is_done_and_goes_on(costal, plan_file, tmp_path, monkeypatch):
     from costal.cli import running
 
-    run_task, told = running.run_task, []
+    run_task, texts = running.run_task, []
 
     def stopped(*arguments):
         for progress in run_task(*arguments):
-            told.append(progress)
+            texts.append(progress)
             if progress.done == 2:
                 raise KeyboardInterrupt
             yield progress
@@ -90,7 +90,7 @@ def test_an_experiment_stopped_by_the_user_keeps_what_is_done_and_goes_on(costal
     monkeypatch.setattr(running, "run_task", stopped)
     code, out, _ = costal("experiment", plan_file, "--out", tmp_path / "out")
     assert code == 130
-    assert "Stopped: the same command goes on from here." in out
+    assert "Stopped: the same command continues from here." in out
     assert (tmp_path / "out" / "summary.md").exists()
     kept = sorted((tmp_path / "out").rglob("round-*.json"))
     assert kept
@@ -112,7 +112,7 @@ def test_how_long_a_long_run_takes_is_told_beforehand(costal, plan_file, tmp_pat
     monkeypatch.setattr(running, "measure_pace", pace_of)
     monkeypatch.setattr(running, "LONG_ROUNDS", 12)
     _, _, err = costal("experiment", plan_file, "--out", tmp_path / "out")
-    assert "4 of 4 runs are to be finished. A training takes 360.0 s here, so that is about 72 min" in err
+    assert "4 of 4 runs are left. A training takes 360.0 s here, so that is about 72 min" in err
     _, _, err = costal("experiment", plan_file, "--out", tmp_path / "out")
     assert err.strip() == ""
 

@@ -32,13 +32,13 @@ def scored(costal, project, tmp_path, monkeypatch):
     monkeypatch.setattr(bands, "BAND_CROPS", 20)
 
     def run(image, *options, out="scores.csv"):
-        asked = ("score", image, "--project", project.folder, "--out", tmp_path / out, "--device", "cpu", "--json")
-        code, text, error = costal(*asked, *options)
+        arguments = ("score", image, "--project", project.folder, "--out", tmp_path / out, "--device", "cpu", "--json")
+        code, text, error = costal(*arguments, *options)
         rows = []
         if (tmp_path / out).exists():
             with (tmp_path / out).open(encoding="utf-8", newline="") as file:
                 rows = list(csv.DictReader(file))
-        return SimpleNamespace(code=code, told=json.loads(text) if text else {}, error=error, rows=rows)
+        return SimpleNamespace(code=code, figures=json.loads(text) if text else {}, error=error, rows=rows)
 
     return run
 
@@ -59,7 +59,7 @@ def test_the_table_is_that_of_the_frame_in_memory(scored, tmp_path, write_zarr):
             assert [row[name] for row in other.rows] == [row[name] for row in plain.rows], name
         shown = figures(other.rows, "information", "cost", "value")
         np.testing.assert_allclose(shown, figures(plain.rows, "information", "cost", "value"), rtol=1e-4, atol=1e-5)
-        assert other.told["query"] == plain.told["query"]
+        assert other.figures["query"] == plain.figures["query"]
     drawn = tifffile.imread(tmp_path / "zarr.scores" / "heatmap.tif")
     np.testing.assert_allclose(drawn.ravel(), figures(stored.rows, "value")[:, 0], rtol=1e-4)
 
@@ -73,14 +73,14 @@ def test_a_rerun_scores_nothing_and_a_change_is_told(scored, tmp_path, write_zar
     monkeypatch.setattr(bands, "score", own)
     write_zarr(path, picture(seed=1))
     changed = scored(path)
-    assert any("scored anew: image, plane, range changed" in note for note in changed.told["notes"])
+    assert any("scored again: image, plane, range changed" in note for note in changed.figures["notes"])
     assert changed.rows != first.rows
 
 
 def test_crops_that_are_answered_are_scored_but_not_asked(scored, project, tmp_path, write_zarr):
     path = write_zarr(tmp_path / "a.zarr", picture())
     first = scored(path)
-    row = first.rows[first.told["query"][0]]
+    row = first.rows[first.figures["query"][0]]
     frame = FrameRecord(row["content_hash"], "all", str(path), 200, 160, None, (0.0,), (1.0,))
     crop = picture()[None, int(row["y"]) :, int(row["x"]) :][:, :16, :16]
     with Store(project.store_path) as store:
@@ -88,7 +88,7 @@ def test_crops_that_are_answered_are_scored_but_not_asked(scored, project, tmp_p
         answer = AnswerRecord(number, int(row["y"]), int(row["x"]), crop, "class", 1, "me", ())
         store.answer(answer)
     again = scored(path)
-    assert int(row["crop"]) not in again.told["query"]
+    assert int(row["crop"]) not in again.figures["query"]
     assert len(again.rows) == len(first.rows)
 
 
@@ -98,7 +98,7 @@ def test_missing_chunks_are_refused_left_out_or_filled(scored, tmp_path, write_z
     refused = scored(path)
     assert (refused.code, refused.rows, "lacks 1 chunks" in refused.error) == (1, [], True)
     skipped = scored(path, "--missing", "skip")
-    assert skipped.told["skipped"] == 4
+    assert skipped.figures["skipped"] == 4
     blank = [(row["y"], row["x"]) for row in skipped.rows if row["information"] == ""]
     with (tmp_path / "scores.scores" / "skipped.csv").open(encoding="utf-8") as file:
         listed = list(csv.DictReader(file))
@@ -116,18 +116,18 @@ def test_a_folder_of_images_is_scored_and_one_that_cannot_be_is_named(scored, tm
     for seed in (1, 2):
         tifffile.imwrite(folder / f"{seed}.tif", picture(64, 64, seed))
     (folder / "3.tif").write_bytes(b"II*\0 no tiff")
-    found = scored(folder)
-    assert found.code == 1
-    assert "1 of 3 images could not be scored" in found.error
-    assert list(found.told["failures"]) == [str(folder / "3.tif")]
-    assert len(found.rows) == 32
+    result = scored(folder)
+    assert result.code == 1
+    assert "1 of 3 images could not be scored" in result.error
+    assert list(result.figures["failures"]) == [str(folder / "3.tif")]
+    assert len(result.rows) == 32
     assert sorted(each.name for each in (tmp_path / "scores.scores").iterdir()) == ["1", "2"]
 
 
 def test_each_plane_of_a_series_has_its_own_folder(scored, tmp_path, write_zarr):
     path = write_zarr(tmp_path / "a.zarr", np.stack([picture(64, 64), picture(64, 64, 1)]), "tyx")
-    found = scored(path)
-    assert {row["planes"] for row in found.rows} == {"t 0", "t 1"}
+    result = scored(path)
+    assert {row["planes"] for row in result.rows} == {"t 0", "t 1"}
     assert sorted(each.name for each in (tmp_path / "scores.scores").iterdir()) == ["a t 0", "a t 1"]
 
 
@@ -166,7 +166,7 @@ def test_ctrl_c_keeps_what_is_done_and_the_same_command_goes_on(scored, project,
         running.send_signal(signal.SIGINT)
         text, _ = running.communicate(timeout=60)
     assert running.returncode == 130
-    assert "Stopped: the same command goes on" in text
+    assert "Stopped: the same command continues" in text
     assert not out.exists()
     kept = len(list((tmp_path / "scores.scores").glob("band-*.npz")))
     assert kept >= 1
@@ -174,8 +174,8 @@ def test_ctrl_c_keeps_what_is_done_and_the_same_command_goes_on(scored, project,
 
 def test_a_query_of_a_large_image_is_a_csv_to_take_labels_from(costal, scored, project, tmp_path, write_zarr):
     path, out = write_zarr(tmp_path / "a.zarr", picture()), tmp_path / "query.csv"
-    asked = ("query", path, "--project", project.folder, "-n", "4", "--out", out, "--device", "cpu")
-    assert costal(*asked)[0] == 0
+    arguments = ("query", path, "--project", project.folder, "-n", "4", "--out", out, "--device", "cpu")
+    assert costal(*arguments)[0] == 0
     with out.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["rank"] for row in rows] == ["1", "2", "3", "4"]
@@ -189,7 +189,7 @@ def test_a_query_of_a_large_image_is_a_csv_to_take_labels_from(costal, scored, p
         for each, label in zip(store.presented(), store.labels(), strict=True):
             y, x = label.y, label.x
             np.testing.assert_array_equal(each.pixels_C_H_W[0], picture()[y : y + 16, x : x + 16])
-    assert not best.keys() & set(scored(path).told["query"])
+    assert not best.keys() & set(scored(path).figures["query"])
 
 
 def test_a_crop_whose_chunk_is_missing_is_no_label(costal, project, tmp_path, write_zarr):

@@ -18,7 +18,7 @@ from costal.labels.project_file import load_project, save_project
 from costal.workbench.file_axes import kinds_with, remember
 
 PIXELS = np.random.default_rng(0).integers(1, 4000, (6, 48, 48)).astype(np.uint16)
-GUESSED = "a.tif: Axis 0 (length 6) has no name in the file; it was taken for T."
+GUESSED = "a.tif: Axis 0 (length 6) has no name in the file; it was read as T."
 
 
 @pytest.fixture
@@ -38,10 +38,10 @@ def folder(costal, tmp_path):
 @pytest.mark.parametrize("command", ["score", "query"])
 def test_a_command_says_that_axes_were_guessed(command, costal, image, folder, tmp_path):
     out = ("--project", folder, "--out", tmp_path / f"{command}.csv")
-    code, said, err = costal(command, image, *out)
-    assert (code, GUESSED in err, GUESSED in said) == (0, True, False)
-    code, said, _ = costal(command, image, *out, "--json", *(("--overwrite",) if command == "query" else ()))
-    assert json.loads(said)["notes"] == [GUESSED.partition(": ")[2]]
+    code, stdout, err = costal(command, image, *out)
+    assert (code, GUESSED in err, GUESSED in stdout) == (0, True, False)
+    code, stdout, _ = costal(command, image, *out, "--json", *(("--overwrite",) if command == "query" else ()))
+    assert json.loads(stdout)["notes"] == [GUESSED.partition(": ")[2]]
 
 
 def test_axes_that_are_set_are_taken_and_kept_by_kind_of_file(costal, image, folder, tmp_path):
@@ -74,9 +74,9 @@ def test_axes_of_another_count_are_refused_with_the_shape(axes, costal, image, f
 
 @pytest.mark.parametrize("axes", ["", "ZZX", "ZX", "QYX", "TZCYXS"])
 def test_letters_that_make_no_axes_are_refused(axes, image):
-    with pytest.raises(FrameError, match=r"cannot be\. Name each dimension once"):
+    with pytest.raises(FrameError, match=r"are not valid\. Name each dimension once"):
         kinds_with(axes, [str(image)])
-    with pytest.raises(FrameError, match=r"cannot be\. Name each dimension once"):
+    with pytest.raises(FrameError, match=r"are not valid\. Name each dimension once"):
         axes_of("QYX", (6, 48, 48), "a.tif", axes)
 
 
@@ -116,5 +116,5 @@ def test_labels_from_a_table_say_that_axes_were_guessed_and_take_them(costal, im
     code, _, err = costal(*options, "--dry-run")
     assert (code, GUESSED in err) == (0, True)
     table.write_text("frame,y,x,class,planes\na.tif,0,0,class 1,max z\n", "utf-8")
-    code, said, err = costal(*options, "--axes", "ZYX")
-    assert (code, said) == (0, "There are 1 new labels, 0 that stood already, 1 new frames.\n"), err
+    code, out, err = costal(*options, "--axes", "ZYX")
+    assert (code, out) == (0, "Imported 1 new labels; 0 already existed; 1 new frames.\n"), err

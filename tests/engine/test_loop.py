@@ -359,13 +359,13 @@ def test_controls_are_uniform_and_blind_to_information_alpha_and_beta(quick_sett
     counts = np.zeros(8)
     for seed in range(800):
         rng = np.random.default_rng(seed)
-        found = [
+        result = [
             choose(
                 scores_of(rng.random(8), cost), replace(settings, alpha=alpha, beta=beta, diverse=seed % 2 == 0), seed
             )
             for alpha, beta in ((1.0, 0.0), (3.0, 2.0))
         ]
-        first, other = (sorted(query.picked_n[query.control_n].tolist()) for query in found)
+        first, other = (sorted(query.picked_n[query.control_n].tolist()) for query in result)
         assert first == other
         counts[first] += 1
     assert stats.chisquare(counts).pvalue > 0.001

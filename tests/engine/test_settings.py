@@ -60,22 +60,22 @@ def test_what_is_said_is_read_by_field_and_nothing_else_is_added():
         ({}, "'power' of [microscope] is missing. Add it: a number above 0 to 5 mW."),
         (
             {"power": 1, "line": 640},
-            'line = 640 of [microscope] should be one of 488, 640. Correct it, or take it out for the default: "640".',
+            'line = 640 of [microscope] should be one of 488, 640. Correct it, or remove it for the default: "640".',
         ),
         (
             {"power": 1, "steps": [0.1, -0.1]},
-            "steps = [0.1, -0.1] of [microscope] should be a list of numbers from 0. Correct it, or take it out for "
-            "the default: [].",
+            "steps = [0.1, -0.1] of [microscope] should be a list of numbers from 0. Correct it, or remove it for the "
+            "default: [].",
         ),
         (
             {"power": 1, "frames": 0},
-            "frames = 0 of [microscope] should be a whole number from 1. Correct it, or take it out for the default: "
+            "frames = 0 of [microscope] should be a whole number from 1. Correct it, or remove it for the default: "
             "no series.",
         ),
         ({"powr": 1}, "'powr' of [microscope] is not known. Did you mean 'power'?"),
         (
             {"power": 1, "is_open": True},
-            "'is_open' of [microscope] is not known. Known are power, line, steps, frames.",
+            "'is_open' of [microscope] is not known. The known keys are power, line, steps, frames.",
         ),
         (
             {"power": "9" * 200},
@@ -231,5 +231,5 @@ def test_one_field_is_all_that_a_new_setting_of_project_and_experiment_needs(tmp
         timeout=250,
     )
     assert ran.returncode == 0, ran.stderr
-    remedy = "should be a number from 0 to 1. Correct it, or take it out for the default: 0.5."
+    remedy = "should be a number from 0 to 1. Correct it, or remove it for the default: 0.5."
     assert ran.stdout.splitlines() == [f"gamma = 2 of [agent] {remedy}", f"gamma = 2 of arm 1 {remedy}"]

@@ -94,11 +94,11 @@ def quick_looks(monkeypatch):
 @pytest.mark.parametrize("where", ["local:1", "local:2"])
 def test_the_number_of_workers_changes_no_byte(where, expected, tmp_path):
     before = len(worker_processes())
-    told = list(run_spread(PLAN, tmp_path, where, FINGERPRINT))
+    progress = list(run_spread(PLAN, tmp_path, where, FINGERPRINT))
     assert files_of(PLAN, tmp_path) == expected
     assert len(expected) == 2 * ROWS + 1
-    assert [each.done for each in told] == sorted(each.done for each in told)
-    assert {each.total for each in told} == {ROWS}
+    assert [each.done for each in progress] == sorted(each.done for each in progress)
+    assert {each.total for each in progress} == {ROWS}
     assert len(worker_processes()) == before
 
 
@@ -222,7 +222,7 @@ def test_a_scheduler_waits_for_workers_and_when_it_dies_what_was_written_stays(e
             until(job, lambda each: each.done)
             scheduler.kill()
             with pytest.raises(
-                CostalError, match=r"scheduler of .*scheduler\.json was lost\. What was finished is in .* run the same"
+                CostalError, match=r"scheduler of .*scheduler\.json was lost\. Finished work is in .* run the same"
             ):
                 finish(job)
     assert 0 < left_of(PLAN, folder) < ROWS
@@ -235,7 +235,7 @@ def test_a_scheduler_waits_for_workers_and_when_it_dies_what_was_written_stays(e
 
 def other_environment(monkeypatch, **changes):
     own = workers.environment
-    monkeypatch.setattr(workers, "environment", lambda *asked: replace(own(*asked), **changes))
+    monkeypatch.setattr(workers, "environment", lambda *queries: replace(own(*queries), **changes))
 
 
 @pytest.mark.parametrize(
@@ -298,7 +298,7 @@ def test_what_a_task_raises_is_raised_as_it_was(tmp_path, cluster):
 
 def test_what_nobody_foresaw_is_told_with_the_name_of_the_task(tmp_path, cluster):
     plan = replace(SHORT, experiment=replace(EXPERIMENT, seed=None))
-    with pytest.raises(CostalError, match=r"^'random 0' failed on a worker \(\w+Error: .*\)\. What was finished is in"):
+    with pytest.raises(CostalError, match=r"^'random 0' failed on a worker \(\w+Error: .*\)\. Finished work is in"):
         finish(run_spread(plan, tmp_path, cluster, FINGERPRINT))
 
 
@@ -317,7 +317,9 @@ def test_a_place_that_says_nothing_is_refused_with_the_forms(where, tmp_path):
 def test_a_file_that_is_no_scheduler_file_is_refused(text, tmp_path):
     file = tmp_path / "scheduler.json"
     file.write_text(text)
-    with pytest.raises(CostalError, match=r"scheduler\.json is no scheduler file .* 'dask scheduler --scheduler-file"):
+    with pytest.raises(
+        CostalError, match=r"scheduler\.json is not a scheduler file .* 'dask scheduler --scheduler-file"
+    ):
         finish(run_spread(SHORT, tmp_path, str(file), FINGERPRINT))
 
 
@@ -326,7 +328,7 @@ def test_a_file_that_is_no_scheduler_file_is_refused(text, tmp_path):
 )
 def test_a_scheduler_out_of_reach_is_refused_before_long(address, tmp_path):
     began = time.monotonic()
-    with pytest.raises(CostalError, match=r"no scheduler to be reached at \S+.* Start one by 'dask scheduler'"):
+    with pytest.raises(CostalError, match=r"No scheduler answers at \S+.* Start one with 'dask scheduler'"):
         finish(run_spread(SHORT, tmp_path, address, FINGERPRINT))
     assert time.monotonic() - began < 30
 

@@ -1,4 +1,4 @@
-"""What the classifier says of frames: each crop's class, which crops are uncertain, counts, and the map of classes.
+"""The classifier's results on frames: each crop's class, the uncertain crops, counts, and the class map.
 
 None of these values holds pixels, only some ten bytes a crop: so the crops of a whole folder can be put in order.
 """
@@ -25,7 +25,7 @@ class Applied:
     that class; `information_N` is the project's acquisition function, or `std` where the project asks at random. Crops
     without information have the index `NO_CLASS`, and no confidence and information: NaN.
 
-    `probs_N_K` (float32) are the probabilities of the classes, of which confidence is the greatest; they sum to one.
+    `probs_N_K` (float32) are the probabilities of the classes; the greatest is the confidence; they sum to one.
 
     A frame that was resampled has a grid of other pixels than its own `frame_shape`.
     """
@@ -72,7 +72,7 @@ class Applied:
 
 @dataclass(frozen=True, slots=True)
 class ClassifiedFrame:
-    """A frame that was classified: where it came from, which of its planes, and what was said of its crops."""
+    """A frame that was classified: where it came from, which of its planes, and the results of its crops."""
 
     source: str
     planes: str
@@ -137,7 +137,7 @@ def counts_of(frame: ClassifiedFrame) -> FrameCounts:
 def uncertain_first(frames: Sequence[ClassifiedFrame], most: int | None = None) -> Iterator[ClassifiedCrop]:
     """Return the crops of all frames: the lowest confidence first, among equals the greatest information.
 
-    Crops without information come last. With `most` only so many, and none of these.
+    Crops without information come last. With `most` only that many, and none of these.
     """
     if not frames:
         return

@@ -1,7 +1,7 @@
 """One frame classified: each crop's class by the committee's mean probabilities, whatever the frame's size.
 
-Beside a class stands how sure the committee is of it, which it is only where its members agree. The classes are those
-that scoring predicts.
+Each class has a confidence, which is high only where the members of the committee agree. The classes are those that
+scoring predicts.
 """
 
 from dataclasses import dataclass, replace
@@ -29,8 +29,7 @@ from costal.types import Job
 class ApplyRequest:
     """A frame to be classified for a project; scores of one that is not in memory are kept in `folder`.
 
-    With `resample` a frame of another pixel size than was learned at is
-    classified as if it had been taken at that.
+    With `resample` a frame of another pixel size than that of the training is resampled to it first.
     """
 
     project: Project
@@ -44,7 +43,7 @@ class ApplyRequest:
 def apply_to_frame(request: ApplyRequest, model_version: ModelVersion | None = None) -> Job[Applied]:
     """Return the class of every crop of a frame, by the project's newest model, or another one.
 
-    Of scores that are kept, none are made again.
+    Stored scores are not computed again.
 
     Raises
     ------
@@ -68,21 +67,21 @@ def apply_to_frame(request: ApplyRequest, model_version: ModelVersion | None = N
             f"The model was trained for crops of {side} px with {channels} channel(s), not {other_side} px with "
             f"{other_channels}. Choose the planes that it was trained for, or train for these."
         )
-    own = replace(frame, pixel_um=None, notes=())  # what is to be said of its pixel size is said
-    asked = ScoreRequest(project, own, request.folder, request.missing, device=request.device, range=limits)
-    prepared = prepare(asked, _classifying(model_version))
-    found = yield from score_prepared(prepared, with_features=False)
+    own = replace(frame, pixel_um=None, notes=())  # the note on its pixel size exists already
+    score_request = ScoreRequest(project, own, request.folder, request.missing, device=request.device, range=limits)
+    prepared = prepare(score_request, _classifying(model_version))
+    result = yield from score_prepared(prepared, with_features=False)
     count, class_ids = len(grid), prepared.agent.settings.class_ids
-    index_N, scored = np.full(count, NO_CLASS, np.uint16), found.among(np.arange(count))
+    index_N, scored = np.full(count, NO_CLASS, np.uint16), result.among(np.arange(count))
     confidence_N, information_N = (np.full(count, np.nan, np.float32) for _ in range(2))
     notes: tuple[str, ...] = ()
     probs_N_K = np.full((count, len(class_ids)), np.nan, np.float32)
-    if found.scores is not None:
-        probs_N_K[scored] = found.scores.probs_N_K[scored]
+    if result.scores is not None:
+        probs_N_K[scored] = result.scores.probs_N_K[scored]
         index_N[scored] = probs_N_K[scored].argmax(axis=1)
         confidence_N[scored] = probs_N_K[scored].max(axis=1)
-        information_N[scored] = found.scores.information_N[scored]
-        notes = found.scores.notes
+        information_N[scored] = result.scores.information_N[scored]
+        notes = result.scores.notes
     return Applied(
         grid,
         class_ids,
@@ -91,15 +90,15 @@ def apply_to_frame(request: ApplyRequest, model_version: ModelVersion | None = N
         information_N,
         prepared.model_version.number,
         prepared.model_version.model_hash,
-        found.scores.device if found.scores is not None else "",
-        tuple(filter(None, (*notes, note, *found.warnings))),
+        result.scores.device if result.scores is not None else "",
+        tuple(filter(None, (*notes, note, *result.warnings))),
         (shape[1], shape[2]),
         probs_N_K,
     )
 
 
 def _classifying(model_version: ModelVersion) -> ModelVersion:
-    """Return a model that tells classes and how sure it is of them, and no cost; `std` stands in for `random`."""
+    """Return a model for classes and information without cost; `std` replaces `random`."""
     agent = model_version.agent
     acquisition = "std" if agent.settings.acquisition == "random" else agent.settings.acquisition
     settings = replace(agent.settings, acquisition=acquisition)

@@ -1,6 +1,6 @@
-"""The trained classifier run over files and folders, one frame after another; nothing larger than a band is held.
+"""The trained classifier run over files and folders, one frame after another; memory holds at most one frame or band.
 
-A run that was stopped goes on: of a frame that is read piece by piece, what was scored is kept beside its outputs.
+A stopped run can continue: the scores of a frame that is read piece by piece are stored beside its outputs.
 """
 
 from dataclasses import dataclass
@@ -42,14 +42,14 @@ from costal.types import Job, Progress, Result, map_progress
 MOST_LISTED = 200
 """How many uncertain crops a result names itself; the table of crops has all."""
 STEPS = 100
-"""Of progress per file."""
+"""The units of progress per file."""
 
 
 @dataclass(frozen=True, slots=True)
 class FilesRequest:
     """Images to be classified: files, OME-Zarr folders and URLs, and folders searched with all below them.
 
-    `out` takes what comes of it.
+    `out` is the folder for the results.
     """
 
     project: Project
@@ -63,7 +63,7 @@ class FilesRequest:
 
 @dataclass(frozen=True, slots=True)
 class AppliedFiles:
-    """What became of many files: each frame's counts, what failed, and the most uncertain crops of all frames."""
+    """The results of many files: each frame's counts, what failed, and the most uncertain crops of all frames."""
 
     out: Path
     class_ids: tuple[int, ...]
@@ -85,11 +85,11 @@ class AppliedFiles:
 
 
 def apply_to_files(request: FilesRequest) -> Job[AppliedFiles]:
-    """Return what became of every image; the files of a frame are written with it, the tables at the end.
+    """Return the results of every image; the files of a frame are written with it, the tables at the end.
 
-    What cannot be classified is named with the reason and does not stop the rest. There is one frame or one band in
-    memory at a time, and of those before some ten bytes a crop. When the job is stopped, what is finished stays,
-    without tables, and the same request goes on from there.
+    A frame that cannot be classified is listed with the reason and does not stop the others. Memory holds one frame or
+    one band at a time, and some ten bytes per crop of earlier frames. When the job is stopped, finished files stay,
+    without tables, and the same request continues from there.
 
     Raises
     ------
@@ -100,7 +100,7 @@ def apply_to_files(request: FilesRequest) -> Job[AppliedFiles]:
 
     project, out = request.project, request.out
     model_version = trained_version(project)
-    choose_device(request.device)  # one that is not here is no fault of any file
+    choose_device(request.device)  # a missing device is not the fault of any file
     sources = image_sources(request.sources, out)
     may_replace = make_room(out, request.overwrite, model_version.model_hash)
     run = _Run(request, model_version, may_replace, set())
@@ -131,36 +131,36 @@ class _Run:
 
 
 def _outcomes_of(run: _Run, source: str, name: str) -> Job[list[ClassifiedFrame | Failure]]:
-    """Return what became of each frame in an image, which the project's rule of planes makes one or more of."""
+    """Return the result of each frame that the project's rule of planes makes of an image."""
     yield Progress(0, 1, "Reading")
     request = run.request
     outcomes: list[ClassifiedFrame | Failure] = []
     try:
         count, frames = frames_of(request.project, source, request.missing)
         for at, frame in enumerate(frames):
-            said = frame.description if count > 1 else ""
-            own = "-".join([name, *said.replace(" ", "").split(",")]) if said else name
+            description = frame.description if count > 1 else ""
+            own = "-".join([name, *description.replace(" ", "").split(",")]) if description else name
             try:
-                outcomes.append((yield from _as_part(_apply_to_frame(run, frame, own), said, at, count)))
+                outcomes.append((yield from _as_part(_apply_to_frame(run, frame, own), description, at, count)))
             except (FrameError, AgentError, MemoryError) as error:
                 outcomes.append(Failure(source, frame.description, _reason(error)))
     except (FrameError, MemoryError) as error:
-        said = source.encode("utf-8", "backslashreplace").decode()  # a name may hold what is no text
-        outcomes.append(Failure(said, "", _reason(error)))
+        text = source.encode("utf-8", "backslashreplace").decode()  # a name may have bytes that are not text
+        outcomes.append(Failure(text, "", _reason(error)))
     return outcomes
 
 
 def _apply_to_frame(run: _Run, frame: FramePlane, name: str) -> Job[ClassifiedFrame]:
-    """Return what was said of a frame, written to its own files."""
+    """Return the result of a frame, after writing its files."""
     request = run.request
     project, out, name = request.project, request.out, unlike(run.taken, name)
     tiff, geojson = out / f"{name}{LABELS_END}", out / f"{name}.geojson"
     if not run.may_replace and (there := next((each for each in (tiff, geojson) if each.exists()), None)):
-        raise FrameError(f"{there} is there already and was left alone. Choose another folder, or overwrite.")
+        raise FrameError(f"{there} exists already and was not changed. Choose another folder, or overwrite.")
     folder = out / f"{name}{SCORES_END}" if isinstance(frame.pixels_C_Y_X, LazyPlane) else None
     how = request.missing, request.device, request.resample
-    asked = ApplyRequest(project, frame, folder, *how)
-    applied: Applied = yield from apply_to_frame(asked, run.model_version)
+    apply_request = ApplyRequest(project, frame, folder, *how)
+    applied: Applied = yield from apply_to_frame(apply_request, run.model_version)
     outcome = ClassifiedFrame(frame.source, frame.description, frame.pixel_um, applied, " ".join(frame.notes))
     write_label_tiff(tiff, outcome, project)
     write_geojson(geojson, outcome, project)
@@ -172,7 +172,7 @@ def _reason(error: Exception) -> str:
 
 
 def _as_part(job: Job[Result], title: str, at: int, total: int) -> Job[Result]:
-    """Return a job's result, its progress told as that of part `at` of `total`."""
+    """Return a job's result, its progress reported as that of part `at` of `total`."""
 
     def tell(progress: Progress) -> Progress:
         done = STEPS * at + STEPS * progress.done // max(progress.total, 1)

@@ -13,28 +13,28 @@ from costal.labels.exchange.filenames import safe_name
 
 CROPS, COUNTS, CLASSES = "crops.csv", "counts.csv", "classes.json"
 UNFINISHED = "unfinished.txt"
-"""Names the model of a run that has not ended: the same run goes on from what is there."""
+"""Names the model of an unfinished run: the same run continues from its files."""
 SCORES_END = ".scores"
-"""Of the folders that keep what was scored of an image that is read piece by piece."""
+"""The ending of folders that keep the scores of an image that is read piece by piece."""
 MOST_BYTES = 180
-"""Of a name, which planes, a number and endings follow: file systems take 255."""
+"""The longest name, before planes, a number and endings are added: file systems take 255."""
 
 
 def image_sources(sources: Iterable[str | Path], out: Path) -> list[str]:
     """Return the images among `sources` and those in and below its folders, by name, each once.
 
     OME-Zarr folders and URLs are images as they are. Of an image that is split over several files, the first that is
-    found stands for all. Of what is below a folder, hidden files are left out and what earlier runs wrote: all in
-    `out`, and label TIFFs.
+    found stands for all. Below a folder, hidden files and outputs of earlier runs are left out: all in `out`, and label
+    TIFFs.
 
     Raises
     ------
     FrameError
         When there is none.
     """
-    asked, images, out = list(map(str, sources)), dict[str, str](), out.resolve()
+    names, images, out = list(map(str, sources)), dict[str, str](), out.resolve()
     files = dict[Path, Path]()
-    for each in asked:
+    for each in names:
         if is_url(each):
             images.setdefault(each, each)
             continue
@@ -45,22 +45,22 @@ def image_sources(sources: Iterable[str | Path], out: Path) -> list[str]:
                 files.setdefault(one.resolve(), one)
     if not files and not images:
         raise FrameError(
-            f"There is no TIFF, PNG, JPEG or OME-Zarr image in {', '.join(asked)}. Choose other files or folders."
+            f"There is no TIFF, PNG, JPEG or OME-Zarr image in {', '.join(names)}. Choose other files or folders."
         )
     return [*map(str, one_of_each(list(files.values()))), *images]
 
 
 def _images_below(folder: Path) -> list[Path]:
-    """Return the images in and below a folder, in order; an OME-Zarr folder is one, and is not looked into."""
-    found: list[Path] = []
+    """Return the images in and below a folder, in order; an OME-Zarr folder is one image."""
+    paths: list[Path] = []
     for each in sorted(folder.iterdir()):
         if each.name.startswith("."):
             continue
         if each.is_dir():
-            found += [each] if is_zarr(str(each)) else [] if each.name.endswith(SCORES_END) else _images_below(each)
+            paths += [each] if is_zarr(str(each)) else [] if each.name.endswith(SCORES_END) else _images_below(each)
         elif each.name.lower().endswith(SUFFIXES) and not each.name.lower().endswith(LABELS_END) and each.is_file():
-            found.append(each)
-    return sorted(found)
+            paths.append(each)
+    return sorted(paths)
 
 
 def title_of(source: str) -> str:
@@ -80,9 +80,9 @@ def output_names(sources: Sequence[str | Path]) -> list[str]:
 
 
 def make_room(out: Path, overwrite: bool, model_hash: str) -> bool:
-    """Make the folder for the outputs; return whether what is there may be replaced.
+    """Make the folder for the outputs; return whether existing files may be replaced.
 
-    It may where that was asked for, and where a run with the same model was stopped: that goes on.
+    It may if `overwrite` says so, and if a run with the same model was stopped, which then continues.
 
     Raises
     ------
@@ -100,7 +100,7 @@ def make_room(out: Path, overwrite: bool, model_hash: str) -> bool:
     results = [out / name for name in (CROPS, COUNTS, CLASSES)]
     there = next((each for each in (*results, *out.glob(f"*{LABELS_END}")) if each.exists()), None)
     if there is not None and not may_replace:
-        raise ProjectError(f"{there} is there already. Choose another folder, or say that it may be overwritten.")
+        raise ProjectError(f"{there} exists already. Choose another folder, or allow overwriting.")
     write_atomically(marker, model_hash.encode())
     return may_replace
 

@@ -1,4 +1,4 @@
-"""What the classifier says of frames, taken along as tables, label TIFFs and GeoJSON. A file is whole, or as it was."""
+"""The classifier's results as tables, label TIFFs and GeoJSON. A file is written whole or not at all."""
 
 import csv
 import io
@@ -150,7 +150,7 @@ def _colours(project: Project) -> NDArray[np.uint8]:
 
 def write_classes(path: Path, project: Project, model_version: ModelVersion) -> None:
     """Write which classes the ids of the label TIFFs mean, and which model they are from, as JSON."""
-    said = {
+    document = {
         "software": f"napari-costal {costal.__version__}",
         "project": project.name,
         "generation": model_version.number,
@@ -163,13 +163,13 @@ def write_classes(path: Path, project: Project, model_version: ModelVersion) -> 
             if each.id in model_version.agent.settings.class_ids
         ],
     }
-    write_atomically(path, json.dumps(said, indent=1, ensure_ascii=False).encode())
+    write_atomically(path, json.dumps(document, indent=1, ensure_ascii=False).encode())
 
 
 def write_geojson(path: Path, frame: ClassifiedFrame, project: Project) -> None:
     """Write every crop as a square of its class for QuPath, with confidence and information as measurements.
 
-    Of a padded crop, what lies within the frame; where crops overlap, so do the squares. Crops without information have
+    A padded crop is cut at the frame's edge; where crops overlap, so do the squares. Crops without information have
     none.
     """
     with new_text(path) as file:
@@ -183,8 +183,8 @@ def _features(frame: ClassifiedFrame, project: Project) -> Iterator[Feature]:
         place = crop.y, crop.x, min(crop.side, height - crop.y), min(crop.side, width - crop.x)
         identity = f"classified {frame.source} {frame.planes} {crop.y} {crop.x} {crop.side}"
         measured = {"Confidence": crop.confidence, "Information": crop.information}
-        found = classes[crop.class_id]
-        yield feature(identity, place, found.name, found.colour, measured, frame.planes)
+        label_class = classes[crop.class_id]
+        yield feature(identity, place, label_class.name, label_class.colour, measured, frame.planes)
 
 
 def class_names(project: Project) -> dict[int, str]:

@@ -51,7 +51,7 @@ def run(make: Callable[[], "typer.Typer"]) -> None:
         print(f"costal: {error}", file=sys.stderr)
         raise SystemExit(1) from None
     except OSError as error:
-        if error.filename is None:  # none that a path could cause
+        if error.filename is None:  # not caused by a path
             raise
         print(f"costal: {error.filename} cannot be used: {error.strerror}. Check the path.", file=sys.stderr)
         raise SystemExit(1) from None

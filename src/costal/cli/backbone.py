@@ -1,4 +1,4 @@
-"""``costal backbone``: say which networks are here, add one from a file, fetch one."""
+"""``costal backbone``: list networks, add one from a file, download one."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -15,7 +15,7 @@ from costal.types import BackboneCard
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     commands = typer.Typer(
-        no_args_is_help=True, help="Say which networks models can look through, and bring others: add, download, list."
+        no_args_is_help=True, help="List the networks that models can use, and add or download others."
     )
     for command in (add, download):
         commands.command()(command)
@@ -30,8 +30,8 @@ def add(
     file: Annotated[Path, typer.Argument(help="Weights: safetensors, or .pth together with --sha256.")],
     name: Annotated[str, typer.Option(help="The network: timm:NAME or torchvision:NAME.")],
     sha256: Annotated[str, typer.Option(help="The SHA-256 that the file must have; a .pth needs it.")] = "",
-    licence: Annotated[str, typer.Option(help="The licence of the weights, to be kept with them.")] = "",
-    source: Annotated[str, typer.Option(help="Where the weights are from, to be kept with them.")] = "",
+    licence: Annotated[str, typer.Option(help="The licence of the weights, stored with them.")] = "",
+    source: Annotated[str, typer.Option(help="The source of the weights, stored with them.")] = "",
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
@@ -46,7 +46,7 @@ def download(
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
-    """Fetch the weights of a network from its publisher, check their hash and add them."""
+    """Download the weights of a network from its publisher, check their hash and add them."""
     from costal.agent.downloads import address_of, download_backbone, known_download
 
     known = known_download(name)
@@ -59,23 +59,23 @@ def download(
 
 
 def list_backbones(as_json: AsJson = False) -> None:
-    """List the networks that models can look through on this machine, and measure what a crop costs with each."""
+    """List the networks that models can use on this machine, and measure the time per crop of each."""
     from costal.agent.listing import CROP, listed_backbones
     from costal.paper.environment import processor
 
     with ProgressBar() as bar:
         listed = bar.drain(listed_backbones())
-    lines = [f"CPU ms: of one thread, for a grey crop of {CROP} px, on {processor()}"]
+    lines = [f"CPU ms: one thread, for a grey crop of {CROP} px, on {processor()}"]
     for each in listed:
         if each.missing:
-            lines.append(f"{each.name}: not here. {each.missing}")
+            lines.append(f"{each.name}: missing. {each.missing}")
             continue
         lines.append(
             f"{each.name}: {each.feature_count} features a channel at {each.side} px, {each.cpu_ms:.2f} CPU ms a crop; "
             f"licence: {each.licence}"
         )
     absent = [name for name in DOWNLOADS if name not in {each.name for each in listed}]
-    lines += [f"To be fetched by 'costal backbone download NAME': {', '.join(absent)}"] * bool(absent)
+    lines += [f"Download with 'costal backbone download NAME': {', '.join(absent)}"] * bool(absent)
     lines.append(f"Added ones are in {added_folder()}")
     figures = {
         "backbones": [asdict(each) for each in listed],

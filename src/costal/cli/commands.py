@@ -1,4 +1,4 @@
-"""The table of all commands. The module of one is imported when it runs, or its own help is asked for, not before."""
+"""The table of all commands. A command's module is imported only when it runs or shows its own help."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ TABLE: dict[str, Entry] = {
         "demo",
         "Watch the loop run on MNIST, or on synthetic digits where MNIST is not found, beside a random arm.",
     ),
-    "mnist": Entry("mnist", "Say where MNIST is, or download it."),
+    "mnist": Entry("mnist", "Show where MNIST is, or download it."),
     "open": Entry("frame", "Open napari with the Label crops widget, these images and this project."),
     "score": Entry(
         "frame",
@@ -47,10 +47,12 @@ TABLE: dict[str, Entry] = {
     ),
     "replay": Entry(
         "replay",
-        "Say what another β, acquisition function or backbone would have saved on a project's own labels and seconds.",
+        "Show what another β, acquisition function or backbone would have saved on a project's own labels and seconds.",
     ),
-    "backbone": Entry("backbone", "Say which networks models can look through, and bring others: add, download, list."),
-    "project": Entry("project", "Make a project, say what is in it, find its images, check it, mend it and pack it."),
+    "backbone": Entry("backbone", "List the networks that models can use, and add or download others."),
+    "project": Entry(
+        "project", "Make a project, show what is in it, find its images, check it, repair it and pack it."
+    ),
     "reproduce": Entry("reproduce", "Reproduce the paper: Table 1, Figure 1, and their base costs."),
 }
 
@@ -82,7 +84,7 @@ class Commands(TyperGroup):
         return list(TABLE)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """Return what a list of commands shows of one, None when there is none of this name."""
+        """Return what a list of commands shows of one, None if there is no such command."""
         return TyperCommand(cmd_name, help=TABLE[cmd_name].summary) if cmd_name in TABLE else None
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:

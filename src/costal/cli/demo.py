@@ -41,8 +41,8 @@ def demo(
     """Watch the loop run on MNIST, or on synthetic digits where MNIST is not found, beside a random arm.
 
     Opens napari with the MNIST mosaic widget running. Without a display, or with --headless, it writes the mosaic with
-    its heatmap, the picked crops and the learning curves as PNG and the rounds as CSV into --out, where a run that was
-    stopped goes on.
+    its heatmap, the picked crops and the learning curves as PNG and the rounds as CSV into --out; a stopped run in
+    --out is continued.
     """
     if acquisition not in ACQUISITION_NAMES:
         raise typer.BadParameter(

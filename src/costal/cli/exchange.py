@@ -28,9 +28,11 @@ def register(app: typer.Typer) -> None:
 def export_labels(
     project: Annotated[Path, typer.Argument(help="The project's folder.")],
     kind: Annotated[ExportKind, typer.Option("--as", help=f"What to write: {', '.join(EXPORT_KINDS)}.")],
-    out: Annotated[Path, typer.Option(help="The file to write; a folder for images, and geojson of several frames.")],
-    validation: Annotated[float, typer.Option(help="Share of the frames that is for validation.")] = 0.0,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what was exported there before.")] = False,
+    out: Annotated[
+        Path, typer.Option(help="The file to write; a folder for images, and for geojson of several frames.")
+    ],
+    validation: Annotated[float, typer.Option(help="Share of the frames used for validation.")] = 0.0,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier export.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Write the labels of a project for another program.
@@ -39,11 +41,11 @@ def export_labels(
     formula gets an apostrophe in front.
     """
     with ProgressBar() as bar:
-        found = bar.drain(export_project(project, out, kind, validation, overwrite), out.name)
-    counts = ", ".join(f"{name}: {count}" for name, count in found.counts.items()) or "no labels"
-    splits = ", ".join(f"{count} for {name}" for name, count in found.splits.items())
-    lines = [f"Wrote {out} ({counts})." if not validation else f"Wrote {out} ({counts}; {splits}).", *found.notes]
-    tell("\n".join(lines), asdict(found), as_json)
+        exported = bar.drain(export_project(project, out, kind, validation, overwrite), out.name)
+    counts = ", ".join(f"{name}: {count}" for name, count in exported.counts.items()) or "no labels"
+    splits = ", ".join(f"{count} for {name}" for name, count in exported.splits.items())
+    lines = [f"Wrote {out} ({counts})." if not validation else f"Wrote {out} ({counts}; {splits}).", *exported.notes]
+    tell("\n".join(lines), asdict(exported), as_json)
 
 
 def import_project(
@@ -53,9 +55,9 @@ def import_project(
 ) -> None:
     """Make a new project from a JSON file of an earlier version: the same settings, labels, events and crops."""
     with ProgressBar() as bar:
-        found = bar.drain(import_json(document, folder), document.name)
-    counts = ", ".join(f"{name}: {count}" for name, count in found.counts.items())
-    tell(f"Made {folder} ({counts}).", {"folder": folder, "rows": found.counts}, as_json)
+        imported = bar.drain(import_json(document, folder), document.name)
+    counts = ", ".join(f"{name}: {count}" for name, count in imported.counts.items())
+    tell(f"Made {folder} ({counts}).", {"folder": folder, "rows": imported.counts}, as_json)
 
 
 def label_from(
@@ -63,20 +65,20 @@ def label_from(
     project: Annotated[Path, typer.Option("--project", help="The project's folder.")],
     images: Annotated[Path | None, typer.Option(help="Folder of the images that the project lacks.")] = None,
     axes: Axes = None,
-    annotator: Annotated[str, typer.Option(help="Whose labels they are, where the table does not say.")] = "",
+    annotator: Annotated[str, typer.Option(help="Who gave the labels, if the table does not say.")] = "",
     add_classes: Annotated[
         bool, typer.Option("--add-classes", help="Add the classes that the project does not have.")
     ] = False,
-    replace: Annotated[bool, typer.Option("--replace", help="Change labels that rows contradict.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Try all of it and keep nothing.")] = False,
+    replace: Annotated[bool, typer.Option("--replace", help="Change labels that differ from the table.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check all rows and store nothing.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Label crops from a CSV file, all of its rows or none. Labels that stand already are not given again.
+    """Label crops from a CSV file, all of its rows or none. Existing labels are not added again.
 
-    A frame is named by its content hash, its path or, where no other image is called so, its file's name; y and x are
+    A frame is named by its content hash, its path or, if no other image has the same one, its file name; y and x are
     the first pixel of a crop of the project's grid. The columns side, annotator, kind (class, skip or exclude), planes
-    and content_hash may be there; efforts are never imported. Rows that contradict labels are counted, and change
-    nothing without --replace.
+    and content_hash are optional; efforts are never imported. Rows that contradict labels are counted; only --replace
+    changes these labels.
     """
     doubts: tuple[str, ...] = ()
     if axes is not None:
@@ -84,13 +86,15 @@ def label_from(
             raise typer.BadParameter("--axes needs --images: the folder of the files whose axes these are.")
         _, doubts = of_files(load_project(project), axes, image_sources([images], project))
     with ProjectSession(project) as session, ProgressBar() as bar:
-        found = bar.drain(import_labels(session, table, images, annotator, add_classes, dry_run, replace), table.name)
-    said = "Nothing was kept. There would be" if dry_run else "There are"
-    text = f"{said} {found.added} new labels, {found.unchanged} that stood already, {found.frames} new frames."
-    if found.classes:
-        text += f" New classes: {', '.join(found.classes)}."
-    if found.contradicting:
-        text += f" {found.contradicting} rows contradict labels that stood: "
-        text += "these were changed." if found.replaced else "these are as they were; --replace changes them."
-    warn([*((str(project), doubt) for doubt in doubts), *found.notes])
-    tell(text, asdict(found) | {"notes": [note for _, note in found.notes], "dry_run": dry_run}, as_json)
+        imported = bar.drain(
+            import_labels(session, table, images, annotator, add_classes, dry_run, replace), table.name
+        )
+    verb = "Nothing was stored. This would import" if dry_run else "Imported"
+    text = f"{verb} {imported.added} new labels; {imported.unchanged} already existed; {imported.frames} new frames."
+    if imported.classes:
+        text += f" New classes: {', '.join(imported.classes)}."
+    if imported.contradicting:
+        text += f" {imported.contradicting} rows contradict existing labels: "
+        text += "these were changed." if imported.replaced else "these are unchanged; --replace changes them."
+    warn([*((str(project), doubt) for doubt in doubts), *imported.notes])
+    tell(text, asdict(imported) | {"notes": [note for _, note in imported.notes], "dry_run": dry_run}, as_json)

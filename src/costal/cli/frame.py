@@ -25,10 +25,12 @@ from costal.workbench.file_axes import of_files
 from costal.workbench.retraining import RetrainRequest, retrain
 
 Folder = Annotated[Path, typer.Option("--project", help="The project's folder.")]
-WhatIsMissing = Annotated[Missing, typer.Option(help="What becomes of chunks that are not there.")]
+WhatIsMissing = Annotated[Missing, typer.Option(help="What to do about missing chunks.")]
 Axes = Annotated[
     str | None,
-    typer.Option(help="What the axes of the files are, such as ZCYX, where a file says none or others; kept by kind."),
+    typer.Option(
+        help="The axes of the files, such as ZCYX, if a file has none or wrong ones; stored per kind of file."
+    ),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 
@@ -69,17 +71,17 @@ def score(
 ) -> None:
     """Score the crops of an image with a project's newest model and write I, C, v and the query's ranks as CSV.
 
-    The project says which planes of a stack or series are frames. Crops that have an answer in the project are scored,
-    but not asked again.
+    The project sets which planes of a stack or series are frames. Crops that are answered in the project are scored,
+    but not queried again.
 
-    OME-Zarr, TIFFs with planes of more than 256 MB and folders of images are read piece by piece. What is scored is
-    kept beside the CSV, in a folder that ends in .scores, with a heatmap.tif: stopped, the same command goes on from
-    there, and only what is missing or stale is scored again.
+    OME-Zarr, TIFFs with planes of more than 256 MB and folders of images are read piece by piece. Scores are stored
+    beside the CSV, in a folder that ends in .scores, with a heatmap.tif. After a stop, the same command continues from
+    there and scores only what is missing or stale.
     """
     require_place_for_table(out)
     settings, doubts = of_files(load_project(project), axes, sources_of(image, out.with_suffix(".scores")))
-    asked = lazy or dask is not None or missing != "raise" or background != "none"
-    keep = asked or is_kept(image, settings)
+    is_piecewise = lazy or dask is not None or missing != "raise" or background != "none"
+    keep = is_piecewise or is_kept(image, settings)
     scoring = Scoring(settings, image, out, device, keep, missing, background, dask)
     first: ScoredFrame | None = None
     frames = crops = skipped = 0
@@ -113,7 +115,7 @@ def score(
     where = f"; heatmaps and bands are in {scoring.folder}" if keep else ""
     lines.append(f"Wrote {counted(crops, 'crop')} to {out}{where}")
     lines[-1] += f"; the query is crops {' '.join(map(str, query))}" if frames == 1 else ""
-    lines += [f"{skipped} crops were skipped: {SKIPPED} there lists them."] if skipped and keep else []
+    lines += [f"{skipped} crops were skipped: {SKIPPED} in that folder lists them."] if skipped and keep else []
     figures |= {"notes": list(dict.fromkeys((*doubts, *(note for _, note in scoring.notes)))), "out": out}
     figures |= {"query": query}
     if keep:
@@ -129,7 +131,7 @@ class _NothingScoredError(Exception):
 
 
 def _stopped(scoring: Scoring, as_json: bool) -> typer.Exit:
-    kept = f": the same command goes on from what is kept in {scoring.folder}" if scoring.keep else "."
+    kept = f": the same command continues from the scores in {scoring.folder}" if scoring.keep else "."
     tell(f"Stopped{kept}", {"stopped": True}, as_json)
     return typer.Exit(130)
 
@@ -137,25 +139,26 @@ def _stopped(scoring: Scoring, as_json: bool) -> typer.Exit:
 def query(
     image: Annotated[str, typer.Argument(help="An image file, or an OME-Zarr folder or URL.")],
     project: Folder,
-    out: Annotated[Path, typer.Option(help="CSV to write, one row per crop asked.")] = Path("query.csv"),
-    n: Annotated[int | None, typer.Option("-n", min=1, max=LARGEST, help="Crops to ask for.")] = None,
+    out: Annotated[Path, typer.Option(help="CSV to write, one row per crop of the query.")] = Path("query.csv"),
+    n: Annotated[int | None, typer.Option("-n", min=1, max=LARGEST, help="Crops in the query.")] = None,
     minutes: Annotated[float | None, typer.Option(min=0.01, help="Or as many as fit into these minutes.")] = None,
     device: Device = "auto",
     missing: WhatIsMissing = "raise",
     axes: Axes = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a query that is there.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing query.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Write the crops of an image that are worth labelling next, best first.
 
     Fill in the column ``class`` and give the file to 'costal label --from'. Without -n or --minutes the project's own
-    choice holds. The scores of an image that is read piece by piece are kept beside the CSV, as by 'costal score'.
+    choice is used. The scores of an image that is read piece by piece are stored beside the CSV, as with 'costal
+    score'.
     """
     if n is not None and minutes is not None:
         raise typer.BadParameter("Give -n or --minutes, not both.")
     require_place_for_table(out, overwrite)
-    settings, said = of_files(load_project(project), axes, [image])
-    notes = [(str(project), doubt) for doubt in said]
+    settings, doubts = of_files(load_project(project), axes, [image])
+    notes = [(str(project), doubt) for doubt in doubts]
     choices = settings.choices
     if n is not None:
         choices = replace(choices, by="crops", n=n)
@@ -194,7 +197,7 @@ def train(
     project: Folder,
     device: Device = "auto",
     new_range: Annotated[
-        bool, typer.Option("--new-range", help="Measure anew the range that all frames are normalised with.")
+        bool, typer.Option("--new-range", help="Measure again the intensity range of all frames.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:

@@ -18,7 +18,7 @@ def register(app: typer.Typer) -> None:
 
 
 def microscope(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to write to, made where it is missing.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to write to, created if missing.")],
     frames: Annotated[int, typer.Option(min=1, max=100_000, help="Frames to acquire.")] = 10,
     every: Annotated[float, typer.Option(min=0, max=86_400, help="Seconds from one frame to the next.")] = 5.0,
     seed: Annotated[int, typer.Option(min=0, help="Seed of what the frames show.")] = 0,
@@ -32,7 +32,7 @@ def microscope(
 ) -> None:
     """Write simulated STED frames as OME-TIFF into a folder, slowly, as a microscope would: for demos and tests.
 
-    Numbering goes on after the frames in the folder. Ctrl-C ends it and removes the frame that is not finished.
+    Numbering continues after the frames in the folder. Ctrl-C ends it and removes the unfinished frame.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""``costal mnist``: is MNIST here, and fetch it when asked."""
+"""``costal mnist``: find MNIST, or download it."""
 
 from pathlib import Path
 from typing import Annotated
@@ -18,13 +18,13 @@ def mnist(
     download: Annotated[bool, typer.Option("--download", help="Fetch MNIST into the user's cache.")] = False,
     data: Annotated[Path | None, typer.Option(help="Folder to look in, or to download to.")] = None,
 ) -> None:
-    """Say where MNIST is, or download it. Without --download nothing leaves this machine."""
-    found = find_mnist(data)
-    if found is None and download:
+    """Show where MNIST is, or download it. Without --download nothing leaves this machine."""
+    root = find_mnist(data)
+    if root is None and download:
         download_mnist(data or user_cache())
-        found = find_mnist(data)
-    if found is None:
+        root = find_mnist(data)
+    if root is None:
         raise DatasetError(
             f"MNIST was not found. Run 'costal mnist --download', or: {where_to_put(data or user_cache())}"
         )
-    print(f"MNIST is in {found / 'MNIST' / 'raw'}")
+    print(f"MNIST is in {root / 'MNIST' / 'raw'}")

@@ -1,4 +1,4 @@
-"""What a command says: a text for people, or with ``--json`` one object for programs."""
+"""The output of a command: text for people, or with ``--json`` one JSON object for programs."""
 
 import json
 import sys
@@ -12,7 +12,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object inst
 
 def tell(text: str, figures: Mapping[str, object], as_json: bool) -> None:
     """Print the text, or the same as one line of strict JSON; paths become text, NaN and infinity null."""
-    # In escapes alone, for the code page of a Windows terminal has no β.
+    # As escapes only, because the code page of a Windows terminal has no β.
     print(json.dumps(_plain(figures), default=str, allow_nan=False) if as_json else text)
 
 

@@ -8,17 +8,17 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from costal.types import Job, Result, finish, map_progress
-from costal.types import Progress as Told
+from costal.types import Progress as JobProgress
 
 LINE_S = 10.0
-"""Where no terminal draws the bar, so many seconds lie between two lines that say how far a job is."""
+"""Seconds between two lines of progress where the output is not a terminal."""
 
 
 class ProgressBar:
-    """A bar that several jobs share, one after another; lines now and then where the output is no terminal."""
+    """A bar that several jobs share, one after another; lines now and then where the output is not a terminal."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._console, self._clock, self._told_at = Console(stderr=True), clock, clock()
+        self._console, self._clock, self._printed_at = Console(stderr=True), clock, clock()
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -39,11 +39,11 @@ class ProgressBar:
     def drain(self, job: Job[Result], title: str = "") -> Result:
         """Return the job's result, drawing its progress; the job is closed when this is interrupted."""
 
-        def draw(progress: Told) -> Told:
+        def draw(progress: JobProgress) -> JobProgress:
             description = f"{title}: {progress.message}" if title else progress.message
             self._bar.update(self._task, description=description, completed=progress.done, total=progress.total)
-            if not self._console.is_terminal and self._clock() - self._told_at >= LINE_S:
-                self._told_at = self._clock()
+            if not self._console.is_terminal and self._clock() - self._printed_at >= LINE_S:
+                self._printed_at = self._clock()
                 self._console.print(f"{description} ({progress.done:,} of {progress.total:,})", highlight=False)
             return progress
 

@@ -1,4 +1,4 @@
-"""``costal project``: make a project, say what is in one, check it and mend it."""
+"""``costal project``: make a project, show what is in one, check it and repair it."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -35,14 +35,15 @@ from costal.workbench.new_project import make_project
 from costal.workbench.poor_crops import POOR_NAMES, counts_of, with_poor
 from costal.workbench.session import ProjectSession
 
-MOST_SAID = 20
-"""Findings that are listed one by one."""
+MOST_LISTED = 20
+"""How many findings are listed one by one."""
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     commands = typer.Typer(
-        no_args_is_help=True, help="Make a project, say what is in it, find its images, check it, mend it and pack it."
+        no_args_is_help=True,
+        help="Make a project, show what is in it, find its images, check it, repair it and pack it.",
     )
     for command in (new, info, assess, poor, methods, frames, check, recent):
         commands.command()(command)
@@ -62,7 +63,7 @@ def new(
     backbone: Annotated[
         str | None,
         typer.Option(
-            help="The network that the models look through, efficientnet_lite0 by default: see 'costal backbone list'."
+            help="The network that the models use, efficientnet_lite0 by default: see 'costal backbone list'."
         ),
     ] = None,
     as_json: AsJson = False,
@@ -75,22 +76,22 @@ def new(
 
 
 def recent(as_json: AsJson = False) -> None:
-    """List the projects that were opened in the window last, newest first."""
+    """List the projects that were last opened in the window, newest first."""
     folders = recent_projects(recent_file())
-    tell("\n".join(map(str, folders)) or "None was opened yet.", {"projects": folders}, as_json)
+    tell("\n".join(map(str, folders)) or "No project was opened yet.", {"projects": folders}, as_json)
 
 
 def info(folder: Folder, as_json: AsJson = False) -> None:
-    """Say which classes, labels and models a project has."""
+    """Show the classes, labels and models of a project."""
     project = load_project(folder)
     require_store(project.store_path)
     with Store(project.store_path, read_only=True) as store:
-        given, presentations = store.label_counts(), store.row_count("presentation")
-        others = len(store.label_snapshot()) - sum(given.values())
+        label_counts, presentations = store.label_counts(), store.row_count("presentation")
+        others = len(store.label_snapshot()) - sum(label_counts.values())
     counts: Counter[int] = Counter()
-    for class_id, count in given.items():
-        meant = project.class_of(class_id)
-        counts[meant.id if meant else class_id] += count
+    for class_id, count in label_counts.items():
+        label_class = project.class_of(class_id)
+        counts[label_class.id if label_class else class_id] += count
     newest = load_newest(project.model_folder)
     shown = [each for each in project.classes if not each.merged_into]
     labels = sum(counts.values())
@@ -101,15 +102,15 @@ def info(folder: Folder, as_json: AsJson = False) -> None:
     lines.append(
         f"  model {newest.number}, trained on {newest.agent.label_count} labels" if newest else "  no model yet"
     )
-    kept, came = kept_now(project), last_fulfilled(project)
+    kept, fulfilled = kept_now(project), last_fulfilled(project)
     if kept is not None:
         outdated = " Labels or settings have changed since." * kept.is_outdated
         lines.append(f"  {kept.assessment.sentence}{outdated}")
-        lines += [f"  {each.sentence}" for each in (kept.assessment.forecast, came) if each is not None]
+        lines += [f"  {each.sentence}" for each in (kept.assessment.forecast, fulfilled) if each is not None]
     figures = {
         "name": project.name,
         "cross_validation": asdict(kept.assessment) | {"is_outdated": kept.is_outdated} if kept is not None else None,
-        "foretold_before": asdict(came) if came is not None else None,
+        "foretold_before": asdict(fulfilled) if fulfilled is not None else None,
         "labels": labels,
         "skipped_or_excluded": others,
         "presentations": presentations,
@@ -124,33 +125,33 @@ def assess(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     as_json: AsJson = False,
 ) -> None:
-    """Say how good a project's model is, by cross-validation on its labels, and which labels to look at again."""
+    """Show how good a project's model is, by cross-validation on its labels, and which labels to look at again."""
     project = load_project(folder)
     require_store(project.store_path)
     with ProgressBar() as bar:
-        found = bar.drain(cross_validated(AssessmentRequest(project, device)), project.name)
-    found, came = open_doubts(project, found), last_fulfilled(project)
+        assessment = bar.drain(cross_validated(AssessmentRequest(project, device)), project.name)
+    assessment, fulfilled = open_doubts(project, assessment), last_fulfilled(project)
     names = {each.id: each.name for each in project.classes}
-    lines = [found.sentence]
-    for class_id, recall, row in zip(found.class_ids, found.recall_K, found.confusion_K_K, strict=True):
+    lines = [assessment.sentence]
+    for class_id, recall, row in zip(assessment.class_ids, assessment.recall_K, assessment.confusion_K_K, strict=True):
         if recall is not None:
             lines.append(f"  {names[class_id]}: {recall:.0%} of {sum(row):.0f} labels predicted right")
-    lines += [each.sentence for each in (found.forecast, came) if each is not None]
-    count = len(found.doubts)
+    lines += [each.sentence for each in (assessment.forecast, fulfilled) if each is not None]
+    count = len(assessment.doubts)
     lines += [f"Labels to look at again, the most doubtful first: {count}"] * bool(count)
     lines += [
         f"  frame {each.frame_id}, y {each.y}, x {each.x}: {names[each.class_id]} ({each.probability:.0%}), "
         f"the others say {names[each.predicted_id]} ({each.predicted_probability:.0%})"
-        for each in found.doubts[:MOST_SAID]
+        for each in assessment.doubts[:MOST_LISTED]
     ]
-    foretold = asdict(came) if came is not None else None
-    tell("\n".join(lines), asdict(found) | {"foretold_before": foretold}, as_json)
+    foretold = asdict(fulfilled) if fulfilled is not None else None
+    tell("\n".join(lines), asdict(assessment) | {"foretold_before": foretold}, as_json)
 
 
 def poor(folder: Folder, as_json: AsJson = False) -> None:
     """List crops without a label that teach little: near-duplicates, dark ones and those out of focus.
 
-    Near-duplicates are known among crops whose features are kept; the gallery excludes what is listed here.
+    Near-duplicates are found only among crops with stored features; the gallery can exclude the listed crops.
     """
     project = load_project(folder)
     require_store(project.store_path)
@@ -182,8 +183,8 @@ def frames(folder: Folder, as_json: AsJson = False) -> None:
     lines = [f"{project.name}: {len(listed)} frames"]
     for each in listed:
         lines.append(f"  {each.name}: {', '.join(each.states) or 'no label yet'}")
-        said = {"labels": each.labels, f"predicted by model {each.generation}": each.predicted}
-        lines += [f"    {what}: {_counted(counts, names)}" for what, counts in said.items() if counts]
+        counts_by_source = {"labels": each.labels, f"predicted by model {each.generation}": each.predicted}
+        lines += [f"    {what}: {_counted(counts, names)}" for what, counts in counts_by_source.items() if counts]
     lines += [f"  and {looked_at} planes of them that were only looked at"] * bool(looked_at)
     figures = [
         {
@@ -211,12 +212,12 @@ def _counted(counts: Mapping[int, int], names: Mapping[int, str]) -> str:
 
 def locate_images(
     folder: Folder,
-    place: Annotated[Path, typer.Argument(help="An image, or the folder that images are in or below.")],
+    place: Annotated[Path, typer.Argument(help="An image, or a folder that has images in or below it.")],
     as_json: AsJson = False,
 ) -> None:
-    """Find images of a project that moved, by their content, and keep where they lie now; exit code 1 if some are not.
+    """Find moved images of a project by their content, and store their new paths; exit code 1 if some are missing.
 
-    The name of a file decides nothing: one that has other pixels is not taken.
+    File names do not matter: a file with other pixels is not taken.
     """
     with ProjectSession(folder) as session:
         session.require_writing()
@@ -244,38 +245,42 @@ def methods(folder: Folder, as_json: AsJson = False) -> None:
 
 
 def check(folder: Folder, as_json: AsJson = False) -> None:
-    """Check that settings, labels, events and models are whole; exit code 1 and what is wrong when they are not.
+    """Check that settings, labels, events and models are whole; if not, list the faults and exit with code 1.
 
-    What a crash left behind half written is listed, and harmless.
+    Half-written files that a crash left behind are listed, but harmless.
     """
-    found = examine(folder)
-    damage = [each for each in found if each.kind != "leftover"]
+    findings = examine(folder)
+    damage = [each for each in findings if each.kind != "leftover"]
     if as_json or not damage:
-        lines = [f"{folder} is whole."] + [f"  {each}" for each in found[:MOST_SAID]]
-        lines += [f"  'costal project repair {folder}' puts these aside."] * bool(found)
-        findings = [asdict(each) for each in found]
-        tell("\n".join(lines), {"folder": folder, "whole": not damage, "findings": findings}, as_json)
+        lines = [f"{folder} is whole."] + [f"  {each}" for each in findings[:MOST_LISTED]]
+        lines += [f"  'costal project repair {folder}' moves these aside."] * bool(findings)
+        rows = [asdict(each) for each in findings]
+        tell("\n".join(lines), {"folder": folder, "whole": not damage, "findings": rows}, as_json)
     if damage:
-        raise ProjectError(_sentence(folder, found))
+        raise ProjectError(_sentence(folder, findings))
 
 
-def _sentence(folder: Path, found: list[Finding]) -> str:
-    lines = [f"{folder} is damaged:", *(f"  {each}" for each in found[:MOST_SAID])]
-    lines += [f"  and {len(found) - MOST_SAID} more"] * (len(found) > MOST_SAID)
-    if any(each.mendable for each in found):
+def _sentence(folder: Path, findings: list[Finding]) -> str:
+    lines = [f"{folder} is damaged:", *(f"  {each}" for each in findings[:MOST_LISTED])]
+    lines += [f"  and {len(findings) - MOST_LISTED} more"] * (len(findings) > MOST_LISTED)
+    if any(each.mendable for each in findings):
         lines.append(f"Run: costal project repair {folder} (it makes a copy first).")
     return "\n".join(lines)
 
 
 def mend(folder: Folder, as_json: AsJson = False) -> None:
-    """Mend what can be mended, after a copy of the project was made beside it; exit code 1 when something is left.
+    """Repair a project after making a copy beside it; exit code 1 if some faults remain.
 
-    What belongs nowhere is put into 'lost and found', a damaged store is read row by row into a new one, and lost
-    settings are put together again. Nothing is deleted.
+    Files that belong nowhere are moved into 'lost and found', a damaged store is read row by row into a new one, and
+    lost settings are rebuilt. Nothing is deleted.
     """
-    said = repair(folder, datetime.now())
+    actions = repair(folder, datetime.now())
     left = examine(folder)
-    tell("\n".join(said) or "There is nothing to mend.", {"folder": folder, "done": said, "whole": not left}, as_json)
+    tell(
+        "\n".join(actions) or "There is nothing to repair.",
+        {"folder": folder, "done": actions, "whole": not left},
+        as_json,
+    )
     if left:
         raise ProjectError(_sentence(folder, left))
 
@@ -286,7 +291,7 @@ def pack_project(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an older file.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Write a project into one zip file, to keep it or to give it away: settings, labels and models, without caches."""
+    """Write a project into one zip file, to keep or to share it: settings, labels and models, without caches."""
     with ProgressBar() as bar:
         packed = bar.drain(pack(folder, out, overwrite), out.name)
     tell(f"Wrote {out} ({packed.files} files, {packed.size / 1e6:.1f} MB).", asdict(packed), as_json)

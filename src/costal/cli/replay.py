@@ -21,7 +21,7 @@ def register(app: typer.Typer) -> None:
 
 def replay_project(
     folder: Annotated[Path, typer.Argument(help="The project's folder.")],
-    beta: Annotated[list[float] | None, typer.Option(min=0, max=10, help="Another β; may be given again.")] = None,
+    beta: Annotated[list[float] | None, typer.Option(min=0, max=10, help="Another β; can be repeated.")] = None,
     acquisition: Annotated[
         list[str] | None, typer.Option(help=f"Another acquisition function: {', '.join(ACQUISITION_NAMES)}.")
     ] = None,
@@ -30,31 +30,31 @@ def replay_project(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     as_json: AsJson = False,
 ) -> None:
-    """Say what another β, acquisition function or backbone would have saved on a project's own labels and seconds."""
+    """Show what another β, acquisition function or backbone would have saved on a project's own labels and seconds."""
     names = tuple(map(_acquisition, acquisition or ()))
     with ProgressBar() as bar:
-        found = bar.drain(replay(folder, beta or (), names, backbone or (), repeats, device))
+        outcome = bar.drain(replay(folder, beta or (), names, backbone or (), repeats, device))
     text = [
-        *map(sentence, found.savings),
+        *map(sentence, outcome.savings),
         "",
-        saving_table(found.savings, RANDOM_ARM),
+        saving_table(outcome.savings, RANDOM_ARM),
         "",
-        found.about,
-        *found.notes,
+        outcome.about,
+        *outcome.notes,
     ]
     figures = {
-        "labels": found.labels,
-        "repeats": found.repeats,
-        "verdict": found.verdict,
-        "arms": [_figures(each) for each in found.savings],
-        "notes": found.notes,
+        "labels": outcome.labels,
+        "repeats": outcome.repeats,
+        "verdict": outcome.verdict,
+        "arms": [_figures(each) for each in outcome.savings],
+        "notes": outcome.notes,
     }
     tell("\n".join(text), figures, as_json)
 
 
 def _acquisition(name: str) -> AcquisitionName:
     if name not in ACQUISITION_NAMES:
-        raise typer.BadParameter(f"'{name}' is none of {', '.join(ACQUISITION_NAMES)}.", param_hint="--acquisition")
+        raise typer.BadParameter(f"'{name}' is not one of {', '.join(ACQUISITION_NAMES)}.", param_hint="--acquisition")
     return name
 
 

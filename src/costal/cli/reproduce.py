@@ -22,10 +22,10 @@ from costal.paper.plan_file import load_plan, template
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """What every command that runs an experiment can be told beside the plan."""
+    """The options besides the plan of every command that runs an experiment."""
 
     out: Annotated[
-        Path | None, typer.Option(help="Folder for results; a run that it holds is resumed.", show_default="out/NAME")
+        Path | None, typer.Option(help="Folder for results; a run in it is resumed.", show_default="out/NAME")
     ] = None
     data: Annotated[
         str | None,
@@ -40,7 +40,7 @@ class Choices:
     dask: Annotated[str | None, typer.Option(help="local:K processes, tcp://... or tls://... or a scheduler file.")] = (
         None
     )
-    resume: Annotated[bool, typer.Option(help="Go on with a run that --out holds.")] = True
+    resume: Annotated[bool, typer.Option(help="Continue a run in --out.")] = True
     as_json: AsJson = False
 
     def run(self, plan: Plan) -> None:
@@ -58,9 +58,9 @@ def with_choices(command: Callable[..., None]) -> Callable[..., None]:
     own, offered = [*signature(command).parameters.values()][:-1], signature(Choices).parameters
 
     @wraps(command)
-    def run(**given: Any) -> None:
-        chosen = Choices(**{name: given.pop(name) for name in offered})
-        command(**given, choices=chosen)
+    def run(**options: Any) -> None:
+        chosen = Choices(**{name: options.pop(name) for name in offered})
+        command(**options, choices=chosen)
 
     parameters = [*own, *offered.values()]
     run.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
@@ -90,27 +90,25 @@ def figure1(choices: Choices) -> None:
 
 
 def base_costs(
-    run: Annotated[Path, typer.Argument(help="The folder of a run of Table 1, of which the STD arm is finished.")],
+    run: Annotated[Path, typer.Argument(help="The folder of a run of Table 1 whose STD arm is finished.")],
     as_json: AsJson = False,
 ) -> None:
-    """Derive the base cost of each class from how often STD asked for it: the more informative, the dearer."""
-    found = derive_base_costs(run)
-    tell(found.text, {"base_costs": found.base_cost_K, "queried": found.count_K}, as_json)
+    """Derive the base cost of each class from how often STD queried it: informative classes cost more."""
+    costs = derive_base_costs(run)
+    tell(costs.text, {"base_costs": costs.base_cost_K, "queried": costs.count_K}, as_json)
 
 
 def scale(
-    out: Annotated[Path, typer.Option(help="Folder for its runs; those that it holds are resumed.")] = Path(
-        "out/calibration"
-    ),
+    out: Annotated[Path, typer.Option(help="Folder for its runs; runs in it are resumed.")] = Path("out/calibration"),
     as_json: AsJson = False,
 ) -> None:
-    """Find the scale of the base costs at which known costs at β = 0.2 cost what random selection costs."""
+    """Find the scale of the base costs at which known costs at β = 0.2 cost as much as random selection."""
     for factor, plan in calibration_plans():
         run_experiment(plan, folder_of(out, factor), None, True)
     with ProgressBar() as bar:
-        found = bar.drain(calibrated(out, load_dataset("mnist")))
-    write_atomically(out / "scale.md", found.text.encode())
-    tell(found.text, {"scale": found.scale, "base_costs": found.base_cost_K}, as_json)
+        calibration = bar.drain(calibrated(out, load_dataset("mnist")))
+    write_atomically(out / "scale.md", calibration.text.encode())
+    tell(calibration.text, {"scale": calibration.scale, "base_costs": calibration.base_cost_K}, as_json)
 
 
 def experiment(

@@ -1,4 +1,4 @@
-"""An experiment run from the terminal: with its progress, its time left, and what it came to in the end."""
+"""An experiment run from the terminal, with its progress, its time left and its results."""
 
 import time
 from dataclasses import replace
@@ -20,11 +20,11 @@ from costal.paper.sources import Dataset
 from costal.types import Job
 
 LONG_ROUNDS = 100
-"""With as many left it is told beforehand how long they will take."""
+"""If this many rounds are left, an estimate of their time is printed first."""
 
 
 def run_experiment(plan: Plan, out: Path, dask: str | None, resume: bool, as_json: bool = False) -> None:
-    """Run what is left of a plan in `out`, and write its tables, pages and figures, also when it is stopped."""
+    """Run the rest of a plan in `out`, and write its tables, pages and figures, also when it is stopped."""
     warn_of_scheduler(dask)
     dataset = load_dataset(plan.data, plan.labels, plan.edges)
     require_enough(plan, dataset)
@@ -37,16 +37,16 @@ def run_experiment(plan: Plan, out: Path, dask: str | None, resume: bool, as_jso
         except KeyboardInterrupt:
             is_stopped = True
         finally:
-            found = write_results(out, plan, dataset.effort_unit)
-    lines = [*found.headlines, f"Wrote {', '.join(found.files)} to {out}"]
-    lines += ["Stopped: the same command goes on from here."] if is_stopped else []
-    tell("\n".join(lines), {"out": out, "headlines": found.headlines, "stopped": is_stopped}, as_json)
+            written = write_results(out, plan, dataset.effort_unit)
+    lines = [*written.headlines, f"Wrote {', '.join(written.files)} to {out}"]
+    lines += ["Stopped: the same command continues from here."] if is_stopped else []
+    tell("\n".join(lines), {"out": out, "headlines": written.headlines, "stopped": is_stopped}, as_json)
     if is_stopped:
         raise typer.Exit(130)
 
 
 def _say_how_long(plan: Plan, out: Path, dataset: Dataset, dask: str | None) -> None:
-    """Tell beforehand, by a training that is measured now, how long a long run will take here."""
+    """Print an estimate of the time of a long run here, from one training that is measured now."""
     left = {task: rounds_left(plan, task, out) for task in tasks(plan)}
     if sum(left.values()) < LONG_ROUNDS:
         return
@@ -54,17 +54,17 @@ def _say_how_long(plan: Plan, out: Path, dataset: Dataset, dask: str | None) -> 
         pace, test_crops = bar.drain(measure_pace(plan, dataset), "Measuring")
     hours = forecast_left(plan, left, pace, test_crops) / 3600
     runs = sum(len(task.runs) for task, rounds in left.items() if rounds)
-    spread = "" if dask is None else ", divided by as many processes as there are"
+    spread = "" if dask is None else ", divided by the number of processes"
     typer.echo(
-        f"{runs} of {plan.run_count} runs are to be finished. A training takes {pace.train_s:.1f} s here, so that is "
-        f"about {f'{hours:.1f} h' if hours >= 2 else f'{60 * hours:.0f} min'} in one process{spread}. It can be "
-        "stopped at any time; the same command goes on.",
+        f"{runs} of {plan.run_count} runs are left. A training takes {pace.train_s:.1f} s here, so that is about "
+        f"{f'{hours:.1f} h' if hours >= 2 else f'{60 * hours:.0f} min'} in one process{spread}. It can be stopped at "
+        "any time; the same command continues it.",
         err=True,
     )
 
 
 def _rounds(plan: Plan, out: Path, dataset: Dataset, dask: str | None) -> Job[None]:
-    """Run what is left, and tell the time that it will take."""
+    """Run the rest, and report the time left."""
     began, before = time.monotonic(), None
     for each in _one_by_one(plan, out, dataset) if dask is None else _spread(plan, out, dataset, dask):
         before = each.done if before is None else before
@@ -86,7 +86,7 @@ def _one_by_one(plan: Plan, out: Path, dataset: Dataset) -> Job[None]:
             left[task] = each.total - each.done
             yield progress_of(plan, left, each.message)
         left[task] = 0
-        write_tables(out, run_names(plan))  # so that what is finished can be looked at, copied and kept meanwhile
+        write_tables(out, run_names(plan))  # so that finished rounds can be looked at and copied meanwhile
 
 
 def _time_left(spent_s: float, done: int, left: int) -> str:

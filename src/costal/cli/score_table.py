@@ -19,7 +19,7 @@ PIECE = 50_000
 
 @dataclass(frozen=True, slots=True)
 class ScoreTable:
-    """What the table tells of a frame; scores are None where no model could give one."""
+    """The scores of a frame for its table; they are None where no model could give any."""
 
     source: str
     content_hash: str
@@ -28,7 +28,7 @@ class ScoreTable:
     information_N: Floats | None
     cost_N: Floats | None
     value_N: Floats | None
-    asked: PickedCrops | None
+    query: PickedCrops | None
 
     def whole(self) -> "pd.DataFrame":
         """Return one row per crop: where it is, its scores, and its rank in the query."""
@@ -45,11 +45,11 @@ class ScoreTable:
 
         origin_n_2 = origins(self.grid, crop_n)
         rank, control = np.full(len(crop_n), "", dtype=object), np.zeros(len(crop_n), dtype=int)
-        if self.asked is not None:
-            places = {int(crop): place for place, crop in enumerate(self.asked.picked_n)}
-            for row in np.flatnonzero(np.isin(crop_n, self.asked.picked_n)):
+        if self.query is not None:
+            places = {int(crop): place for place, crop in enumerate(self.query.picked_n)}
+            for row in np.flatnonzero(np.isin(crop_n, self.query.picked_n)):
                 place = places[int(crop_n[row])]
-                rank[row], control[row] = place + 1, self.asked.control_n[place]
+                rank[row], control[row] = place + 1, self.query.control_n[place]
         blank = np.full(len(crop_n), np.nan)
         information, cost, value = (
             blank if each is None else each[crop_n] for each in (self.information_N, self.cost_N, self.value_N)

@@ -39,7 +39,7 @@ class ScoredFrame(NamedTuple):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What there is to say of the frame."""
+        """The notes on the frame."""
         return (*self.prepared.notes, *self.scores.warnings)
 
     @property
@@ -64,7 +64,7 @@ class ScoredFrame(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Scoring:
-    """What a command was asked to score, and what came of it: `failures` by image, `notes` after a frame's name.
+    """The images that a command scores, and the outcome: `failures` by image, `notes` after a frame's name.
 
     With `keep` the scores are kept on disk, band by band, beside the table `out`.
     """
@@ -86,7 +86,7 @@ class Scoring:
         return self.out.with_suffix(".scores")
 
     def frames(self) -> Iterator[ScoredFrame]:
-        """Return frame after frame; of several images, those that fail are noted and passed over.
+        """Return frame after frame; of several images, those that fail are noted and skipped.
 
         Raises
         ------
@@ -136,7 +136,7 @@ class Scoring:
                 ScoreRequest(self.project, frame, kept, self.missing, self.background, device=self.device)
             )
             if prepared.differs:
-                changed = f"All its crops are scored anew: {', '.join(prepared.differs)} changed."
+                changed = f"All its crops are scored again: {', '.join(prepared.differs)} changed."
                 self.notes.append((title_of(source), changed))
             yield prepared
 
@@ -147,7 +147,7 @@ def sources_of(image: str, out: Path) -> list[str]:
 
 
 def is_kept(image: str, project: Project) -> bool:
-    """Return whether scores of an image are kept on disk without being told to: it is large, or there are many."""
+    """Return whether scores of an image are kept on disk by default: it is large, or there are many."""
     return is_large(image, project.axes) or Path(image).is_dir()
 
 

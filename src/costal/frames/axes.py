@@ -1,4 +1,4 @@
-"""What the axes of a file are: as it says, as they are guessed, or as the user has said."""
+"""The axes of a file: as the file names them, as they are guessed, or as the user sets them."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,31 +8,31 @@ from costal.errors import FrameError
 FEW = 4  # an unnamed axis this short is taken for channels
 SCIFIO = {"X": "X", "Y": "Y", "Z": "Z", "Channel": "C", "Time": "T"}
 Axes = str | Mapping[str, str] | None
-"""Letters of TZCYX for this one file, or for kinds of files (see `kind_of`), or what the file says."""
+"""Letters of TZCYX for this one file, or for kinds of files (see `kind_of`), or none, for the file's own axes."""
 
 
-def axes_of(told: str, shape: Sequence[int], path: Path | str, axes: Axes) -> tuple[str, tuple[str, ...]]:
+def axes_of(letters: str, shape: Sequence[int], path: Path | str, axes: Axes) -> tuple[str, tuple[str, ...]]:
     """Return the axes of a file in letters of TZCYX, and a sentence for each that was guessed, or set for its kind.
 
-    `told` are the axes in the file's own letters.
+    `letters` are the axes in the file's own letters.
 
     Raises
     ------
     FrameError
         When the letters do not fit the file, or its axes have no place among TZCYX.
     """
-    chosen = axes.get(kind_of(path, told)) if isinstance(axes, Mapping) else axes
+    chosen = axes.get(kind_of(path, letters)) if isinstance(axes, Mapping) else axes
     if chosen is None:
-        return named(told, tuple(shape), path)
+        return named(letters, tuple(shape), path)
     chosen = checked_axes(chosen)
     if len(chosen) != len(shape):
         raise FrameError(
             f"{path} has {len(shape)} dimensions, of shape {tuple(shape)}, and cannot have the axes {chosen}. Name "
             "each dimension once."
         )
-    own = told if "C" in told else told.replace("S", "C")
+    own = letters if "C" in letters else letters.replace("S", "C")
     is_said = chosen == own or not isinstance(axes, Mapping)
-    return chosen, () if is_said else (f"The axes {chosen} are as you set them; the file says {told}.",)
+    return chosen, () if is_said else (f"The axes {chosen} are as you set them; the file says {letters}.",)
 
 
 def checked_axes(axes: str) -> str:
@@ -46,15 +46,15 @@ def checked_axes(axes: str) -> str:
     letters = axes.strip().upper()
     if len(set(letters)) != len(letters) or not {"Y", "X"} <= set(letters) <= set("TZCYX"):
         raise FrameError(
-            f"Axes {axes!r} cannot be. Name each dimension once, in letters of TZCYX, with Y and X among them, such as "
-            "ZCYX."
+            f"Axes {axes!r} are not valid. Name each dimension once, in letters of TZCYX, with Y and X among them, "
+            "such as ZCYX."
         )
     return letters
 
 
-def kind_of(path: Path | str, told: str) -> str:
-    """Return of which kind a file is: the end of its name, and what it says of its axes, such as ``.tif QYX``."""
-    return f"{Path(path).suffix.lower()} {told}"
+def kind_of(path: Path | str, letters: str) -> str:
+    """Return the kind of a file: the ending of its name and its own axes, such as ``.tif QYX``."""
+    return f"{Path(path).suffix.lower()} {letters}"
 
 
 def scifio_axes(description: str, shape: Sequence[int]) -> str | None:
@@ -79,5 +79,5 @@ def named(axes: str, shape: tuple[int, ...], path: Path | str) -> tuple[str, tup
         if letter == "S" or not free:
             raise FrameError(f"{path} has axes {axes} of shape {shape}. Split it into frames with axes of TZCYX.")
         axes = axes[:at] + free[0] + axes[at + 1 :]
-        notes.append(f"Axis {at} (length {shape[at]}) has no name in the file; it was taken for {free[0]}.")
+        notes.append(f"Axis {at} (length {shape[at]}) has no name in the file; it was read as {free[0]}.")
     return axes, tuple(notes)

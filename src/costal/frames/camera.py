@@ -1,4 +1,4 @@
-"""Frames from a running pymmcore-plus core: what it snaps, and what its acquisitions yield."""
+"""Frames from a running pymmcore-plus core: snapped images, and those of acquisitions."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -35,7 +35,7 @@ def running_core() -> "CMMCorePlus":
 
 
 def on_frames(core: "CMMCorePlus", take: Callable[[Frame], None]) -> Callable[[], None]:
-    """Return the function that ends it: until then every image that the core snaps or acquires is taken as a frame.
+    """Take every image that the core snaps or acquires as a frame, and return the function that ends this.
 
     A frame has axes YX, or YXC in colour, and the core's pixel size. Its source names the camera and, of an image of
     an acquisition (MDA), its index, such as ``camera:Cam t 0 z 2``. `take` is called on the thread on which the core

@@ -1,4 +1,4 @@
-"""What files say of their channels: names, colours, and whether they are the samples of a colour image."""
+"""The channels of files: names, colours, and whether they are the samples of a colour image."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -18,13 +18,13 @@ COLOURED = ("RGB", "YCBCR")
 LONGEST_NAME = 60
 
 
-def channels_of(told: Sequence[Channel], count: int) -> tuple[Channel, ...]:
-    """Return `count` channels: those that were told of, where they are as many, else ones without name and colour."""
-    return tuple(told) if len(told) == count else tuple(Channel(index) for index in range(count))
+def channels_of(channels: Sequence[Channel], count: int) -> tuple[Channel, ...]:
+    """Return these channels if there are `count` of them, else `count` channels without name and colour."""
+    return tuple(channels) if len(channels) == count else tuple(Channel(index) for index in range(count))
 
 
-class Told(Protocol):
-    """What a file says of its axes, in its own letters, and of its channels."""
+class ImageHeader(Protocol):
+    """The axes of a file, in its own letters, and its channels."""
 
     @property
     def axes(self) -> str:
@@ -32,20 +32,20 @@ class Told(Protocol):
 
     @property
     def channels(self) -> tuple[Channel, ...]:
-        """The channels; empty where the file says nothing."""
+        """The channels; empty if the file names none."""
 
     @property
     def is_rgb(self) -> bool:
         """Whether the samples are red, green and blue."""
 
 
-def named_channels(told: Told, axes: str, shape: Sequence[int]) -> tuple[tuple[Channel, ...], bool]:
+def named_channels(header: ImageHeader, axes: str, shape: Sequence[int]) -> tuple[tuple[Channel, ...], bool]:
     """Return the channels of an image whose axes are called `axes`, and whether they are red, green and blue.
 
-    Samples that were given another name than C are no colours.
+    Samples under another name than C are not colours.
     """
-    is_rgb = told.is_rgb and "S" in told.axes and axes.find("C") == told.axes.index("S")
-    channels = told.channels if is_rgb or not told.is_rgb else ()
+    is_rgb = header.is_rgb and "S" in header.axes and axes.find("C") == header.axes.index("S")
+    channels = header.channels if is_rgb or not header.is_rgb else ()
     return channels_of(channels, shape[axes.index("C")] if "C" in axes else 1), is_rgb
 
 
@@ -56,14 +56,14 @@ def is_rgb_tiff(page: Any, axes: str, shape: Sequence[int], has_alpha: bool) -> 
 
 
 def of_tiff(tiff: "tifffile.TiffFile") -> tuple[Channel, ...]:
-    """Return what the OME-XML, or ImageJ's metadata, of a TIFF say of its channels; nothing when they say nothing."""
+    """Return the channels of a TIFF by its OME-XML or ImageJ's metadata; none where they name none."""
     if tiff.ome_metadata:
         return _of_ome(tiff.ome_metadata)
     return _of_imagej(tiff.imagej_metadata or {}) if tiff.is_imagej else ()
 
 
 def of_omero(attributes: Mapping[str, Any]) -> tuple[Channel, ...]:
-    """Return what the ``omero`` part of an OME-Zarr's metadata says of its channels."""
+    """Return the channels in the ``omero`` part of an OME-Zarr's metadata."""
     omero = attributes.get("omero")
     entries = omero.get("channels") if isinstance(omero, Mapping) else None
     if not isinstance(entries, list) or not all(isinstance(each, Mapping) for each in entries):
@@ -85,9 +85,9 @@ def _of_ome(text: str) -> tuple[Channel, ...]:
 
 
 def _ome_colour(text: str | None) -> str:
-    """Return the colour of a signed number whose bytes are red, green, blue and alpha; white is what it is by default.
+    """Return the colour of a signed number whose bytes are red, green, blue and alpha; white means no colour.
 
-    Writers that leave it out mean no colour, and so do those that write the schema's default.
+    White is the schema's default: writers that leave the colour out and those that write the default mean none.
     """
     try:
         number = int(text or "-1") & 0xFFFFFFFF
@@ -114,7 +114,7 @@ def _table_colour(table: Any) -> str:
 
 
 def _name(text: object) -> str:
-    """Return a name that fits on one line; what is no text is no name."""
+    """Return a name that fits on one line; empty for anything but text."""
     return " ".join(text.split())[:LONGEST_NAME] if isinstance(text, str) else ""
 
 

@@ -27,7 +27,7 @@ class Plane(Protocol):
 def tile(shape: tuple[int, int], crop: int, stride: int | None = None, edge: Literal["drop", "pad"] = "drop") -> Grid:
     """Return the grid of crops of side `crop` on a frame of `shape` (height, width), `stride` apart (None: `crop`).
 
-    With ``edge="drop"`` every crop lies within the frame and a rest at the lower and right edge is left out; with
+    With ``edge="drop"`` every crop lies within the frame and a remainder at the lower and right edge is left out; with
     ``"pad"`` every pixel is in a crop and the last row and column are completed by reflection.
 
     Raises
@@ -71,7 +71,7 @@ def crop_at(plane_C_Y_X: Plane, grid: Grid, index: int) -> Crop:
     if plane_C_Y_X.shape[1:] != (grid.height, grid.width):
         raise FrameError(
             f"The frame is {' x '.join(map(str, plane_C_Y_X.shape[1:]))}, the grid is for {grid.height} x "
-            f"{grid.width}. Tile this frame anew."
+            f"{grid.width}. Tile this frame again."
         )
     y, x = grid.origin(index)
     if y + grid.crop <= grid.height and x + grid.crop <= grid.width:
@@ -92,7 +92,8 @@ def crops(plane_C_Y_X: Plane, grid: Grid, indices: Sequence[int] | None = None, 
 def crop_with_surroundings(plane_C_Y_X: Plane, grid: Grid, index: int, margin: int) -> tuple[Crop, tuple[int, int]]:
     """Return what lies up to `margin` pixels around crop `index`, and the (y, x) of the crop's first pixel in it.
 
-    Only pixels of the frame are shown: at an edge the surroundings end, and what a padded crop reflects is left out.
+    Only pixels of the frame are shown: at an edge the surroundings end, and the reflected part of a padded crop is left
+    out.
     """
     y, x = grid.origin(index)
     top, left = max(0, y - margin), max(0, x - margin)
@@ -123,7 +124,7 @@ def heatmap(grid: Grid, values_N: ArrayLike, indices: Sequence[int] | None = Non
 def index_at(grid: Grid, y: int, x: int) -> int | None:
     """Return the crop that contains pixel (y, x), the one with the nearest centre where crops overlap.
 
-    The upper or left one of two equally near; None outside the frame and in a rest that no crop covers.
+    The upper or left one of two equally near; None outside the frame and where no crop covers it.
     """
     if not (0 <= y < grid.height and 0 <= x < grid.width):
         return None

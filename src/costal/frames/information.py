@@ -1,4 +1,4 @@
-"""Crops without information: nothing in them can be told apart, so they are neither asked nor counted."""
+"""Crops without information: they are constant or mostly NaN, so they are neither queried nor counted."""
 
 from collections.abc import Sequence
 
@@ -9,14 +9,14 @@ from costal.frames.grid import Plane, crops
 from costal.types import Grid
 
 LEAST_FINITE = 0.5
-"""Of a channel's pixels in a crop: where fewer are finite, the channel shows nothing."""
+"""The share of a channel's pixels in a crop that must be finite; below it the channel shows nothing."""
 
 
 def is_blank(crops_B_C_H_W: NDArray[np.generic]) -> NDArray[np.bool_]:
     """Return which crops (B,) of raw pixels have no information.
 
     A channel shows something where at least half of its pixels in the crop are finite and these are not all equal. A
-    crop of which no channel shows anything has no information: each is constant, or mostly NaN or infinite.
+    crop without such a channel has no information: every channel is constant, or mostly NaN or infinite.
     """
     pixels = crops_B_C_H_W.reshape(*crops_B_C_H_W.shape[:2], -1)
     if pixels.dtype.kind != "f":
@@ -37,11 +37,11 @@ def blank_crops(plane_C_Y_X: Plane, grid: Grid, chosen: Sequence[int] | None = N
 
 
 def told_blank(blank: int, total: int) -> str:
-    """Return what is to be said of a frame of which so many crops have no information, nothing when none has none."""
+    """Return the note on a frame with this many crops without information, nothing without any."""
     if blank == 0:
         return ""
     if blank == total:
-        return "The frame shows nothing: every crop of it is constant or mostly NaN, so none is asked or counted."
+        return "The frame shows nothing: every crop of it is constant or mostly NaN, so none is queried or counted."
     return (
-        f"{blank} of {total} crops have no information (constant, or mostly NaN): they are neither asked nor counted."
+        f"{blank} of {total} crops have no information (constant, or mostly NaN): they are neither queried nor counted."
     )

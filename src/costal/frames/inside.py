@@ -11,15 +11,15 @@ def inside(path: Path, name: str) -> Path:
     Raises
     ------
     FrameError
-        When the name leads elsewhere, also by a link: a file from elsewhere must not make others be read.
+        When the name leads to another folder, also by a link: an image must not make other files be read.
     """
     steps = {*PurePosixPath(name).parts, *PureWindowsPath(name).parts}
-    found = path.parent / name
+    file = path.parent / name
     folders = {path.parent.resolve(), path.resolve().parent}
     is_elsewhere = ".." in steps or PurePosixPath(name).is_absolute() or bool(PureWindowsPath(name).anchor)
-    if is_elsewhere or not any(found.resolve().is_relative_to(folder) for folder in folders):
+    if is_elsewhere or not any(file.resolve().is_relative_to(folder) for folder in folders):
         raise FrameError(
             f"{path} names a file of another folder ('{name}'), which is not opened. Put all files of the image into "
             "one folder and export it again, or split it."
         )
-    return found
+    return file

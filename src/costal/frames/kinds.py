@@ -1,4 +1,4 @@
-"""What a file says of its axes, by its header."""
+"""The axes of a file, by its header."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ def axes_in(source: str) -> str:
     Raises
     ------
     FrameError
-        When it is no image, or cannot be read.
+        When it is not an image, or cannot be read.
     """
     if is_zarr(source) or is_url(source):
         return open_image(source).axes

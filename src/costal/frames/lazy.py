@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from costal.frames.ome_set import OmeTiff
 
 Missing = Literal["raise", "fill", "skip"]
-"""What becomes of chunks that a store does not have: an error, the array's fill value, or crops left out."""
+"""What to do about chunks that a store does not have: an error, the array's fill value, or crops left out."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
@@ -49,14 +49,14 @@ class LazyFrame:
 
     @property
     def address(self) -> str:
-        """By what another process or machine opens the image."""
+        """The path or URL by which another process or machine opens the image."""
         return self.source if is_url(self.source) else str(Path(self.source).absolute())
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """The type of the pixels, in this machine's byte order; bool is read as uint8."""
-        found = np.dtype(self.levels[0].dtype)
-        return np.dtype(np.uint8) if found.kind == "b" else found.newbyteorder("=")
+        stored = np.dtype(self.levels[0].dtype)
+        return np.dtype(np.uint8) if stored.kind == "b" else stored.newbyteorder("=")
 
     @property
     def chunk(self) -> tuple[int, int]:
@@ -80,7 +80,7 @@ class LazyFrame:
 
 @dataclass(frozen=True, slots=True)
 class _Contiguous:
-    """Pixels that lie in a file as they lie in memory; mapped for each window, so that none stay in memory."""
+    """Uncompressed pixels of a file, mapped into memory for each window, so that none stay in memory."""
 
     path: Path
     dtype: np.dtype[Any]
@@ -94,13 +94,13 @@ class _Contiguous:
 def open_lazily(source: str | Path, missing: Missing = "raise", axes: Axes = None) -> LazyFrame:
     """Return an OME-Zarr group (a folder or URL) or an image file as a frame that is read window by window.
 
-    `axes` are as in `read`.
-    Other images than OME-Zarr and TIFF are read at once. A TIFF may lack tiles only if they are not to `raise`.
+    `axes` are as in `read`. Other images than OME-Zarr and TIFF are read at once. A TIFF may lack tiles unless
+    `missing` is ``raise``.
 
     Raises
     ------
     FrameError
-        When it cannot be opened or is no image; see `ome_zarr.open_image` and `read`.
+        When it cannot be opened or is not an image; see `ome_zarr.open_image` and `read`.
     """
     source = str(source)
     if is_zarr(source):
@@ -109,11 +109,13 @@ def open_lazily(source: str | Path, missing: Missing = "raise", axes: Axes = Non
         identity = _identity(source, levels, image.axes)
         shape = levels[0].shape
         letters, notes = axes_of(image.axes, shape, source, axes)
-        told = image.channels if letters == image.axes else ()
-        channels = channels_of(told, shape[letters.index("C")] if "C" in letters else 1)
+        named = image.channels if letters == image.axes else ()
+        channels = channels_of(named, shape[letters.index("C")] if "C" in letters else 1)
         return LazyFrame(source, letters, shape, levels, image.pixel_um, identity, image.notes + notes, channels)
     if is_url(source):
-        raise FrameError(f"{source} is no OME-Zarr by its name. Name a group that ends in .zarr, or a file here.")
+        raise FrameError(
+            f"{source} does not have the name of an OME-Zarr. Name a group that ends in .zarr, or a local file."
+        )
     path = Path(source)
     if is_tiff(path):
         return _tiff(path, missing != "raise", axes)
@@ -132,7 +134,7 @@ def _alike(levels: tuple[Any, ...], axes: str) -> tuple[Any, ...]:
 
 
 def _identity(source: str, levels: tuple[Any, ...], axes: str) -> str:
-    """Return the hash of what a zarr store tells of itself without its pixels."""
+    """Return the hash of a zarr store's metadata, names and stamps, without its pixels."""
     digest = hashlib.sha256(axes.encode())
     for level in levels:
         digest.update(json.dumps(level.metadata.to_dict(), sort_keys=True, default=str).encode())
@@ -148,14 +150,14 @@ def _identity(source: str, levels: tuple[Any, ...], axes: str) -> str:
 
 
 def _remote_entries(source: str) -> list[tuple[str, str]]:
-    """Return name and stamp of what lies at a URL; nothing where the server lists nothing."""
+    """Return name and stamp of each file at a URL; nothing where the server lists nothing."""
     import fsspec
 
     with suppress(OSError, NotImplementedError, ValueError):
         system, path = fsspec.core.url_to_fs(source)
-        found = system.find(path, detail=True)
+        entries = system.find(path, detail=True)
         kinds = ("size", "ETag", "etag", "mtime", "LastModified", "last_modified", "updated", "created")
-        return sorted((name, " ".join(str(each.get(kind, "")) for kind in kinds)) for name, each in found.items())
+        return sorted((name, " ".join(str(each.get(kind, "")) for kind in kinds)) for name, each in entries.items())
     return []
 
 
@@ -166,31 +168,31 @@ def _tiff(path: Path, may_be_sparse: bool, axes: Axes) -> LazyFrame:
         tiff = open_tiff(path)
     try:
         with refused(path):
-            told = header(path, tiff, may_be_sparse)
-            letters, guesses = axes_of(told.axes, told.series.shape, path, axes)
-            levels = _levels(path, tiff, told, letters)
+            head = header(path, tiff, may_be_sparse)
+            letters, guesses = axes_of(head.axes, head.series.shape, path, axes)
+            levels = _levels(path, tiff, head, letters)
     except FrameError:
         tiff.close()
         raise
-    series = told.series
+    series = head.series
     shape = [int(each) for each in series.shape]
-    if told.has_alpha:
-        shape[told.axes.index("S")] -= 1
+    if head.has_alpha:
+        shape[head.axes.index("S")] -= 1
     if np.dtype(series.dtype).kind not in "biuf":
         raise FrameError(f"{path} has {series.dtype} pixels. Convert them to real numbers.")
     stamps = [f"{each.name} {stamp_of(each)}" for each in tiff.parts or (path,)]
     identity = hashlib.sha256(f"{letters} {shape} {series.dtype} {' '.join(stamps)}".encode()).hexdigest()
-    known = identity, told.notes + guesses, *named_channels(told, letters, shape)
-    frame = LazyFrame(str(path), letters, tuple(shape), levels, told.pixel_um, *known)
+    known = identity, head.notes + guesses, *named_channels(head, letters, shape)
+    frame = LazyFrame(str(path), letters, tuple(shape), levels, head.pixel_um, *known)
     weakref.finalize(frame, tiff.close)
     return frame
 
 
-def _levels(path: Path, tiff: "OmeTiff", told: Header, axes: str) -> tuple[Any, ...]:
+def _levels(path: Path, tiff: "OmeTiff", head: Header, axes: str) -> tuple[Any, ...]:
     """Return the levels of a TIFF's image as arrays, finest first."""
     import zarr
 
-    series = told.series
+    series = head.series
     if isinstance(series, PlaneStack):
         return (series,)
     if series.dataoffset is not None and len(series.levels) == 1 and not tiff.parts:

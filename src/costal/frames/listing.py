@@ -10,21 +10,21 @@ TIFFS = (".tif", ".tiff")
 SUFFIXES = (*TIFFS, ".png", ".jpg", ".jpeg")
 HIDDEN = (".", "~", "$")
 LABELS_END = "-classes.tif"
-"""Of what a classifier wrote beside frames: no frames."""
+"""The ending of label TIFFs that a classifier wrote beside frames: they are not frames."""
 TEMPORARY = (".tmp", ".part", ".partial")  # before the suffix, as in "frame.part.tif"
 
 
 def stamp_of(file: os.DirEntry[str] | Path) -> Stamp | None:
-    """Return the stamp of a file, None where it is gone or cannot be asked."""
+    """Return the stamp of a file, None where it is gone or out of reach."""
     try:
-        found = file.stat()
+        status = file.stat()
     except OSError:
         return None
-    return Stamp(found.st_size, found.st_mtime_ns)
+    return Stamp(status.st_size, status.st_mtime_ns)
 
 
 def listed(folder: Path) -> tuple[dict[str, Stamp], dict[str, str]]:
-    """Return the stamp of every image in the folder and below, and the reason for whatever there cannot be listed.
+    """Return the stamp of every image in the folder and below, and the reason for each entry that cannot be listed.
 
     Both by path relative to the folder, with forward slashes. Hidden and temporary names are passed over, and links
     to folders are not followed.
@@ -41,7 +41,7 @@ def listed(folder: Path) -> tuple[dict[str, Stamp], dict[str, str]]:
         inside = below.pop()
         try:
             with os.scandir(folder / inside) as entries:
-                found = [entry for entry in entries if not entry.name.startswith(HIDDEN)]
+                visible = [entry for entry in entries if not entry.name.startswith(HIDDEN)]
         except OSError as error:
             if not inside:
                 raise FrameError(
@@ -50,10 +50,10 @@ def listed(folder: Path) -> tuple[dict[str, Stamp], dict[str, str]]:
             if not isinstance(error, FileNotFoundError):  # it was there a moment ago
                 refused[inside[:-1]] = f"The folder cannot be listed ({error.strerror}). Check its permissions."
             continue
-        for entry in found:
+        for entry in visible:
             path = inside + entry.name
             if not path.isprintable() and path != (text := path.encode("utf-8", "backslashreplace").decode()):
-                refused[text] = "The name holds what is no text. Rename it."
+                refused[text] = "The name has bytes that are not text. Rename it."
             elif entry.is_dir(follow_symlinks=False):
                 below.append(f"{path}/")
             elif _is_image(entry.name) and (stamp := stamp_of(entry)) is not None:

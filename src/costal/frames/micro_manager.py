@@ -1,4 +1,4 @@
-"""Micro-Manager's stacks: which plane lies where, by its own index and tags. One position of the stage is one image."""
+"""Micro-Manager's stacks: where each plane is, by index and tags. One position of the stage is one image."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -35,7 +35,7 @@ class Position:
 
 
 def position_in(path: Path, tiff: "tifffile.TiffFile") -> Position | None:
-    """Return the image of the first position whose planes lie in a file; None when it is none of Micro-Manager's.
+    """Return the image of the first position whose planes lie in a file; None when it is not one of Micro-Manager's.
 
     Raises
     ------
@@ -46,20 +46,20 @@ def position_in(path: Path, tiff: "tifffile.TiffFile") -> Position | None:
         return None
     if _is_indexed(path, tiff):
         return _image(path, tiff, list(_ndtiff_planes(path)), {})
-    told = tiff.micromanager_metadata or {}
+    metadata = tiff.micromanager_metadata or {}
     planes = list(_own_planes(path, tiff))
     if not planes:
         return None
-    if len(tiff.pages) == 1 and "_MMStack" not in path.name and "IndexMap" not in told:
+    if len(tiff.pages) == 1 and "_MMStack" not in path.name and "IndexMap" not in metadata:
         return None  # one file for each plane
     first = planes[0][0]
     hull = _lengths([each for each, _ in planes if _site(each) == _site(first)])
     there = sum(_site(each) == _site(first) for each, _ in planes)
-    planned = _planned(told.get("Summary"))
+    planned = _planned(metadata.get("Summary"))
     if there < max(int(np.prod(hull)), int(np.prod(planned))):
         planes += _planes_beside(path)
     image = _image(path, tiff, planes, dict(zip(AXES, planned, strict=True)))
-    return image if image is None or "IndexMap" in told else replace(image, notes=(*image.notes, NO_INDEX))
+    return image if image is None or "IndexMap" in metadata else replace(image, notes=(*image.notes, NO_INDEX))
 
 
 def _is_indexed(path: Path, tiff: "tifffile.TiffFile") -> bool:
@@ -82,7 +82,7 @@ def _ndtiff_planes(path: Path) -> Iterator[Plane]:
 
 
 def _own_planes(path: Path, tiff: "tifffile.TiffFile") -> Iterator[Plane]:
-    """Return the planes that lie in a stack file by its index map, or where that is not there by the planes' tags."""
+    """Return the planes that lie in a stack file by its index map, or, without one, by the planes' tags."""
     table = (tiff.micromanager_metadata or {}).get("IndexMap")
     first = tiff.pages.first
     if table is not None and len(table) and first.compression == 1:
@@ -92,13 +92,13 @@ def _own_planes(path: Path, tiff: "tifffile.TiffFile") -> Iterator[Plane]:
             yield at, Place(path, pixels.get(offset, offset + PIXEL_START))
         return
     for page in tiff.pages:
-        told = page.tags.valueof(51123) if hasattr(page, "tags") else None
-        if not isinstance(told, Mapping) or page.compression != 1:
+        tags = page.tags.valueof(51123) if hasattr(page, "tags") else None
+        if not isinstance(tags, Mapping) or page.compression != 1:
             return
-        axes = told.get("Axes")
+        axes = tags.get("Axes")
         if not isinstance(axes, Mapping):
             names = {"channel": "ChannelIndex", "z": "SliceIndex", "time": "FrameIndex", "position": "PositionIndex"}
-            axes = {axis: told.get(name, 0) for axis, name in names.items()}
+            axes = {axis: tags.get(name, 0) for axis, name in names.items()}
         yield axes, Place(path, int(page.dataoffsets[0]))
 
 
@@ -150,7 +150,7 @@ def _image(path: Path, tiff: "tifffile.TiffFile", planes: list[Plane], planned: 
 
 
 def _site(axes: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
-    """Return what of a plane's place is neither time, Z nor channel: the position of the stage, rows and columns."""
+    """Return a plane's place without time, Z and channel: the position of the stage, rows and columns."""
     return tuple(sorted((name, at) for name, at in axes.items() if name.lower() not in LETTERS))
 
 
@@ -158,13 +158,13 @@ def _numbered(planes: list[Mapping[str, Any]]) -> list[tuple[int, ...]]:
     """Return the place of each plane along T, Z and C from 0 on; names, as of channels, are counted as they come."""
     columns: list[list[int]] = []
     for letter in AXES:
-        given = [next((at for name, at in axes.items() if LETTERS.get(name.lower()) == letter), 0) for axes in planes]
+        places = [next((at for name, at in axes.items() if LETTERS.get(name.lower()) == letter), 0) for axes in planes]
         order: dict[Any, int] = {}
-        if any(isinstance(at, str) for at in given):
-            order = {at: number for number, at in enumerate(dict.fromkeys(given))}
+        if any(isinstance(at, str) for at in places):
+            order = {at: number for number, at in enumerate(dict.fromkeys(places))}
         else:
-            order = {at: at - min(given) for at in given}
-        columns.append([order[at] for at in given])
+            order = {at: at - min(places) for at in places}
+        columns.append([order[at] for at in places])
     return list(zip(*columns, strict=True))
 
 
@@ -173,6 +173,6 @@ def _lengths(planes: list[Mapping[str, Any]]) -> tuple[int, ...]:
 
 
 def _planned(summary: object) -> tuple[int, ...]:
-    """Return how many times, Z planes and channels the acquisition was set up for, 0 where that is not told."""
-    told = summary if isinstance(summary, Mapping) else {}
-    return tuple(int(told.get(name) or 0) for name in ("Frames", "Slices", "Channels"))
+    """Return how many times, Z planes and channels the acquisition was set up for, 0 where that is unknown."""
+    plan = summary if isinstance(summary, Mapping) else {}
+    return tuple(int(plan.get(name) or 0) for name in ("Frames", "Slices", "Channels"))

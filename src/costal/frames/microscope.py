@@ -1,4 +1,4 @@
-"""A simulated microscope: OME-TIFF frames written slowly, plane by plane, of which the truth is known."""
+"""A simulated microscope: OME-TIFF frames written slowly, plane by plane, with known truth."""
 
 import re
 import time
@@ -83,12 +83,14 @@ def number_of(path: Path | str) -> int:
     Raises
     ------
     FrameError
-        If it is no such name.
+        If it is not such a name.
     """
-    found = NAME.fullmatch(Path(path).name)
-    if found is None:
-        raise FrameError(f"{path} is no frame of the simulated microscope: those are named like frame_00000.ome.tif.")
-    return int(found[1])
+    match = NAME.fullmatch(Path(path).name)
+    if match is None:
+        raise FrameError(
+            f"{path} is not a frame of the simulated microscope: those are named like frame_00000.ome.tif."
+        )
+    return int(match[1])
 
 
 def next_number(folder: Path) -> int:
@@ -109,7 +111,7 @@ def _stack(field: SimulatedField, planes: int, axis: Literal["Z", "T"], seed: in
 
 
 def _appended(path: Path, stack: Stack, axis: str, pixel_um: float) -> Generator[None]:
-    """Write a plane with every step to the end of a file whose OME-XML tells from the beginning of all of them."""
+    """Write a plane with every step to the end of a file whose OME-XML declares all of them from the beginning."""
     import tifffile
 
     ome = tifffile.OmeXml()
@@ -146,7 +148,7 @@ def _removed_unless_finished(path: Path) -> Iterator[None]:
     try:
         yield
     except FileExistsError as error:
-        raise FrameError(f"{path} is there already. Choose another folder, or a higher first number.") from error
+        raise FrameError(f"{path} exists already. Choose another folder, or a higher first number.") from error
     except OSError as error:
         path.unlink(missing_ok=True)
         raise FrameError(

@@ -15,7 +15,7 @@ from costal.types import Floats, Grid
 MOST_PIXELS = 4_000_000  # percentiles of more pixels than this are no better, only slower
 CLIP = (-1.0, 2.0)
 COUNTED = tuple(np.dtype(kind) for kind in ("uint8", "int8", "uint16", "int16"))
-"""Pixels of which a histogram is soon made."""
+"""Types of pixels whose histogram is fast."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +36,10 @@ def intensity_range(plane_C_Y_X: NDArray[np.generic], percentiles: tuple[float, 
     Raises
     ------
     FrameError
-        If a channel has no finite pixel, or the percentiles are not two growing numbers of 0 to 100.
+        If a channel has no finite pixel, or the percentiles are not two rising numbers from 0 to 100.
     """
     if not 0 <= percentiles[0] < percentiles[1] <= 100:
-        raise FrameError(f"Percentiles {percentiles} do not fit. Give two growing numbers from 0 to 100.")
+        raise FrameError(f"Percentiles {percentiles} are not valid. Give two rising numbers from 0 to 100.")
     _, height, width = plane_C_Y_X.shape
     step = math.ceil(math.sqrt(max(1.0, height * width / MOST_PIXELS)))
     ends = []
@@ -58,7 +58,7 @@ def intensity_range(plane_C_Y_X: NDArray[np.generic], percentiles: tuple[float, 
 
 
 def percentiles_by_count(pixels: NDArray[np.integer], percentiles: Sequence[float]) -> tuple[float, ...]:
-    """Return what `np.percentile` does of integers, to the last bit: from their histogram, ten times as fast."""
+    """Return the same as `np.percentile` for integers, to the last bit, but ten times as fast by their histogram."""
     lowest = int(pixels.min())
     below = np.cumsum(np.bincount(pixels.ravel().astype(np.int64) - lowest))
     ends = []
@@ -141,7 +141,7 @@ class _Cut:
 def LazyCrops(plane_C_Y_X: Plane, limits: IntensityRange, grid: Grid, chosen: Sequence[int] | None = None) -> Floats:
     """Return the normalised crops (N, C, H, W) of a plane, or those `chosen`, each cut when a slice of them is taken.
 
-    Only what is sliced is ever in memory. It is no array, but has the length, the shape and the slices of one.
+    Only slices are ever in memory. It is not an array, but has the length, the shape and the slices of one.
     """
     return cast(Floats, _Cut(plane_C_Y_X, limits, grid, range(len(grid)) if chosen is None else chosen))
 

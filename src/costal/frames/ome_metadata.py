@@ -25,7 +25,7 @@ def _named(axis: Any) -> Any:
 
 
 def _plain(path: Any) -> Any:
-    """Return a path as zarr takes it: slashes that part names, and no others; some writers give a number."""
+    """Return a path as zarr takes it, with single slashes between names only; some writers give a number."""
     if isinstance(path, int) and not isinstance(path, bool):
         return str(path)
     return path.replace("\\", "/").strip("/") if isinstance(path, str) else path
@@ -54,7 +54,7 @@ class Pyramid(BaseModel):
 
 
 class Images(BaseModel):
-    """The pyramids of a group, of which the first is looked at."""
+    """The pyramids of a group; only the first is used."""
 
     multiscales: Annotated[list[Any], Field(min_length=1)]
 
@@ -78,13 +78,13 @@ class Well(BaseModel):
 
 
 class Named(BaseModel):
-    """A channel by what is read of it elsewhere: anything that has names for its parts."""
+    """A channel, read elsewhere: any object with named parts."""
 
     model_config = ConfigDict(extra="allow")
 
 
 class Omero(BaseModel):
-    """The channels that the rendering settings tell of."""
+    """The channels of the rendering settings."""
 
     channels: list[Named] = []
 
@@ -92,7 +92,7 @@ class Omero(BaseModel):
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def validated(model: type[Model], told: Any, source: str, where: str = "") -> Model:
+def validated(model: type[Model], metadata: Any, source: str, where: str = "") -> Model:
     """Return metadata as a model.
 
     Raises
@@ -103,7 +103,7 @@ def validated(model: type[Model], told: Any, source: str, where: str = "") -> Mo
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # unusual names and units are read
-            return model.model_validate(told)
+            return model.model_validate(metadata)
     except ValidationError as error:
         _refuse(error, source, where)
 

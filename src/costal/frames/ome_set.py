@@ -1,4 +1,4 @@
-"""OME-TIFFs whose XML speaks of several files: what of it is the image in the file that was named."""
+"""OME-TIFFs whose XML describes several files: the image in the file that was named."""
 
 from pathlib import Path
 from xml.etree import ElementTree
@@ -14,7 +14,7 @@ Element = ElementTree.Element
 
 
 class OmeTiff(tifffile.TiffFile):  # type: ignore[misc]  # tifffile has no types here
-    """A TIFF whose OME-XML is cut down to the first image of which planes lie in this very file.
+    """A TIFF whose OME-XML is reduced to the first image with planes in this file.
 
     `parts` are the files that such an image is split over, none where this is the only one; `position` is there
     instead when it is a stack of Micro-Manager's.
@@ -39,7 +39,7 @@ def open_tiff(path: Path) -> OmeTiff:
     Raises
     ------
     FrameError
-        When its image needs files that are not there, or lie elsewhere.
+        When its image needs files that are missing, or in another folder.
     """
     tiff = OmeTiff(path)
     try:
@@ -56,7 +56,7 @@ def open_tiff(path: Path) -> OmeTiff:
 
 
 def _parsed(text: str | None) -> Element | None:
-    """Return the XML, None where there is none or it is damaged, which whoever reads it says."""
+    """Return the XML, None where it is missing or damaged, which its reader reports."""
     if not text:
         return None
     try:
@@ -66,7 +66,7 @@ def _parsed(text: str | None) -> Element | None:
 
 
 def _whole(path: Path, root: Element) -> Element:
-    """Return the XML that a file refers to where it holds none but says which one does; its UUID stays."""
+    """Return the XML of the file that this one names as its source, if it does; the UUID stays."""
     reference = root.find("{*}BinaryOnly")
     if reference is None:
         return root
@@ -87,14 +87,14 @@ def _whole(path: Path, root: Element) -> Element:
 
 
 def _cut_down(path: Path, tiff: OmeTiff, root: Element) -> None:
-    """Keep of the XML only the first image of which planes lie in this file."""
+    """Keep only the first image in the XML that has planes in this file."""
     own, images = _own_mark(path, root), root.findall("{*}Image")
     kept = [image for image in images if own in map(_mark, image.iterfind(".//{*}TiffData"))]
     kept = kept or [image for image in images if image.find(".//{*}TiffData") is None]
     if images and not kept:
         raise FrameError(
-            f"{path} holds OME-XML of other files, and no image of it is said to lie in this one. It was renamed or "
-            "taken out of its set: give it its name back."
+            f"{path} holds OME-XML of other files, which names no image in this one. It was renamed or taken out of "
+            "its set: restore its name."
         )
     names = {
         mark.get("FileName", "") for image in kept[:1] for mark in image.iterfind(".//{*}UUID") if mark.text != own
@@ -103,9 +103,7 @@ def _cut_down(path: Path, tiff: OmeTiff, root: Element) -> None:
     lacking = sorted(name for name, each in others.items() if not each.is_file())
     if lacking:
         some = ", ".join(lacking[:3]) + (" ..." if len(lacking) > 3 else "")
-        raise FrameError(
-            f"{path} is a part of an image; {len(lacking)} other files of it are not there: {some}. {WAIT}"
-        )
+        raise FrameError(f"{path} is a part of an image; {len(lacking)} other files of it are missing: {some}. {WAIT}")
     for image in images:
         if image not in kept[:1]:
             root.remove(image)
@@ -117,7 +115,7 @@ def _cut_down(path: Path, tiff: OmeTiff, root: Element) -> None:
 
 
 def _own_mark(path: Path, root: Element) -> str:
-    """Return by which UUID the XML speaks of this file; where UUIDs are missing or shared, names are put for them."""
+    """Return the UUID of this file in the XML; names replace missing and shared UUIDs."""
     marks, uuid = list(root.iterfind(".//{*}UUID")), root.get("UUID", "")
     names: dict[str, set[str]] = {}
     for mark in marks:

@@ -1,4 +1,4 @@
-"""OME-Zarr 0.4 and 0.5: what the metadata of a group say of its image, or what else the group is."""
+"""OME-Zarr 0.4 and 0.5: the image that a group's metadata describe, or what else the group is."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -14,7 +14,7 @@ from costal.types import Channel
 if TYPE_CHECKING:
     from costal.frames.ome_metadata import Pyramid
 
-NO_NAMES = "The channels are without names and colours: what the metadata (omero) say of them is damaged."
+NO_NAMES = "The channels have no names and colours: their metadata (omero) are damaged."
 SERIES = "bioformats2raw.layout"
 WRITE_IT = "Write it as OME-Zarr 0.4 or 0.5, for example with ome-zarr-py or bioformats2raw."
 
@@ -49,8 +49,8 @@ def open_image(source: str) -> OmeImage:
     Raises
     ------
     FrameError
-        When there is no such group, or it is no OME-Zarr, a plate, a well, or an image of axes other than t, c, z, y
-        and x, or its metadata are damaged; the message says what was found, and where.
+        When there is no such group, or it is not an OME-Zarr, a plate, a well, or an image of axes other than t, c, z,
+        y and x, or its metadata are damaged; the message says what was found, and where.
     """
     group = _opened(source)
     attributes = _ome(source, group)
@@ -84,8 +84,8 @@ def _first_of_conversion(source: str, group: Any, attributes: Mapping[str, Any])
     first = _member(source, group, "0", "an image") if SERIES in attributes else None
     if not isinstance(first, zarr.Group):
         with _reading(source, "The group's list"):
-            held = ", ".join(sorted(group.keys())[:5]) or "nothing"
-        raise FrameError(f"{source} is a zarr group without OME metadata: it holds {held}. {WRITE_IT}")
+            members = ", ".join(sorted(group.keys())[:5]) or "nothing"
+        raise FrameError(f"{source} is a zarr group without OME metadata: it holds {members}. {WRITE_IT}")
     with _reading(source, "The group's list"):
         return first, ("Only the first image was read.",) if "1" in group else ()
 
@@ -94,23 +94,23 @@ def _opened(source: str) -> Any:
     import zarr
 
     try:
-        found = zarr.open(source, mode="r")
+        node = zarr.open(source, mode="r")
     except ImportError as error:
         raise FrameError(f"{source} needs a package that is not installed ({error}).") from error
     except Exception as error:  # whatever parsers, stores and networks raise
         if not is_url(source) and Path(source).exists():
-            raise FrameError(f"{source} is no zarr group ({in_one_line(error)[:200]}). {WRITE_IT}") from error
+            raise FrameError(f"{source} is not a zarr group ({in_one_line(error)[:200]}). {WRITE_IT}") from error
         raise FrameError(f"{source} cannot be opened ({in_one_line(error)[:200]}). Check the address.") from error
-    if isinstance(found, zarr.Array):
-        raise FrameError(f"{source} is a bare zarr array of shape {found.shape}, without OME metadata. {WRITE_IT}")
-    return found
+    if isinstance(node, zarr.Array):
+        raise FrameError(f"{source} is a bare zarr array of shape {node.shape}, without OME metadata. {WRITE_IT}")
+    return node
 
 
 def _ome(source: str, group: Any) -> Mapping[str, Any]:
     """Return the OME metadata, which 0.5 keeps under a name of its own."""
     attributes = group.attrs.asdict()
     if not isinstance(attributes, Mapping):
-        raise FrameError(f"{source} is no zarr group (its attributes are no JSON object). {WRITE_IT}")
+        raise FrameError(f"{source} is not a zarr group (its attributes are not a JSON object). {WRITE_IT}")
     own = attributes.get("ome")
     return own if isinstance(own, Mapping) else attributes
 
@@ -130,7 +130,7 @@ def _refuse_screen(source: str, attributes: Mapping[str, Any]) -> None:
 
 
 def _is_screen(kind: str, attributes: Mapping[str, Any]) -> bool:
-    """Return whether metadata speak of a plate or well; a conversion of bioformats2raw must say so soundly."""
+    """Return whether metadata describe a plate or well; in a bioformats2raw conversion they must be valid."""
     return isinstance(attributes.get(kind), Mapping) or (kind in attributes and SERIES not in attributes)
 
 
@@ -153,8 +153,8 @@ def _reading(source: str, what: str) -> Iterator[None]:
         yield
     except Exception as error:
         raise FrameError(
-            f"{source} cannot be read: {what} is damaged or out of reach ({in_one_line(error)[:200]}). Copy it again, "
-            "or write it anew."
+            f"{source} cannot be read: {what} is damaged or out of reach ({in_one_line(error)[:200]}). Copy it "
+            "again, or rewrite it."
         ) from error
 
 
@@ -169,7 +169,7 @@ def _level(source: str, group: Any, path: str, axes: str) -> Any:
 
     level, name = _member(source, group, path, "level"), path[:80]
     if not isinstance(level, zarr.Array):
-        raise FrameError(f"{source} names a level '{name}' that is not there. Copy it again, or write it anew.")
+        raise FrameError(f"{source} names a level '{name}' that is missing. Copy it again, or rewrite it.")
     if level.ndim != len(axes) or level.dtype.kind not in "biuf" or 0 in level.shape:
         raise FrameError(
             f"{source} has a level '{name}' of shape {level.shape} and {level.dtype} for axes {axes}. Export real "
@@ -177,7 +177,7 @@ def _level(source: str, group: Any, path: str, axes: str) -> Any:
         )
     if 0 in level.chunks or 0 in (level.shards or ()):
         raise FrameError(
-            f"{source} has a level '{name}' in chunks of nothing ({level.chunks}). Copy it again, or write it anew."
+            f"{source} has a level '{name}' with empty chunks ({level.chunks}). Copy it again, or rewrite it."
         )
     return level
 

@@ -1,4 +1,4 @@
-"""Palettes: a ramp, whose index is the intensity, told from colours that are none."""
+"""Palettes: which are ramps, whose index is the intensity, and which are colours."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray

@@ -19,7 +19,7 @@ def parts_of(path: Path) -> tuple[Path, ...]:
 
 
 def one_of_each(paths: list[Path]) -> list[Path]:
-    """Return the files without those that hold parts of an image of which another file is there already."""
+    """Return the files, with one file for each image that is split over several."""
     taken: set[Path] = set()
     firsts = []
     for path in paths:

@@ -25,15 +25,15 @@ class Sides(NamedTuple):
 
 def side_um(sides: Sides) -> tuple[float | None, tuple[str, ...]]:
     """Return the width of a pixel in micrometres, None where it is not known, and a sentence on every doubt."""
-    given, per = length(sides.x), micrometres_per(sides.unit_x)
-    if given is None or per is None:
-        said = f"{sides.x} {sides.unit_x}".strip()
-        why = "which is no length above zero" if given is None else "a unit that is not known"
-        return None, (f"The pixel size is taken as unknown: the file gives it as '{said}', {why}.",)
-    x_um, y, per_y = given * per, length(sides.y), micrometres_per(sides.unit_y)
+    x, per = length(sides.x), micrometres_per(sides.unit_x)
+    if x is None or per is None:
+        text = f"{sides.x} {sides.unit_x}".strip()
+        why = "which is not a length above zero" if x is None else "a unit that is not known"
+        return None, (f"The pixel size is taken as unknown: the file gives it as '{text}', {why}.",)
+    x_um, y, per_y = x * per, length(sides.y), micrometres_per(sides.unit_y)
     if y is None or per_y is None:
-        said = f"{sides.y} {sides.unit_y}".strip()
-        return x_um, (f"The file gives the height of a pixel as '{said}'; the width is taken for both sides.",)
+        text = f"{sides.y} {sides.unit_y}".strip()
+        return x_um, (f"The file gives the height of a pixel as '{text}'; the width is taken for both sides.",)
     if math.isclose(x_um, y * per_y, rel_tol=0.01):
         return x_um, ()
     return x_um, (f"Pixels are {x_um:g} by {y * per_y:g} um; the width is taken for both sides.",)
@@ -71,65 +71,65 @@ def _by_resolution(tiff: "tifffile.TiffFile") -> tuple[float | None, tuple[str, 
         largest = PRINT_UM
     if unit.strip().lower() in ("", "pixel", "pixels") or not x > 0:
         return None, ()
-    found, doubts = side_um(Sides(x, y, unit, unit_y))
-    return (found, doubts) if found is None or found < largest else (None, ())
+    width_um, doubts = side_um(Sides(x, y, unit, unit_y))
+    return (width_um, doubts) if width_um is None or width_um < largest else (None, ())
 
 
 # The makers' own tags. Each function returns None where a file is not that maker's, or gives no size.
 
 
 def _aperio(tiff: "tifffile.TiffFile") -> Sides | None:
-    found = MPP.search(tiff.pages.first.description) if tiff.is_svs else None
-    return None if found is None else _square(found[1].strip(), "um")
+    match = MPP.search(tiff.pages.first.description) if tiff.is_svs else None
+    return None if match is None else _square(match[1].strip(), "um")
 
 
 def _metamorph(tiff: "tifffile.TiffFile") -> Sides | None:
-    told = (tiff.stk_metadata or {}) if tiff.is_stk else {}
-    if not told.get("SpatialCalibration", True) or "XCalibration" not in told:
+    metadata = (tiff.stk_metadata or {}) if tiff.is_stk else {}
+    if not metadata.get("SpatialCalibration", True) or "XCalibration" not in metadata:
         return None
-    return _calibrated(told.get("XCalibration"), told.get("YCalibration"), told.get("CalibrationUnits"))
+    return _calibrated(metadata.get("XCalibration"), metadata.get("YCalibration"), metadata.get("CalibrationUnits"))
 
 
 def _metaseries(tiff: "tifffile.TiffFile") -> Sides | None:
-    told = (tiff.metaseries_metadata or {}).get("PlaneInfo", {}) if tiff.is_metaseries else {}
-    if not told.get("spatial-calibration-state", True) or "spatial-calibration-x" not in told:
+    metadata = (tiff.metaseries_metadata or {}).get("PlaneInfo", {}) if tiff.is_metaseries else {}
+    if not metadata.get("spatial-calibration-state", True) or "spatial-calibration-x" not in metadata:
         return None
     names = ("spatial-calibration-x", "spatial-calibration-y", "spatial-calibration-units")
-    return _calibrated(*(told.get(name) for name in names))
+    return _calibrated(*(metadata.get(name) for name in names))
 
 
 def _fei(tiff: "tifffile.TiffFile") -> Sides | None:
-    told = (tiff.fei_metadata or {}) if tiff.is_fei else {}
+    metadata = (tiff.fei_metadata or {}) if tiff.is_fei else {}
     for name in ("Scan", "EScan", "IScan"):
-        part = told.get(name)
+        part = metadata.get(name)
         if isinstance(part, Mapping) and part.get("PixelWidth"):
             return Sides(part["PixelWidth"], part.get("PixelHeight", part["PixelWidth"]), "m", "m")
     return None
 
 
 def _zeiss(tiff: "tifffile.TiffFile") -> Sides | None:
-    told: Mapping[str, Any] = {}
+    metadata: Mapping[str, Any] = {}
     if tiff.is_lsm:
-        told = tiff.lsm_metadata or {}
-        if told.get("VoxelSizeX"):
-            return Sides(told["VoxelSizeX"], told.get("VoxelSizeY"), "m", "m")
+        metadata = tiff.lsm_metadata or {}
+        if metadata.get("VoxelSizeX"):
+            return Sides(metadata["VoxelSizeX"], metadata.get("VoxelSizeY"), "m", "m")
     if tiff.is_sem:
-        told = tiff.sem_metadata or {}
-        size = told.get("ap_image_pixel_size", told.get("ap_pixel_size"))
+        metadata = tiff.sem_metadata or {}
+        size = metadata.get("ap_image_pixel_size", metadata.get("ap_pixel_size"))
         if isinstance(size, tuple) and len(size) == 3:
             return _square(size[1], str(size[2]))
     return None
 
 
 def _olympus(tiff: "tifffile.TiffFile") -> Sides | None:
-    told = (tiff.sis_metadata or {}) if tiff.is_sis else {}
-    return Sides(told["pixelsizex"], told.get("pixelsizey"), "m", "m") if told.get("pixelsizex") else None
+    metadata = (tiff.sis_metadata or {}) if tiff.is_sis else {}
+    return Sides(metadata["pixelsizex"], metadata.get("pixelsizey"), "m", "m") if metadata.get("pixelsizex") else None
 
 
 def _micro_manager(tiff: "tifffile.TiffFile") -> Sides | None:
-    told = tiff.pages.first.tags.valueof(51123) if tiff.is_micromanager else None
+    tags = tiff.pages.first.tags.valueof(51123) if tiff.is_micromanager else None
     summary = (tiff.micromanager_metadata or {}).get("Summary") if tiff.is_micromanager else None
-    for part, name in ((told, "PixelSizeUm"), (summary, "PixelSize_um"), (summary, "PixelSizeUm")):
+    for part, name in ((tags, "PixelSizeUm"), (summary, "PixelSize_um"), (summary, "PixelSizeUm")):
         if isinstance(part, Mapping) and length(part.get(name)) is not None:
             return _square(part[name], "um")
     return None
@@ -140,7 +140,7 @@ def _square(side: object, unit: str) -> Sides:
 
 
 def _calibrated(x: object, y: object, unit: object) -> Sides | None:
-    """Return the sides of a calibration; None for one in pixels, which is none."""
+    """Return the sides of a calibration; None for one in pixels."""
     named = str(unit or "")
     return None if named.strip().lower() in ("", "pixel", "pixels") else Sides(x, y, named, named)
 

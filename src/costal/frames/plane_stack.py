@@ -1,4 +1,4 @@
-"""Planes that lie uncompressed in one file or several, indexed together like one array and read where they are."""
+"""Planes that lie uncompressed in one file or several, indexed together like one array and read in place."""
 
 import math
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class PlaneStack:
-    """An array of planes: `outer` is the shape of the axes before those of a plane, of which each has a place.
+    """An array of planes: `outer` is the shape of the axes before those of a plane; each plane has a place.
 
     `dtype` has the byte order of the files; `axes` are the letters of all dimensions.
     """
@@ -57,8 +57,8 @@ class PlaneStack:
 
     def __getitem__(self, key: int | slice | tuple[int | slice, ...]) -> NDArray[Any]:
         """Return what whole numbers and slices choose, as numpy does."""
-        given = key if isinstance(key, tuple) else (key,)
-        chosen = given + (slice(None),) * (len(self.shape) - len(given))
+        keys = key if isinstance(key, tuple) else (key,)
+        chosen = keys + (slice(None),) * (len(self.shape) - len(keys))
         outer, inner = chosen[: len(self.outer)], chosen[len(self.outer) :]
         spans = [range(length)[one] for one, length in zip(outer, self.outer, strict=True)]
         each = product(*([span] if isinstance(span, int) else span for span in spans))

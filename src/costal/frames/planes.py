@@ -13,7 +13,7 @@ MOST_PLANES = 10_000
 ALL = "all"
 STEP, PROJECTED = re.compile("([zt]) ([0-9]+)"), re.compile("(max|mean) ([zt])")
 CHANNELS = re.compile("channels ([0-9]+(?: [0-9]+)*)")
-"""The parts of which `describe` makes its words."""
+"""The parts of the words of `describe`."""
 
 
 def planes_of(frame: Frame | LazyFrame, rule: PlaneRule) -> tuple[Planes, ...]:
@@ -37,7 +37,7 @@ def planes_of(frame: Frame | LazyFrame, rule: PlaneRule) -> tuple[Planes, ...]:
 
 
 def some_channels(channels: Sequence[int] | None, count: int) -> tuple[int, ...] | None:
-    """Return the channels to take out of so many, None where that is all of them in their order."""
+    """Return the channels to take out of `count`, None where that is all of them in their order."""
     return None if channels is None or tuple(channels) == tuple(range(count)) else tuple(channels)
 
 
@@ -53,7 +53,7 @@ def describe(planes: Planes) -> str:
 
 
 def planes_called(description: str) -> Planes | None:
-    """Return the planes that `describe` calls so; None for words of earlier versions, which do not name the axes."""
+    """Return the planes for words of `describe`; None for words of earlier versions, which do not name the axes."""
     at: dict[str, int | Projection] = {}
     channels: tuple[int, ...] | None = None
     for part in description.split(", ") if description != ALL else ():

@@ -14,7 +14,7 @@ from costal.frames.axes import Axes, axes_of
 from costal.frames.axes import named as named
 from costal.frames.channels import RGB, named_channels
 from costal.frames.palette import RAMP, is_ramp
-from costal.frames.tiff import TIFFS, WAIT, Found, Pixels, read_tiff
+from costal.frames.tiff import TIFFS, WAIT, FilePixels, Pixels, read_tiff
 from costal.types import Frame
 
 Projection = Literal["max", "mean"]
@@ -50,17 +50,17 @@ def read(path: str | Path, axes: Axes = None) -> Frame:
     """
     path = Path(path)
     if (text := str(path).encode("utf-8", "backslashreplace").decode()) != str(path):
-        raise FrameError(f"{text} has a name that holds what is no text. Rename it.")
+        raise FrameError(f"{text} has a name with bytes that are not text. Rename it.")
     opening = _opening(path)
     if opening.startswith(TIFFS):
-        found = read_tiff(path)
+        file = read_tiff(path)
     elif opening.startswith((PNG, JPEG)):
-        found = _picture(path, opening)
+        file = _picture(path, opening)
     else:
         raise FrameError(f"{path} is not a TIFF, PNG or JPEG image. Export the frame as TIFF and open that.")
-    letters, guesses = axes_of(found.axes, found.pixels.shape, path, axes)
-    frame = frame_from_array(found.pixels, letters, found.pixel_um, str(path), found.notes + guesses)
-    channels, is_rgb = named_channels(found, letters, found.pixels.shape)
+    letters, guesses = axes_of(file.axes, file.pixels.shape, path, axes)
+    frame = frame_from_array(file.pixels, letters, file.pixel_um, str(path), file.notes + guesses)
+    channels, is_rgb = named_channels(file, letters, file.pixels.shape)
     frame = replace(frame, channels=channels, is_rgb=is_rgb)
     blank, count = blank_planes(frame)
     note = f"{blank} of {count} planes hold only zeros; they may not have been written yet."
@@ -136,7 +136,7 @@ def plane(frame: Frame, planes: Planes = Planes()) -> Pixels:
 
 
 def plane_frame(frame: Frame, planes: Planes) -> Frame:
-    """Return the chosen planes (see `plane`) as a frame with axes CYX, with what the whole frame says of its channels.
+    """Return the chosen planes (see `plane`) as a frame with axes CYX, with the channel names and colours of the frame.
 
     Raises
     ------
@@ -167,7 +167,7 @@ def _opening(path: Path) -> bytes:
         if path.is_dir():
             raise FrameError(f"{path} is a folder. Choose an image file in it.")
         if path.exists() and not path.is_file():
-            raise FrameError(f"{path} is no file but a device or a pipe. Choose an image file.")
+            raise FrameError(f"{path} is not a file but a device or a pipe. Choose an image file.")
         with path.open("rb") as file:
             opening = file.read(32)
     except OSError as error:
@@ -177,11 +177,11 @@ def _opening(path: Path) -> bytes:
     return opening
 
 
-def _picture(path: Path, opening: bytes) -> Found:
+def _picture(path: Path, opening: bytes) -> FilePixels:
     from PIL import Image
 
     if opening.startswith(PNG) and opening[24:25] == b"\x10" and opening[25:26] != b"\0":
-        # Pillow reads these as 8 bits without a word
+        # Pillow reads these as 8 bits without a warning
         raise FrameError(f"{path} is a 16-bit colour PNG, whose depth would be lost. Save it as TIFF.")
     try:
         with Image.open(path, formats=("PNG", "JPEG")) as image:
@@ -195,10 +195,10 @@ def _picture(path: Path, opening: bytes) -> Found:
         mode, notes = "L", (*notes, RAMP)
     if mode not in ("1", "L", "LA", "I", "I;16", "RGB", "RGBA"):
         mode = "palette" if mode.startswith("P") else mode
-        raise FrameError(f"{path} has {mode} pixels, which are no intensities. Save it as greyscale or RGB.")
+        raise FrameError(f"{path} has {mode} pixels, which are not intensities. Save it as greyscale or RGB.")
     if mode == "I":
         pixels = pixels.astype(np.uint16)  # how older Pillows open a 16-bit PNG
     if mode in ("LA", "RGBA"):
         pixels, notes = pixels[..., :-1], (*notes, "The alpha channel was left out.")
     is_rgb = mode.startswith("RGB")
-    return Found(pixels, "YXS"[: pixels.ndim], None, notes, RGB if is_rgb else (), is_rgb)
+    return FilePixels(pixels, "YXS"[: pixels.ndim], None, notes, RGB if is_rgb else (), is_rgb)

@@ -8,7 +8,7 @@ from costal.types import Floats
 
 MOST_PIXELS = 400_000_000
 LEAST_OVERLAP = 1e-9
-"""Of a pixel: less is rounding, and what is not a number would spread by it."""
+"""A share of a pixel: a smaller overlap is rounding, and would spread NaN."""
 
 
 def resampled(plane_C_Y_X: NDArray[np.generic], zoom: float) -> Floats:

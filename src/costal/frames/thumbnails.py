@@ -17,7 +17,7 @@ from costal.types import Channel
 
 SIDE = 96
 MOST_BYTES = 32_000_000
-"""Of a plane, all times and Z planes of a projection counted, so much is decoded for a picture."""
+"""How much of a plane is decoded for a picture, with all times and Z planes of a projection."""
 FEWEST = 8
 """Fewer pixels a side than that show nothing."""
 MAGENTA_GREEN = ("#ff00ff", "#00ff00")
@@ -115,7 +115,7 @@ def _picked(
 
 
 def _runs(chunks: NDArray[np.intp]) -> list[slice]:
-    """Return the stretches of columns whose chunks lie side by side: one window each."""
+    """Return the ranges of columns with adjacent chunks: one window each."""
     ends = np.flatnonzero(np.diff(chunks) > 1) + 1
     edges = [0, *ends.tolist(), len(chunks)]
     return [slice(first, end) for first, end in pairwise(edges)]
@@ -127,8 +127,8 @@ def _places(length: int, count: int) -> NDArray[np.intp]:
 
 def _stretched(pixels_C_Y_X: Pixels, is_shared: bool) -> RGBPicture:
     """Return channels as bytes (Y, X, C), each from its own darkest to its brightest, or from those of all."""
-    found = intensity_range(pixels_C_Y_X)
-    low, high = np.array(found.low_C), np.array(found.high_C)
+    limits = intensity_range(pixels_C_Y_X)
+    low, high = np.array(limits.low_C), np.array(limits.high_C)
     if is_shared:
         low, high = np.full_like(low, low.min()), np.full_like(high, high.max())
     span = np.where(high > low, high - low, 1.0)
@@ -144,8 +144,8 @@ def coloured(pixels_C_Y_X: Pixels, channels: Sequence[Channel], is_rgb: bool) ->
     grey = _stretched(pixels_C_Y_X, is_shared=False)
     if grey.shape[2] == 1:
         return np.repeat(grey, 3, axis=2)
-    told = [each.colour for each in channels] if len(channels) == grey.shape[2] else [""] * grey.shape[2]
-    palette = MAGENTA_GREEN if len(told) == len(MAGENTA_GREEN) else CYMRGB
-    colours = [rgb_of(each or palette[at % len(palette)]) for at, each in enumerate(told)]
+    own = [each.colour for each in channels] if len(channels) == grey.shape[2] else [""] * grey.shape[2]
+    palette = MAGENTA_GREEN if len(own) == len(MAGENTA_GREEN) else CYMRGB
+    colours = [rgb_of(each or palette[at % len(palette)]) for at, each in enumerate(own)]
     picture: RGBPicture = np.clip(grey.astype(np.float64) @ (np.array(colours) / 255), 0, 255).round().astype(np.uint8)
     return picture

@@ -1,4 +1,4 @@
-"""TIFF, OME-TIFF and ImageJ TIFF: what their tags tell, checked for completeness, and the first series."""
+"""TIFF, OME-TIFF and ImageJ TIFF: their tags, checked for completeness, and the first series."""
 
 import math
 import struct
@@ -29,7 +29,7 @@ TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4
 NO_OME = "It is named an OME-TIFF but holds no OME-XML; it may not be fully written yet."
 
 
-class Found(NamedTuple):
+class FilePixels(NamedTuple):
     """Pixels as a file gives them, with the axes in the file's own letters."""
 
     pixels: Pixels
@@ -41,7 +41,7 @@ class Found(NamedTuple):
 
 
 class Header(NamedTuple):
-    """The first series of a TIFF with what is known of it before any pixel is read."""
+    """The first series of a TIFF, as far as it is known before any pixel is read."""
 
     series: Any
     axes: str
@@ -52,7 +52,7 @@ class Header(NamedTuple):
     is_rgb: bool = False
 
 
-def read_tiff(path: Path) -> Found:
+def read_tiff(path: Path) -> FilePixels:
     """Return the first series of a TIFF.
 
     Raises
@@ -98,16 +98,16 @@ def refused(path: Path) -> Iterator[None]:
         raise FrameError(f"{path} is cut short, damaged or in need of a codec ({error}). {WAIT}") from error
 
 
-def _first_series(path: Path, tiff: "OmeTiff") -> Found:
-    told = header(path, tiff)
-    pixels = told.series.asarray()
-    if told.has_alpha:
-        pixels = pixels.take(range(pixels.shape[told.axes.index("S")] - 1), axis=told.axes.index("S"))
-    return Found(pixels, told.axes, told.pixel_um, told.notes, told.channels, told.is_rgb)
+def _first_series(path: Path, tiff: "OmeTiff") -> FilePixels:
+    head = header(path, tiff)
+    pixels = head.series.asarray()
+    if head.has_alpha:
+        pixels = pixels.take(range(pixels.shape[head.axes.index("S")] - 1), axis=head.axes.index("S"))
+    return FilePixels(pixels, head.axes, head.pixel_um, head.notes, head.channels, head.is_rgb)
 
 
 def header(path: Path, tiff: "OmeTiff", may_be_sparse: bool = False) -> Header:
-    """Return what a TIFF tells of its first series; tiles that are not there are refused unless it `may_be_sparse`.
+    """Return the header of a TIFF's first series; missing tiles are refused unless it `may_be_sparse`.
 
     Raises
     ------
@@ -118,8 +118,8 @@ def header(path: Path, tiff: "OmeTiff", may_be_sparse: bool = False) -> Header:
     page, ome = tiff.pages.first, None
     if tiff.ome_metadata:
         try:
-            found = ElementTree.fromstring(tiff.ome_metadata).find("{*}Image/{*}Pixels")
-            ome = None if found is None else found.attrib
+            pixels = ElementTree.fromstring(tiff.ome_metadata).find("{*}Image/{*}Pixels")
+            ome = None if pixels is None else pixels.attrib
         except ElementTree.ParseError as error:
             notes += (f"The OME-XML is damaged ({error}): pixel size and completeness are unknown.",)
     elif tiff.position is None and path.name.lower().endswith((".ome.tif", ".ome.tiff")):
@@ -127,7 +127,7 @@ def header(path: Path, tiff: "OmeTiff", may_be_sparse: bool = False) -> Header:
     _require_complete(path, tiff, ome, may_be_sparse)
     if page.photometric == 3:
         if not tiff.is_imagej and not is_ramp(page.colormap):
-            raise FrameError(f"{path} has palette pixels, which are no intensities. Save it as greyscale or RGB.")
+            raise FrameError(f"{path} has palette pixels, which are not intensities. Save it as greyscale or RGB.")
         notes += ("ImageJ's colour table was left out; the values are intensities.",) if tiff.is_imagej else (RAMP,)
     series = _series(tiff)
     notes += tiff.notes if tiff.position is None else tiff.position.notes
@@ -173,13 +173,13 @@ def _require_complete(path: Path, tiff: "OmeTiff", ome: Mapping[str, str] | None
 
 def _lacks_pieces(path: Path, tiff: Any) -> bool:
     """Return whether strips or tiles of a file were never written; refuse one that is cut short."""
-    reach = _directory_reach(path)  # first: a circle of directories would hold up whoever walks the pages
+    reach = _directory_reach(path)  # first: a circle of directories would trap a walk over the pages
     spans: list[tuple[int, int]] = []
     for page in tiff.pages:
         pieces = math.prod(page.chunked)
         if not len(page.dataoffsets) == len(page.databytecounts) == pieces:
-            given = min(len(page.dataoffsets), len(page.databytecounts))
-            raise FrameError(f"{path} declares {pieces} strips or tiles in a plane but gives {given}. {WAIT}")
+            count = min(len(page.dataoffsets), len(page.databytecounts))
+            raise FrameError(f"{path} declares {pieces} strips or tiles in a plane but gives {count}. {WAIT}")
         spans += zip(page.dataoffsets, page.databytecounts, strict=True)
     _require_length(path, max(reach, *(at + n for at, n in spans)), tiff.filehandle.size)
     return any(at == 0 or n == 0 for at, n in spans)
@@ -208,7 +208,7 @@ def _directory_reach(path: Path) -> int:
             length = tags * struct.calcsize(order + entry)
             body = file.read(length + width)
             for _, kind, count, value in struct.iter_unpack(order + entry, body[:length]):
-                held = TYPE_BYTES.get(kind, 0) * count
-                reach = max(reach, value + held if held > width else 0)
+                size = TYPE_BYTES.get(kind, 0) * count
+                reach = max(reach, value + size if size > width else 0)
             (at,) = struct.unpack(order + word, body[length:])
     return reach

@@ -22,16 +22,16 @@ ESCAPED = re.compile(r"\\u([0-9a-fA-F]{4})")
 
 
 def micrometres_per(unit: str) -> float | None:
-    """Return how many micrometres a unit is, None for one that is no length that is known."""
+    """Return how many micrometres a unit is, None for one that is not a known length."""
     text = ESCAPED.sub(lambda match: chr(int(match[1], 16)), unit)  # as ImageJ writes µ
     text = text.replace("Â", "")  # µ in UTF-8 that was read as Latin-1
     return MICROMETRES.get(unicodedata.normalize("NFKC", text).strip().strip("\0").lower())
 
 
-def length(given: object) -> float | None:
+def length(text: object) -> float | None:
     """Return a length that a file gives as a number or a text; None unless it is above zero and finite."""
     try:
-        number = float(given)  # type: ignore[arg-type]
+        number = float(text)  # type: ignore[arg-type]
     except (TypeError, ValueError):
         return None
     return number if 0 < number < math.inf else None

@@ -30,7 +30,7 @@ TICK_S = 0.2
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """A file's stamp, since when it has it, when it may be read (infinity: not again), how often it was in vain."""
+    """A file's stamp, since when it has it, when it may be read (infinity: not again), and its failed tries."""
 
     stamp: Stamp
     since: float
@@ -57,20 +57,20 @@ class FolderWatch:
         self._folder, self._settle_s, self._clock = folder, settle_s, clock
         self._seen: dict[str, _Seen] = {}
         self._listed_at = -math.inf
-        self._told = {one.path: one for one in known}
-        self._homes = {one.content_hash: one.path for one in self._told.values() if one.state == "ready"}
+        self._reports = {one.path: one for one in known}
+        self._homes = {one.content_hash: one.path for one in self._reports.values() if one.state == "ready"}
 
     def look(self, most: int = 20, enough: Callable[[], bool] = lambda: False) -> list[Arrival]:
         """Return what has changed since the last look: files that are new or gone, then files that were read.
 
         Files that have settled are read, oldest first, until `most` of them or `enough()`; no pixels are kept. While
-        some are left to read, the folder is listed anew only every `settle_s`. A file that is not complete is read
+        some are left to read, the folder is listed again only every `settle_s`. A file that is not complete is read
         again when it has changed, and after pauses that double, since it may be another file that completes it.
 
         Raises
         ------
         FrameError
-            If the folder is not there or cannot be listed; nothing is taken for gone then.
+            If the folder is not there or cannot be listed; no file counts as gone then.
         """
         now = self._clock()
         changed = self._listed(now) if self.due_s() > 0 or now - self._listed_at >= self._settle_s else []
@@ -87,7 +87,7 @@ class FolderWatch:
         return max(0.0, min((seen.due for seen in self._seen.values()), default=math.inf) - self._clock())
 
     def _listed(self, now: float) -> list[Arrival]:
-        """Return what the listing alone tells: what is new, back, gone, or cannot be listed."""
+        """Return what the listing alone shows: what is new, back, gone, or cannot be listed."""
         stamps, refused = listed(self._folder)
         self._listed_at = now
         broken = [Arrival(path, NO_STAMP, "broken", reason) for path, reason in refused.items()]
@@ -95,17 +95,17 @@ class FolderWatch:
         return [*new, *(one for arrival in broken for one in self._tell(arrival)), *self._left(stamps, refused)]
 
     def _arrived(self, stamps: dict[str, Stamp], now: float) -> list[Arrival]:
-        """Return the files that are new, and those that are back as they were; what has changed is to be read."""
+        """Return the files that are new, and those that are back unchanged; changed files are read later."""
         changed: list[Arrival] = []
         new = [path for path, stamp in stamps.items() if path not in self._seen or self._seen[path].stamp != stamp]
         for path in sorted(new, key=lambda one: (stamps[one].mtime_ns, one)):
-            stamp, told = stamps[path], self._told.get(path)
-            judged = path not in self._seen and told is not None and told.stamp == stamp
-            if told is not None and judged and told.content_hash:
-                changed += self._tell(self._identified(path, stamp, told.content_hash))
-            elif told is None or told.state == "gone":
+            stamp, last = stamps[path], self._reports.get(path)
+            judged = path not in self._seen and last is not None and last.stamp == stamp
+            if last is not None and judged and last.content_hash:
+                changed += self._tell(self._identified(path, stamp, last.content_hash))
+            elif last is None or last.state == "gone":
                 changed += self._tell(Arrival(path, stamp, "pending"))
-            judged = judged and self._told[path].state != "pending"
+            judged = judged and self._reports[path].state != "pending"
             self._seen[path] = _Seen(stamp, now, math.inf if judged else now + self._settle_s)
         return changed
 
@@ -113,44 +113,44 @@ class FolderWatch:
         """Return the files that are gone; those below a folder that cannot be listed may still be there."""
         closed = tuple(f"{path}/" for path in refused)
         changed: list[Arrival] = []
-        for path in sorted(self._told.keys() - stamps.keys() - refused.keys()):
-            told = self._told[path]
-            if told.state != "gone" and not path.startswith(closed):
+        for path in sorted(self._reports.keys() - stamps.keys() - refused.keys()):
+            last = self._reports[path]
+            if last.state != "gone" and not path.startswith(closed):
                 self._seen.pop(path, None)
-                changed += self._tell(replace(told, state="gone", reason=GONE if told.state == "ready" else ""))
+                changed += self._tell(replace(last, state="gone", reason=GONE if last.state == "ready" else ""))
         return changed
 
     def _read(self, path: str, seen: _Seen, now: float) -> list[Arrival]:
         """Return what reading a settled file changes: nothing when it was written or taken away meanwhile."""
         whole = self._folder / path
-        stamp = stamp_of(whole)  # asked anew: Windows lists an open file as it was when it was last closed
-        found = _judged(path, whole, seen.stamp) if stamp == seen.stamp else None
+        stamp = stamp_of(whole)  # read again: Windows lists an open file as it was when it was last closed
+        arrival = _judged(path, whole, seen.stamp) if stamp == seen.stamp else None
         stamp = stamp_of(whole)
-        if found is None or stamp != seen.stamp:
+        if arrival is None or stamp != seen.stamp:
             self._seen[path] = _Seen(stamp or seen.stamp, now, now + self._settle_s)
             return []
-        again = now + max(self._settle_s, now - seen.since) if found.state == "pending" else math.inf
+        again = now + max(self._settle_s, now - seen.since) if arrival.state == "pending" else math.inf
         self._seen[path] = replace(seen, due=again, tries=seen.tries + 1)
-        if not found.content_hash:
-            return self._tell(found)
-        told = self._tell(self._identified(path, seen.stamp, found.content_hash))
-        return told + self._parts(whole, found.content_hash, now)
+        if not arrival.content_hash:
+            return self._tell(arrival)
+        reports = self._tell(self._identified(path, seen.stamp, arrival.content_hash))
+        return reports + self._parts(whole, arrival.content_hash, now)
 
     def _parts(self, whole: Path, content_hash: str, now: float) -> list[Arrival]:
-        """Return what is known now of the other files of an image that was read: they need not be read again."""
-        told = []
+        """Return the arrivals of the other files of an image that was read: they need not be read again."""
+        reports = []
         for part in parts_of(whole):
             path = part.relative_to(self._folder).as_posix()
             seen = self._seen.get(path)
             if part != whole and seen is not None and seen.due <= now and stamp_of(part) == seen.stamp:
                 self._seen[path] = replace(seen, due=math.inf)
-                told += self._tell(self._identified(path, seen.stamp, content_hash))
-        return told
+                reports += self._tell(self._identified(path, seen.stamp, content_hash))
+        return reports
 
     def _identified(self, path: str, stamp: Stamp, content_hash: str) -> Arrival:
         """Return a readable file as ready, or as duplicate when another file is its frame's home."""
         home = self._homes.get(content_hash, path)
-        there = self._told.get(home)
+        there = self._reports.get(home)
         if home != path and there is not None and (there.state, there.content_hash) == ("ready", content_hash):
             return Arrival(path, stamp, "duplicate", f"It holds the same pixels as {home}.", content_hash)
         self._homes[content_hash] = path
@@ -158,17 +158,17 @@ class FolderWatch:
 
     def _moved(self) -> list[Arrival]:
         """Return the duplicates that are ready now, because their frame is no longer where it was."""
-        doubles = [told for told in self._told.values() if told.state == "duplicate"]
-        same = [told for told in doubles if (seen := self._seen.get(told.path)) and seen.stamp == told.stamp]
-        found = (self._identified(told.path, told.stamp, told.content_hash) for told in same)
-        return [one for arrival in found if arrival.state == "ready" for one in self._tell(arrival)]
+        doubles = [one for one in self._reports.values() if one.state == "duplicate"]
+        same = [one for one in doubles if (seen := self._seen.get(one.path)) and seen.stamp == one.stamp]
+        arrivals = (self._identified(one.path, one.stamp, one.content_hash) for one in same)
+        return [one for arrival in arrivals if arrival.state == "ready" for one in self._tell(arrival)]
 
     def _tell(self, arrival: Arrival) -> list[Arrival]:
-        """Return the arrival if it says more than what was told of this file; it is kept either way."""
-        told = self._told.pop(arrival.path, None)
+        """Return the arrival if it differs from the last report of this file; it is kept either way."""
+        last = self._reports.pop(arrival.path, None)
         if arrival.state != "gone" or arrival.content_hash:
-            self._told[arrival.path] = arrival
-        return [] if told is not None and replace(told, stamp=arrival.stamp) == arrival else [arrival]
+            self._reports[arrival.path] = arrival
+        return [] if last is not None and replace(last, stamp=arrival.stamp) == arrival else [arrival]
 
 
 def watch(
@@ -182,9 +182,9 @@ def watch(
 ) -> None:
     """Follow a folder until `stop` is set, and call back from this thread with what `FolderWatch.look` returns.
 
-    The folder is looked at when the file system tells of a change, and every `rescan_s` seconds in any case. A folder
-    that cannot be looked at is told once to `on_error` and waited for; when it is back, `on_change` is called even if
-    nothing changed. `on_error` is also told when the file system gives no events. This returns within a second of
+    The folder is looked at when the file system reports a change, and every `rescan_s` seconds in any case. A folder
+    that cannot be looked at is reported once to `on_error` and waited for; when it is back, `on_change` is called even
+    if nothing changed. `on_error` is also called when the file system gives no events. This returns within a second of
     `stop`, or once the file being read then is read, and leaves no thread.
     """
     arrivals, stirred = FolderWatch(folder, known, settle_s), threading.Event()
@@ -210,7 +210,7 @@ def watch(
 
 @contextmanager
 def _stirring(folder: Path, stirred: threading.Event, on_error: Callable[[str], None]) -> Iterator[None]:
-    """Set `stirred` whenever something changes in the folder, if the system has events to tell of it."""
+    """Set `stirred` whenever something changes in the folder, if the system gives events."""
     observer: BaseObserver | None = None
     try:
         observer = Observer()
@@ -234,7 +234,7 @@ class _Stirred(FileSystemEventHandler):
         self._stirred = stirred
 
     def on_any_event(self, event: FileSystemEvent) -> None:
-        """Note a change; reading a file is none."""
+        """Note a change; reading a file is not one."""
         if event.event_type in CHANGES:
             self._stirred.set()
 
@@ -246,7 +246,7 @@ def _rest(seconds: float, stirred: threading.Event, stop: threading.Event) -> No
 
 
 def _judged(path: str, whole: Path, stamp: Stamp) -> Arrival:
-    """Return what reading the file `whole` tells: ready, pending or broken, with the reason."""
+    """Return the state of the file `whole` by reading it: ready, pending or broken, with the reason."""
     try:
         frame = read(whole)
     except FrameError as error:
@@ -256,7 +256,7 @@ def _judged(path: str, whole: Path, stamp: Stamp) -> Arrival:
     except MemoryError:
         return Arrival(path, stamp, "pending", f"{whole} is larger than the free memory. Split it into smaller files.")
     if NO_OME in frame.notes:
-        return Arrival(path, stamp, "pending", f"{NO_OME} If it is none, rename it.")
+        return Arrival(path, stamp, "pending", f"{NO_OME} If it is not an OME-TIFF, rename it.")
     unfinished = [note for note in frame.notes if note.startswith((PLANNED, NO_INDEX))]
     if unfinished:
         return Arrival(path, stamp, "pending", f"{unfinished[0]} If it was stopped, open the file by hand.")

@@ -22,9 +22,9 @@ Pixels = NDArray[np.generic]
 LARGE_BYTES = 256_000_000
 """A plane of more bytes is read piece by piece."""
 MOST_COMPRESSED = 100
-"""A file that is so much smaller need not be looked into."""
+"""A file that is this much smaller cannot hold a large plane."""
 HASHED_BYTES = LARGE_BYTES
-"""A plane up to this size is known by its pixels, a larger one by what its store tells without them."""
+"""A plane up to this size is known by its pixels, a larger one by its store's metadata."""
 STRIP_BYTES = 16_000_000
 Box = tuple[int, int, int, int]
 """Rows from and to, columns from and to."""
@@ -43,12 +43,12 @@ class LazyPlane:
     missing: Literal["raise", "fill"] = "raise"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Travel to another process as the place where it lies: it is opened anew there."""
+        """Travel to another process as an address: the plane is opened again there."""
         return PlaneAddress.open, (self.address,)
 
     @property
     def address(self) -> "PlaneAddress":
-        """Where another process or machine finds the plane."""
+        """The address by which another process or machine opens the plane."""
         frame = self.frame
         return PlaneAddress(frame.address, frame.identity, frame.axes, self.planes, self.missing)
 
@@ -77,7 +77,7 @@ class LazyPlane:
 
 @dataclass(frozen=True, slots=True)
 class PlaneAddress:
-    """Where a lazy plane lies, and by what it is known: what travels to another process or machine in its place."""
+    """The address and identity of a lazy plane, which travel to another process or machine in its place."""
 
     source: str
     identity: str
@@ -86,18 +86,18 @@ class PlaneAddress:
     missing: Literal["raise", "fill"] = "raise"
 
     def open(self) -> LazyPlane:
-        """Return the plane, opened anew.
+        """Return the plane, opened again.
 
         Raises
         ------
         FrameError
-            When it cannot be opened, or is another one than it was.
+            When it cannot be opened, or is not the same as before.
         """
-        frame = open_lazily(self.source, "fill", self.axes)  # which chunks it lacks is asked for each window
+        frame = open_lazily(self.source, "fill", self.axes)  # missing chunks are looked up for each window
         if frame.identity != self.identity:
             raise FrameError(
-                f"{self.source} is another image here and now than where the scoring was started: it has changed, or "
-                "this machine sees another one there. Open it again, from a place that all machines share, then score."
+                f"{self.source} is not the image that the scoring was started with: it has changed, or this machine "
+                "sees another one there. Open it again, from a place that all machines share, then score."
             )
         return LazyPlane(frame, self.planes, self.missing)
 
@@ -176,20 +176,20 @@ def read_window(frame: LazyFrame, planes: Planes, y0: int, y1: int, x0: int, x1:
 def _slice(frame: LazyFrame, planes: Planes, t: int, z: int, box: Box, level: int) -> Pixels:
     """Return a window (C, h, w) of one time and Z."""
     array, y0, y1, x0, x1 = frame.levels[level], *box
-    found = {"T": t, "Z": z, "C": slice(None), "Y": slice(y0, y1), "X": slice(x0, x1)}
+    slices = {"T": t, "Z": z, "C": slice(None), "Y": slice(y0, y1), "X": slice(x0, x1)}
     channels = range(frame.length("C")) if planes.channels is None else planes.channels
     for channel in channels or (None,):
         require_choice(frame.source, "C", channel, frame.length("C"))
     order = [axis for axis in frame.axes if axis in "CYX"]
     if "C" not in order:
-        window = np.asarray(array[tuple(found[axis] for axis in frame.axes)])
+        window = np.asarray(array[tuple(slices[axis] for axis in frame.axes)])
         return window[np.newaxis] if order == ["Y", "X"] else window.T[np.newaxis]
     at = frame.axes.index("C")
     turned = [order.index(axis) for axis in "CYX"]
     if (getattr(array, "chunks", None) or array.shape)[at] > 1:  # channels that lie together are decoded together
-        window = np.asarray(array[tuple(found[axis] for axis in frame.axes)]).transpose(turned)
+        window = np.asarray(array[tuple(slices[axis] for axis in frame.axes)]).transpose(turned)
         return window[list(channels)]
-    each = [{**found, "C": slice(channel, channel + 1)} for channel in channels]
+    each = [{**slices, "C": slice(channel, channel + 1)} for channel in channels]
     windows = [np.asarray(array[tuple(one[axis] for axis in frame.axes)]).transpose(turned) for one in each]
     return np.concatenate(windows)
 
@@ -224,7 +224,7 @@ def missing_boxes(frame: LazyFrame, planes: Planes, box: Box, level: int = 0) ->
     Raises
     ------
     FrameError
-        When the store cannot be asked.
+        When the store does not answer.
     """
     array = frame.levels[level]
     if not hasattr(array, "metadata"):
@@ -251,7 +251,7 @@ def missing_boxes(frame: LazyFrame, planes: Planes, box: Box, level: int = 0) ->
 
 
 def _there(frame: LazyFrame, array: Any, places: list[tuple[int, ...]]) -> list[bool]:
-    """Return which chunks the store has, asked for all at once."""
+    """Return which chunks the store has, in one batch of requests."""
     import asyncio
 
     from zarr.core.sync import sync
@@ -259,12 +259,12 @@ def _there(frame: LazyFrame, array: Any, places: list[tuple[int, ...]]) -> list[
     prefix = f"{array.path}/" if array.path else ""
     keys = [prefix + array.metadata.encode_chunk_key(place) for place in places]
 
-    async def asked() -> list[bool]:
+    async def answers() -> list[bool]:
         return list(await asyncio.gather(*(array.store.exists(key) for key in keys)))
 
     try:
-        return [bool(each) for each in sync(asked())]
+        return [bool(each) for each in sync(answers())]
     except Exception as error:  # whatever stores and networks raise
         raise FrameError(
-            f"{frame.source} cannot be asked which chunks it has ({type(error).__name__}: {error}). Try later."
+            f"{frame.source} does not list its chunks ({type(error).__name__}: {error}). Try later."
         ) from error

@@ -1,4 +1,4 @@
-"""Several simulated annotators who need different times for the same crops, and agree in rank only so far."""
+"""Several simulated annotators, who need different times for the same crops."""
 
 import math
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from costal.seeds import rng_for
 from costal.types import Answer, Floats
 
 TURN = 10
-"""So many crops an annotator answers before it is the next one's turn."""
+"""How many crops an annotator answers before the next annotator takes over."""
 PACE = 0.3
 """The standard deviation of annotators' log pace: some are slow with everything."""
 SAMPLE = 1000
@@ -21,9 +21,9 @@ SAMPLE = 1000
 def with_annotators(dataset: Dataset, count: int, agreement: float, seed: int, repeat: int) -> Dataset:
     """Return a data set whose efforts are those of `count` annotators, `TURN` crops each in turn.
 
-    The log effort of each is the data's, standardised, and a part of the annotator's own, normally distributed, so
-    large that the efforts of two on the same crops have this rank correlation (Spearman's). Mean and spread of log
-    effort stay the data's but for the annotator's pace. One annotator is the data set as it is.
+    An annotator's log effort is the standardised log effort of the data plus a normally distributed part of its own.
+    The size of that part gives two annotators this rank correlation (Spearman's) on the same crops. Mean and spread of
+    log effort are those of the data, except for the annotator's pace. With one annotator the data set is unchanged.
     """
     if count == 1:
         return dataset
@@ -52,7 +52,7 @@ def pearson_of(spearman: float) -> float:
 
 
 def turn_of(order: int, count: int) -> tuple[str, int]:
-    """Return who answers after so many answers of all, and how many of them were that annotator's own."""
+    """Return who answers after this many answers, and how many of these were that annotator's own."""
     if count == 1:
         return "", order
     rounds, place = divmod(order, TURN * count)
@@ -60,7 +60,7 @@ def turn_of(order: int, count: int) -> tuple[str, int]:
 
 
 def as_given(answers: Sequence[Answer], count: int) -> tuple[Answer, ...]:
-    """Return answers, whose order is that among all, as their annotators gave them."""
+    """Return answers, ordered among all, with each annotator's own order."""
     turns = [turn_of(answer.order, count) for answer in answers]
     return tuple(
         replace(answer, annotator=annotator, order=order)

@@ -1,8 +1,9 @@
 """A run's folder: every finished round of every arm and repeat, written once and whole.
 
 ``runs/<arm>/repeat-<r>/round-<t>.npz`` holds the round's pool, scores and answers; the ``.json`` beside it holds the
-figures, comes last and makes the round count. Equal runs give equal bytes; seconds are kept apart in ``timings.csv``.
-``rounds.csv`` has the figures of all rounds: where it alone was kept, its finished repeats are not run again.
+figures. It is written last: a round counts once it exists. Equal runs give equal bytes; seconds are kept apart in
+``timings.csv``. ``rounds.csv`` has the figures of all rounds: if only this file was kept, its finished repeats are not
+run again.
 """
 
 import csv
@@ -32,14 +33,14 @@ ROUND_COLUMNS = (
     "class_counts", "chosen_costs",
 )  # fmt: skip
 RECALLS = "recalls"
-"""A column more, where recalls are kept."""
+"""The extra column of runs that keep recalls."""
 RUNS = "runs"
 PHASES = ("propose", "learn", "test")
 
 
 @dataclass(frozen=True, slots=True)
 class KeptRound:
-    """A finished round as it is kept: which crops were asked, and what was answered; for round 0 there is no query."""
+    """A finished round on disk: the crops of its query and their answers; round 0 has no query."""
 
     asked_n: NDArray[np.int64]
     label_n: NDArray[np.int64]
@@ -49,7 +50,7 @@ class KeptRound:
 
 
 def arm_folder(folder: Path, arm: str, repeat: int) -> Path:
-    """Return where the rounds of an arm's repeat lie."""
+    """Return the folder of the rounds of an arm's repeat."""
     return folder / RUNS / slug(arm) / f"repeat-{repeat}"
 
 
@@ -62,7 +63,7 @@ def rounds_done(folder: Path, arm: str, repeat: int) -> int:
 
 
 def cost_after(folder: Path, arm: str, repeat: int, number: int) -> float:
-    """Return the total cost after a finished round, as it is kept.
+    """Return the stored total cost after a finished round.
 
     Raises
     ------
@@ -81,7 +82,7 @@ def write_round(
     cost_n: NDArray[np.float64],
     proposal: Proposal | None,
 ) -> None:
-    """Keep a finished round; an equal one may be there already.
+    """Write a finished round; an equal one may exist already.
 
     Raises
     ------
@@ -136,8 +137,8 @@ def read_round(folder: Path, arm: str, repeat: int, number: int) -> KeptRound:
             return KeptRound(kept["asked_n"], kept["label_n"], kept["cost_n"], pool_N, query)
     except FileNotFoundError as error:
         raise DatasetError(
-            f"{path} is not here: of a repeat that was taken from rounds.csv the figures are all there is. If it was "
-            "lost, delete the .json beside it, and resume: the round is run again."
+            f"{path} is missing. A repeat that was read from rounds.csv has figures only. If the file was lost, delete "
+            "the .json beside it and resume: the round is run again."
         ) from error
     except (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error) as error:
         raise DatasetError(
@@ -181,9 +182,9 @@ def restore(
     count: int,
     is_spent: Callable[[str, float], bool] = lambda _arm, _cost: False,
 ) -> None:
-    """Take from ``rounds.csv`` the runs that have all `count` rounds there and nothing in ``runs``.
+    """Restore from ``rounds.csv`` the runs that have all `count` rounds there and nothing in ``runs``.
 
-    So are taken those whose last round ended them by its cost: ``is_spent(arm, total cost)``.
+    Runs that ended by their cost in their last round are restored too: ``is_spent(arm, total cost)``.
 
     Raises
     ------
@@ -217,16 +218,16 @@ def rows_by_run(path: Path) -> dict[tuple[str, str], list[dict[str, str]]]:
     DatasetError
         When it is damaged.
     """
-    found: dict[tuple[str, str], list[dict[str, str]]] = {}
+    rows: dict[tuple[str, str], list[dict[str, str]]] = {}
     try:
         with path.open(newline="", encoding="utf-8") as file:
             for row in csv.DictReader(file, strict=True):
-                found.setdefault((row["arm"], row["repeat"]), []).append(row)
+                rows.setdefault((row["arm"], row["repeat"]), []).append(row)
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, KeyError, csv.Error) as error:
-        raise DatasetError(f"{path} is damaged ({error}). Bring back a whole one, or choose another --out.") from error
-    return found
+        raise DatasetError(f"{path} is damaged ({error}). Restore a complete copy, or choose another --out.") from error
+    return rows
 
 
 def table(columns: Sequence[str] | None, rows: Iterable[Sequence[object]]) -> str:
@@ -240,7 +241,7 @@ def table(columns: Sequence[str] | None, rows: Iterable[Sequence[object]]) -> st
 
 
 def row_of(dataset_name: str, report: RoundReport) -> tuple[object, ...]:
-    """Return a report as a row of `ROUND_COLUMNS`; what is NaN is left blank."""
+    """Return a report as a row of `ROUND_COLUMNS`; NaN is left blank."""
     return (
         dataset_name,
         report.arm,
@@ -263,7 +264,7 @@ def row_of(dataset_name: str, report: RoundReport) -> tuple[object, ...]:
 
 
 def report_from(row: Mapping[str, object]) -> RoundReport:
-    """Return the report that a row was made of, without seconds."""
+    """Return the report that a row was made from, without seconds."""
 
     def number(name: str) -> float:
         return float(str(row[name]) or NAN)

@@ -1,4 +1,4 @@
-"""The base cost of each class, derived from how often it is queried: the more informative a class, the dearer.
+"""The base cost of each class, derived from how often it is queried: informative classes cost more.
 
 The paper sets its base costs so that the more informative classes cost more, without numbers. Ours: a class queried
 more often than another costs more in proportion, the cheapest costs nothing, and the standard deviation over the
@@ -22,15 +22,15 @@ from costal.seeds import rng_for
 PROPORTIONS = (35.0, 0.0, 53.2, 44.4, 28.6, 51.0, 24.2, 33.8, 66.3, 43.1)
 """Of the ten digits, in units of perimeter: `costal reproduce base-costs` on the first run of Table 1."""
 SCALE = 6.27
-"""At which known costs at β = 0.2 cost what random selection costs: `costal reproduce scale`, 2 repeats a factor."""
+"""The factor at which known costs at β = 0.2 cost as much as random selection, by `costal reproduce scale`."""
 BASE_COSTS = tuple(round(SCALE * each, 1) for each in PROPORTIONS)
-"""What Figure 1 is run with."""
+"""The base costs of Figure 1."""
 PERIMETERS = 2000
 
 
 @dataclass(frozen=True, slots=True)
 class BaseCosts:
-    """Base costs (K,) with the counts that they were derived from, over so many repeats."""
+    """Base costs (K,), the counts that they were derived from, and the number of repeats."""
 
     base_cost_K: tuple[float, ...]
     count_K: tuple[int, ...]
@@ -46,8 +46,8 @@ class BaseCosts:
         ]
         return "\n".join(
             [
-                f"STD without costs, {self.repeats} repeats; perimeters have a standard deviation of "
-                f"{self.perimeter_spread:.1f}, and so have the base costs.\n",
+                f"STD without costs, {self.repeats} repeats. Perimeters and base costs have a standard deviation of "
+                f"{self.perimeter_spread:.1f}.\n",
                 "| class | times queried | base cost |\n|---|---|---|",
                 *rows,
                 "",
@@ -56,7 +56,7 @@ class BaseCosts:
 
 
 def derive_base_costs(folder: Path) -> BaseCosts:
-    """Return the base costs that follow from the first arm of a run that asks by STD and weighs no cost.
+    """Return the base costs derived from the first arm of a run that selects by STD without weighing cost.
 
     Raises
     ------
@@ -68,7 +68,7 @@ def derive_base_costs(folder: Path) -> BaseCosts:
     plan = load_plan(folder / PLAN_FILE)
     arm = next((each for each in plan.arms if each.acquisition == "std" and not each.weighs_cost), None)
     if arm is None:
-        raise DatasetError(f"{folder} has no arm that asks by STD and weighs no cost. Give a run of Table 1.")
+        raise DatasetError(f"{folder} has no arm that selects by STD without weighing cost. Give a run of Table 1.")
     reports = [report_from(row) for row in read_rows(folder, [(arm.name, repeat) for repeat in range(plan.repeats)])]
     last = [each for each in reports if each.round_number == plan.rounds]
     if len(last) < plan.repeats:

@@ -1,7 +1,7 @@
-"""A round whose arm learns after each answer: what is still to come is chosen anew, as the window does it.
+"""A round of an arm that learns after each answer: the rest of its query is chosen again, as in the window.
 
-The crop that is on the screen and the one that is prepared stay: the crop at place k is chosen by a model that knows
-the answers to the first k - 1 - `FIXED` crops of its round.
+The crop on the screen and the prepared one stay. The model that chooses the crop at place k knows the answers to the
+first k - 1 - `FIXED` crops of the round.
 """
 
 import time
@@ -26,9 +26,9 @@ def chosen_between_answers(
     data: Mapping[int, Dataset],
     expert: SimulatedExpert,
 ) -> Job[list[Proposal]]:
-    """Return the queries of arms that go side by side: those of arms that learn after each answer chosen anew.
+    """Return the queries of arms that run side by side; arms that learn after each answer choose again.
 
-    `data` are the data sets by repeat. The scores of a query are those that it began with.
+    `data` are the data sets by repeat. A query keeps the scores that it began with.
     """
     renewed = list(proposals)
     for count in range(1, max(len(each.query.picked_n) for each in proposals)):

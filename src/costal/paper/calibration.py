@@ -1,7 +1,7 @@
-"""The scale of the base costs, the one constant that the paper leaves free: calibrated, on repeats of its own.
+"""The scale of the base costs, the one constant that the paper does not give, calibrated on separate repeats.
 
-Known costs at β = 0.2 shall cost what random selection costs, for there the paper's lines cross. The scale is a factor
-of base costs whose proportions are fixed (`base_costs`); it is read off between the factors tried, linearly.
+Known costs at β = 0.2 must cost as much as random selection, because the paper's lines cross there. The scale
+multiplies base costs of fixed proportions (`base_costs`); it is interpolated linearly between the factors tried.
 """
 
 import math
@@ -22,12 +22,12 @@ from costal.paper.sources import Dataset
 from costal.types import Job, Progress, finish
 
 SCALES = (2.0, 3.0, 5.0, 8.0)
-"""Factors that are tried; the one looked for lies between two of them."""
+"""Factors to try; the scale lies between two of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """By which share known costs exceed random selection's (S, R), at each factor tried in each repeat."""
+    """The share by which known costs exceed those of random selection (S, R), by factor and repeat."""
 
     excess_S_R: Mapping[float, tuple[float, ...]]
 
@@ -52,7 +52,7 @@ class Calibration:
         repeats = range(1, len(next(iter(self.excess_S_R.values()))) + 1)
         return "\n".join(
             [
-                f"Total cost of known costs at β = {CALIBRATED_BETA:g}, less that of random selection:\n",
+                f"Total cost of known costs at β = {CALIBRATED_BETA:g}, minus that of random selection:\n",
                 f"| factor | {' | '.join(f'repeat {each}' for each in repeats)} | mean |",
                 f"|{'---|' * (len(repeats) + 2)}",
                 *rows,
@@ -64,7 +64,7 @@ class Calibration:
     @property
     def _conclusion(self) -> str:
         if math.isnan(self.scale):
-            return "They are equal at none of the factors tried, nor between two of them: the scale is not calibrated."
+            return "They are not equal at any factor in the range tried: the scale is not calibrated."
         costs = ", ".join(f"{each:g}" for each in self.base_cost_K)
         return f"They are equal at a factor of {self.scale:g}: base costs {costs}."
 
@@ -81,20 +81,20 @@ def calibration_plans(data: str = "mnist") -> Iterator[tuple[float, Plan]]:
 
 
 def calibrated(folder: Path, dataset: Dataset) -> Job[Calibration]:
-    """Return what finished runs of `calibration_plans` in this folder come to; see `folder_of`."""
+    """Return the calibration from the finished runs of `calibration_plans` in this folder; see `folder_of`."""
     excess: dict[float, tuple[float, ...]] = {}
     for scale, plan in calibration_plans():
         rows = [report_from(row) for row in read_rows(folder_of(folder, scale), run_names(plan))]
         shares = []
         for last in [each for each in rows if each.round_number == plan.rounds]:
-            yield Progress(last.repeat, plan.repeats, "Random selection, which trains nothing")
+            yield Progress(last.repeat, plan.repeats, "Random selection (no training)")
             shares.append(last.total_cost / random_cost(plan, last.repeat, dataset) - 1)
         excess[scale] = tuple(shares)
     return Calibration(excess)
 
 
 def folder_of(folder: Path, scale: float) -> Path:
-    """Return where the run of a factor lies."""
+    """Return the folder of the run of a factor."""
     return folder / f"scale-{scale:g}"
 
 

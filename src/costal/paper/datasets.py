@@ -1,4 +1,4 @@
-"""Where the experiment's crops come from: MNIST when it is found, synthetic digits that say so, and other sources."""
+"""Where the experiment's crops come from: MNIST, synthetic digits in its place, and other sources."""
 
 import os
 import re
@@ -51,7 +51,7 @@ def missing_files(root: Path) -> list[str]:
 
 
 def where_to_put(root: Path) -> str:
-    """Return the sentence that tells where the four files belong."""
+    """Return the sentence that says where the four files belong."""
     return f"Put these four files, uncompressed, into {root / 'MNIST' / 'raw'}: {', '.join(MNIST_FILES)}."
 
 
@@ -98,7 +98,7 @@ def _read_mnist(root: Path, part: str) -> tuple[NDArray[np.uint8], NDArray[np.in
 
 
 def synthetic_dataset(seed: int = 0) -> Dataset:
-    """Return synthetic digits: 60,000 to draw from and 2,000 for tests, each rendered when it is asked for."""
+    """Return synthetic digits: 60,000 to draw from and 2,000 for tests, each rendered on request."""
 
     def take(indices: Indices) -> Crops:
         images, classes = digits.render(seed, indices)
@@ -121,16 +121,16 @@ def synthetic_dataset(seed: int = 0) -> Dataset:
 def load_dataset(choice: str = "auto", labels: str | None = None, edges: Sequence[float] = ()) -> Dataset:
     """Return the source of a choice: ``auto`` (MNIST when found, else synthetic), ``mnist``, ``synthetic``, ``sted``.
 
-    ``sted:N`` are the first N frames of it, which repeats share. Any other is a folder: with MNIST, with a labelled
-    project, or with a folder of images per class and their costs, whose classes `labels` can give in place of the
-    folders (see `image_labels.classes_of`).
+    ``sted:N`` means its first N frames, which all repeats share. Any other choice is a folder: with MNIST, with a
+    labelled project, or with one folder of images per class and their costs; `labels` can give the classes in place of
+    the folders (see `image_labels.classes_of`).
 
     Raises
     ------
     DatasetError
-        When MNIST is asked for by name or folder and is not there, or the choice is none of these.
+        When MNIST is chosen by name or folder but is missing, or the choice is none of these.
     CostalError
-        When what is in the folder cannot be read.
+        When the files in the folder cannot be read.
     """
     if choice == "auto":
         choice = "mnist" if find_mnist() else "synthetic"
@@ -142,7 +142,8 @@ def load_dataset(choice: str = "auto", labels: str | None = None, edges: Sequenc
     if labels is not None:
         if choice in named or not (Path(choice) / COSTS_FILE).is_file():
             raise DatasetError(
-                f"'{choice}' has its own classes. labels = '{labels}' goes with a folder of images and {COSTS_FILE}."
+                f"'{choice}' has its own classes. Remove labels = '{labels}': it goes with a folder of images and "
+                f"{COSTS_FILE}."
             )
         return load_image_folder(Path(choice), labels=Path(labels), edges=edges)
     if choice in named:
@@ -162,7 +163,7 @@ def _load_sted() -> Dataset:
 
 
 def _load_folder(folder: Path) -> Dataset:
-    """Return what a folder holds, told apart by what lies in it."""
+    """Return the data set in a folder, recognised by its files."""
     if (folder / "MNIST" / "raw").is_dir():
         return load_mnist(folder)
     if (folder / PROJECT_FILE).is_file():
@@ -170,13 +171,13 @@ def _load_folder(folder: Path) -> Dataset:
     if (folder / COSTS_FILE).is_file():
         return load_image_folder(folder)
     known = (
-        f"a folder with MNIST/raw, a labelled project (with {PROJECT_FILE}), or a folder of images per class with "
-        f"what each costs (in {COSTS_FILE}, columns file and cost)"
+        f"a folder with MNIST/raw, a labelled project (with {PROJECT_FILE}), or one folder of images per class with "
+        f"their costs (in {COSTS_FILE}, columns file and cost)"
     )
     if folder.is_dir():
-        raise DatasetError(f"{folder} has none of the data sets that can be used. Looked for {known}.")
+        raise DatasetError(f"{folder} has no data set that can be used. Give {known}.")
     raise DatasetError(
-        f"'{folder}' is no data set and no folder. Use auto, mnist, synthetic, sted, sted:N, or {known}."
+        f"'{folder}' is neither a data set nor a folder. Use auto, mnist, synthetic, sted, sted:N, or {known}."
     )
 
 

@@ -1,4 +1,4 @@
-"""Where and with what an experiment ran, so that its figures can be judged and made again."""
+"""The machine and the versions of an experiment, so that its figures can be judged and reproduced."""
 
 import functools
 import hashlib
@@ -25,7 +25,7 @@ class Environment:
     fingerprint: str
 
     def differences(self, other: "Environment") -> tuple[str, ...]:
-        """Return one line for each thing that is not the same there."""
+        """Return a line for each entry that differs."""
         here, there = asdict(self), asdict(other)
         return tuple(f"{name}: {here[name]} and {there[name]}" for name in here if here[name] != there[name])
 
@@ -59,10 +59,10 @@ def source_fingerprint() -> str:
 
 
 def processor() -> str:
-    """Return the processor's name; Linux tells it only in a file."""
-    told = Path("/proc/cpuinfo")
-    if told.is_file():
-        for line in told.read_text("utf-8", "replace").splitlines():
+    """Return the processor's name; Linux gives it only in a file."""
+    file = Path("/proc/cpuinfo")
+    if file.is_file():
+        for line in file.read_text("utf-8", "replace").splitlines():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()

@@ -1,6 +1,6 @@
-"""What cost buys: arms compared at equal accuracy and at equal spending, paired by repeat, with bootstrap intervals.
+"""Arms compared at equal accuracy and at equal spending, paired by repeat, with bootstrap intervals.
 
-All of it is read off the rows of rounds.csv. R counts repeats, G points of a grid of costs (or of labels), S spendings,
+All figures come from the rows of rounds.csv. R counts repeats, G points of a grid of costs (or of labels), S spendings,
 B resamples of the repeats. The two arms of a comparison are resampled together, so intervals are paired.
 """
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Axis = Literal["total_cost", "labels"]
 LEVELS, FIRST_LABELS, BELOW_FINAL = 20, 30, 0.005
-"""Accuracies at which costs are compared: from the baseline's at so many labels to half a point below its final one."""
+"""Accuracies at which costs are compared: the baseline's from this many labels to half a point below its last."""
 SPENDINGS = (0.25, 0.5, 0.75, 1.0)
 """Shares of the baseline's spending at which accuracies are compared."""
 GRID, RESAMPLES, SEED = 401, 1000, 0
@@ -30,7 +30,7 @@ Floats64 = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A figure with its 95 % bootstrap interval: infinite where it was never reached, NaN where it cannot be told."""
+    """A figure with its 95 % bootstrap interval: infinite where it was never reached, NaN where it is unknown."""
 
     value: float
     low: float
@@ -59,11 +59,11 @@ class Curve:
 
 @dataclass(frozen=True, slots=True)
 class Saving:
-    """What an arm comes to beside a baseline, over the `repeats` that both finished.
+    """An arm compared with a baseline, over the `repeats` that both finished.
 
-    `ratio` is its cost at equal accuracy as a share of the baseline's; `difference_S` its accuracy less the baseline's
-    at `SPENDINGS`, `mean_difference` their mean; `lowest_recall` its own at all of the baseline's spending, and
-    `recall_difference` that less the baseline's.
+    `ratio` is the arm's cost at equal accuracy as a share of the baseline's; `difference_S` is its accuracy minus the
+    baseline's at `SPENDINGS`, `mean_difference` their mean; `lowest_recall` is the arm's at all of the baseline's
+    spending, and `recall_difference` is that minus the baseline's.
     """
 
     arm: Arm
@@ -76,12 +76,12 @@ class Saving:
 
 
 def savings(df: "pd.DataFrame", plan: Plan, baseline: Arm, axis: Axis = "total_cost") -> tuple[Saving, ...]:
-    """Return what every other arm comes to beside the baseline, at equal cost or at equal labels."""
+    """Return every other arm compared with the baseline, at equal cost or at equal labels."""
     return tuple(saving(df, plan, arm, baseline, axis) for arm in plan.arms if arm != baseline)
 
 
 def saving(df: "pd.DataFrame", plan: Plan, arm: Arm, baseline: Arm, axis: Axis = "total_cost") -> Saving:
-    """Return what an arm comes to beside the baseline."""
+    """Return an arm compared with the baseline."""
     repeats = finished(df, plan, arm, baseline)
     own = [curve(run_of(df, arm, repeat), axis) for repeat in repeats]
     base = [curve(run_of(df, baseline, repeat), axis) for repeat in repeats]
@@ -113,20 +113,20 @@ def curve(run: "pd.DataFrame", axis: Axis) -> Curve:
 
 
 def lowest_recall(written: str) -> float:
-    """Return the least of the recalls of a row, without the classes that no test crop has; NaN where none is kept."""
+    """Return the lowest recall in a row, over the classes with test crops; NaN without recalls."""
     known = [recall for recall in map(float, written.split()) if not np.isnan(recall)]
     return min(known, default=np.nan)
 
 
 def accuracy_at_labels(run: "pd.DataFrame", labels: int = FIRST_LABELS) -> float:
-    """Return a run's accuracy at so many labels, or after its first round where the start has as many."""
+    """Return a run's accuracy at this many labels, or after its first round if the start has as many."""
     own = curve(run, "labels")
     at = max(labels, own.x_M[min(1, len(own.x_M) - 1)])
     return float(np.interp(at, own.x_M, own.accuracy_M))
 
 
 def at_spendings(curves: Sequence[Curve], base: Sequence[Curve], what: str) -> Floats64:
-    """Return a figure of each run (R, S) at the shares of what its baseline spent; a run that ended keeps its last."""
+    """Return a figure of each run (R, S) at shares of its baseline's spending; an ended run keeps its last figure."""
     rows = [
         np.interp(np.multiply(SPENDINGS, limit.x_M[-1]), own.x_M, getattr(own, what))
         for own, limit in zip(curves, base, strict=True)
@@ -141,7 +141,7 @@ def isotonic(y_G: ArrayLike) -> Floats64:
 
 
 def reached(x_G: Floats64, rising_G: Floats64, level_L: Floats64) -> Floats64:
-    """Return the first x (L,) at which a rising curve comes to each level, between points linearly; infinite: never."""
+    """Return the first x (L,) at which a rising curve reaches each level, linear between points; infinite: never."""
     at_L = np.searchsorted(rising_G, level_L, side="left")
     is_never, is_first = at_L == len(rising_G), at_L == 0
     at_L = at_L.clip(1, len(rising_G) - 1)
@@ -156,10 +156,10 @@ def cost_ratio(
 ) -> float:
     """Return the geometric mean of the arm's cost as a share of the baseline's at equal accuracies.
 
-    `arm_G` and `base_G` are mean accuracies at the costs `x_G`, of which the isotonic fits are taken. The `LEVELS`
-    accuracies go from `least` to `BELOW_FINAL` under the baseline's last. `first` are the costs of the first rounds: a
-    level that is reached before them costs as much, for less cannot be asked. Infinite where the arm does not reach
-    all levels, NaN where the baseline has none.
+    `arm_G` and `base_G` are mean accuracies at the costs `x_G`; their isotonic fits are compared. The `LEVELS`
+    accuracies go from `least` to `BELOW_FINAL` below the baseline's last. `first` are the costs of the first rounds: a
+    level that is reached earlier counts with this cost, because no run can spend less. Infinite where the arm does not
+    reach all levels, NaN where the baseline has none.
     """
     arm_fit, base_fit = isotonic(arm_G), isotonic(base_G)
     most = base_fit[-1] - BELOW_FINAL
@@ -199,7 +199,7 @@ def mean_of(value_R: ArrayLike) -> Estimate:
 def bootstrap(repeats: int, figure: Callable[[Floats64], float]) -> Estimate:
     """Return a figure of the weights (R,) of repeats and its 95 % percentile interval over resampled repeats.
 
-    A resample in which the figure cannot be told is left out. Below `FEWEST_REPEATS` there is no interval.
+    A resample without a figure is left out. Below `FEWEST_REPEATS` there is no interval.
     """
     value = figure(np.full(repeats, 1 / repeats))
     if repeats < FEWEST_REPEATS or np.isnan(value):
@@ -207,6 +207,6 @@ def bootstrap(repeats: int, figure: Callable[[Floats64], float]) -> Estimate:
     weights = np.random.default_rng(SEED).multinomial(repeats, np.full(repeats, 1 / repeats), RESAMPLES) / repeats
     resampled = np.array([figure(weight_R) for weight_R in weights])
     resampled = resampled[~np.isnan(resampled)]
-    # Between a number and infinity there is nothing: the interval ends at values that were found.
+    # A number and infinity cannot be interpolated: the interval ends at observed values.
     low, high = np.quantile(resampled, (0.025, 0.975), method="inverted_cdf")
     return Estimate(value, float(low), float(high))

@@ -1,4 +1,4 @@
-"""What cost buys, in Markdown and as a picture: arms at equal accuracy and at equal spending."""
+"""Arms at equal accuracy and at equal spending, in Markdown and as a picture."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -19,15 +19,15 @@ HEADINGS: dict[Axis, str] = {"total_cost": "cost", "labels": "labels"}
 
 
 def cheap_arm(plan: Plan) -> Arm | None:
-    """Return the arm that buys the cheap ones: random information and a cost that is weighed; None without one."""
+    """Return the arm that selects by cost alone (random information, weighed cost); None without one."""
     return next((arm for arm in plan.arms if arm.acquisition == "random" and arm.weighs_cost), None)
 
 
 def sections(df: "pd.DataFrame", plan: Plan) -> Iterator[str]:
-    """Yield headings and tables of what cost buys: against random selection, and against buying the cheap ones."""
+    """Yield headings and tables: arms against random selection, and against selection by cost alone."""
     baselines = [arm for arm in (random_arm(plan), cheap_arm(plan)) if arm is not None]
     for place, baseline in enumerate(baselines):
-        yield f"## What cost buys, against {baseline.name}"
+        yield f"## Cost and accuracy, against {baseline.name}"
         axes: tuple[Axis, ...] = ("total_cost", "labels") if place == 0 else ("total_cost",)
         for axis in axes:
             yield saving_table(savings(df, plan, baseline, axis), baseline, axis)
@@ -35,10 +35,10 @@ def sections(df: "pd.DataFrame", plan: Plan) -> Iterator[str]:
 
 
 def saving_table(rows: Sequence[Saving], baseline: Arm, axis: Axis = "total_cost") -> str:
-    """Return a table of what arms come to beside a baseline, at equal cost or equal labels."""
+    """Return a table of arms compared with a baseline, at equal cost or equal labels."""
     what = HEADINGS[axis]
     shares = " | ".join(f"at {percent(share)}" for share in SPENDINGS)
-    header = f"| by {what} | repeats | {what} ratio | {shares} | lowest recall | less {baseline.name}'s |"
+    header = f"| by {what} | repeats | {what} ratio | {shares} | lowest recall | minus {baseline.name}'s |"
     lines = [header.replace("||", "|"), "|" + " --- |" * (5 + len(SPENDINGS))]
     for row in rows:
         differences = " | ".join(f"{each:+.3f}" for each in row.difference_S)
@@ -52,16 +52,17 @@ def saving_table(rows: Sequence[Saving], baseline: Arm, axis: Axis = "total_cost
 
 def _reading() -> str:
     return (
-        f"The ratio is the arm's cost, or labels, to equal accuracy as a share of the baseline's: on isotonic fits of "
-        f"the mean curve, the geometric mean over {LEVELS} accuracies from the baseline's at {FIRST_LABELS} labels, or "
-        f"after its first round, to {100 * BELOW_FINAL:g} points below its last. 'never': some of them were not "
-        "reached. The other columns are accuracy less the baseline's at shares of what it spent in the same repeat, "
-        "and the lowest recall of a class at all of it. In brackets: 95 % bootstrap intervals over repeats."
+        "The ratio is the arm's cost, or labels, at equal accuracy divided by the baseline's: the geometric mean over "
+        f"{LEVELS} accuracies on isotonic fits of the mean curves, from the baseline's accuracy at {FIRST_LABELS} "
+        f"labels, or after its first round, to {100 * BELOW_FINAL:g} points below its last. 'never': the arm did not "
+        "reach all of them. The other columns are the accuracy minus the baseline's at shares of the baseline's "
+        "spending in the same repeat, and the lowest recall of a class at all of that spending. In brackets: 95 % "
+        "bootstrap intervals over repeats."
     )
 
 
 def limit_notes(df: "pd.DataFrame", plan: Plan) -> Iterator[str]:
-    """Yield a sentence for each arm whose runs did not come to their limit, or passed it with their first query."""
+    """Yield a sentence for each arm whose runs did not reach their limit, or passed it with their first query."""
     for arm in plan.arms:
         limit, runs = plan.stop_cost_of(arm), [run_of(df, arm, repeat) for repeat in finished(df, plan, arm)]
         if limit is None or not runs:
@@ -69,14 +70,14 @@ def limit_notes(df: "pd.DataFrame", plan: Plan) -> Iterator[str]:
         short = sum(run["total_cost"].iloc[-1] < limit for run in runs)
         if short:
             yield (
-                f"{arm.name}: {short} of {len(runs)} runs ended after {plan.rounds} rounds, before their cost came to "
-                f"{limit:g}; what they had then stands for the rest. Raise rounds, or lower stop_cost."
+                f"{arm.name}: {short} of {len(runs)} runs ended after {plan.rounds} rounds, before their cost reached "
+                f"{limit:g}; their last figures are used for the rest. Raise rounds, or lower stop_cost."
             )
         at_once = sum(run["round"].iloc[-1] == 1 and run["total_cost"].iloc[-1] >= limit for run in runs)
         if at_once:
             yield (
-                f"{arm.name}: in {at_once} of {len(runs)} runs the first query cost the {limit:g} that were to be "
-                "spent, or more. Raise stop_cost, or lower n."
+                f"{arm.name}: in {at_once} of {len(runs)} runs the first query already cost stop_cost ({limit:g}) or "
+                "more. Raise stop_cost, or lower n."
             )
 
 
@@ -86,7 +87,7 @@ def spending_curves(df: "pd.DataFrame", plan: Plan, unit: str) -> "Figure":
 
     figure = Figure(figsize=(12, 5.4), layout="constrained")
     panels: tuple[tuple[Axis, str], ...] = (
-        ("labels", "labels, those of the start included"),
+        ("labels", "labels, including the initial set"),
         ("total_cost", f"total cost ({unit})"),
     )
     for axes, (axis, label) in zip(figure.subplots(1, 2), panels, strict=True):

@@ -1,8 +1,8 @@
 """The experiment, one round at a time: the loop of the microscope with another source and another oracle.
 
-Arms and repeats go side by side, so that their networks train as one stack. Every random choice has a seed named after
-what it is for: pools and the initial set from (seed, repeat), so all arms of a repeat share them; training and masks
-from (seed, repeat, arm, round).
+Arms and repeats run side by side, so that their networks train as one stack. Every random choice has a seed named after
+its purpose: pools and the initial set from (seed, repeat), so all arms of a repeat share them; training and masks from
+(seed, repeat, arm, round).
 """
 
 import time
@@ -26,27 +26,27 @@ NAN = float("nan")
 
 @dataclass(frozen=True, slots=True)
 class ArmState:
-    """An arm in one repeat, between two rounds: its agent, what was asked per round, and all answers. Enough to go on.
+    """An arm in one repeat, between two rounds: its agent, the query of each round, and all answers.
 
-    `total_cost` leaves out the start.
+    `query_indices` has the crops of each round, the initial set first; `total_cost` does not count the initial set.
     """
 
     arm: Arm
     repeat: int
     agent: Agent
-    asked: tuple[NDArray[np.int64], ...]
+    query_indices: tuple[NDArray[np.int64], ...]
     answers: tuple[Answer, ...]
     total_cost: float
 
     @property
     def round_number(self) -> int:
-        """The rounds whose answers are in; 0 at the start."""
-        return len(self.asked) - 1
+        """The number of answered rounds; 0 at the start."""
+        return len(self.query_indices) - 1
 
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """An arm's query of a round from the pool `index_N`, and what every crop of it would cost the simulated expert."""
+    """An arm's query of a round from the pool `index_N`, and the simulated expert's cost of each pool crop."""
 
     index_N: NDArray[np.int64]
     crops_N_C_H_W: Floats
@@ -57,13 +57,13 @@ class Proposal:
 
     @property
     def asked_n(self) -> NDArray[np.int64]:
-        """The indices asked for, best first."""
+        """The indices of the queried crops, best first."""
         return self.index_N[self.query.picked_n]
 
 
 @dataclass(frozen=True, slots=True)
 class Exam:
-    """What an arm is tested on after a round, whether its committee is too, and whether recalls are kept."""
+    """An arm's test after a round: its crops, whether it includes the committee, and whether recalls are kept."""
 
     crops: Crops
     committee: bool = False
@@ -72,13 +72,13 @@ class Exam:
 
 @dataclass(frozen=True, slots=True)
 class RoundReport:
-    """What one round came to; NaN where there is nothing to tell.
+    """The figures of one round; NaN where there is none.
 
     `accuracy` is the mean network's on the test set, `committee_accuracy` that of the mean of all passes; `total_cost`
-    leaves out the start. Costs and I are means over the query, the biases means of predicted less true cost over the
-    query and over the whole pool. `seconds` holds the time spent by phase: it differs between equal runs, so it is kept
-    apart from the figures. `recall_K` has the mean network's recall of each class on the test set, NaN where the set
-    has none of it; it is empty where recalls are not kept.
+    does not count the initial set. Costs and I are means over the query, the biases means of predicted less true cost
+    over the query and over the whole pool. `seconds` holds the time spent by phase: it differs between equal runs, so
+    it is kept apart from the figures. `recall_K` has the mean network's recall of each class on the test set, NaN where
+    the set has none of it; it is empty where recalls are not kept.
     """
 
     arm: str
@@ -118,7 +118,7 @@ def answered(state: ArmState, indices: NDArray[np.int64], answers: tuple[Answer,
     cost = sum(answer.effort or 0.0 for answer in answers)
     return replace(
         state,
-        asked=(*state.asked, indices),
+        query_indices=(*state.query_indices, indices),
         answers=(*state.answers, *answers),
         total_cost=state.total_cost + cost,
     )
@@ -139,10 +139,10 @@ def learned(
 
 
 def propose_round(experiment: Experiment, state: ArmState, dataset: Dataset, expert: SimulatedExpert) -> Job[Proposal]:
-    """Return what the arm asks in its next round."""
+    """Return the arm's query for its next round."""
     began, number = time.perf_counter(), state.round_number + 1
     indices = pool_indices(
-        dataset, experiment.seed, state.repeat, number, experiment.pool_size, experiment.pools, state.asked
+        dataset, experiment.seed, state.repeat, number, experiment.pool_size, experiment.pools, state.query_indices
     )
     crops, classes = dataset.take(indices)
     true_cost_N = expert.cost(dataset, indices, state.repeat, len(state.answers))
@@ -155,7 +155,7 @@ def propose_round(experiment: Experiment, state: ArmState, dataset: Dataset, exp
 
 
 def simulated_answers(state: ArmState, proposal: Proposal, dataset: Dataset, oracle: Oracle) -> tuple[Answer, ...]:
-    """Return what an oracle answers to a query, best first."""
+    """Return an oracle's answers to a query, best first."""
     labels, costs = oracle.answer(dataset, proposal.asked_n, state.repeat, len(state.answers))
     crops_n_C_H_W, censored_n = proposal.crops_N_C_H_W[proposal.query.picked_n], dataset.censored(proposal.asked_n)
     return to_answers(crops_n_C_H_W, labels, costs, len(state.answers), censored_n, dataset.annotators)
@@ -169,7 +169,7 @@ def to_answers(
     censored_N: NDArray[np.bool_] | None = None,
     annotators: int = 1,
 ) -> tuple[Answer, ...]:
-    """Return labelled crops with their costs as the loop takes them, given after `order` others."""
+    """Return labelled crops with their costs as answers for the loop, given after `order` others."""
     is_censored = np.zeros(len(class_N), np.bool_) if censored_N is None else censored_N
     rows = zip(crops_N_C_H_W, class_N, cost_N, is_censored, strict=True)
     answers = [
@@ -190,7 +190,7 @@ def accuracies(
     probs_N_K = yield from classify(state.agent, crops, experiment.device)
     by_committee = NAN
     if committee:
-        settings = replace(state.agent.settings, acquisition="std")  # what it would find informative is not looked at
+        settings = replace(state.agent.settings, acquisition="std")  # its information is not used
         agent = replace(state.agent, settings=settings)
         seed = seed_for(_seed(experiment, state, state.round_number), "test")
         output, _ = yield from ask_committee(agent, crops, seed, choose_device(experiment.device))
@@ -204,9 +204,9 @@ def close_round(
     proposals: Sequence[Proposal | None],
     exams: Sequence[Exam | None],
 ) -> Job[list[tuple[ArmState, RoundReport]]]:
-    """Return arms that go side by side retrained on their answers, each with the report of the round that this ends.
+    """Return arms retrained side by side on their answers, each with the report of the finished round.
 
-    Each has the exam that it is tested by, None for no test.
+    `exams` has the test of each arm, None for no test.
     """
     began = time.perf_counter()
     states = yield from learned(experiment, states)
@@ -225,12 +225,12 @@ def close_round(
 
 
 def report_of(
-    state: ArmState, proposal: Proposal | None = None, found: tuple[float, float] = (NAN, NAN)
+    state: ArmState, proposal: Proposal | None = None, accuracies: tuple[float, float] = (NAN, NAN)
 ) -> RoundReport:
-    """Return the report of the round that a state has come to: its query, what it cost, what the tests found."""
+    """Return the report of a state's last round: its query, its cost, and its accuracies (mean network, committee)."""
     labels = [answer.class_index for answer in state.answers if answer.class_index is not None]
     counts = tuple(np.bincount(labels, minlength=state.agent.settings.class_count).tolist())
-    mean, committee = found
+    mean, committee = accuracies
     report = RoundReport(
         state.arm.name, state.repeat, state.round_number, len(labels), mean, committee, state.total_cost, counts
     )
@@ -238,7 +238,7 @@ def report_of(
 
 
 def _with_query(report: RoundReport, state: ArmState, proposal: Proposal) -> RoundReport:
-    """Return the report with what the query promised beside what it cost."""
+    """Return the report with the query's predicted and true costs."""
     scores, picked, true_N = proposal.query.scores, proposal.query.picked_n, proposal.true_cost_N
     costs = [answer.effort for answer in state.answers[-len(picked) :] if answer.effort is not None]
     report = replace(
@@ -264,5 +264,5 @@ def _seed(experiment: Experiment, state: ArmState, round_number: int) -> int:
 
 
 def seed_between(experiment: Experiment, state: ArmState) -> int:
-    """Return the seed of an arm between two answers: another one for each number of answers."""
+    """Return the seed of an arm between two answers: it differs with the number of answers."""
     return seed_for(experiment.seed, "answer", state.repeat, state.arm.name, len(state.answers))

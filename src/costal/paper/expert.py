@@ -1,4 +1,4 @@
-"""The simulated expert of the paper: answers with the true class, at a cost that its class and the crop fix."""
+"""The simulated expert of the paper: answers with the true class, at a cost set by class and crop."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -22,7 +22,8 @@ class Oracle(Protocol):
 class SimulatedExpert:
     """Answers at once: the cost of a crop is the base cost of its class and its own effort, such as a perimeter.
 
-    Base costs are in the data set's unit of effort, one for each class; none, or zeros alone, count for nothing.
+    Base costs are in the data set's unit of effort, one for each class; without any, or with zeros only, they add
+    nothing.
 
     Source: Bernatchez, Durand, Lavoie-Cardinal 2022, "acquisition cost" and "annotation cost".
     """
@@ -44,7 +45,7 @@ class SimulatedExpert:
         return self._answered(dataset, indices, repeat, order + np.arange(len(indices)))
 
     def cost(self, dataset: Dataset, indices: Indices, repeat: int, order: int) -> Floats:
-        """Return what each crop would cost (N,) if it were the very next one after `order` others.
+        """Return the cost (N,) of each crop if it were the next one after `order` others.
 
         Raises
         ------
@@ -61,7 +62,7 @@ class SimulatedExpert:
             return class_N, effort_N
         if len(self.base_cost_K) != len(dataset.class_names):
             raise AgentError(
-                f"{dataset.name} has {len(dataset.class_names)} classes ({', '.join(dataset.class_names)}), and there "
+                f"{dataset.name} has {len(dataset.class_names)} classes ({', '.join(dataset.class_names)}), but there "
                 f"are {len(self.base_cost_K)} base costs. Give one for each class, or none."
             )
         return class_N, np.asarray(self.base_cost_K, dtype=np.float32)[class_N] + effort_N

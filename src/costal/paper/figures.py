@@ -1,6 +1,6 @@
 """The pictures of an experiment: Figure 1 in the paper's form, and the learning curves behind it.
 
-Both take any plan, and show the runs that got as far as the round in question, finished or not.
+Both take any plan, and show the runs that reached the round in question, finished or not.
 """
 
 from collections.abc import Iterable
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 KNOWN_COLOUR = "#2171b5"
 KNOWN_SHADES = ("#9ecae1", "#6baed6", "#4292c6", "#2171b5", "#08519c", "#08306b")
-"""Of known costs, from light to dark as β rises."""
+"""Colours of known costs, from light to dark as β rises."""
 RANDOM_COLOUR = "#666666"
 OTHER_COLOURS = ("#d55e00", "#009e73", "#cc79a7", "#e69f00", "#000000", "#56b4e9")
-"""Of the palette of Okabe and Ito, which the colour-blind can tell apart."""
+"""Colours of the Okabe-Ito palette, which colour-blind readers can tell apart."""
 OTHER_MARKERS = ("D", "^", "v", "P", "X")
 LETTERS_PER_INCH, LEGEND_MARK = 11, 7
-"""Of a legend: how many letters fit, and what a mark takes beside its name."""
+"""Letters that fit into a legend, and those that a mark takes beside its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ def learning_curves(df: "pd.DataFrame", plan: Plan, unit: str = "cost units") ->
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(12, 5.4), layout="constrained")
-    panels = (("labels", "labels, those of the start included"), ("total_cost", f"total cost ({unit})"))
+    panels = (("labels", "labels, including the initial set"), ("total_cost", f"total cost ({unit})"))
     for axes, (column, label) in zip(figure.subplots(1, 2), panels, strict=True):
         for style in styles(plan):
             _draw_curve(axes, df, style, column)

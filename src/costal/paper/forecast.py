@@ -1,4 +1,4 @@
-"""How long a whole experiment takes on this device, worked out from what one round of it took."""
+"""How long a whole experiment takes on this device, estimated from one timed round."""
 
 import time
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ TRIED_CROPS = 500
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """Seconds to train one network of a stack, and for one crop: to be scored by a committee, and to be classified."""
+    """Seconds to train one network of a stack, to score one crop by a committee, and to classify one crop."""
 
     train_s: float
     score_s: float
@@ -41,8 +41,8 @@ def _of_arm(plan: Plan, arm: Arm, pace: Pace, test_crops: int) -> float:
 def forecast_left(plan: Plan, left: Mapping[Task, int], pace: Pace, test_crops: int) -> float:
     """Return an estimate of the seconds for the rounds that the tasks of a plan have left, one task after another.
 
-    Of training, scoring and testing, and nothing else. A committee of as many passes as the one that was timed is
-    assumed, and that a training takes as long whatever the number of labels.
+    It counts training, scoring and testing only. It assumes a committee with as many passes as the timed one, and a
+    training that takes equally long for any number of labels.
     """
     return sum(
         _of_arm(plan, plan.arms[arm], pace, test_crops) * rounds / (plan.rounds + 1)
@@ -57,9 +57,9 @@ def _with_one_step(agent: Agent) -> Agent:
 
 
 def measure_pace(plan: Plan, dataset: Dataset) -> Job[tuple[Pace, int]]:
-    """Return what one training, a committee and a test took here on the clock, and how many crops a test has.
+    """Return the measured seconds of one training, a committee and a test here, and the number of test crops.
 
-    Of the first arm, at the start of its first repeat: a few seconds.
+    Measured on the first arm, at the start of its first repeat; this takes a few seconds.
     """
     from costal.agent.classifier import ask_committee, classify
     from costal.agent.devices import choose_device, on_threads
@@ -69,7 +69,7 @@ def measure_pace(plan: Plan, dataset: Dataset) -> Job[tuple[Pace, int]]:
     tested, _ = dataset.test()
     crops = tested[:TRIED_CROPS]
     with on_threads(plan.threads):
-        # The first one sets up what is set up once.
+        # The first training also does the one-time setup.
         yield from learned(shared, [replace(state, agent=_with_one_step(state.agent))])
         start = time.perf_counter()
         (state,) = yield from learned(shared, [state])

@@ -1,4 +1,4 @@
-"""The experiment on images of one's own: a folder for each class, and a file that tells what each image costs."""
+"""The experiment on images of one's own: a folder for each class, and a file with the cost of each image."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -26,12 +26,12 @@ PHOTOS = (".png", ".jpg", ".jpeg")
 
 
 def load_image_folder(folder: Path, seed: int = 0, labels: Path | None = None, edges: Sequence[float] = ()) -> Dataset:
-    """Return the images of a folder that has one folder for each class and ``costs.csv``, a quarter being for tests.
+    """Return the images of a folder with one folder per class and ``costs.csv``; a quarter is for tests.
 
     ``costs.csv`` has the columns ``file``, a path such as ``rings/cell 3.tif``, and ``cost``. Images are squares of one
-    size with as many channels, each channel normalised by one intensity range for all. Which are for tests is drawn by
-    `seed`, class by class. With a column ``frame`` whole frames are, and each repeat draws others (see `from_frames`).
-    `labels` gives classes in place of the folders (see `image_labels`).
+    size with as many channels, each channel normalised by one intensity range for all. `seed` draws the images for
+    tests, class by class. With a column ``frame``, whole frames are for tests, and each repeat draws others (see
+    `from_frames`). `labels` gives classes in place of the folders (see `image_labels`).
 
     Raises
     ------
@@ -67,7 +67,7 @@ def _coloured(dataset: Dataset) -> Dataset:
 
 
 def _in_order(name: str) -> tuple[bool, float, str]:
-    """Return by what classes are sorted: numbers, also ranges of them, by size, and other names after them."""
+    """Return the sort key of a class: numbers and ranges of numbers by size, then other names."""
     number = decimal_number(name.partition(" ")[0])
     return number is None, number or 0.0, name
 
@@ -78,10 +78,10 @@ def _class_of(file: str) -> str:
 
 def _images(folder: Path) -> list[str]:
     """Return the paths of all images in class folders, relative to `folder`, in order."""
-    found, refused = listed(folder)
+    stamps, refused = listed(folder)
     for path, reason in refused.items():
         raise DatasetError(f"{folder / path} cannot be used. {reason}")
-    files = sorted(path for path in found if "/" in path)
+    files = sorted(path for path in stamps if "/" in path)
     if not files:
         raise DatasetError(f"{folder} has no folder with TIFF, PNG or JPEG images. Put those of each class into one.")
     return files
@@ -117,7 +117,7 @@ def _by_file(path: Path, files: Sequence[str]) -> list[_Row]:
     lacking = [file for file in files if file not in row_of]
     if lacking:
         more = f" (nor {len(lacking) - 1} others)" if len(lacking) > 1 else ""
-        raise DatasetError(f"{path} has no line for {lacking[0]}{more}. Add what it costs, or remove the image.")
+        raise DatasetError(f"{path} has no line for {lacking[0]}{more}. Add its cost, or remove the image.")
     return [row_of[file] for file in files]
 
 
@@ -142,7 +142,7 @@ def _frame(row: _Row, path: Path) -> str:
     if not row.frame or (number is not None and not number >= 0):
         raise DatasetError(
             f"{path}, line {row.line}: the frame of {row.file} is '{row.frame}'. Give the name of the image that it "
-            "was cut from, or its number from 0; or take the column frame out."
+            "was cut from, or its number from 0; or remove the column frame."
         )
     return row.frame
 

@@ -25,7 +25,7 @@ def csv_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str
             if not set(columns) <= set(reader.fieldnames or ()):
                 raise DatasetError(
                     f"{path} has the columns {', '.join(reader.fieldnames or ()) or 'none'}. It needs "
-                    f"{' and '.join(columns)}, named in its first line and parted by commas."
+                    f"{' and '.join(columns)}, named in its first line and separated by commas."
                 )
             for row in reader:
                 entries = {name: entry or "" for name, entry in row.items() if isinstance(name, str)}
@@ -38,7 +38,7 @@ def classes_of(path: Path, files: Sequence[str], edges: Sequence[float] = ()) ->
     """Return the class of each file, from a CSV file with the column ``file`` and one more, whatever its name.
 
     With `edges` that column has numbers, and a class is a range of them: below the first edge, from each edge to the
-    next, and from the last one. Lines of other files are passed over.
+    next, and from the last one. Lines of other files are ignored.
 
     Raises
     ------
@@ -69,12 +69,12 @@ def _class(written: str, edges: Sequence[float], where: str) -> str:
         return written
     number = decimal_number(written)
     if number is None or number != number:
-        raise DatasetError(f"{where}: '{written}' is no number. Correct it, or take edges out.")
+        raise DatasetError(f"{where}: '{written}' is not a number. Correct it, or remove edges.")
     return range_names(edges)[int(np.searchsorted(edges, number, side="right"))]
 
 
 def range_names(edges: Sequence[float]) -> list[str]:
-    """Return what the ranges between edges are called: of whole edges as counts, ``0``, ``1 to 3``, ``4 or more``."""
+    """Return the names of the ranges between edges; whole edges give counts, ``0``, ``1 to 3``, ``4 or more``."""
     if not all(float(edge).is_integer() for edge in edges):
         inner = [f"{low:g} to below {high:g}" for low, high in pairwise(edges)]
         return [f"below {edges[0]:g}", *inner, f"{edges[-1]:g} or more"]

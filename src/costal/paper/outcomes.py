@@ -1,7 +1,7 @@
-"""What the runs of an experiment came to: the price of a target accuracy, Table 1, and each arm against a baseline.
+"""The results of an experiment: the cost of a target accuracy, Table 1, and each arm against a baseline.
 
-All of it is read off the rows of rounds.csv, of a finished experiment or of one that still runs. Only runs that reached
-the last round count, and arms are compared over the repeats that both finished. R counts such repeats.
+All figures come from the rows of rounds.csv, of a finished or a running experiment. Only runs that reached the last
+round count, and arms are compared over the repeats that both finished. R counts such repeats.
 """
 
 from dataclasses import dataclass
@@ -101,7 +101,7 @@ def exactly(value_R: ArrayLike) -> Quantity:
 
 
 def first_crossing(x_M: ArrayLike, y_M: ArrayLike, level: float) -> float:
-    """Return the first x at which y is no longer below the level, between points linearly; NaN when it stays below."""
+    """Return the first x at which y is no longer below the level, linear between points; NaN when it stays below."""
     x, y = np.asarray(x_M, np.float64), np.asarray(y_M, np.float64)
     above = np.flatnonzero(y >= level)
     if not len(above):
@@ -113,7 +113,7 @@ def first_crossing(x_M: ArrayLike, y_M: ArrayLike, level: float) -> float:
 
 
 def price(run: "pd.DataFrame", target: float, column: str) -> float:
-    """Return the labels, those of the start included, or the total cost at which one run first reached an accuracy.
+    """Return the labels (including the initial set) or the total cost at which one run first reached an accuracy.
 
     NaN if it never did. `run` has the rows of one arm and repeat. Between two rounds that were tested accuracy is taken
     to be linear.
@@ -141,21 +141,21 @@ def _ended(df: "pd.DataFrame", plan: Plan, arm: Arm) -> set[int]:
 
 
 def at_round(df: "pd.DataFrame", arm: Arm, repeats: tuple[int, ...], column: str, round_number: int) -> Quantity:
-    """Return a figure of an arm after one round, or its last before it, in each repeat; NaN where it was not taken."""
+    """Return a figure of an arm after one round, or the last one before, in each repeat; NaN where it is missing."""
     rows = df[(df["arm"] == arm.name) & (df["round"] <= round_number)].sort_values("round")
     rows = rows.drop_duplicates("repeat", keep="last").set_index("repeat")
     return exactly(rows[column].reindex(list(repeats)).to_numpy(np.float64))
 
 
 def to_target(df: "pd.DataFrame", plan: Plan, arm: Arm, repeats: tuple[int, ...], column: str) -> Quantity:
-    """Return the `labels` or `total_cost` to the plan's target; never reached, it is at least what was spent at all."""
+    """Return the `labels` or `total_cost` to the plan's target; if never reached, the total spent is a lower bound."""
     value_R = np.array([price(run_of(df, arm, repeat), plan.target, column) for repeat in repeats], np.float64)
     end_R = at_round(df, arm, repeats, column, plan.rounds).value_R
     return Quantity(value_R, np.where(np.isnan(value_R), end_R, value_R), value_R)
 
 
 def area(df: "pd.DataFrame", arm: Arm, repeats: tuple[int, ...], labels: float) -> Quantity:
-    """Return an arm's mean accuracy up to so many labels, or to the end, in each repeat: the area under its curve."""
+    """Return an arm's mean accuracy up to this many labels, or to the end, in each repeat: the area under its curve."""
     return exactly([_mean_accuracy(run_of(df, arm, repeat), labels) for repeat in repeats])
 
 
@@ -214,7 +214,7 @@ def known_arms(plan: Plan) -> tuple[Arm, ...]:
 class Ratio:
     """An arm of Table 1: its labels to the target, as a share of those of random selection in the same repeat.
 
-    `ratio` is over `repeats`, those that both finished; `unreached` and `random_unreached` of them never got there.
+    `ratio` is over `repeats`, those that both finished; `unreached` and `random_unreached` of them never reached it.
     Its `high_R` is the bound "less than" where only random selection did not.
     """
 
@@ -226,7 +226,7 @@ class Ratio:
 
 
 def table_1(df: "pd.DataFrame", plan: Plan) -> tuple[Ratio, ...]:
-    """Return what Table 1 says of each arm that does not select at random; nothing without one that does."""
+    """Return the rows of Table 1: each arm that does not select at random; none without a random arm."""
     random = random_arm(plan)
     if random is None:
         return ()
@@ -241,9 +241,9 @@ def _ratio(df: "pd.DataFrame", plan: Plan, arm: Arm, random: Arm) -> Ratio:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What an arm came to over its `repeats`, or, from `comparisons`, by how much that differs from a baseline's.
+    """The figures of an arm over its `repeats`, or, from `comparisons`, their differences from a baseline's.
 
-    `labels` (those of the start included), `accuracy` and `total_cost` are at the last round.
+    `labels` (including the initial set), `accuracy` and `total_cost` are at the last round.
     """
 
     arm: Arm
@@ -256,7 +256,7 @@ class Outcome:
 
 
 def outcomes(df: "pd.DataFrame", plan: Plan) -> tuple[Outcome, ...]:
-    """Return what each arm came to over the repeats it finished."""
+    """Return the figures of each arm over the repeats it finished."""
     return tuple(_outcome(df, plan, arm, finished(df, plan, arm)) for arm in plan.arms)
 
 

@@ -15,12 +15,12 @@ from costal.workbench.retraining import answers_of
 
 
 def load_own_project(folder: Path, seed: int = 0, with_censored: bool = False) -> Dataset:
-    """Return the labelled crops of a project with their measured efforts in seconds, a quarter being for tests.
+    """Return the labelled crops of a project with their measured efforts in seconds; a quarter is for tests.
 
-    Classes are those that the project offers. Left out, and counted in the notes, are labels whose effort was not
-    measured to its end (the crop was looked at for longer than the idle limit, or the machine slept) and crops that the
-    project does not learn from (see `learned_shape`). Which are for tests is drawn by `seed`, class by class.
-    `with_censored` keeps those that were looked at for longer than the idle limit, their effort being a lower bound.
+    The classes are those of the project. Two kinds of labels are left out and counted in the notes: those whose effort
+    was not measured to its end (the crop was looked at for longer than the idle limit, or the machine slept) and those
+    that the project does not learn from (see `learned_shape`). `seed` draws the crops for tests, class by class.
+    `with_censored` keeps those that were looked at for longer than the idle limit; their effort is a lower bound.
 
     Raises
     ------
@@ -55,7 +55,7 @@ def load_own_project(folder: Path, seed: int = 0, with_censored: bool = False) -
     labelled = LabelledCrops(np.stack(crops), np.array(classes, np.int64), np.array(efforts, np.float32))
     unfit = left_out(labels, shape)
     unmeasured = sum(each.pixels_C_H_W.shape == shape for each in labels) - len(usable)
-    notes = (f"{unmeasured} of {len(labels)} labels were left out: no usable effort.",) if unmeasured else ()
+    notes = (f"{unmeasured} of {len(labels)} labels were left out: they have no usable effort.",) if unmeasured else ()
     names = tuple(each.name for each in project.offered)
     censored_N = np.array(censored) if any(censored) else None
     return from_labelled(project.name, names, "s", labelled, (*unfit, *notes), seed, censored_N)

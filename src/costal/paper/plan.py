@@ -1,4 +1,4 @@
-"""What an experiment compares, said in full before it runs: arms, rounds, repeats, and what all of them share."""
+"""The plan of an experiment, complete before it runs: arms, rounds, repeats, and what they share."""
 
 from dataclasses import KW_ONLY, dataclass, field, replace
 from typing import Annotated, Literal
@@ -12,7 +12,7 @@ Retraining = Literal["query", "answer"]
 StopCost = Annotated[
     float | None,
     Setting(
-        "A run ends after the round in which its total cost comes to this, in the data's unit.",
+        "A run ends after the round in which its total cost reaches this, in the data's unit.",
         gt=0,
         absent="none: a run ends after its rounds",
         example=600.0,
@@ -21,7 +21,7 @@ StopCost = Annotated[
 PROTOCOL = Training(4e-3, batch=16, min_steps=150, epochs=0, schedule="one_cycle", precision="float32")
 """How networks are trained for Table 1 and Figure 1: from scratch in 150 steps, whatever the number of labels.
 
-In float32, for that is fast on every machine: a CPU without bfloat16 needs nine times as long to train in it.
+In float32, which is fast on every machine: a CPU without bfloat16 trains nine times slower in it.
 """
 CALIBRATION_SEED, FIGURE_1_SEED, TABLE_1_SEED = 1, 2, 3
 """Repeats that calibrate the base costs share nothing with those that test the claims."""
@@ -33,14 +33,13 @@ CALIBRATED_BETA = 0.2
 class Arm(Strategy):
     """One setting under comparison: a strategy, and how its costs are known.
 
-    `cost` is what C is made of while β (or a budget) lets it matter: ``known`` is the true cost of each crop,
-    ``learned`` the cost model's log-normal mean, ``plain`` a cost model fitted by least squares on the costs
-    themselves. With a `budget`, in cost units, a round asks for the most information that it buys, not for n crops.
-    An arm with `repeats` runs in that many of the plan's, the first ones; its own `stop_cost` takes the place of the
-    experiment's.
+    `cost` says where C comes from if β (or a budget) uses it: ``known`` is the true cost of each crop, ``learned`` the
+    cost model's log-normal mean, ``plain`` a cost model fitted by least squares on the costs themselves. With a
+    `budget`, in cost units, a query is the most information within it, not n crops. `repeats` limits an arm to the
+    first repeats of the plan; its own `stop_cost` replaces the experiment's.
     """
 
-    name: Annotated[str, line("What it is called.", absent="a description of its settings", example="my arm")]
+    name: Annotated[str, line("The name of the arm.", absent="a description of its settings", example="my arm")]
     _: KW_ONLY
     beta: Beta = 0.0
     cost: Annotated[
@@ -49,11 +48,11 @@ class Arm(Strategy):
             "C: the true cost (known), a cost model's log-normal mean (learned), or its least-squares fit (plain)."
         ),
     ] = "learned"
-    members: Annotated[int, Setting("Networks that form the committee, each with so many passes.", ge=1)] = 1
+    members: Annotated[int, Setting("Networks in the committee, each with T passes.", ge=1)] = 1
     budget: Annotated[
         float | None,
         Setting(
-            "A round asks for the most information that this buys, in the data's unit, in place of n crops.",
+            "A query is the most information within this cost, in the data's unit, instead of n crops.",
             gt=0,
             absent="none",
             example=50.0,
@@ -61,17 +60,17 @@ class Arm(Strategy):
     ] = None
     repeats: Annotated[
         int | None,
-        Setting("Runs of this arm, in the first repeats of all.", ge=1, absent="as many as the others", example=3),
+        Setting("Runs of this arm, in the first repeats of the plan.", ge=1, absent="as many as the others", example=3),
     ] = None
     stop_cost: StopCost = None
     retrain: Annotated[
         Retraining,
-        Setting("When it learns: when a query is answered, or after each answer, which chooses anew what is to come."),
+        Setting("When it learns: after each query, or after each answer; then the rest of the query is chosen again."),
     ] = "query"
 
     @property
     def weighs_cost(self) -> bool:
-        """Whether C has a say in what is asked."""
+        """Whether C influences the query."""
         return self.beta > 0 or self.budget is not None
 
     @property
@@ -92,24 +91,24 @@ RANDOM_ARM = Arm("random", acquisition="random")
 class Experiment:
     """What all arms share: seed, N images a round, n of them labelled, T passes, device, training and base costs.
 
-    ``pools="disjoint"`` never offers an image twice; ``"redraw"`` shuffles all images without a label anew when those
+    ``pools="disjoint"`` never offers an image twice; ``"redraw"`` shuffles all images without a label again when those
     that were never offered run out.
     """
 
     seed: Seed = 0
-    pool_size: Annotated[int, Setting("N, the crops of a round that may be asked about.", ge=1)] = 1000
+    pool_size: Annotated[int, Setting("N, the crops in the pool of a round.", ge=1)] = 1000
     n: QueryLength = 10
     passes: Passes = 50
     device: Annotated[str, line("auto, cpu, mps, cuda, or cuda:1 for the second GPU.")] = "auto"
     training: Training = field(default_factory=Training)
     pools: Annotated[
         PoolRule,
-        Setting("disjoint: no crop is offered twice. redraw: those without a label are offered anew once all were."),
+        Setting("disjoint: no crop is offered twice. redraw: once all were offered, those without a label are again."),
     ] = "disjoint"
     base_cost_K: Annotated[
         tuple[float, ...],
         Setting(
-            "Known cost of a crop of each class, on top of its own, in the data's unit (cost units or s); [] for none.",
+            "Known cost of a crop of each class, added to its own, in the data's unit (cost units or s); [] for none.",
             ge=0,
             key="base_costs",
         ),
@@ -117,7 +116,7 @@ class Experiment:
     annotators: Annotated[int, Setting("Simulated annotators, who answer ten crops each in turn.", ge=1)] = 1
     agreement: Annotated[
         float,
-        Setting("Rank correlation of two annotators' efforts for the same crops, where there are several.", ge=0, le=1),
+        Setting("Rank correlation of two annotators' efforts for the same crops, if there are several.", ge=0, le=1),
     ] = 0.45
     stop_cost: StopCost = None
 
@@ -131,11 +130,11 @@ class Experiment:
 class Plan:
     """An experiment to run: every arm `repeats` times over `rounds` rounds.
 
-    `stack` and `threads` are fixed here, for floating-point sums depend on them. The mean network and the committee are
-    tested at the end in any case, the mean network at the start too.
+    `stack` and `threads` are fixed here, because floating-point sums depend on them. The mean network and the committee
+    are always tested at the end, the mean network also at the start.
     """
 
-    name: Annotated[str, line("What the results are called.", absent="the name of the file", example="my experiment")]
+    name: Annotated[str, line("The name of the results.", absent="the name of the file", example="my experiment")]
     data: Annotated[
         str,
         line(
@@ -146,32 +145,32 @@ class Plan:
     experiment: Experiment = field(default_factory=Experiment)
     rounds: Annotated[int, Setting("Rounds of a run, after its initial set.", ge=1)] = 48
     repeats: Annotated[int, Setting("Runs of each arm, each from another initial set and with other pools.", ge=1)] = 5
-    stack: Annotated[int, Setting("Runs that train as one. The last digits of the results hang on it.", ge=1)] = 1
-    threads: Annotated[int, Setting("Threads on the processor. The last digits of the results hang on it.", ge=1)] = 1
+    stack: Annotated[int, Setting("Runs that train together. The last digits of the results depend on it.", ge=1)] = 1
+    threads: Annotated[int, Setting("Threads on the processor. The last digits of the results depend on it.", ge=1)] = 1
     test_every: Annotated[int, Setting("Rounds from one test of the mean network to the next.", ge=1)] = 1
     committee_every: Annotated[
         int, Setting("Rounds from one test of the committee, which takes longer, to the next.", ge=1)
     ] = 24
     looked_at: Annotated[
-        tuple[int, ...], Setting("Rounds that are tested and reported in any case, beside the last.", ge=1)
+        tuple[int, ...], Setting("Rounds that are always tested and reported, besides the last.", ge=1)
     ] = ()
-    target: Annotated[float, Setting("The test accuracy whose price in labels and cost is told.", gt=0, le=1)] = 0.9
-    recalls: Annotated[bool, Setting("Whether each test keeps the recall of each class too.")] = False
+    target: Annotated[float, Setting("The test accuracy for which labels and cost are reported.", gt=0, le=1)] = 0.9
+    recalls: Annotated[bool, Setting("Whether each test stores the recall of each class too.")] = False
     labels: Annotated[
         str | None,
         line(
-            "A CSV file with the columns file and class: classes in place of the folders of a folder of images.",
+            "A CSV file with the columns file and class, which replaces the class folders of images.",
             absent="the folders",
             example="classes.csv",
         ),
     ] = None
     edges: Annotated[
         tuple[float, ...],
-        Setting("Where labels gives numbers: the least of each class but the first; [] takes them as names.", ge=0),
+        Setting(
+            "If labels has numbers: the lowest number of each class except the first; [] takes them as names.", ge=0
+        ),
     ] = ()
-    is_quick: Annotated[bool, Setting("Marks all results as those of a smaller experiment than the name promises.")] = (
-        False
-    )
+    is_quick: Annotated[bool, Setting("Marks all results as those of a smaller experiment than its name says.")] = False
 
     def stop_cost_of(self, arm: Arm) -> float | None:
         """Return the total cost at which an arm's runs end, None where they end after their rounds."""
@@ -183,7 +182,7 @@ class Plan:
         return any(self.stop_cost_of(arm) is not None for arm in self.arms)
 
     def is_spent(self, arm: Arm, total_cost: float) -> bool:
-        """Return whether a run of an arm ends by its cost, which counts to four digits: so it is kept."""
+        """Return whether a run of an arm ends by its cost, rounded to four digits as it is stored."""
         stop_cost = self.stop_cost_of(arm)
         return stop_cost is not None and round(total_cost, 4) >= stop_cost
 

@@ -20,7 +20,7 @@ from costal.types import Training
 
 MOST_SIGNS = 60
 _LATER = ("is_quick", "recalls", "edges", "annotators", "agreement")
-"""Said where they are chosen: files of plans without them stay as they were."""
+"""Keys written only if set, so that files of older plans stay as they were."""
 DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 PLAN_KEYS = keys_of(Plan) + keys_of(Experiment)
 TRAINING_KEYS = keys_of(Training, PROTOCOL)
@@ -29,7 +29,7 @@ FILE = Tables(DatasetError, PLAN_KEYS, {"training": TRAINING_KEYS}, {"arms": ("a
 
 HEADING = """\
 # An experiment of napari-costal. It runs as it is, in a couple of minutes: costal experiment FILE.toml --out FOLDER
-# What is commented out shows the default. Change what you like; every key is checked before anything runs.
+# Commented lines show the defaults. Change what you like; every key is checked before anything runs.
 """
 SMALL: dict[str, object] = {
     "name": "a first look", "data": "synthetic", "rounds": 8, "repeats": 2, "pool_size": 100, "passes": 20,
@@ -49,7 +49,7 @@ def load_plan(path: Path) -> Plan:
     Raises
     ------
     DatasetError
-        When it cannot be read, is no TOML, or holds what cannot be run; names the key, its value and the remedy.
+        When it cannot be read, is not TOML, or cannot be run; names the key, its value and the remedy.
     """
     try:
         content = path.read_bytes()
@@ -57,10 +57,10 @@ def load_plan(path: Path) -> Plan:
         is_utf_16 = content.startswith((b"\xff\xfe", b"\xfe\xff"))
         document = tomllib.loads(content.decode("utf-16" if is_utf_16 else "utf-8-sig"))
     except (ValueError, RecursionError) as error:
-        raise DatasetError(f"{path} is no TOML: {error}. Correct it there.") from error
+        raise DatasetError(f"{path} is not valid TOML: {error}. Correct the file.") from error
     except OSError as error:
         raise DatasetError(
-            f"{path} cannot be read: {error.strerror}. Write one by 'costal experiment --template > my.toml'."
+            f"{path} cannot be read: {error.strerror}. Write one with 'costal experiment --template > my.toml'."
         ) from error
     try:
         return plan_from(document, path.stem)
@@ -69,12 +69,12 @@ def load_plan(path: Path) -> Plan:
 
 
 def plan_from(document: Mapping[str, Any], name: str) -> Plan:
-    """Return the plan that a document says, named `name` unless it has a name of its own.
+    """Return the plan in a document, named `name` unless it has a name of its own.
 
     Raises
     ------
     DatasetError
-        When it holds what is unknown or cannot be run; names the key, its value and the remedy.
+        When it has an unknown key or cannot be run; names the key, its value and the remedy.
     """
     own = FILE.read(_without_warm({"name": name, **document}))
     shared = {key.attribute: own.pop(key.attribute) for key in keys_of(Experiment) if key.attribute in own}
@@ -87,7 +87,7 @@ def plan_from(document: Mapping[str, Any], name: str) -> Plan:
 
 
 def _without_warm(document: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a document without a key that earlier versions wrote, and took with one value only."""
+    """Return a document without a key that earlier versions wrote with one value only."""
     training = document.get("training")
     if not isinstance(training, Mapping) or training.get("warm") is not False:
         return document
@@ -95,21 +95,21 @@ def _without_warm(document: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def dump_plan(plan: Plan) -> str:
-    """Return the plan as the text of an experiment file, every key said; `load_plan` gives an equal one."""
+    """Return the plan as the text of an experiment file with every key; `load_plan` gives an equal one."""
     usual = {key.name: key.default for key in PLAN_KEYS}
-    said = {
+    document = {
         key: value for key, value in _document(plan).items() if key not in _LATER or value not in (usual[key], [], ())
     }
-    return tomli_w.dumps(said)
+    return tomli_w.dumps(document)
 
 
 def check(plan: Plan) -> None:
-    """Raise DatasetError when a plan holds what its file could not; names the key, its value and the remedy."""
+    """Raise DatasetError when a plan is not valid as a file; names the key, its value and the remedy."""
     plan_from(_document(plan), plan.name)
 
 
 def template() -> str:
-    """Return an experiment file that runs as it is, every key explained; in ASCII, whatever a shell writes it as."""
+    """Return an experiment file that runs as it is, every key explained; in ASCII, for any shell encoding."""
     first, *others = SMALL_ARMS
     parts = [HEADING, *(_explained(key, SMALL) for key in PLAN_KEYS)]
     parts += ["[training]", *(_explained(key, SMALL_TRAINING) for key in TRAINING_KEYS)]
@@ -122,7 +122,7 @@ def template() -> str:
 def differences(before: Plan, after: Plan) -> tuple[str, ...]:
     """Return a line for each key that changed, such as ``experiment.beta of arm STD: 0.2 -> 0.3``.
 
-    The device is none: a run may go on elsewhere.
+    The device is not compared: a run may continue elsewhere.
     """
     old, new = _document(before), _document(after)
     old_arms, new_arms = ({arm["name"]: arm for arm in each["arms"]} for each in (old, new))
@@ -136,10 +136,10 @@ def differences(before: Plan, after: Plan) -> tuple[str, ...]:
 
 
 def slug(name: str) -> str:
-    """Return an arm's name as that of a folder on any system: 1 to 70 small ASCII letters, digits and dashes.
+    """Return an arm's name as a folder name for any system: 1 to 70 small ASCII letters, digits and dashes.
 
-    Names that differ in case or in signs alone may share one. Where letters are lost (not Greek ones, which are
-    spelt), or too many, a checksum stands for them.
+    Names that differ only in case or punctuation may share one. Greek letters are spelt out; a checksum replaces other
+    lost letters and those beyond the limit.
     """
     bare = (letter for letter in unicodedata.normalize("NFKD", name) if not unicodedata.combining(letter))
     spelt = "".join(map(_spelt, bare)).casefold()
@@ -156,14 +156,14 @@ def _spelt(letter: str) -> str:
 
 
 def _document(plan: Plan) -> dict[str, Any]:
-    """Return the plan as the tables of a file, every key said but what cannot be."""
+    """Return the plan as the tables of a file, with every key except None."""
     arms = [_arm_table(arm) for arm in plan.arms]
     own = table_of(plan) | table_of(plan.experiment)
     return {**own, "training": table_of(plan.experiment.training), "arms": arms}
 
 
 def _arm_table(arm: Arm) -> dict[str, Any]:
-    """Return an arm as its table; when it learns is said where it is chosen: older files stay as they were."""
+    """Return an arm as its table; when it learns is written only if set, so older files stay as they were."""
     usual = key_of(Arm, "retrain").default
     return {key: value for key, value in table_of(arm).items() if key != "retrain" or value != usual}
 
@@ -175,8 +175,8 @@ def _arm(settings: Mapping[str, Any]) -> Arm:
 
 
 def _description(arm: Arm) -> str:
-    """Return the name of an arm that has none: what it is, where it is not the plain one."""
-    said = (
+    """Return a name for an arm without one: its settings that differ from the plain arm's."""
+    parts = (
         (arm.acquisition, True),
         (f"α = {arm.alpha:g}", arm.alpha != 1),
         (f"β = {arm.beta:g}", arm.beta > 0),
@@ -189,26 +189,26 @@ def _description(arm: Arm) -> str:
         (f"up to {arm.stop_cost or 0:g}", arm.stop_cost is not None),
         ("learns after each answer", arm.retrain == "answer"),
     )
-    return ", ".join(words for words, is_said in said if is_said)
+    return ", ".join(words for words, is_said in parts if is_said)
 
 
 def _contradictions(plan: Plan) -> Iterator[str]:
-    """Yield what cannot be run though each key fits, with the remedy."""
+    """Yield each contradiction between valid keys, with the remedy."""
     shared, training, last = plan.experiment, plan.experiment.training, max(plan.looked_at, default=0)
     if not plan.arms:
-        yield "There is no arm to run. Write a line [[arms]] and below it, say, acquisition = 'std'."
+        yield "There is no arm to run. Write a line [[arms]] and below it, for example, acquisition = 'std'."
     if shared.n > shared.pool_size:
-        yield f"n = {shared.n} crops cannot be asked of pool_size = {shared.pool_size}. Lower n or raise pool_size."
+        yield f"n = {shared.n} crops are more than pool_size = {shared.pool_size}. Lower n or raise pool_size."
     if last > plan.rounds:
-        yield f"looked_at names round {last}, and the last is rounds = {plan.rounds}. Take it out, or raise rounds."
+        yield f"looked_at names round {last}, but the last is rounds = {plan.rounds}. Remove it, or raise rounds."
     if training.min_steps == training.epochs == 0:
         yield "min_steps = 0 and epochs = 0 of [training] train nothing. Raise one of them."
     if plan.edges and plan.labels is None:
-        yield "edges parts the numbers of labels, and there are none. Name a file with labels, or take edges out."
+        yield "edges divides the numbers in labels, but labels is not set. Set labels to a file, or remove edges."
     if any(low >= high for low, high in pairwise(plan.edges)):
-        yield f"edges = {shown(plan.edges)} should rise from each to the next. Put them in order."
+        yield f"edges = {shown(plan.edges)} should rise from each number to the next. Sort them."
     if not DEVICE.fullmatch(shared.device):
-        yield f"device = {shown(shared.device)} is none. Use auto, cpu, mps, cuda or cuda:1."
+        yield f"device = {shown(shared.device)} is not a device. Use auto, cpu, mps, cuda or cuda:1."
     folders: dict[str, str] = {}
     for arm in plan.arms:
         folder = slug(arm.name)

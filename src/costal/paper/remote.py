@@ -1,4 +1,4 @@
-"""The rounds of the experiment with the data set named, not passed: what another process can be asked to run."""
+"""The rounds of the experiment for another process: the data set is passed by its name."""
 
 from dataclasses import replace
 
@@ -24,7 +24,7 @@ def start(experiment: Experiment, arm: Arm, data: str, by_hand: bool) -> Job[tup
 
 
 def propose_round(experiment: Experiment, state: ArmState, data: str) -> Job[Proposal]:
-    """Return what the arm asks next (see `experiment.propose_round`)."""
+    """Return the arm's next query (see `experiment.propose_round`)."""
     expert = SimulatedExpert(experiment.base_cost_K)
     return (yield from rounds.propose_round(experiment, state, load_dataset(data), expert))
 

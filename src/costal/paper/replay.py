@@ -1,4 +1,4 @@
-"""What other settings would have saved on a project's own labels and seconds: its labels are asked for again."""
+"""What other settings would have saved on a project's own labels and seconds, measured by a replay."""
 
 import tempfile
 from collections.abc import Sequence
@@ -20,13 +20,13 @@ from costal.paper.sources import PER_CLASS_AT_START, Dataset
 from costal.types import AcquisitionName, Job, Training
 
 FEWEST_LABELS, SHARE, ROUNDS, REPEATS = 100, 0.5, 4, 5
-"""So many labels with an effort are needed; half of those that are not for tests are asked for, in so many rounds."""
+"""A replay needs this many labels with an effort; it queries half of those not for tests, in this many rounds."""
 NO_COST = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """What arms came to beside random selection, the project's own settings first, and how it was found."""
+    """The arms compared with random selection, the project's own settings first, and how they were measured."""
 
     savings: tuple[Saving, ...]
     labels: int
@@ -36,10 +36,10 @@ class Replayed:
 
     @property
     def about(self) -> str:
-        """What the figures rest on."""
+        """The basis of the figures."""
         return (
             f"{self.repeats} repeats on {self.labels} labels, to about {self.seconds:.0f} s of labelling each. In "
-            "brackets: 95 % bootstrap intervals over repeats; labels of another day may differ more."
+            "brackets: 95 % bootstrap intervals over repeats; labels from another day may differ more."
         )
 
     @property
@@ -54,22 +54,22 @@ def sentence(saving: Saving) -> str:
     points = f"{100 * gain.value:+.1f} points of accuracy at equal time [{100 * gain.low:+.1f}, {100 * gain.high:+.1f}]"
     if np.isfinite(ratio.value) and ratio.high < 1:
         return (
-            f"{saving.arm.name}: {1 - ratio.value:.0%} of the time is saved at equal accuracy, surely more than "
+            f"{saving.arm.name}: {1 - ratio.value:.0%} less time at equal accuracy, surely more than "
             f"{max(0.0, 1 - ratio.high):.0%}; {points}."
         )
     if ratio.low > 1 or gain.high < 0:
         return f"{saving.arm.name}: costs more time than random selection; {points}."
     if gain.low > 0:
         return f"{saving.arm.name}: better than random selection, by {points}."
-    return f"{saving.arm.name}: these labels do not tell it from random selection; {points}."
+    return f"{saving.arm.name}: these labels show no clear difference from random selection; {points}."
 
 
 def arms_of(
     choices: Choices, betas: Sequence[float], acquisitions: Sequence[AcquisitionName], backbones: Sequence[str]
 ) -> tuple[Arm, ...]:
-    """Return random selection, the project's own settings, and each asked for that differs from them in one.
+    """Return random selection, the project's own settings, and each requested change of one of them.
 
-    With nothing asked for: the same without cost, or with β = 0.3 where the project has none.
+    Without a request: the same without cost, or with β = 0.3 if the project has none.
     """
     own = Arm(
         "as it is",
@@ -99,7 +99,7 @@ def replay(
     """Return what settings would have saved on a project's labels; yields progress in rounds.
 
     In each repeat another quarter of each class is kept for tests, and the others are offered as if they had no label:
-    an arm pays what each did cost, a censored effort counting as the time that is known. `SHARE` of them are asked for.
+    an arm pays the measured effort of each; a censored effort counts with its known time. `SHARE` of them are queried.
 
     Raises
     ------
@@ -113,8 +113,8 @@ def replay(
     total = dataset.train_size + len(dataset.test()[1])
     if total < FEWEST_LABELS:
         raise DatasetError(
-            f"{project.name} has {total} labels with a measured effort, and a replay needs {FEWEST_LABELS}: with fewer "
-            "its answer is chance. Label some more."
+            f"{project.name} has {total} labels with a measured effort, but a replay needs {FEWEST_LABELS}: with fewer "
+            "its result is chance. Label some more."
         )
     training = replace(project.agent_settings().training, augment=False)
     plan = _plan(dataset, arms_of(project.choices, betas, acquisitions, backbones), repeats, device, training)
@@ -125,7 +125,7 @@ def replay(
 
 def replay_table(folder: Path) -> Job[ReplayTable]:
     """Return the replay of a project beside its usual alternative, as the window shows it (see `replay`)."""
-    found = yield from replay(folder)
+    outcome = yield from replay(folder)
     rows = tuple(
         (
             each.arm.name,
@@ -133,9 +133,9 @@ def replay_table(folder: Path) -> Job[ReplayTable]:
             f"{each.mean_difference:+.3f}",
             f"{each.lowest_recall.value:.2f} ({each.recall_difference:+.2f})",
         )
-        for each in found.savings
+        for each in outcome.savings
     )
-    return ReplayTable(rows, tuple(map(sentence, found.savings)), (found.about, *found.notes))
+    return ReplayTable(rows, tuple(map(sentence, outcome.savings)), (outcome.about, *outcome.notes))
 
 
 def _own_labels(folder: Path) -> Dataset:
@@ -169,7 +169,7 @@ def _run(plan: Plan, dataset: Dataset, place: Path) -> Job[None]:
     for task in tasks(plan):
         for each in run_task(plan, task, place, dataset):
             left[task] = each.total - each.done
-            yield progress_of(plan, left, "Asking for the labels again")
+            yield progress_of(plan, left, "Replaying the labels")
         left[task] = 0
 
 

@@ -7,7 +7,7 @@ HEADS = ("setting", "cost ratio", "accuracy at equal time", "lowest recall")
 
 @dataclass(frozen=True, slots=True)
 class ReplayTable:
-    """What each setting came to beside random selection, under `HEADS`, with 95 % intervals, and in a sentence each."""
+    """Each setting compared with random selection, under `HEADS`, with 95 % intervals, and a sentence for each."""
 
     rows: tuple[tuple[str, ...], ...]
     sentences: tuple[str, ...]

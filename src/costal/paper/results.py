@@ -1,4 +1,4 @@
-"""What a run came to, written from its kept rounds: tables, pages and figures, whether it is finished or not."""
+"""The results of a run, finished or not, written from its stored rounds: tables, pages and figures."""
 
 import io
 from dataclasses import asdict, dataclass
@@ -20,14 +20,14 @@ FORMATS = ("png", "svg")
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What was written, and the run in a few sentences."""
+    """The files that were written, and the run in a few sentences."""
 
     files: tuple[str, ...]
     headlines: tuple[str, ...]
 
 
 def write_results(folder: Path, plan: Plan, unit: str) -> Written:
-    """Write what the finished rounds in a run's folder come to, with costs in this unit.
+    """Write the results of the finished rounds in a run's folder, with costs in this unit.
 
     Equal runs give equal bytes.
 
@@ -63,7 +63,7 @@ def write_results(folder: Path, plan: Plan, unit: str) -> Written:
 
 
 def headlines(df: "pd.DataFrame", plan: Plan) -> tuple[str, ...]:
-    """Return a line for each arm, and one for each claim that the plan can tell something of."""
+    """Return a line for each arm, and one for each claim that the plan tests."""
     from costal.paper.outcomes import outcomes
     from costal.paper.verdicts import verdicts
 
@@ -75,8 +75,8 @@ def headlines(df: "pd.DataFrame", plan: Plan) -> tuple[str, ...]:
         for each in outcomes(df, plan)
     )
     claims = () if plan.stops_by_cost else verdicts(df, plan)
-    told = (each for each in claims if each.verdict != "not tested")
-    return (*smaller, *arms, *(f"Claim {each.number}, {each.claim}: {each.verdict}" for each in told))
+    tested = (each for each in claims if each.verdict != "not tested")
+    return (*smaller, *arms, *(f"Claim {each.number}, {each.claim}: {each.verdict}" for each in tested))
 
 
 def _drawn(figure: "Figure", form: str) -> bytes:

@@ -1,4 +1,4 @@
-"""What a part of a claim comes to: a ruling by the interval of a number that each repeat has."""
+"""The ruling on a part of a claim, by the interval of one number per repeat."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What became of a claim; `notes` are numbers that belong to it and decide nothing."""
+    """The verdict on a claim; `notes` are related numbers that decide nothing."""
 
     number: int
     claim: str
@@ -33,7 +33,7 @@ class Verdict:
 
     @property
     def verdict(self) -> Ruling:
-        """Whether all parts hold; not tested when no arms of the plan can tell."""
+        """Whether all parts hold; not tested when the plan lacks the arms for it."""
         return all_hold(part.verdict for part in self.parts)
 
     @property
@@ -61,7 +61,7 @@ def all_hold(rulings: Iterable[Ruling]) -> Ruling:
 
 
 def either_holds(one: Ruling, other: Ruling) -> Ruling:
-    """Return what two measures of one thing say together: "undecided" when they contradict each other."""
+    """Return the ruling of two measures together: "undecided" when they contradict each other."""
     every = {one, other} - {"undecided"}
     return every.pop() if len(every) == 1 else "undecided"
 

@@ -21,7 +21,7 @@ PLAN_FILE, ENVIRONMENT_FILE = "experiment.toml", "environment.json"
 
 @contextmanager
 def run_lock(folder: Path, plan: Plan, dataset: Dataset, resume: bool = True) -> Iterator[None]:
-    """Hold a folder for a plan, new or begun before; the plan and the environment are written into it.
+    """Lock a folder for a new or resumed plan; the plan and the environment are written into it.
 
     Raises
     ------
@@ -61,19 +61,19 @@ def _take(folder: Path, plan: Plan, dataset: Dataset, resume: bool) -> None:
         changed = differences(load_plan(folder / PLAN_FILE), plan)
         if changed:
             raise DatasetError(
-                f"{folder} holds a run of another configuration ({'; '.join(changed)}). Give it the same one, or "
-                "choose another place with --out."
+                f"{folder} holds a run of another configuration ({'; '.join(changed)}). Use the same one, or choose "
+                "another place with --out."
             )
         begun = kept_environment(folder)
         if begun is None or begun.fingerprint == here.fingerprint:
             return
         raise DatasetError(
             f"{folder} holds a run on other crops or other weights ({begun.fingerprint}, here {here.fingerprint}). "
-            "Give it the same ones, or choose another place with --out."
+            "Use the same ones, or choose another place with --out."
         )
     foreign = [path.name for path in folder.iterdir() if path.suffix not in (".lock", ".json")]
     if foreign:
-        raise DatasetError(f"{folder} holds something else ({min(foreign)}). Choose an empty --out.")
+        raise DatasetError(f"{folder} holds other files ({min(foreign)}). Choose an empty folder with --out.")
     write_atomically(folder / ENVIRONMENT_FILE, json.dumps(asdict(here), indent=1).encode())
     write_atomically(folder / PLAN_FILE, dump_plan(plan).encode())
 

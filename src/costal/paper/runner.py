@@ -1,7 +1,7 @@
 """An experiment run to its end, from wherever it stopped: tasks of some arms and repeats, each a stack of its own.
 
-Only finished rounds are kept, and a round depends on nothing but the plan and the answers before it: networks are
-trained from scratch, so an agent is made again from the answers. Killed anywhere and resumed, a run gives equal files.
+Only finished rounds are kept, and a round depends only on the plan and the answers before it: networks are trained from
+scratch, so an agent is rebuilt from the answers. A run that was killed and resumed gives equal files.
 """
 
 from collections.abc import Mapping
@@ -36,12 +36,12 @@ from costal.types import BACKBONE_NAMES, Job, Progress, Result, map_progress
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """Some arms and repeats of a plan that go side by side: places in ``plan.arms``, and repeats."""
+    """Some arms and repeats of a plan that run side by side: places in ``plan.arms``, and repeats."""
 
     runs: tuple[tuple[int, int], ...]
 
     def name(self, plan: Plan) -> str:
-        """Return what it is, such as ``STD 0, STD 1``."""
+        """Return its name, such as ``STD 0, STD 1``."""
         return ", ".join(f"{plan.arms[arm].name} {repeat}" for arm, repeat in self.runs)
 
 
@@ -63,7 +63,7 @@ def run_names(plan: Plan) -> list[tuple[str, int]]:
 
 
 def rounds_left(plan: Plan, task: Task, folder: Path) -> int:
-    """Return how many rounds a task may still run; they go side by side, so the one furthest behind tells.
+    """Return how many rounds a task may still run; they run side by side, so the one furthest behind counts.
 
     A run that ended by its cost has none left.
     """
@@ -71,7 +71,7 @@ def rounds_left(plan: Plan, task: Task, folder: Path) -> int:
 
 
 def _kept(plan: Plan, task: Task, folder: Path) -> dict[tuple[int, int], tuple[int, bool]]:
-    """Return of each run how many rounds are finished, and whether the last of them ended it by its cost."""
+    """Return, for each run, how many rounds are finished and whether the last of them ended it by its cost."""
     kept = {}
     for arm, repeat in task.runs:
         name = plan.arms[arm].name
@@ -82,12 +82,12 @@ def _kept(plan: Plan, task: Task, folder: Path) -> dict[tuple[int, int], tuple[i
 
 
 def _done(plan: Plan, kept: Mapping[tuple[int, int], tuple[int, bool]]) -> int:
-    """Return the rounds that are finished in every run that goes on."""
+    """Return the rounds that are finished in every unfinished run."""
     return min((done for done, is_over in kept.values() if not is_over), default=plan.rounds + 1)
 
 
 def run_task(plan: Plan, task: Task, folder: Path, dataset: Dataset) -> Job[None]:
-    """Run what is left of a task, and keep each round in `folder`; yields progress in rounds.
+    """Run the rest of a task, and store each round in `folder`; yields progress in rounds.
 
     Raises
     ------
@@ -116,8 +116,8 @@ def run_task(plan: Plan, task: Task, folder: Path, dataset: Dataset) -> Job[None
             message = _message(plan, task, number)
             proposals: list[Proposal | None] = [None] * len(states)
             if number > 0:
-                asked = yield from _within(_asked(plan, states, data, expert), message)
-                for place, (state, each) in enumerate(zip(states, asked, strict=True)):
+                queries = yield from _within(_queries(plan, states, data, expert), message)
+                for place, (state, each) in enumerate(zip(states, queries, strict=True)):
                     answers = simulated_answers(state, each, data[state.repeat], expert)
                     states[place], proposals[place] = answered(state, each.asked_n, answers), each
             exams = [_exam(plan, state, number, tests[state.repeat]) for state in states]
@@ -127,10 +127,10 @@ def run_task(plan: Plan, task: Task, folder: Path, dataset: Dataset) -> Job[None
                 _keep(folder, dataset.name, state, report, proposal)
 
 
-def _asked(
+def _queries(
     plan: Plan, states: list[ArmState], data: Mapping[int, Dataset], expert: SimulatedExpert
 ) -> Job[list[Proposal]]:
-    """Return what arms that go side by side ask in their next round."""
+    """Return the next queries of arms that run side by side."""
     proposals: list[Proposal] = []
     for state in states:
         proposals += [(yield from propose_round(plan.experiment, state, data[state.repeat], expert))]
@@ -143,7 +143,7 @@ def _of_repeat(plan: Plan, dataset: Dataset, repeat: int) -> Dataset:
 
 
 def _exam(plan: Plan, state: ArmState, number: int, test: Crops) -> Exam | None:
-    """Return what an arm is tested by after this round: a last one, by cost too, has all tests."""
+    """Return the test of an arm after this round; its last round, also by cost, has all tests."""
     is_last = plan.is_spent(state.arm, state.total_cost)
     if not (is_last or plan.tests_mean(number)):
         return None
@@ -166,11 +166,11 @@ def _resumed(
 
 
 def _keep(folder: Path, data: str, state: ArmState, report: RoundReport, proposal: Proposal | None) -> None:
-    """Write the round that an arm has come to."""
-    own = state.answers[-len(state.asked[-1]) :]
+    """Write the last round of an arm."""
+    own = state.answers[-len(state.query_indices[-1]) :]
     labels = np.array([answer.class_index for answer in own], dtype=np.int64)
     costs = np.array([answer.effort for answer in own], dtype=np.float64)
-    write_round(folder, data, report, state.asked[-1], labels, costs, proposal)
+    write_round(folder, data, report, state.query_indices[-1], labels, costs, proposal)
 
 
 def _message(plan: Plan, task: Task, number: int) -> Progress:
@@ -178,18 +178,18 @@ def _message(plan: Plan, task: Task, number: int) -> Progress:
 
 
 def _within(job: Job[Result], progress: Progress) -> Job[Result]:
-    """Return the job's result, telling `progress` in place of its own."""
+    """Return the job's result, reporting `progress` in place of its own."""
     return map_progress(job, lambda _: progress)
 
 
 def progress_of(plan: Plan, left: Mapping[Task, int], message: str) -> Progress:
-    """Return how far a plan is by the rounds that its tasks have left: counted once for each arm and repeat."""
+    """Return a plan's progress from the rounds that its tasks have left, counted per arm and repeat."""
     total = (plan.rounds + 1) * sum(len(task.runs) for task in left)
     return Progress(total - sum(len(task.runs) * rounds for task, rounds in left.items()), total, message)
 
 
 def fingerprint_of(plan: Plan, dataset: Dataset) -> str:
-    """Return the MD5 of the crops, and after it the weights that were added for an arm: equal, rounds are equal.
+    """Return the MD5 of the crops, then the weights that a user added for an arm; equal ones give equal rounds.
 
     Raises
     ------
@@ -202,12 +202,12 @@ def fingerprint_of(plan: Plan, dataset: Dataset) -> str:
 
 
 def require_enough(plan: Plan, dataset: Dataset) -> None:
-    """Find out before any work that the plan contradicts itself, needs weights that lack, or does not fit the data.
+    """Check before any work that a plan is consistent, has its weights, and fits the data.
 
     Raises
     ------
     CostalError
-        With the key, or the arithmetic.
+        If it does not; names the key, or the numbers.
     """
     check(plan)
     for arm in plan.arms:

@@ -1,4 +1,4 @@
-"""What every source of labelled crops is, and which of its crops an experiment starts with and a round offers."""
+"""Sources of labelled crops, and which of their crops an experiment starts with and a round offers."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
@@ -25,14 +25,14 @@ class Dataset:
     """Labelled crops to draw pools from, numbered from 0 to `train_size`, and a test set apart from them.
 
     `take` returns crops (N, C, H, W), float32 as the networks take them, and classes (N,) of the given indices; `test`
-    those of the test set. ``effort(indices, repeat, order)`` is what each crop costs the expert, in `effort_unit`, who
-    has answered `order` others before it: one number for all, or one for each. `fingerprint` is the MD5 of what the
-    crops were read from or made by. With `per_frame`, each so many indices are one frame and a round's pool is a whole
-    one. `class_of` returns the classes alone, where that is cheaper than `take`. `notes` are sentences about what was
-    left out, and how the test set was chosen; `is_rgb` tells that the three channels are colours of one image.
-    ``split(repeat)`` draws what is for tests anew in each repeat; without it all repeats have one test set.
-    ``is_censored(indices)`` tells of which crops the effort is a lower bound; without it, of none.
-    `annotators` take turns.
+    those of the test set. ``effort(indices, repeat, order)`` is the cost of each crop, in `effort_unit`, to an expert
+    who has answered `order` others before: one number for all crops, or one for each. `fingerprint` is the MD5 of what
+    the crops were read from or made by. With `per_frame`, that many indices in a row are one frame, and a round's pool
+    is a whole frame. `class_of` returns the classes alone, where that is cheaper than `take`. `notes` are sentences
+    about what was left out, and how the test set was chosen; `is_rgb` says that the three channels are colours of one
+    image. ``split(repeat)`` draws new test crops for each repeat; without it all repeats have one test set.
+    ``is_censored(indices)`` says for which crops the effort is a lower bound; without it, for none. `annotators` take
+    turns.
     """
 
     name: str
@@ -57,7 +57,7 @@ class Dataset:
         return self if self.split is None else self.split(repeat)
 
     def censored(self, indices: Indices) -> NDArray[np.bool_]:
-        """Return of which of the given crops the effort is a lower bound."""
+        """Return for which of these crops the effort is a lower bound."""
         return np.zeros(len(indices), np.bool_) if self.is_censored is None else self.is_censored(indices)
 
     def classes(self, indices: Indices) -> NDArray[np.int64]:
@@ -89,7 +89,7 @@ def md5(parts: Iterable[bytes]) -> str:
 def initial_indices(dataset: Dataset, seed: int, repeat: int) -> NDArray[np.int64]:
     """Return the indices of the crops labelled at the start: 2 of each class, drawn at random.
 
-    Where crops come in frames, they are drawn from the repeat's first frame, and from the next ones what it lacks.
+    If crops come in frames, they are drawn from the repeat's first frame, and missing classes from the next ones.
 
     Raises
     ------
@@ -100,23 +100,23 @@ def initial_indices(dataset: Dataset, seed: int, repeat: int) -> NDArray[np.int6
 
 
 def _start(dataset: Dataset, seed: int, repeat: int) -> tuple[NDArray[np.int64], int]:
-    """Return the initial set and how many blocks, or frames, of the drawing order it was looked for in."""
-    wanted = np.full(len(dataset.class_names), PER_CLASS_AT_START)
-    found: list[NDArray[np.int64]] = []
+    """Return the initial set and how many blocks, or frames, of the drawing order it used."""
+    lacking_K = np.full(len(dataset.class_names), PER_CLASS_AT_START)
+    blocks: list[NDArray[np.int64]] = []
     for used, block in enumerate(_blocks(dataset, seed, repeat), 1):
         classes = dataset.classes(block)
-        rows = np.concatenate([np.flatnonzero(classes == each)[:count] for each, count in enumerate(wanted)])
-        found.append(block[np.sort(rows)])
-        wanted -= np.bincount(classes[rows], minlength=len(wanted))
-        if not wanted.any():
-            return np.concatenate(found), used
-    raise scarce(dataset.name, [each for each, count in zip(dataset.class_names, wanted, strict=True) if count])
+        rows = np.concatenate([np.flatnonzero(classes == each)[:count] for each, count in enumerate(lacking_K)])
+        blocks.append(block[np.sort(rows)])
+        lacking_K -= np.bincount(classes[rows], minlength=len(lacking_K))
+        if not lacking_K.any():
+            return np.concatenate(blocks), used
+    raise scarce(dataset.name, [each for each, count in zip(dataset.class_names, lacking_K, strict=True) if count])
 
 
 def scarce(name: str, lacking: list[str]) -> DatasetError:
-    """Return the error that tells of which classes there are too few crops."""
+    """Return the error that names the classes with too few crops."""
     return DatasetError(
-        f"{name} has fewer than {PER_CLASS_AT_START} crops to draw from of: {', '.join(lacking)}. "
+        f"{name} has fewer than {PER_CLASS_AT_START} crops to draw from in: {', '.join(lacking)}. "
         f"An experiment starts with {PER_CLASS_AT_START} of each class; add some, or leave the class out."
     )
 
@@ -144,14 +144,14 @@ def pool_indices(
     round_number: int,
     pool_size: int,
     rule: PoolRule = "disjoint",
-    asked: tuple[Indices, ...] = (),
+    labelled: tuple[Indices, ...] = (),
 ) -> NDArray[np.int64]:
     """Return the indices of round `round_number` (from 1): pools and the initial set share no crop.
 
-    With ``rule="redraw"`` that holds while `pool_size` crops are left that no round has offered. When fewer are, a new
-    turn begins: all crops without a label are shuffled and offered again, in pools that share no crop within the turn.
-    `asked` has what was labelled in each round, that of round 0 first; rounds of the turn itself make no difference.
-    Where crops come in frames the pool is the next frame of the repeat, whatever the rule.
+    With ``rule="redraw"`` that holds while `pool_size` crops are left that no round has offered. Then a new turn
+    begins: all crops without a label are shuffled and offered again, in pools that share no crop within the turn.
+    `labelled` has the indices that were labelled in each round, round 0 first; rounds of the same turn make no
+    difference. Where crops come in frames the pool is the next frame of the repeat, whatever the rule.
 
     Raises
     ------
@@ -162,7 +162,7 @@ def pool_indices(
     if dataset.per_frame is not None:
         return _frame_indices(dataset, seed, repeat, used + round_number, pool_size)
     if rule == "redraw":
-        return _redrawn(dataset, seed, repeat, round_number, pool_size, (initial, *asked[1:]))
+        return _redrawn(dataset, seed, repeat, round_number, pool_size, (initial, *labelled[1:]))
     needed = round_number * pool_size + len(initial)
     if needed > dataset.train_size:
         raise DatasetError(
@@ -176,13 +176,13 @@ def pool_indices(
 
 
 def _redrawn(
-    dataset: Dataset, seed: int, repeat: int, round_number: int, pool_size: int, asked: tuple[Indices, ...]
+    dataset: Dataset, seed: int, repeat: int, round_number: int, pool_size: int, labelled: tuple[Indices, ...]
 ) -> NDArray[np.int64]:
-    """Return a round's pool, all crops without a label being shuffled anew whenever too few are left for another."""
+    """Return a round's pool; all crops without a label are shuffled again whenever too few are left."""
     turn, rounds_before = 0, 0
     order = _drawing_order(dataset, seed, repeat)
-    while len(asked) > rounds_before:
-        fresh = order[~np.isin(order, np.concatenate(asked[: rounds_before + 1]))]
+    while len(labelled) > rounds_before:
+        fresh = order[~np.isin(order, np.concatenate(labelled[: rounds_before + 1]))]
         pools = len(fresh) // pool_size
         if pools == 0:
             raise DatasetError(
@@ -193,7 +193,9 @@ def _redrawn(
             return fresh[(round_number - 1 - rounds_before) * pool_size :][:pool_size]
         turn, rounds_before = turn + 1, rounds_before + pools
         order = _drawing_order(dataset, seed, repeat, turn)
-    raise ValueError(f"asked ends at round {len(asked) - 1}; round {round_number} needs it to round {rounds_before}")
+    raise ValueError(
+        f"labelled ends at round {len(labelled) - 1}; round {round_number} needs it to round {rounds_before}"
+    )
 
 
 def _frame_indices(dataset: Dataset, seed: int, repeat: int, place: int, pool_size: int) -> NDArray[np.int64]:
@@ -207,7 +209,7 @@ def _frame_indices(dataset: Dataset, seed: int, repeat: int, place: int, pool_si
     frames = _drawing_order(dataset, seed, repeat)
     if place > len(frames):
         raise DatasetError(
-            f"This round and those before it, the start too, need {place:,} frames; {dataset.name} has "
+            f"This round, those before it and the start need {place:,} frames; {dataset.name} has "
             f"{len(frames):,}. Use fewer rounds."
         )
     first: np.int64 = frames[place - 1] * side

@@ -1,4 +1,4 @@
-"""What is for tests: a quarter of each class, or, where crops come from frames, a quarter of the frames, drawn anew."""
+"""The test set: a quarter of each class, or a quarter of the frames, drawn again in each repeat."""
 
 from dataclasses import replace
 
@@ -11,7 +11,7 @@ from costal.seeds import rng_for
 
 TEST_SHARE = 0.25
 DRAWS = 200
-"""So many splits are tried for one whose frames to draw from have what an experiment starts with."""
+"""How many splits are tried until the frames to draw from have the initial set of an experiment."""
 
 
 def from_labelled(
@@ -25,7 +25,7 @@ def from_labelled(
 ) -> Dataset:
     """Return crops held in memory as a source; a quarter of each class, rounded down and drawn by `seed`, is for tests.
 
-    What a crop costs is what it did cost, whatever the repeat and the order.
+    A crop costs its measured effort, in any repeat and order.
 
     Raises
     ------
@@ -55,8 +55,8 @@ def from_frames(
 ) -> Dataset:
     """Return crops held in memory as a source whose frames are for tests or to draw from, as a whole.
 
-    Crops of one frame look alike. In each repeat a quarter of the frames, at least one, is drawn anew for tests; drawn
-    again until two crops of each class are left to draw from.
+    Crops of one frame look alike. Each repeat draws its own quarter of the frames, at least one, for tests, and repeats
+    the draw until two crops of each class are left.
 
     Raises
     ------

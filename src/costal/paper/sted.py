@@ -34,9 +34,9 @@ class _Frame:
 def sted_dataset(seed: int = 0) -> Dataset:
     """Return simulated STED frames of 16 x 16 crops of 32 px: 100,000 to draw from and 6 for tests.
 
-    Frames are rendered when they are asked for; each is normalised by its own intensity range, as a project does by
-    default. Efforts are seconds: those of `simulated_effort_s`, which grow with the contour in a crop and have a noise
-    that (index, repeat) fixes, times `drift`.
+    Frames are rendered on request; each is normalised by its own intensity range, as a project does by default. Efforts
+    are seconds: those of `simulated_effort_s`, which grow with the contour in a crop and have a noise that (index,
+    repeat) fixes, times `drift`.
     """
     first_test = TRAIN_FRAMES * PER_FRAME
 
@@ -64,7 +64,7 @@ def sted_dataset(seed: int = 0) -> Dataset:
 
 
 def few_fields(frames: int, seed: int = 0) -> Dataset:
-    """Return the first so many STED frames, of which each repeat draws as many as the others have for its tests.
+    """Return the first STED frames, as many as `frames`; each repeat draws its frames for tests from them.
 
     All repeats share their crops, so a frozen backbone looks at each of them once.
 
@@ -75,7 +75,7 @@ def few_fields(frames: int, seed: int = 0) -> Dataset:
     """
     if not TEST_FRAMES < frames <= TRAIN_FRAMES:
         raise DatasetError(
-            f"{frames} STED frames leave none to draw from, or are more than there are: {TEST_FRAMES} are for tests. "
+            f"{frames} STED frames are too few or too many: {TEST_FRAMES} are for tests. "
             f"Use sted:N with N from {TEST_FRAMES + 1} to {TRAIN_FRAMES}."
         )
     whole = sted_dataset(seed)
@@ -125,10 +125,10 @@ def _take(seed: int, indices: Indices) -> Crops:
 
 
 def _by_frame(indices: Indices) -> list[tuple[int, NDArray[np.intp], Indices]]:
-    """Return each frame that the indices are of, which of them those are, and their places in it."""
+    """Return each frame of the indices, which of the indices it has, and their places in it."""
     frames_N, places_N = np.divmod(np.asarray(indices), PER_FRAME)
-    found = [(int(frame), np.flatnonzero(frames_N == frame)) for frame in np.unique(frames_N)]
-    return [(frame, rows, places_N[rows]) for frame, rows in found]
+    groups = [(int(frame), np.flatnonzero(frames_N == frame)) for frame in np.unique(frames_N)]
+    return [(frame, rows, places_N[rows]) for frame, rows in groups]
 
 
 @functools.lru_cache(_KEPT_FRAMES)

@@ -55,9 +55,9 @@ def _findings(df: "pd.DataFrame", plan: Plan, unit: str) -> Iterable[str]:
     if random_arm(plan) and not any(arm.weighs_cost for arm in plan.arms):
         yield from (f"## Labels to reach {percent(plan.target)}", ratio_table(df, plan))
     # The claims are about arms of equal numbers of labels.
-    found = () if plan.stops_by_cost else verdicts(df, plan)
-    if any(each.verdict != "not tested" for each in found):
-        yield from (f"## The paper's claims, on {_data(df, plan)}", *_claims(found))
+    claims = () if plan.stops_by_cost else verdicts(df, plan)
+    if any(each.verdict != "not tested" for each in claims):
+        yield from (f"## The paper's claims, on {_data(df, plan)}", *_claims(claims))
     if plan.stops_by_cost:
         yield from evidence_page.sections(df, plan)
     yield from ("## Every arm", arm_table(df, plan, unit))
@@ -74,16 +74,16 @@ def ratio_table(df: "pd.DataFrame", plan: Plan) -> str:
         never = f"{row.unreached} of {len(row.repeats)}; random {row.random_unreached}"
         rows.append((row.arm.name, *_cells(row, plan), _spread(known, ".2f"), _bounds(known), never, _paper(row.arm)))
     note = (
-        "Labels to the target, those of the start included, as a share of what random selection needs in the same "
-        "repeat; linear between tested rounds. Where only random selection never reached the target, the ratio is "
-        "less than (<) the one with its labels at the end; where only the arm did not, more (>). The mean is over the "
-        "ratios that are known."
+        "Labels to the target, including the initial set, divided by those of random selection in the same repeat; "
+        "linear between tested rounds. If only random selection never reached the target, the ratio is less than (<) "
+        "the one with its labels at the end; if only the arm never did, it is more (>). The mean is over the known "
+        "ratios."
     )
     return f"{_table(header, rows)}\n\n{note}"
 
 
 def arm_table(df: "pd.DataFrame", plan: Plan, unit: str = "cost units") -> str:
-    """Return what each arm came to: mean ± standard deviation over the repeats it finished."""
+    """Return the figures of each arm: mean ± standard deviation over the repeats it finished."""
     target = percent(plan.target)
     header = (
         "", "repeats", "labels", "accuracy", f"total cost ({unit})",
@@ -121,9 +121,9 @@ def comparison_table(df: "pd.DataFrame", plan: Plan, baseline: str, unit: str = 
     )  # fmt: skip
     rows = [_comparison(each, f"+{_cost_form(df)}") for each in comparisons(df, plan, baseline)]
     note = (
-        f"Mean of the paired differences, arm less {baseline}, with its 95 % interval. One that leaves out 0 tells a "
-        "difference; of many, a few do so by chance. A count in brackets: in so many repeats only did both arms reach "
-        "the target."
+        f"Mean of the paired differences, arm minus {baseline}, with its 95 % interval. An interval without 0 shows a "
+        "difference; of many intervals, a few do so by chance. A count in brackets: the repeats in which both arms "
+        "reached the target."
     )
     return f"{_table(header, rows)}\n\n{note}"
 
@@ -143,25 +143,25 @@ def _comparison(each: Outcome, cost: str) -> tuple[object, ...]:
 
 
 def _baselines(plan: Plan) -> tuple[str, ...]:
-    """Return the names of what to compare with: random selection and, where others weigh cost, the first without."""
+    """Return the names of the baselines: random selection and, if others weigh cost, the first arm without cost."""
     random = random_arm(plan)
     uniform = next((arm for arm in plan.arms if arm != random and not arm.weighs_cost), None)
-    found = [random, uniform if any(arm.weighs_cost for arm in plan.arms) else None]
-    names = tuple(arm.name for arm in found if arm is not None)
+    arms = [random, uniform if any(arm.weighs_cost for arm in plan.arms) else None]
+    names = tuple(arm.name for arm in arms if arm is not None)
     return names or tuple(arm.name for arm in plan.arms[:1] if len(plan.arms) > 1)
 
 
 def _warnings(df: "pd.DataFrame", plan: Plan) -> str:
-    said = []
+    warnings = []
     if plan.is_quick:
-        said.append(
+        warnings.append(
             "> **A quick run, smaller than the experiment it is named after: "
             "it shows that everything works, not what the paper found.**"
         )
     done, total = _done(df, plan), plan.run_count
     if done < total:
-        said.append(f"> **Not finished: {done} of {total} runs. The others are left out of every table.**")
-    return "\n>\n".join(said)
+        warnings.append(f"> **Not finished: {done} of {total} runs. The others are left out of every table.**")
+    return "\n>\n".join(warnings)
 
 
 def _done(df: "pd.DataFrame", plan: Plan) -> int:
@@ -173,18 +173,18 @@ def _data(df: "pd.DataFrame", plan: Plan) -> str:
 
 
 def _setting(arm: Arm) -> str:
-    said: list[str] = [arm.acquisition]
+    words: list[str] = [arm.acquisition]
     if arm.acquisition != "random" or arm.weighs_cost:
-        said.append(f"α = {arm.alpha:g}, β = {arm.beta:g}")
-    said += [arm.rule.replace("_", " ")] if arm.rule != "paper" else []
+        words.append(f"α = {arm.alpha:g}, β = {arm.beta:g}")
+    words += [arm.rule.replace("_", " ")] if arm.rule != "paper" else []
     if arm.weighs_cost:
-        said.append(f"{arm.cost} cost")
+        words.append(f"{arm.cost} cost")
     if arm.budget is not None:
-        said.append(f"{arm.budget:g} of cost a round in place of n")
+        words.append(f"{arm.budget:g} of cost a round in place of n")
     if arm.members > 1:
-        said.append(f"{arm.members} members")
-    said += [f"{percent(arm.control_share)} at random"] if arm.control_share else []
-    return ", ".join((*said, "diverse") if arm.diverse else said)
+        words.append(f"{arm.members} members")
+    words += [f"{percent(arm.control_share)} at random"] if arm.control_share else []
+    return ", ".join((*words, "diverse") if arm.diverse else words)
 
 
 def _what_was_run(df: "pd.DataFrame", plan: Plan) -> str:
@@ -200,7 +200,7 @@ def _what_was_run(df: "pd.DataFrame", plan: Plan) -> str:
             f"- {plan.rounds} rounds of N = {shared.pool_size} crops ({pools}), of which n = {shared.n} are labelled, "
             f"after {start} labels at the start. T = {shared.passes} passes. Tested {tested}.",
             f"- {plan.repeats} repeats of {len(plan.arms)} arms, seed {shared.seed}; "
-            f"{_done(df, plan)} of {plan.run_count} runs finished. Device asked for: {shared.device}.",
+            f"{_done(df, plan)} of {plan.run_count} runs finished. Requested device: {shared.device}.",
             f"- Training: {_protocol(plan)}.",
             *_limits(plan),
             *_annotators(plan),
@@ -214,10 +214,10 @@ def _limits(plan: Plan) -> Iterable[str]:
     if not plan.stops_by_cost:
         return
     if len(set(limits.values())) == 1:
-        yield f"- A run ends after the round in which its total cost comes to {next(iter(limits.values())):g}."
+        yield f"- A run ends after the round in which its total cost reaches {next(iter(limits.values())):g}."
         return
-    said = (f"{name} {'none' if limit is None else f'{limit:g}'}" for name, limit in limits.items())
-    yield f"- A run ends after the round in which its total cost comes to its limit: {', '.join(said)}."
+    texts = (f"{name} {'none' if limit is None else f'{limit:g}'}" for name, limit in limits.items())
+    yield f"- A run ends after the round in which its total cost reaches its limit: {', '.join(texts)}."
 
 
 def _annotators(plan: Plan) -> Iterable[str]:
@@ -234,20 +234,22 @@ def _protocol(plan: Plan) -> str:
     steps = f"{training.min_steps} steps"
     if training.epochs:
         steps = f"the larger of {steps} and {training.epochs} epochs"
-    said = [
+    words = [
         "from scratch in every round",
         f"Adam at {training.learning_rate:g} ({training.schedule.replace('_', ' ')})",
         f"{steps} of {training.batch} crops",
         training.precision,
     ]
-    said += [word for word, on in (("augmented", training.augment), ("classes weighted", training.class_weights)) if on]
-    return ", ".join(said)
+    words += [
+        word for word, on in (("augmented", training.augment), ("classes weighted", training.class_weights)) if on
+    ]
+    return ", ".join(words)
 
 
-def _claims(found: Sequence[Verdict]) -> Iterable[str]:
+def _claims(claims: Sequence[Verdict]) -> Iterable[str]:
     yield RULE
-    yield _table(("", "claim", "verdict"), [(each.number, each.claim, f"**{each.verdict}**") for each in found])
-    for each in found:
+    yield _table(("", "claim", "verdict"), [(each.number, each.claim, f"**{each.verdict}**") for each in claims])
+    for each in claims:
         if each.parts:
             lines = [line for part in each.parts for line in _part_lines(part)]
             yield "\n".join((f"Claim {each.number}:\n", *lines, *(f"- {note}" for note in each.notes)))
@@ -261,9 +263,9 @@ def _part_lines(part: Part) -> tuple[str, ...]:
 
 
 def _notes(plan: Plan) -> str:
-    said = [
+    notes = [
         "Accuracy is that of the mean network (no dropout) on the test set; the committee's is in rounds.csv.",
-        "Total cost leaves out the labels of the start; numbers of labels include them.",
+        "Total cost does not count the initial set; numbers of labels do.",
         "Standard deviations divide by the number of repeats, as those printed in the paper do; intervals do not.",
     ]
     needed = plan.rounds * PAPER_POOL
@@ -273,11 +275,11 @@ def _notes(plan: Plan) -> str:
             if plan.experiment.pools == "disjoint"
             else "images without a label are offered again"
         )
-        said.append(
+        notes.append(
             f"The paper's disjoint pools of N = {PAPER_POOL} do not fit: {plan.rounds} × {PAPER_POOL} = {needed:,} is "
             f"more than the {MNIST_SIZE:,} images of MNIST. Here {remedy}."
         )
-    return "\n".join(f"- {each}" for each in said)
+    return "\n".join(f"- {each}" for each in notes)
 
 
 def _environment(environment: Mapping[str, object]) -> str:

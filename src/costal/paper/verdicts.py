@@ -38,12 +38,12 @@ RULE = f"""\
 Every part of a claim is a number per repeat: a difference, ratio or slope of arms that were offered the same images \
 in that repeat. Its mean has a 95 % t-interval over the repeats that all of these arms finished. A part holds when the \
 interval lies wholly on its side of the limit, does not hold when it lies wholly on the other, and is undecided \
-otherwise, with fewer than two repeats too. A claim holds when all its parts hold, and does not when one does not. A \
-run that never reached the target counts with the labels it had at the end, where that can only make a verdict harder \
-to reach. Slopes are taken over the arms that run in all repeats. That STD needs fewest labels is told by two \
-measures, labels to the target and the mean accuracy up to {AREA_LABELS} labels: one must say so, and the other must \
-not say the opposite. The learned cost judged is the one fitted by least squares, where the plan has it. \
-"Equal" accuracy is surely not lower by more than {MARGIN}, "considerably" is at least {percent(CONSIDERABLE)}, \
+otherwise, also with fewer than two repeats. A claim holds when all its parts hold, and does not hold when one part \
+does not. A run that never reached the target counts with the labels it had at the end, if that can only make a \
+verdict harder to reach. Slopes are taken over the arms that run in all repeats. Two measures decide whether STD needs \
+the fewest labels: labels to the target, and the mean accuracy up to {AREA_LABELS} labels. One must say so, and the \
+other must not say the opposite. The learned cost that is judged is the one fitted by least squares, if the plan has \
+it. "Equal" accuracy is surely not lower by more than {MARGIN}, "considerably" is at least {percent(CONSIDERABLE)}, \
 "slightly" is less than that, "high" β is {PAPER_CROSSING} and above. Nothing is corrected for looking at several \
 arms.\
 """
@@ -124,10 +124,10 @@ def crossing(df: "pd.DataFrame", plan: Plan, random: Arm, arms: tuple[Arm, ...])
         f"Cost falls to that of random selection at β = {between:.3f}, in {between.count} of {len(by_chance)} repeats"
     )
     if already_R.any():
-        text += f"; in {already_R.sum()} it is no higher at β = {beta_A[0]:g} already"
+        text += f"; in {already_R.sum()} it is already no higher at β = {beta_A[0]:g}"
     if never := int(np.isnan(crossed_R).sum()):
         text += f"; in {never} it stays above up to β = {beta_A[-1]:g}"
-    return f"{text}. Where it crosses hangs on the base costs."
+    return f"{text}. Where it crosses depends on the base costs."
 
 
 def _cheaper_as_beta_rises(df: "pd.DataFrame", plan: Plan) -> Verdict:
@@ -209,7 +209,7 @@ def _parts_of_learned(df: "pd.DataFrame", plan: Plan, learned: Arm) -> tuple[Par
     parts = [_cheaper(df, plan, learned, "random selection", random_arm(plan))]
     parts.append(_cheaper(df, plan, learned, "uniform cost (β = 0)", uniform))
     for column, crops in (("cost_bias_picked", "crops picked"), ("cost_bias_pool", "whole pool")):
-        says = f"Predicted less true cost of the {crops}, mean over rounds, is below 0"
+        says = f"Predicted minus true cost of the {crops}, mean over rounds, is below 0"
         parts.append(part_of(plan, says, mean_over_rounds(df, plan, learned, column), form="+.3f"))
     return (*parts, *_efficiency(df, plan, learned, known))
 

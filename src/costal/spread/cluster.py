@@ -30,11 +30,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Tasks(Generic[T]):
-    """The tasks of some work, and how they are followed from here, by what is in the folder.
+    """The tasks of some work, and how to follow them by the files in the folder.
 
-    `run` is what a worker calls with the errand and a task. `left` tells how much each task has left, `left_of` looks
-    anew; `progress` tells how far all are. A task is called `name_of` it, finishes one `piece` after another, and
-    `remedy` helps where it takes too much memory.
+    A worker calls `run` with its context and a task. `left` is the work that each task has left, `left_of` measures it
+    again, and `progress` makes the progress of all. `name_of` names a task, `piece` is the unit that it finishes, and
+    `remedy` is the advice when it takes too much memory.
     """
 
     key: str
@@ -48,7 +48,7 @@ class Tasks(Generic[T]):
 
 
 def run_on_workers(tasks: Tasks[T], work: Work, folder: Path, where: str, fingerprint: str) -> Job[None]:
-    """Have tasks run on dask workers, which keep what they finish in `folder`; yields progress.
+    """Run tasks on dask workers, which store finished work in `folder`; yields progress.
 
     `where` is ``local:K`` for K processes on this machine, a scheduler's ``tcp://`` or ``tls://`` address, or the path
     of a scheduler file. Workers may come, go and be killed meanwhile. `fingerprint` is that of the work here. Closed,
@@ -57,7 +57,7 @@ def run_on_workers(tasks: Tasks[T], work: Work, folder: Path, where: str, finger
     Raises
     ------
     CostalError
-        When dask.distributed is not installed, `where` says nothing or nobody is there; when a worker has another
+        When dask.distributed is not installed, `where` is not valid or no scheduler answers; when a worker has another
         version, other source code or another fingerprint, or does not share the folder, with the difference; when the
         scheduler is lost or workers die of a task; and what a task raises.
     """
@@ -72,8 +72,8 @@ def run_on_workers(tasks: Tasks[T], work: Work, folder: Path, where: str, finger
             yield from _watched(client, context, tasks, dashboard)
         except (OSError, CancelledError) as error:
             raise CostalError(
-                f"The scheduler of {where} was lost. What was finished is in {folder}: start a scheduler again, and "
-                "run the same command to go on from there."
+                f"The scheduler of {where} was lost. Finished work is in {folder}: start a scheduler again, and "
+                "run the same command to continue from there."
             ) from error
 
 
@@ -82,7 +82,7 @@ def _distributed(name: str = "work") -> Any:
         import distributed
     except ImportError as error:
         raise CostalError(
-            f'To spread the {name} needs dask.distributed ({error}). Install it: pip install "napari-costal'
+            f'Spreading the {name} needs dask.distributed ({error}). Install it: pip install "napari-costal'
             '[distributed]"'
         ) from error
     return distributed
@@ -90,12 +90,12 @@ def _distributed(name: str = "work") -> Any:
 
 @contextmanager
 def _connected(where: str, name: str) -> Iterator[Any]:
-    """Provide a client of the scheduler that `where` says; one of this machine lasts no longer than the client."""
+    """Provide a client of the scheduler that `where` names; one of this machine lasts no longer than the client."""
     local = LOCAL.fullmatch(where)
     address, security = "" if local else _address(where), None
     distributed = _distributed(name)
     with ExitStack() as stack:
-        # What a person has to know is raised or told as progress; dask would print more between that.
+        # What a person has to know is raised or reported as progress; dask would print more between that.
         stack.enter_context(distributed.utils.silence_logging_cmgr(logging.CRITICAL))
         if local:
             cluster = stack.enter_context(_local_cluster(int(local[1]), bool(local[2])))
@@ -104,7 +104,7 @@ def _connected(where: str, name: str) -> Iterator[Any]:
             client = distributed.Client(address, timeout=CONNECT_S, set_as_default=False, security=security)
         except (OSError, ValueError, TypeError, RuntimeError) as error:
             raise CostalError(
-                f"There is no scheduler to be reached at {address} ({in_one_line(error)}). Start one by "
+                f"No scheduler answers at {address} ({in_one_line(error)}). Start one with "
                 "'dask scheduler', or correct the address; for tls:// dask's configuration (distributed.comm.tls) "
                 "must name certificates."
             ) from error
@@ -114,7 +114,7 @@ def _connected(where: str, name: str) -> Iterator[Any]:
 def _local_cluster(processes: int, has_dashboard: bool) -> Any:
     """Return a scheduler and workers of this machine that nobody else can join: TLS with keys made for this run.
 
-    Whoever may talk to a scheduler can run code as its user, and a machine can have several users.
+    Anybody who can connect to a scheduler can run code as its user, and a machine can have several users.
     """
     distributed = _distributed()
     from dask import config
@@ -134,7 +134,7 @@ def _local_cluster(processes: int, has_dashboard: bool) -> Any:
             security=security,
             threads_per_worker=1,
             memory_limit=0,  # or a worker would be stopped for its memory
-            dashboard_address="127.0.0.1:0",  # a port of its own, for several may run at once
+            dashboard_address="127.0.0.1:0",  # a port of its own, because several may run at once
             worker_dashboard_address="127.0.0.1:0",
             scheduler_kwargs={"dashboard": has_dashboard},
             silence_logs=logging.CRITICAL,
@@ -143,51 +143,51 @@ def _local_cluster(processes: int, has_dashboard: bool) -> Any:
 
 
 def is_unauthenticated(where: str) -> bool:
-    """Return whether a scheduler takes work from whoever reaches it.
+    """Return whether a scheduler takes work from anybody who reaches it.
 
     Raises
     ------
     CostalError
-        When `where` says nothing.
+        When `where` is not valid.
     """
     return LOCAL.fullmatch(where) is None and not _address(where).startswith("tls://")
 
 
 def _address(where: str) -> str:
-    """Return the address of the scheduler that `where` says."""
+    """Return the address of the scheduler that `where` names."""
     if ADDRESS.fullmatch(where):
         return where
     if not Path(where).is_file():
-        raise CostalError(f"'{where}' says no place to run at, and there is no such file. Use {FORMS}.")
+        raise CostalError(f"'{where}' is not a place to run at, and no such file exists. Use {FORMS}.")
     try:
         return str(json.loads(Path(where).read_text("utf-8"))["address"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CostalError(
-            f"{where} is no scheduler file ({type(error).__name__}: {error}). 'dask scheduler --scheduler-file FILE' "
-            f"writes one; or use {FORMS}."
+            f"{where} is not a scheduler file ({type(error).__name__}: {error}). 'dask scheduler --scheduler-file "
+            f"FILE' writes one; or use {FORMS}."
         ) from error
 
 
 def _require_alike(client: Any, context: WorkerContext[Any]) -> None:
-    """Look at every worker that is there by now, a later one is before its first task; and at the scheduler's code."""
+    """Check every connected worker (a later one is checked before its first task) and the scheduler's code."""
     answers = client.run(admit, context, on_error="return")
-    asked = {f"worker {address}": error for address, error in answers.items()}
+    refusals = {f"worker {address}": error for address, error in answers.items()}
     try:
         client.run_on_scheduler(admit_scheduler, context.here.source, context.work.name)
-    except Exception as error:  # whatever it ends with where the code is another
-        asked["scheduler"] = error
-    for name, refusal in asked.items():
+    except Exception as error:  # whatever it ends with where the code differs
+        refusals["scheduler"] = error
+    for name, refusal in refusals.items():
         if isinstance(refusal, CostalError):
             raise refusal
         if refusal is not None:
             raise CostalError(
-                f"The {name} cannot be asked ({in_one_line(refusal)}). Start it from a Python in which the same "
-                "napari-costal is installed as here."
+                f"The {name} cannot be checked ({in_one_line(refusal)}). Start it from a Python that has the same "
+                "napari-costal as here."
             ) from refusal
 
 
 def _watched(client: Any, context: WorkerContext[Any], tasks: Tasks[T], dashboard: str) -> Job[None]:
-    """Have the tasks run that have something left, and tell how far they are by what is in the folder."""
+    """Run the unfinished tasks, and yield their progress by the files in the folder."""
     left, folder = dict(tasks.left), context.folder
     digest = hashlib.md5(repr(context.here).encode(), usedforsecurity=False).hexdigest()
     pending = {
@@ -204,7 +204,7 @@ def _watched(client: Any, context: WorkerContext[Any], tasks: Tasks[T], dashboar
         with client.as_current(), suppress(TimeoutError):
             _distributed().wait(list(pending), timeout=LOOK_EVERY_S, return_when="FIRST_COMPLETED")
         done = [each for each in pending if each.done()]
-        # Looked at after that: what was finished before a worker's death counts.
+        # Measured after that: work that was finished before a worker's death counts.
         left |= {task: tasks.left_of(task) for task in pending.values()}
         for future in done:
             task = pending[future]
@@ -214,20 +214,20 @@ def _watched(client: Any, context: WorkerContext[Any], tasks: Tasks[T], dashboar
                 future.retry()
                 continue
             if error is not None:
-                raise _as_told(error, tasks, task, folder)
+                raise _readable(error, tasks, task, folder)
             del pending[future]
 
 
-def _as_told(error: BaseException, tasks: Tasks[T], task: T, folder: Path) -> BaseException:
-    """Return what a task ended with, so that a person can read it."""
+def _readable(error: BaseException, tasks: Tasks[T], task: T, folder: Path) -> BaseException:
+    """Return the error of a task, worded for a person."""
     if isinstance(error, CostalError | CancelledError):
         return error
     name = tasks.name_of(task)
     if isinstance(error, _distributed().KilledWorker):
         return CostalError(
-            f"'{name}' ended every worker that ran it before {tasks.piece} was finished: most often the memory does "
-            f"not suffice. {tasks.remedy} What was finished is in {folder}."
+            f"'{name}' ended every worker that ran it before {tasks.piece} was finished: most often there is too "
+            f"little memory. {tasks.remedy} Finished work is in {folder}."
         )
-    told = CostalError(f"'{name}' failed on a worker ({in_one_line(error)}). What was finished is in {folder}.")
-    told.__cause__ = error
-    return told
+    failure = CostalError(f"'{name}' failed on a worker ({in_one_line(error)}). Finished work is in {folder}.")
+    failure.__cause__ = error
+    return failure

@@ -1,7 +1,7 @@
 """An experiment spread over processes and machines.
 
 A task is some arms and repeats of the plan (see `runner.tasks`). Workers keep finished rounds in the run's folder
-themselves and nothing travels back, so a task begun anew, here or elsewhere, goes on from what is on disk.
+themselves and nothing travels back, so a task that starts again, here or elsewhere, continues from the files on disk.
 """
 
 import functools
@@ -22,7 +22,7 @@ from costal.types import Job, Progress
 
 @dataclass(frozen=True, slots=True)
 class _Experiment:
-    """What a worker is sent beside a task."""
+    """What a worker receives beside a task."""
 
     plan: Plan
 
@@ -39,7 +39,7 @@ class _Experiment:
 
 
 def run_spread(plan: Plan, folder: Path, where: str, fingerprint: str) -> Job[None]:
-    """Run what is left of a plan on dask workers, which keep each round in `folder`; yields progress in rounds.
+    """Run the rest of a plan on dask workers, which store each round in `folder`; yields progress in rounds.
 
     `where` is ``local:K`` for K processes on this machine, a scheduler's ``tcp://`` or ``tls://`` address, or the path
     of a scheduler file. Workers may come, go and be killed meanwhile. `fingerprint` is that of the plan's crops and
@@ -55,7 +55,7 @@ def run_spread(plan: Plan, folder: Path, where: str, fingerprint: str) -> Job[No
     if not any(left.values()):
         return
 
-    def told(left: dict[Task, int], message: str) -> Progress:
+    def progress(left: dict[Task, int], message: str) -> Progress:
         return progress_of(plan, left, message)
 
     digest = hashlib.md5(repr((plan, folder)).encode(), usedforsecurity=False).hexdigest()
@@ -64,7 +64,7 @@ def run_spread(plan: Plan, folder: Path, where: str, fingerprint: str) -> Job[No
         _run,
         left,
         lambda task: rounds_left(plan, task, folder),
-        told,
+        progress,
         lambda task: task.name(plan),
         "a round",
         "Lower stack or pool_size, or run fewer workers on a machine.",
@@ -81,7 +81,7 @@ def _dataset(choice: str, labels: str | None, edges: tuple[float, ...]) -> Datas
 
 
 def _run(context: WorkerContext[_Experiment], task: Task) -> None:
-    """Run what is left of a task on this worker, as long as it is wanted."""
+    """Run the rest of a task on this worker, as long as it is needed."""
     worker, look = look_for()
     admit(context, worker)
     plan, (arm, repeat) = context.work.plan, task.runs[0]

@@ -24,7 +24,7 @@ TASK_CROPS = 8192
 
 @dataclass(frozen=True, slots=True)
 class _Scoring:
-    """What a worker is sent beside a task: where the model is kept that all bands are scored by."""
+    """What a worker receives beside a task: where the model that scores all bands is stored."""
 
     models: Path
     model_hash: str
@@ -43,7 +43,7 @@ class _Scoring:
 
 @dataclass(frozen=True, slots=True)
 class _Bands:
-    """A task: some bands of a frame, which lies at `address`, and where they are kept."""
+    """A task: some bands of the frame at `address`, and where they are stored."""
 
     work: BandWork
     numbers: tuple[int, ...]
@@ -59,7 +59,7 @@ class _Bands:
 def score_on_workers(
     to_do: Sequence[tuple[BandWork, Sequence[int]]], agent: Agent, folder: Path, where: str
 ) -> Job[None]:
-    """Have bands of frames scored by dask workers, which keep each in its frame's folder, in or below `folder`.
+    """Score bands of frames on dask workers, which store each in its frame's folder, in or below `folder`.
 
     Yields progress in crops. Images must be where workers see them under the same name, as `folder` must.
 
@@ -73,7 +73,7 @@ def score_on_workers(
         return
     total = sum(left.values())
 
-    def told(left: Mapping[_Bands, int], message: str) -> Progress:
+    def progress(left: Mapping[_Bands, int], message: str) -> Progress:
         return Progress(total - sum(left.values()), total, message)
 
     folder = folder.absolute()
@@ -84,7 +84,7 @@ def score_on_workers(
         _run,
         left,
         _Bands.left,
-        told,
+        progress,
         lambda task: f"{Path(task.address.source).name}, bands {task.numbers[0]} to {task.numbers[-1]}",
         "a band",
         "Run fewer workers on a machine, or use smaller crops.",
@@ -93,7 +93,7 @@ def score_on_workers(
 
 
 def _tasks(to_do: Sequence[tuple[BandWork, Sequence[int]]]) -> list[_Bands]:
-    """Return bands in tasks of about as many crops: neighbours together, for they share chunks."""
+    """Return bands in tasks of similar numbers of crops: neighbours together, because they share chunks."""
     tasks = []
     for work, numbers in to_do:
         if work.folder is None or not isinstance(work.plane, PlaneAddress):
@@ -106,7 +106,7 @@ def _tasks(to_do: Sequence[tuple[BandWork, Sequence[int]]]) -> list[_Bands]:
 
 
 def _only_reading(work: BandWork) -> BandWork:
-    """Return a band's work as a worker does it: it reads features and writes none, for the project is not its own."""
+    """Return a band's work as a worker does it: it reads features but writes none into the project."""
     if work.features is None:
         return work
     files = replace(work.features.files, may_write=False)
@@ -128,8 +128,8 @@ def _kept(agent: Agent, folder: Path) -> tuple[Path, str]:
 
 @functools.lru_cache(1)
 def _agent(models: Path, model_hash: str) -> Agent | None:
-    found = load_newest(models)
-    return found.agent if found is not None and found.model_hash == model_hash else None
+    newest = load_newest(models)
+    return newest.agent if newest is not None and newest.model_hash == model_hash else None
 
 
 @functools.lru_cache(4)
@@ -138,13 +138,13 @@ def _opened(address: PlaneAddress) -> LazyPlane:
 
 
 def _run(context: WorkerContext[_Scoring], task: _Bands) -> None:
-    """Score what is left of a task on this worker, as long as it is wanted."""
+    """Score the rest of a task on this worker, as long as it is needed."""
     worker, look = look_for()
     admit(context, worker)
     work = task.work
     agent = _agent(context.work.models, context.work.model_hash)
     if agent is None:
-        raise FrameError(f"The model in {context.work.models} has gone. Run the same command again.")
+        raise FrameError(f"The model in {context.work.models} is gone. Run the same command again.")
     with alone(task.folder / f"bands-{task.numbers[0]:05}.lock", look):
         left = [number for number in task.numbers if work.kept(number) is None]
         with closing(score_bands(work, _opened(task.address), agent, left)) as job:

@@ -1,4 +1,4 @@
-"""What a worker is sent, whether it may work at all, and how it notices that it is no longer wanted."""
+"""What a worker receives, how it is admitted, and how it notices that its task is no longer needed."""
 
 import socket
 import tempfile
@@ -17,9 +17,9 @@ LOOK_EVERY_S = 1.0
 
 
 class Work(Protocol):
-    """What is spread, as a worker is sent it beside each task.
+    """The work that is spread, as a worker receives it beside each task.
 
-    `fingerprint` is asked on the worker: that of the crops it would use. `name` is what a person calls the work, and
+    `fingerprint` is computed on the worker: that of the crops it would use. `name` is what a person calls the work, and
     `needs` what a worker has to load for it.
     """
 
@@ -35,7 +35,7 @@ W = TypeVar("W", bound=Work)
 
 @dataclass(frozen=True, slots=True)
 class WorkerContext(Generic[W]):
-    """What a worker is sent: the work and where its results are kept.
+    """What a worker receives: the work and where its results are stored.
 
     `token` is a file that is in the folder while the work is spread, `here` the environment it was started in.
     """
@@ -48,13 +48,13 @@ class WorkerContext(Generic[W]):
 
 def comparable(fingerprint: str) -> Environment:
     """Return what must be the same on all workers: results depend on it, or may do."""
-    found = environment("cpu", fingerprint)
-    minor = ".".join(found.python.split(".")[:2])
-    return replace(found, python=minor, system="", processor="", device="")
+    own = environment("cpu", fingerprint)
+    minor = ".".join(own.python.split(".")[:2])
+    return replace(own, python=minor, system="", processor="", device="")
 
 
 def admit_scheduler(source: str, name: str) -> None:
-    """Raise CostalError when the scheduler, which hands the tasks on, may not know them."""
+    """Raise CostalError when the scheduler, which passes the tasks on, has other code."""
     if source_fingerprint() != source:
         raise CostalError(
             f"The scheduler has other source code than the process that the {name} was started from "
@@ -63,7 +63,7 @@ def admit_scheduler(source: str, name: str) -> None:
 
 
 def admit(context: WorkerContext[Any], dask_worker: Any) -> None:
-    """Raise CostalError when this worker's rounds would not be those of any other, or would go astray."""
+    """Raise CostalError when this worker's results would differ from those of others, or would be lost."""
     me = f"The worker {dask_worker.address} on {socket.gethostname()}"
     if not context.token.exists():
         raise CostalError(
@@ -74,19 +74,21 @@ def admit(context: WorkerContext[Any], dask_worker: Any) -> None:
             pass
         fingerprint = context.work.fingerprint()
     except OSError as error:
-        raise CostalError(f"{me} cannot write to {context.folder}: {error.strerror}. Give it the right to.") from error
+        raise CostalError(
+            f"{me} cannot write to {context.folder}: {error.strerror}. Allow it to write there."
+        ) from error
     except CostalError as error:
         raise CostalError(f"{me} cannot load '{context.work.needs}': {error}") from error
-    found = context.here.differences(comparable(fingerprint))
-    if found:
+    differences = context.here.differences(comparable(fingerprint))
+    if differences:
         raise CostalError(
-            f"{me} is not like the process that the {context.work.name} was started from (told first): "
-            f"{'; '.join(found)}. Give it the same, restart it, and run the same command again."
+            f"{me} differs from the process that the {context.work.name} was started from (named first): "
+            f"{'; '.join(differences)}. Install the same there, restart it, and run the same command again."
         )
 
 
 def look_for() -> tuple[Any, Callable[[], None]]:
-    """Return this worker, and a function that ends the task it is at when the task is no longer wanted."""
+    """Return this worker, and a function that ends its task when the task is no longer needed."""
     from distributed import get_worker
 
     worker = get_worker()
@@ -95,8 +97,8 @@ def look_for() -> tuple[Any, Callable[[], None]]:
     def look() -> None:
         from distributed import Reschedule
 
-        asked = worker.state.tasks.get(key)
-        if asked is None or asked.state == "cancelled" or worker.status.name not in ("running", "paused"):
+        task = worker.state.tasks.get(key)
+        if task is None or task.state == "cancelled" or worker.status.name not in ("running", "paused"):
             raise Reschedule
 
     return worker, look
@@ -104,7 +106,7 @@ def look_for() -> tuple[Any, Callable[[], None]]:
 
 @contextmanager
 def alone(path: Path, look: Callable[[], None]) -> Iterator[None]:
-    """Hold a lock, for a worker given up for lost may still be at the task; `look` may raise while this waits."""
+    """Hold a lock, because a worker that counts as lost may still run the task; `look` may raise while this waits."""
     lock = FileLock(path)
     while not lock.is_locked:
         look()

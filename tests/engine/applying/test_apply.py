@@ -91,13 +91,13 @@ def request(project, pixels_C_Y_X, **tiling):
     return ApplyRequest(project, FramePlane(pixels_C_Y_X, "a", "all", "", None), device="cpu")
 
 
-def grid_of(asked):
-    tiling = asked.project.tiling
-    return tile(asked.frame.pixels_C_Y_X.shape[1:], tiling.crop, tiling.stride, tiling.edge)
+def grid_of(apply_request):
+    tiling = apply_request.project.tiling
+    return tile(apply_request.frame.pixels_C_Y_X.shape[1:], tiling.crop, tiling.stride, tiling.edge)
 
 
-def at(asked, pixel_um):
-    return replace(asked, frame=replace(asked.frame, pixel_um=pixel_um))
+def at(apply_request, pixel_um):
+    return replace(apply_request, frame=replace(apply_request.frame, pixel_um=pixel_um))
 
 
 def applied(grid, indices, confidence=None, information=None, class_ids=(1, 2, 5)):
@@ -158,8 +158,8 @@ def test_the_class_map_names_the_crop_that_index_at_finds(shape, crop, stride, e
     grid = tile(shape, crop, min(stride, crop), edge)
     ids = tuple(range(1, len(grid) + 1))
     painted = map_in_pieces(applied(grid, np.arange(len(grid)), class_ids=ids))[:, :]
-    found = [[index_at(grid, y, x) for x in range(shape[1])] for y in range(shape[0])]
-    np.testing.assert_array_equal(painted, [[0 if index is None else index + 1 for index in row] for row in found])
+    result = [[index_at(grid, y, x) for x in range(shape[1])] for y in range(shape[0])]
+    np.testing.assert_array_equal(painted, [[0 if index is None else index + 1 for index in row] for row in result])
 
 
 def test_class_ids_beyond_255_take_sixteen_bits():
@@ -174,8 +174,8 @@ def test_class_ids_beyond_255_take_sixteen_bits():
 def test_uncertain_crops_come_first_and_among_equals_those_with_more_information():
     first = classified(tile((8, 24), 8), [0, 1, 2], confidence=[0.9, 0.4, 0.6], information=[0, 0, 0.1])
     second = classified(tile((8, 16), 8), [2, 0], source="b.tif", confidence=[0.6, 0.3], information=[0.2, 0])
-    found = [(each.source, each.index, each.class_id) for each in uncertain_first([first, second])]
-    assert found == [("b.tif", 1, 1), ("a.tif", 1, 2), ("b.tif", 0, 5), ("a.tif", 2, 5), ("a.tif", 0, 1)]
+    result = [(each.source, each.index, each.class_id) for each in uncertain_first([first, second])]
+    assert result == [("b.tif", 1, 1), ("a.tif", 1, 2), ("b.tif", 0, 5), ("a.tif", 2, 5), ("a.tif", 0, 1)]
 
 
 def test_no_frame_has_no_uncertain_crop():
@@ -195,44 +195,46 @@ def test_counts_add_up_and_classes_without_a_crop_are_counted_as_none():
     "tiling", [{}, {"edge": "pad", "crop": 16, "stride": 10}, {"stride": 5}], ids=["plain", "padded", "overlapping"]
 )
 def test_classes_confidence_and_information_are_those_of_score_frame(trained, field, tiling):
-    asked = request(trained, field.pixels_Y_X[None], **tiling)
-    found = finish(apply_to_frame(asked))
-    scores = finish(score_prepared(prepare(ScoreRequest(asked.project, asked.frame, device="cpu")))).scores
-    np.testing.assert_array_equal(found.class_index_N, scores.predicted_class_N)
-    np.testing.assert_array_equal(found.confidence_N, scores.probs_N_K.max(1))
-    np.testing.assert_array_equal(found.information_N, scores.information_N)
-    assert found.class_ids == (1, 2, 3, 4)
-    assert (found.generation, found.model_hash) == (1, load_newest(trained.model_folder).model_hash)
+    apply_request = request(trained, field.pixels_Y_X[None], **tiling)
+    result = finish(apply_to_frame(apply_request))
+    scores = finish(
+        score_prepared(prepare(ScoreRequest(apply_request.project, apply_request.frame, device="cpu")))
+    ).scores
+    np.testing.assert_array_equal(result.class_index_N, scores.predicted_class_N)
+    np.testing.assert_array_equal(result.confidence_N, scores.probs_N_K.max(1))
+    np.testing.assert_array_equal(result.information_N, scores.information_N)
+    assert result.class_ids == (1, 2, 3, 4)
+    assert (result.generation, result.model_hash) == (1, load_newest(trained.model_folder).model_hash)
 
 
 def test_a_project_that_asks_at_random_is_classified_by_the_committee_too(trained, field):
     by_std = finish(apply_to_frame(request(trained, field.pixels_Y_X[None])))
     at_random = replace(trained, choices=replace(trained.choices, acquisition="random"))
-    found = finish(apply_to_frame(request(at_random, field.pixels_Y_X[None])))
-    np.testing.assert_array_equal(found.class_index_N, by_std.class_index_N)
-    np.testing.assert_array_equal(found.information_N, by_std.information_N)
+    result = finish(apply_to_frame(request(at_random, field.pixels_Y_X[None])))
+    np.testing.assert_array_equal(result.class_index_N, by_std.class_index_N)
+    np.testing.assert_array_equal(result.information_N, by_std.information_N)
 
 
 def test_memory_is_that_of_a_batch_of_crops_and_not_of_all(trained, field):
-    asked = request(trained, np.tile(field.pixels_Y_X, (2, 3))[None], stride=2)
-    all_crops = 4 * CROP**2 * len(grid_of(asked))
+    apply_request = request(trained, np.tile(field.pixels_Y_X, (2, 3))[None], stride=2)
+    all_crops = 4 * CROP**2 * len(grid_of(apply_request))
     finish(apply_to_frame(request(trained, field.pixels_Y_X[None])))  # what is loaded once does not count
     tracemalloc.start()
     try:
-        finish(apply_to_frame(asked))
+        finish(apply_to_frame(apply_request))
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert len(grid_of(asked)) > 9000
+    assert len(grid_of(apply_request)) > 9000
     assert peak < all_crops / 2
 
 
 def test_progress_goes_from_none_to_all_crops(trained, field):
-    asked = request(trained, field.pixels_Y_X[None], stride=2)
-    told = list(apply_to_frame(asked))
-    done = [each.done for each in told]
-    assert (done, done[0], done[-1]) == (sorted(done), 0, len(grid_of(asked)))
-    assert {each.total for each in told} == {len(grid_of(asked))}
+    apply_request = request(trained, field.pixels_Y_X[None], stride=2)
+    progress = list(apply_to_frame(apply_request))
+    done = [each.done for each in progress]
+    assert (done, done[0], done[-1]) == (sorted(done), 0, len(grid_of(apply_request)))
+    assert {each.total for each in progress} == {len(grid_of(apply_request))}
 
 
 def test_without_a_trained_classifier_it_says_what_to_do(project, field):
@@ -256,9 +258,9 @@ def test_crops_of_another_kind_are_refused_with_both_named(trained, field):
 def test_the_label_tiff_has_the_frames_size_and_pixel_size_and_the_colours_of_the_classes(tmp_path, project):
     frame = classified(tile((17, 26), 8), [0, 1, 2, 2, 0, 1], class_ids=(1, 2, 4))
     write_label_tiff(tmp_path / "a.tif", frame, project)
-    found = read(tmp_path / "a.tif")
-    np.testing.assert_array_equal(found.pixels, map_in_pieces(frame.applied)[:, :])
-    assert found.pixel_um == pytest.approx(0.02)
+    label_image = read(tmp_path / "a.tif")
+    np.testing.assert_array_equal(label_image.pixels, map_in_pieces(frame.applied)[:, :])
+    assert label_image.pixel_um == pytest.approx(0.02)
     with tifffile.TiffFile(tmp_path / "a.tif") as file:
         shown = file.imagej_metadata
     assert shown["Info"] == "1 = background\n2 = puncta\n4 = rings"
@@ -271,9 +273,9 @@ def test_a_label_tiff_too_large_for_imagej_is_an_ome_tiff_of_the_same_pixels(tmp
     monkeypatch.setattr("costal.applying.outputs.LARGE_BYTES", 100)
     frame = classified(tile((17, 26), 8), [0, 1, 2, 2, 0, 1])
     write_label_tiff(tmp_path / "a.tif", frame, project)
-    found = read(tmp_path / "a.tif")
-    np.testing.assert_array_equal(found.pixels, map_in_pieces(frame.applied)[:, :])
-    assert found.pixel_um == pytest.approx(0.02)
+    label_image = read(tmp_path / "a.tif")
+    np.testing.assert_array_equal(label_image.pixels, map_in_pieces(frame.applied)[:, :])
+    assert label_image.pixel_um == pytest.approx(0.02)
 
 
 def test_a_frame_of_unknown_pixel_size_has_a_label_tiff_of_unknown_pixel_size(tmp_path, project):
@@ -345,17 +347,17 @@ def half_blank(field):
 
 def test_crops_without_information_have_no_class_and_are_counted_apart(trained, field):
     pixels = half_blank(field)
-    found = finish(apply_to_frame(request(trained, pixels[None])))
+    result = finish(apply_to_frame(request(trained, pixels[None])))
     blank = np.tile([True, True, True, False, False], 6)
-    np.testing.assert_array_equal(found.is_blank_N, blank)
-    assert (found.class_id_N[blank] == 0).all()
-    assert (found.class_id_N[~blank] > 0).all()
-    assert np.isnan(found.confidence_N[blank]).all()
-    counts = counts_of(ClassifiedFrame("a.tif", "all", None, found))
+    np.testing.assert_array_equal(result.is_blank_N, blank)
+    assert (result.class_id_N[blank] == 0).all()
+    assert (result.class_id_N[~blank] > 0).all()
+    assert np.isnan(result.confidence_N[blank]).all()
+    counts = counts_of(ClassifiedFrame("a.tif", "all", None, result))
     assert (sum(counts.counts_K), counts.blank) == (12, 18)
-    assert counts.confidence == pytest.approx(found.confidence_N[~blank].mean())
+    assert counts.confidence == pytest.approx(result.confidence_N[~blank].mean())
     assert "18 of 30 crops have no information" in counts.notes
-    painted = map_in_pieces(found)[:, :]
+    painted = map_in_pieces(result)[:, :]
     assert (painted[:, : 3 * CROP] == 0).all()
     assert (painted[:, 3 * CROP :] > 0).all()
 
@@ -413,8 +415,8 @@ def micrometres(um):
 )  # fmt: skip
 def test_a_frame_of_another_pixel_size_than_was_learned_at_is_warned_of(trained, field, um, learned, is_warned):
     learned_at(trained, *learned)
-    found = finish(apply_to_frame(at(request(trained, field.pixels_Y_X[None]), um)))
-    assert any("at another scale" in note for note in found.notes) == is_warned
+    result = finish(apply_to_frame(at(request(trained, field.pixels_Y_X[None]), um)))
+    assert any("at another scale" in note for note in result.notes) == is_warned
 
 
 def test_the_command_warns_of_another_pixel_size_on_the_screen_in_json_and_in_the_table(
@@ -426,7 +428,7 @@ def test_the_command_warns_of_another_pixel_size_on_the_screen_in_json_and_in_th
     (row,) = rows_of(out / "counts.csv")
     warning = "The frame has 0.5 µm per pixel, the labels are from 0.1 µm"
     notes = json.loads(ran.stdout)["frames"][0]["notes"]
-    assert all(warning in said and "--resample" in said for said in (ran.stderr, notes, row["notes"]))
+    assert all(warning in text and "--resample" in text for text in (ran.stderr, notes, row["notes"]))
 
 
 @pytest.mark.parametrize("factor", [2, 5])
@@ -457,15 +459,15 @@ def test_a_frame_of_smaller_pixels_is_classified_as_the_native_one_where_it_is_r
 
 def test_a_frame_of_larger_pixels_keeps_its_own_positions_when_resampled(trained, field):
     learned_at(trained, 0.1)
-    asked = replace(at(request(trained, field.pixels_Y_X[None]), 0.2), resample=True)
-    found = finish(apply_to_frame(asked))
-    assert (found.grid.height, found.grid.width, found.shape) == (192, 160, (96, 80))
-    assert len(found.grid) == 12 * 10
-    frame = ClassifiedFrame("a.tif", "all", 0.2, found)
+    apply_request = replace(at(request(trained, field.pixels_Y_X[None]), 0.2), resample=True)
+    result = finish(apply_to_frame(apply_request))
+    assert (result.grid.height, result.grid.width, result.shape) == (192, 160, (96, 80))
+    assert len(result.grid) == 12 * 10
+    frame = ClassifiedFrame("a.tif", "all", 0.2, result)
     places = {(each.y, each.x, each.side) for each in uncertain_first([frame])}
     assert places == {(y, x, 8) for y in range(0, 96, 8) for x in range(0, 80, 8)}
-    assert map_in_pieces(found)[:, :].shape == (96, 80)
-    np.testing.assert_array_equal(map_in_pieces(found)[:, :][4::8, 4::8].ravel(), found.class_id_N)
+    assert map_in_pieces(result)[:, :].shape == (96, 80)
+    np.testing.assert_array_equal(map_in_pieces(result)[:, :][4::8, 4::8].ravel(), result.class_id_N)
 
 
 # files and folders
@@ -476,16 +478,16 @@ def test_every_file_of_a_folder_is_classified_and_the_outputs_fit_together(train
     for name, seed in (("a", 1), ("b", 2)):
         other = simulate_field((96, 80), CROP, seed)
         write_tiff(folder / f"{name}.tif", other.pixels_Y_X, imagej=True, resolution=(50, 50), metadata={"unit": "um"})
-    found = finish(apply_to_files(FilesRequest(trained, (folder,), out, "cpu")))
-    assert found.failures == ()
+    result = finish(apply_to_files(FilesRequest(trained, (folder,), out, "cpu")))
+    assert result.failures == ()
     assert sorted(each.name for each in out.iterdir()) == [
         "a-classes.tif", "a.geojson", "b-classes.tif", "b.geojson", "classes.json", "counts.csv", "crops.csv",
     ]  # fmt: skip
     listed = rows_of(out / "crops.csv")
     confidence = [float(row["confidence"]) for row in listed]
     assert (len(listed), confidence) == (60, sorted(confidence))
-    assert [each.confidence for each in found.uncertain] == pytest.approx(confidence, rel=1e-5)
-    for name, counts, row in zip("ab", found.frames, rows_of(out / "counts.csv"), strict=True):
+    assert [each.confidence for each in result.uncertain] == pytest.approx(confidence, rel=1e-5)
+    for name, counts, row in zip("ab", result.frames, rows_of(out / "counts.csv"), strict=True):
         source = str(folder / f"{name}.tif")
         labels = read(out / f"{name}-classes.tif")
         assert (row["frame"], row["crops"], labels.pixel_um) == (source, "30", pytest.approx(0.02))
@@ -496,7 +498,7 @@ def test_every_file_of_a_folder_is_classified_and_the_outputs_fit_together(train
             assert np.count_nonzero(labels.pixels == each.id) == count * CROP**2
     named = json.loads((out / "classes.json").read_text("utf-8"))
     assert [(each["id"], each["name"]) for each in named["classes"]] == list(enumerate(CLASS_NAMES, 1))
-    assert named["model_hash"] == found.model_hash
+    assert named["model_hash"] == result.model_hash
 
 
 def test_a_file_is_classified_as_its_plane_alone_would_be(trained, field, tmp_path):
@@ -514,9 +516,9 @@ def test_broken_files_are_listed_with_their_reasons_and_stop_nothing(trained, fi
     (folder / "c.png").write_text("no image")
     write_tiff(folder / "e.tif", field.pixels_Y_X[:10, :10])
     write_tiff(folder / "f.tif", np.stack([field.pixels_Y_X] * 2), photometric="minisblack", metadata={"axes": "CYX"})
-    found = finish(apply_to_files(FilesRequest(trained, (folder,), out, "cpu")))
-    assert [each.source for each in found.frames] == [str(folder / name) for name in ("a.tif", "d.tif")]
-    reasons = {each.source: each.reason for each in found.failures}
+    result = finish(apply_to_files(FilesRequest(trained, (folder,), out, "cpu")))
+    assert [each.source for each in result.frames] == [str(folder / name) for name in ("a.tif", "d.tif")]
+    reasons = {each.source: each.reason for each in result.failures}
     assert list(reasons) == [str(folder / name) for name in ("b.tif", "c.png", "e.tif", "f.tif")]
     for (_, reason), word in zip(reasons.items(), ("cut short", "is not a TIFF", "10 x 10", "with 2."), strict=True):
         assert word in reason
@@ -528,9 +530,9 @@ def test_broken_files_are_listed_with_their_reasons_and_stop_nothing(trained, fi
 def test_each_plane_of_a_stack_is_a_frame_with_files_of_its_own(trained, field, tmp_path):
     stack = np.stack([field.pixels_Y_X, np.zeros_like(field.pixels_Y_X), field.pixels_Y_X[::-1]])
     path = write_tiff(tmp_path / "a.tif", stack, imagej=True, metadata={"axes": "ZYX"})
-    found = finish(apply_to_files(FilesRequest(trained, (path,), tmp_path / "out", "cpu")))
-    assert [each.planes for each in found.frames] == ["z 0", "z 1", "z 2"]
-    assert "1 of 3 planes hold only zeros" in found.frames[0].notes
+    result = finish(apply_to_files(FilesRequest(trained, (path,), tmp_path / "out", "cpu")))
+    assert [each.planes for each in result.frames] == ["z 0", "z 1", "z 2"]
+    assert "1 of 3 planes hold only zeros" in result.frames[0].notes
     for z, pixels in enumerate(stack):
         alone = finish(apply_to_frame(request(trained, pixels[None])))
         np.testing.assert_array_equal(read(tmp_path / "out" / f"a-z{z}-classes.tif").pixels, map_in_pieces(alone)[:, :])
@@ -539,8 +541,8 @@ def test_each_plane_of_a_stack_is_a_frame_with_files_of_its_own(trained, field, 
 def test_files_of_one_stem_do_not_take_each_others_place(trained, field, tmp_path):
     for name in ("day1/a.tif", "day2/a.tif", "day2/A.tiff", "x/day2/a.tif"):
         write_tiff(tmp_path / "images" / name, field.pixels_Y_X)
-    found = finish(apply_to_files(FilesRequest(trained, (tmp_path / "images",), tmp_path / "out", "cpu")))
-    assert len(found.frames) == 4
+    result = finish(apply_to_files(FilesRequest(trained, (tmp_path / "images",), tmp_path / "out", "cpu")))
+    assert len(result.frames) == 4
     assert sorted(each.name for each in (tmp_path / "out").glob("*.tif")) == [
         "day1-a-classes.tif", "day2-A-classes.tif", "day2-a_2-classes.tif", "day2-a_3-classes.tif",
     ]  # fmt: skip
@@ -562,17 +564,17 @@ def test_a_file_whose_name_is_no_text_is_named_and_stops_nothing(trained, field,
         (tmp_path / "images" / "b\udcff.tif").write_bytes((tmp_path / "images" / "a.tif").read_bytes())
     except (OSError, UnicodeEncodeError):
         pytest.skip("this file system takes text alone")
-    found = finish(apply_to_files(FilesRequest(trained, (tmp_path / "images",), tmp_path / "out", "cpu")))
-    assert (len(found.frames), len(found.failures)) == (1, 1)
-    assert "Rename it" in found.failures[0].reason
+    result = finish(apply_to_files(FilesRequest(trained, (tmp_path / "images",), tmp_path / "out", "cpu")))
+    assert (len(result.frames), len(result.failures)) == (1, 1)
+    assert "Rename it" in result.failures[0].reason
 
 
 def test_images_below_a_folder_are_found_but_not_what_is_hidden_or_was_written_by_us(field, tmp_path):
     for name in ("b.TIF", "sub/a.tif", ".hidden/a.tif", "sub/._a.tif", "old/a-classes.tif", "out/x.tif"):
         write_tiff(tmp_path / name, field.pixels_Y_X)
     (tmp_path / "notes.txt").write_text("no image")
-    found = image_sources([tmp_path / "sub" / "a.tif", tmp_path], tmp_path / "out")
-    assert found == [str(tmp_path / "sub" / "a.tif"), str(tmp_path / "b.TIF")]
+    result = image_sources([tmp_path / "sub" / "a.tif", tmp_path], tmp_path / "out")
+    assert result == [str(tmp_path / "sub" / "a.tif"), str(tmp_path / "b.TIF")]
 
 
 def test_a_device_that_is_not_here_is_said_once(trained, field, tmp_path):
@@ -584,11 +586,11 @@ def test_a_device_that_is_not_here_is_said_once(trained, field, tmp_path):
 def test_progress_over_files_and_planes_never_goes_back(trained, field, tmp_path):
     stack = np.stack([field.pixels_Y_X] * 2)
     paths = [write_tiff(tmp_path / f"{name}.tif", stack, imagej=True, metadata={"axes": "ZYX"}) for name in "ab"]
-    told = list(apply_to_files(FilesRequest(trained, tuple(paths), tmp_path / "out", "cpu")))
-    shares = [each.done / each.total for each in told]
+    progress = list(apply_to_files(FilesRequest(trained, tuple(paths), tmp_path / "out", "cpu")))
+    shares = [each.done / each.total for each in progress]
     assert shares == sorted(shares)
     assert (shares[0], shares[-1]) == (0, 1)
-    assert told[-2].message == "b.tif (2 of 2): z 1: Scoring"
+    assert progress[-2].message == "b.tif (2 of 2): z 1: Scoring"
 
 
 def test_a_folder_without_images_is_refused(trained, tmp_path):
@@ -600,21 +602,21 @@ def test_a_folder_without_images_is_refused(trained, tmp_path):
 
 def test_earlier_results_are_replaced_only_when_that_is_said(trained, field, tmp_path):
     out = tmp_path / "out"
-    asked = FilesRequest(trained, (write_tiff(tmp_path / "a.tif", field.pixels_Y_X),), out, "cpu")
-    finish(apply_to_files(asked))
+    apply_request = FilesRequest(trained, (write_tiff(tmp_path / "a.tif", field.pixels_Y_X),), out, "cpu")
+    finish(apply_to_files(apply_request))
     (out / "crops.csv").write_text("mine")
-    with pytest.raises(ProjectError, match=r"crops.csv is there already"):
-        finish(apply_to_files(asked))
+    with pytest.raises(ProjectError, match=r"crops.csv exists already"):
+        finish(apply_to_files(apply_request))
     assert (out / "crops.csv").read_text() == "mine"
-    assert len(finish(apply_to_files(replace(asked, overwrite=True))).frames) == 1
+    assert len(finish(apply_to_files(replace(apply_request, overwrite=True))).frames) == 1
     assert len(rows_of(out / "crops.csv")) == 30
 
 
 def test_a_geojson_of_the_users_own_is_left_alone(trained, field, tmp_path):
     (tmp_path / "a.geojson").write_text("mine")
     path = write_tiff(tmp_path / "a.tif", field.pixels_Y_X)
-    found = finish(apply_to_files(FilesRequest(trained, (path,), tmp_path, "cpu")))
-    assert "a.geojson is there already" in found.failures[0].reason
+    result = finish(apply_to_files(FilesRequest(trained, (path,), tmp_path, "cpu")))
+    assert "a.geojson exists already" in result.failures[0].reason
     assert (tmp_path / "a.geojson").read_text() == "mine"
 
 
@@ -635,10 +637,14 @@ def test_a_stopped_job_leaves_whole_files_and_no_tables(trained, field, tmp_path
 def test_many_files_need_no_more_memory_than_one(trained, field, tmp_path):
     paths = [write_tiff(tmp_path / f"{name}.tif", np.tile(field.pixels_Y_X, (5, 6))) for name in "abcdef"]
 
-    def peak(asked):
+    def peak(apply_request):
         tracemalloc.start()
         try:
-            finish(apply_to_files(FilesRequest(trained, tuple(asked), tmp_path / f"out{len(asked)}", "cpu")))
+            finish(
+                apply_to_files(
+                    FilesRequest(trained, tuple(apply_request), tmp_path / f"out{len(apply_request)}", "cpu")
+                )
+            )
             return tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()
@@ -656,9 +662,9 @@ def test_every_frame_is_classified_by_the_model_that_was_newest_at_the_start(tra
     agent = load_newest(trained.model_folder).agent
     blank = tuple({name: 0 * array for name, array in each.items()} for each in agent.classifier)
     save_agent(trained.model_folder, replace(agent, classifier=blank))
-    found = finish(job)
-    assert found.generation == 1
-    assert found.frames[0].counts_K == found.frames[1].counts_K
+    result = finish(job)
+    assert result.generation == 1
+    assert result.frames[0].counts_K == result.frames[1].counts_K
 
 
 # the command
@@ -696,8 +702,8 @@ def test_the_command_finishes_the_rest_then_fails_with_a_sentence_when_a_file_co
 def test_the_command_speaks_json(trained, field, tmp_path, command):
     good, bad = write_tiff(tmp_path / "a.tif", field.pixels_Y_X), tmp_path / "gone.tif"
     ran = command(good, bad, "--project", trained.folder, "--out", tmp_path / "out", "--device", "cpu", "--json")
-    found = json.loads(ran.stdout)
-    assert sum(found["counts"].values()) == 30
-    assert [(each["frame"], each["counts"]) for each in found["frames"]] == [(str(good), found["counts"])]
-    assert [each["frame"] for each in found["failures"]] == [str(bad)]
-    assert found["generation"] == 1
+    document = json.loads(ran.stdout)
+    assert sum(document["counts"].values()) == 30
+    assert [(each["frame"], each["counts"]) for each in document["frames"]] == [(str(good), document["counts"])]
+    assert [each["frame"] for each in document["failures"]] == [str(bad)]
+    assert document["generation"] == 1

@@ -51,8 +51,8 @@ def test_an_ome_zarr_in_a_folder_of_images_is_one_of_them(project, tmp_path, wri
     (tmp_path / "images").mkdir()
     tifffile.imwrite(tmp_path / "images" / "a.tif", picture())
     write_zarr(tmp_path / "images" / "b.ome.zarr", picture(seed=1))
-    found = finish(apply_to_files(FilesRequest(project, (tmp_path / "images",), tmp_path / "out", "cpu")))
-    assert [each.source.rsplit("/", 1)[-1] for each in found.frames] == ["a.tif", "b.ome.zarr"]
+    result = finish(apply_to_files(FilesRequest(project, (tmp_path / "images",), tmp_path / "out", "cpu")))
+    assert [each.source.rsplit("/", 1)[-1] for each in result.frames] == ["a.tif", "b.ome.zarr"]
 
 
 def test_a_run_that_was_stopped_goes_on_and_classifies_no_crop_twice(project, tmp_path, write_zarr, asked_crops):
@@ -63,19 +63,19 @@ def test_a_run_that_was_stopped_goes_on_and_classifies_no_crop_twice(project, tm
     kept = sum(asked_crops)
     assert 120 < kept < 240
     assert not (tmp_path / "out" / "counts.csv").exists()
-    found = finish(apply_to_files(request))
-    assert len(found.frames) == 2
+    result = finish(apply_to_files(request))
+    assert len(result.frames) == 2
     assert sum(asked_crops) <= 240 + 24  # a band may have been asked about and not kept
     assert not (tmp_path / "out" / "unfinished.txt").exists()
     asked_crops.clear()
     again = finish(apply_to_files(replace(request, overwrite=True)))
-    assert (asked_crops, again.frames) == ([], found.frames)
+    assert (asked_crops, again.frames) == ([], result.frames)
 
 
 def test_a_run_by_another_model_does_not_go_on_over_what_is_there(project, tmp_path, write_zarr):
     request = FilesRequest(project, (str(write_zarr(tmp_path / "a.zarr", picture())),), tmp_path / "out", "cpu")
     finish(apply_to_files(request))
-    with pytest.raises(Exception, match="is there already"):
+    with pytest.raises(Exception, match="exists already"):
         finish(apply_to_files(request))
 
 

@@ -130,9 +130,9 @@ def test_a_saved_frame_is_complete_under_its_name_and_reads_back_as_it_was(tmp_p
     pixels = np.arange(48, dtype=np.uint16).reshape(6, 8)
     path = save(tmp_path / "acquired", frame_from_array(pixels, "YX", 0.065, "camera:Cam"), 7)
     assert [each.name for each in path.parent.iterdir()] == [path.name]
-    found = read(path)
-    np.testing.assert_array_equal(found.pixels, pixels)
-    assert (found.axes, found.pixel_um) == ("YX", 0.065)
+    frame = read(path)
+    np.testing.assert_array_equal(frame.pixels, pixels)
+    assert (frame.axes, frame.pixel_um) == ("YX", 0.065)
 
 
 def test_a_frame_that_cannot_be_saved_is_said_to_be_lost(tmp_path):

@@ -118,9 +118,9 @@ def test_a_plane_of_another_size_is_refused_with_both_sizes():
 def test_the_batches_hold_every_crop_once_in_order(grid, batch):
     plane = ramp(grid.height, grid.width)
     chosen = list(range(len(grid)))[:40]
-    found = list(crops(plane, grid, chosen, batch))
-    assert all(len(part) <= batch for part in found)
-    np.testing.assert_array_equal(np.concatenate(found), np.stack([crop_at(plane, grid, i) for i in chosen]))
+    batches = list(crops(plane, grid, chosen, batch))
+    assert all(len(part) <= batch for part in batches)
+    np.testing.assert_array_equal(np.concatenate(batches), np.stack([crop_at(plane, grid, i) for i in chosen]))
 
 
 def test_without_indices_all_crops_come_and_with_them_their_order_is_kept():
@@ -152,9 +152,9 @@ def test_surroundings_of_a_padded_crop_show_no_reflected_pixel():
 
 def test_the_heatmap_is_nan_where_there_is_no_value():
     grid = tile((20, 30), 10)
-    found = heatmap(grid, [1.5, 2.5], indices=[5, 1])
-    assert found.dtype == np.float32
-    np.testing.assert_array_equal(found, [[np.nan, 2.5, np.nan], [np.nan, np.nan, 1.5]])
+    result = heatmap(grid, [1.5, 2.5], indices=[5, 1])
+    assert result.dtype == np.float32
+    np.testing.assert_array_equal(result, [[np.nan, 2.5, np.nan], [np.nan, np.nan, 1.5]])
     np.testing.assert_array_equal(heatmap(grid, range(6)), [[0, 1, 2], [3, 4, 5]])
 
 

@@ -23,10 +23,10 @@ def test_frames_are_ome_tiffs_with_axes_and_pixel_size(tmp_path, planes, axis, p
     paths = acquired(tmp_path, 2, planes=planes, axis=axis, preallocate=preallocate)
     assert paths == (tmp_path / "frame_00000.ome.tif", tmp_path / "frame_00001.ome.tif")
     for path in paths:
-        found = read(path)
-        assert (found.axes, found.notes) == (f"{axis}YX" if planes > 1 else "YX", ())
-        assert found.pixels.shape == ((planes, 64, 64) if planes > 1 else (64, 64))
-        assert (found.pixels.dtype, found.pixel_um) == (np.uint16, 0.02)
+        frame = read(path)
+        assert (frame.axes, frame.notes) == (f"{axis}YX" if planes > 1 else "YX", ())
+        assert frame.pixels.shape == ((planes, 64, 64) if planes > 1 else (64, 64))
+        assert (frame.pixels.dtype, frame.pixel_um) == (np.uint16, 0.02)
         with tifffile.TiffFile(path) as tiff:
             assert tiff.is_ome
 
@@ -86,10 +86,10 @@ def test_a_frame_is_incomplete_until_its_last_plane_is_written(tmp_path, preallo
 def test_it_pauses_between_planes_and_between_frames_and_reports_every_plane(tmp_path):
     slept = []
     job = acquire(tmp_path, 2, planes=3, pause_s=5, plane_pause_s=1, sleep=slept.append, **SMALL)
-    told = list(job)
+    progress = list(job)
     assert slept == [1, 1, 5, 1, 1]
-    assert [(one.done, one.total) for one in told] == [(done, 6) for done in range(1, 7)]
-    assert told[4] == Progress(5, 6, "frame_00001.ome.tif, plane 2")
+    assert [(one.done, one.total) for one in progress] == [(done, 6) for done in range(1, 7)]
+    assert progress[4] == Progress(5, 6, "frame_00001.ome.tif, plane 2")
 
 
 @BOTH_WAYS
@@ -116,7 +116,7 @@ def test_a_frame_that_is_not_finished_is_removed(tmp_path, way, preallocate):
 def test_a_frame_that_is_there_is_neither_overwritten_nor_removed(tmp_path, preallocate):
     path = tmp_path / "frame_00000.ome.tif"
     path.write_text("precious")
-    with pytest.raises(FrameError, match=r"frame_00000\.ome\.tif is there already\. Choose another folder"):
+    with pytest.raises(FrameError, match=r"frame_00000\.ome\.tif exists already\. Choose another folder"):
         acquired(tmp_path, 1, preallocate=preallocate)
     assert path.read_text() == "precious"
 
@@ -142,5 +142,5 @@ def test_numbers_go_on_after_the_last_frame(tmp_path):
 
 def test_the_name_of_no_frame_is_refused():
     assert number_of("somewhere/frame_00042.ome.tif") == 42
-    with pytest.raises(FrameError, match=r"a\.tif is no frame of the simulated microscope"):
+    with pytest.raises(FrameError, match=r"a\.tif is not a frame of the simulated microscope"):
         number_of("a.tif")

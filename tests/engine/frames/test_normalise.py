@@ -21,8 +21,8 @@ pixels_C_Y_X = arrays(np.float64, (2, 9, 11), elements=st.integers(0, 1000).map(
 def test_the_range_is_the_percentiles_of_each_channel():
     ramp = np.arange(101.0).reshape(1, 1, 101)
     plane = np.concatenate([ramp, 10 * ramp + 5])
-    found = intensity_range(plane, percentiles=(10, 90))
-    assert found == IntensityRange((10.0, 105.0), (90.0, 905.0))
+    limits = intensity_range(plane, percentiles=(10, 90))
+    assert limits == IntensityRange((10.0, 105.0), (90.0, 905.0))
 
 
 def test_pixels_that_are_not_finite_do_not_count():
@@ -54,7 +54,7 @@ def test_a_big_plane_is_sampled_the_same_way_twice_and_close_to_the_whole():
 
 @pytest.mark.parametrize("percentiles", [(50, 50), (90, 10), (-1, 99), (1, 101), (np.nan, 99)])
 def test_percentiles_that_do_not_grow_from_0_to_100_are_refused(percentiles):
-    with pytest.raises(FrameError, match="growing numbers from 0 to 100"):
+    with pytest.raises(FrameError, match="rising numbers from 0 to 100"):
         intensity_range(np.zeros((1, 8, 8)), percentiles)
 
 
@@ -85,9 +85,9 @@ def test_ranges_of_no_common_channels_are_refused(ranges):
 
 def test_low_becomes_0_high_becomes_1_and_far_values_are_clipped():
     crop = np.array([[[10, 30, 20, 0, 50, 60, -1000, 9999]]], np.int32)
-    found = normalise(crop, IntensityRange((10.0,), (30.0,)))
-    assert found.dtype == np.float32
-    assert found.tolist() == [[[0.0, 1.0, 0.5, -0.5, 2.0, 2.0, -1.0, 2.0]]]
+    values = normalise(crop, IntensityRange((10.0,), (30.0,)))
+    assert values.dtype == np.float32
+    assert values.tolist() == [[[0.0, 1.0, 0.5, -0.5, 2.0, 2.0, -1.0, 2.0]]]
 
 
 def test_nan_becomes_0_and_infinities_become_the_ends_of_the_range():
@@ -99,17 +99,17 @@ def test_nan_becomes_0_and_infinities_become_the_ends_of_the_range():
 def test_a_constant_channel_becomes_0_and_leaves_the_others_alone(low, high):
     crop = np.full((2, 2, 2), 6.0)
     crop[0, 0, 0] = np.inf
-    found = normalise(crop, IntensityRange((low, 4.0), (high, 8.0)))
-    assert found[0].tolist() == [[0, 0], [0, 0]]
-    assert found[1].tolist() == [[0.5, 0.5], [0.5, 0.5]]
+    values = normalise(crop, IntensityRange((low, 4.0), (high, 8.0)))
+    assert values[0].tolist() == [[0, 0], [0, 0]]
+    assert values[1].tolist() == [[0.5, 0.5], [0.5, 0.5]]
 
 
 def test_the_channel_is_the_third_axis_from_the_end():
     crops = np.random.default_rng(1).integers(0, 100, (4, 5, 2, 8, 8))
     limits = IntensityRange((0.0, 10.0), (100.0, 60.0))
-    found = normalise(crops, limits)
-    assert found.shape == crops.shape
-    np.testing.assert_array_equal(found[3, 2], normalise(crops[3, 2], limits))
+    values = normalise(crops, limits)
+    assert values.shape == crops.shape
+    np.testing.assert_array_equal(values[3, 2], normalise(crops[3, 2], limits))
 
 
 def test_limits_of_other_channels_are_refused():
@@ -140,10 +140,10 @@ def test_100_counts_on_an_offset_of_32768_are_as_good_as_without_it(counts):
     span=st.floats(1e-3, 1e6),
 )
 def test_the_result_is_finite_and_within_the_clip_whatever_the_pixels(crop, low, span):
-    found = normalise(crop, IntensityRange((low,), (low + span,)))
-    assert np.isfinite(found).all()
-    assert found.min() >= -1
-    assert found.max() <= 2
+    values = normalise(crop, IntensityRange((low,), (low + span,)))
+    assert np.isfinite(values).all()
+    assert values.min() >= -1
+    assert values.max() <= 2
 
 
 def test_any_slice_of_a_planes_crops_is_those_crops_normalised():

@@ -17,7 +17,7 @@ from costal.types import Channel
 PIXELS = np.arange(64 * 64, dtype=np.uint16).reshape(64, 64)
 DEEP = '{"a": ' * 100_000 + "1" + "}" * 100_000
 NO_SIZE = "The pixel size is taken as unknown"
-NO_NAMES = "The channels are without names and colours"
+NO_NAMES = "The channels have no names and colours"
 
 
 class Store:
@@ -35,7 +35,10 @@ class Store:
         path.write_text(json.dumps(document))
 
     def ome(self, change):
-        self.write(self.attributes, lambda told: change(told if self.version == "0.4" else told["attributes"]["ome"]))
+        self.write(
+            self.attributes,
+            lambda all_metadata: change(all_metadata if self.version == "0.4" else all_metadata["attributes"]["ome"]),
+        )
 
 
 def ome(*where, value):
@@ -61,9 +64,9 @@ def level(value, *where):
 
 
 def screen(kind, value):
-    def change(told):
-        told.clear()
-        told[kind] = value
+    def change(metadata):
+        metadata.clear()
+        metadata[kind] = value
 
     return lambda store: store.ome(change)
 
@@ -76,11 +79,11 @@ def array(value, v2, *v3):
     """Return a damage of the metadata of an array: under one name in zarr format 2, under others in 3."""
 
     def change(store):
-        def put(told):
+        def put(metadata):
             where = (v2,) if store.version == "0.4" else v3
             for step in where[:-1]:
-                told = told[step]
-            told[where[-1]] = value
+                metadata = metadata[step]
+            metadata[where[-1]] = value
 
         store.write(store.array, put)
 
@@ -119,11 +122,11 @@ REFUSED = {
     "attributes are no JSON": (text("attributes", "no json"), "JSON"),
     "attributes are cut off": (text("attributes", '{"attributes": {"multiscales": [{"ax'), "JSON"),
     "attributes are no text": (lambda store: store.attributes.write_bytes(b"\xff\xfe\x00"), "UnicodeDecodeError"),
-    "attributes are a list": (text("attributes", "[1, 2]"), "is no zarr group"),
-    "attributes are a number": (text("attributes", "5"), "is no zarr group"),
-    "attributes are nested deeply": (text("attributes", DEEP), "is no zarr group"),
-    "group is a list": (text("group", "[1]"), "is no zarr group"),
-    "zarr format 9": (text("group", '{"zarr_format": 9, "node_type": "group"}'), "is no zarr group"),
+    "attributes are a list": (text("attributes", "[1, 2]"), "is not a zarr group"),
+    "attributes are a number": (text("attributes", "5"), "is not a zarr group"),
+    "attributes are nested deeply": (text("attributes", DEEP), "is not a zarr group"),
+    "group is a list": (text("group", "[1]"), "is not a zarr group"),
+    "zarr format 9": (text("group", '{"zarr_format": 9, "node_type": "group"}'), "is not a zarr group"),
     "multiscales null": (ome("multiscales", value=None), "multiscales is null"),
     "multiscales a number": (ome("multiscales", value=5), "multiscales is 5"),
     "multiscales a text": (ome("multiscales", value="image"), "multiscales is 'image'"),
@@ -155,13 +158,13 @@ REFUSED = {
     "path a list": (level(["0"], "path"), r"datasets\[0\]\.path is \['0'\]"),
     "path true": (level(True, "path"), r"datasets\[0\]\.path is true"),
     "path empty": (level("", "path"), r"datasets\[0\]\.path is ''"),
-    "path of another number": (level(7, "path"), "level '7' that is not there"),
-    "path absolute": (level("/etc/passwd", "path"), "level 'etc/passwd' that is not there"),
+    "path of another number": (level(7, "path"), "level '7' that is missing"),
+    "path absolute": (level("/etc/passwd", "path"), "level 'etc/passwd' that is missing"),
     "path out of the group": (neighbour, r"datasets\[0\]\.path is '\.\./other'"),
     "path out of the group, Windows": (level("..\\other", "path"), r"datasets\[0\]\.path is '\.\./other'"),
     "path of the group itself": (level(".", "path"), r"datasets\[0\]\.path is '\.'"),
-    "path of a group": (empty_folder, "level 'folder' that is not there"),
-    "path of nothing": (level("3", "path"), "level '3' that is not there"),
+    "path of a group": (empty_folder, "level 'folder' that is missing"),
+    "path of nothing": (level("3", "path"), "level '3' that is missing"),
     "path with a zero byte": (level("0\0", "path"), "level"),
     "path very long": (level("0" * 100_000, "path"), "level"),
     "plate without wells": (screen("plate", {"columns": []}), r"plate\.wells is missing"),
@@ -259,10 +262,10 @@ def score(costal, store, project):
     return costal("score", store.path, "--project", project, "--out", table, "--device", "cpu")
 
 
-@pytest.mark.parametrize(("damage", "told"), REFUSED.values(), ids=REFUSED)
-def test_damage_is_one_sentence_that_names_the_place_and_the_remedy(damage, told, store, costal, project):
+@pytest.mark.parametrize(("damage", "message"), REFUSED.values(), ids=REFUSED)
+def test_damage_is_one_sentence_that_names_the_place_and_the_remedy(damage, message, store, costal, project):
     damage(store)
-    with pytest.raises(FrameError, match=told) as refusal:
+    with pytest.raises(FrameError, match=message) as refusal:
         open_lazily(store.path)
     message = str(refusal.value)
     assert message.startswith(str(store.path))
@@ -275,12 +278,12 @@ def test_damage_is_one_sentence_that_names_the_place_and_the_remedy(damage, told
     assert " ".join(message.split()[:3]) in " ".join(error.split())
 
 
-@pytest.mark.parametrize(("damage", "told"), OPENED.values(), ids=OPENED)
-def test_damage_beside_the_pixels_is_a_note(damage, told, store, costal, project):
+@pytest.mark.parametrize(("damage", "message"), OPENED.values(), ids=OPENED)
+def test_damage_beside_the_pixels_is_a_note(damage, message, store, costal, project):
     damage(store)
     frame = open_lazily(store.path)
-    assert (frame.pixel_um, frame.channels) == (None if told == NO_SIZE else 0.1, (Channel(0),))
-    assert [note[: len(told)] for note in frame.notes] == [told]
+    assert (frame.pixel_um, frame.channels) == (None if message == NO_SIZE else 0.1, (Channel(0),))
+    assert [note[: len(message)] for note in frame.notes] == [message]
     np.testing.assert_array_equal(read_window(frame, Planes(), 0, 64, 0, 64)[0], PIXELS)
 
 

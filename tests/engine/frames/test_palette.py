@@ -63,7 +63,7 @@ def test_a_tiff_with_a_ramp_is_read_as_intensities_with_a_note(tmp_path):
 def test_a_tiff_with_colours_is_refused(tmp_path):
     colours = (np.asarray(COLOURS["random"]) * 257).astype(np.uint16)
     tifffile.imwrite(tmp_path / "a.tif", np.ones((20, 30), np.uint8), photometric="palette", colormap=colours)
-    with pytest.raises(FrameError, match="palette pixels, which are no intensities"):
+    with pytest.raises(FrameError, match="palette pixels, which are not intensities"):
         read(tmp_path / "a.tif")
 
 

@@ -50,9 +50,9 @@ def test_every_plane_of_a_rule_can_be_cut_out_and_has_its_own_description():
     shapes, repeated = {}, []
     for axes, z, t in product(["YX", "CYX", "ZYX", "TYX", "TZYX", "ZTCYX"], CHOICES, CHOICES):
         one = frame(axes)
-        found = planes_of(one, PlaneRule(z, t))
-        shapes[axes, z, t] = {plane(one, planes).shape for planes in found}
-        if len({describe(planes) for planes in found}) < len(found):
+        result = planes_of(one, PlaneRule(z, t))
+        shapes[axes, z, t] = {plane(one, planes).shape for planes in result}
+        if len({describe(planes) for planes in result}) < len(result):
             repeated.append((axes, z, t))
     assert shapes == {key: {(LENGTHS["C"] if "C" in key[0] else 1, 5, 6)} for key in shapes}
     assert repeated == []
@@ -60,14 +60,14 @@ def test_every_plane_of_a_rule_can_be_cut_out_and_has_its_own_description():
 
 def test_each_plane_is_cut_from_its_own_place():
     one = frame("TZYX")
-    found = [plane(one, planes)[0] for planes in planes_of(one, PlaneRule("each", "each"))]
-    np.testing.assert_array_equal(np.stack(found), one.pixels.reshape(6, 5, 6))
+    result = [plane(one, planes)[0] for planes in planes_of(one, PlaneRule("each", "each"))]
+    np.testing.assert_array_equal(np.stack(result), one.pixels.reshape(6, 5, 6))
 
 
 def test_a_projection_of_z_is_taken_at_every_time():
     one = frame("TZYX")
-    found = [plane(one, planes)[0] for planes in planes_of(one, PlaneRule("max", "each"))]
-    np.testing.assert_array_equal(np.stack(found), one.pixels.max(axis=1))
+    result = [plane(one, planes)[0] for planes in planes_of(one, PlaneRule("max", "each"))]
+    np.testing.assert_array_equal(np.stack(result), one.pixels.max(axis=1))
 
 
 def test_an_axis_of_one_plane_is_as_good_as_none():

@@ -68,16 +68,16 @@ REAL = [
     ("name", "axes", "dtype", "shape", "pixel_um", "ends"), REAL, ids=[row[0].partition("/")[2] for row in REAL]
 )
 def test_a_real_file_keeps_its_axes_depth_and_pixel_size(name, axes, dtype, shape, pixel_um, ends):
-    found = read(real(name))
-    assert (found.axes, found.pixels.dtype, found.pixels.shape) == (axes, dtype, shape)
-    assert found.pixel_um == pytest.approx(pixel_um)
-    assert (found.pixels.min(), found.pixels.max()) == ends
-    assert found.source == str(real(name))
+    frame = read(real(name))
+    assert (frame.axes, frame.pixels.dtype, frame.pixels.shape) == (axes, dtype, shape)
+    assert frame.pixel_um == pytest.approx(pixel_um)
+    assert (frame.pixels.min(), frame.pixels.max()) == ends
+    assert frame.source == str(real(name))
 
 
 def test_a_guessed_axis_is_confessed_and_can_be_overruled():
     path = real("fluorescence/membrane_2d_timelapse.tif")
-    assert read(path).notes == ("Axis 0 (length 5) has no name in the file; it was taken for T.",)
+    assert read(path).notes == ("Axis 0 (length 5) has no name in the file; it was read as T.",)
     assert (read(path, axes="ZYX").axes, read(path, axes="ZYX").notes) == ("ZYX", ())
 
 
@@ -107,20 +107,20 @@ def test_a_guessed_axis_is_confessed_and_can_be_overruled():
 )  # fmt: skip
 def test_a_stack_keeps_its_pixels_axes_and_pixel_size(tmp_path, name, options, axes, pixel_um):
     tifffile.imwrite(tmp_path / name, STACK, **options)
-    found = read(tmp_path / name)
-    assert (found.axes, found.pixels.dtype) == (axes, np.uint16)
-    assert found.pixels.dtype.isnative
-    assert found.pixel_um == pytest.approx(pixel_um)
-    np.testing.assert_array_equal(found.pixels, STACK)
+    frame = read(tmp_path / name)
+    assert (frame.axes, frame.pixels.dtype) == (axes, np.uint16)
+    assert frame.pixels.dtype.isnative
+    assert frame.pixel_um == pytest.approx(pixel_um)
+    np.testing.assert_array_equal(frame.pixels, STACK)
 
 
 def test_pixels_that_are_not_square_are_confessed(tmp_path):
     tifffile.imwrite(
         tmp_path / "a.ome.tif", STACK[0], metadata={"axes": "YX", "PhysicalSizeX": 0.5, "PhysicalSizeY": 0.25}
     )
-    found = read(tmp_path / "a.ome.tif")
-    assert found.pixel_um == 0.5
-    assert found.notes == ("Pixels are 0.5 by 0.25 um; the width is taken for both sides.",)
+    frame = read(tmp_path / "a.ome.tif")
+    assert frame.pixel_um == 0.5
+    assert frame.notes == ("Pixels are 0.5 by 0.25 um; the width is taken for both sides.",)
 
 
 @pytest.mark.parametrize(
@@ -128,8 +128,8 @@ def test_pixels_that_are_not_square_are_confessed(tmp_path):
 )
 def test_unnamed_axes_are_channels_when_short_then_time_then_z(tmp_path, shape, axes):
     tifffile.imwrite(tmp_path / "a.tif", np.ones(shape, np.uint8), photometric="minisblack")
-    found = read(tmp_path / "a.tif")
-    assert (found.axes, found.pixels.shape, len(found.notes)) == (axes, shape, len(shape) - 2)
+    frame = read(tmp_path / "a.tif")
+    assert (frame.axes, frame.pixels.shape, len(frame.notes)) == (axes, shape, len(shape) - 2)
 
 
 def test_planes_of_zeros_are_confessed(tmp_path):
@@ -143,9 +143,9 @@ def test_only_the_first_series_is_read_and_that_is_confessed(tmp_path):
     with tifffile.TiffWriter(tmp_path / "a.tif") as writer:
         writer.write(STACK[0])
         writer.write(STACK[1, :9, :9])
-    found = read(tmp_path / "a.tif")
-    np.testing.assert_array_equal(found.pixels, STACK[0])
-    assert found.notes == ("Only the first of 2 series was read.",)
+    frame = read(tmp_path / "a.tif")
+    np.testing.assert_array_equal(frame.pixels, STACK[0])
+    assert frame.notes == ("Only the first of 2 series was read.",)
 
 
 def test_the_alpha_channel_is_left_out_of_tiff_and_png(tmp_path):
@@ -153,17 +153,17 @@ def test_the_alpha_channel_is_left_out_of_tiff_and_png(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", rgba, photometric="rgb")
     Image.fromarray(rgba).save(tmp_path / "a.png")
     for name in ("a.tif", "a.png"):
-        found = read(tmp_path / name)
-        assert (found.axes, found.notes) == ("YXC", ("The alpha channel was left out.",))
-        np.testing.assert_array_equal(found.pixels, rgba[..., :3])
+        frame = read(tmp_path / name)
+        assert (frame.axes, frame.notes) == ("YXC", ("The alpha channel was left out.",))
+        np.testing.assert_array_equal(frame.pixels, rgba[..., :3])
 
 
 def test_a_damaged_ome_xml_is_confessed_and_the_pixels_are_read(tmp_path):
     xml = '<?xml version="1.0"?><OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06"><Image></OME>'
     tifffile.imwrite(tmp_path / "a.ome.tif", STACK[0], description=xml, metadata=None)
-    found = read(tmp_path / "a.ome.tif")
-    np.testing.assert_array_equal(found.pixels, STACK[0])
-    assert [note[:26] for note in found.notes] == ["The OME-XML is damaged (mi"]
+    frame = read(tmp_path / "a.ome.tif")
+    np.testing.assert_array_equal(frame.pixels, STACK[0])
+    assert [note[:26] for note in frame.notes] == ["The OME-XML is damaged (mi"]
 
 
 def test_a_colour_table_of_imagej_is_only_a_display(tmp_path):
@@ -172,9 +172,9 @@ def test_a_colour_table_of_imagej_is_only_a_display(tmp_path):
     tifffile.imwrite(
         tmp_path / "a.tif", pixels, photometric="palette", colormap=table, description="ImageJ=1.53c\n", metadata=None
     )
-    found = read(tmp_path / "a.tif")
-    np.testing.assert_array_equal(found.pixels, pixels)
-    assert found.notes == ("ImageJ's colour table was left out; the values are intensities.",)
+    frame = read(tmp_path / "a.tif")
+    np.testing.assert_array_equal(frame.pixels, pixels)
+    assert frame.notes == ("ImageJ's colour table was left out; the values are intensities.",)
 
 
 @pytest.mark.parametrize(
@@ -189,17 +189,17 @@ def test_a_colour_table_of_imagej_is_only_a_display(tmp_path):
 )
 def test_a_png_keeps_its_depth(tmp_path, pixels, axes):
     Image.fromarray(pixels).save(tmp_path / "a.png")
-    found = read(tmp_path / "a.png")
-    assert (found.axes, found.pixel_um) == (axes, None)
-    assert found.pixels.dtype == (np.uint8 if pixels.dtype == bool else pixels.dtype)
-    assert (found.pixels > 0).tolist() == (pixels > 0).tolist()
-    assert found.pixels.max() == (pixels.max() if pixels.dtype != bool else 1)
+    frame = read(tmp_path / "a.png")
+    assert (frame.axes, frame.pixel_um) == (axes, None)
+    assert frame.pixels.dtype == (np.uint8 if pixels.dtype == bool else pixels.dtype)
+    assert (frame.pixels > 0).tolist() == (pixels > 0).tolist()
+    assert frame.pixels.max() == (pixels.max() if pixels.dtype != bool else 1)
 
 
 def test_a_jpeg_is_read_whatever_its_name(tmp_path):
     Image.fromarray(np.full((16, 24), 77, np.uint8)).save(tmp_path / "picture", format="JPEG")
-    found = read(tmp_path / "picture")
-    assert (found.axes, found.pixels.shape, found.pixels[3, 5]) == ("YX", (16, 24), 77)
+    frame = read(tmp_path / "picture")
+    assert (frame.axes, frame.pixels.shape, frame.pixels[3, 5]) == ("YX", (16, 24), 77)
 
 
 # files that lie
@@ -295,13 +295,15 @@ def test_a_bad_file_is_refused_with_its_name_the_cause_and_the_remedy(tmp_path, 
 def test_a_tiff_cut_short_anywhere_is_refused(tmp_path, options):
     path = tmp_path / "a.tif"
     tifffile.imwrite(path, STACK, **options)
-    whole, told = path.read_bytes(), {}
+    whole, texts = path.read_bytes(), {}
     for kept in (0.02, 0.3, 0.6, 0.97, 0.999):
         path.write_bytes(whole[: int(len(whole) * kept)])
         with pytest.raises(FrameError) as refusal:
             read(path)
-        told[kept] = str(refusal.value)
-    assert [kept for kept, why in told.items() if not re.search("cut short.*Wait until it is fully written", why)] == []
+        texts[kept] = str(refusal.value)
+    assert [
+        kept for kept, why in texts.items() if not re.search("cut short.*Wait until it is fully written", why)
+    ] == []
 
 
 def test_a_one_plane_ome_tiff_that_lost_its_metadata_is_refused(tmp_path):
@@ -334,8 +336,8 @@ def test_a_renamed_file_is_the_same_frame(tmp_path):
 
 
 def test_bool_becomes_uint8():
-    found = frame_from_array(np.array([[True, False]]), "YX", None, "mask")
-    assert (found.pixels.dtype, found.pixels.tolist()) == (np.uint8, [[1, 0]])
+    result = frame_from_array(np.array([[True, False]]), "YX", None, "mask")
+    assert (result.pixels.dtype, result.pixels.tolist()) == (np.uint8, [[1, 0]])
 
 
 @pytest.mark.parametrize(
@@ -392,8 +394,8 @@ def test_t_is_projected_before_z():
 
 def test_a_mean_of_large_counts_is_not_rounded_on_the_way():
     pixels = np.full((4097, 2, 2), 32_769, np.uint16)
-    found = plane(frame_from_array(pixels, "ZYX", None, ""), Planes(z="mean"))
-    np.testing.assert_array_equal(found, np.full((1, 2, 2), 32_769))
+    result = plane(frame_from_array(pixels, "ZYX", None, ""), Planes(z="mean"))
+    np.testing.assert_array_equal(result, np.full((1, 2, 2), 32_769))
 
 
 def test_channels_come_in_the_order_asked_for():
@@ -430,8 +432,8 @@ def test_the_same_pixel_is_found_in_any_order_of_axes(axes, t, z, channel):
     pixels = np.arange(720).reshape(2, 3, 4, 5, 6)
     moved = pixels.transpose(["TZCYX".index(letter) for letter in axes])
     assert moved.shape == tuple(lengths[letter] for letter in axes)
-    found = plane(frame_from_array(moved, "".join(axes), None, ""), Planes((channel,), z, t))
-    np.testing.assert_array_equal(found[0], pixels[t, z, channel])
+    result = plane(frame_from_array(moved, "".join(axes), None, ""), Planes((channel,), z, t))
+    np.testing.assert_array_equal(result[0], pixels[t, z, channel])
 
 
 def test_importing_the_room_loads_neither_torch_nor_an_image_library():

@@ -38,7 +38,7 @@ def states(folder, looks=3):
     for _ in range(looks):
         watch.look()
         now[0] += 1.5
-    return {path: arrival.state for path, arrival in watch._told.items()}
+    return {path: arrival.state for path, arrival in watch._reports.items()}
 
 
 def test_each_file_of_an_ome_set_gives_its_own_position(tmp_path):
@@ -82,7 +82,7 @@ def test_a_split_image_is_listed_once_and_only_when_all_its_files_are_there(tmp_
     paths = layouts.ome_planes(tmp_path, STACK)
     last = paths[2].read_bytes()
     paths[2].unlink()
-    with pytest.raises(FrameError, match=r"1 other files of it are not there: plane_2\.ome\.tif\. Wait"):
+    with pytest.raises(FrameError, match=r"1 other files of it are missing: plane_2\.ome\.tif\. Wait"):
         read(paths[0])
     assert set(states(tmp_path).values()) == {"pending"}
     paths[2].write_bytes(last)

@@ -35,14 +35,14 @@ class Desk:
     """A watched folder, its clock, and all that its watch has reported."""
 
     def __init__(self, folder):
-        self.folder, self.clock, self.told = folder, Clock(), []
+        self.folder, self.clock, self.reports = folder, Clock(), []
         self.watch = FolderWatch(folder, clock=self.clock)
 
     def look(self, **options):
         """Return what a look reports, as (path, state) and without the stamps."""
-        found = self.watch.look(**options)
-        self.told += found
-        return [(one.path, one.state) for one in found]
+        changes = self.watch.look(**options)
+        self.reports += changes
+        return [(one.path, one.state) for one in changes]
 
     def later(self, seconds=STEP_S, **options):
         self.clock.now += seconds
@@ -54,7 +54,7 @@ class Desk:
 
     @property
     def known(self):
-        return {one.path: one for one in self.told}
+        return {one.path: one for one in self.reports}
 
     def reason(self, path):
         return self.known[path].reason
@@ -538,7 +538,7 @@ def test_a_folder_below_that_cannot_be_listed_is_broken_and_its_files_are_not_go
 def test_a_name_that_is_no_text_is_broken_and_its_path_can_be_stored(desk):
     (desk.folder / os.fsdecode(b"a\xff.tif")).touch()
     assert desk.look() == [("a\\udcff.tif", "broken")]
-    assert desk.reason("a\\udcff.tif") == "The name holds what is no text. Rename it."
+    assert desk.reason("a\\udcff.tif") == "The name has bytes that are not text. Rename it."
 
 
 # very many
@@ -555,7 +555,7 @@ def test_ten_thousand_files_at_once_are_all_seen_and_all_ready(desk):
     assert len(desk.later()) == 20  # the first are offered before the others are read
     while desk.watch.due_s() == 0:
         desk.look()
-    ready = [one.path for one in desk.told if one.state == "ready"]
+    ready = [one.path for one in desk.reports if one.state == "ready"]
     assert (len(ready), set(ready)) == (10_000, expected)
     assert seen_s < 5
 

@@ -191,7 +191,7 @@ def test_a_duplicate_is_refused_before_anything_is_written(project, tmp_path):
         pytest.param(
             "n = 10",
             'n = "ten"',
-            r'n = "ten" of \[agent\] should be a whole number from 1 to 10000. Correct it, or take it out for the '
+            r'n = "ten" of \[agent\] should be a whole number from 1 to 10000. Correct it, or remove it for the '
             "default: 10",
             id="text for a number",
         ),

@@ -37,8 +37,10 @@ def proposal():
 
 
 def write(folder, report, proposal=None):
-    asked = proposal.asked_n if proposal else np.arange(20)
-    write_round(folder, "digits", report, asked, np.ones(len(asked), np.int64), np.full(len(asked), 2.5), proposal)
+    queries = proposal.asked_n if proposal else np.arange(20)
+    write_round(
+        folder, "digits", report, queries, np.ones(len(queries), np.int64), np.full(len(queries), 2.5), proposal
+    )
 
 
 def test_a_kept_round_comes_back(tmp_path, proposal):

@@ -33,10 +33,10 @@ def test_base_costs_follow_from_what_std_asked_for(quick_plan, small_digits, tmp
         with pytest.raises(DatasetError, match="1 of 2 repeats of STD are finished"):
             derive_base_costs(tmp_path)
         finish(run_task(plan, tasks(plan)[1], tmp_path, small_digits))
-    found = derive_base_costs(tmp_path)
-    assert sum(found.count_K) == 2 * 3 * 4  # two repeats of three rounds of four, without the start
-    np.testing.assert_array_equal(found.base_cost_K, scaled(found.count_K, found.perimeter_spread))
-    assert f"| 3 | {found.count_K[3]} | {found.base_cost_K[3]:g} |" in found.text
+    result = derive_base_costs(tmp_path)
+    assert sum(result.count_K) == 2 * 3 * 4  # two repeats of three rounds of four, without the start
+    np.testing.assert_array_equal(result.base_cost_K, scaled(result.count_K, result.perimeter_spread))
+    assert f"| 3 | {result.count_K[3]} | {result.base_cost_K[3]:g} |" in result.text
 
 
 def test_a_folder_without_a_run_and_a_run_without_std_are_refused(quick_plan, small_digits, tmp_path):
@@ -44,7 +44,7 @@ def test_a_folder_without_a_run_and_a_run_without_std_are_refused(quick_plan, sm
         derive_base_costs(tmp_path)
     with run_lock(tmp_path, quick_plan, small_digits):
         pass
-    with pytest.raises(DatasetError, match="no arm that asks by STD"):
+    with pytest.raises(DatasetError, match="no arm that selects by STD"):
         derive_base_costs(tmp_path)
 
 

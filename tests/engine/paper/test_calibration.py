@@ -12,18 +12,18 @@ from costal.types import finish
 
 
 def test_the_scale_is_where_the_mean_excess_falls_to_0():
-    found = Calibration({2.0: (0.02, 0.04), 3.0: (0.0, 0.02), 5.0: (-0.02, -0.02)})
-    assert found.scale == pytest.approx(3 + 2 / 3, abs=0.005)  # from +1 % at 3 to -2 % at 5
-    assert "equal at a factor of 3.67" in found.text
-    assert found.base_cost_K == scaled_by(3.67)
+    result = Calibration({2.0: (0.02, 0.04), 3.0: (0.0, 0.02), 5.0: (-0.02, -0.02)})
+    assert result.scale == pytest.approx(3 + 2 / 3, abs=0.005)  # from +1 % at 3 to -2 % at 5
+    assert "equal at a factor of 3.67" in result.text
+    assert result.base_cost_K == scaled_by(3.67)
 
 
 @pytest.mark.parametrize("excess", [(0.03, 0.01), (-0.01, -0.02)], ids=["above everywhere", "below everywhere"])
 def test_a_scale_that_no_factors_bracket_is_not_made_up(excess):
-    found = Calibration({2.0: (excess[0],) * 2, 3.0: (excess[1],) * 2})
-    assert math.isnan(found.scale)
-    assert "not calibrated" in found.text
-    assert "nan" not in found.text
+    result = Calibration({2.0: (excess[0],) * 2, 3.0: (excess[1],) * 2})
+    assert math.isnan(result.scale)
+    assert "not calibrated" in result.text
+    assert "nan" not in result.text
 
 
 def test_figure_1_is_run_with_the_scale_of_the_committed_calibration():
@@ -46,7 +46,7 @@ def test_random_selection_costs_the_same_whether_it_is_trained_or_not(quick_plan
     shared, expert = quick_plan.experiment, SimulatedExpert(quick_plan.experiment.base_cost_K)
     state = begin(shared, RANDOM_ARM, 1, small_digits, expert)
     for _ in range(quick_plan.rounds):
-        asked = finish(propose_round(shared, state, small_digits, expert))
-        state = answered(state, asked.asked_n, simulated_answers(state, asked, small_digits, expert))
-        ((state, _),) = finish(close_round(shared, [state], [asked], [None]))
+        query = finish(propose_round(shared, state, small_digits, expert))
+        state = answered(state, query.asked_n, simulated_answers(state, query, small_digits, expert))
+        ((state, _),) = finish(close_round(shared, [state], [query], [None]))
     assert random_cost(quick_plan, 1, small_digits) == pytest.approx(state.total_cost)

@@ -108,7 +108,7 @@ def test_auto_takes_mnist_where_it_is(costal_data, monkeypatch):
 
 
 def test_a_choice_that_is_nothing_is_refused(nowhere):
-    with pytest.raises(DatasetError, match="'cifar' is no data set and no folder"):
+    with pytest.raises(DatasetError, match="'cifar' is neither a data set nor a folder"):
         load_dataset("cifar")
 
 
@@ -140,16 +140,16 @@ def test_a_failed_download_names_the_place_and_the_four_files(nowhere, monkeypat
 
 
 def test_synthetic_test_digits_are_not_among_those_to_draw_from(monkeypatch):
-    asked = []
+    queries = []
 
     def render(seed, indices):
-        asked.append(np.asarray(indices))
+        queries.append(np.asarray(indices))
         return np.zeros((len(indices), 28, 28), np.uint8), np.zeros(len(indices), np.int64)
 
     dataset = synthetic_dataset()
     monkeypatch.setattr(digits, "render", render)
     dataset.take(np.arange(dataset.train_size))
     dataset.test()
-    drawn, tested = asked
+    drawn, tested = queries
     assert (len(drawn), len(tested)) == (60_000, 2_000)
     assert not np.isin(tested, drawn).any()

@@ -119,9 +119,9 @@ def test_strokes_mostly_stay_in_one_piece(thousand, label):
 
 def test_a_classifier_of_class_means_finds_the_classes_better_than_chance_but_not_perfectly(thousand):
     images, classes = thousand
-    known, asked = images[:800].astype(float), images[800:].astype(float)
+    known, samples = images[:800].astype(float), images[800:].astype(float)
     means = np.array([known[classes[:800] == label].mean(axis=0) for label in range(10)])
-    distance = ((asked[:, np.newaxis] - means) ** 2).sum(axis=(2, 3))
+    distance = ((samples[:, np.newaxis] - means) ** 2).sum(axis=(2, 3))
     accuracy = (distance.argmin(axis=1) == classes[800:]).mean()
     assert 0.5 < accuracy < 0.95
 

@@ -113,13 +113,13 @@ def test_an_interval_may_end_where_a_resample_never_gets_there():
 
 def test_an_arm_at_half_the_cost_saves_half_in_every_repeat():
     df = table(*(run_rows(RANDOM_ARM, r, *BY_CHANCE) for r in (0, 1)), *(run_rows(STD, r, *HALF) for r in (0, 1)))
-    found = saving(df, PLAN, STD, RANDOM_ARM)
-    assert found.repeats == (0, 1)
-    assert f"{found.ratio:.2f}" == "0.50 [0.50, 0.50]"
+    result = saving(df, PLAN, STD, RANDOM_ARM)
+    assert result.repeats == (0, 1)
+    assert f"{result.ratio:.2f}" == "0.50 [0.50, 0.50]"
     # at 30, 60, 90, 120 of cost: 0.65, 0.8, 0.8, 0.8 beside 0.575, 0.65, 0.725, 0.8
-    assert [each.value for each in found.difference_S] == pytest.approx([0.075, 0.15, 0.075, 0.0])
-    assert found.mean_difference.value == pytest.approx(0.075)
-    assert (found.lowest_recall.value, found.recall_difference.value) == (0.5, 0.0)
+    assert [each.value for each in result.difference_S] == pytest.approx([0.075, 0.15, 0.075, 0.0])
+    assert result.mean_difference.value == pytest.approx(0.075)
+    assert (result.lowest_recall.value, result.recall_difference.value) == (0.5, 0.0)
 
 
 def test_by_labels_the_same_runs_need_as_many():
@@ -156,10 +156,10 @@ def test_the_page_compares_with_random_by_cost_and_labels_and_with_the_cheap_one
 def test_a_limit_that_is_never_reached_is_told():
     plan = replace(PLAN, rounds=3, experiment=Experiment(stop_cost=500.0))
     (note,) = limit_notes(table(run_rows(RANDOM_ARM, 0, *BY_CHANCE)), plan)
-    assert note.startswith("random: 1 of 1 runs ended after 3 rounds, before their cost came to 500;")
+    assert note.startswith("random: 1 of 1 runs ended after 3 rounds, before their cost reached 500;")
 
 
 def test_a_limit_that_the_first_query_passes_is_told():
     plan = replace(PLAN, experiment=Experiment(stop_cost=30.0))
     (note,) = limit_notes(table(run_rows(RANDOM_ARM, 0, (0, 40), (0.5, 0.6))), plan)
-    assert note.startswith("random: in 1 of 1 runs the first query cost the 30 that were to be spent, or more.")
+    assert note.startswith("random: in 1 of 1 runs the first query already cost stop_cost (30) or more.")

@@ -58,11 +58,11 @@ def test_equal_experiments_give_equal_reports(quick_experiment, small_digits, ar
 
 def test_another_seed_or_repeat_gives_other_reports(quick_experiment, small_digits):
     runs = [(quick_experiment, 0), (replace(quick_experiment, seed=1), 0), (quick_experiment, 1)]
-    told = {
+    texts = {
         tuple(figures([replace(report, repeat=0) for report in run(each, STD, small_digits, 1, repeat)[1]]))
         for each, repeat in runs
     }
-    assert len(told) == 3
+    assert len(texts) == 3
 
 
 def test_the_total_cost_is_the_sum_of_what_was_asked_without_the_start(two_rounds, small_digits):
@@ -103,7 +103,7 @@ def test_all_arms_of_a_repeat_see_the_same_start_and_pools(quick_experiment, sma
     seen = []
     for arm in (STD, COSTLY, RANDOM_ARM):
         state, _, proposals = run(quick_experiment, arm, small_digits, 1)
-        seen.append((state.asked[0], proposals[0].index_N))
+        seen.append((state.query_indices[0], proposals[0].index_N))
     for begun, pool in seen[1:]:
         np.testing.assert_array_equal(begun, seen[0][0])
         np.testing.assert_array_equal(pool, seen[0][1])
@@ -113,7 +113,7 @@ def test_a_round_draws_its_own_pool_and_the_start_is_the_initial_set(two_rounds,
     state, _, proposals = two_rounds
     for number, proposal in enumerate(proposals, 1):
         np.testing.assert_array_equal(proposal.index_N, pool_indices(small_digits, 0, 0, number, 30))
-    np.testing.assert_array_equal(state.asked[0], initial_indices(small_digits, 0, 0))
+    np.testing.assert_array_equal(state.query_indices[0], initial_indices(small_digits, 0, 0))
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ def test_without_base_costs_the_effort_is_the_cost(tiring, none):
 
 
 def test_base_costs_for_other_classes_are_refused_with_both_counts(tiring):
-    with pytest.raises(AgentError, match=r"shapes has 3 classes \(a, b, c\), and there are 2 base costs"):
+    with pytest.raises(AgentError, match=r"shapes has 3 classes \(a, b, c\), but there are 2 base costs"):
         SimulatedExpert((1.0, 2.0)).answer(tiring, np.array([0]), 0, 0)
 
 

@@ -31,12 +31,12 @@ def rounds_of(plan=PLAN):
 
 def points_of(axes):
     """Return the markers of a panel by name: their position and the lengths of their bars, across and up."""
-    found = {}
+    result = {}
     for container in axes.containers:
         line, _, bars = container.lines
         spans = [np.ptp(np.array(bar.get_segments()[0]), axis=0).max() / 2 for bar in bars]
-        found[container.get_label()] = (line.get_xydata()[0].tolist(), spans)
-    return found
+        result[container.get_label()] = (line.get_xydata()[0].tolist(), spans)
+    return result
 
 
 def texts_outside(figure):

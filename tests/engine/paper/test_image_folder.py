@@ -170,7 +170,7 @@ def test_a_class_with_one_image_is_refused_by_name(folder):
     for file in FILES[5:]:
         (folder / file).unlink()
     write_costs(folder, [f"{file},1" for file in FILES[:5]])
-    with pytest.raises(DatasetError, match="cells has fewer than 2 crops to draw from of: rings"):
+    with pytest.raises(DatasetError, match="cells has fewer than 2 crops to draw from in: rings"):
         load_dataset(str(folder))
 
 

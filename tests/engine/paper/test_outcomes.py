@@ -88,10 +88,10 @@ def test_the_order_of_the_rows_does_not_matter():
 
 
 def test_an_interval_is_students():
-    found = interval([1, 2, 3])
-    assert (found.mean, found.count) == (2, 3)
-    assert found.spread == pytest.approx(np.sqrt(2 / 3))
-    assert (found.low, found.high) == pytest.approx((2 - T_2 / np.sqrt(3), 2 + T_2 / np.sqrt(3)))
+    result = interval([1, 2, 3])
+    assert (result.mean, result.count) == (2, 3)
+    assert result.spread == pytest.approx(np.sqrt(2 / 3))
+    assert (result.low, result.high) == pytest.approx((2 - T_2 / np.sqrt(3), 2 + T_2 / np.sqrt(3)))
 
 
 @pytest.mark.parametrize("values", [[], [0.3], [0.3, np.nan]], ids=["none", "one", "one not known"])
@@ -152,8 +152,8 @@ def test_table_1_has_the_ratio_of_each_repeat():
 def test_a_side_that_never_reaches_the_target_leaves_a_bound(std, random, ratio, low, high, unreached):
     plan = replace(PLAN, repeats=1)
     (row,) = table_1(rounds_of(rows_of(STD, 0, std), rows_of(RANDOM_ARM, 0, random)), plan)
-    found = (row.ratio.value_R[0], row.ratio.low_R[0], row.ratio.high_R[0])
-    assert found == pytest.approx((ratio, low, high), nan_ok=True)
+    result = (row.ratio.value_R[0], row.ratio.low_R[0], row.ratio.high_R[0])
+    assert result == pytest.approx((ratio, low, high), nan_ok=True)
     assert (row.unreached, row.random_unreached) == unreached
 
 
@@ -245,6 +245,6 @@ def test_the_mean_over_rounds_skips_rounds_without_the_figure():
 
 
 def test_what_is_known_exactly_has_itself_for_bounds():
-    found = exactly([1, 2])
-    assert found.low_R.tolist() == found.high_R.tolist() == found.value_R.tolist() == [1, 2]
-    assert found.missing == 0
+    result = exactly([1, 2])
+    assert result.low_R.tolist() == result.high_R.tolist() == result.value_R.tolist() == [1, 2]
+    assert result.missing == 0

@@ -89,7 +89,7 @@ def test_labels_without_a_usable_effort_are_left_out_and_counted(folder, field):
     answer(folder, field, 1, 5.0, pause=PauseReason.SUSPEND)
     answer(folder, field, 2, 5.0, kind="skip")
     dataset = load_dataset(str(folder))
-    assert dataset.notes[1:] == ("2 of 63 labels were left out: no usable effort.",)
+    assert dataset.notes[1:] == ("2 of 63 labels were left out: they have no usable effort.",)
     assert dataset.train_size + len(dataset.test()[1]) == 61
     assert dataset.fingerprint != whole.fingerprint
     assert whole.notes[1:] == ()
@@ -129,7 +129,7 @@ def test_a_project_whose_labels_are_all_of_an_old_crop_size_is_refused_with_the_
 
 def test_a_class_without_labels_is_refused_by_name(folder):
     save_project(new_class(load_project(folder), "astrocytes"))
-    with pytest.raises(DatasetError, match="neurons has fewer than 2 crops to draw from of: astrocytes"):
+    with pytest.raises(DatasetError, match="neurons has fewer than 2 crops to draw from in: astrocytes"):
         load_dataset(str(folder))
 
 

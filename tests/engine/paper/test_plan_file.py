@@ -201,11 +201,12 @@ ARM = "[[arms]]\n"
         (ARM + "bta = 1", r"'bta' of arm 1 is not known. Did you mean 'beta'\?"),
         (
             ARM + "xyz = 1",
-            "Known are name, acquisition, alpha, beta, rule, diverse, control_share, backbone, cost, members, budget",
+            "The known keys are name, acquisition, alpha, beta, rule, diverse, control_share, backbone, cost, "
+            "members, budget",
         ),
         (ARM + "name = 'dear'\nrounds = 8", r"'rounds' of arm 1 \(dear\) is not known. It belongs to the top"),
         ("batch = 8", r"'batch' is not known. It belongs to \[training\]"),
-        ("rounds = 0", "rounds = 0 should be a whole number from 1. Correct it, or take it out for the default: 48"),
+        ("rounds = 0", "rounds = 0 should be a whole number from 1. Correct it, or remove it for the default: 48"),
         ("rounds = 4.0", "rounds = 4.0 should be a whole number from 1"),
         ("rounds = true", "rounds = true should be a whole number"),
         ("seed = -1", "seed = -1 should be a whole number from 0"),
@@ -219,14 +220,14 @@ ARM = "[[arms]]\n"
         ("base_costs = [inf]", "base_costs = .* should be a list of numbers"),
         ("base_costs = 3", "base_costs = 3 should be a list of numbers"),
         ("looked_at = [0]", r"looked_at = \[0\] should be a list of whole numbers from 1"),
-        ("looked_at = [8, 60]", "looked_at names round 60, and the last is rounds = 48"),
-        ("n = 20\npool_size = 10", "n = 20 crops cannot be asked of pool_size = 10"),
+        ("looked_at = [8, 60]", "looked_at names round 60, but the last is rounds = 48"),
+        ("n = 20\npool_size = 10", "n = 20 crops are more than pool_size = 10"),
         ("pools = 'fresh'", 'pools = "fresh" should be one of disjoint, redraw'),
         ("name = ''", 'name = "" should be text of one line.*the name of the file'),
         (r'name = "two\nlines"', "name = .* should be text of one line"),
         ("data = 3", "data = 3 should be text"),
         ("data = 2026-01-01", 'data = "2026-01-01" should|data = .* should be text'),
-        ("device = 'gpu'", 'device = "gpu" is none. Use auto, cpu'),
+        ("device = 'gpu'", 'device = "gpu" is not a device. Use auto, cpu'),
         ("is_quick = 1", "is_quick = 1 should be true or false"),
         ("training = 3", "training = 3 should be a table"),
         ("[training]\nwarm = true", r"'warm' of \[training\] is not known"),
@@ -267,7 +268,7 @@ def test_a_file_without_arms_is_refused(document, words):
 def test_a_fault_in_the_toml_is_told_with_its_line(tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text("rounds = 8\nn = = 3\n")
-    with pytest.raises(DatasetError, match=r"mine.toml is no TOML: .*line 2"):
+    with pytest.raises(DatasetError, match=r"mine.toml is not valid TOML: .*line 2"):
         load_plan(path)
 
 
@@ -275,7 +276,7 @@ def test_a_fault_in_the_toml_is_told_with_its_line(tmp_path):
 def test_what_is_no_toml_at_all_is_refused(content, tmp_path):
     path = tmp_path / "mine.toml"
     path.write_bytes(content)
-    with pytest.raises(DatasetError, match=r"mine.toml is no TOML"):
+    with pytest.raises(DatasetError, match=r"mine.toml is not valid TOML"):
         load_plan(path)
 
 
@@ -332,12 +333,12 @@ def test_the_template_is_a_plan_that_ends_soon(tmp_path):
 
 def test_the_template_has_every_key_and_explains_it():
     own = UNCOMMENTED.keys() - {"training", "arms"}
-    for keys, found in (
+    for keys, result in (
         (PLAN_KEYS, own),
         (TRAINING_KEYS, UNCOMMENTED["training"].keys()),
         (ARM_KEYS, UNCOMMENTED["arms"][0].keys()),
     ):
-        assert set(found) == {key.name for key in keys}
+        assert set(result) == {key.name for key in keys}
     explained = re.findall(r"^# [^\n]+\.\n# [^\n]+ Default: [^\n]+\.\n(?:# )?(\w+) = ", TEMPLATE, re.MULTILINE)
     assert explained == [key.name for key in (*PLAN_KEYS, *TRAINING_KEYS, *ARM_KEYS)]
 

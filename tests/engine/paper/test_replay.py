@@ -39,9 +39,9 @@ def saving(ratio, gain):
 @pytest.mark.parametrize(
     ("ratio", "gain", "words"),
     [
-        ((0.5, 0.4, 0.7), (0.02, 0.01, 0.03), "50% of the time is saved at equal accuracy, surely more than 30%"),
+        ((0.5, 0.4, 0.7), (0.02, 0.01, 0.03), "50% less time at equal accuracy, surely more than 30%"),
         ((0.8, 0.5, 1.2), (0.02, 0.01, 0.03), "better than random selection, by +2.0 points"),
-        ((0.8, 0.5, 1.2), (0.0, -0.01, 0.02), "these labels do not tell it from random selection"),
+        ((0.8, 0.5, 1.2), (0.0, -0.01, 0.02), "these labels show no clear difference from random selection"),
         ((np.inf, 1.1, np.inf), (-0.02, -0.03, -0.01), "costs more time than random selection"),
     ],
 )
@@ -62,7 +62,7 @@ def test_with_nothing_asked_for_the_settings_are_beside_the_same_without_cost():
 
 
 def test_too_few_labels_are_told_with_their_number(tmp_path):
-    with pytest.raises(DatasetError, match="neurons has 60 labels with a measured effort, and a replay needs 100"):
+    with pytest.raises(DatasetError, match="neurons has 60 labels with a measured effort, but a replay needs 100"):
         finish(replay(made(tmp_path, 60)))
 
 
@@ -70,11 +70,11 @@ def test_too_few_labels_are_told_with_their_number(tmp_path):
 def test_a_replay_asks_for_the_labels_again_and_changes_nothing(tmp_path):
     folder = made(tmp_path, LABELS, "efficientnet_lite0")
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-    found = finish(replay(folder, repeats=2, device="cpu"))
-    assert found.labels == LABELS
-    assert [each.arm.name for each in found.savings] == ["as it is", "β = 0"]
-    assert all(each.repeats == (0, 1) for each in found.savings)
-    assert found.verdict.startswith("as it is: ")
-    assert all(0 <= each.lowest_recall.value <= 1 for each in found.savings)
+    result = finish(replay(folder, repeats=2, device="cpu"))
+    assert result.labels == LABELS
+    assert [each.arm.name for each in result.savings] == ["as it is", "β = 0"]
+    assert all(each.repeats == (0, 1) for each in result.savings)
+    assert result.verdict.startswith("as it is: ")
+    assert all(0 <= each.lowest_recall.value <= 1 for each in result.savings)
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
     assert load_project(folder).choices.passes == 5

@@ -16,8 +16,8 @@ def test_a_claimed_folder_holds_the_plan_and_the_environment(quick_plan, small_d
     with run_lock(tmp_path / "out", quick_plan, small_digits):
         pass
     assert load_plan(tmp_path / "out" / "experiment.toml") == quick_plan
-    found = kept_environment(tmp_path / "out")
-    assert (found.fingerprint, found.source) == (small_digits.fingerprint, source_fingerprint())
+    environment = kept_environment(tmp_path / "out")
+    assert (environment.fingerprint, environment.source) == (small_digits.fingerprint, source_fingerprint())
 
 
 def test_a_folder_in_use_is_refused_and_free_again_afterwards(quick_plan, small_digits, tmp_path):
@@ -60,8 +60,8 @@ def test_other_weights_of_an_arm_are_refused(quick_plan, small_digits, tmp_path,
     for _ in range(2):
         with run_lock(tmp_path / "out", plan, small_digits):
             pass
-    found = kept_environment(tmp_path / "out")
-    assert found.fingerprint == f"{small_digits.fingerprint} timm:test_resnet {first.sha256}"
+    environment = kept_environment(tmp_path / "out")
+    assert environment.fingerprint == f"{small_digits.fingerprint} timm:test_resnet {first.sha256}"
     other = replace(small_file, content=save(small_weights | {"bn1.bias": small_weights["bn1.bias"] + 1}))
     add_backbone("timm:test_resnet", other, overwrite=True)
     with (

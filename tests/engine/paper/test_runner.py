@@ -128,9 +128,9 @@ def test_a_finished_task_is_not_run_again(quick_plan, small_digits, tmp_path, mo
 
 
 def test_progress_rises_to_the_number_of_rounds(quick_plan, small_digits, tmp_path):
-    told = [each.done for each in run_task(quick_plan, tasks(quick_plan)[0], tmp_path, small_digits)]
-    assert told == sorted(told)
-    assert (told[0], told[-1]) == (0, quick_plan.rounds)
+    progress = [each.done for each in run_task(quick_plan, tasks(quick_plan)[0], tmp_path, small_digits)]
+    assert progress == sorted(progress)
+    assert (progress[0], progress[-1]) == (0, quick_plan.rounds)
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -149,7 +149,7 @@ def test_a_plan_fixes_its_threads_and_gives_them_back(quick_plan, small_digits, 
     ("change", "error", "sentence"),
     [
         ({"pool_size": 200}, DatasetError, "3 disjoint pools of 200 .* need 620"),
-        ({"n": 31}, DatasetError, "n = 31 crops cannot be asked of pool_size = 30"),
+        ({"n": 31}, DatasetError, "n = 31 crops are more than pool_size = 30"),
         ({"base_cost_K": (1.0, 2.0)}, AgentError, "there are 2 base costs"),
     ],
     ids=["pools too large", "more asked than there are", "base costs of other classes"],

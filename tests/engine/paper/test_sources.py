@@ -57,7 +57,7 @@ def test_rare_classes_are_looked_for_in_all_crops():
 
 
 def test_a_class_with_one_crop_is_refused_by_name():
-    with pytest.raises(DatasetError, match=r"shapes has fewer than 2 crops to draw from of: 1, 3\."):
+    with pytest.raises(DatasetError, match=r"shapes has fewer than 2 crops to draw from in: 1, 3\."):
         initial_indices(crops_of([0, 0, 0, 1, 2, 2, 3]), 0, 0)
 
 
@@ -110,12 +110,12 @@ def test_the_most_that_the_refusal_names_does_fit(ten_classes):
 
 def played(dataset, rounds, pool_size, n, repeat=0):
     """Return all pools of a run in which each round labels the first n of its pool, and what was labelled."""
-    asked = [initial_indices(dataset, 0, repeat)]
+    queries = [initial_indices(dataset, 0, repeat)]
     pools = []
     for number in range(1, rounds + 1):
-        pools.append(pool_indices(dataset, 0, repeat, number, pool_size, "redraw", tuple(asked)))
-        asked.append(pools[-1][:n])
-    return pools, asked
+        pools.append(pool_indices(dataset, 0, repeat, number, pool_size, "redraw", tuple(queries)))
+        queries.append(pools[-1][:n])
+    return pools, queries
 
 
 def test_redrawn_pools_are_the_disjoint_ones_while_those_last(ten_classes):
@@ -127,14 +127,14 @@ def test_redrawn_pools_are_the_disjoint_ones_while_those_last(ten_classes):
 @given(pool_size=st.integers(20, 150), n=st.integers(0, 8), repeat=st.integers(0, 3))
 def test_no_redrawn_pool_offers_what_was_labelled_before_and_none_of_a_turn_offers_a_crop_twice(pool_size, n, repeat):
     dataset = crops_of(np.arange(400) % 10)
-    pools, asked = played(dataset, 14, pool_size, n, repeat)
+    pools, queries = played(dataset, 14, pool_size, n, repeat)
     left, offered = 380, set()
     for number, pool in enumerate(pools):
         if left < pool_size:
-            left, offered = 400 - sum(map(len, asked[: number + 1])), set()
+            left, offered = 400 - sum(map(len, queries[: number + 1])), set()
         assert len(set(pool.tolist())) == pool_size
         assert not offered & set(pool.tolist())
-        assert not set(pool.tolist()) & set(np.concatenate(asked[: number + 1]).tolist())
+        assert not set(pool.tolist()) & set(np.concatenate(queries[: number + 1]).tolist())
         offered |= set(pool.tolist())
         left -= pool_size
 
@@ -146,8 +146,8 @@ def test_crops_passed_over_are_offered_again_in_another_order(ten_classes):
 
 
 def test_what_a_turn_labels_does_not_change_its_later_pools(ten_classes):
-    _, asked = played(ten_classes, 6, 100, 10)
-    long, short = tuple(asked), tuple(asked[:4])
+    _, queries = played(ten_classes, 6, 100, 10)
+    long, short = tuple(queries), tuple(queries[:4])
     assert pool_indices(ten_classes, 0, 0, 6, 100, "redraw", long).tolist() == (
         pool_indices(ten_classes, 0, 0, 6, 100, "redraw", short).tolist()
     )

@@ -61,7 +61,7 @@ def test_a_class_of_few_frames_is_left_to_draw_from():
 
 
 def test_a_class_that_no_split_leaves_two_crops_of_is_named():
-    with pytest.raises(DatasetError, match="fewer than 2 crops to draw from of: b"):
+    with pytest.raises(DatasetError, match="fewer than 2 crops to draw from in: b"):
         source(np.where(np.arange(len(FRAME_N)) == 0, 1, 0))
 
 

@@ -42,14 +42,14 @@ def headings(page):
 
 
 def test_table_1_has_ratios_and_bounds_beside_the_papers():
-    found = row_of(ratio_table(RUNS, PLAN), "STD")
-    assert found[1:4] == ["0.60", "< 0.60", "> 1.25"]
-    assert found[4:] == ["0.60", "–", "1 of 3; random 1", "0.60 ± 0.09 [0.47, 0.74]"]
+    result = row_of(ratio_table(RUNS, PLAN), "STD")
+    assert result[1:4] == ["0.60", "< 0.60", "> 1.25"]
+    assert result[4:] == ["0.60", "–", "1 of 3; random 1", "0.60 ± 0.09 [0.47, 0.74]"]
 
 
 def test_table_1_has_mean_standard_deviation_and_interval():
-    found = row_of(ratio_table(rounds_of(STD=(30, 30, 30), random=(50, 40, 50)), PLAN), "STD")
-    assert found[1:6] == ["0.60", "0.75", "0.60", "0.65 ± 0.07", "[0.43, 0.87]"]
+    result = row_of(ratio_table(rounds_of(STD=(30, 30, 30), random=(50, 40, 50)), PLAN), "STD")
+    assert result[1:6] == ["0.60", "0.75", "0.60", "0.65 ± 0.07", "[0.43, 0.87]"]
 
 
 def test_a_repeat_that_is_not_finished_is_named_in_its_place():
@@ -67,9 +67,9 @@ def test_every_arm_has_its_figures():
 
 def test_differences_say_in_how_many_repeats_both_reached_the_target():
     df = rounds_of(STD=(30, 30, 99), random=(50, 50, 40))
-    found = row_of(comparison_table(df, PLAN, "random"), "STD")
-    assert found[:2] == ["STD", "3"]
-    assert found[4:] == ["-20 [-20, -20] (2)", "-200.0 [-200.0, -200.0] (2)"]
+    result = row_of(comparison_table(df, PLAN, "random"), "STD")
+    assert result[:2] == ["STD", "3"]
+    assert result[4:] == ["-20 [-20, -20] (2)", "-200.0 [-200.0, -200.0] (2)"]
 
 
 def test_large_costs_are_written_without_decimals():

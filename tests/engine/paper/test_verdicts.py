@@ -229,7 +229,7 @@ def test_figure_1_as_the_paper_saw_it_lets_claims_2_to_5_hold():
         pytest.param(
             lambda beta: 600.0,
             ["does not hold"] * 2,
-            "in 0 of 3 repeats; in 3 it is no higher at β = 0 already",
+            "in 0 of 3 repeats; in 3 it is already no higher at β = 0",
             id="at 0",
         ),
         pytest.param(
@@ -295,17 +295,17 @@ def test_claim_4_needs_an_earlier_round_to_look_at():
     ],
 )
 def test_claim_5_has_a_verdict_for_each_comparison_and_each_bias(changed, expected):
-    found = " ".join(
+    result = " ".join(
         ruling.replace("does not hold", "does-not") for ruling in parts_of(verdicts(sweep(**changed), FIGURE_1)[4])
     )
-    assert found == expected
+    assert result == expected
 
 
 def test_an_arm_that_the_plan_lacks_leaves_its_part_untested_and_the_claim_undecided():
     plan = replace(FIGURE_1, arms=(RANDOM_ARM, KNOWN[0], LEARNED))
-    found = verdicts(sweep(), plan)
-    assert [each.verdict for each in found] == ["not tested"] * 4 + ["undecided"]
-    assert parts_of(found[4]) == ["holds"] * 4 + ["not tested"] * 2
+    result = verdicts(sweep(), plan)
+    assert [each.verdict for each in result] == ["not tested"] * 4 + ["undecided"]
+    assert parts_of(result[4]) == ["holds"] * 4 + ["not tested"] * 2
 
 
 def test_no_claim_is_tested_by_a_plan_of_other_arms():
@@ -313,8 +313,8 @@ def test_no_claim_is_tested_by_a_plan_of_other_arms():
 
 
 def test_before_anything_ran_every_claim_that_can_be_tested_is_undecided():
-    found = [each.verdict for each in verdicts(sweep().iloc[:0], FIGURE_1)]
-    assert found == ["not tested"] + ["undecided"] * 4
+    result = [each.verdict for each in verdicts(sweep().iloc[:0], FIGURE_1)]
+    assert result == ["not tested"] + ["undecided"] * 4
 
 
 def test_every_number_of_a_claim_is_among_its_figures():

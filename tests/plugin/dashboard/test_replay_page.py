@@ -11,7 +11,7 @@ from tests.plugin.fakes import Engine, Thread
 
 FOUND = ReplayTable(
     (("as it is", "0.56 [0.42, 0.73]", "+0.036 [+0.029, +0.043]", "0.96 (+0.06)"),),
-    ("as it is: 44% of the time is saved at equal accuracy, surely more than 27%.",),
+    ("as it is: 44% less time at equal accuracy, surely more than 27%.",),
     ("5 repeats on 200 labels.", "2 labels were left out."),
 )
 
@@ -44,7 +44,7 @@ def test_the_button_starts_one_job_and_its_table_and_sentences_are_shown(page, e
     page.button.click()
     (job,) = engine.jobs
     assert (job.function, job.request) == (REPLAYED, Path("neurons"))
-    job.progress.emit(Progress(15, 75, "Asking for the labels again"))
+    job.progress.emit(Progress(15, 75, "Replaying the labels"))
     assert (page.progress.value(), page.progress.maximum()) == (15, 75)
     assert page.cancel_button.isVisible() and not page.button.isVisible()
     job.result.emit(FOUND)
@@ -64,7 +64,7 @@ def test_cancel_stops_the_job_and_nothing_of_it_is_shown_later(page, engine):
 
 def test_too_few_labels_are_said_in_the_place_of_a_table(page, engine):
     page.button.click()
-    engine.jobs[0].failed.emit("neurons has 60 labels with a measured effort, and a replay needs 100")
+    engine.jobs[0].failed.emit("neurons has 60 labels with a measured effort, but a replay needs 100")
     assert page.said.text().startswith("neurons has 60 labels")
     assert not page.table.isVisible() and page.button.isVisible()
 

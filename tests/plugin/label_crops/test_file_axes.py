@@ -42,7 +42,7 @@ def frames(dock):
 def test_the_window_says_that_axes_were_guessed(dock, image, qtbot):
     layer = opened(dock, qtbot, image)
     assert layer.axis_labels == ("T", "Y", "X")
-    assert "Axis 0 (length 6) has no name in the file; it was taken for T." in dock.status.text()
+    assert "Axis 0 (length 6) has no name in the file; it was read as T." in dock.status.text()
 
 
 def test_axes_that_are_typed_hold_for_the_next_image_and_are_kept_in_the_project(dock, image, qtbot, tmp_path):

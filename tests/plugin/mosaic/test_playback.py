@@ -421,7 +421,7 @@ def test_a_run_of_which_only_the_table_was_kept_has_its_curves_and_says_that_the
     shutil.rmtree(finished / "runs")
     player.open(finished)
     assert player.controller.run.reports == whole.reports
-    assert "the figures are all there is" in player.view.show_note.call_args.args[0]
+    assert "has figures only" in player.view.show_note.call_args.args[0]
 
 
 def test_an_arm_of_fewer_repeats_is_found_in_its_place(finished):
