@@ -35,10 +35,10 @@ def open_label_crops(images: Sequence[Path], project: Path | None, axes: str | N
     """Open napari with *Label crops*, these images as layers and this project, until the window is closed."""
     kinds = kinds_with(axes, map(str, images)) if axes is not None else {}
     known = {**(load_project(project).axes if project is not None else {}), **kinds}
-    found = [open_image(path, known) for path in images]
+    opened = [open_image(path, known) for path in images]
     viewer = napari.Viewer()
     _, widget = viewer.window.add_plugin_dock_widget("napari-costal", "Label crops")
-    for frame, limits in found:
+    for frame, limits in opened:
         widget.opener.add(frame, limits)
     widget.file_axes.set.update(kinds)
     if project is not None:

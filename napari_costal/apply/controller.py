@@ -50,7 +50,7 @@ class View(Protocol):
     def complain(self, text: str) -> None: ...
     def show_progress(self, progress: Progress | None) -> None: ...
     def show_layer_result(self, result: LayerResult) -> None: ...
-    def show_files_result(self, project: Project, found: AppliedFiles) -> None: ...
+    def show_files_result(self, project: Project, result: AppliedFiles) -> None: ...
     def clear_result(self) -> None: ...
 
 
@@ -63,7 +63,7 @@ class ApplyController:
         self._newest = Latest()
         self.result: LayerResult | None = None
 
-    def apply_to_layer(self, asked: Asked, layer_view: LayerView, resample: bool = False) -> None:
+    def apply_to_layer(self, project_or_folder: Asked, layer_view: LayerView, resample: bool = False) -> None:
         """Classify the plane that a layer shows; `resample` brings it to the pixel size of the labels first."""
         ticket = self._begin("Reading the frame …")
         failed = ticket.only(self.view.complain)
@@ -71,7 +71,7 @@ class ApplyController:
         def prepare() -> ApplyRequest | None:
             if not ticket.is_current:
                 return None
-            project = project_of(asked)
+            project = project_of(project_or_folder)
             if layer_view.channels:
                 require_channels(project, layer_view.source, layer_view.channels, layer_view.is_rgb)
             frame = replace(frame_plane_of(layer_view), pixel_um=layer_view.pixel_um)
@@ -96,7 +96,7 @@ class ApplyController:
         self._thread.run(prepare, then=ticket.only(start), failed=failed)
 
     def apply_to_files(
-        self, asked: Asked, paths: tuple[Path, ...], out: Path, overwrite: bool, resample: bool = False
+        self, project_or_folder: Asked, paths: tuple[Path, ...], out: Path, overwrite: bool, resample: bool = False
     ) -> None:
         """Classify image files and folders of them; what comes of it is written to `out`."""
         ticket = self._begin("Looking for images …")
@@ -105,9 +105,9 @@ class ApplyController:
             how = self._device, overwrite, resample, MISSING_IN_WINDOW, temperature_of(project)
             request = FilesRequest(project, paths, out, *how)
             job = "costal.applying.files:apply_to_files"
-            self._call(job, request, lambda found: self.view.show_files_result(project, found))
+            self._call(job, request, lambda result: self.view.show_files_result(project, result))
 
-        self._thread.run(project_of, asked, then=ticket.only(start), failed=ticket.only(self.view.complain))
+        self._thread.run(project_of, project_or_folder, then=ticket.only(start), failed=ticket.only(self.view.complain))
 
     def export(self, kind: ExportKind, path: Path) -> None:
         """Write the result of a layer to a file."""
@@ -150,9 +150,9 @@ class ApplyController:
         self._caller.call(job, (request,), then, self.view.complain, "Classifying")
 
 
-def project_of(asked: Asked) -> Project:
+def project_of(project_or_folder: Asked) -> Project:
     """Return the project, read from its folder if that was named."""
-    return load_project(asked) if isinstance(asked, Path) else asked
+    return load_project(project_or_folder) if isinstance(project_or_folder, Path) else project_or_folder
 
 
 def result_of(project: Project, frame: ClassifiedFrame) -> LayerResult:

@@ -92,13 +92,17 @@ class ApplyForm(QWidget):
         """Whether a folder is to be classified, not a layer."""
         return bool(self.tabs.currentIndex() == 1)
 
-    def show_project(self, asked: Project | Path | None, is_own: bool, can_be_own: bool) -> None:
+    def show_project(self, project_or_folder: Project | Path | None, is_own: bool, can_be_own: bool) -> None:
         """Show whose classifier is used; `is_own` when it is the project of Label crops."""
-        if asked is None:
+        if project_or_folder is None:
             self.project_label.setText("None yet: open one, here or in Label crops.")
             self.project_label.setToolTip("")
         else:
-            name, folder = (asked.name, asked) if isinstance(asked, Path) else (asked.name, asked.folder)
+            name, folder = (
+                (project_or_folder.name, project_or_folder)
+                if isinstance(project_or_folder, Path)
+                else (project_or_folder.name, project_or_folder.folder)
+            )
             self.project_label.setText(f"<b>{name}</b>" + (", open in Label crops" if is_own else ""))
             self.project_label.setToolTip(str(folder))
         self.own_button.setEnabled(can_be_own and not is_own)

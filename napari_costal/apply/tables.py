@@ -154,7 +154,7 @@ def _dress(table: QTableWidget, headers: tuple[str, ...], widths: tuple[int, ...
 
 
 def _class_item(project: Project, class_id: int) -> QTableWidgetItem:
-    found = project.class_of(class_id)
-    if found is None:
+    label_class = project.class_of(class_id)
+    if label_class is None:
         return QTableWidgetItem(swatch("#808080"), str(class_id))
-    return QTableWidgetItem(swatch(found.colour), found.name)
+    return QTableWidgetItem(swatch(label_class.colour), label_class.name)

@@ -137,26 +137,26 @@ class ApplyClassifier(Dock):
     def apply(self) -> None:
         """Classify what the form names."""
         self._show_project()
-        asked = self._folder or opened_beside(self).project
-        if asked is None:
+        project_or_folder = self._folder or opened_beside(self).project
+        if project_or_folder is None:
             self.complain("Open a project first, here or in Label crops: its classifier is used.")
         elif self.form.is_folder:
-            self._apply_to_folder(asked)
+            self._apply_to_folder(project_or_folder)
         else:
-            self._apply_to_layer(asked)
+            self._apply_to_layer(project_or_folder)
 
-    def _apply_to_layer(self, asked: Asked) -> None:
+    def _apply_to_layer(self, project_or_folder: Asked) -> None:
         layer = self.form.layer.value
         if layer is None:
             self.complain("Choose an image layer first.")
             return
         try:
-            layers = self._frame_layers(layer, project_of(asked))
+            layers = self._frame_layers(layer, project_of(project_or_folder))
             view = view_of(layers, self._viewer.dims, self.form.planes.value)
         except CostalError as error:
             self.complain(str(error))
             return
-        self.controller.apply_to_layer(asked, view, self.form.resample.isChecked())
+        self.controller.apply_to_layer(project_or_folder, view, self.form.resample.isChecked())
         self._classified.take(layers, view)
 
     def _frame_layers(self, layer: Image, project: Project) -> list[Image]:
@@ -166,13 +166,13 @@ class ApplyClassifier(Dock):
             return list(opened.layers)
         return taken_with(layer, mates_of(layer, images_in(self._viewer)), (), project, 0)
 
-    def _apply_to_folder(self, asked: Asked) -> None:
+    def _apply_to_folder(self, project_or_folder: Asked) -> None:
         images, out = self.form.images.text().strip(), self.form.out.text().strip()
         if not images or not out:
             self.complain("Choose the folder of images, and one for the results.")
             return
         choices = self.form.overwrite.isChecked(), self.form.resample.isChecked()
-        self.controller.apply_to_files(asked, (Path(images),), Path(out), *choices)
+        self.controller.apply_to_files(project_or_folder, (Path(images),), Path(out), *choices)
 
     def cancel_running(self) -> None:
         """Stop the job that runs."""
@@ -279,13 +279,13 @@ class ApplyClassifier(Dock):
         confidence = f", mean confidence {counts.confidence:.2f}" if classified else ""
         self.say(f"{model}: {counted(classified, 'crop')}{confidence}.")
 
-    def show_files_result(self, project: Project, found: AppliedFiles) -> None:
+    def show_files_result(self, project: Project, result: AppliedFiles) -> None:
         """Show the counts of many frames, their uncertain crops, and what could not be classified."""
         self._files_project = project
-        self.counts.fill(project, found.class_ids, found.frames, found.failures)
-        self._list(project, found.uncertain, is_layer=False)
-        count = f"{counted(sum(found.totals_K), 'crop')} of {counted(len(found.frames), 'frame')}"
-        self.say(f"Model {found.generation}: {count}. Wrote {found.out}")
+        self.counts.fill(project, result.class_ids, result.frames, result.failures)
+        self._list(project, result.uncertain, is_layer=False)
+        count = f"{counted(sum(result.totals_K), 'crop')} of {counted(len(result.frames), 'frame')}"
+        self.say(f"Model {result.generation}: {count}. Wrote {result.out}")
 
     def _list(self, project: Project, crops: Sequence[ClassifiedCrop], is_layer: bool) -> None:
         self.uncertain.fill(project, crops, is_layer)

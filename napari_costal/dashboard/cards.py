@@ -53,13 +53,13 @@ class Content:
 
 def contents(overview: Overview, colours: Colours) -> tuple[Content, ...]:
     """Return what the cards of `TITLES` show."""
-    found, project = overview.review, overview.project
+    review, project = overview.review, overview.project
     return (
         assessment_content(overview),
-        accuracy_content(found, project),
-        effort_content(found, colours),
-        classes_content(found, project),
-        calibration_content(found, project),
+        accuracy_content(review, project),
+        effort_content(review, colours),
+        classes_content(review, project),
+        calibration_content(review, project),
     )
 
 
@@ -68,33 +68,33 @@ def assessment_content(overview: Overview) -> Content:
     kept, project = overview.kept, overview.project
     if kept is None:
         return Content(f"Not yet. It comes after a training, from {FEWEST_LABELS} labels on.")
-    found = kept.assessment
-    if found.reason:
-        return Content(f"Not yet. {found.reason}")
+    assessment = kept.assessment
+    if assessment.reason:
+        return Content(f"Not yet. {assessment.reason}")
     old = " <b>Outdated</b>: labels or settings have changed since." * kept.is_outdated
-    where = "whole frames" if found.left_out_by == "frames" else "blocks of frames"
-    share = f"<b>{found.share:.0%}</b> ({found.low:.0%} to {found.high:.0%})"
-    labels = f"{counted(found.count, 'label')} of {counted(found.frames, 'frame')}"
+    where = "whole frames" if assessment.left_out_by == "frames" else "blocks of frames"
+    share = f"<b>{assessment.share:.0%}</b> ({assessment.low:.0%} to {assessment.high:.0%})"
+    labels = f"{counted(assessment.count, 'label')} of {counted(assessment.frames, 'frame')}"
     lines = [
         f"{share} of {labels} were predicted right by models that did not know them; {where} were left out.{old}",
         f"{NOT_RANDOM_HERE} {controls_text(overview.review)}",
-        f"Expected calibration error {found.raw_error:.2f}, and {found.calibration_error:.2f} at temperature "
-        f"{found.temperature:.2f}, through which exported probabilities go.",
-        *(each.sentence for each in (found.forecast, overview.came) if each is not None),
+        f"Expected calibration error {assessment.raw_error:.2f}, and {assessment.calibration_error:.2f} at temperature "
+        f"{assessment.temperature:.2f}, through which exported probabilities go.",
+        *(each.sentence for each in (assessment.forecast, overview.came) if each is not None),
     ]
     names = [each.name for each in project.offered]
     picture = None
-    if found.class_ids == tuple(each.id for each in project.offered):
-        picture = ConfusionPicture(names, np.array(found.confusion_K_K))
+    if assessment.class_ids == tuple(each.id for each in project.offered):
+        picture = ConfusionPicture(names, np.array(assessment.confusion_K_K))
     return Content("<br>".join(lines), picture, 90 + 26 * len(names))
 
 
-def controls_text(found: Review) -> str:
+def controls_text(review: Review) -> str:
     """Return the figure of the controls, and what it is about."""
-    if not found.accuracy.count:
+    if not review.accuracy.count:
         return "There are no control labels yet to compare with."
     return (
-        f"Controls: {_share(found.accuracy)} of {found.accuracy.count:,}. They were drawn from crops not yet answered "
+        f"Controls: {_share(review.accuracy)} of {review.accuracy.count:,}. They were drawn from crops not yet answered "
         "then, and each was predicted by the model of its own query."
     )
 
@@ -105,29 +105,29 @@ def look_again_text(overview: Overview) -> str:
     return f"Look at {counted(len(doubts), 'label')} again …" if doubts else ""
 
 
-def accuracy_content(found: Review, project: Project) -> Content:
+def accuracy_content(review: Review, project: Project) -> Content:
     """Return the accuracy on control labels, or why there is none."""
-    if not found.accuracy.count:
-        return Content("<br>".join(filter(None, (no_controls_text(project), consistency_text(found)))))
-    text = f"{_share(found.recent)} of the last {found.recent.count} control labels were predicted right"
-    if found.accuracy.count > found.recent.count:
-        text += f"; {_share(found.accuracy)} of all {found.accuracy.count:,}"
+    if not review.accuracy.count:
+        return Content("<br>".join(filter(None, (no_controls_text(project), consistency_text(review)))))
+    text = f"{_share(review.recent)} of the last {review.recent.count} control labels were predicted right"
+    if review.accuracy.count > review.recent.count:
+        text += f"; {_share(review.accuracy)} of all {review.accuracy.count:,}"
     how = _small(f"Each point: the last {WINDOW} control labels, fewer at first. Band: 95% interval.")
-    if consistent := consistency_text(found):
+    if consistent := consistency_text(review):
         text += f".<br>{consistent[:-1]}"
-    curve = found.learning
+    curve = review.learning
     picture = AccuracyPicture(curve.label_count_S, curve.minutes_S, curve.share_S, curve.low_S, curve.high_S)
     return Content(f"{text}.<br>{how}", picture, 180)
 
 
-def consistency_text(found: Review) -> str:
+def consistency_text(review: Review) -> str:
     """Return how often crops that were shown again got the same answer again, "" when none was."""
-    if not found.consistency.count:
+    if not review.consistency.count:
         return ""
-    count = f"{found.consistency.count:,} crop" + "s" * (found.consistency.count != 1)
+    count = f"{review.consistency.count:,} crop" + "s" * (review.consistency.count != 1)
 
     return (
-        f"Of {count} shown again without a word, {_share(found.consistency)} got the same answer: no accuracy "
+        f"Of {count} shown again without a word, {_share(review.consistency)} got the same answer: no accuracy "
         "against these labels can mean more."
     )
 
@@ -146,9 +146,9 @@ def no_controls_text(project: Project) -> str:
     )
 
 
-def effort_content(found: Review, colours: Colours) -> Content:
+def effort_content(review: Review, colours: Colours) -> Content:
     """Return how predicted effort fits measured effort, or why nothing can be said."""
-    pairs = found.pairs
+    pairs = review.pairs
     if not len(pairs.measured_s_Q):
         return Content(
             "No effort was predicted before it was measured yet: the cost is learned once enough efforts are there."
@@ -156,8 +156,8 @@ def effort_content(found: Review, colours: Colours) -> Content:
     controls = int(pairs.control_Q.sum())
     rows = (
         ["", *map(_small, ("crops", "rank corr.", "bias (95%)", "skill"))],
-        _fit_cells("control", CONTROL, found.control_effort, controls),
-        _fit_cells("chosen", colours.line, found.chosen_effort, len(pairs.control_Q) - controls),
+        _fit_cells("control", CONTROL, review.control_effort, controls),
+        _fit_cells("chosen", colours.line, review.chosen_effort, len(pairs.control_Q) - controls),
     )
     table = "".join("<tr>" + "".join(f"<td align='right'>{cell}&nbsp;</td>" for cell in row) + "</tr>" for row in rows)
     note = _small(
@@ -180,14 +180,14 @@ def _fit_cells(name: str, colour: str, fit: EffortFit | None, count: int) -> lis
     return [*head, _figure(fit.rank_correlation, ".2f"), bias, _figure(fit.skill, "+.0%")]
 
 
-def classes_content(found: Review, project: Project) -> Content:
+def classes_content(review: Review, project: Project) -> Content:
     """Return the classes that are offered, and others that have labels or efforts."""
 
     def is_drawn(each: LabelClass) -> bool:
-        return each.is_offered or each.id in found.label_counts or each.id in found.efforts_s
+        return each.is_offered or each.id in review.label_counts or each.id in review.efforts_s
 
     rows = [
-        _class_row(each, found.label_counts.get(each.id, 0), found.efforts_s.get(each.id, NO_EFFORTS))
+        _class_row(each, review.label_counts.get(each.id, 0), review.efforts_s.get(each.id, NO_EFFORTS))
         for each in project.classes
         if is_drawn(each)
     ]
@@ -205,36 +205,36 @@ def _class_row(each: LabelClass, labels: int, efforts_s: Floats) -> ClassRow:
     return ClassRow(each.name, each.colour, labels, quartiles_s, efforts_s[-MOST_IN_STRIP:])
 
 
-def calibration_content(found: Review, project: Project) -> Content:
+def calibration_content(review: Review, project: Project) -> Content:
     """Return how sure the model was against how often it was right, or why that cannot be told."""
-    if found.calibration is None:
+    if review.calibration is None:
         return Content(no_controls_text(project))
     text = (
-        f"Expected calibration error <b>{found.calibration.expected_error:.2f}</b> over {found.accuracy.count:,} "
+        f"Expected calibration error <b>{review.calibration.expected_error:.2f}</b> over {review.accuracy.count:,} "
         "control labels."
     )
     how = _small(
         "On the dashed line the model is as sure as it is right. Whiskers: 95% interval; bars: where the labels are."
     )
-    return Content(f"{text}<br>{how}", _calibration_picture(found.calibration), 210)
+    return Content(f"{text}<br>{how}", _calibration_picture(review.calibration), 210)
 
 
-def _calibration_picture(found: Calibration) -> CalibrationPicture:
+def _calibration_picture(calibration: Calibration) -> CalibrationPicture:
     ends = [
         accuracy_interval(round(share * count), int(count)) if count else (np.nan, np.nan)
-        for share, count in zip(found.accuracy_B, found.count_B, strict=True)
+        for share, count in zip(calibration.accuracy_B, calibration.count_B, strict=True)
     ]
     low_B, high_B = np.array(ends).T
-    return CalibrationPicture(found.confidence_B, found.accuracy_B, low_B, high_B, found.count_B)
+    return CalibrationPicture(calibration.confidence_B, calibration.accuracy_B, low_B, high_B, calibration.count_B)
 
 
 # Above the cards, and the models
 
 
-def counts_text(found: Review) -> str:
+def counts_text(review: Review) -> str:
     """Return how much there is to go by."""
-    labels = sum(found.label_counts.values())
-    minutes, controls = round(found.minutes), found.accuracy.count
+    labels = sum(review.label_counts.values())
+    minutes, controls = round(review.minutes), review.accuracy.count
     counts = ((labels, "label"), (minutes, "expert minute"), (controls, "control label"))
     return " · ".join(f"{count:,} {noun}{'' if count == 1 else 's'}" for count, noun in counts)
 
@@ -287,8 +287,8 @@ def _when(utc_ns: int) -> str:
     return f"{datetime.fromtimestamp(utc_ns / 1e9):%Y-%m-%d %H:%M}" if utc_ns else "an unknown time"
 
 
-def _share(found: Accuracy) -> str:
-    return f"<b>{found.share:.0%}</b> ({found.low:.0%} to {found.high:.0%})"
+def _share(accuracy: Accuracy) -> str:
+    return f"<b>{accuracy.share:.0%}</b> ({accuracy.low:.0%} to {accuracy.high:.0%})"
 
 
 def _figure(figure: float, form: str) -> str:

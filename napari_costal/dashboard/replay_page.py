@@ -26,7 +26,7 @@ class ReplayPage(QWidget):
         super().__init__()
         self._engine, self._folder = engine, Path()
         self._caller = Caller(thread, self, self._show_progress)
-        self.what, self.said, self.notes = sentence(), sentence(), sentence()
+        self.what, self.message, self.notes = sentence(), sentence(), sentence()
         self.what.setText(WHAT)
         self.button = push_button("Replay", "Ask for the labels again, in the engine.", self.replay)
         self.cancel_button = push_button("Cancel", "Stop the replay.", self.cancel_running)
@@ -40,7 +40,7 @@ class ReplayPage(QWidget):
         column.setContentsMargins(8, 6, 8, 4)
         column.addWidget(self.what)
         column.addLayout(beside(self.button, self.progress, self.cancel_button, shares=(0, 1)))
-        for each in (self.said, self.table, self.notes):
+        for each in (self.message, self.table, self.notes):
             column.addWidget(each, 100 * (each is self.table))
         column.addStretch(1)  # without a table the sentences stay together at the top
         self._show_progress(None)
@@ -78,11 +78,11 @@ class ReplayPage(QWidget):
         self.cancel_running()
         self._engine.stop()
 
-    def _show(self, found: ReplayTable) -> None:
-        self._say("<br>".join(found.sentences))
-        self.notes.setText("<small>" + "<br>".join(found.notes) + "</small>")
-        self.table.setRowCount(len(found.rows))
-        for row, cells in enumerate(found.rows):
+    def _show(self, replay: ReplayTable) -> None:
+        self._say("<br>".join(replay.sentences))
+        self.notes.setText("<small>" + "<br>".join(replay.notes) + "</small>")
+        self.table.setRowCount(len(replay.rows))
+        for row, cells in enumerate(replay.rows):
             for column, text in enumerate(cells):
                 self.table.setItem(row, column, QTableWidgetItem(text))
         self.table.resizeColumnsToContents()
@@ -92,8 +92,8 @@ class ReplayPage(QWidget):
         self._say(text, ALARM)
 
     def _say(self, text: str, colour: str = "") -> None:
-        paint(self.said, colour)
-        self.said.setText(text)
+        paint(self.message, colour)
+        self.message.setText(text)
 
     def _show_progress(self, progress: Progress | None) -> None:
         is_busy = progress is not None

@@ -89,8 +89,8 @@ class EffortModel(QAbstractTableModel):
         if role == Role.TextAlignmentRole and column in (ACTIVE, ELAPSED):
             return RIGHT
         if role == Role.DecorationRole and column == CLASS:
-            given = self._class(self._table, row)
-            return QColor(given.colour) if given is not None else None
+            label_class = self._class(self._table, row)
+            return QColor(label_class.colour) if label_class is not None else None
         if role == Role.ToolTipRole:
             return self._tip(self._table, row, column)
         return None
@@ -99,8 +99,8 @@ class EffortModel(QAbstractTableModel):
         if column == TIME:
             return f"{_time(table, row):%m-%d %H:%M:%S}"
         if column == CLASS:
-            given = self._class(table, row)
-            return given.name if given is not None else ""
+            label_class = self._class(table, row)
+            return label_class.name if label_class is not None else ""
         if column in (ACTIVE, ELAPSED):
             efforts = table.efforts
             return f"{(efforts.active_ns_P if column == ACTIVE else efforts.elapsed_ns_P)[row] / 1e9:.2f}"

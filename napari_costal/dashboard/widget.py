@@ -175,8 +175,8 @@ class Dashboard(Dock):
         if self._overview is None:
             self.say("")
         self._overview = overview
-        said = (counts_text(overview.review), model_text(overview), planted_text(overview))
-        self.summary.setText("<br>".join(filter(None, said)))
+        lines = (counts_text(overview.review), model_text(overview), planted_text(overview))
+        self.summary.setText("<br>".join(filter(None, lines)))
         for page in (self.figures, self.efforts, self.models):
             page.show_overview(overview)
         self.pages.setVisible(True)

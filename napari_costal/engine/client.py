@@ -44,11 +44,11 @@ class EngineJob(QObject):
 class Engine(QObject):
     """One engine process, shared by the docks of a window, started when the first job comes.
 
-    Jobs run one after another. A process that dies is noticed, said (`said`), and started again; its job is begun again
+    Jobs run one after another. A process that dies is noticed, said (`notice`), and started again; its job is begun again
     once, which is safe because jobs are pure or write atomically.
     """
 
-    said = Signal(str)
+    notice = Signal(str)
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -63,8 +63,8 @@ class Engine(QObject):
     def of(widget: QWidget) -> "Engine":
         """Return the engine of the widget's main window, made when there is none yet; without a window its own."""
         home = main_window_of(widget) or widget
-        found = next((child for child in home.children() if isinstance(child, Engine)), None)
-        engine = found or Engine(home)
+        engine_there = next((child for child in home.children() if isinstance(child, Engine)), None)
+        engine = engine_there or Engine(home)
         engine._users.add(id(widget))
         return engine
 
@@ -178,9 +178,9 @@ class Engine(QObject):
 
     def _log(self) -> None:
         if self._process is not None:
-            said = bytes(self._process.readAllStandardError()).decode(errors="replace").rstrip()
-            if said:
-                LOG.warning("engine process: %s", said)
+            text = bytes(self._process.readAllStandardError()).decode(errors="replace").rstrip()
+            if text:
+                LOG.warning("engine process: %s", text)
 
     def _died(self, code: int, _status: object) -> None:
         """Go on after the process ended by itself or was ended from outside."""
@@ -190,7 +190,7 @@ class Engine(QObject):
             process.deleteLater()
         job, self._running = self._running, None
         if job is None:
-            self.said.emit("The engine process was ended from outside; it starts again with the next job.")
+            self.notice.emit("The engine process was ended from outside; it starts again with the next job.")
         elif job.unwanted:
             self._close(job, job.cancelled.emit)
         elif job.begun_again:
@@ -199,7 +199,7 @@ class Engine(QObject):
         else:
             job.begun_again = True
             self._waiting.appendleft(job)
-            self.said.emit("The engine process ended unexpectedly; it was restarted and the job begun again.")
+            self.notice.emit("The engine process ended unexpectedly; it was restarted and the job begun again.")
         self._next()
 
     def _not_started(self, error: QProcess.ProcessError) -> None:

@@ -83,9 +83,9 @@ class Following(QObject):
         self.blinded.emit()
 
     def _relabelled(self, before: CropLabel | None, label: CropLabel | None) -> None:
-        meant = label or before
-        if meant is not None:
-            self.relabelled.emit((meant, label))
+        crop_label = label or before
+        if crop_label is not None:
+            self.relabelled.emit((crop_label, label))
 
     def _renewed(self) -> None:
         self._seen = ()

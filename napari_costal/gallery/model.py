@@ -113,12 +113,12 @@ class GalleryModel(QAbstractListModel):
         label_id = int(self._crops.label_N[row])
         if self.offer is None:
             predicted = self._classes.get(int(self._predicted_n[position]), ("", ""))
-            said = f"{predicted[0]} {self._confidence_n[position]:.0%}" if predicted[0] else ""
+            prediction = f"{predicted[0]} {self._confidence_n[position]:.0%}" if predicted[0] else ""
             label, colour = self._label(label_id)
             others = self._classes.get(self._contradicting(row), predicted)[0]
-            if label and (said or others != predicted[0]) and others != label:
+            if label and (prediction or others != predicted[0]) and others != label:
                 label = f"{label} ≠ {others}"
-            return Cell(row, label, colour, said, predicted[1])
+            return Cell(row, label, colour, prediction, predicted[1])
         if row in self.offer.planted:
             label_id = self.offer.corrected.get(row, 0)
         return Cell(row, *self._label(label_id), *self._label(self._shown[row]), row in self.offer.left_out)
@@ -126,12 +126,12 @@ class GalleryModel(QAbstractListModel):
     def sentence(self, position: int) -> str:
         """Return where a crop is from and what is known of it."""
         cell, (frame_id, y, x, _) = self.cell(position), self.place(position)
-        said = [f"{self._frame_name(frame_id)}, y {y}, x {x}"]
-        said += [f"offered as {cell.predicted}" if self.offer else f"predicted: {cell.predicted}"] * bool(
+        parts = [f"{self._frame_name(frame_id)}, y {y}, x {x}"]
+        parts += [f"offered as {cell.predicted}" if self.offer else f"predicted: {cell.predicted}"] * bool(
             cell.predicted
         )
-        said += [f"label: {cell.label}"] * bool(cell.label) + ["left out"] * cell.is_left_out
-        return "; ".join(said)
+        parts += [f"label: {cell.label}"] * bool(cell.label) + ["left out"] * cell.is_left_out
+        return "; ".join(parts)
 
     def _contradicting(self, row: int) -> int:
         """Return the class that contradicts a label which is to be looked at again, 0 for other crops."""

@@ -118,7 +118,7 @@ def _refill(box: QComboBox, choices: Sequence[tuple[str, int | None]], chosen: i
 class ClassButtons(QWidget):
     """A button for each class: it labels the crops that are selected."""
 
-    given = Signal(int)
+    class_chosen = Signal(int)
 
     def __init__(self) -> None:
         super().__init__()
@@ -138,7 +138,7 @@ class ClassButtons(QWidget):
             button.setToolTip(f"Label the crops that are selected '{each.name}'.")
             button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
             button.setStyleSheet(f"border-left: 6px solid {each.colour}; padding: 4px; text-align: left;")
-            button.clicked.connect(lambda _=False, class_id=each.id: self.given.emit(class_id))
+            button.clicked.connect(lambda _=False, class_id=each.id: self.class_chosen.emit(class_id))
             self._grid.addWidget(button, place // 3, place % 3)
 
 

@@ -278,7 +278,7 @@ class GallerySession:
         self._listing.relabelled(changes)
         if work is None:
             return
-        here = {index: label for meant, label in changes if (index := work.frame.index_of(meant)) is not None}
+        here = {index: label for crop, label in changes if (index := work.frame.index_of(crop)) is not None}
         if here:
             self._listing.is_deaf = True
             try:

@@ -59,9 +59,9 @@ class Thumbnails(QObject):
         if self._is_busy or not self._wanted:
             return
         in_sight = self._in_sight()
-        wanted = [row for row in self._wanted if row in in_sight]
-        self._wanted = dict.fromkeys(wanted[AT_ONCE:])
-        rows, paint, side, ticket = wanted[:AT_ONCE], self._paint, self.side, self._newest.ticket()
+        rows_in_sight = [row for row in self._wanted if row in in_sight]
+        self._wanted = dict.fromkeys(rows_in_sight[AT_ONCE:])
+        rows, paint, side, ticket = rows_in_sight[:AT_ONCE], self._paint, self.side, self._newest.ticket()
         if not rows:
             return
 

@@ -90,7 +90,7 @@ class CropGallery(Dock):
             "redo": session.redo,
         }
         view.asked_for.connect(lambda name: acts[name]())
-        self.classes.given.connect(self._give)
+        self.classes.class_chosen.connect(self._give)
         self.filters.changed.connect(self._filter_changed)
         self.filters.like_wanted.connect(self._compare)
         self.filters.resized.connect(self._resize)
@@ -137,10 +137,10 @@ class CropGallery(Dock):
 
     def list_crops(self, gallery: Gallery, rows_n: NDArray[np.intp]) -> None:
         """List crops in this order; those that were selected stay so, and the view where it was."""
-        wanted, self._wanted = self._wanted or (self._kept_choice() if self.model.offer is None else None), None
+        choice, self._wanted = self._wanted or (self._kept_choice() if self.model.offer is None else None), None
         self.model.show(gallery, rows_n)
-        if wanted is not None:
-            self._restore(*wanted)
+        if choice is not None:
+            self._restore(*choice)
         self._count()
 
     def list_offer(self, gallery: Gallery, offered: Offer | None) -> None:
@@ -164,10 +164,10 @@ class CropGallery(Dock):
 
     def _count(self) -> None:
         shown, chosen = self.model.rowCount(), len(self.view.selectionModel().selectedIndexes())
-        told = f"{shown:,} predictions are offered" if self.listing.offer is not None else f"{shown:,} crops"
+        text = f"{shown:,} predictions are offered" if self.listing.offer is not None else f"{shown:,} crops"
         if shown == MOST_LISTED:
-            told = f"The first {shown:,} crops of the order"
-        self.count_label.setText(told + (f", {chosen:,} selected" if chosen else ""))
+            text = f"The first {shown:,} crops of the order"
+        self.count_label.setText(text + (f", {chosen:,} selected" if chosen else ""))
 
     # Choosing
 

@@ -140,10 +140,10 @@ class MosaicController:
         """Look up what the classes are called; until that is known, or when it fails, they have numbers."""
         data = self._data
 
-        def found(names: tuple[str, ...]) -> None:
+        def take_names(names: tuple[str, ...]) -> None:
             self._class_names = names
 
-        self._pixels.run(lambda: load_dataset(data).class_names, then=self._settings.ticket().only(found))
+        self._pixels.run(lambda: load_dataset(data).class_names, then=self._settings.ticket().only(take_names))
 
     def _look_ahead(self) -> None:
         """Show what the first round chooses from while the engine starts; why that fails, the engine will say."""
@@ -154,11 +154,11 @@ class MosaicController:
             first_N = pool_indices(dataset, experiment.seed, 0, 1, experiment.pool_size, experiment.pools)
             return dataset.name, dataset.take(first_N)[0]
 
-        def found(pool: tuple[str, Floats]) -> None:
+        def show_pool(pool: tuple[str, Floats]) -> None:
             if self._proposal is None and self._is_busy:
                 self._view.show_pool(*pool)
 
-        self._pixels.run(read, then=self._settings.ticket().only(found))
+        self._pixels.run(read, then=self._settings.ticket().only(show_pool))
 
     def _word(self, label: int | None) -> str:
         if label is None:

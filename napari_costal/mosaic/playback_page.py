@@ -26,7 +26,7 @@ class PlaybackPage(QWidget):
     """Arm, repeat and round of a run, its mosaic with values and picks, and the learning curves of all arms."""
 
     opened, closed = Signal(), Signal()
-    said, complained = Signal(str), Signal(str)
+    message, error_message = Signal(str), Signal(str)
 
     def __init__(self, viewer: Viewer, layers: MosaicLayers, thread: Thread, painter: Any) -> None:
         super().__init__()
@@ -101,11 +101,11 @@ class PlaybackPage(QWidget):
 
     def say(self, text: str) -> None:
         """Show a sentence below the page."""
-        self.said.emit(text)
+        self.message.emit(text)
 
     def complain(self, text: str) -> None:
         """Show an error below the page."""
-        self.complained.emit(text)
+        self.error_message.emit(text)
 
     def show_note(self, text: str) -> None:
         """Show what there is to say of the mosaic."""

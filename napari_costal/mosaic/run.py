@@ -66,8 +66,10 @@ class Run:
         grown = [place for place, now, then in zip(self.places, counts, earlier, strict=True) if now > then]
         under_way = [place for place in grown if len(self.of(place.arm, place.repeat)) <= self.plan.rounds]
         candidates = (under_way if before is None else grown) or grown or [here]
-        found = next((each for each in candidates if (each.arm, each.repeat) == (here.arm, here.repeat)), candidates[0])
-        return Place(found.arm, found.repeat, max(len(self.of(found.arm, found.repeat)) - 1, 0))
+        round_now = next(
+            (each for each in candidates if (each.arm, each.repeat) == (here.arm, here.repeat)), candidates[0]
+        )
+        return Place(round_now.arm, round_now.repeat, max(len(self.of(round_now.arm, round_now.repeat)) - 1, 0))
 
 
 @dataclass(frozen=True, slots=True)

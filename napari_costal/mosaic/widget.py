@@ -116,8 +116,8 @@ class MnistMosaic(Dock):
         labelling_page.drive(controller.presenter)
 
     def _connect_playback(self) -> None:
-        self.playback.said.connect(self.say)
-        self.playback.complained.connect(self.complain)
+        self.playback.message.connect(self.say)
+        self.playback.error_message.connect(self.complain)
         self.playback.opened.connect(lambda: self._pages.setCurrentWidget(self.playback))
         self.playback.closed.connect(lambda: self._pages.setCurrentIndex(0))
 
@@ -198,8 +198,8 @@ class MnistMosaic(Dock):
         """Show the mosaic of the round, the value of each crop, and the query's ranks."""
         images, query = to_images(proposal.crops_N_C_H_W), proposal.query
         self.layers.show(f"{dataset_name} mosaic", images, ("value v", query.value_N), query.picked_n)
-        asked = counted(len(proposal.query.picked_n), "crop")
-        self.say(f"Round {round_number}: the {asked} of greatest value, in boxes, will be labelled.")
+        count = counted(len(proposal.query.picked_n), "crop")
+        self.say(f"Round {round_number}: the {count} of greatest value, in boxes, will be labelled.")
 
     def show_answers(self, proposal: Proposal, words: list[str]) -> None:
         """Write the labels given so far into the query's squares."""

@@ -47,7 +47,7 @@ class Dock(QWidget):
     def shut_down(self) -> None:
         """Leave no process behind; a subclass stops its threads too."""
         if self._engine_now is not None:
-            self._engine_now.said.disconnect(self.say)
+            self._engine_now.notice.disconnect(self.say)
             self._engine_now.leave(self)
             self._engine_now = None
 
@@ -57,7 +57,7 @@ class Dock(QWidget):
         """Start a job in the window's engine process (see `Engine.start`)."""
         if self._engine_now is None:
             self._engine_now = Engine.of(self)
-            self._engine_now.said.connect(self.say)
+            self._engine_now.notice.connect(self.say)
         return self._engine_now.start(function, message, self, self.is_quiet(function))
 
     def is_quiet(self, function: str) -> bool:

@@ -79,16 +79,16 @@ class FigureView(QWidget):
     def _start(self) -> None:
         if self._picture is None or self._is_drawing:
             return
-        self._is_drawing, wanted = True, self._wanted()
-        job = self._painter.start(DRAWN, pack((self._picture, *wanted[1:])), self)
+        self._is_drawing, picture = True, self._wanted()
+        job = self._painter.start(DRAWN, pack((self._picture, *picture[1:])), self)
 
-        def show(found: tuple[int, int, bytes]) -> None:
-            width, height, pixels = found
+        def show(image: tuple[int, int, bytes]) -> None:
+            width, height, pixels = image
             self.image = QImage(pixels, width, height, 4 * width, QImage.Format.Format_RGBA8888).copy()
             end()
 
         def end(_error: str = "") -> None:
-            self._is_drawing, self._drawn = False, wanted
+            self._is_drawing, self._drawn = False, picture
             self.update()
 
         job.result.connect(show)

@@ -27,8 +27,8 @@ class Thread:
             self.held.append(work)
 
     def release(self):
-        held, self.held = self.held, None
-        for work in held:
+        calls, self.held = self.held, None
+        for work in calls:
             work()
 
 

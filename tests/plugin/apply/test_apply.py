@@ -189,8 +189,8 @@ def classify(dock, engine, qtbot, seed=0):
 
 
 def part(viewer, name):
-    (found,) = [layer for layer in viewer.layers if is_ours(layer) and layer.metadata["part"] == name]
-    return found
+    (own_layer,) = [layer for layer in viewer.layers if is_ours(layer) and layer.metadata["part"] == name]
+    return own_layer
 
 
 def seen(viewer):

@@ -64,9 +64,9 @@ def test_projections_and_channels_are_those_of_the_layer(tmp_path, write_zarr):
     ):
         path = write_zarr(tmp_path / f"{axes}.zarr", pixels, axes)
         view = viewed(layer_of(pixels, path), (0, 0, 0), planes)
-        found = lazy_plane_of(view)
-        assert found.planes == expected
-        np.testing.assert_array_equal(found[:, :, :], frame_of(view)[1])
+        plane = lazy_plane_of(view)
+        assert plane.planes == expected
+        np.testing.assert_array_equal(plane[:, :, :], frame_of(view)[1])
 
 
 @pytest.mark.parametrize("which", ["other pixels", "other size", "no file", "a projection over channels", "small"])

@@ -199,8 +199,8 @@ def test_a_held_key_labels_once(gallery, project, qtbot):
     click(qtbot, gallery, 4)
     press(qtbot, gallery, "2")
     click(qtbot, gallery, 5)
-    held = QKeyEvent(QEvent.Type.KeyPress, Qt.Key.Key_2, NONE, "2", True)
-    QApplication.sendEvent(gallery.view, held)
+    repeated = QKeyEvent(QEvent.Type.KeyPress, Qt.Key.Key_2, NONE, "2", True)
+    QApplication.sendEvent(gallery.view, repeated)
     qtbot.wait(200)
     assert set(stored(project)) == {index_at(gallery, 4)}
 

@@ -34,10 +34,10 @@ RUNS = [(arm, repeat) for arm in range(2) for repeat in range(2)]
 
 
 def report(arm, repeat, number, accuracy=None, cost=None):
-    found = 0.5 + number / 10 + repeat / 100 if accuracy is None else accuracy
+    share = 0.5 + number / 10 + repeat / 100 if accuracy is None else accuracy
     counts = (2 + number,) * 10
     cost = 100.0 * number if cost is None else cost
-    return RoundReport(ARMS[arm].name, repeat, number, 20 + ASKED * number, found, NAN, cost, counts)
+    return RoundReport(ARMS[arm].name, repeat, number, 20 + ASKED * number, share, NAN, cost, counts)
 
 
 def finish_round(folder, arm, repeat, number):
@@ -118,7 +118,7 @@ class Player:
         self.thread.work()
 
     @property
-    def said(self):
+    def messages(self):
         return [call.args[0] for call in self.view.say.call_args_list]
 
     @property
@@ -303,7 +303,7 @@ def test_a_folder_that_is_away_for_a_while_is_said_and_shown_again(player, runni
     away.rename(running)
     player.view.reset_mock()
     player.look()
-    assert player.said == [""]
+    assert player.messages == [""]
     assert player.controller.place == Place(0, 1, 0)
     assert player.shown.query is None
     assert player.view.show_note.call_args.args == ("",)
