@@ -67,7 +67,7 @@ class FrameOpener:
         self._pixels.run(work, then=opened, failed=self._complain)
 
     def add(self, frame: Frame | LazyFrame, limits: Limits) -> None:
-        """Add a frame that was opened: one RGB layer, or a layer for each channel; `limits` are those of each channel."""
+        """Add an opened frame as one RGB layer, or as a layer for each channel; `limits` are those of the channels."""
         layers = self.added(shown_as(frame), frame, limits, Path(frame.source).stem)
         self._chosen(layers[0], SLICE_SHOWN, " ".join(frame.notes))
 

@@ -54,7 +54,7 @@ class FrameOverlay:
         self._owner = owner
         self._is_lifting = False
         for event in (viewer.layers.events.inserted, viewer.layers.events.reordered):
-            event.connect(self._lift, position="last")  # napari's canvas has drawn it by then
+            event.connect(self._lift, position="last")  # after napari's canvas has handled the event
 
     def stop(self) -> None:
         """Stop keeping the layers on top."""
@@ -286,6 +286,6 @@ def _limits_of(heatmap: Floats) -> tuple[float, float]:
 
 
 def _are_same(one: Floats, other: Floats) -> bool:
-    """Return whether two heatmaps are equal; a few values are compared first, because most heatmaps differ there."""
+    """Return whether two heatmaps are equal; a few values are compared first, because that is fast."""
     few = slice(None, None, LOOKED_AT_EACH)
     return np.array_equal(one[few], other[few], equal_nan=True) and np.array_equal(one, other, equal_nan=True)

@@ -1,4 +1,4 @@
-"""The dashboard's page *Replay*: what other settings would have saved on the project's own labels and seconds."""
+"""The dashboard's page *Replay*: what other settings would have saved on the project's labels and times."""
 
 from pathlib import Path
 from typing import Any
@@ -13,14 +13,14 @@ from napari_costal.ui.tables import dress, show_only
 
 REPLAYED = "costal.paper.replay:replay_table"
 WHAT = (
-    "The labels of this project are asked for again, as if none were known: by random selection, by the project's own "
-    "settings, and without cost (or with it). Each label costs the seconds that it took. Half a minute for 200 labels; "
-    "nothing is changed."
+    "A simulation asks for the labels of this project again: by random selection, by the project's settings, and "
+    "without cost (or with it). Each label costs the seconds that it took you. It takes half a minute for 200 labels, "
+    "and changes nothing."
 )
 
 
 class ReplayPage(QWidget):
-    """A button that replays, and what came of it; the engine is its own, so that labelling and training go on."""
+    """A button that replays, and the result; it has its own engine, so that labelling and training go on."""
 
     def __init__(self, thread: Thread, engine: Any) -> None:
         super().__init__()
@@ -28,7 +28,7 @@ class ReplayPage(QWidget):
         self._caller = Caller(thread, self, self._show_progress)
         self.what, self.message, self.notes = sentence(), sentence(), sentence()
         self.what.setText(WHAT)
-        self.button = push_button("Replay", "Ask for the labels again, in the engine.", self.replay)
+        self.button = push_button("Replay", "Start the simulation, in the background.", self.replay)
         self.cancel_button = push_button("Cancel", "Stop the replay.", self.cancel_running)
         self.progress = QProgressBar()
         self.table = QTableWidget(0, len(HEADS))
@@ -42,12 +42,12 @@ class ReplayPage(QWidget):
         column.addLayout(beside(self.button, self.progress, self.cancel_button, shares=(0, 1)))
         for each in (self.message, self.table, self.notes):
             column.addWidget(each, 100 * (each is self.table))
-        column.addStretch(1)  # without a table the sentences stay together at the top
+        column.addStretch(1)  # without a table the sentences stay at the top
         self._show_progress(None)
         self.turn_to(None)
 
     def turn_to(self, folder: Path | None) -> None:
-        """Turn to another project, or to none: what was found for the one before is not shown any more."""
+        """Show another project, or none; the result of the previous project is cleared."""
         self.cancel_running()
         self._folder = folder or Path()
         self.button.setEnabled(folder is not None)
@@ -62,7 +62,7 @@ class ReplayPage(QWidget):
         self._caller.call(REPLAYED, (self._folder,), self._show, self._complain, "Replay")
 
     def cancel_running(self) -> None:
-        """Stop a replay; nothing where none runs."""
+        """Stop the replay, if one runs."""
         self._caller.cancel()
 
     def start(self, function: str, message: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The dashboard's table of efforts as a Qt model over columns: nothing is made for a row before it is seen."""
+"""The Qt model of the dashboard's table of efforts; the texts of a row are made when it becomes visible."""
 
 from datetime import datetime
 from pathlib import PurePath
@@ -32,7 +32,7 @@ class EffortModel(QAbstractTableModel):
         self._only_odd = False
 
     def show_table(self, project: Project, table: PresentationTable) -> None:
-        """Show a project's presentations; what has only grown keeps its place on the screen."""
+        """Show a project's presentations; if there are only new ones, the table keeps its scroll position."""
         is_same = self._project is not None and self._project.folder == project.folder
         rows = self._chosen(table)
         added = len(rows) - len(self._rows)
@@ -44,7 +44,7 @@ class EffortModel(QAbstractTableModel):
             self.beginInsertRows(TOP, 0, added - 1)
             self._rows = rows
             self.endInsertRows()
-        if len(rows):  # a class may have another name
+        if len(rows):  # a class may have a new name
             self.dataChanged.emit(self.index(0, 0), self.index(len(rows) - 1, len(HEADS) - 1))
 
     def show_only_odd(self, only: bool) -> None:

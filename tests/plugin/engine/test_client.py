@@ -123,7 +123,7 @@ def test_an_idle_process_killed_from_outside_is_noticed(qtbot, engine):
     outcome(qtbot, start(engine, "counting_job", 1, 0.0), "result")
     with qtbot.waitSignal(engine.notice, timeout=5000) as notice:
         os.kill(engine.pid, getattr(signal, "SIGKILL", signal.SIGTERM))
-    assert "ended from outside" in notice.args[0]
+    assert "ended while it was idle" in notice.args[0]
     assert engine.pid == 0
     assert outcome(qtbot, start(engine, "counting_job", 1, 0.0), "result") == [1]
 

@@ -385,7 +385,7 @@ def test_pixels_that_cannot_be_read_are_said_on_the_thumbnail_and_nothing_is_lab
     reason = "field.tif is gone. Put it back."
     for pixels in (gallery.listing.pixels, gallery.painting._pixels):
         pixels.read = lambda rows: dict.fromkeys(map(int, rows), reason)
-    gallery.painting.paint_anew()
+    gallery.painting.repaint_all()
     qtbot.waitUntil(lambda: gallery.painting.thumbnails.get(int(gallery.model.rows_n[0])) == reason, timeout=10_000)
     click(qtbot, gallery, 0)
     press(qtbot, gallery, "1")
