@@ -1,4 +1,4 @@
-"""What stands in for threads, the engine process and its signals where a test decides when something happens."""
+"""Stand-ins for threads, the engine process and its signals, in tests that decide when something happens."""
 
 from types import SimpleNamespace
 

@@ -47,7 +47,7 @@ AGENT = Agent(AgentSettings(2), (1, 4, 4), ({"bias": np.zeros(2, np.float32)},))
 DARK = colours_of("dark")
 
 
-class Desk:
+class LabelWriter:
     """A project of two classes and a short way to answer: every third crop a control that was predicted right."""
 
     def __init__(self, folder: Path) -> None:
@@ -85,7 +85,7 @@ class Desk:
 
 @pytest.fixture
 def session(tmp_path):
-    opened = Desk(tmp_path / "neurons")
+    opened = LabelWriter(tmp_path / "neurons")
     yield opened
     opened.store.close()
 
@@ -206,7 +206,7 @@ def test_without_controls_it_says_why_and_draws_no_empty_axes(open_dashboard, se
     assert "Not yet" in validation.text.text()
     for card in (accuracy, calibration):
         assert expected in card.text.text()
-    assert "No effort was predicted" in effort.text.text()
+    assert "There is no predicted effort" in effort.text.text()
     assert [card.figure.isVisible() for card in (accuracy, effort, classes, calibration)] == [False, False, True, False]
 
 
@@ -427,7 +427,9 @@ def test_a_stale_model_is_told_and_an_older_one_is_brought_back(open_dashboard, 
     dashboard = open_dashboard(session.project.folder)
     assert "Stale" not in dashboard.summary.text()
     session.store.undo(first)
-    qtbot.waitUntil(lambda: "1 label that it learned from stands no more" in dashboard.summary.text(), timeout=10_000)
+    qtbot.waitUntil(
+        lambda: "1 label that it learned from was undone or changed since" in dashboard.summary.text(), timeout=10_000
+    )
     models = dashboard.models
     dashboard.pages.setCurrentWidget(models)
     assert [models.table.item(row, 0).text() for row in range(2)] == ["2", "1"]
@@ -477,7 +479,7 @@ def test_the_card_of_cross_validation_says_figure_controls_calibration_and_forec
     overview = replace(look(session.project.folder), kept=Kept(assessment, True), came=came)
     content = contents(overview, DARK)[0]
     for text in (
-        "86%</b> (79% to 91%) of 84 labels of 6 frames", "Outdated", "no random sample", "no control labels yet",
+        "86%</b> (79% to 91%) of 84 labels of 6 frames", "Outdated", "not a random sample", "no control labels yet",
         "0.09, and 0.04 at temperature 1.50", "about 40 labels, +2.1 ± 1.5 points",
         "Foretold at 40 labels: about 30 labels, +3.0 ± 2.0 points; 44 labels came, +6.0 points.",
     ):  # fmt: skip

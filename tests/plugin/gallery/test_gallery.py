@@ -273,7 +273,7 @@ def test_a_page_is_accepted_without_its_planted_errors_and_taken_back_as_a_whole
     kept = {index_at(gallery, each): (int(page.shown_n[each]), "accepted") for each in right[1:]}
     click(qtbot, gallery, wrong[0])
     press(qtbot, gallery, str(truth[index_at(gallery, wrong[0])]))
-    assert stored(project) == alone, "the label that stood says so already"
+    assert stored(project) == alone, "the label says so already"
     click(qtbot, gallery, right[0])
     press(qtbot, gallery, Qt.Key.Key_Delete)
     assert gallery.model.cell(right[0]).is_left_out
@@ -317,10 +317,10 @@ def test_what_is_corrected_on_a_page_keeps_the_class_that_was_given(dock, galler
 
 def test_without_a_model_nothing_is_offered_and_the_reason_is_said(gallery, qtbot):
     qtbot.mouseClick(gallery.offers.offer_button, LEFT)
-    assert "No model has predicted anything yet" in gallery.status.text()
+    assert "There are no predictions yet" in gallery.status.text()
     assert not gallery.offers.is_offering
     press(qtbot, gallery, Qt.Key.Key_Return)
-    assert "No page is offered" in gallery.status.text()
+    assert "No predictions are offered" in gallery.status.text()
 
 
 def test_a_query_covers_the_gallery_until_it_ends(dock, gallery, qtbot):
@@ -418,7 +418,7 @@ def looked_again(gallery):
 
 @pytest.fixture
 def doubting(gallery, dock, project, qtbot):
-    """Return the gallery with three labels of class 1, of which the second and the third are doubted."""
+    """Return the gallery with three labels of class 1; the second and the third are doubted."""
     gallery.view.choose([4, 5, 6])
     press(qtbot, gallery, Qt.Key.Key_1)
     doubt(project, (6, 5))

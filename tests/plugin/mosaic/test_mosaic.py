@@ -127,7 +127,7 @@ def test_efforts_by_hand_are_not_compared_with_costs_of_the_random_arm():
 def test_empty_axes_say_what_they_will_show_and_have_no_numbers():
     figure = Figure()
     RoundsPicture("digits", (), False).draw(figure, Colours("#000000", "#ffffff", "#888888", "#66bbee"))
-    for axes, against in zip(figure.axes, ("labels given", "what the labels cost"), strict=True):
+    for axes, against in zip(figure.axes, ("labels given", "cost of the labels"), strict=True):
         assert against in axes.texts[0].get_text()
         assert list(axes.get_xticks()) == list(axes.get_yticks()) == []
 
@@ -263,7 +263,7 @@ def test_only_digits_are_labelled_by_hand(dock, qtbot, monkeypatch):
     monkeypatch.setattr(QuickEngine, "crop_shape", (1, 32, 32))
     dock.oracle.value = BY_HAND
     click(qtbot, dock, "Step")
-    qtbot.waitUntil(lambda: "Only digits are labelled by hand" in dock.status.text(), timeout=5000)
+    qtbot.waitUntil(lambda: "Only digits can be labelled by hand" in dock.status.text(), timeout=5000)
     assert dock.controller.reports == []
     assert dock.buttons["Step"].isEnabled()
 

@@ -150,7 +150,7 @@ def test_a_running_one_opens_at_the_newest_round_that_is_under_way_and_is_follow
 
 def test_a_run_that_has_just_begun_says_that_there_is_no_round(player, tmp_path):
     player.open(make_run(tmp_path / "new", [0] * 4))
-    assert player.view.show_place.call_args.args == (Place(), 0, "No round is finished here yet.")
+    assert player.view.show_place.call_args.args == (Place(), 0, "No round of this repeat is finished yet.")
     player.view.show_round.assert_not_called()
 
 
@@ -198,7 +198,7 @@ def figures_of_another_kind(folder):
 @pytest.mark.parametrize(
     ("damage", "expected"),
     [
-        (lambda folder: (folder / PLAN_FILE).unlink(), "holds no experiment: there is no experiment.toml"),
+        (lambda folder: (folder / PLAN_FILE).unlink(), "holds no experiment: it has no experiment.toml"),
         (shutil.rmtree, "holds no experiment"),
         (broken_toml, "'arms' should be a list of tables"),
         (broken_figures, "round-001.json is damaged"),
