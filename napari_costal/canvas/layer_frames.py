@@ -104,7 +104,7 @@ class LayerView:
         return "slice " + " ".join(map(str, self.steps)) if self.planes == SLICE_SHOWN else self.planes
 
     def _named_planes(self) -> Planes | None:
-        """Return the name of the planes by their axes; None if the layer names no axes, or there is no such name."""
+        """Return the name of the planes by their axes; None if the layer names no axes or planes."""
         if len(self.axes) != len(self.steps):
             return None
         at = {axis: step for axis, step, size in zip(self.axes, self.steps, self.array.shape, strict=False) if size > 1}

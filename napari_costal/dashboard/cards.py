@@ -247,8 +247,8 @@ def model_text(overview: Overview) -> str:
     if overview.not_learned:
         text += f"; {counted(overview.not_learned, 'answer')} came since"
     if overview.taken_back:
-        were = "was" if overview.taken_back == 1 else "were"
-        text += f".<br><b>Stale</b>: {counted(overview.taken_back, 'label')} that it learned from {were} undone or changed since."
+        labels, were = counted(overview.taken_back, "label"), "was" if overview.taken_back == 1 else "were"
+        text += f".<br><b>Stale</b>: {labels} that it learned from {were} undone or changed since."
         return f"{text} Train again."
     return f"{text}."
 

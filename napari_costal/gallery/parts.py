@@ -22,7 +22,7 @@ class FilterRow(QWidget):
     """The filters, the order and the size of the thumbnails."""
 
     changed = Signal()
-    like_wanted = Signal()
+    similarity_requested = Signal()
     resized = Signal(int)
 
     def __init__(self) -> None:
@@ -57,7 +57,7 @@ class FilterRow(QWidget):
 
     def _ordered(self, _index: int) -> None:
         if self.sort == LIKE:
-            self.like_wanted.emit()
+            self.similarity_requested.emit()
         self.changed.emit()
 
     @property

@@ -30,7 +30,7 @@ class Thumbnails(QObject):
         self._thread, self._in_sight = thread, in_sight
         self._paint: Callable[[Sequence[int]], dict[int, Picture]] = lambda _: {}
         self._kept: OrderedDict[int, QImage | str] = OrderedDict()
-        self._wanted: dict[int, None] = {}
+        self._requested: dict[int, None] = {}
         self._newest = Latest()
         self._is_busy = False
         self.side = 96
@@ -41,26 +41,26 @@ class Thumbnails(QObject):
         self._newest.renew()
         self._is_busy = False
         self._kept.clear()
-        self._wanted.clear()
+        self._requested.clear()
 
     def get(self, row: int) -> QImage | str | None:
         """Return the image of a crop or the reason why there is none; None if it is still to be made."""
         image = self._kept.get(row)
         if image is None:
-            if not self._wanted:
+            if not self._requested:
                 QTimer.singleShot(REST_MS, self._next)
-            self._wanted[row] = None
+            self._requested[row] = None
         else:
             self._kept.move_to_end(row)
         return image
 
     def _next(self) -> None:
         """Make the next visible ones; those scrolled past are requested again when they come back."""
-        if self._is_busy or not self._wanted:
+        if self._is_busy or not self._requested:
             return
         in_sight = self._in_sight()
-        rows_in_sight = [row for row in self._wanted if row in in_sight]
-        self._wanted = dict.fromkeys(rows_in_sight[AT_ONCE:])
+        rows_in_sight = [row for row in self._requested if row in in_sight]
+        self._requested = dict.fromkeys(rows_in_sight[AT_ONCE:])
         rows, paint, side, ticket = rows_in_sight[:AT_ONCE], self._paint, self.side, self._newest.ticket()
         if not rows:
             return

@@ -97,7 +97,7 @@ class GalleryView(QListView):
     """Thumbnails in lines. Its keys work while it has the focus, and take precedence over those of the window."""
 
     class_given = Signal(int)
-    asked_for = Signal(str)
+    act_requested = Signal(str)
     active = Signal()
     resized = Signal()
 
@@ -219,7 +219,7 @@ class GalleryView(QListView):
             if name == "class":
                 self.class_given.emit(class_id)
             else:
-                self.asked_for.emit(name)
+                self.act_requested.emit(name)
 
     def keyReleaseEvent(self, event: Any) -> None:
         """Note when a key was released."""

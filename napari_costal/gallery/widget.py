@@ -38,7 +38,7 @@ class CropGallery(Dock):
         self._viewer = napari_viewer
         self._keys = (chosen or preferences()).keys
         self._reading, self._drawing = Background("gallery", self), Background("thumbnails", self)
-        self._wanted: tuple[set[Place], Place | None] | None = None
+        self._kept: tuple[set[Place], Place | None] | None = None
         self.model = GalleryModel()
         self.view = GalleryView(self.model, self._keys)
         self.following = Following(self)
@@ -89,10 +89,10 @@ class CropGallery(Dock):
             "undo": session.undo,
             "redo": session.redo,
         }
-        view.asked_for.connect(lambda name: acts[name]())
+        view.act_requested.connect(lambda name: acts[name]())
         self.classes.class_chosen.connect(self._give)
         self.filters.changed.connect(self._filter_changed)
-        self.filters.like_wanted.connect(self._compare)
+        self.filters.similarity_requested.connect(self._compare)
         self.filters.resized.connect(self._resize)
         self.list_button.clicked.connect(lambda: self.listing.list_again())
         self.exclude_button.clicked.connect(lambda: session.exclude(self._chosen_rows() or self.model.rows_n.tolist()))
@@ -119,7 +119,7 @@ class CropGallery(Dock):
 
     def show_gallery(self, gallery: Gallery | None) -> None:
         """Show another gallery: its frames and classes in the filters; `list_crops` shows its crops."""
-        self._wanted = self._kept_choice() if gallery is not None and self.model.offer is None else None
+        self._kept = self._kept_choice() if gallery is not None and self.model.offer is None else None
         if gallery is None:
             self.model.show(None, np.zeros(0, np.intp))
         else:
@@ -137,7 +137,7 @@ class CropGallery(Dock):
 
     def list_crops(self, gallery: Gallery, rows_n: NDArray[np.intp]) -> None:
         """List crops in this order; selection and scroll position stay."""
-        choice, self._wanted = self._wanted or (self._kept_choice() if self.model.offer is None else None), None
+        choice, self._kept = self._kept or (self._kept_choice() if self.model.offer is None else None), None
         self.model.show(gallery, rows_n)
         if choice is not None:
             self._restore(*choice)

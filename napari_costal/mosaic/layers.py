@@ -31,7 +31,7 @@ class MosaicLayers:
         name: str,
         images_N_H_W: NDArray[np.uint8],
         values: tuple[str, Floats | None],
-        asked_n: NDArray[np.intp],
+        picked_n: NDArray[np.intp],
         words_n: Sequence[str] | None = None,
     ) -> None:
         """Show a pool with its values and query; a pool of the same size keeps the zoom and position of the view."""
@@ -43,7 +43,7 @@ class MosaicLayers:
         else:
             self.image = self._viewer.add_image(pixels, name=name, contrast_limits=(0, 255))
         self.show_values(*values)
-        self.show_asked(asked_n, words_n)
+        self.show_query(picked_n, words_n)
         self._stage.show([self.image])
 
     def stop(self) -> None:
@@ -62,8 +62,8 @@ class MosaicLayers:
         if values_N is None:  # drawn also while hidden, because the viewer fits hidden layers too
             self._overlay.hide(HEATMAP)
 
-    def show_asked(self, asked_n: NDArray[np.intp], words_n: Sequence[str] | None = None) -> None:
+    def show_query(self, picked_n: NDArray[np.intp], words_n: Sequence[str] | None = None) -> None:
         """Show squares around the images of the query, with their ranks or other texts."""
         if self._grid is not None:
-            spots, words = centres(self._grid, asked_n), list(words_n) if words_n is not None else None
+            spots, words = centres(self._grid, picked_n), list(words_n) if words_n is not None else None
             self._overlay.draw_query(spots, self._grid, placement_of(self.image), words)

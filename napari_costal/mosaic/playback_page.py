@@ -147,7 +147,7 @@ class PlaybackPage(QWidget):
     def show_round(self, dataset_name: str, shown: RoundShown) -> None:
         """Show the mosaic of a round, and the query's squares with the labels given."""
         self._shown, name = shown, f"{dataset_name} mosaic"
-        self._layers.show(name, shown.images_N_H_W, self._values_of(shown), shown.asked_n, shown.words_n)
+        self._layers.show(name, shown.images_N_H_W, self._values_of(shown), shown.picked_n, shown.words_n)
 
     def _show_values(self) -> None:
         if self._shown is not None:

@@ -77,7 +77,7 @@ class RoundShown:
     """A round: images of its pool, indices of the query (best first), and labels; round 0 has no query."""
 
     images_N_H_W: NDArray[np.uint8]
-    asked_n: NDArray[np.intp]
+    picked_n: NDArray[np.intp]
     words_n: tuple[str, ...]
     query: Query | None
 
@@ -160,6 +160,6 @@ def read_shown(run: Run, place: Place, dataset: Dataset) -> RoundShown:
         If it is missing or damaged.
     """
     kept = read_round(run.folder, run.plan.arms[place.arm].name, place.repeat, place.number)
-    asked_n = np.arange(len(kept.pool_N)) if kept.query is None else kept.query.picked_n
+    picked_n = np.arange(len(kept.pool_N)) if kept.query is None else kept.query.picked_n
     words_n = tuple(dataset.class_names[label] for label in kept.label_n)
-    return RoundShown(to_images(dataset.take(kept.pool_N)[0]), asked_n, words_n, kept.query)
+    return RoundShown(to_images(dataset.take(kept.pool_N)[0]), picked_n, words_n, kept.query)

@@ -206,7 +206,7 @@ class MnistMosaic(Dock):
     def show_answers(self, proposal: Proposal, words: list[str]) -> None:
         """Write the labels so far into the squares of the query."""
         picked_n = proposal.query.picked_n
-        self.layers.show_asked(picked_n, words + ["·"] * (len(picked_n) - len(words)))
+        self.layers.show_query(picked_n, words + ["·"] * (len(picked_n) - len(words)))
 
     def present(self, proposal: Proposal, index: int, title: str, active_s: Callable[[], float]) -> None:
         """Show a digit on the labelling page."""

@@ -159,7 +159,7 @@ def test_a_round_is_shown_as_it_was_kept(player, finished):
     player.go(1, 1, 2)
     images, classes = render(0, 1000 + 100 + 40 + np.arange(N))
     np.testing.assert_array_equal(player.shown.images_N_H_W, images)
-    np.testing.assert_array_equal(player.shown.asked_n, [5, 0, 7])
+    np.testing.assert_array_equal(player.shown.picked_n, [5, 0, 7])
     assert player.shown.words_n == tuple(str(classes[each]) for each in (5, 0, 7))
     np.testing.assert_array_equal(player.shown.query.value_N, np.arange(N) + 2)
     assert player.view.show_place.call_args.args[2] == "round 2 of 3 · 26 labels · accuracy 0.710 · cost 200"
@@ -169,7 +169,7 @@ def test_at_the_start_all_crops_have_labels_and_none_a_value(player, finished):
     player.open(finished)
     player.go(0, 0, 0)
     assert player.shown.query is None
-    np.testing.assert_array_equal(player.shown.asked_n, np.arange(N))
+    np.testing.assert_array_equal(player.shown.picked_n, np.arange(N))
 
 
 def test_a_round_without_a_test_names_no_accuracy():
