@@ -53,7 +53,7 @@ def test_the_channel_of_a_layer_that_shows_only_one_is_found_by_its_pixels(path)
 
 def test_channels_that_look_alike_are_not_guessed(tmp_path, write_zarr):
     path = write_zarr(tmp_path / "b.ome.zarr", np.zeros((2, 70, 90), np.uint16), "cyx")
-    with pytest.raises(FrameError, match=r"channels that look alike.*costal open"):
+    with pytest.raises(FrameError, match=r"several equal channels.*costal open"):
         lazy_plane_of(viewed(layer_of(np.zeros((70, 90), np.uint16), path), (0, 0)))
 
 

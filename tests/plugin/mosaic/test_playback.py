@@ -243,7 +243,7 @@ def test_other_data_in_the_place_of_the_runs_are_not_shown(player, finished):
     known = {"costal", "source", "python", "torch", "numpy", "system", "processor", "device", "fingerprint"}
     (finished / ENVIRONMENT_FILE).write_text(json.dumps(dict.fromkeys(known, "other")), "utf-8")
     player.open(finished)
-    assert "not the crops of this run (MD5 other" in player.view.show_note.call_args.args[0]
+    assert "the run has other)" in player.view.show_note.call_args.args[0]
     player.view.show_round.assert_not_called()
 
 
