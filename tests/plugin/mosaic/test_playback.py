@@ -233,7 +233,7 @@ def test_without_the_data_the_curves_are_shown_and_the_rest_is_said(player, fini
     (finished / PLAN_FILE).write_text(dump_plan(replace(PLAN, data="mnist")), "utf-8")
     monkeypatch.setattr("costal.paper.datasets.find_mnist", lambda folder=None: None)
     player.open(finished)
-    assert "No mosaics: MNIST was not found." in player.view.show_note.call_args.args[0]
+    assert "Mosaics cannot be shown. MNIST was not found." in player.view.show_note.call_args.args[0]
     player.go(1, 0, 3)
     assert player.view.show_picture.call_args.args[0].labels == 29
     player.view.show_round.assert_not_called()
