@@ -1,1 +1,1 @@
-"""The napari plugin: a thin face over `costal`. Qt, magicgui and napari live here only; torch never does."""
+"""The napari plugin, a thin layer over `costal`. Only it uses Qt, magicgui and napari; it never imports torch."""

@@ -33,7 +33,7 @@ def simulated_sted_field() -> LayerData:
 
 
 def mnist_mosaic() -> LayerData:
-    """Return 1000 digits in a mosaic: of MNIST when it is found, else synthetic ones; the layer's name says which."""
+    """Return a mosaic of 1000 digits: MNIST if it is on this machine, else synthetic ones, as the layer's name says."""
     dataset = load_dataset("auto")
     crops, _ = dataset.take(np.arange(1000))
     return [(mosaic(to_images(crops)), {"name": f"{dataset.name} mosaic"}, "image")]

@@ -1,4 +1,4 @@
-"""Windows that the command line opens: napari with one of the docks, ready to go."""
+"""Windows that the command line opens: napari with one of the plugin's docks."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +15,7 @@ WIDE_PX, HIGH_PX = 1400, 900
 
 
 def open_mosaic(data: str, experiment: Experiment, arm: Arm) -> None:
-    """Open napari with *MNIST mosaic* running this arm, until the window is closed."""
+    """Open napari with *MNIST mosaic*, run this arm, and return when the window is closed."""
     viewer = napari.Viewer(title="napari-costal demo")
     enlarge(viewer)
     _, widget = viewer.window.add_plugin_dock_widget("napari-costal", "MNIST mosaic")
@@ -25,20 +25,20 @@ def open_mosaic(data: str, experiment: Experiment, arm: Arm) -> None:
 
 
 def enlarge(viewer: napari.Viewer) -> None:
-    """Make the window large enough for a mosaic beside its curves, as far as the screen has room."""
+    """Enlarge the window for a mosaic beside its curves, as far as the screen allows."""
     room = QGuiApplication.primaryScreen().availableSize()
     _, _, width, height = viewer.window.geometry()
     viewer.window.resize(max(width, min(WIDE_PX, room.width())), max(height, min(HIGH_PX, room.height())))
 
 
 def open_label_crops(images: Sequence[Path], project: Path | None, axes: str | None = None) -> None:
-    """Open napari with *Label crops*, these images as layers and this project, until the window is closed."""
+    """Open napari with *Label crops*, these images and this project, and return when the window is closed."""
     kinds = kinds_with(axes, map(str, images)) if axes is not None else {}
     known = {**(load_project(project).axes if project is not None else {}), **kinds}
-    found = [open_image(path, known) for path in images]
+    opened = [open_image(path, known) for path in images]
     viewer = napari.Viewer()
     _, widget = viewer.window.add_plugin_dock_widget("napari-costal", "Label crops")
-    for frame, limits in found:
+    for frame, limits in opened:
         widget.opener.add(frame, limits)
     widget.file_axes.set.update(kinds)
     if project is not None:

@@ -1,4 +1,4 @@
-"""The layer that was classified: its map lies where it lies, on the slice that it is of, as long as its pixels stay."""
+"""The classified layer: its class map follows it, is shown on its slice, and ends when the pixels change."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -17,7 +17,7 @@ MOVES = ("scale", "translate", "rotate", "shear", "affine")
 
 
 class ClassifiedLayer:
-    """One layer at a time, with the plane of it that was classified; `changed` is called when its pixels are others."""
+    """One layer at a time, with its classified plane; `changed` is called when its pixels change."""
 
     def __init__(self, viewer: Viewer, overlay: AppliedOverlay, shown: str, changed: Callable[[], None]) -> None:
         self._viewer, self._overlay, self._changed = viewer, overlay, changed
@@ -33,7 +33,7 @@ class ClassifiedLayer:
         return self.layers[0] if self.layers else None
 
     def take(self, layers: Sequence[Image], view: LayerView | None) -> None:
-        """Follow the layers of a frame from now on; what was drawn over the one before is hidden."""
+        """Follow the layers of a frame from now on; hide what was drawn over the previous frame."""
         before, self.layers, self.view, self._result = self.layers, tuple(layers), view, None
         self._overlay.hide()
         self._follow(before, layers)
@@ -45,7 +45,7 @@ class ClassifiedLayer:
                 getattr(getattr(each.events, name), act)(self._draw)
 
     def draw(self, result: LayerResult) -> None:
-        """Draw what was said of the layer's plane."""
+        """Draw the result of the layer's plane."""
         self._result = result
         self._draw()
 
@@ -56,14 +56,14 @@ class ClassifiedLayer:
             self._overlay.show(shown)
 
     def close(self) -> None:
-        """Follow nothing any more; what was drawn stays."""
+        """Stop following; what was drawn stays."""
         self._viewer.dims.events.current_step.disconnect(self._slice_changed)
         self._overlay.stop()
         self._follow(self.layers, ())
         self.layers, self._view, self._result = (), None, None
 
     def look_at(self, crop: ClassifiedCrop) -> None:
-        """Put the middle of a crop into the middle of the canvas, on the slice that was classified."""
+        """Centre the canvas on a crop, on the classified slice."""
         layer, view = self.layer, self.view
         if layer is None or view is None:
             return
@@ -93,13 +93,13 @@ class ClassifiedLayer:
             return False
         try:
             now = view_of(self.layers, self._viewer.dims, self.view.planes)
-        except CostalError:  # turned, or in 3D: nothing can be drawn over it
+        except CostalError:  # rolled axes or 3D: nothing can be drawn over it
             return False
         return now.description == self.view.description
 
 
 def centre_on(viewer: Viewer, overlay: AppliedOverlay, layer: Image, crop: ClassifiedCrop) -> None:
-    """Put the middle of a crop of a layer into the middle of the canvas, with a square around it."""
+    """Centre the canvas on a crop of a layer, and draw a square around it."""
     at = layer.world_to_data(viewer.dims.point)
     at = (*at[:-2], crop.y + (crop.side - 1) / 2, crop.x + (crop.side - 1) / 2)
     camera = viewer.scene.camera

@@ -1,7 +1,7 @@
-"""What *Apply classifier* does, without Qt: a layer's plane or a folder goes to the engine, its result to the view.
+"""The controller of *Apply classifier*, without Qt: sends a layer's plane or a folder to the engine, shows the result.
 
-Pixels are read and files written on a thread, torch lives in the engine process. What comes of something that the user
-asked for before is dropped.
+Pixels are read and files written on a thread; torch runs in the engine process. Results of earlier requests are
+dropped.
 """
 
 from collections.abc import Callable
@@ -30,12 +30,12 @@ ENDINGS: dict[ExportKind, str] = {
     "labels": "-classes.tif",
     "geojson": ".geojson",
 }
-Asked = Project | Path
+Source = Project | Path
 
 
 @dataclass(frozen=True, slots=True)
 class LayerResult:
-    """What was said of the plane that a layer showed, its least certain crops, and the project that names classes."""
+    """The result of a layer's plane, its least certain crops, and the project, which names the classes."""
 
     project: Project
     frame: ClassifiedFrame
@@ -43,18 +43,18 @@ class LayerResult:
 
 
 class View(Protocol):
-    """The face that the controller speaks to."""
+    """The widget that shows what the controller reports."""
 
     def say(self, text: str) -> None: ...
     def complain(self, text: str) -> None: ...
     def show_progress(self, progress: Progress | None) -> None: ...
     def show_layer_result(self, result: LayerResult) -> None: ...
-    def show_files_result(self, project: Project, found: AppliedFiles) -> None: ...
+    def show_files_result(self, project: Project, result: AppliedFiles) -> None: ...
     def clear_result(self) -> None: ...
 
 
 class ApplyController:
-    """A layer's plane or files, one thing at a time. Every public method is a thing that the user does."""
+    """Classifies a layer's plane or files, one request at a time. Every public method is an action of the user."""
 
     def __init__(self, view: View, thread: Thread, engine: Any, device: str = "auto") -> None:
         self.view, self._thread, self._device = view, thread, device
@@ -62,19 +62,19 @@ class ApplyController:
         self._newest = Latest()
         self.result: LayerResult | None = None
 
-    def apply_to_layer(self, asked: Asked, layer_view: LayerView, resample: bool = False) -> None:
-        """Classify the plane that a layer shows; `resample` brings it to the pixel size of the labels first."""
+    def apply_to_layer(self, project_or_folder: Source, layer_view: LayerView, resample: bool = False) -> None:
+        """Classify the plane that a layer shows; `resample` first scales it to the pixel size of the labels."""
         ticket = self._begin("Reading the frame …")
         failed = ticket.only(self.view.complain)
 
         def prepare() -> ApplyRequest | None:
             if not ticket.is_current:
                 return None
-            project = project_of(asked)
+            project = project_of(project_or_folder)
             if layer_view.channels:
                 require_channels(project, layer_view.source, layer_view.channels, layer_view.is_rgb)
             frame = replace(frame_plane_of(layer_view), pixel_um=layer_view.pixel_um)
-            grid_of(project, frame.pixels_C_Y_X)  # crops that do not fit are said before anything starts
+            grid_of(project, frame.pixels_C_Y_X)  # raises here, before the job starts, if crops do not fit
             folder = kept_in(project, frame, "classes")
             return ApplyRequest(project, frame, folder, MISSING_IN_WINDOW, self._device, resample)
 
@@ -94,17 +94,17 @@ class ApplyController:
         self._thread.run(prepare, then=ticket.only(start), failed=failed)
 
     def apply_to_files(
-        self, asked: Asked, paths: tuple[Path, ...], out: Path, overwrite: bool, resample: bool = False
+        self, project_or_folder: Source, paths: tuple[Path, ...], out: Path, overwrite: bool, resample: bool = False
     ) -> None:
-        """Classify image files and folders of them; what comes of it is written to `out`."""
+        """Classify image files and folders of images, and write the results to `out`."""
         ticket = self._begin("Looking for images …")
 
         def start(project: Project) -> None:
             request = FilesRequest(project, paths, out, self._device, overwrite, resample, MISSING_IN_WINDOW)
             job = "costal.applying.files:apply_to_files"
-            self._call(job, request, lambda found: self.view.show_files_result(project, found))
+            self._call(job, request, lambda result: self.view.show_files_result(project, result))
 
-        self._thread.run(project_of, asked, then=ticket.only(start), failed=ticket.only(self.view.complain))
+        self._thread.run(project_of, project_or_folder, then=ticket.only(start), failed=ticket.only(self.view.complain))
 
     def export(self, kind: ExportKind, path: Path) -> None:
         """Write the result of a layer to a file."""
@@ -118,7 +118,7 @@ class ApplyController:
         )
 
     def forget(self) -> None:
-        """Drop the result: what it was said of is not there any more."""
+        """Drop the result, because its layer has changed or is gone."""
         self._newest.renew()
         self._caller.cancel()
         self.result = None
@@ -126,11 +126,11 @@ class ApplyController:
         self.view.clear_result()
 
     def cancel(self) -> None:
-        """Stop what the engine does."""
+        """Stop the running job."""
         self._newest.renew()
         self._caller.cancel()
         self.view.show_progress(None)
-        self.view.say("Cancelled. Files that are finished stay.")
+        self.view.say("Cancelled. Finished files stay.")
 
     def close(self) -> None:
         """Stop everything; nothing is shown any more."""
@@ -147,18 +147,18 @@ class ApplyController:
         self._caller.call(job, (request,), then, self.view.complain, "Classifying")
 
 
-def project_of(asked: Asked) -> Project:
-    """Return the project, read from its folder if that was named."""
-    return load_project(asked) if isinstance(asked, Path) else asked
+def project_of(project_or_folder: Source) -> Project:
+    """Return the project; read it if a folder is given."""
+    return load_project(project_or_folder) if isinstance(project_or_folder, Path) else project_or_folder
 
 
 def result_of(project: Project, frame: ClassifiedFrame) -> LayerResult:
-    """Return the result of a layer; of a large frame's crops, putting them in order takes a moment."""
+    """Return the result of a layer; not for the GUI thread, because the crops of a large frame are sorted."""
     return LayerResult(project, frame, tuple(uncertain_first([frame], MOST_LISTED)))
 
 
 def write_result(result: LayerResult, kind: ExportKind, path: Path) -> None:
-    """Write what was said of a layer's plane; not for the GUI thread."""
+    """Write the result of a layer's plane; not for the GUI thread."""
     project, frame = result.project, result.frame
     if kind == "crops":
         write_crops(path, [frame], project)

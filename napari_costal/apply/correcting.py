@@ -1,4 +1,4 @@
-"""The row below the least certain crops: the one chosen is given its right class, or opened in *Label crops*."""
+"""The row below the least certain crops: gives the chosen crop its right class, or opens it in *Label crops*."""
 
 from collections.abc import Callable
 from typing import Any
@@ -18,7 +18,7 @@ from napari_costal.ui.tables import swatch
 
 
 class Correcting(QWidget):
-    """Corrects the chosen crop; `frame_of` reads the frame that it is of, on another thread."""
+    """Corrects the chosen crop; `frame_of` returns a function that reads its frame, on another thread."""
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class Correcting(QWidget):
         self.choose(None)
 
     def fill(self, project: Project) -> None:
-        """Offer the classes of a project; no crop is chosen."""
+        """Offer the classes of a project, and choose no crop."""
         self._project = project
         self.classes.clear()
         for each in project.offered:
@@ -53,7 +53,7 @@ class Correcting(QWidget):
         self.choose(None)
 
     def choose(self, crop: ClassifiedCrop | None) -> None:
-        """Take the crop that the table shows; its class is what was predicted."""
+        """Take the crop chosen in the table; the predicted class is selected."""
         self._crop = crop
         for each in (self.classes, self.keep_button, self.open_button):
             each.setEnabled(crop is not None)
@@ -61,11 +61,11 @@ class Correcting(QWidget):
             self.classes.setCurrentIndex(self.classes.findData(crop.class_id))
 
     def correct(self) -> None:
-        """Label the chosen crop, through *Label crops* where the project is open there."""
+        """Label the chosen crop, through *Label crops* if the project is open there."""
         project, crop, class_id = self._project, self._crop, self.classes.currentData()
         frame_of = self._frame_of(crop) if crop is not None else None
         if project is None or crop is None or frame_of is None or class_id is None:
-            self._complain("Choose a crop in the table, and its class.")
+            self._complain("Choose a crop in the table and a class.")
             return
         opened, name = opened_beside(self), self.classes.currentText()
 
@@ -74,7 +74,7 @@ class Correcting(QWidget):
             self._say(f"The crop at {crop.y}, {crop.x} is labelled '{name}'. Train again to use it.")
 
         def read(frame: FramePlane) -> None:
-            if (project_session := bench_of(opened, project)) is not None and opened.store is not None:
+            if (project_session := session_of(opened, project)) is not None and opened.store is not None:
                 opened.store.run(correct, project_session, frame, crop, class_id, then=kept, failed=self._complain)
             else:
                 work = correct_alone, project, self._annotator, frame, crop, class_id
@@ -93,8 +93,8 @@ class Correcting(QWidget):
             opened.label_at(layer, (self._crop.y, self._crop.x))
 
 
-def bench_of(opened: Opened, project: Project) -> ProjectSession | None:
-    """Return the project that *Label crops* has open, if it is this one."""
+def session_of(opened: Opened, project: Project) -> ProjectSession | None:
+    """Return the session of *Label crops*, if it has this project open."""
     if opened.project_session is None or opened.project_session.project.folder.resolve() != project.folder.resolve():
         return None
     return opened.project_session

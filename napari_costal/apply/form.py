@@ -1,4 +1,4 @@
-"""The form of *Apply classifier*: which project, and what is classified. It holds values; the dock acts on them."""
+"""The form of *Apply classifier*: the project, and the layer or folder to classify. The dock acts on its values."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -36,7 +36,7 @@ class ApplyForm(QWidget):
         self.tabs.addTab(self._layer_tab(layers), "This layer")
         self.tabs.addTab(self._folder_tab(), "A folder of images")
         self.tabs.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
-        self.apply_button = push_button(BUTTON_TEXTS[0], "Ask the newest model about every crop.")
+        self.apply_button = push_button(BUTTON_TEXTS[0], "Classify every crop with the newest model.")
         self.apply_button.setStyleSheet("font-weight: bold;")
         self.tabs.currentChanged.connect(lambda tab: self.apply_button.setText(BUTTON_TEXTS[tab]))
         column = QVBoxLayout(self)
@@ -47,8 +47,8 @@ class ApplyForm(QWidget):
         column.addLayout(beside(self.open_button, self.own_button))
         self.resample = QCheckBox("resample to the pixel size of the labels")
         self.resample.setToolTip(
-            "A frame whose pixels are larger or smaller than those that the classifier was trained on by more than a "
-            "tenth\nis brought to their size before it is classified. Positions stay those of the frame."
+            "If the pixel size of a frame differs by more than a tenth from that of the labels, the frame is first\n"
+            "scaled to the pixel size of the labels. Positions stay those of the frame."
         )
         column.addWidget(self.tabs)
         column.addWidget(self.resample)
@@ -57,7 +57,7 @@ class ApplyForm(QWidget):
     def _layer_tab(self, layers: Callable[[Any], list[Any]]) -> QWidget:
         self.layer = ComboBox(label="layer", choices=layers, nullable=True)
         self.planes = ComboBox(label="planes", choices=list(PLANE_CHOICES), value=PLANE_CHOICES[0])
-        self.planes.tooltip = "As the classifier was trained."
+        self.planes.tooltip = "Use the planes that the classifier was trained on."
         return _grid(("layer", self.layer.native), ("planes", self.planes.native))
 
     def _folder_tab(self) -> QWidget:
@@ -82,30 +82,34 @@ class ApplyForm(QWidget):
             line.setText(folder)
 
     def _suggest_out(self, images: str) -> None:
-        """Fill in where the results go, unless the user did."""
+        """Suggest a folder for the results, unless the user has chosen one."""
         if images and not self.out.isModified():
             folder = Path(images)
             self.out.setText(str(folder.with_name(f"{folder.name}-classified")) if folder.name else "")
 
     @property
     def is_folder(self) -> bool:
-        """Whether a folder is to be classified, not a layer."""
+        """Whether a folder is classified, not a layer."""
         return bool(self.tabs.currentIndex() == 1)
 
-    def show_project(self, asked: Project | Path | None, is_own: bool, can_be_own: bool) -> None:
-        """Show whose classifier is used; `is_own` when it is the project of Label crops."""
-        if asked is None:
-            self.project_label.setText("None yet: open one, here or in Label crops.")
+    def show_project(self, project_or_folder: Project | Path | None, is_own: bool, can_be_own: bool) -> None:
+        """Show which project's classifier is used; `is_own`: it is the project of Label crops."""
+        if project_or_folder is None:
+            self.project_label.setText("None yet. Open one, here or in Label crops.")
             self.project_label.setToolTip("")
         else:
-            name, folder = (asked.name, asked) if isinstance(asked, Path) else (asked.name, asked.folder)
+            name, folder = (
+                (project_or_folder.name, project_or_folder)
+                if isinstance(project_or_folder, Path)
+                else (project_or_folder.name, project_or_folder.folder)
+            )
             self.project_label.setText(f"<b>{name}</b>" + (", open in Label crops" if is_own else ""))
             self.project_label.setToolTip(str(folder))
         self.own_button.setEnabled(can_be_own and not is_own)
 
 
 def _grid(*rows: tuple[str | QWidget, ...]) -> QWidget:
-    """Return widgets in rows, each behind its name; the second column is wide."""
+    """Return widgets in rows, each after its name; the second column is wide."""
     tab = QWidget()
     grid = QGridLayout(tab)
     grid.setContentsMargins(8, 6, 8, 6)

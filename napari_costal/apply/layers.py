@@ -1,4 +1,4 @@
-"""The layers of *Apply classifier*: class map and confidence, a pixel per crop, and a square around one crop."""
+"""The layers of *Apply classifier*: class map and confidence (one pixel per crop), and a square around a crop."""
 
 from typing import Any
 
@@ -15,9 +15,9 @@ CLASS_MAP, CONFIDENCE, CHOSEN = "class map", "confidence", "chosen crop"
 
 
 def warm_up() -> None:
-    """Load and compile what napari needs for its first layer of labels: two seconds that the window would stand.
+    """Load and compile what napari needs for its first labels layer, which would block the window for two seconds.
 
-    No layer is made, for that is not safe off the GUI thread.
+    No layer is made, because that is not safe outside the GUI thread.
     """
     import pandas  # noqa: F401
 
@@ -25,13 +25,13 @@ def warm_up() -> None:
 
 
 class AppliedOverlay(FrameOverlay):
-    """The layers over one frame that was classified: drawn when first needed, then updated in place."""
+    """The layers over one classified frame: made when first needed, then updated in place."""
 
     from_below = (CLASS_MAP, CONFIDENCE, CHOSEN)
     confidence_limits: tuple[float, float] | None = None
 
     def draw_result(self, applied: Applied, project: Project, placement: Placement, shown: str) -> None:
-        """Draw the class and the confidence of every crop, of which one is `shown`."""
+        """Draw the class and the confidence of every crop; `shown` names the visible layer."""
         self._draw_confidence(applied, placement)
         self._draw_classes(applied, project, placement)
         self.show(shown)
@@ -54,12 +54,12 @@ class AppliedOverlay(FrameOverlay):
 
     def _draw_classes(self, applied: Applied, project: Project, placement: Placement) -> None:
         grid, place = applied.grid, placement.of_crops(applied.grid, applied.zoom_2)
-        # napari colours every number that a pixel can hold: 256 are quick.
+        # napari makes a colour for every possible value: 256 are quick.
         dtype = np.uint8 if max(applied.class_ids) <= 255 else np.uint16
         ids_R_C = applied.class_id_N.astype(dtype).reshape(grid.rows, grid.cols)
         colours: dict[int | None, str] = {None: "transparent", 0: "transparent"}
         colours |= {each.id: each.colour for each in project.classes}
-        # What lies under the mouse is named by these.
+        # The status bar names the class under the mouse with these.
         names = {"index": [each.id for each in project.classes], "class": [each.name for each in project.classes]}
         looks = colours, names
         layer = self._there(CLASS_MAP, place)
@@ -88,7 +88,7 @@ class AppliedOverlay(FrameOverlay):
         layer.contrast_limits = self.confidence_limits = limits
 
     def _add(self, layer: Layer, transform: dict[str, Any]) -> None:
-        """Add a layer on top, without taking the user's selection away from the frame."""
+        """Add a layer on top; the user's selection stays on the frame."""
         layer.metadata = {MARK: self._owner, "part": layer.name, REVEALS: layer.name == CLASS_MAP}
         self._put(layer, transform)
         selected = self._viewer.layers.selection.active

@@ -1,4 +1,4 @@
-"""The tables of *Apply classifier*: the crops of each class, and those that the committee is least sure of."""
+"""The tables of *Apply classifier*: the number of crops of each class, and the least certain crops."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -25,13 +25,13 @@ MOST_NAMED, MOST_REASONS = 3, 20
 
 
 class CountsTable(QWidget):
-    """A row per class: its crops and their share, of one frame or of all, and notes; colours are the map's legend."""
+    """A row per class: its crops and their share in one frame or all frames; colours are those of the class map."""
 
     def __init__(self) -> None:
         super().__init__()
         self.frame = QComboBox()
         self.frame.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.frame.setToolTip("Whose crops are counted.")
+        self.frame.setToolTip("The frame whose crops are counted.")
         self.table = _table(("class", "crops", "share"), (76, 76))
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
@@ -51,7 +51,7 @@ class CountsTable(QWidget):
         frames: Sequence[FrameCounts],
         failures: Sequence[Failure] = (),
     ) -> None:
-        """Show the counts of these frames, together at first, and which could not be classified."""
+        """Show the counts of these frames, first those of all, and the frames that could not be classified."""
         totals = tuple(sum(each.counts_K[k] for each in frames) for k in range(len(class_ids)))
         self._project, self._class_ids = project, class_ids
         self._counts = (totals, *(each.counts_K for each in frames))
@@ -66,7 +66,7 @@ class CountsTable(QWidget):
         self._show(0)
         names = [name_of(each.source, each.planes or ALL) for each in failures]
         more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
-        self.failures.setText(f"Not classified: {', '.join(names[:MOST_NAMED])}{more}. counts.csv says why.")
+        self.failures.setText(f"Not classified: {', '.join(names[:MOST_NAMED])}{more}. The reasons are in counts.csv.")
         self.failures.setToolTip("\n".join(each.reason for each in failures[:MOST_REASONS]))
         self.failures.setVisible(bool(failures))
 
@@ -86,7 +86,7 @@ class CountsTable(QWidget):
 
 
 class UncertainTable(QTableWidget):
-    """A row per crop, the least certain first; `chosen` carries the crop of a row that was clicked or moved to."""
+    """A row per crop, the least certain first; `chosen` carries the crop of the current row."""
 
     chosen = Signal(object)
 
@@ -94,12 +94,12 @@ class UncertainTable(QTableWidget):
         super().__init__(0, 4)
         _dress(self, ("class", "confidence", "y, x (px)", "frame"), (80, 84, 0))
         self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
-        self.setToolTip("Click a crop to see it in the middle of the canvas.")
+        self.setToolTip("Click a crop to centre the canvas on it.")
         self._crops: tuple[ClassifiedCrop, ...] = ()
         self.itemSelectionChanged.connect(self._tell)
 
     def fill(self, project: Project, crops: Sequence[ClassifiedCrop], are_of_one_frame: bool) -> None:
-        """Show these crops in their order."""
+        """Show these crops in the given order."""
         self.blockSignals(True)
         self.clearSelection()
         self._crops = tuple(crops)
@@ -126,7 +126,7 @@ class UncertainTable(QTableWidget):
 
 
 def _together(frames: Sequence[FrameCounts]) -> str:
-    """Return the notes of frames, equal ones once, each after the frame's name or their number; those of one alone."""
+    """Return the distinct notes of frames, each after its frame's name or the number of frames."""
     noted = Counter(each.notes for each in frames if each.notes)
     if len(frames) == 1:
         return "".join(noted)
@@ -154,7 +154,7 @@ def _dress(table: QTableWidget, headers: tuple[str, ...], widths: tuple[int, ...
 
 
 def _class_item(project: Project, class_id: int) -> QTableWidgetItem:
-    found = project.class_of(class_id)
-    if found is None:
+    label_class = project.class_of(class_id)
+    if label_class is None:
         return QTableWidgetItem(swatch("#808080"), str(class_id))
-    return QTableWidgetItem(swatch(found.colour), found.name)
+    return QTableWidgetItem(swatch(label_class.colour), label_class.name)

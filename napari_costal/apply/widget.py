@@ -1,4 +1,4 @@
-"""The dock widget *Apply classifier*: a layer or a folder of images classified, mapped, counted and exported."""
+"""The dock widget *Apply classifier*: classifies a layer or a folder; shows maps and counts; exports them."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -19,7 +19,7 @@ from costal.numerals import counted
 from costal.scoring.frame_planes import FramePlane
 from costal.workbench.correction import frame_of_crop
 from napari_costal.apply.classified_layer import ClassifiedLayer, centre_on
-from napari_costal.apply.controller import ENDINGS, ApplyController, Asked, ExportKind, LayerResult, project_of
+from napari_costal.apply.controller import ENDINGS, ApplyController, ExportKind, LayerResult, Source, project_of
 from napari_costal.apply.correcting import Correcting
 from napari_costal.apply.form import ApplyForm
 from napari_costal.apply.layers import CLASS_MAP, CONFIDENCE, AppliedOverlay, warm_up
@@ -38,12 +38,12 @@ from napari_costal.ui.preferences import Preferences, preferences
 from napari_costal.ui.saving import ask_file
 
 BEFORE = (
-    "Every crop gets the class that the committee finds most probable on average, and that probability as its "
-    "confidence. The map, the counts and the crops that it is least sure of appear here."
+    "Every crop gets the most probable class, by the mean over the committee; this probability is its confidence. The "
+    "map, the counts and the least certain crops appear here."
 )
 EXPORTS: dict[ExportKind, tuple[str, str]] = {
     "crops": ("Crops CSV", "A row per crop, uncertain crops first."),
-    "counts": ("Counts CSV", "The crops of each class, and their share."),
+    "counts": ("Counts CSV", "The number of crops of each class, and their share."),
     "labels": ("Label TIFF", "The class id of every pixel, for ImageJ and others."),
     "geojson": ("GeoJSON", "A square per crop, for QuPath."),
 }
@@ -123,56 +123,56 @@ class ApplyClassifier(Dock):
             button.clicked.connect(lambda _=False, kind=kind: self._ask_export(kind))
 
     def _show(self, shown: str) -> None:
-        """Show the class map or the confidence, and what the colours of the confidence mean."""
+        """Show the class map, or the confidence with its colour bar."""
         self._classified.show(shown)
         self.bar.show_limits(shown, self._overlay.confidence_limits if shown == CONFIDENCE else None)
 
     # What the user does
 
     def use_project(self, folder: Path | None) -> None:
-        """Use the classifier of this project from now on; None: of the one that is open in Label crops."""
+        """Use the classifier of this project from now on; with None, of the project open in Label crops."""
         self._folder = folder
         self._show_project()
 
     def apply(self) -> None:
-        """Classify what the form names."""
+        """Classify the layer or the folder of the form."""
         self._show_project()
-        asked = self._folder or opened_beside(self).project
-        if asked is None:
-            self.complain("Open a project first, here or in Label crops: its classifier is used.")
+        project_or_folder = self._folder or opened_beside(self).project
+        if project_or_folder is None:
+            self.complain("Open a project first, here or in Label crops. Its classifier is used.")
         elif self.form.is_folder:
-            self._apply_to_folder(asked)
+            self._apply_to_folder(project_or_folder)
         else:
-            self._apply_to_layer(asked)
+            self._apply_to_layer(project_or_folder)
 
-    def _apply_to_layer(self, asked: Asked) -> None:
+    def _apply_to_layer(self, project_or_folder: Source) -> None:
         layer = self.form.layer.value
         if layer is None:
             self.complain("Choose an image layer first.")
             return
         try:
-            layers = self._frame_layers(layer, project_of(asked))
+            layers = self._frame_layers(layer, project_of(project_or_folder))
             view = view_of(layers, self._viewer.dims, self.form.planes.value)
         except CostalError as error:
             self.complain(str(error))
             return
-        self.controller.apply_to_layer(asked, view, self.form.resample.isChecked())
+        self.controller.apply_to_layer(project_or_folder, view, self.form.resample.isChecked())
         self._classified.take(layers, view)
 
     def _frame_layers(self, layer: Image, project: Project) -> list[Image]:
-        """Return the layers that form the frame: those that Label crops takes together, or the project's channels."""
+        """Return the layers that form the frame: those of Label crops, or the project's channels."""
         opened = opened_beside(self)
         if self._folder is None and layer in opened.layers:
             return list(opened.layers)
         return taken_with(layer, mates_of(layer, images_in(self._viewer)), (), project, 0)
 
-    def _apply_to_folder(self, asked: Asked) -> None:
+    def _apply_to_folder(self, project_or_folder: Source) -> None:
         images, out = self.form.images.text().strip(), self.form.out.text().strip()
         if not images or not out:
-            self.complain("Choose the folder of images, and one for the results.")
+            self.complain("Choose the folder of images, and a folder for the results.")
             return
         choices = self.form.overwrite.isChecked(), self.form.resample.isChecked()
-        self.controller.apply_to_files(asked, (Path(images),), Path(out), *choices)
+        self.controller.apply_to_files(project_or_folder, (Path(images),), Path(out), *choices)
 
     def cancel_running(self) -> None:
         """Stop the job that runs."""
@@ -184,7 +184,7 @@ class ApplyClassifier(Dock):
         if folder and (Path(folder) / PROJECT_FILE).is_file():
             self.use_project(Path(folder))
         elif folder:
-            self.complain(f"{folder} is no project: it has no {PROJECT_FILE}. Choose another folder.")
+            self.complain(f"{folder} is not a project: it has no {PROJECT_FILE}. Choose another folder.")
 
     def _ask_export(self, kind: ExportKind) -> None:
         result = self.controller.result
@@ -198,7 +198,7 @@ class ApplyClassifier(Dock):
             self.controller.export(kind, chosen)
 
     def look_at(self, crop: ClassifiedCrop) -> None:
-        """Move the camera so that a crop lies in its middle; a frame that is not open is opened first."""
+        """Centre the canvas on a crop; open its frame first if needed."""
         if self._files_project is None:
             self._classified.look_at(crop)
             return
@@ -210,7 +210,7 @@ class ApplyClassifier(Dock):
         self.opener.open_arrived(self._files_project, Path(crop.source), crop.planes)
 
     def _frame_of(self, crop: ClassifiedCrop) -> Callable[[], FramePlane] | None:
-        """Return what reads the frame of a crop that was classified, None where it is gone."""
+        """Return a function that reads the frame of a classified crop, None if it is gone."""
         if self._files_project is not None:
             return partial(frame_of_crop, self._files_project, crop)
         view = self._classified.view
@@ -234,12 +234,12 @@ class ApplyClassifier(Dock):
         self.form.show_project(self._folder or own, self._folder is None and own is not None, own is not None)
 
     def enterEvent(self, event: Any) -> None:
-        """Show which project Label crops has open by now."""
+        """Show which project Label crops has open now."""
         self._show_project()
         super().enterEvent(event)
 
     def showEvent(self, event: Any) -> None:
-        """Take over what Label crops has open when the dock first comes into its window, or back into sight."""
+        """Take the project and planes of Label crops when the dock is shown."""
         super().showEvent(event)
         self._show_project()
         self._take_planes(self.form.layer.value)
@@ -255,14 +255,14 @@ class ApplyClassifier(Dock):
             self.controller.forget()
 
     def _take_planes(self, layer: Image | None) -> None:
-        """Take the planes that Label crops uses of this layer: the classifier was trained on them."""
+        """Take the planes that Label crops uses for this layer, because the classifier was trained on them."""
         opened = opened_beside(self)
         if layer is not None and opened.layer is layer:
             self.form.planes.value = opened.planes
 
     def _pixels_changed(self) -> None:
         self.controller.forget()
-        self.say("The layer has other pixels now: classify it again.")
+        self.say("The pixels of the layer have changed. Classify it again.")
 
     # What the controller shows
 
@@ -279,13 +279,13 @@ class ApplyClassifier(Dock):
         confidence = f", mean confidence {counts.confidence:.2f}" if classified else ""
         self.say(f"{model}: {counted(classified, 'crop')}{confidence}.")
 
-    def show_files_result(self, project: Project, found: AppliedFiles) -> None:
-        """Show the counts of many frames, their uncertain crops, and what could not be classified."""
+    def show_files_result(self, project: Project, result: AppliedFiles) -> None:
+        """Show the counts of many frames, their uncertain crops, and the frames that could not be classified."""
         self._files_project = project
-        self.counts.fill(project, found.class_ids, found.frames, found.failures)
-        self._list(project, found.uncertain, is_layer=False)
-        count = f"{counted(sum(found.totals_K), 'crop')} of {counted(len(found.frames), 'frame')}"
-        self.say(f"Model {found.generation}: {count}. Wrote {found.out}")
+        self.counts.fill(project, result.class_ids, result.frames, result.failures)
+        self._list(project, result.uncertain, is_layer=False)
+        count = f"{counted(sum(result.totals_K), 'crop')} of {counted(len(result.frames), 'frame')}"
+        self.say(f"Model {result.generation}: {count}. Wrote {result.out}")
 
     def _list(self, project: Project, crops: Sequence[ClassifiedCrop], is_layer: bool) -> None:
         self.uncertain.fill(project, crops, is_layer)
@@ -295,13 +295,13 @@ class ApplyClassifier(Dock):
         self._pages.setCurrentIndex(1)
 
     def clear_result(self) -> None:
-        """Take the map and the tables away: they are not true any more."""
+        """Hide the map and the tables, because they are outdated."""
         self._files_project, self._wanted = None, None
         self._classified.take((), None)
         self._pages.setCurrentIndex(0)
 
     def shut_down(self) -> None:
-        """Leave no process, thread or callback behind. Files that are finished stay."""
+        """Leave no process, thread or callback behind. Finished files stay."""
         self.controller.close()
         self._thread.close()
         layers = self._viewer.layers.events
@@ -312,6 +312,6 @@ class ApplyClassifier(Dock):
 
 
 def shows(layer: Image, crop: ClassifiedCrop) -> bool:
-    """Return whether a layer shows the frame that a crop is of, as `FrameOpener` opened it."""
+    """Return whether a layer shows the frame of a crop, opened by `FrameOpener`."""
     name = name_of(crop.source, crop.planes)
     return bool(layer.metadata.get(SOURCE) == crop.source and layer.metadata.get(ARRIVED) == name)

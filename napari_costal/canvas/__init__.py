@@ -1,1 +1,1 @@
-"""What is drawn on napari's canvas or read from it: overlays, layers as frames, images that are opened."""
+"""Draws on napari's canvas and reads from it: overlays, layers as frames, opened images."""

@@ -1,4 +1,4 @@
-"""The arrays that layers show of a frame: one of colours, or one for each channel."""
+"""The arrays that a frame gives to its layers: one RGB array, or one array for each channel."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +12,7 @@ from costal.types import Channel, Frame
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Shown:
-    """An array for each layer, or the levels of one; `letters` name their axes without that of channels or samples."""
+    """An array (or its pyramid levels) for each layer; `letters` name the axes, without channels and samples."""
 
     arrays: tuple[Any, ...]
     letters: tuple[str, ...]
@@ -22,7 +22,7 @@ class Shown:
 
 
 def shown_as(frame: Frame | LazyFrame) -> Shown:
-    """Return how a frame is shown: as colours when it is RGB, else a layer for each channel."""
+    """Return how a frame is shown: an RGB frame in colour, any other with a layer for each channel."""
     if isinstance(frame, LazyFrame):
         return _of_levels(frame)
     letters = tuple(letter for letter in "TZYX" if letter in frame.axes)
@@ -54,9 +54,9 @@ def _of_levels(frame: LazyFrame) -> Shown:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OneChannel:
-    """One channel of an array that stays where it is, indexed as if there were no others; all where `axis` is None.
+    """One channel of an array, indexed as if there were no other channels; all channels if `axis` is None.
 
-    `owner` is the image, whose file stays open as long as the array is shown.
+    The array is not copied. `owner` is the image; its file stays open as long as the array is shown.
     """
 
     array: Any

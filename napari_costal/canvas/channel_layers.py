@@ -11,15 +11,15 @@ from costal.labels.project import MOST_CHANNELS, Project
 from costal.types import Channel
 
 PART = "channel of an image"
-"""Where the metadata of a layer that the plugin opened say which channel it shows."""
+"""The metadata key of a layer that the plugin opened; its value says which channel the layer shows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
     """One channel of an opened image: layers of the same `image` belong together.
 
-    `count` is how many channels the file has, 0 where the layers are a part of them; `planes` are those that were taken
-    out of the file, None where the layer has all of them.
+    `count` is the number of channels in the file, 0 if the layers show only some of them. `planes` are the planes that
+    were read from the file, None if the layer has all of them.
     """
 
     image: str
@@ -29,16 +29,16 @@ class Part:
 
 
 def part_of(layer: Layer) -> Part | None:
-    """Return which channel of an opened image a layer shows, None when the plugin did not open it as one of several."""
+    """Return the channel that a layer shows, None if the plugin did not open it as one of several channels."""
     part = layer.metadata.get(PART)
     return part if isinstance(part, Part) else None
 
 
 def mates_of(layer: Image, layers: Sequence[Image]) -> list[Image]:
-    """Return the layers that can form a frame with this one, itself among them, in the order of their channels.
+    """Return the layers that can form a frame with this one (it is included), in the order of their channels.
 
-    A channel of an opened image goes with the image's others; another layer with all that have its shape, dtype and
-    place.
+    A channel of an opened image goes with the other channels of the image. Any other layer goes with all layers of its
+    shape, dtype and place.
     """
     part = part_of(layer)
     if layer.rgb:
@@ -54,9 +54,9 @@ def taken_with(
 ) -> list[Image]:
     """Return the layers that form the frame of `layer`, among its mates: see `mates_of`.
 
-    The project's channels come first, then what the user ticked. Otherwise an opened image is taken with all its
-    channels, and another layer alone. `labelled` is how many channels the project's labelled crops have: 1 in a
-    project of an earlier version whose user labelled one channel.
+    The channels of the project decide first, then the layers that the user ticked. Otherwise an opened image is taken
+    with all its channels, and any other layer alone. `labelled` is the number of channels of the project's labelled
+    crops: 1 in a project of an earlier version whose user labelled one channel.
     """
     parts = {part.channel.index: each for each in mates if (part := part_of(each))}
     if parts and project is not None and project.channels:
@@ -69,7 +69,7 @@ def taken_with(
 
 
 def _are_alike(one: Image, other: Image) -> bool:
-    """Return whether two layers lie on each other pixel by pixel."""
+    """Return whether the pixels of two layers cover each other exactly."""
 
     def kind(layer: Image) -> tuple[object, ...]:
         array = layer.data[0] if layer.multiscale else layer.data

@@ -1,4 +1,4 @@
-"""A layer whose plane is too large to be held again: found in the file or group that it shows, and cut from there."""
+"""A layer whose plane is too large to copy: its crops are cut from the file or group that it shows."""
 
 import logging
 from dataclasses import replace
@@ -22,39 +22,39 @@ from napari_costal.canvas.layer_frames import ALL_AS_CHANNELS, PROJECTION, SLICE
 
 LOG = logging.getLogger(__name__)
 COMPARED, SIDE = 4, 32
-"""Layer and file are compared in so many windows of so many pixels along each side."""
+"""Layer and file are compared in `COMPARED` windows along each side, each of `SIDE` pixels."""
 
 
 def lazy_plane_of(view: LayerView) -> LazyPlane | None:
-    """Return the plane that a view names, to be read where it lies; None when it is small, or is in no file.
+    """Return the plane of a view, to be read from its file; None if it is small or has no file.
 
-    Reads a few windows of the layer and of the file, which must be the same: not for the GUI thread.
+    Reads a few windows of the layer and of the file, which must be equal: not for the GUI thread.
 
     Raises
     ------
     FrameError
-        When the file is damaged where it is compared, or the layer shows one of its channels and several look alike.
+        If the file is damaged in one of these windows, or the layer could show any of several equal channels.
     """
     if view.plane_bytes <= LARGE_BYTES or view.source.startswith("layer:"):
         return None
     try:
         frame = open_lazily(view.source, "skip") if _may_be_lazy(view.source) else None
     except FrameError as error:
-        LOG.info("The layer's own pixels are taken: %s", error)
+        LOG.info("The pixels of the layer are used, not those of its file: %s", error)
         return None
     if frame is None or isinstance(frame.levels[0], np.ndarray) or view.shape != frame.size_of(0):
         return None
     alike = [each for each in _choices(view, frame) if _are_same(view, LazyPlane(frame, each, "fill"))]
     if len(alike) > 1:
         raise FrameError(
-            f"{view.source} has channels that look alike, and the layer does not say which of them it shows. Open it "
-            "with 'costal open', which shows all channels in one layer."
+            f"{view.source} has several equal channels, and the layer does not say which of them it shows. Open the "
+            "file with 'costal open', which shows all channels in one layer."
         )
     return LazyPlane(frame, alike[0]) if alike else None
 
 
 def frame_plane_of(view: LayerView) -> FramePlane:
-    """Return the frame that a view names, with its pixels or read where it lies: not for the GUI thread.
+    """Return the frame of a view, with its pixels, or to be read from its file: not for the GUI thread.
 
     Raises
     ------
@@ -71,7 +71,7 @@ def frame_plane_of(view: LayerView) -> FramePlane:
 
 
 def read_for_store(view: LayerView) -> tuple[FrameRecord, FramePlane]:
-    """Return what the store keeps of the frame that a view names, and the frame: not for the GUI thread.
+    """Return the record that the store keeps of a view's frame, and the frame: not for the GUI thread.
 
     Raises
     ------
@@ -83,7 +83,7 @@ def read_for_store(view: LayerView) -> tuple[FrameRecord, FramePlane]:
 
 
 def request_for(project: Project, frame: FramePlane, stored: StoredFrame, annotator: str, device: str) -> ScoreRequest:
-    """Return how a frame is scored for a project; scores of one that is not in memory are kept in its folder."""
+    """Return the request that scores a frame; scores of a frame that is not in memory are kept in the project."""
     folder = kept_in(project, frame)
     return ScoreRequest(
         project, frame, folder, MISSING_IN_WINDOW, annotator=annotator, device=device, range=stored.range
@@ -95,7 +95,7 @@ def _may_be_lazy(source: str) -> bool:
 
 
 def _choices(view: LayerView, frame: LazyFrame) -> list[Planes]:
-    """Return the planes of a frame that a view may mean: several where it does not tell which channel it shows."""
+    """Return the planes of a frame that a view may show: several if the view does not say which channel it shows."""
     if (known := view.file_planes) is not None:
         return [known] if view.channel_count == frame.length("C") else []
     leading = [axis for axis in frame.axes if axis not in "YX" and not (view.is_rgb and axis == "C")]
@@ -119,19 +119,19 @@ def _choices(view: LayerView, frame: LazyFrame) -> list[Planes]:
     return [replace(one, channels=(channel,)) for channel in range(frame.length("C"))]
 
 
-def _letters(told: str, sizes: tuple[int, ...], leading: list[str], frame: LazyFrame) -> list[str] | None:
-    """Return which of the frame's axes a layer's leading axes are, None where that cannot be known."""
+def _letters(axes: str, sizes: tuple[int, ...], leading: list[str], frame: LazyFrame) -> list[str] | None:
+    """Return the frame's axes that a layer's leading axes are, None if they cannot be told apart."""
 
     def fits(letters: list[str]) -> bool:
         return [frame.length(axis) for axis in letters] == list(sizes)
 
     some = [axis for axis in leading if frame.length(axis) > 1]
     without_channels = [[axis for axis in each if axis != "C"] for each in (leading, some)]
-    return next((each for each in (list(told), leading, some, *without_channels) if fits(each)), None)
+    return next((each for each in (list(axes), leading, some, *without_channels) if fits(each)), None)
 
 
 def _are_same(view: LayerView, plane: LazyPlane) -> bool:
-    """Return whether layer and file hold the same pixels wherever they are compared."""
+    """Return whether layer and file have the same pixels in all windows that are compared."""
     sides = ([round((side - SIDE) * at / (COMPARED - 1)) for at in range(COMPARED)] for side in view.shape)
     for y, x in product(*sides):
         box = slice(max(y, 0), y + SIDE), slice(max(x, 0), x + SIDE)

@@ -22,10 +22,10 @@ from costal.types import Channel, Frame
 from napari_costal.canvas.channel_layers import part_of
 
 SOURCE = "source"
-"""Where a layer's metadata names the file that its pixels are from."""
+"""The key of a layer's metadata that names the file of its pixels."""
 
 ALL = "all"
-"""How `frames.planes.describe` calls planes among which there was nothing to choose."""
+"""The name that `frames.planes.describe` gives to the planes of a file that has only these."""
 
 PlaneChoice = Literal["the slice shown", "maximum projection", "all as channels"]
 SLICE_SHOWN: PlaneChoice = "the slice shown"
@@ -36,12 +36,12 @@ PLANE_CHOICES = (SLICE_SHOWN, PROJECTION, ALL_AS_CHANNELS)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LayerView:
-    """What of a layer, or of several, is labelled, gathered on the GUI thread so that another can read the pixels.
+    """The part of one or more layers that is labelled; made on the GUI thread, read on another.
 
-    `array` may be lazy; `steps` holds the slice shown for each leading axis. `axes` are letters of TZC for these, where
-    the layer names them. `others` are the arrays of the layers that are further channels of the frame. `channels` are
-    those of the file, out of `channel_count`, where the layers were opened as such; `taken` are its planes, where the
-    layers do not have all of them.
+    `array` may be lazy; `steps` is the slice shown along each leading axis. `axes` are the letters (of TZC) of these
+    axes, if the layer names them. `others` are the arrays of layers that are further channels of the frame. `channels`
+    are those of the file, out of `channel_count`, if the layers were opened as channels; `taken` are the planes of the
+    file, if the layers do not have all of them.
     """
 
     array: Any
@@ -58,13 +58,13 @@ class LayerView:
 
     @property
     def crop_channels(self) -> int:
-        """How many channels the frame's crops have."""
+        """The number of channels of the frame's crops."""
         stacked = math.prod(self.array.shape[: len(self.steps)]) if self.planes == ALL_AS_CHANNELS else 1
         return 3 if self.is_rgb else stacked * (1 + len(self.others))
 
     @property
     def file_planes(self) -> Planes | None:
-        """The planes and channels of the file that these are, None where the layers do not tell."""
+        """The planes and channels of the file that the view shows, None if the layers do not say."""
         if not self.channels or self.is_rgb:
             return None
         channels = some_channels([each.index for each in self.channels], self.channel_count)
@@ -82,7 +82,7 @@ class LayerView:
 
     @property
     def plane_bytes(self) -> int:
-        """How much is to be read for the plane."""
+        """The number of bytes to read for the plane."""
         read = self.array.shape[len(self.steps) :] if self.planes == SLICE_SHOWN else self.array.shape
         return int(math.prod(read) * np.dtype(self.array.dtype).itemsize) * (1 + len(self.others))
 
@@ -94,7 +94,7 @@ class LayerView:
 
     @property
     def description(self) -> str:
-        """Which planes these are, kept with the frame: as the command line calls them, where the axes are known."""
+        """The name of the planes, kept with the frame; as on the command line if the axes are known."""
         if (planes := self.file_planes) is not None:
             return describe(planes)
         if not self.steps:
@@ -104,7 +104,7 @@ class LayerView:
         return "slice " + " ".join(map(str, self.steps)) if self.planes == SLICE_SHOWN else self.planes
 
     def _named_planes(self) -> Planes | None:
-        """Return the planes by their axes; None where the layer does not name these, or there are no words for it."""
+        """Return the name of the planes by their axes; None if the layer names no axes or planes."""
         if len(self.axes) != len(self.steps):
             return None
         at = {axis: step for axis, step, size in zip(self.axes, self.steps, self.array.shape, strict=False) if size > 1}
@@ -116,12 +116,12 @@ class LayerView:
 
 
 def view_of(layers: Image | Sequence[Image], dims: Dims, planes: PlaneChoice) -> LayerView:
-    """Return what of a layer, or of several that form one frame, is labelled, with the viewer's sliders as they stand.
+    """Return the part of the layers of one frame that is labelled, at the current places of the viewer's sliders.
 
     Raises
     ------
     FrameError
-        When the viewer does not show the layer's last two axes as a flat image.
+        If the viewer does not show the last two axes of the layer as a flat image.
     """
     layer, *others = [layers] if isinstance(layers, Image) else layers
     array = array_of(layer)
@@ -130,9 +130,9 @@ def view_of(layers: Image | Sequence[Image], dims: Dims, planes: PlaneChoice) ->
         raise FrameError(f"Layer '{layer.name}' has no image plane: its shape is {array.shape}. Choose another layer.")
     if tuple(dims.displayed) != (dims.ndim - 2, dims.ndim - 1):
         raise FrameError(
-            "Crops are cut from the last two axes. Show the image in 2D, with its axes in their own order."
+            "Crops are cut from the last two axes. Show the image in 2D, with its axes in their original order."
         )
-    # The sliders stand in world coordinates; only the layer knows which of its slices that is.
+    # Sliders are in world coordinates; only the layer can convert them to its slices.
     shown = np.round(layer.world_to_data(dims.point)[:leading]).astype(int)
     steps = tuple(int(np.clip(step, 0, size - 1)) for step, size in zip(shown, array.shape, strict=False))
     letters = [str(label).upper() for label in layer.axis_labels[:leading]]
@@ -149,7 +149,7 @@ def view_of(layers: Image | Sequence[Image], dims: Dims, planes: PlaneChoice) ->
 
 
 def show_slice(dims: Dims, layer: Image, steps: Sequence[int]) -> None:
-    """Set the viewer's sliders to the slice of a layer that has these steps along its leading axes."""
+    """Move the viewer's sliders to the slice of a layer at these steps along its leading axes."""
     world = layer.data_to_world((*steps, 0, 0))
     first = dims.ndim - layer.ndim
     dims.set_point(range(first, first + len(steps)), world[: len(steps)])
@@ -166,18 +166,18 @@ def array_of(layer: Image) -> Any:
 
 
 def pixel_um_of(layer: Image) -> float | None:
-    """Return the side of a pixel in micrometres when the layer's units say so, else None; a flipped layer's too."""
+    """Return the side of a pixel in micrometres, None if the layer's units do not give it; a flip does not matter."""
     per, side = micrometres_per(str(layer.units[-1])), length(abs(layer.scale[-1]))
     return None if per is None or side is None else side * per
 
 
 def frame_of(view: LayerView) -> tuple[Frame, NDArray[np.generic]]:
-    """Return the frame that a view names and its plane (C, Y, X). Reads and hashes pixels: not for the GUI thread.
+    """Return the frame of a view and its plane (C, Y, X). Reads and hashes pixels: not for the GUI thread.
 
     Raises
     ------
     FrameError
-        When the pixels cannot be a frame (complex, empty), or there are too many to be channels.
+        If the pixels cannot be a frame (complex, empty), or would give too many channels.
     """
     pixels = pixels_of(view)
     # A copy: an acquisition may go on writing into the layer's own array.
@@ -186,7 +186,7 @@ def frame_of(view: LayerView) -> tuple[Frame, NDArray[np.generic]]:
 
 
 def pixels_of(view: LayerView, rows: slice = slice(None), columns: slice = slice(None)) -> NDArray[np.generic]:
-    """Return the pixels (C, Y, X) that a view names, or a window of them.
+    """Return the pixels (C, Y, X) of a view, or of a window of it.
 
     Raises
     ------
@@ -202,7 +202,7 @@ def pixels_of(view: LayerView, rows: slice = slice(None), columns: slice = slice
 
 
 def _channels_of(view: LayerView, array: Any, rows: slice, columns: slice) -> NDArray[np.generic]:
-    """Return the channels (C, Y, X) that one array of a view gives."""
+    """Return the channels (C, Y, X) of one array of a view."""
     leading = tuple(range(len(view.steps)))
     samples = (slice(None),) if view.is_rgb else ()
     array = array[
@@ -219,6 +219,6 @@ def _channels_of(view: LayerView, array: Any, rows: slice, columns: slice) -> ND
 
 
 def name_of(source: str, planes: str) -> str:
-    """Return a frame's name for a table: its file, and its planes where there was a choice."""
+    """Return a frame's name for a table: its file, and its planes if the file has others."""
     name = PurePath(source).name
     return name if planes == ALL else f"{name}  {planes}"

@@ -35,7 +35,7 @@ Limits = tuple[tuple[float, float], ...]
 
 
 class FrameOpener:
-    """Reads files on another thread and shows them; `chosen` takes the layer, its plane choice, and what to say."""
+    """Reads files on another thread and shows them; `chosen` takes the layer, its plane choice, and a message."""
 
     def __init__(
         self,
@@ -51,41 +51,41 @@ class FrameOpener:
     ) -> None:
         """Open an image file or OME-Zarr as a layer of its own: leading axes as sliders, its pixel size as scale.
 
-        `axes` are its letters where the user has set them, and `keep` is told of which kind it is then; `known` are the
-        axes of other kinds of files.
+        `axes` are its letters if the user has set them; `keep` is then called with the kind of the file. `known` are
+        the axes of other kinds of files.
         """
 
         def work() -> tuple[tuple[Frame | LazyFrame, Limits], Mapping[str, str]]:
             kinds = kinds_with(axes, [str(path)]) if axes else {}
             return open_image(path, {**known, **kinds}), kinds
 
-        def opened(found: tuple[tuple[Frame | LazyFrame, Limits], Mapping[str, str]]) -> None:
-            if found[1]:
-                keep(found[1])
-            self.add(*found[0])
+        def opened(image_and_kinds: tuple[tuple[Frame | LazyFrame, Limits], Mapping[str, str]]) -> None:
+            if image_and_kinds[1]:
+                keep(image_and_kinds[1])
+            self.add(*image_and_kinds[0])
 
         self._pixels.run(work, then=opened, failed=self._complain)
 
     def add(self, frame: Frame | LazyFrame, limits: Limits) -> None:
-        """Add a frame that was opened: as colours, or as a layer for each channel; `limits` are those of each."""
+        """Add an opened frame as one RGB layer, or as a layer for each channel; `limits` are those of the channels."""
         layers = self.added(shown_as(frame), frame, limits, Path(frame.source).stem)
         self._chosen(layers[0], SLICE_SHOWN, " ".join(frame.notes))
 
     def open_arrived(self, project: Project, path: Path, description: str | None) -> None:
-        """Show a frame of an arrived file, the first without a description, in the layer of the one before it.
+        """Show a frame of an arrived file (without a description, the first) in the layer of the frame before it.
 
-        One layer for all of them: a day's frames would fill the memory.
+        All arrived frames share one layer, because the frames of a day would fill the memory.
         """
 
         def work() -> tuple[FramePlane, Limits]:
-            _, found = frames_of(project, str(path), MISSING_IN_WINDOW)
-            meant = next((each for each in found if description in (None, each.description)), None)
-            if meant is None:
+            _, frames = frames_of(project, str(path), MISSING_IN_WINDOW)
+            frame = next((each for each in frames if description in (None, each.description)), None)
+            if frame is None:
                 raise FrameError(f"{path} has no frame '{description}' any more. Choose it again from the table.")
-            return meant, limits_of(measured_range(meant.pixels_C_Y_X, MISSING_IN_WINDOW)[0])
+            return frame, limits_of(measured_range(frame.pixels_C_Y_X, MISSING_IN_WINDOW)[0])
 
-        def show(found: tuple[FramePlane, Limits]) -> None:
-            arrived, limits = found
+        def show(frame_and_limits: tuple[FramePlane, Limits]) -> None:
+            arrived, limits = frame_and_limits
             plane = arrived.pixels_C_Y_X
             if isinstance(plane, LazyPlane):
                 self.add(plane.frame, limits)
@@ -94,12 +94,12 @@ class FrameOpener:
 
         self._pixels.run(work, then=show, failed=self._complain)
 
-    def _show_arrived(self, found: FramePlane, frame: Frame, limits: Limits) -> None:
-        layers = self.put(frame, limits, name_of(frame.source, found.description), found.planes)
+    def _show_arrived(self, plane: FramePlane, frame: Frame, limits: Limits) -> None:
+        layers = self.put(frame, limits, name_of(frame.source, plane.description), plane.planes)
         self._chosen(layers[0], SLICE_SHOWN, " ".join(frame.notes))
 
     def put(self, frame: Frame, limits: Limits, name: str, planes: Planes | None) -> list[Image]:
-        """Return the layers that show a frame now in place of the one that was opened before it."""
+        """Show a frame in the layers of the frame that was opened before it, and return them."""
         shown = shown_as(frame)
         before = [each for each in self._viewer.layers if ARRIVED in each.metadata]
         if [_kind(each) for each in before] != [(array.ndim, shown.is_rgb) for array in shown.arrays]:
@@ -120,9 +120,9 @@ class FrameOpener:
         planes: Planes | None = None,
         into: Sequence[Image] = (),
     ) -> list[Image]:
-        """Return the layers that show a frame: new ones, or others whose pixels these take the place of.
+        """Show a frame in new layers, or in layers whose pixels are replaced, and return them.
 
-        What belongs together is said when all of it is there, or else the first layer would be taken for a frame.
+        The parts are set when all layers exist; otherwise the first layer would be taken for a frame.
         """
         layers, count = [], len(shown.channels)
         colours = MAGENTA_GREEN if count == 2 else CYMRGB
@@ -148,12 +148,12 @@ class FrameOpener:
 
 
 def _called(name: str, channel: Channel) -> str:
-    """Return the name of a channel's layer, which begins with that of the frame."""
+    """Return the name of a channel's layer: the frame's name, then the channel's."""
     return title(channel) if title(channel).startswith(name) else f"{name} {title(channel)}"
 
 
 def _put_into(layer: Image, array: Any, looks: dict[str, Any]) -> None:
-    """Show other pixels in a layer, in the place and contrast that belong to them."""
+    """Show other pixels in a layer, with their own place and contrast."""
     layer.metadata = looks["metadata"]
     layer.name, layer.scale, layer.units = looks["name"], looks["scale"], looks["units"]
     limits = looks.get("contrast_limits")
@@ -171,7 +171,7 @@ def _kind(layer: Image) -> tuple[int, bool]:
 
 
 def _looks(frame: Frame | LazyFrame, letters: Sequence[str], limits: Limits) -> dict[str, Any]:
-    """Return how a frame's layer is added: scale and units of its pixels, named axes, contrast that shows it."""
+    """Return the options of a frame's layer: pixel scale and units, names of axes, contrast."""
     size, unit = (frame.pixel_um, "micrometer") if frame.pixel_um else (1.0, "pixel")
     leading = len(letters) - 2
     return {
@@ -184,12 +184,12 @@ def _looks(frame: Frame | LazyFrame, letters: Sequence[str], limits: Limits) -> 
 
 
 def open_image(path: Path, axes: Axes = None) -> tuple[Frame | LazyFrame, Limits]:
-    """Return the image in a file or group and contrast limits that show it; a large one is not read, only looked at.
+    """Return the image of a file or group, and its contrast limits; a large image is opened without reading it all.
 
     Raises
     ------
     FrameError
-        When it is no image, or is damaged.
+        If it is not an image, or is damaged.
     """
     image = open_pixels(str(path), axes, MISSING_IN_WINDOW)
     if not isinstance(image, LazyFrame):
@@ -199,7 +199,7 @@ def open_image(path: Path, axes: Axes = None) -> tuple[Frame | LazyFrame, Limits
 
 
 def as_frame(arrived: FramePlane, pixels_C_Y_X: Any) -> Frame:
-    """Return a frame that arrived with its pixels as an image of its own."""
+    """Return an arrived frame and its pixels as one image."""
     chosen = arrived.planes.channels if arrived.planes is not None else None
     channels = arrived.channels if chosen is None else tuple(arrived.channels[at] for at in chosen)
     known = arrived.pixel_um, arrived.source, arrived.content_hash, arrived.notes, channels, arrived.is_rgb
@@ -212,6 +212,6 @@ def contrast_limits(frame: Frame) -> Limits:
     return limits_of(intensity_range(channels.reshape(len(channels), -1, channels.shape[-1])))
 
 
-def limits_of(found: IntensityRange) -> Limits:
-    """Return contrast limits that show a range; those of a constant channel are one apart."""
-    return tuple((low, high if high > low else low + 1.0) for low, high in zip(found.low_C, found.high_C, strict=True))
+def limits_of(range: IntensityRange) -> Limits:
+    """Return the contrast limits of an intensity range; those of a constant channel differ by 1."""
+    return tuple((low, high if high > low else low + 1.0) for low, high in zip(range.low_C, range.high_C, strict=True))

@@ -1,4 +1,4 @@
-"""The layers that the plugin draws: grid, heatmap, query and labels, aligned with the frame's layer to the pixel."""
+"""The layers that the plugin draws over a frame: grid, heatmap, query and labels, exact to the pixel."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -20,15 +20,15 @@ GRID, HEATMAP, QUERY, LABELS = "crop grid", "heatmap", "query", "labels"
 CHANGED, CHOSEN, CROP_AT_WORK = "changed class", "chosen crops", "crop being labelled"
 FROM_BELOW = (GRID, HEATMAP, CHANGED, LABELS, QUERY, CHOSEN, CROP_AT_WORK)
 FRAMES = {CHOSEN: "#00e5ff", CROP_AT_WORK: "#ffffff"}
-"""Parts that are squares in a colour of their own."""
+"""Parts that are squares of one colour each."""
 MOST_GRID_LINES = 400
 MOST_BOXES = 500
 LOOKED_AT_EACH = 50
 QUERY_COLOUR = "#ff33ff"
-"""Unlike the classes' colours and those of heatmaps."""
+"""Differs from the colours of classes and heatmaps."""
 PLATE_COLOUR, PLATE_SHARE = "#101114", 0.36
 LABEL_WIDTH, QUERY_WIDTH, LABEL_FILL = 1 / 12.5, 1 / 16, 0.3
-"""Shares of a crop's side; how much a labelled crop is tinted, so that it is seen where crops are a few pixels wide."""
+"""Shares of a crop's side; the opacity of a labelled crop, visible even if crops are a few pixels wide."""
 
 
 def is_ours(layer: Layer) -> bool:
@@ -37,14 +37,14 @@ def is_ours(layer: Layer) -> bool:
 
 
 def images_in(viewer: ViewerModel) -> list[Image]:
-    """Return the image layers that the plugin did not draw: any of them may be a frame."""
+    """Return the image layers that the plugin did not draw; each of them may be a frame."""
     return [layer for layer in viewer.layers if isinstance(layer, Image) and not is_ours(layer)]
 
 
 class FrameOverlay:
-    """The plugin's layers over one frame: drawn when first needed, or made ready before, then updated in place.
+    """The plugin's layers over one frame: made when first needed, or earlier (`prewarm`), then updated in place.
 
-    They lie on top of all other layers, in the order of `from_below`.
+    They are above all other layers, in the order of `from_below`.
     """
 
     from_below: tuple[str, ...] = FROM_BELOW
@@ -54,15 +54,15 @@ class FrameOverlay:
         self._owner = owner
         self._is_lifting = False
         for event in (viewer.layers.events.inserted, viewer.layers.events.reordered):
-            event.connect(self._lift, position="last")  # napari's canvas has heard of it by then
+            event.connect(self._lift, position="last")  # after napari's canvas has handled the event
 
     def stop(self) -> None:
-        """Keep the layers on top no more."""
+        """Stop keeping the layers on top."""
         for event in (self._viewer.layers.events.inserted, self._viewer.layers.events.reordered):
             event.disconnect(self._lift)
 
     def _lift(self, _event: Any = None) -> None:
-        """Bring the layers to the top, in their own order: no image that is opened or moved may cover them."""
+        """Move the layers to the top, in their own order, so that no opened or moved image covers them."""
         layers = self._viewer.layers
         ours = [layer for part in self.from_below if (layer := self._find(part)) is not None]
         highest_other = max((at for at, each in enumerate(layers) if not is_ours(each)), default=-1)
@@ -77,7 +77,7 @@ class FrameOverlay:
             self._is_lifting = False
 
     def draw_grid(self, grid: Grid, placement: Placement) -> None:
-        """Draw the borders of the crops as lines; nothing when they would be too many to see."""
+        """Draw the borders of the crops as lines, unless there would be too many to see."""
         last_y, last_x = (grid.rows - 1) * grid.stride + grid.crop, (grid.cols - 1) * grid.stride + grid.crop
         ys = sorted({row * grid.stride + end for row in range(grid.rows) for end in (0, grid.crop)})
         xs = sorted({col * grid.stride + end for col in range(grid.cols) for end in (0, grid.crop)})
@@ -97,9 +97,9 @@ class FrameOverlay:
     def draw_heatmap(
         self, heatmap: Floats, grid: Grid, placement: Placement, name: str, colours: Colormap | None
     ) -> tuple[float, float]:
-        """Draw one value per crop with limits that follow the values, which are returned.
+        """Draw one value per crop, and return the limits of the colours, which follow the values.
 
-        `colours` are those of classes, else it is viridis.
+        `colours` are those of classes; without them the colours are viridis.
         """
         limits = (-0.5, len(colours.colors) - 0.5) if colours is not None else _limits_of(heatmap)
         layer = self._there(HEATMAP, placement.of_crops(grid))
@@ -124,7 +124,7 @@ class FrameOverlay:
         texts = texts or [str(rank) for rank in range(1, len(centres_n_2) + 1)]
         words = np.array([each for text in texts[:MOST_BOXES] for each in ("", text)], dtype=str)
         plate = grid.crop * PLATE_SHARE
-        # A box and its plate follow each other, so that a shorter query is the beginning of a longer one.
+        # Each box is followed by its plate, so that the squares of a shorter query begin those of a longer one.
         points = np.repeat(centres_n_2, 2, axis=0)
         points[1::2] -= (grid.crop - plate) / 2
         width = grid.crop * QUERY_WIDTH
@@ -146,7 +146,7 @@ class FrameOverlay:
             layer.face_color = border * np.array([1, 1, 1, LABEL_FILL], np.float32)
 
     def draw_flags(self, flags: Floats, grid: Grid, placement: Placement) -> None:
-        """Draw the crops that are flagged (1, others 0) by a translucent colour."""
+        """Draw the flagged crops (1, others 0) in a translucent colour."""
         layer = self._there(CHANGED, placement.of_crops(grid))
         if layer is None:
             layer = Image(flags, name=CHANGED, blending="translucent", interpolation2d="nearest")
@@ -173,9 +173,9 @@ class FrameOverlay:
         placement: Placement,
         words: dict[str, NDArray[np.str_]] | None,
     ) -> Any:
-        """Return the layer of squares around these points, None and hidden when there are none.
+        """Return the layer of squares around these points; without points hide it and return None.
 
-        Sizes and widths of border repeat; what has no border is a plate.
+        Sizes and border widths repeat; a square without a border is a plate.
         """
         if not len(points_n_2):
             self.hide(part)
@@ -196,7 +196,7 @@ class FrameOverlay:
             self._add(layer, placement.of_pixels())
         if not np.array_equal(layer.data, points_n_2):
             is_longer = len(points_n_2) > len(layer.data)
-            with layer.events.blocker_all():  # the viewer looks once at what changed, not with every setting
+            with layer.events.blocker_all():  # the viewer updates once, not after every setting
                 layer.data = points_n_2
                 if is_longer or not np.allclose(layer.size, size_n):
                     layer.size, layer.border_width, layer.face_color = size_n, width_n, _faces(width_n)
@@ -204,7 +204,7 @@ class FrameOverlay:
         return layer
 
     def prewarm(self, part: str, grid: Grid, placement: Placement) -> None:
-        """Make a layer that nobody sees, if there is none: making and first drawing one takes long (see `rest`)."""
+        """Make an invisible layer, if there is none, because to make and first draw one takes long (see `rest`)."""
         if self._find(part) is not None:
             return
         if part == HEATMAP:
@@ -217,13 +217,13 @@ class FrameOverlay:
         layer.metadata["unseen"], layer.opacity = layer.opacity, 0.0
 
     def rest(self) -> None:
-        """Hide the layers that were made ready and have been drawn meanwhile."""
+        """Hide the layers of `prewarm` after napari has drawn them."""
         for part in self.from_below:
             if (layer := self._find(part)) is not None and "unseen" in layer.metadata:
                 self.hide(part)
 
     def hide(self, *parts: str) -> None:
-        """Hide these layers until they are drawn again, all of ours when none is named.
+        """Hide these layers until they are drawn again; without names hide all layers of the plugin.
 
         They are not removed: removing a layer with text (ranks, a colour bar) can crash the canvas of napari 0.9.
         """
@@ -234,7 +234,7 @@ class FrameOverlay:
                 layer.visible = False
 
     def _there(self, part: str, transform: dict[str, Any]) -> Any:
-        """Return a layer drawn before, moved to where it belongs now and shown again if it was us who hid it."""
+        """Return a layer that exists, moved to its place, and shown again if the plugin hid it."""
         layer = self._find(part)
         if layer is not None:
             self._put(layer, transform)
@@ -245,7 +245,7 @@ class FrameOverlay:
         return layer
 
     def _put(self, layer: Layer, transform: dict[str, Any]) -> None:
-        """Move a layer, unless it lies there: each setting costs the viewer a look at all layers."""
+        """Move a layer unless it is there already, because the viewer checks all layers after each setting."""
         place = [np.asarray(setting).tolist() for setting in transform.values()]
         if layer.metadata.get("place") != place:
             layer.metadata["place"] = place
@@ -257,7 +257,7 @@ class FrameOverlay:
         return next((layer for layer in ours if layer.metadata["part"] == name), None)
 
     def _add(self, layer: Layer, transform: dict[str, Any]) -> None:
-        """Add a layer, under those that belong above it, without taking the user's selection away from the frame."""
+        """Add a layer below those that belong above it; the user's selection stays on the frame."""
         layer.metadata = {MARK: self._owner, "part": layer.name}
         self._put(layer, transform)
         selected = self._viewer.layers.selection.active
@@ -272,12 +272,12 @@ def centres(grid: Grid, indices: NDArray[np.intp] | Sequence[int]) -> NDArray[np
 
 
 def _faces(width_n: NDArray[np.float64]) -> list[str]:
-    """Return how squares are filled: boxes let the frame through, plates do not."""
+    """Return the fill colours of squares: boxes are transparent, plates are opaque."""
     return ["transparent" if width else PLATE_COLOUR for width in width_n]
 
 
 def _limits_of(heatmap: Floats) -> tuple[float, float]:
-    """Return the least and the greatest value; what is not finite is left out."""
+    """Return the smallest and the largest finite value."""
     low, high = float(np.fmin.reduce(heatmap, axis=None)), float(np.fmax.reduce(heatmap, axis=None))
     if not np.isfinite([low, high]).all():
         finite = heatmap[np.isfinite(heatmap)]
@@ -286,6 +286,6 @@ def _limits_of(heatmap: Floats) -> tuple[float, float]:
 
 
 def _are_same(one: Floats, other: Floats) -> bool:
-    """Return whether two heatmaps are equal; those of two places of a slider differ at the first look."""
+    """Return whether two heatmaps are equal; a few values are compared first, because that is fast."""
     few = slice(None, None, LOOKED_AT_EACH)
     return np.array_equal(one[few], other[few], equal_nan=True) and np.array_equal(one, other, equal_nan=True)

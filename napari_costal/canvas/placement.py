@@ -1,4 +1,4 @@
-"""Where a frame lies in the world, so that what is drawn over it lies on it to the pixel."""
+"""The position of a frame in world coordinates, so that overlays fit it to the pixel."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +12,7 @@ from costal.types import Grid
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where a frame's pixels lie in the world: the last two axes of its layer's transform."""
+    """The position of a frame's pixels in the world: the last two axes of its layer's transform."""
 
     scale: NDArray[np.float64]
     translate: NDArray[np.float64]
@@ -30,7 +30,7 @@ class Placement:
         return self.of_pixels() | {"scale": self.scale * grid.stride / zoom, "translate": self.translate + moved}
 
     def of_pixels(self) -> dict[str, Any]:
-        """Return the transform of something drawn in the frame's pixels."""
+        """Return the transform of a layer that is drawn in the frame's pixels."""
         return {
             "scale": self.scale,
             "translate": self.translate,
@@ -42,7 +42,7 @@ class Placement:
 
 
 def placement_of(layer: Layer) -> Placement:
-    """Return where the plane of a layer lies."""
+    """Return the position of a layer's plane."""
     affine = np.eye(3)
     matrix = np.asarray(layer.affine.affine_matrix)
     affine[:2, :2], affine[:2, 2] = matrix[-3:-1, -3:-1], matrix[-3:-1, -1]

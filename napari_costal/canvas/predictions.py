@@ -1,4 +1,4 @@
-"""The layers that tell which class the model predicts: held back during a query, and watched, for a look is kept."""
+"""The layers that show predicted classes: hidden during a query, and watched, because each look is recorded."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +10,7 @@ from napari_costal.canvas.overlays import HELD_BACK, REVEALS
 
 
 class Predictions:
-    """Our layers of predicted classes in a viewer; `changed` is called whenever one may have been shown."""
+    """The plugin's layers of predicted classes; `changed` is called when one may have become visible."""
 
     def __init__(self, viewer: ViewerModel, changed: Callable[[], None]) -> None:
         self._layers, self._changed = viewer.layers, changed
@@ -22,28 +22,28 @@ class Predictions:
 
     @property
     def are_shown(self) -> bool:
-        """Whether the predicted class of a crop can be seen now, on the canvas or in the status bar."""
+        """Whether a predicted class is visible now, on the canvas or in the status bar."""
         active = self._layers.selection.active
         return any(layer.visible or layer is active for layer in self._layers if layer.metadata.get(REVEALS))
 
     def hold_back(self) -> None:
-        """Hide what tells the predicted class."""
+        """Hide all layers that show predicted classes."""
         for layer in self._layers:
             if layer.metadata.get(REVEALS):
                 if layer is self._layers.selection.active:
-                    self._layers.selection.active = None  # the status bar tells its value, hidden or not
+                    self._layers.selection.active = None  # the status bar shows its value, visible or not
                 if layer.visible:
                     layer.visible = False
                     layer.metadata[HELD_BACK] = True
 
     def give_back(self) -> None:
-        """Show again what was held back, unless the user or the plugin has switched it since."""
+        """Show the hidden layers again, unless the user or the plugin has switched them since."""
         for layer in self._layers:
             if layer.metadata.pop(HELD_BACK, False):
                 layer.visible = True
 
     def stop(self) -> None:
-        """Watch no more."""
+        """Stop watching."""
         self._layers.events.inserted.disconnect(self._inserted)
         self._layers.events.removed.disconnect(self._removed)
         self._layers.selection.events.active.disconnect(self._seen)

@@ -1,4 +1,4 @@
-"""Frames of the open project shown as layers: from its list, or as the project was left."""
+"""Shows frames of the open project as layers: from its list, or as the user left the project."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -49,10 +49,9 @@ class ProjectFrames:
         self._chosen, self._complain = chosen, complain
 
     def open(self, project: Project, record: FrameRecord, left: LastFrame | None = None) -> None:
-        """Show a frame of the project: in the layer that has it already, else in place of the one opened before it.
+        """Show a frame of the project: in the layer that has it, or else in place of the frame opened before it.
 
-        Of a stack or series all is shown, at the frame's plane. `left` says how the frame was looked at, if it is to
-        be as it was left.
+        A stack or series is shown as a whole, at the frame's plane. `left` restores the view that the user left.
         """
         steps = {axis.upper(): step for axis, step in steps_of(record.planes).items()}
         choice = SLICE_SHOWN
@@ -68,8 +67,8 @@ class ProjectFrames:
             show(there, "")
             return
 
-        def opened(found: tuple[Frame | LazyFrame, FramePlane | None, Limits]) -> None:
-            image, plane, limits = found
+        def opened(opened_image: tuple[Frame | LazyFrame, FramePlane | None, Limits]) -> None:
+            image, plane, limits = opened_image
             if isinstance(image, LazyFrame):
                 layers = self._opener.added(shown_as(image), image, limits, Path(image.source).stem)
             elif plane is None:
@@ -82,7 +81,7 @@ class ProjectFrames:
         self._pixels.run(_look_up, project, record, steps, then=opened, failed=self._complain)
 
     def _go_to(self, layer: Image, steps: Mapping[str, int]) -> None:
-        """Move the sliders to these places along the layer's axes."""
+        """Move the sliders to these steps along the layer's axes."""
         shown = layer.world_to_data(self._viewer.dims.point)[: layer.ndim - 2]
         letters = [label.upper() for label in layer.axis_labels[:-2]]
         places = [steps.get(letter, round(at)) for letter, at in zip(letters, shown, strict=True)]
@@ -92,12 +91,12 @@ class ProjectFrames:
 def _look_up(
     project: Project, record: FrameRecord, steps: Mapping[str, int]
 ) -> tuple[Frame | LazyFrame, FramePlane | None, Limits]:
-    """Return the image of a frame, and the frame alone where all of the image need not be shown.
+    """Return the image of a frame, and the frame alone if the rest of the image need not be shown.
 
     Raises
     ------
     FrameError
-        When it is not there, cannot be read, or is another image by now.
+        If the file is missing, cannot be read, or is another image now.
     """
     image, limits = open_image(Path(record.source), project.axes)
     if isinstance(image, LazyFrame):
@@ -106,8 +105,8 @@ def _look_up(
     plane = frame_of(image, planes) if planes is not None else None
     if plane is None or plane.content_hash != record.content_hash:
         raise FrameError(
-            f"{record.source} has other pixels than the frame that the project knows: it was changed or replaced. "
-            "Locate the original under Frames, or use 'Open image' to label this one as a new frame."
+            f"{record.source} has other pixels than the frame of the project: the file was changed or replaced. "
+            "Locate the original under Frames, or use 'Open image' to label this file as a new frame."
         )
     if any(axis in image.axes and image.pixels.shape[image.axes.index(axis)] > 1 for axis in steps):
         return image, None, limits
@@ -115,7 +114,7 @@ def _look_up(
 
 
 def _shows(layer: Image, record: FrameRecord, steps: Mapping[str, int]) -> bool:
-    """Return whether a layer shows a frame, or does so when its sliders are moved."""
+    """Return whether a layer shows a frame, or can show it at other places of the sliders."""
     if record.source.startswith(LAYER):
         return bool(source_of(layer) == record.source)
     if is_url(record.source) or is_url(source_of(layer)):

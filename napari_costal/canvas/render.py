@@ -1,4 +1,4 @@
-"""Pixels of a crop as they are shown on the bench: as napari shows their layers."""
+"""Renders the pixels of a crop for the labelling page, with the colours that napari gives their layers."""
 
 from collections.abc import Sequence
 
@@ -15,12 +15,12 @@ CHANNEL_COLOURS = np.array(
 
 
 def render(pixels_C_H_W: NDArray[np.generic], layers: Sequence[Image], limits: IntensityRange) -> NDArray[np.uint8]:
-    """Return RGBA pixels (H, W, 4), in the colours of the layers that the channels are from.
+    """Return RGBA pixels (H, W, 4), in the colours of the channels' layers.
 
-    Samples of an RGB layer are shown within its contrast limits, which for 8 bits are all that there are: as they are
-    in the file. Channels with a layer each are added up, each with its layer's
-    colormap, contrast limits, gamma and opacity; hidden ones are left out, unless all are hidden. Channels of one layer
-    are shown in colours that add up, each within its own intensity range.
+    An RGB layer is shown within its contrast limits; with 8 bits these are the whole range, so its pixels are those of
+    the file. Channels with one layer each are added up, each with the colormap, contrast limits, gamma and opacity of
+    its layer; hidden ones are left out, unless all are hidden. Channels of one layer are added up in fixed colours,
+    each within its own intensity range.
     """
     channels = len(pixels_C_H_W)
     if channels == 3 and layers and layers[0].rgb:
@@ -37,7 +37,7 @@ def render(pixels_C_H_W: NDArray[np.generic], layers: Sequence[Image], limits: I
 
 
 def _scaled(pixels: NDArray[np.generic], layer: Image) -> NDArray[np.float64]:
-    """Return intensities from 0 to 1, as the layer's contrast limits and gamma make them."""
+    """Return intensities from 0 to 1, by the layer's contrast limits and gamma."""
     low, high = layer.contrast_limits
     scaled = np.clip((pixels.astype(np.float64) - low) / max(high - low, 1e-12), 0, 1)
     return np.asarray(np.nan_to_num(scaled) ** layer.gamma)

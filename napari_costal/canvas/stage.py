@@ -1,4 +1,4 @@
-"""The stage: the frame at work, alone on the canvas and whole, until the user looks elsewhere."""
+"""The stage: shows the current frame alone and whole on the canvas, until the user moves or zooms."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,7 +16,7 @@ COVERING = ("translucent", "translucent_no_depth", "opaque")
 
 
 class Stage:
-    """Shows one frame at a time. What the user switches on, moves or zooms afterwards stays so until another frame."""
+    """Shows one frame at a time; layers, position and zoom that the user changes then stay until the next frame."""
 
     def __init__(self, viewer: ViewerModel) -> None:
         self._viewer = viewer
@@ -26,7 +26,7 @@ class Stage:
         viewer.canvas.events.size.connect(self._resized)
 
     def stop(self) -> None:
-        """Follow the canvas no more."""
+        """Stop following the canvas."""
         self._viewer.canvas.events.size.disconnect(self._resized)
 
     def show(self, layers: Sequence[Image]) -> None:
@@ -46,7 +46,7 @@ class Stage:
         self._fit(list(layers))
 
     def is_covered_by(self, other: Image, layers: Sequence[Image]) -> bool:
-        """Return whether an image hides a part of a frame: it lies above it, and lets nothing through."""
+        """Return whether an image hides a part of a frame: it is above the frame, overlaps it, and is opaque."""
         order = self._viewer.layers
         is_above = order.index(other) > min(map(order.index, layers))
         (top, left), (bottom, right) = np.asarray(other.extent.world)[:, -2:]
@@ -55,7 +55,7 @@ class Stage:
         return bool(other.visible and is_above and is_over and str(other.blending) in COVERING)
 
     def hide_cover(self, other: Image) -> bool:
-        """Hide an image that covers the frame at work, and return whether it did."""
+        """Hide an image if it covers the current frame, and return whether it was hidden."""
         layers = [each for each in self._fitted if each in self._viewer.layers]
         is_covered = bool(layers) and other not in layers and self.is_covered_by(other, layers)
         if is_covered:
@@ -72,13 +72,13 @@ class Stage:
         return tuple(camera.center), camera.zoom
 
     def _resized(self, _event: Any = None) -> None:
-        """Fit the frame again when docks or the window leave it another place, unless the user has looked elsewhere."""
+        """Fit the frame again when the canvas changes its size, unless the user has moved or zoomed."""
         layers = [each for each in self._fitted if each in self._viewer.layers]
         if layers and self._view() == self._camera:
             self._fit(layers)
 
 
 def _image_of(layer: Image) -> Any:
-    """Return what tells an image from another: its channels are one, and frames may follow each other in one layer."""
+    """Return the identity of an image: its channels share it, and each frame shown in a layer has its own."""
     part = part_of(layer)
     return part.image if part is not None else (layer.metadata.get(SOURCE), id(layer))

@@ -1,4 +1,4 @@
-"""What the dashboard says and draws of an overview: sentences and pictures as values. No Qt."""
+"""The sentences and pictures that the dashboard shows for an overview, as values. No Qt."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -34,8 +34,7 @@ TITLES = (
 )
 VERSION_HEADS = ("model", "saved", "labels", "accuracy then", "controls", "bias (s)", "")
 NOT_RANDOM_HERE = (
-    "Labels that were actively chosen are no random sample, and mostly harder: over all crops the accuracy tends to be "
-    "higher than this."
+    "Actively chosen labels are not a random sample, and mostly harder: the accuracy over all crops tends to be higher."
 )
 MOST_DOTS = 1500
 MOST_IN_STRIP = 150
@@ -46,7 +45,7 @@ NO_EFFORTS: Floats = np.zeros(0)
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What a card shows: a sentence, and a picture at least so high where there is something to draw."""
+    """The content of a card: a sentence, and a picture with its minimal height if there is something to draw."""
 
     text: str
     picture: Picture | None = None
@@ -54,126 +53,124 @@ class Content:
 
 
 def contents(overview: Overview, colours: Colours) -> tuple[Content, ...]:
-    """Return what the cards of `TITLES` show."""
-    found, project = overview.review, overview.project
+    """Return the contents of the cards of `TITLES`."""
+    review, project = overview.review, overview.project
     return (
         assessment_content(overview),
-        accuracy_content(found, project),
-        effort_content(found, colours),
-        classes_content(found, project),
-        calibration_content(found, project),
+        accuracy_content(review, project),
+        effort_content(review, colours),
+        classes_content(review, project),
+        calibration_content(review, project),
     )
 
 
 def assessment_content(overview: Overview) -> Content:
-    """Return what cross-validation says of the labels, with the controls beside it, or why it says nothing yet."""
+    """Return the result of cross-validation and of the controls, or why there is none yet."""
     kept, project = overview.kept, overview.project
     if kept is None:
-        return Content(f"Not yet. It comes after a training, from {FEWEST_LABELS} labels on.")
-    found = kept.assessment
-    if found.reason:
-        return Content(f"Not yet. {found.reason}")
+        return Content(f"Not yet. It is computed after a training with at least {FEWEST_LABELS} labels.")
+    assessment = kept.assessment
+    if assessment.reason:
+        return Content(f"Not yet. {assessment.reason}")
     old = " <b>Outdated</b>: labels or settings have changed since." * kept.is_outdated
-    where = "whole frames" if found.left_out_by == "frames" else "blocks of frames"
-    share = f"<b>{found.share:.0%}</b> ({found.low:.0%} to {found.high:.0%})"
-    labels = f"{counted(found.count, 'label')} of {counted(found.frames, 'frame')}"
+    where = "whole frames" if assessment.left_out_by == "frames" else "blocks of frames"
+    share = f"<b>{assessment.share:.0%}</b> ({assessment.low:.0%} to {assessment.high:.0%})"
+    labels = f"{counted(assessment.count, 'label')} of {counted(assessment.frames, 'frame')}"
     lines = [
-        f"{share} of {labels} were predicted right by models that did not know them; {where} were left out.{old}",
+        f"Models predicted {share} of {labels} right without training on them; {where} were left out.{old}",
         f"{NOT_RANDOM_HERE} {controls_text(overview.review)}",
-        f"Expected calibration error {found.raw_error:.2f}, and {found.calibration_error:.2f} at temperature "
-        f"{found.temperature:.2f}. Exports have the probabilities as the model gives them.",
-        *(each.sentence for each in (found.forecast, overview.came) if each is not None),
+        f"Expected calibration error {assessment.raw_error:.2f}, and {assessment.calibration_error:.2f} at temperature "
+        f"{assessment.temperature:.2f}. Exports contain the model's own probabilities.",
+        *(each.sentence for each in (assessment.forecast, overview.came) if each is not None),
     ]
     names = [each.name for each in project.offered]
     picture = None
-    if found.class_ids == tuple(each.id for each in project.offered):
-        picture = ConfusionPicture(names, np.array(found.confusion_K_K))
+    if assessment.class_ids == tuple(each.id for each in project.offered):
+        picture = ConfusionPicture(names, np.array(assessment.confusion_K_K))
     return Content("<br>".join(lines), picture, 90 + 26 * len(names))
 
 
-def controls_text(found: Review) -> str:
-    """Return the figure of the controls, and what it is about."""
-    if not found.accuracy.count:
+def controls_text(review: Review) -> str:
+    """Return the accuracy on the controls, and how they were chosen."""
+    if not review.accuracy.count:
         return "There are no control labels yet to compare with."
     return (
-        f"Controls: {_share(found.accuracy)} of {found.accuracy.count:,}. They were drawn from crops not yet answered "
-        "then, and each was predicted by the model of its own query."
+        f"Controls: {_share(review.accuracy)} of {review.accuracy.count:,}. They were drawn from unanswered crops, "
+        "and each was predicted by the model of its query."
     )
 
 
 def look_again_text(overview: Overview) -> str:
-    """Return what the button says that opens the labels to look at again, "" where there are none."""
+    """Return the text of the button that opens the labels to look at again, "" if there are none."""
     doubts = overview.kept.assessment.doubts if overview.kept is not None else ()
     return f"Look at {counted(len(doubts), 'label')} again …" if doubts else ""
 
 
-def accuracy_content(found: Review, project: Project) -> Content:
+def accuracy_content(review: Review, project: Project) -> Content:
     """Return the accuracy on control labels, or why there is none."""
-    if not found.accuracy.count:
-        return Content("<br>".join(filter(None, (no_controls_text(project), consistency_text(found)))))
-    text = f"{_share(found.recent)} of the last {found.recent.count} control labels were predicted right"
-    if found.accuracy.count > found.recent.count:
-        text += f"; {_share(found.accuracy)} of all {found.accuracy.count:,}"
+    if not review.accuracy.count:
+        return Content("<br>".join(filter(None, (no_controls_text(project), consistency_text(review)))))
+    text = f"{_share(review.recent)} of the last {review.recent.count} control labels were predicted right"
+    if review.accuracy.count > review.recent.count:
+        text += f"; {_share(review.accuracy)} of all {review.accuracy.count:,}"
     how = _small(f"Each point: the last {WINDOW} control labels, fewer at first. Band: 95% interval.")
-    text += f".<br>{by_query_text(found)}"
-    if consistent := consistency_text(found):
+    text += f".<br>{by_query_text(review)}"
+    if consistent := consistency_text(review):
         text += f"<br>{consistent}"
-    curve = found.learning
+    curve = review.learning
     picture = AccuracyPicture(curve.label_count_S, curve.minutes_S, curve.share_S, curve.low_S, curve.high_S)
     return Content(f"{text}<br>{how}", picture, 180)
 
 
-def by_query_text(found: Review) -> str:
-    """Return how many controls of each of the newest queries were predicted right, each by the model of its time."""
-    queries = list(found.curve.by_query().items())
+def by_query_text(review: Review) -> str:
+    """Return how many controls of each of the newest queries were predicted right, by model version."""
+    queries = list(review.curve.by_query().items())
     counts = [f"model {number}: {round(each.share * each.count)} of {each.count}" for number, each in queries]
     newest = "the newest " * (len(counts) > MOST_QUERIES)
     return f"Controls right in {newest}queries, by their model version: {', '.join(counts[-MOST_QUERIES:])}."
 
 
-def consistency_text(found: Review) -> str:
-    """Return how often crops that were shown again got the same answer again, "" when none was."""
-    if not found.consistency.count:
+def consistency_text(review: Review) -> str:
+    """Return how often crops that were shown again got the same answer, "" if none was shown again."""
+    if not review.consistency.count:
         return ""
-    count = f"{found.consistency.count:,} crop" + "s" * (found.consistency.count != 1)
+    count = f"{review.consistency.count:,} crop" + "s" * (review.consistency.count != 1)
 
     return (
-        f"Of {count} shown again without a word, {_share(found.consistency)} got the same answer: no accuracy "
-        "against these labels can mean more."
+        f"Of {count} shown again without notice, {_share(review.consistency)} got the same answer: an accuracy above "
+        "this means nothing."
     )
 
 
 def no_controls_text(project: Project) -> str:
-    """Return why there are no control labels yet and how they come."""
+    """Return why there are no control labels yet, and when there will be."""
     share = project.choices.control_share
     if not share:
         return (
-            "No control labels yet, and none will come: the control share is 0. Raise it in <i>Label crops</i>; only "
-            "crops drawn at random tell how good the model is."
+            "There are no control labels, because the control share is 0. Raise it in <i>Label crops</i>: only crops "
+            "drawn at random show how good the model is."
         )
     return (
         f"No control labels yet. Once there is a model, about {share:.0%} of a query is drawn at random and predicted "
-        "before it is labelled; only these crops tell how good the model is."
+        "before it is labelled; only these crops show how good the model is."
     )
 
 
-def effort_content(found: Review, colours: Colours) -> Content:
-    """Return how predicted effort fits measured effort, or why nothing can be said."""
-    pairs = found.pairs
+def effort_content(review: Review, colours: Colours) -> Content:
+    """Return how well predicted effort fits measured effort, or why this is unknown."""
+    pairs = review.pairs
     if not len(pairs.measured_s_Q):
-        return Content(
-            "No effort was predicted before it was measured yet: the cost is learned once enough efforts are there."
-        )
+        return Content("There is no predicted effort yet: the cost is learned after enough efforts are measured.")
     controls = int(pairs.control_Q.sum())
     rows = (
         ["", *map(_small, ("crops", "rank corr.", "bias (95%)", "skill"))],
-        _fit_cells("control", CONTROL, found.control_effort, controls),
-        _fit_cells("chosen", colours.line, found.chosen_effort, len(pairs.control_Q) - controls),
+        _fit_cells("control", CONTROL, review.control_effort, controls),
+        _fit_cells("chosen", colours.line, review.chosen_effort, len(pairs.control_Q) - controls),
     )
     table = "".join("<tr>" + "".join(f"<td align='right'>{cell}&nbsp;</td>" for cell in row) + "</tr>" for row in rows)
     note = _small(
-        "Bias: predicted less measured. Skill: the share of a constant guess's error that is saved. Only the controls, "
-        "drawn at random, speak for all crops."
+        "Bias: predicted minus measured. Skill: how much smaller the error is than that of a constant guess. Only the "
+        "controls, drawn at random, represent all crops."
     )
     picture = EffortPicture(_newest(pairs, ~pairs.control_Q), _newest(pairs, pairs.control_Q))
     return Content(f"<table width='100%'>{table}</table>{note}", picture, 230)
@@ -191,22 +188,22 @@ def _fit_cells(name: str, colour: str, fit: EffortFit | None, count: int) -> lis
     return [*head, _figure(fit.rank_correlation, ".2f"), bias, _figure(fit.skill, "+.0%")]
 
 
-def classes_content(found: Review, project: Project) -> Content:
-    """Return the classes that are offered, and others that have labels or efforts."""
+def classes_content(review: Review, project: Project) -> Content:
+    """Return the offered classes, and others that have labels or efforts."""
 
     def is_drawn(each: LabelClass) -> bool:
-        return each.is_offered or each.id in found.label_counts or each.id in found.efforts_s
+        return each.is_offered or each.id in review.label_counts or each.id in review.efforts_s
 
     rows = [
-        _class_row(each, found.label_counts.get(each.id, 0), found.efforts_s.get(each.id, NO_EFFORTS))
+        _class_row(each, review.label_counts.get(each.id, 0), review.efforts_s.get(each.id, NO_EFFORTS))
         for each in project.classes
         if is_drawn(each)
     ]
     if not any(row.labels or len(row.efforts_s) for row in rows):
         return Content("No crop has a class yet.")
     text = (
-        "Labels that stand. Efforts of labels that were measured in full: the ring and its line are median and "
-        f"quartiles, dots the newest {MOST_IN_STRIP}."
+        "Current labels. Efforts that were measured in full: ring and line are median and quartiles, dots the newest "
+        f"{MOST_IN_STRIP}."
     )
     return Content(_small(text), ClassesPicture(rows), 60 + 27 * len(rows))
 
@@ -216,36 +213,34 @@ def _class_row(each: LabelClass, labels: int, efforts_s: Floats) -> ClassRow:
     return ClassRow(each.name, each.colour, labels, quartiles_s, efforts_s[-MOST_IN_STRIP:])
 
 
-def calibration_content(found: Review, project: Project) -> Content:
-    """Return how sure the model was against how often it was right, or why that cannot be told."""
-    if found.calibration is None:
+def calibration_content(review: Review, project: Project) -> Content:
+    """Return the accuracy of the model by its confidence, or why this is unknown."""
+    if review.calibration is None:
         return Content(no_controls_text(project))
     text = (
-        f"Expected calibration error <b>{found.calibration.expected_error:.2f}</b> over {found.accuracy.count:,} "
+        f"Expected calibration error <b>{review.calibration.expected_error:.2f}</b> over {review.accuracy.count:,} "
         "control labels."
     )
-    how = _small(
-        "On the dashed line the model is as sure as it is right. Whiskers: 95% interval; bars: where the labels are."
-    )
-    return Content(f"{text}<br>{how}", _calibration_picture(found.calibration), 210)
+    how = _small("On the dashed line confidence equals accuracy. Whiskers: 95% interval; bars: number of labels.")
+    return Content(f"{text}<br>{how}", _calibration_picture(review.calibration), 210)
 
 
-def _calibration_picture(found: Calibration) -> CalibrationPicture:
+def _calibration_picture(calibration: Calibration) -> CalibrationPicture:
     ends = [
         accuracy_interval(round(share * count), int(count)) if count else (np.nan, np.nan)
-        for share, count in zip(found.accuracy_B, found.count_B, strict=True)
+        for share, count in zip(calibration.accuracy_B, calibration.count_B, strict=True)
     ]
     low_B, high_B = np.array(ends).T
-    return CalibrationPicture(found.confidence_B, found.accuracy_B, low_B, high_B, found.count_B)
+    return CalibrationPicture(calibration.confidence_B, calibration.accuracy_B, low_B, high_B, calibration.count_B)
 
 
 # Above the cards, and the models
 
 
-def counts_text(found: Review) -> str:
-    """Return how much there is to go by."""
-    labels = sum(found.label_counts.values())
-    minutes, controls = round(found.minutes), found.accuracy.count
+def counts_text(review: Review) -> str:
+    """Return the numbers of labels, expert minutes and control labels."""
+    labels = sum(review.label_counts.values())
+    minutes, controls = round(review.minutes), review.accuracy.count
     counts = ((labels, "label"), (minutes, "expert minute"), (controls, "control label"))
     return " · ".join(f"{count:,} {noun}{'' if count == 1 else 's'}" for count, noun in counts)
 
@@ -263,14 +258,14 @@ def model_text(overview: Overview) -> str:
     if overview.not_learned:
         text += f"; {counted(overview.not_learned, 'answer')} came since"
     if overview.taken_back:
-        stand = "stands" if overview.taken_back == 1 else "stand"
-        text += f".<br><b>Stale</b>: {counted(overview.taken_back, 'label')} that it learned from {stand} no more."
+        labels, were = counted(overview.taken_back, "label"), "was" if overview.taken_back == 1 else "were"
+        text += f".<br><b>Stale</b>: {labels} that it learned from {were} undone or changed since."
         return f"{text} Train again."
     return f"{text}."
 
 
 def planted_text(overview: Overview) -> str:
-    """Return how many of the planted errors were caught when predictions were accepted; empty where none was shown."""
+    """Return how many planted errors the expert noticed when accepting predictions; "" if none was shown."""
     planted, caught = overview.planted, overview.caught
     if not planted:
         return ""
@@ -280,7 +275,7 @@ def planted_text(overview: Overview) -> str:
 
 
 def version_cells(model_version: ModelVersion) -> tuple[str, ...]:
-    """Return a generation as a row under `VERSION_HEADS`, from its card."""
+    """Return the row of a model version under `VERSION_HEADS`, from its card."""
     metrics, provenance = model_version.provenance.metrics, model_version.provenance
     share, low, high = (metrics.get(f"control accuracy{each}", np.nan) for each in ("", ", low", ", high"))
     return (
@@ -298,8 +293,8 @@ def _when(utc_ns: int) -> str:
     return f"{datetime.fromtimestamp(utc_ns / 1e9):%Y-%m-%d %H:%M}" if utc_ns else "an unknown time"
 
 
-def _share(found: Accuracy) -> str:
-    return f"<b>{found.share:.0%}</b> ({found.low:.0%} to {found.high:.0%})"
+def _share(accuracy: Accuracy) -> str:
+    return f"<b>{accuracy.share:.0%}</b> ({accuracy.low:.0%} to {accuracy.high:.0%})"
 
 
 def _figure(figure: float, form: str) -> str:

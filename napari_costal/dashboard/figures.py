@@ -1,4 +1,4 @@
-"""The dashboard's figures. No Qt, no napari: they are drawn in a process of their own."""
+"""The dashboard's figures. No Qt, no napari: a separate process draws them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SHORTEST_S = 0.05
-"""Efforts below it are drawn there: a logarithmic axis has no zero."""
+"""Shorter efforts are drawn here, because a logarithmic axis has no zero."""
 CONTROL = "#ee7733"
-"""The control share, told from the chosen crops by colour-blind eyes on light and on dark."""
+"""The colour of controls; colour-blind people can distinguish it from that of chosen crops, on light and dark."""
 LONGEST_NAME = 14
 
 
@@ -57,7 +57,7 @@ class EffortPicture:
     control_s_2_Q: Floats
 
     def draw(self, figure: "Figure", colours: Colours) -> None:
-        """Draw dots and the diagonal, on which the prediction is right."""
+        """Draw dots, and the diagonal of exact predictions."""
         axes = figure.subplots()
         both = np.maximum(np.concatenate([self.chosen_s_2_Q, self.control_s_2_Q], axis=1), SHORTEST_S)
         ends = both.min() / 1.25, both.max() * 1.25
@@ -77,7 +77,7 @@ class EffortPicture:
 
 @dataclass(frozen=True, slots=True)
 class ClassRow:
-    """One class: its name, colour, number of labels, quartiles of its efforts in seconds, and some of these."""
+    """One class: its name, colour, number of labels, quartiles of its efforts in seconds, and some single efforts."""
 
     name: str
     colour: str
@@ -118,7 +118,7 @@ class ClassesPicture:
 
 def _draw_strip(axes: "Axes", at: int, row: ClassRow, colours: Colours) -> None:
     low, middle, high = np.maximum(row.quartiles_s, SHORTEST_S)
-    apart = 0.28 * (np.arange(len(row.efforts_s)) * 0.618 % 1 * 2 - 1)  # spread evenly, the same at every drawing
+    apart = 0.28 * (np.arange(len(row.efforts_s)) * 0.618 % 1 * 2 - 1)  # spread evenly, and equal in every drawing
     dots = np.maximum(row.efforts_s, SHORTEST_S)
     axes.plot(dots, at + apart, "o", color=row.colour, alpha=0.55, markersize=2.6, markeredgewidth=0)
     axes.plot((low, high), (at, at), color=colours.ink, linewidth=1.4, solid_capstyle="butt")
@@ -127,7 +127,7 @@ def _draw_strip(axes: "Axes", at: int, row: ClassRow, colours: Colours) -> None:
 
 @dataclass(frozen=True, slots=True)
 class CalibrationPicture:
-    """Accuracy against confidence in bins, with intervals, and how many labels each bin has."""
+    """Accuracy against confidence in bins, with intervals and the number of labels of each bin."""
 
     confidence_B: Floats
     accuracy_B: Floats
@@ -136,7 +136,7 @@ class CalibrationPicture:
     count_B: NDArray[np.intp]
 
     def draw(self, figure: "Figure", colours: Colours) -> None:
-        """Draw points with whiskers about the diagonal, and faint bars that show where the labels are."""
+        """Draw points with whiskers about the diagonal, and faint bars for the number of labels."""
         from matplotlib.ticker import PercentFormatter
 
         axes = figure.subplots()
@@ -154,7 +154,7 @@ class CalibrationPicture:
 
 @dataclass(frozen=True, slots=True)
 class ConfusionPicture:
-    """How many labels of each class (rows) were predicted as each (columns), and the share of each that was right."""
+    """The confusion matrix: labels of each class (rows) by predicted class (columns), and the share predicted right."""
 
     names: Sequence[str]
     confusion_K_K: Floats

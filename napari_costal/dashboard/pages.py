@@ -32,11 +32,11 @@ from napari_costal.ui.parts import heading, push_button, sentence
 from napari_costal.ui.tables import dress, show_only
 
 CARD_WIDTH = 440
-"""Cards stand side by side where two of this width fit."""
+"""Cards are side by side if two of this width fit."""
 
 
 class Card(QWidget):
-    """A heading, a sentence, and a figure where there is something to draw."""
+    """A heading, a sentence, and a figure if there is something to draw."""
 
     def __init__(self, title: str, painter: Any, colours: Colours) -> None:
         super().__init__()
@@ -62,7 +62,7 @@ class Card(QWidget):
 
 
 class FiguresPage(QScrollArea):
-    """The hint, and the figures as cards, two side by side where there is room."""
+    """The hint, and the figures as cards, two side by side if they fit."""
 
     look_again = Signal()
 
@@ -71,7 +71,9 @@ class FiguresPage(QScrollArea):
         self.hint = sentence()
         self.cards = [Card(title, painter, colours) for title in TITLES]
         self.look_again_button = self.cards[0].button
-        self.look_again_button.setToolTip("Open them in the gallery, the most doubtful first: keep or change each.")
+        self.look_again_button.setToolTip(
+            "Open these labels in the gallery, the most doubtful first, and keep or change each."
+        )
         self.look_again_button.clicked.connect(lambda: self.look_again.emit())
         page = QWidget()
         column = QVBoxLayout(page)
@@ -100,14 +102,14 @@ class FiguresPage(QScrollArea):
         self.look_again_button.setVisible(bool(text))
 
     def recolour(self, colours: Colours) -> None:
-        """Show in other colours."""
+        """Draw in other colours."""
         self._colours = colours
         self.hint.setStyleSheet(f"border-left: 3px solid {colours.line}; padding: 2px 0 2px 8px;")
         for card in self.cards:
             card.figure.recolour(colours)
 
     def resizeEvent(self, event: Any) -> None:
-        """Put the cards side by side where they fit."""
+        """Put the cards side by side if they fit."""
         super().resizeEvent(event)
         self._arrange(1 if self.viewport().width() < 2 * CARD_WIDTH else 2)
 
@@ -122,13 +124,13 @@ class FiguresPage(QScrollArea):
             self._columns[at % count].addWidget(card, 1)
 
     def stop(self) -> None:
-        """Ask for no more images."""
+        """Request no more images."""
         for card in self.cards:
             card.figure.stop()
 
 
 class EffortsPage(QWidget):
-    """The table of all efforts, and a filter for the odd ones."""
+    """The table of all efforts, and a filter for censored and excluded ones."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -154,13 +156,13 @@ class EffortsPage(QWidget):
         self.model.show_table(overview.project, table)
         usable, excluded = int(table.efforts.measured_P.sum()), int((table.efforts.reason_P > 0).sum())
         self.count.setText(
-            f"{len(table):,} presentations: {usable:,} usable, {len(table) - usable - excluded:,} at least so long, "
+            f"{len(table):,} presentations: {usable:,} usable, {len(table) - usable - excluded:,} lower bounds, "
             f"{excluded:,} excluded."
         )
 
 
 class ModelsPage(QWidget):
-    """The kept model generations, and the way back to one of them."""
+    """The stored model versions, and a button that returns to one of them."""
 
     rolled_back = Signal(int)
 
@@ -173,7 +175,7 @@ class ModelsPage(QWidget):
         dress(self.table, self.table.verticalHeader().defaultSectionSize(), {})
         self.table.horizontalHeader().setStretchLastSection(True)
         self.table.itemSelectionChanged.connect(self._selected)
-        self.back_button = push_button("", "Save the chosen model again as the newest. The labels are untouched.")
+        self.back_button = push_button("", "Save a copy of the chosen model as the newest. The labels do not change.")
         self.back_button.clicked.connect(lambda: self.rolled_back.emit(self._numbers[self.table.currentRow()]))
         column = QVBoxLayout(self)
         column.setContentsMargins(8, 6, 8, 4)
@@ -182,7 +184,7 @@ class ModelsPage(QWidget):
         self._selected()
 
     def show_overview(self, overview: Overview) -> None:
-        """Show a project's models; the choice stays while they do."""
+        """Show a project's models; the choice stays as long as the models are the same."""
         numbers = [each.number for each in overview.model_versions]
         if numbers == self._numbers:
             return

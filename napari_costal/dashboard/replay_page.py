@@ -1,4 +1,4 @@
-"""The dashboard's page *Replay*: what other settings would have saved on the project's own labels and seconds."""
+"""The dashboard's page *Replay*: what other settings would have saved on the project's labels and times."""
 
 from pathlib import Path
 from typing import Any
@@ -13,22 +13,22 @@ from napari_costal.ui.tables import dress, show_only
 
 REPLAYED = "costal.paper.replay:replay_table"
 WHAT = (
-    "The labels of this project are asked for again, as if none were known: by random selection, by the project's own "
-    "settings, and without cost (or with it). Each label costs the seconds that it took. Half a minute for 200 labels; "
-    "nothing is changed."
+    "A simulation asks for the labels of this project again: by random selection, by the project's settings, and "
+    "without cost (or with it). Each label costs the seconds that it took you. It takes half a minute for 200 labels, "
+    "and changes nothing."
 )
 
 
 class ReplayPage(QWidget):
-    """A button that replays, and what came of it; the engine is its own, so that labelling and training go on."""
+    """A button that replays, and the result; it has its own engine, so that labelling and training go on."""
 
     def __init__(self, thread: Thread, engine: Any) -> None:
         super().__init__()
         self._engine, self._folder = engine, Path()
         self._caller = Caller(thread, self, self._show_progress)
-        self.what, self.said, self.notes = sentence(), sentence(), sentence()
+        self.what, self.message, self.notes = sentence(), sentence(), sentence()
         self.what.setText(WHAT)
-        self.button = push_button("Replay", "Ask for the labels again, in the engine.", self.replay)
+        self.button = push_button("Replay", "Start the simulation, in the background.", self.replay)
         self.cancel_button = push_button("Cancel", "Stop the replay.", self.cancel_running)
         self.progress = QProgressBar()
         self.table = QTableWidget(0, len(HEADS))
@@ -40,14 +40,14 @@ class ReplayPage(QWidget):
         column.setContentsMargins(8, 6, 8, 4)
         column.addWidget(self.what)
         column.addLayout(beside(self.button, self.progress, self.cancel_button, shares=(0, 1)))
-        for each in (self.said, self.table, self.notes):
+        for each in (self.message, self.table, self.notes):
             column.addWidget(each, 100 * (each is self.table))
-        column.addStretch(1)  # without a table the sentences stay together at the top
+        column.addStretch(1)  # without a table the sentences stay at the top
         self._show_progress(None)
         self.turn_to(None)
 
     def turn_to(self, folder: Path | None) -> None:
-        """Turn to another project, or to none: what was found for the one before is not shown any more."""
+        """Show another project, or none; the result of the previous project is cleared."""
         self.cancel_running()
         self._folder = folder or Path()
         self.button.setEnabled(folder is not None)
@@ -62,7 +62,7 @@ class ReplayPage(QWidget):
         self._caller.call(REPLAYED, (self._folder,), self._show, self._complain, "Replay")
 
     def cancel_running(self) -> None:
-        """Stop a replay; nothing where none runs."""
+        """Stop the replay, if one runs."""
         self._caller.cancel()
 
     def start(self, function: str, message: Any) -> Any:
@@ -78,11 +78,11 @@ class ReplayPage(QWidget):
         self.cancel_running()
         self._engine.stop()
 
-    def _show(self, found: ReplayTable) -> None:
-        self._say("<br>".join(found.sentences))
-        self.notes.setText("<small>" + "<br>".join(found.notes) + "</small>")
-        self.table.setRowCount(len(found.rows))
-        for row, cells in enumerate(found.rows):
+    def _show(self, replay: ReplayTable) -> None:
+        self._say("<br>".join(replay.sentences))
+        self.notes.setText("<small>" + "<br>".join(replay.notes) + "</small>")
+        self.table.setRowCount(len(replay.rows))
+        for row, cells in enumerate(replay.rows):
             for column, text in enumerate(cells):
                 self.table.setItem(row, column, QTableWidgetItem(text))
         self.table.resizeColumnsToContents()
@@ -92,8 +92,8 @@ class ReplayPage(QWidget):
         self._say(text, ALARM)
 
     def _say(self, text: str, colour: str = "") -> None:
-        paint(self.said, colour)
-        self.said.setText(text)
+        paint(self.message, colour)
+        self.message.setText(text)
 
     def _show_progress(self, progress: Progress | None) -> None:
         is_busy = progress is not None

@@ -1,4 +1,4 @@
-"""The dashboard's table of efforts as a Qt model over columns: nothing is made for a row before it is seen."""
+"""The Qt model of the dashboard's table of efforts; the texts of a row are made when it becomes visible."""
 
 from datetime import datetime
 from pathlib import PurePath
@@ -32,7 +32,7 @@ class EffortModel(QAbstractTableModel):
         self._only_odd = False
 
     def show_table(self, project: Project, table: PresentationTable) -> None:
-        """Show a project's presentations; what has only grown keeps its place on the screen."""
+        """Show a project's presentations; if there are only new ones, the table keeps its scroll position."""
         is_same = self._project is not None and self._project.folder == project.folder
         rows = self._chosen(table)
         added = len(rows) - len(self._rows)
@@ -44,7 +44,7 @@ class EffortModel(QAbstractTableModel):
             self.beginInsertRows(TOP, 0, added - 1)
             self._rows = rows
             self.endInsertRows()
-        if len(rows):  # a class may have another name
+        if len(rows):  # a class may have a new name
             self.dataChanged.emit(self.index(0, 0), self.index(len(rows) - 1, len(HEADS) - 1))
 
     def show_only_odd(self, only: bool) -> None:
@@ -89,8 +89,8 @@ class EffortModel(QAbstractTableModel):
         if role == Role.TextAlignmentRole and column in (ACTIVE, ELAPSED):
             return RIGHT
         if role == Role.DecorationRole and column == CLASS:
-            given = self._class(self._table, row)
-            return QColor(given.colour) if given is not None else None
+            label_class = self._class(self._table, row)
+            return QColor(label_class.colour) if label_class is not None else None
         if role == Role.ToolTipRole:
             return self._tip(self._table, row, column)
         return None
@@ -99,8 +99,8 @@ class EffortModel(QAbstractTableModel):
         if column == TIME:
             return f"{_time(table, row):%m-%d %H:%M:%S}"
         if column == CLASS:
-            given = self._class(table, row)
-            return given.name if given is not None else ""
+            label_class = self._class(table, row)
+            return label_class.name if label_class is not None else ""
         if column in (ACTIVE, ELAPSED):
             efforts = table.efforts
             return f"{(efforts.active_ns_P if column == ACTIVE else efforts.elapsed_ns_P)[row] / 1e9:.2f}"

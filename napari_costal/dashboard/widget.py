@@ -1,4 +1,4 @@
-"""The dock widget *Labelling dashboard*: how well the labelling of a project goes, while it goes on."""
+"""The dock widget *Labelling dashboard*: shows how well the labelling of a project goes."""
 
 import time
 from collections.abc import Callable
@@ -26,17 +26,19 @@ from napari_costal.ui.parts import beside, push_button, sentence
 
 EVERY_MS = 1000
 REST, LONGEST_REST_S = 4, 5.0
-"""After a look at a very large project the thread rests for so many times as long as the look took."""
+"""After reading a very large project the thread pauses for `REST` times the reading time."""
 
 
 class Dashboard(Dock):
-    """Figures, efforts and models of the project that *Label crops* has open, or of a folder of the user's choice."""
+    """Figures, efforts and models of the project open in *Label crops*, or of a folder that the user chooses."""
 
     def __init__(self, napari_viewer: Viewer, painter: Any = None) -> None:
         super().__init__()
         self._viewer = napari_viewer
         self._reading = Background("dashboard", self)
-        self._painter = painter or Engine(self)  # its own: the window's is busy while a model trains
+        self._painter = painter or Engine(
+            self
+        )  # a separate engine, because that of the window is busy while a model trains
         self._chosen: Path | None = None
         self._folder: Path | None = None
         self._newest = Latest()
@@ -53,8 +55,8 @@ class Dashboard(Dock):
     def _lay_out(self) -> None:
         self.project_label, self.summary = QLabel(), sentence()
         self.choose_button = push_button("Choose …", "Show the project of a folder.")
-        self.follow_button = push_button("Follow", "Show the project that Label crops has open, whichever it is.")
-        self.methods_button = push_button("Methods", "Copy a paragraph for the methods of a paper to the clipboard.")
+        self.follow_button = push_button("Follow", "Always show the project that is open in Label crops.")
+        self.methods_button = push_button("Methods", "Copy a methods paragraph for a paper to the clipboard.")
         self.methods_button.clicked.connect(self.copy_methods)
         self.choose_button.clicked.connect(self._ask_folder)
         self.follow_button.clicked.connect(lambda: self.choose(None))
@@ -87,14 +89,16 @@ class Dashboard(Dock):
             self.choose(Path(folder))
 
     def choose(self, folder: Path | None) -> None:
-        """Show the project of a folder; with None, the one that *Label crops* has open."""
+        """Show the project of a folder; with None, the project open in *Label crops*."""
         self._chosen = folder
         self.refresh()
 
     def look_again(self) -> None:
-        """Open the labels to look at again in the gallery, which shows the project that *Label crops* has open."""
+        """Open the labels to look at again in the gallery, which shows the project open in *Label crops*."""
         if self._folder is None or self._folder != self._open_in_label_crops():
-            self.complain("Open this project in Label crops first: labels are changed there and in the gallery.")
+            self.complain(
+                "Open this project in Label crops first: labels can be changed only there and in the gallery."
+            )
             return
         _, gallery = self._viewer.window.add_plugin_dock_widget("napari-costal", "Crop gallery", tabify=True)
         gallery.look_again()
@@ -106,7 +110,7 @@ class Dashboard(Dock):
             clipboard = QGuiApplication.clipboard()
             if clipboard is not None:
                 clipboard.setText(text)
-            self.say(f"A methods paragraph of {len(text.split())} words is on the clipboard.")
+            self.say(f"Copied a methods paragraph of {len(text.split())} words to the clipboard.")
 
         if self._folder is None:
             self.complain("Choose a project first.")
@@ -116,7 +120,7 @@ class Dashboard(Dock):
     def _roll_back(self, number: int) -> None:
         def rolled_back(model_version: ModelVersion) -> None:
             self.say(
-                f"Model {model_version.number}, a copy of model {number}, is the newest now. Score again to use it."
+                f"Model {model_version.number}, a copy of model {number}, is now the newest. Score again to use it."
             )
             self.refresh()
 
@@ -124,12 +128,12 @@ class Dashboard(Dock):
             self._reading.run(roll_back_to, self._folder, number, then=rolled_back, failed=self.complain)
 
     def cancel_running(self) -> None:
-        """Do nothing: what runs here ends by itself."""
+        """Do nothing, because the dashboard's jobs are short."""
 
     # What is read
 
     def refresh(self) -> None:
-        """Look whether the project has changed, on another thread, if it can be seen here and none looks already."""
+        """Check on another thread whether the project has changed, if the dock is visible and no check runs."""
         folder = self._chosen or self._open_in_label_crops()
         if folder != self._folder:
             self._turn_to(folder)
@@ -144,7 +148,7 @@ class Dashboard(Dock):
         return project.folder if project is not None else None
 
     def _ending(self, act: Callable[[Any], None]) -> Callable[[Any], None]:
-        """Return what ends a look; what it found in a folder that is not shown any more is dropped."""
+        """Return the callback that ends a check; the result for a folder that is not shown any more is dropped."""
         ticket = self._newest.ticket()
 
         def end(outcome: Any) -> None:
@@ -175,8 +179,8 @@ class Dashboard(Dock):
         if self._overview is None:
             self.say("")
         self._overview = overview
-        said = (counts_text(overview.review), model_text(overview), planted_text(overview))
-        self.summary.setText("<br>".join(filter(None, said)))
+        lines = (counts_text(overview.review), model_text(overview), planted_text(overview))
+        self.summary.setText("<br>".join(filter(None, lines)))
         for page in (self.figures, self.efforts, self.models):
             page.show_overview(overview)
         self.pages.setVisible(True)
@@ -208,6 +212,6 @@ def _methods_text(folder: Path) -> str:
 
 
 def _timed_look(folder: Path, before: Overview | None) -> tuple[Overview, float]:
-    """Return what stands in a folder, and how many seconds it took to find out."""
+    """Return the overview of a folder, and the seconds that reading took."""
     begun = time.perf_counter()
     return look(folder, before), time.perf_counter() - begun

@@ -1,1 +1,1 @@
-"""The one engine process, the only place where torch runs: calls to it, its messages, and threads of the window."""
+"""The engine process, in which torch runs: calls to it, its messages, and the window's threads."""

@@ -1,4 +1,4 @@
-"""Calls to the engine process, one at a time for each `Caller`: what is outdated is dropped."""
+"""Calls to the engine process, one at a time for each `Caller`; outdated results are dropped."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -22,7 +22,7 @@ class Thread(Protocol):
 
 
 class Caller:
-    """Runs ``module:function`` in the engine process; a new call or `cancel` makes the one before outdated."""
+    """Runs ``module:function`` in the engine process; a new call or `cancel` makes the previous call outdated."""
 
     def __init__(self, thread: Thread, engine: Any, show_progress: Callable[[Progress | None], None]) -> None:
         self._thread, self._engine, self._show_progress = thread, engine, show_progress
@@ -41,7 +41,7 @@ class Caller:
     ) -> None:
         """Start a call; exactly one of `then` and `failed` is called, unless it is cancelled.
 
-        `arguments` may be a function, which is called on the thread; `heard` takes what the call tells of its progress.
+        `arguments` may be a function, which is called on the thread; `heard` takes the progress of the call.
         """
         self.cancel()
         self.is_busy = True
@@ -78,7 +78,7 @@ class Caller:
         self._thread.run(packed, then=start, failed=ending(failed))
 
     def cancel(self) -> bool:
-        """Stop the call, if there is one, and say whether there was: neither of its functions is called any more."""
+        """Stop the running call, and return whether there was one; neither of its functions is called afterwards."""
         was_busy = self.is_busy
         self._newest.renew()
         job = self._job

@@ -1,4 +1,4 @@
-"""The window's end of the engine process: start it, send jobs, stream progress, cancel, restart it when it dies."""
+"""The window's side of the engine process: start it, send jobs, show progress, cancel, restart it when it dies."""
 
 import logging
 import sys
@@ -14,11 +14,11 @@ from napari_costal.engine.messages import Message, Unframer, framed
 
 LOG = logging.getLogger(__name__)
 PATIENCE_MS = 3000
-"""How long a cancelled job may take to stop before the process is ended."""
+"""The time that a cancelled job gets to stop before the process is killed."""
 
 
 def main_window_of(widget: QWidget) -> QMainWindow | None:
-    """Return the main window that a widget is docked or floats in, None when it is on its own."""
+    """Return the main window of a docked or floating widget, None if it has none."""
     home: QObject | None = widget
     while home is not None and not isinstance(home, QMainWindow):
         home = home.parent()
@@ -26,7 +26,7 @@ def main_window_of(widget: QWidget) -> QMainWindow | None:
 
 
 class EngineJob(QObject):
-    """One call on its way; exactly one of `result`, `failed` and `cancelled` comes, after any `progress`."""
+    """One call; exactly one of `result`, `failed` and `cancelled` is emitted, after all `progress`."""
 
     progress = Signal(object)
     result = Signal(object)
@@ -42,13 +42,13 @@ class EngineJob(QObject):
 
 
 class Engine(QObject):
-    """One engine process, shared by the docks of a window, started when the first job comes.
+    """One engine process, shared by the docks of a window, started with the first job.
 
-    Jobs run one after another. A process that dies is noticed, said (`said`), and started again; its job is begun again
-    once, which is safe because jobs are pure or write atomically.
+    Jobs run one after another. If the process dies, `notice` says so, and the process and its job start again. A job
+    starts again only once; this is safe because jobs are pure or write atomically.
     """
 
-    said = Signal(str)
+    notice = Signal(str)
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -61,17 +61,17 @@ class Engine(QObject):
 
     @staticmethod
     def of(widget: QWidget) -> "Engine":
-        """Return the engine of the widget's main window, made when there is none yet; without a window its own."""
+        """Return the engine of the widget's main window, or of the widget if it has no window; make it if needed."""
         home = main_window_of(widget) or widget
-        found = next((child for child in home.children() if isinstance(child, Engine)), None)
-        engine = found or Engine(home)
+        engine_there = next((child for child in home.children() if isinstance(child, Engine)), None)
+        engine = engine_there or Engine(home)
         engine._users.add(id(widget))
         return engine
 
     def start(self, function: str, request: Message, user: object, is_quiet: bool = False) -> EngineJob:
-        """Return the job of ``module:function`` called with the parcel's values; `user` may cancel all of its jobs.
+        """Return the job that calls ``module:function`` with the values of a message; `user` owns the job.
 
-        One that is quiet has one thread of low priority (see `quiet`).
+        A quiet job has one thread of low priority (see `quiet`).
         """
         self._count += 1
         job = EngineJob(self, self._count, function, request)
@@ -82,7 +82,7 @@ class Engine(QObject):
         return job
 
     def cancel(self, job: EngineJob) -> None:
-        """Ask a job to stop; after three seconds the process is ended and started anew for the next job."""
+        """Ask a job to stop; after three seconds the process is killed, and started again for the next job."""
         if job in self._waiting:
             self._waiting.remove(job)
             self._close(job, job.cancelled.emit)
@@ -92,7 +92,7 @@ class Engine(QObject):
             QTimer.singleShot(PATIENCE_MS, lambda: self._lose_patience(job))
 
     def leave(self, widget: QWidget) -> None:
-        """Drop a dock's jobs; the process ends with the last dock."""
+        """Cancel the jobs of a dock; the process ends with the last dock."""
         self._users.discard(id(widget))
         for job in [*self._waiting, *([self._running] if self._running else [])]:
             if job.property("user") == id(widget):
@@ -101,7 +101,7 @@ class Engine(QObject):
             self.stop()
 
     def stop(self) -> None:
-        """End the process now. Nothing is lost: it writes files whole or not at all."""
+        """End the process now. Nothing is lost, because it writes files atomically."""
         process, self._process = self._process, None
         running, self._running = self._running, None
         if process is not None:
@@ -114,7 +114,7 @@ class Engine(QObject):
 
     @property
     def pid(self) -> int:
-        """The process's number, 0 when it does not run."""
+        """The process id, 0 if the process does not run."""
         return int(self._process.processId()) if self._process is not None else 0
 
     def _next(self) -> None:
@@ -129,7 +129,7 @@ class Engine(QObject):
         self._process = process = QProcess(self)
         environment = QProcessEnvironment.systemEnvironment()
         if not environment.contains("OMP_WAIT_POLICY"):
-            environment.insert("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads would take the window's cores
+            environment.insert("OMP_WAIT_POLICY", "PASSIVE")  # otherwise waiting threads would use the window's cores
         process.setProcessEnvironment(environment)
         process.readyReadStandardOutput.connect(self._read)
         process.readyReadStandardError.connect(self._log)
@@ -155,58 +155,58 @@ class Engine(QObject):
                 job.progress.emit(rest[0])
 
     def _finish(self, job: EngineJob, kind: str, rest: list[Any]) -> None:
-        """Tell how a job ended; what was cancelled has no other outcome."""
+        """Emit the outcome of a job; a cancelled job has no other outcome."""
         self._running = None
-        tell: Callable[[], None] = job.cancelled.emit
+        emit: Callable[[], None] = job.cancelled.emit
         if kind == "result":
             try:
-                tell = partial(job.result.emit, None if job.unwanted else rest[0].unpack())
+                emit = partial(job.result.emit, None if job.unwanted else rest[0].unpack())
             except OSError as error:
-                tell = partial(job.failed.emit, f"The engine's result could not be read: {error}. Try again.")
+                emit = partial(job.failed.emit, f"The result of the engine could not be read: {error}. Try again.")
             rest[0].discard()
         elif kind == "failed":
             if rest[1]:
                 LOG.error("%s", rest[1])
-            tell = partial(job.failed.emit, rest[0])
-        self._close(job, job.cancelled.emit if job.unwanted else tell)
+            emit = partial(job.failed.emit, rest[0])
+        self._close(job, job.cancelled.emit if job.unwanted else emit)
         self._next()
 
-    def _close(self, job: EngineJob, tell: Callable[[], None]) -> None:
+    def _close(self, job: EngineJob, emit: Callable[[], None]) -> None:
         job.request.discard()
-        tell()
+        emit()
         job.deleteLater()
 
     def _log(self) -> None:
         if self._process is not None:
-            said = bytes(self._process.readAllStandardError()).decode(errors="replace").rstrip()
-            if said:
-                LOG.warning("engine process: %s", said)
+            text = bytes(self._process.readAllStandardError()).decode(errors="replace").rstrip()
+            if text:
+                LOG.warning("engine process: %s", text)
 
     def _died(self, code: int, _status: object) -> None:
-        """Go on after the process ended by itself or was ended from outside."""
+        """Go on after the process crashed or was killed."""
         self._log()
         process, self._process = self._process, None
         if process is not None:
             process.deleteLater()
         job, self._running = self._running, None
         if job is None:
-            self.said.emit("The engine process was ended from outside; it starts again with the next job.")
+            self.notice.emit("The engine process ended while it was idle. It starts again with the next job.")
         elif job.unwanted:
             self._close(job, job.cancelled.emit)
         elif job.begun_again:
-            reason = f"The engine process ended unexpectedly (code {code}). Your labels are safe; try again."
+            reason = f"The engine process ended unexpectedly twice (code {code}). Your labels are safe. Try again."
             self._close(job, lambda: job.failed.emit(reason))
         else:
             job.begun_again = True
             self._waiting.appendleft(job)
-            self.said.emit("The engine process ended unexpectedly; it was restarted and the job begun again.")
+            self.notice.emit("The engine process ended unexpectedly. It was restarted, and the job started again.")
         self._next()
 
     def _not_started(self, error: QProcess.ProcessError) -> None:
-        """Say that the process could not be started at all: then it never finishes either."""
+        """Report that the process could not be started; in this case `finished` is never emitted."""
         if error == QProcess.ProcessError.FailedToStart:
             job, self._running, self._process = self._running, None, None
-            reason = f"The engine process could not be started with {sys.executable}. Check the installation."
+            reason = f"The engine process could not be started with {sys.executable}. Install the plugin again."
             if job is not None:
                 self._close(job, lambda: job.failed.emit(reason))
 

@@ -1,4 +1,4 @@
-"""Tell the newest request from those before it: a result that is too old is dropped."""
+"""Tickets that tell the newest request from earlier ones, so that outdated results are dropped."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,13 +6,13 @@ from typing import Any
 
 
 class Latest:
-    """Gives out a ticket for each request; only those given out since the last `renew` are current."""
+    """Makes a ticket for each request; only tickets made since the last `renew` are current."""
 
     def __init__(self) -> None:
         self.number = 0
 
     def renew(self) -> "Ticket":
-        """Make all tickets before outdated, and return a current one."""
+        """Make all earlier tickets outdated, and return a current one."""
         self.number += 1
         return self.ticket()
 
@@ -23,16 +23,16 @@ class Latest:
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """Travels with a request, on any thread, and tells whether its result is still wanted."""
+    """Belongs to a request, on any thread, and says whether its result is still needed."""
 
     latest: Latest
     number: int
 
     @property
     def is_current(self) -> bool:
-        """Whether nothing newer was asked for."""
+        """Whether there is no newer request."""
         return self.number == self.latest.number
 
     def only(self, act: Callable[..., Any]) -> Callable[..., Any]:
-        """Return a function that does what `act` does, and nothing once the ticket is outdated."""
+        """Return a function that calls `act` as long as the ticket is current."""
         return lambda *arguments: act(*arguments) if self.is_current else None

@@ -1,6 +1,6 @@
-"""Messages between the window and its engine process: framed pickles, with large arrays in a file beside them.
+"""Messages between the window and its engine process: framed pickles, with large arrays in a separate file.
 
-Both ends are ours and on one machine; nothing from a project or from outside is ever unpickled.
+The plugin writes and reads them on one machine; data of a project or of other programs are never unpickled.
 """
 
 import os
@@ -17,14 +17,14 @@ LENGTH_BYTES = 8
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A pickled value; arrays over 256 KiB lie one after another in `file`, with lengths `sizes`."""
+    """A pickled value; `file` has the arrays over 256 KiB, one after another, of lengths `sizes`."""
 
     pickled: bytes
     sizes: tuple[int, ...] = ()
     file: str = ""
 
     def unpack(self) -> Any:
-        """Return the value. The file stays, so that a job can be begun again; see `discard`."""
+        """Return the value. The file stays, so that a job can start again; see `discard`."""
         if not self.file:
             return pickle.loads(self.pickled)
         content = bytearray(Path(self.file).read_bytes())
@@ -35,15 +35,15 @@ class Message:
         return pickle.loads(self.pickled, buffers=buffers)
 
     def discard(self) -> None:
-        """Delete the file: the value is not needed any more."""
+        """Delete the file, when the value is not needed any more."""
         if self.file:
-            # Windows does not delete what the other end still reads; the system's temporary folder is cleaned later.
+            # Windows cannot delete a file that the other process reads; the system cleans its temporary folder later.
             with suppress(PermissionError):
                 Path(self.file).unlink(missing_ok=True)
 
 
 def pack(content: object) -> Message:
-    """Return a value ready to be sent. Writes large arrays to disk: not for the GUI thread."""
+    """Return the message of a value. Writes large arrays to disk: not for the GUI thread."""
     large: list[pickle.PickleBuffer] = []
 
     def in_band(buffer: pickle.PickleBuffer) -> bool:
@@ -61,7 +61,7 @@ def pack(content: object) -> Message:
             for buffer in large:
                 file.write(buffer.raw())
     except OSError:
-        Path(path).unlink(missing_ok=True)  # half of it would keep a full disk full
+        Path(path).unlink(missing_ok=True)  # an incomplete file would keep a full disk full
         raise
     return Message(pickled, tuple(buffer.raw().nbytes for buffer in large), path)
 
@@ -74,12 +74,12 @@ def framed(message: object) -> bytes:
 
 @dataclass(slots=True)
 class Unframer:
-    """Messages out of the bytes that a pipe delivers in pieces of any size."""
+    """Puts messages together from the pieces of bytes that a pipe delivers."""
 
     received: bytearray = field(default_factory=bytearray)
 
     def feed(self, piece: bytes) -> list[Any]:
-        """Return the messages that are complete now."""
+        """Take a piece of bytes, and return the messages that are complete now."""
         self.received += piece
         messages = []
         while len(self.received) >= LENGTH_BYTES:

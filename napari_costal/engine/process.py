@@ -1,7 +1,7 @@
-"""The engine process: the only place of a running napari where torch is imported. No Qt here.
+"""The engine process, the only process of a running napari that imports torch. No Qt here.
 
 Reads calls from standard input, runs one job at a time, and writes its progress and outcome to standard output. It ends
-when its input ends, so it never outlives the window.
+when its input ends, that is, at the latest with the window.
 """
 
 import importlib
@@ -17,13 +17,13 @@ from napari_costal.engine.messages import LENGTH_BYTES, Message, framed, pack
 from napari_costal.engine.quiet import quietly
 
 Call = tuple[int, str, Message, bool]
-"""A job's number, its function, its request, and whether it is to be quiet."""
+"""A job's number, its function, its request, and whether it is quiet."""
 
 
 def main() -> None:
-    """Serve until standard input ends."""
-    # The pipes move to descriptors of their own: what a library prints must not mix with messages, and a library that
-    # looks at standard input while it loads must not wait for the thread that reads it (numpy issue 24290, Windows).
+    """Run jobs until standard input ends."""
+    # The pipes get descriptors of their own: the output of a library must not mix with messages, and a library that
+    # reads standard input while it loads must not wait for the thread that reads it (numpy issue 24290, Windows).
     source, output = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)
@@ -44,11 +44,11 @@ def main() -> None:
 
 
 def _listen(source: BinaryIO, calls: "queue.SimpleQueue[Call]", cancelled: set[int]) -> None:
-    """Sort what arrives; a cancel is heard while a job runs."""
+    """Read calls and cancellations, also while a job runs."""
     while True:
         length = source.read(LENGTH_BYTES)
         if len(length) < LENGTH_BYTES:
-            os._exit(0)  # the window is gone; files are written atomically, so nothing is half done
+            os._exit(0)  # the window has closed; files are written atomically, so none is incomplete
         kind, number, *rest = pickle.loads(source.read(int.from_bytes(length, "little")))
         if kind == "cancel":
             cancelled.add(number)

@@ -1,4 +1,4 @@
-"""A job that does not disturb: one thread of low priority, which leaves the engine as it was. No Qt here."""
+"""Runs a job on one thread of low priority, and leaves the engine process as it was. No Qt here."""
 
 import os
 import sys
@@ -6,13 +6,13 @@ import threading
 from collections.abc import Callable
 
 LOWEST_NICE = 15
-"""Above the 5 of the engine: the window, and whatever else the expert runs, come first."""
+"""More than the 5 of the engine: the window and other programs come first."""
 
 
 def quietly(run: Callable[[], None]) -> None:
     """Run a function on a thread of low priority with one thread of torch, and wait for it.
 
-    A priority that was lowered may not be raised again everywhere: so the thread ends with the function.
+    Some systems do not let a priority be raised again; therefore the thread ends with the function.
     """
     thread = threading.Thread(target=lambda: _alone(run), name="quiet")
     thread.start()
@@ -28,7 +28,7 @@ def _alone(run: Callable[[], None]) -> None:
 
 
 def lower_this_thread() -> None:
-    """Give the running thread a low priority, where the system knows one for a thread; elsewhere change nothing."""
+    """Give the running thread a low priority, if the system has priorities of threads."""
     if sys.platform == "win32":
         import ctypes
 
@@ -36,5 +36,5 @@ def lower_this_thread() -> None:
         kernel.GetCurrentThread.restype = ctypes.c_void_p
         kernel.SetThreadPriority.argtypes = [ctypes.c_void_p, ctypes.c_int]
         kernel.SetThreadPriority(kernel.GetCurrentThread(), -2)  # THREAD_PRIORITY_LOWEST
-    elif sys.platform == "linux":  # there niceness is a thread's own
+    elif sys.platform == "linux":  # on Linux each thread has its own niceness
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LOWEST_NICE)

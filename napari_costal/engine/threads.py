@@ -1,4 +1,4 @@
-"""One background thread for work that must not block the window: the store, or reading a layer's pixels."""
+"""A background thread for work that must not block the window, such as the store or the pixels of a layer."""
 
 import logging
 from collections.abc import Callable
@@ -13,7 +13,7 @@ LOG = logging.getLogger(__name__)
 
 
 class Background(QObject):
-    """Runs functions one after another on one thread and brings their outcome back to the GUI thread."""
+    """Runs functions one after another on one thread, and returns their results to the GUI thread."""
 
     _done = Signal(object)
 
@@ -30,7 +30,7 @@ class Background(QObject):
         then: Callable[[Any], None] | None = None,
         failed: Callable[[str], None] | None = None,
     ) -> None:
-        """Run ``function(*arguments)``; `then` takes its result, `failed` the sentence of its error."""
+        """Run ``function(*arguments)``; `then` takes its result, `failed` its error message."""
 
         def deliver(future: "Future[Any]") -> None:
             if self._closed:
@@ -52,7 +52,7 @@ class Background(QObject):
             )
 
     def close(self, last: Callable[[], None] | None = None) -> None:
-        """End the thread and deliver no outcome any more. With `last`, finish what waits and run it; else drop that."""
+        """End the thread; no result is delivered any more. With `last`, finish the waiting calls, then run it."""
         if self._closed:
             return
         self._closed = True

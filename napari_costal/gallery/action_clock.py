@@ -1,10 +1,10 @@
-"""The active time of one action on several crops: from the first one chosen, or the page shown, to the key. No Qt."""
+"""The active time of an action on several crops: from the first choice, or the new page, to the key. No Qt."""
 
 from napari_costal.labelling.presentation import Clock, system_clock
 
 
 class ActionClock:
-    """Adds up the time between signs of an active expert; gaps beyond the idle limit and pauses do not count."""
+    """Adds up the time between the expert's inputs; pauses, and gaps beyond the idle limit, do not count."""
 
     def __init__(self, clock: Clock = system_clock) -> None:
         self._clock = clock
@@ -25,7 +25,7 @@ class ActionClock:
             self._last_ns = self._clock()[0]
 
     def stop(self) -> None:
-        """End the action, or give it up."""
+        """End or cancel the action."""
         self._last_ns = None
 
     def active(self) -> None:
@@ -39,7 +39,7 @@ class ActionClock:
         self._last_ns = now_ns
 
     def pause(self, is_paused: bool) -> None:
-        """Stop the clock while the window is left, or let it run again."""
+        """Stop the clock while another window is active, or start it again."""
         self.active()
         self._is_paused = is_paused
 

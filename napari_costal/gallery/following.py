@@ -13,16 +13,16 @@ EVERY_MS = 300
 
 
 class Following(QObject):
-    """Looks at what is open while its widget can be seen, and tells when it is something else.
+    """Checks what is open while its widget is visible, and emits a signal when that changes.
 
-    `looks` are the colours of the frame `own_frame`, 0 where none is worked on.
+    `looks` are the colours of the frame `own_frame`, which is 0 if no frame is open.
     """
 
     changed = Signal(object)
-    """The project, the frame, its scores or the settings are others: the work, None without a project."""
+    """Another project, frame, scores or settings; carries the work, None without a project."""
     recoloured = Signal()
     relabelled = Signal(object)
-    """A crop has another label: the one that was given or taken back, and what it has now."""
+    """A crop has another label; carries the label given or taken back, and the current one."""
     blinded = Signal()
     """A query begins or ends."""
 
@@ -39,11 +39,11 @@ class Following(QObject):
 
     @property
     def is_blind(self) -> bool:
-        """Whether a query is being answered, during which nothing that is predicted may be seen."""
+        """Whether a query is open; predictions are hidden during it."""
         return self.work is not None and self.work.query.is_blind
 
     def look(self) -> None:
-        """Look what is open by now."""
+        """Check what is open now."""
         if not self._widget.isVisible():
             return
         opened = opened_beside(self._widget)
@@ -67,7 +67,7 @@ class Following(QObject):
             self.recoloured.emit()
 
     def _hear(self, work: Work | None) -> None:
-        """Hear the sessions of this work, and no others."""
+        """Listen to the sessions of this work, and to no others."""
         before = self.work
         if before is not None and work is not None and before.session is work.session:
             return
@@ -83,9 +83,9 @@ class Following(QObject):
         self.blinded.emit()
 
     def _relabelled(self, before: CropLabel | None, label: CropLabel | None) -> None:
-        meant = label or before
-        if meant is not None:
-            self.relabelled.emit((meant, label))
+        crop_label = label or before
+        if crop_label is not None:
+            self.relabelled.emit((crop_label, label))
 
     def _renewed(self) -> None:
         self._seen = ()
@@ -94,13 +94,13 @@ class Following(QObject):
         self.blinded.emit()
 
     def stop(self) -> None:
-        """Look no more."""
+        """Stop following."""
         self._timer.stop()
         self._hear(None)
 
 
 class _ById:
-    """Compares a thing by itself, and keeps it, so that no other gets its place in memory."""
+    """Compares a thing by identity, and keeps it, so that no other gets its place in memory."""
 
     def __init__(self, thing: object) -> None:
         self._thing = thing

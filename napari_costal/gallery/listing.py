@@ -1,6 +1,6 @@
-"""Which crops the gallery lists: those of the project that is open, by a filter and in an order. No Qt.
+"""The crops that the gallery lists: those of the open project, by a filter and in an order. No Qt.
 
-They are collected and ordered on a thread. New labels never move a crop: the list is made anew when it is asked for.
+They are collected and ordered on a thread. New labels never move a crop; only *List again* orders the list again.
 """
 
 from collections.abc import Iterable, Sequence
@@ -24,11 +24,11 @@ from napari_costal.gallery.model import Offer, Place
 from napari_costal.label_crops.opened import Work
 
 Change = tuple[CropLabel, CropLabel | None]
-"""A label that was given or taken back, and what its crop has now."""
+"""A label that was given or taken back, and the current label of its crop."""
 
 
 class GalleryShown(Protocol):
-    """What shows the gallery."""
+    """The widget that shows the gallery."""
 
     def say(self, text: str) -> None: ...
     def complain(self, text: str) -> None: ...
@@ -40,7 +40,7 @@ class GalleryShown(Protocol):
 
 
 class Listing:
-    """One gallery at a time, and the page of predictions that is offered in its place, if any."""
+    """One gallery at a time, or the page of predictions that is offered instead."""
 
     def __init__(self, view: GalleryShown, reading: Thread) -> None:
         self.view, self.reading = view, reading
@@ -57,7 +57,7 @@ class Listing:
         self.is_deaf = False
 
     def follow(self, work: Work | None) -> None:
-        """Show the project that is open, with its frame and scores as they are now."""
+        """Show the open project, with its current frame and scores."""
         self.work = work
         project_session = work.session.project_session if work is not None else None
         project = work.session.project if work is not None else None
@@ -88,14 +88,14 @@ class Listing:
         self.list_again()
 
     def list_again(self) -> None:
-        """List the crops that the filter shows, in the order that is chosen, by the labels of now."""
+        """List the crops of the filter in the chosen order, by the current labels."""
         gallery, ticket = self.gallery, self._ordering.renew()
         if gallery is None:
             return
         like = self.row_of(self.like) if self.like is not None else None
         chosen, sort, pixels, is_looked_at = self.chosen, self.sort, self.pixels, self._poor_N is not None
         if chosen.poor and not is_looked_at:
-            self.view.say(f"Looking at {len(gallery.crops):,} crops …")
+            self.view.say(f"Checking {len(gallery.crops):,} crops …")
 
         def order() -> tuple[GalleryCrops, NDArray[np.intp]] | None:
             if not ticket.is_current:
@@ -122,7 +122,7 @@ class Listing:
         return self._places.row(place) if self._places is not None else None
 
     def hear(self, change: Change) -> None:
-        """Show that a crop got another label elsewhere; what is given here is shown once for all crops."""
+        """Show that a crop got another label elsewhere; an action of the gallery shows all its labels at once."""
         if not self.is_deaf:
             self.relabelled([change])
 
@@ -142,7 +142,7 @@ class Listing:
         self.view.show_labels(self.gallery)
 
     def doubt(self, doubts: Iterable[Doubt], are_settled: bool) -> None:
-        """Show that labels are not doubted any more, or again; the list keeps its order."""
+        """Show that labels are doubted no longer, or again; the list keeps its order."""
         gallery = self.gallery
         if gallery is None:
             return

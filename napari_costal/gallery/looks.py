@@ -1,4 +1,4 @@
-"""How crops are coloured: as the frame's layers are shown. Taken from layers on the GUI thread, used on any."""
+"""The colours of crops, taken from the frame's layers on the GUI thread and used on any thread."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,10 +16,10 @@ Reals = NDArray[np.floating]
 
 @dataclass(frozen=True, slots=True)
 class Looks:
-    """The colours of a frame's channels as values: two that are equal show the same.
+    """The colours of a frame's channels as values: equal values give equal pictures.
 
-    `names` are the channels' colormaps by name, `strengths` 0 where a layer is hidden. Intensity limits are those of
-    the layers, which hold for the frame that they show.
+    `strengths` are 0 for hidden layers, `tables` are the colormaps. The intensity limits are those of the layers, for
+    the frame that they show.
     """
 
     is_rgb: bool
@@ -31,16 +31,16 @@ class Looks:
 
     @property
     def channels(self) -> int:
-        """How many channels they are of."""
+        """The number of channels."""
         return 3 if self.is_rgb else len(self.tables)
 
 
 PLAIN, PLAIN_RGB = Looks(False), Looks(True)
-"""Where no layer says how: by each frame's own range."""
+"""The looks without layers: each frame's own range."""
 
 
 def looks_of(layers: Sequence[Image], is_rgb: bool = False) -> Looks:
-    """Return how layers show their frame; without any, how a project of RGB images or of others is shown."""
+    """Return the looks of layers; without layers, those of a project with RGB or other images."""
     if not layers:
         return PLAIN_RGB if is_rgb else PLAIN
     limits = [tuple(map(float, each.contrast_limits)) for each in layers]
@@ -59,9 +59,9 @@ def looks_of(layers: Sequence[Image], is_rgb: bool = False) -> Looks:
 
 
 def picture(pixels_C_H_W: NDArray[np.generic], looks: Looks, limits: IntensityRange, is_own: bool) -> NDArray[np.uint8]:
-    """Return RGB pixels (H, W, 3) of a crop; `is_own` tells that it is of the frame that the looks were taken from.
+    """Return RGB pixels (H, W, 3) of a crop; `is_own`: the looks were taken from its frame.
 
-    Crops of other frames have the same colours within their own frame's range.
+    Crops of other frames have the same colours, within the range of their own frame.
     """
     channels = len(pixels_C_H_W)
     if looks.is_rgb and channels == 3:

@@ -1,4 +1,4 @@
-"""The crops that the gallery lists, for Qt: one row of the list for each, with what is written on it."""
+"""The Qt model of the gallery: one row for each listed crop, with its texts."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,15 +13,15 @@ from costal.workbench.gallery import EXCLUDED, SKIPPED, Page
 from costal.workbench.gallery_crops import Gallery
 
 MOST_LISTED = 10_000
-"""Of more crops the first ones are listed: the order and the filters bring others there."""
+"""Of more crops only the first are listed; another order or filter lists others."""
 GREY = "#888888"
 
 Place = tuple[int, int, int, int]
-"""A crop wherever it is listed: frame id, y, x, side."""
+"""The identity of a crop: frame id, y, x, side."""
 
 
 class Cell(NamedTuple):
-    """What is written on a thumbnail: the label, or what is predicted or offered, and its class colour."""
+    """The texts on a thumbnail: the label, the predicted or offered class, and their colours."""
 
     row: int
     label: str
@@ -33,7 +33,7 @@ class Cell(NamedTuple):
 
 @dataclass(slots=True)
 class Offer:
-    """A page of predictions on the screen: rows that the expert left out, and classes given in place of those shown."""
+    """A page of predictions on the screen, with the rows left out and the classes corrected by the expert."""
 
     page: Page
     left_out: set[int] = field(default_factory=set)
@@ -46,24 +46,24 @@ class Offer:
 
     @property
     def planted(self) -> frozenset[int]:
-        """The rows that are wrong on purpose."""
+        """The rows whose shown class is wrong on purpose."""
         return frozenset(self.page.rows_n[self.page.planted_n].tolist())
 
     def follow(self, labels: Mapping[int, int]) -> None:
-        """Offer crops again that do not have the class they were corrected to; `labels` are what rows have now."""
+        """Offer crops again that do not have their corrected class any more; `labels` are the current labels."""
         for row, label_id in labels.items():
             if self.corrected.get(row) != label_id:
                 self.corrected.pop(row, None)
 
     @property
     def noticed(self) -> set[int]:
-        """The rows with whose prediction the expert did not agree."""
+        """The rows that the expert left out or corrected."""
         shown = self.shown
         return self.left_out | {row for row, class_id in self.corrected.items() if class_id != shown[row]}
 
 
 class GalleryModel(QAbstractListModel):
-    """Rows of a gallery in the order in which they are listed."""
+    """Rows of a gallery in the listed order."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -97,7 +97,7 @@ class GalleryModel(QAbstractListModel):
         return 0 if parent is not None and parent.isValid() else len(self.rows_n)
 
     def data(self, index: QModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        """Return the sentence about a crop; what is drawn is in `cell`."""
+        """Return the tool tip of a crop; `cell` has the drawn texts."""
         if role in (Qt.ItemDataRole.ToolTipRole, Qt.ItemDataRole.AccessibleTextRole) and index.isValid():
             return self.sentence(index.row())
         return None
@@ -108,33 +108,33 @@ class GalleryModel(QAbstractListModel):
         return int(crops.frame_id_N[row]), int(crops.y_N[row]), int(crops.x_N[row]), int(crops.side_N[row])
 
     def cell(self, position: int) -> Cell:
-        """Return what is written on the crop at a position; of one that is offered, what is offered alone."""
+        """Return the texts of the crop at a position; an offered crop shows only the offered class."""
         row = int(self.rows_n[position])
         label_id = int(self._crops.label_N[row])
         if self.offer is None:
             predicted = self._classes.get(int(self._predicted_n[position]), ("", ""))
-            said = f"{predicted[0]} {self._confidence_n[position]:.0%}" if predicted[0] else ""
+            prediction = f"{predicted[0]} {self._confidence_n[position]:.0%}" if predicted[0] else ""
             label, colour = self._label(label_id)
             others = self._classes.get(self._contradicting(row), predicted)[0]
-            if label and (said or others != predicted[0]) and others != label:
+            if label and (prediction or others != predicted[0]) and others != label:
                 label = f"{label} ≠ {others}"
-            return Cell(row, label, colour, said, predicted[1])
+            return Cell(row, label, colour, prediction, predicted[1])
         if row in self.offer.planted:
             label_id = self.offer.corrected.get(row, 0)
         return Cell(row, *self._label(label_id), *self._label(self._shown[row]), row in self.offer.left_out)
 
     def sentence(self, position: int) -> str:
-        """Return where a crop is from and what is known of it."""
+        """Return the place, prediction and label of a crop as a sentence."""
         cell, (frame_id, y, x, _) = self.cell(position), self.place(position)
-        said = [f"{self._frame_name(frame_id)}, y {y}, x {x}"]
-        said += [f"offered as {cell.predicted}" if self.offer else f"predicted: {cell.predicted}"] * bool(
+        parts = [f"{self._frame_name(frame_id)}, y {y}, x {x}"]
+        parts += [f"offered as {cell.predicted}" if self.offer else f"predicted: {cell.predicted}"] * bool(
             cell.predicted
         )
-        said += [f"label: {cell.label}"] * bool(cell.label) + ["left out"] * cell.is_left_out
-        return "; ".join(said)
+        parts += [f"label: {cell.label}"] * bool(cell.label) + ["left out"] * cell.is_left_out
+        return "; ".join(parts)
 
     def _contradicting(self, row: int) -> int:
-        """Return the class that contradicts a label which is to be looked at again, 0 for other crops."""
+        """Return the class that contradicts a doubted label, 0 for other crops."""
         if self.gallery is None or not self._crops.doubt_N[row] or row not in self.gallery.doubts:
             return 0
         return self.gallery.doubts[row].predicted_id
@@ -153,6 +153,6 @@ class GalleryModel(QAbstractListModel):
 
 
 def named_classes(project: Project) -> dict[int, tuple[str, str]]:
-    """Return the name and the colour of every class, and of crops that were skipped or excluded."""
+    """Return the name and the colour of every class, and of skipped and excluded crops."""
     classes = {each.id: (each.name, each.colour) for each in project.classes}
     return classes | {SKIPPED: ("skipped", GREY), EXCLUDED: ("excluded", "#000000")}

@@ -17,7 +17,7 @@ from napari_costal.labelling.crop_view import CropView
 
 
 class CropPainting(QObject):
-    """Has pictures made for a view on a thread of its own."""
+    """Makes the pictures of a view on a separate thread."""
 
     def __init__(self, model: GalleryModel, view: GalleryView, following: Following, thread: Thread) -> None:
         super().__init__(view)
@@ -33,29 +33,29 @@ class CropPainting(QObject):
         view.draw_with(self.thumbnails)
         view.selectionModel().currentChanged.connect(lambda *_: self._show_enlarged())
         view.resized.connect(lambda: self.enlarged.setGeometry(view.viewport().geometry()))
-        following.recoloured.connect(self.paint_anew)
+        following.recoloured.connect(self.repaint_all)
 
     def take(self, gallery: Gallery | None) -> None:
         """Paint the crops of another gallery."""
         self._gallery = gallery
         self._pixels = CropPixels(gallery) if gallery is not None else None
         self.enlarged.hide()
-        self.paint_anew()
+        self.repaint_all()
 
-    def paint_anew(self) -> None:
+    def repaint_all(self) -> None:
         """Make all pictures again."""
         self.thumbnails.begin(self._painter(), self.thumbnails.side)
         self._view.viewport().update()
         self._show_enlarged()
 
     def resize(self, side: int) -> None:
-        """Make the thumbnails so large."""
+        """Set the size of the thumbnails."""
         self.thumbnails.side = side
         self._view.draw_with(self.thumbnails)
-        self.paint_anew()
+        self.repaint_all()
 
     def enlarge(self) -> None:
-        """Show the current crop large, or no more."""
+        """Show the current crop enlarged, or hide it."""
         if self.enlarged.isVisible():
             self.enlarged.hide()
         elif self._view.currentIndex().isValid():
@@ -85,7 +85,7 @@ class CropPainting(QObject):
         return set(self._model.rows_n[in_sight.start : in_sight.stop].tolist())
 
     def _painter(self) -> Callable[[Sequence[int]], dict[int, Picture]]:
-        """Return what gives the pictures of rows, on the thread."""
+        """Return a function that makes the pictures of rows, on the thread."""
         pixels, gallery, looks, own = self._pixels, self._gallery, self._following.looks, self._following.own_frame
 
         def paint(rows: Sequence[int]) -> dict[int, Picture]:

@@ -1,4 +1,4 @@
-"""The controls of the gallery: filters and order, class buttons, and the page of predictions that is offered."""
+"""The controls of the gallery: filters and order, class buttons, and the page of offered predictions."""
 
 from collections.abc import Mapping, Sequence
 
@@ -19,24 +19,24 @@ SURE = 0.9
 
 
 class FilterRow(QWidget):
-    """Which crops are listed, in which order, and how large."""
+    """The filters, the order and the size of the thumbnails."""
 
     changed = Signal()
-    like_wanted = Signal()
+    similarity_requested = Signal()
     resized = Signal(int)
 
     def __init__(self) -> None:
         super().__init__()
         self.frames, self.predictions, self.labels, self.order = (QComboBox() for _ in range(4))
         tips = (
-            "Crops of which frame.",
-            "Crops that are predicted as this class.",
-            "Crops with this label, or without.",
+            "Crops of this frame.",
+            "Crops with this predicted class.",
+            "Crops with this label, or without one.",
         )
         for box, tip in zip((self.frames, self.predictions, self.labels), tips, strict=True):
             box.setToolTip(tip)
         self.order.addItems(list(SORTS))
-        self.order.setToolTip("Similarity compares with the crop that was clicked last.")
+        self.order.setToolTip("Similarity is to the crop that you clicked last.")
         self.size = QSlider(Qt.Orientation.Horizontal)
         self.size.setRange(LEAST_SIDE, MOST_SIDE)
         self.size.setValue(USUAL_SIDE)
@@ -57,7 +57,7 @@ class FilterRow(QWidget):
 
     def _ordered(self, _index: int) -> None:
         if self.sort == LIKE:
-            self.like_wanted.emit()
+            self.similarity_requested.emit()
         self.changed.emit()
 
     @property
@@ -92,7 +92,7 @@ class FilterRow(QWidget):
         return None if chosen is None else int(chosen)
 
     def fill(self, gallery: Gallery, chosen: Filter) -> None:
-        """Offer the frames and classes of a gallery; what was chosen stays so where it is still there."""
+        """Offer the frames and classes of a gallery; choices that still exist stay."""
         classes = [(each.name, each.id) for each in gallery.project.offered]
         frames = [(each.name, each.id) for each in gallery.frames.values()]
         _refill(self.frames, [("all frames", None), *frames], chosen.frame_id)
@@ -116,9 +116,9 @@ def _refill(box: QComboBox, choices: Sequence[tuple[str, int | None]], chosen: i
 
 
 class ClassButtons(QWidget):
-    """A button for each class: it labels the crops that are selected."""
+    """A button for each class, which labels the selected crops."""
 
-    given = Signal(int)
+    class_chosen = Signal(int)
 
     def __init__(self) -> None:
         super().__init__()
@@ -135,15 +135,15 @@ class ClassButtons(QWidget):
         for place, each in enumerate(classes):
             button = QPushButton(labelled_with(each.name, each.key, "{key}  {text}"))
             button.setObjectName(f"gallery-class-{each.id}")
-            button.setToolTip(f"Label the crops that are selected '{each.name}'.")
+            button.setToolTip(f"Label the selected crops '{each.name}'.")
             button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
             button.setStyleSheet(f"border-left: 6px solid {each.colour}; padding: 4px; text-align: left;")
-            button.clicked.connect(lambda _=False, class_id=each.id: self.given.emit(class_id))
+            button.clicked.connect(lambda _=False, class_id=each.id: self.class_chosen.emit(class_id))
             self._grid.addWidget(button, place // 3, place % 3)
 
 
 class OfferRow(QWidget):
-    """Predictions are offered page by page from some confidence on; undo and redo stand beside."""
+    """Offers predictions page by page above a confidence; has undo and redo."""
 
     offered = Signal()
 
@@ -151,8 +151,8 @@ class OfferRow(QWidget):
         super().__init__()
         self.offer_button = push_button(
             "Offer predictions",
-            "Show confident predictions of crops without a label, a page at a time, to be accepted together. A few "
-            "are wrong on purpose and never stored: the share that you notice tells how well they were looked at.",
+            "Show confident predictions of crops without a label, one page at a time, and accept them together. A few "
+            "are wrong on purpose and never stored: the share that you notice shows how carefully you looked.",
         )
         self.offer_button.setCheckable(True)
         self.confidence = QDoubleSpinBox()
@@ -161,14 +161,14 @@ class OfferRow(QWidget):
         self.confidence.setValue(SURE)
         self.confidence.setPrefix("≥ ")
         self.confidence.setKeyboardTracking(False)
-        self.confidence.setToolTip("Least confidence of a prediction that is offered.")
-        self.accept_button = push_button("Accept page (Enter)", "Label all that is offered as it is shown.")
+        self.confidence.setToolTip("Offer predictions with at least this confidence.")
+        self.accept_button = push_button("Accept page (Enter)", "Give all crops of the page the shown class.")
         self.accept_button.setStyleSheet("font-weight: bold;")
         self.undo_button, self.redo_button = (
             push_button(labelled_with(word, tool_keys.get(name, ""), "{text} ({key})"), tip)
             for word, name, tip in (
-                ("Undo", "undo", "Take the last action back as a whole."),
-                ("Redo", "redo", "Give the action again that was undone last."),
+                ("Undo", "undo", "Take back the whole last action."),
+                ("Redo", "redo", "Repeat the last undone action."),
             )
         )
         column = QVBoxLayout(self)
@@ -184,7 +184,7 @@ class OfferRow(QWidget):
 
     @property
     def is_offering(self) -> bool:
-        """Whether pages are to be offered."""
+        """Whether predictions are offered."""
         return bool(self.offer_button.isChecked())
 
     @property

@@ -1,4 +1,4 @@
-"""What the expert does in the gallery: label several crops at once, accept predictions, undo. No Qt.
+"""The expert's actions in the gallery: label several crops at once, accept predictions, undo. No Qt.
 
 Pixels are read on a thread of the gallery's own; labels are committed by the project's, each action as a whole.
 """
@@ -23,13 +23,13 @@ from napari_costal.label_crops.loaded_frame import revised
 from napari_costal.label_crops.opened import Work
 from napari_costal.labelling.presentation import Clock, system_clock
 
-TOLD = " A few are wrong on purpose, to see how many errors are noticed; these are never stored."
+PLANTED_NOTE = " A few are wrong on purpose, to measure how many errors you notice; these are never stored."
 
 
 class GallerySession:
-    """The actions on the crops of a listing. Every public method is what the user does.
+    """The actions on the crops of a listing. Every public method is an action of the user.
 
-    The time of an action on crops that are selected begins with the first of them, that of a page when it is shown.
+    The time of an action starts with the first selected crop, or when the page is shown.
     """
 
     def __init__(self, listing: Listing, clock: Clock = system_clock) -> None:
@@ -43,13 +43,13 @@ class GallerySession:
 
     @property
     def is_saving(self) -> bool:
-        """Whether an action is on its way to the disk; one of a project that was closed meanwhile does not count."""
+        """Whether an action of the open project is being saved."""
         return self._saving_in is not None and self._saving_in is self._listing.work
 
     # Choosing and labelling
 
     def choose(self, count: int) -> None:
-        """Note that so many crops are selected: the time of the action begins with the first."""
+        """Note how many crops are selected; the time of the action starts with the first."""
         project = self._listing.gallery.project if self._listing.gallery is not None else None
         if count and project is not None:
             self.choosing.begin(project.idle_limit_s)
@@ -57,17 +57,17 @@ class GallerySession:
             self.choosing.stop()
 
     def active(self) -> None:
-        """Note that the expert is there."""
+        """Note an input of the expert."""
         self.choosing.active()
         self.paging.active()
 
     def pause(self, is_paused: bool) -> None:
-        """Stop the clocks while the window is left."""
+        """Stop the clocks while another window is active."""
         self.choosing.pause(is_paused)
         self.paging.pause(is_paused)
 
     def label(self, rows: Sequence[int], class_id: int) -> None:
-        """Label crops with a class, all in one action; nothing is given again that stands."""
+        """Label crops with a class in one action; crops that have this label are left out."""
         gallery = self._listing.gallery
         if not rows or gallery is None or not self._may_write():
             return
@@ -86,13 +86,13 @@ class GallerySession:
             self._view.forget_choice()
             name = next((each.name for each in gallery.project.classes if each.id == class_id), "?")
             self._view.say(
-                f"{counted(count, 'crop')} labelled '{name}' in {active_s:.1f} s. Undo takes all of them back."
+                f"{counted(count, 'crop')} labelled '{name}' in {active_s:.1f} s. Undo takes back all of them."
             )
 
         self._commit(class_ids, ActionRecord("bulk", self._annotator, active_s), saved)
 
     def exclude(self, rows: Sequence[int]) -> None:
-        """Exclude crops without a label, all in one action: they are asked no more until that is undone."""
+        """Exclude crops without a label in one action; they are not asked until this is undone."""
         gallery = self._listing.gallery
         if gallery is None or self._listing.offer is not None or not self._may_write():
             return
@@ -104,19 +104,19 @@ class GallerySession:
 
         def saved(count: int) -> None:
             self._view.forget_choice()
-            self._view.say(f"{counted(count, 'crop')} excluded: never asked again. Undo takes all of them back.")
+            self._view.say(f"{counted(count, 'crop')} excluded: never asked again. Undo takes back all of them.")
 
         self._commit(dict.fromkeys(free), ActionRecord("bulk", self._annotator, active_s), saved)
 
     def keep(self, rows: Sequence[int]) -> None:
-        """Keep labels that are doubted as they are: they are no doubts until another class contradicts them."""
+        """Keep doubted labels; they are not doubted again until another class contradicts them."""
         gallery, work = self._listing.gallery, self._listing.work
         project_session = work.session.project_session if work is not None else None
         if gallery is None or work is None or project_session is None or not self._may_write():
             return
         doubts = tuple(gallery.doubts[row] for row in rows if gallery.crops.doubt_N[row] and row in gallery.doubts)
         if not doubts:
-            self._view.say("Enter keeps labels that are to be looked at again. Select some of these.")
+            self._view.say("Enter keeps labels to look at again. Select some of these.")
             return
 
         self._taken_back.clear()
@@ -130,7 +130,9 @@ class GallerySession:
 
         def done(is_kept: bool) -> None:
             if not is_kept:
-                self._view.complain("Not kept: nothing can be written to the project's folder 'scores'.")
+                self._view.complain(
+                    "Not kept: the project's folder 'scores' is not writable. Make it writable and try again."
+                )
                 return
             self._kept.append((newest, doubts))
             self._listing.doubt(doubts, are_settled=True)
@@ -139,7 +141,7 @@ class GallerySession:
         work.session.store.run(confirm, gallery.project, doubts, then=done, failed=self._view.complain)
 
     def _correct(self, offered: Offer, rows: Sequence[int], class_id: int) -> list[int]:
-        """Note what the expert says of offered crops; return those to label: not the planted ones that got by."""
+        """Note the expert's corrections of offered crops; return the crops to label, without planted errors."""
         offered.left_out.difference_update(rows)
         offered.corrected.update(dict.fromkeys(rows, class_id))
         shown, planted = offered.shown, offered.planted
@@ -170,7 +172,7 @@ class GallerySession:
             if self._listing.offer is not None:
                 self._listing.offer.follow(dict.fromkeys(class_ids, UNLABELLED))
             self._listing.relabelled([])
-            self._view.complain(f"Not saved: {reason} Nothing was labelled and your choice still stands: try again.")
+            self._view.complain(f"Not saved: {reason} No crop was labelled; your selection stays. Try again.")
 
         self._saving_in = work
         then = lambda answers: work.session.store.run(store, answers, then=stored, failed=failed)  # noqa: E731
@@ -179,7 +181,7 @@ class GallerySession:
     # Accepting
 
     def offer_page(self, least: float, size: int) -> None:
-        """Offer a page of predictions of at least this confidence; some of them are wrong on purpose."""
+        """Offer a page of predictions with at least this confidence; some are wrong on purpose."""
         gallery = self._listing.gallery
         if gallery is None or not self._may_write():
             self._view.list_offer(gallery, None) if gallery is not None else None
@@ -198,12 +200,12 @@ class GallerySession:
         self.paging.begin(gallery.project.idle_limit_s)
         self._view.list_offer(gallery, self._listing.offer)
         self._view.say(
-            f"{len(page)} predictions. Correct what is wrong with the keys of the classes, or leave it out (Del); "
-            "Enter accepts the rest." + (TOLD if page.planted_n.any() else "")
+            f"{len(page)} predictions. Correct wrong ones with the class keys, or leave them out (Del); Enter "
+            "accepts the rest." + (PLANTED_NOTE if page.planted_n.any() else "")
         )
 
     def close_page(self) -> None:
-        """Offer nothing any more; labels given on the page stay."""
+        """Close the page; labels given on it stay."""
         self._listing.offer = None
         self.paging.stop()
         if self._listing.gallery is not None:
@@ -211,7 +213,7 @@ class GallerySession:
         self._listing.list_again()
 
     def leave_out(self, rows: Sequence[int]) -> None:
-        """Do not accept these predictions, or accept them after all."""
+        """Leave out these predictions, or include them again."""
         offered = self._listing.offer
         if offered is None or self._listing.gallery is None:
             return
@@ -220,7 +222,7 @@ class GallerySession:
         self._view.show_labels(self._listing.gallery)
 
     def accept(self, then: Callable[[], None]) -> None:
-        """Give the crops of the page the classes that are shown with them, all in one action; then go on."""
+        """Give the crops of the page their shown classes in one action; then call the next step."""
         offered, gallery = self._listing.offer, self._listing.gallery
         if offered is None or gallery is None or not self._may_write():
             return
@@ -237,7 +239,7 @@ class GallerySession:
             then()
             missed = f" {caught} of {planted} planted errors caught." if planted else ""
             self._view.say(
-                f"{counted(count, 'crop')} accepted in {active_s:.1f} s.{missed} Undo takes all of them back."
+                f"{counted(count, 'crop')} accepted in {active_s:.1f} s.{missed} Undo takes back all of them."
             )
 
         self._commit(dict(zip(rows.tolist(), class_ids.tolist(), strict=True)), action, saved)
@@ -245,7 +247,7 @@ class GallerySession:
     # Undo and redo
 
     def undo(self) -> None:
-        """Take the last action back as a whole, or the last labels that were kept."""
+        """Take back the whole last action, or the last kept labels."""
         work, gallery = self._listing.work, self._listing.gallery
         project_session = work.session.project_session if work is not None else None
         if self._kept and work is not None and gallery is not None and self._kept[-1][0] == _newest(project_session):
@@ -254,14 +256,14 @@ class GallerySession:
 
             def done(_is_written: bool) -> None:
                 self._listing.doubt(doubts, are_settled=False)
-                self._view.say(f"{counted(len(doubts), 'label')} to be looked at again.")
+                self._view.say(f"{counted(len(doubts), 'label')} to look at again.")
 
             work.session.store.run(take_back, gallery.project, doubts, then=done, failed=self._view.complain)
             return
         self._revise(ProjectSession.undo, "undo", "taken back")
 
     def redo(self) -> None:
-        """Give the action again that was undone last, or keep the labels again whose keeping was."""
+        """Repeat the last undone action."""
         work = self._listing.work
         newest = _newest(work.session.project_session) if work is not None else 0
         if self._taken_back and self._taken_back[-1][0] == newest:
@@ -290,12 +292,12 @@ class GallerySession:
         )
 
     def _show_changes(self, changes: Sequence[Change]) -> None:
-        """Show labels that were given or taken back, here and in *Label crops*."""
+        """Show new and removed labels, here and in *Label crops*."""
         work = self._listing.work
         self._listing.relabelled(changes)
         if work is None:
             return
-        here = {index: label for meant, label in changes if (index := work.frame.index_of(meant)) is not None}
+        here = {index: label for crop, label in changes if (index := work.frame.index_of(crop)) is not None}
         if here:
             self._listing.is_deaf = True
             try:
@@ -311,7 +313,7 @@ class GallerySession:
         return self._listing.work.session.annotator if self._listing.work is not None else ""
 
     def _may_write(self) -> bool:
-        """Return whether labels can be given; the reason why not is said here."""
+        """Return whether labels can be given; if not, show the reason."""
         project_session = self._listing.work.session.project_session if self._listing.work is not None else None
         if project_session is not None and project_session.holder is not None:
             self._view.complain(
@@ -322,12 +324,12 @@ class GallerySession:
 
 
 def _newest(project_session: ProjectSession | None) -> int:
-    """Return the label that an undo would take back, 0 where there is none."""
+    """Return the label that an undo would take back, 0 if there is none."""
     return project_session.history.done[-1] if project_session is not None and project_session.history.done else 0
 
 
 def _why_nothing(gallery: Gallery, least: float) -> str:
     """Return why no prediction is offered, and what to do."""
     if not np.isfinite(gallery.crops.confidence_N).any():
-        return "No model has predicted anything yet. Label crops, train, and score the frame."
-    return f"No crop without a label is predicted with a confidence of {least:.2f} or more. Choose a lower one."
+        return "There are no predictions yet. Label crops, train, and score the frame."
+    return f"No crop without a label has a prediction of confidence {least:.2f} or more. Choose a lower confidence."

@@ -1,4 +1,4 @@
-"""Thumbnails of crops, made on another thread when they come into sight, and kept while there is room."""
+"""Thumbnails of crops, made on another thread when they become visible, and kept in a limited cache."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Sequence
@@ -13,15 +13,15 @@ from napari_costal.engine.calls import Thread
 from napari_costal.engine.latest import Latest
 
 AT_ONCE, REST_MS = 8, 15
-"""So many are made in one go, then the thread rests: while Python works there, painting waits for it."""
+"""The number made at once; then the thread pauses, because the window cannot paint while Python runs there."""
 MOST_KEPT = 4000
 
 Picture = NDArray[np.uint8] | str
-"""RGB pixels (H, W, 3), or the sentence that says why there are none."""
+"""RGB pixels (H, W, 3), or the reason why there are none."""
 
 
 class Thumbnails(QObject):
-    """Images of at most `side` pixels by the row of their crop; `arrived` tells that some came."""
+    """Images of at most `side` pixels by the row of their crop; `arrived` is emitted when some are ready."""
 
     arrived = Signal()
 
@@ -30,38 +30,38 @@ class Thumbnails(QObject):
         self._thread, self._in_sight = thread, in_sight
         self._paint: Callable[[Sequence[int]], dict[int, Picture]] = lambda _: {}
         self._kept: OrderedDict[int, QImage | str] = OrderedDict()
-        self._wanted: dict[int, None] = {}
+        self._requested: dict[int, None] = {}
         self._newest = Latest()
         self._is_busy = False
         self.side = 96
 
     def begin(self, paint: Callable[[Sequence[int]], dict[int, Picture]], side: int) -> None:
-        """Forget all and make them anew: `paint` gives the pictures of rows, and is called on the thread."""
+        """Delete all images and make them again; `paint` makes the pictures of rows, on the thread."""
         self._paint, self.side = paint, side
         self._newest.renew()
         self._is_busy = False
         self._kept.clear()
-        self._wanted.clear()
+        self._requested.clear()
 
     def get(self, row: int) -> QImage | str | None:
-        """Return the image of a crop, why there is none, or None: then it is made, and `arrived` tells."""
+        """Return the image of a crop or the reason why there is none; None if it is still to be made."""
         image = self._kept.get(row)
         if image is None:
-            if not self._wanted:
+            if not self._requested:
                 QTimer.singleShot(REST_MS, self._next)
-            self._wanted[row] = None
+            self._requested[row] = None
         else:
             self._kept.move_to_end(row)
         return image
 
     def _next(self) -> None:
-        """Have the next ones made that are in sight; what was scrolled past is asked for again when it comes back."""
-        if self._is_busy or not self._wanted:
+        """Make the next visible ones; those scrolled past are requested again when they come back."""
+        if self._is_busy or not self._requested:
             return
         in_sight = self._in_sight()
-        wanted = [row for row in self._wanted if row in in_sight]
-        self._wanted = dict.fromkeys(wanted[AT_ONCE:])
-        rows, paint, side, ticket = wanted[:AT_ONCE], self._paint, self.side, self._newest.ticket()
+        rows_in_sight = [row for row in self._requested if row in in_sight]
+        self._requested = dict.fromkeys(rows_in_sight[AT_ONCE:])
+        rows, paint, side, ticket = rows_in_sight[:AT_ONCE], self._paint, self.side, self._newest.ticket()
         if not rows:
             return
 
@@ -93,7 +93,7 @@ class Thumbnails(QObject):
 
 
 def image_of(picture_H_W_3: NDArray[np.uint8]) -> QImage:
-    """Return RGB pixels as an image of its own."""
+    """Return RGB pixels as an image that owns its memory."""
     height, width, _ = picture_H_W_3.shape
     return QImage(picture_H_W_3.tobytes(), width, height, 3 * width, QImage.Format.Format_RGB888).convertToFormat(
         QImage.Format.Format_RGB32
@@ -101,7 +101,7 @@ def image_of(picture_H_W_3: NDArray[np.uint8]) -> QImage:
 
 
 def scaled(picture: Picture, side: int) -> QImage | str:
-    """Return a picture within a square of so many pixels: averaged where it shrinks, in whole pixels where it grows."""
+    """Return a picture scaled to fit a square: averaged if it shrinks, by whole factors if it grows."""
     if isinstance(picture, str):
         return picture
     image = image_of(picture)

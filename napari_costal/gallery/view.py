@@ -1,4 +1,4 @@
-"""The list of thumbnails: mouse, keys and painting. It tells what the user does, and decides nothing."""
+"""The list of thumbnails: mouse, keys and painting. It emits the user's actions, and decides nothing."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -26,7 +26,7 @@ SIGNS_OF_LIFE = (QEvent.Type.MouseMove, QEvent.Type.MouseButtonPress, QEvent.Typ
 
 
 class CellPainter(QStyledItemDelegate):
-    """Paints a crop with its label in a full strip, or what is predicted in an outlined one."""
+    """Paints a crop with its label in a filled strip, or its prediction in an outlined strip."""
 
     def __init__(self, model: GalleryModel, thumbnails: Thumbnails, parent: QWidget) -> None:
         super().__init__(parent)
@@ -68,7 +68,7 @@ class CellPainter(QStyledItemDelegate):
             painter.drawRect(option.rect.adjusted(0, 0, -1, -1))
 
     def _write(self, painter: QPainter, strip: QRect, cell: Cell) -> None:
-        """Write the label on its colour, or else the prediction with a stroke of its colour."""
+        """Write the label on its colour, or the prediction with an outline of its colour."""
         if cell.label:
             painter.fillRect(strip, QColor(cell.label_colour))
             painter.setPen(readable_on(cell.label_colour))
@@ -84,20 +84,20 @@ class CellPainter(QStyledItemDelegate):
 
 
 def readable_on(colour: str) -> QColor:
-    """Return black or white, whichever is read better on a colour."""
+    """Return black or white, whichever is easier to read on a colour."""
     return QColor("#000000" if QColor(colour).lightnessF() > 0.45 else "#ffffff")
 
 
 def cell_size(side: int) -> QSize:
-    """Return how much room a thumbnail of so many pixels takes."""
+    """Return the size of a cell for a thumbnail of this side."""
     return QSize(side + 2 * MARGIN, side + STRIP + 2 * MARGIN)
 
 
 class GalleryView(QListView):
-    """Thumbnails in lines. Its keys work while it has the focus, and come before those of the window."""
+    """Thumbnails in lines. Its keys work while it has the focus, and take precedence over those of the window."""
 
     class_given = Signal(int)
-    asked_for = Signal(str)
+    act_requested = Signal(str)
     active = Signal()
     resized = Signal()
 
@@ -129,19 +129,19 @@ class GalleryView(QListView):
         QTimer.singleShot(0, self._note_seen)
 
     def _note_seen(self) -> None:
-        """Note how far down the list was in sight since it is what it is."""
+        """Note how far down the current list has been visible."""
         height, first = int(self.gridSize().height()), int(self.verticalOffset())
         lines = max((first + int(self.viewport().height()) + STRIP) // height, first // height + 1)
         self._seen_to = max(self._seen_to, lines * self.columns)
 
     @property
     def was_end_seen(self) -> bool:
-        """Whether the last thumbnail has been in sight."""
+        """Whether the last thumbnail has been visible."""
         self._note_seen()
         return self._seen_to >= int(self.model().rowCount())
 
     def scroll_on(self) -> None:
-        """Show what is below."""
+        """Scroll one page down."""
         bar = self.verticalScrollBar()
         bar.setValue(bar.value() + self.viewport().height() // self.gridSize().height() * self.gridSize().height())
 
@@ -152,11 +152,11 @@ class GalleryView(QListView):
         self.verticalScrollBar().setSingleStep(cell_size(thumbnails.side).height() // 2)
 
     def bind(self, class_keys: Mapping[str, int]) -> None:
-        """Give the classes their keys."""
+        """Set the keys of the classes."""
         self._class_keys = {key.upper(): class_id for key, class_id in class_keys.items() if key}
 
     def positions_in_sight(self) -> range:
-        """Return the positions whose thumbnails can be seen."""
+        """Return the positions of the visible thumbnails."""
         columns = self.columns
         height, first = self.gridSize().height(), self.verticalOffset()
         above, below = first // height, (first + self.viewport().height()) // height
@@ -164,12 +164,12 @@ class GalleryView(QListView):
 
     @property
     def columns(self) -> int:
-        """How many thumbnails lie beside each other."""
+        """The number of thumbnails in a row."""
         return max(int(self.viewport().width()) // int(self.gridSize().width()), 1)
 
     @property
     def page_size(self) -> int:
-        """How many thumbnails can be seen as a whole at once."""
+        """The number of thumbnails that are fully visible at once."""
         return self.columns * max(int(self.viewport().height()) // int(self.gridSize().height()), 1)
 
     def chosen(self) -> list[int]:
@@ -185,10 +185,10 @@ class GalleryView(QListView):
         self.selectionModel().select(selection, QItemSelectionModel.SelectionFlag.ClearAndSelect)
 
     def keyboardSearch(self, search: str | None) -> None:
-        """Look for no text: letters are keys of classes."""
+        """Search for no text, because letters are keys of classes."""
 
     def _act_of(self, event: Any) -> tuple[str, int]:
-        """Return what a key means: the name of an act, or "class" and its id; "" for nothing of ours."""
+        """Return the action of a key: its name, or "class" and the class id; "" for other keys."""
         if event.modifiers() in (Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.KeypadModifier):
             if event.text().upper() in self._class_keys:
                 return "class", self._class_keys[event.text().upper()]
@@ -201,7 +201,7 @@ class GalleryView(QListView):
         return "", 0
 
     def event(self, event: QEvent | None) -> bool:
-        """Take our keys before any shortcut of the window does."""
+        """Handle the keys of the gallery before the shortcuts of the window."""
         if event is not None and event.type() == QEvent.Type.ShortcutOverride:
             self._is_repeat = event.isAutoRepeat() or self._strokes.is_repeat(event.key(), event.timestamp())
             if self._act_of(event)[0] or event.matches(QKeySequence.StandardKey.SelectAll):
@@ -210,7 +210,7 @@ class GalleryView(QListView):
         return bool(super().event(event))
 
     def keyPressEvent(self, event: Any) -> None:
-        """Do what a key means, once however long it is held."""
+        """Do the action of a key, once for each press."""
         self.active.emit()
         name, class_id = self._act_of(event)
         if not name:
@@ -219,21 +219,21 @@ class GalleryView(QListView):
             if name == "class":
                 self.class_given.emit(class_id)
             else:
-                self.asked_for.emit(name)
+                self.act_requested.emit(name)
 
     def keyReleaseEvent(self, event: Any) -> None:
         """Note when a key was released."""
-        if event.timestamp():  # a key that is no person's may carry no time
+        if event.timestamp():  # a synthetic key event may have no time
             self._strokes.released(event.key(), event.timestamp())
         super().keyReleaseEvent(event)
 
     def viewportEvent(self, event: QEvent | None) -> bool:
-        """Notice that the expert is there."""
+        """Note an input of the expert."""
         if event is not None and event.type() in SIGNS_OF_LIFE:
             self.active.emit()
         return bool(super().viewportEvent(event))
 
     def resizeEvent(self, event: Any) -> None:
-        """Tell that there is more or less room."""
+        """Emit that the size has changed."""
         super().resizeEvent(event)
         self.resized.emit()

@@ -1,4 +1,4 @@
-"""The dock widget *Crop gallery*: many crops at a glance, labelled several at once. Every callback is one call."""
+"""The dock widget *Crop gallery*: shows many crops, and labels several at once. Every callback is one call."""
 
 from collections.abc import Callable
 from typing import Any
@@ -25,9 +25,9 @@ from napari_costal.ui.dock import Dock
 from napari_costal.ui.parts import beside, pages, push_button, sentence
 from napari_costal.ui.preferences import Preferences, preferences
 
-NO_PROJECT = "No project is open in <i>Label crops</i>. Open one there: its crops appear here."
-LOOKING_AGAIN = "Select labels: Enter keeps them, the key of a class changes them. 'List again' takes them away."
-BLIND = "A query is being answered. The gallery is covered until it ends: its predictions would sway you."
+NO_PROJECT = "No project is open in <i>Label crops</i>. Open one there; its crops appear here."
+LOOKING_AGAIN = "Select labels: Enter keeps them, a class key changes them. 'List again' removes them from the list."
+BLIND = "A query is open. The gallery is hidden until it ends, because predictions would influence your answers."
 
 
 class CropGallery(Dock):
@@ -38,7 +38,7 @@ class CropGallery(Dock):
         self._viewer = napari_viewer
         self._keys = (chosen or preferences()).keys
         self._reading, self._drawing = Background("gallery", self), Background("thumbnails", self)
-        self._wanted: tuple[set[Place], Place | None] | None = None
+        self._kept: tuple[set[Place], Place | None] | None = None
         self.model = GalleryModel()
         self.view = GalleryView(self.model, self._keys)
         self.following = Following(self)
@@ -53,9 +53,9 @@ class CropGallery(Dock):
     def _lay_out(self) -> None:
         self.filters, self.classes, self.offers = FilterRow(), ClassButtons(), OfferRow(self._keys)
         self.count_label, self.covered_label = sentence(), sentence(NO_PROJECT)
-        self.list_button = push_button("List again", "Order and filter by the labels of now.")
+        self.list_button = push_button("List again", "Order and filter again by the current labels.")
         self.exclude_button = push_button(
-            "Exclude all", "Exclude the crops that are selected, or all that are listed; one undo takes it back."
+            "Exclude all", "Exclude the selected crops, or all listed crops; one undo takes it back."
         )
         self.exclude_button.hide()
         self._wants_look_again = False
@@ -89,10 +89,10 @@ class CropGallery(Dock):
             "undo": session.undo,
             "redo": session.redo,
         }
-        view.asked_for.connect(lambda name: acts[name]())
-        self.classes.given.connect(self._give)
+        view.act_requested.connect(lambda name: acts[name]())
+        self.classes.class_chosen.connect(self._give)
         self.filters.changed.connect(self._filter_changed)
-        self.filters.like_wanted.connect(self._compare)
+        self.filters.similarity_requested.connect(self._compare)
         self.filters.resized.connect(self._resize)
         self.list_button.clicked.connect(lambda: self.listing.list_again())
         self.exclude_button.clicked.connect(lambda: session.exclude(self._chosen_rows() or self.model.rows_n.tolist()))
@@ -108,7 +108,7 @@ class CropGallery(Dock):
         self.listing.follow(work)
 
     def _cover(self) -> None:
-        """Show the crops, or in their place why they are not shown."""
+        """Show the crops, or the reason why they are hidden."""
         is_there, is_blind = self.listing.gallery is not None, self.following.is_blind
         self.covered_label.setText(BLIND if is_blind else "" if is_there else NO_PROJECT)
         self._pages.setCurrentIndex(int(is_there and not is_blind))
@@ -118,8 +118,8 @@ class CropGallery(Dock):
     # What the session shows
 
     def show_gallery(self, gallery: Gallery | None) -> None:
-        """Show another gallery: its frames and classes in the filters, its crops when they are listed."""
-        self._wanted = self._kept_choice() if gallery is not None and self.model.offer is None else None
+        """Show another gallery: its frames and classes in the filters; `list_crops` shows its crops."""
+        self._kept = self._kept_choice() if gallery is not None and self.model.offer is None else None
         if gallery is None:
             self.model.show(None, np.zeros(0, np.intp))
         else:
@@ -136,15 +136,15 @@ class CropGallery(Dock):
         self._cover()
 
     def list_crops(self, gallery: Gallery, rows_n: NDArray[np.intp]) -> None:
-        """List crops in this order; those that were selected stay so, and the view where it was."""
-        wanted, self._wanted = self._wanted or (self._kept_choice() if self.model.offer is None else None), None
+        """List crops in this order; selection and scroll position stay."""
+        choice, self._kept = self._kept or (self._kept_choice() if self.model.offer is None else None), None
         self.model.show(gallery, rows_n)
-        if wanted is not None:
-            self._restore(*wanted)
+        if choice is not None:
+            self._restore(*choice)
         self._count()
 
     def list_offer(self, gallery: Gallery, offered: Offer | None) -> None:
-        """List a page of predictions, or with None nothing that is offered."""
+        """List a page of predictions; with None none is offered."""
         self.offers.show_offer(offered)
         if offered is not None:
             self.model.show(gallery, offered.page.rows_n, offered)
@@ -154,25 +154,25 @@ class CropGallery(Dock):
         self._count()
 
     def show_labels(self, gallery: Gallery) -> None:
-        """Show labels that are new, where the crops are."""
+        """Show new labels; the crops stay where they are."""
         self.model.relabelled(gallery)
         self._count()
 
     def forget_choice(self) -> None:
-        """Select nothing any more; the current crop stays where it is."""
+        """Clear the selection; the current crop stays."""
         self.view.selectionModel().clearSelection()
 
     def _count(self) -> None:
         shown, chosen = self.model.rowCount(), len(self.view.selectionModel().selectedIndexes())
-        told = f"{shown:,} predictions are offered" if self.listing.offer is not None else f"{shown:,} crops"
+        text = f"{shown:,} predictions offered" if self.listing.offer is not None else f"{shown:,} crops"
         if shown == MOST_LISTED:
-            told = f"The first {shown:,} crops of the order"
-        self.count_label.setText(told + (f", {chosen:,} selected" if chosen else ""))
+            text = f"The first {shown:,} crops of the order"
+        self.count_label.setText(text + (f", {chosen:,} selected" if chosen else ""))
 
     # Choosing
 
     def _kept_choice(self) -> tuple[set[Place], Place | None]:
-        """Return the crops that are selected, and the first one in sight where that is not the first of all."""
+        """Return the selected crops, and the first visible crop if it is not the first of all."""
         in_sight = self.view.positions_in_sight()
         top = self.model.place(in_sight.start) if len(in_sight) and in_sight.start else None
         return {self.model.place(each) for each in self.view.chosen()}, top
@@ -196,10 +196,10 @@ class CropGallery(Dock):
         if rows:
             self.session.label(rows, class_id)
         else:
-            self.say("Select crops first: click, Shift, Ctrl, drag a frame around them, or Ctrl+A.")
+            self.say("Select crops first: click (with Shift or Ctrl), drag a frame around them, or press Ctrl+A.")
 
     def _leave_out(self) -> None:
-        """Leave predictions out of the page that is offered; without one exclude crops."""
+        """Leave predictions out of the offered page; without a page exclude crops."""
         if self.listing.offer is None:
             self.session.exclude(self._chosen_rows())
         else:
@@ -225,7 +225,7 @@ class CropGallery(Dock):
             listing.list_again()
 
     def look_again(self) -> None:
-        """List the labels that the others contradict, the most doubtful first."""
+        """List the labels that the other labels contradict, the most doubtful first."""
         self._wants_look_again = True
         self.listing.follow(self.following.work)  # there may have been an assessment since the gallery was collected
 
@@ -235,7 +235,7 @@ class CropGallery(Dock):
         if index.isValid() and self.model.rowCount():
             self.listing.like = self.model.place(index.row())
         else:
-            self.say("Click the crop that others are to be compared with, then choose this order again.")
+            self.say("Click the crop to compare with, then choose this order again.")
 
     def _resize(self, side: int) -> None:
         _, top = self._kept_choice()
@@ -249,14 +249,14 @@ class CropGallery(Dock):
             self.session.close_page()
 
     def accept(self) -> None:
-        """Accept the page once all of it was in sight, and offer the next one; without a page keep doubted labels."""
+        """Accept the page once all of it has been visible, and offer the next; without a page keep doubted labels."""
         if self.listing.offer is None and self._chosen_rows():
             self.session.keep(self._chosen_rows())
         elif self.listing.offer is None:
-            self.say("No page is offered. 'Offer predictions' shows confident ones, which Enter accepts.")
+            self.say("No predictions are offered. Press 'Offer predictions'; Enter then accepts a page.")
         elif not self.view.was_end_seen:
             self.view.scroll_on()
-            self.say("There was more below. Enter again accepts once you have seen all of the page.")
+            self.say("There was more below. Look at the whole page, then press Enter again.")
         else:
             self.session.accept(self._offer_changed)
 
@@ -266,21 +266,21 @@ class CropGallery(Dock):
         self.session.pause(state != Qt.ApplicationState.ApplicationActive)
 
     def showEvent(self, event: Any) -> None:
-        """Look at once what is open, and let the clocks run."""
+        """Check at once what is open, and start the clocks."""
         super().showEvent(event)
         self.session.pause(False)
         QTimer.singleShot(0, self.following.look)
 
     def hideEvent(self, event: Any) -> None:
-        """Stop the clocks while nothing can be seen."""
+        """Stop the clocks while the dock is hidden."""
         super().hideEvent(event)
         self.session.pause(True)
 
     def cancel_running(self) -> None:
-        """Do nothing: what runs here ends by itself."""
+        """Do nothing, because the gallery's jobs are short."""
 
     def shut_down(self) -> None:
-        """Leave no timer, thread or callback behind. Labels given are on disk already."""
+        """Leave no timer, thread or callback behind. All labels are on disk already."""
         self.following.stop()
         application = QGuiApplication.instance()
         if isinstance(application, QGuiApplication):

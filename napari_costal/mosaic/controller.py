@@ -1,6 +1,6 @@
-"""What *MNIST mosaic* does, without Qt: the experiment's rounds one by one, beside a random arm.
+"""The controller of *MNIST mosaic*, without Qt: runs the experiment round by round, beside a random arm.
 
-The state between two rounds is a value held here, so a job that fails or is cancelled is simply begun again.
+It keeps the state between two rounds as a value, so a job that fails or is cancelled can start again.
 """
 
 from collections.abc import Callable
@@ -25,7 +25,7 @@ IDLE_LIMIT_NS = 20_000_000_000
 
 
 class View(Protocol):
-    """The face that the controller speaks to."""
+    """The widget that shows what the controller reports."""
 
     def say(self, text: str) -> None: ...
     def complain(self, text: str) -> None: ...
@@ -41,7 +41,7 @@ class View(Protocol):
 
 
 class MosaicController:
-    """One experiment at a time: an arm of the user's choice and the random arm, in step."""
+    """One experiment at a time: an arm that the user chooses and the random arm, round by round."""
 
     def __init__(self, view: View, pixels: Thread, engine: Any, clock: Clock = system_clock) -> None:
         self._view, self._pixels = view, pixels
@@ -59,7 +59,7 @@ class MosaicController:
 
     @property
     def is_started(self) -> bool:
-        """Whether round 0 has begun: then settings count only after a reset."""
+        """Whether round 0 has started; then new settings apply only after a reset."""
         return self._is_busy or bool(self._states)
 
     def configure(self, experiment: Experiment, arm: Arm, data: str, by_hand: bool) -> None:
@@ -81,13 +81,13 @@ class MosaicController:
         self._go()
 
     def pause(self) -> None:
-        """Stop after the round that is being played."""
+        """Stop after the current round."""
         self._going_on = False
         if self._is_busy:
             self._view.say("Pausing after this round …")
 
     def cancel(self) -> None:
-        """Stop the job that runs; what was learned until now stays, and its round can be played again."""
+        """Stop the running job; finished rounds stay, and the round can be played again."""
         self._caller.cancel()
         self._going_on = self._is_busy = False
         self._view.show_running(False)
@@ -108,7 +108,7 @@ class MosaicController:
         self._go_on()
 
     def _go_on(self) -> None:
-        """Do what comes next: start the arm that is missing, let the random arm catch up, or ask a new query."""
+        """Take the next step: start a missing arm, let the random arm catch up, or ask a new query."""
         arms = (self._arm, RANDOM_ARM)
         if len(self._states) < len(arms):
             self._start(arms[len(self._states)])
@@ -123,7 +123,9 @@ class MosaicController:
         def started(outcome: tuple[ArmState, RoundReport, str]) -> None:
             state, report, self._dataset_name = outcome
             if self._by_hand and not _is_of_digits(state):
-                self._failed(f"Only digits are labelled by hand. Let the simulated expert label {self._dataset_name}.")
+                self._failed(
+                    f"Only digits can be labelled by hand. Let the simulated expert label {self._dataset_name}."
+                )
                 return
             self._states.append(state)
             self.reports.append(report)
@@ -137,16 +139,16 @@ class MosaicController:
         self._call("start", (self._experiment, arm, self._data, self._by_hand), started, f"start, {arm.name}")
 
     def _find_class_names(self) -> None:
-        """Look up what the classes are called; until that is known, or when it fails, they have numbers."""
+        """Read the names of the classes; until they are known, or if that fails, the classes have numbers."""
         data = self._data
 
-        def found(names: tuple[str, ...]) -> None:
+        def take_names(names: tuple[str, ...]) -> None:
             self._class_names = names
 
-        self._pixels.run(lambda: load_dataset(data).class_names, then=self._settings.ticket().only(found))
+        self._pixels.run(lambda: load_dataset(data).class_names, then=self._settings.ticket().only(take_names))
 
     def _look_ahead(self) -> None:
-        """Show what the first round chooses from while the engine starts; why that fails, the engine will say."""
+        """Show the pool of the first round while the engine starts; the engine reports errors."""
         data, experiment = self._data, self._experiment
 
         def read() -> tuple[str, Floats]:
@@ -154,11 +156,11 @@ class MosaicController:
             first_N = pool_indices(dataset, experiment.seed, 0, 1, experiment.pool_size, experiment.pools)
             return dataset.name, dataset.take(first_N)[0]
 
-        def found(pool: tuple[str, Floats]) -> None:
+        def show_pool(pool: tuple[str, Floats]) -> None:
             if self._proposal is None and self._is_busy:
                 self._view.show_pool(*pool)
 
-        self._pixels.run(read, then=self._settings.ticket().only(found))
+        self._pixels.run(read, then=self._settings.ticket().only(show_pool))
 
     def _word(self, label: int | None) -> str:
         if label is None:
@@ -166,7 +168,7 @@ class MosaicController:
         return self._class_names[label] if self._class_names else str(label)
 
     def _ask(self) -> None:
-        """Propose the next query of our arm and have it answered."""
+        """Propose the next query of the user's arm, and have it answered."""
         state = self._states[0]
 
         def proposed(proposal: Proposal) -> None:
@@ -239,7 +241,7 @@ class MosaicController:
         self._view.present(proposal, int(picked[rank]), title, presentation.active_s)
 
     def answer(self, digit: int | None) -> None:
-        """Take the expert's digit, None for a skipped one, with the effort it took."""
+        """Take the expert's digit (None if skipped) and its effort."""
         presentation, proposal = self.presenter.current, self._proposal
         if presentation is None or proposal is None or presentation.is_paused:
             return
@@ -265,13 +267,13 @@ class MosaicController:
             self._view.show_answers(self._proposal, [self._word(answer.class_index) for answer in self._answers])
 
     def stop_answering(self) -> None:
-        """Leave the query unanswered; the same round can be played again."""
+        """Stop the query; the same round can be played again."""
         if self.presenter.current is not None:
             self.presenter.current, self._answers = None, []
             self._is_busy = self._going_on = False
             self._view.leave_page()
             self._view.show_running(False)
-            self._view.say("Stopped: this query was not learned from. Step asks the same crops again.")
+            self._view.say("Stopped. The models did not learn from this query. Step asks for the same crops again.")
 
     def _call(self, name: str, arguments: tuple[Any, ...], then: Callable[[Any], None], title: str) -> None:
         """Run a job of `costal.paper.remote` in the engine process."""

@@ -1,4 +1,4 @@
-"""Learning curves of a mosaic that runs and of a run played back: pictures that another process draws. No Qt."""
+"""Learning curves of a running mosaic and of a run played back; another process draws them. No Qt."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ LONGEST_NAME = 28
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """Accuracy of an arm in the M rounds that were tested; its colour is empty where it picks at random."""
+    """Accuracy of an arm in the M tested rounds; the colour of a random arm is empty."""
 
     name: str
     colour: str
@@ -36,7 +36,7 @@ class Curve:
 
 @dataclass(frozen=True, slots=True)
 class CurvesPicture:
-    """Each arm's mean over its repeats, and the shown repeat up to the round shown, which a line marks."""
+    """The mean of each arm over its repeats, and the shown repeat up to the shown round, which a line marks."""
 
     curves: tuple[Curve, ...]
     shown: int
@@ -46,7 +46,7 @@ class CurvesPicture:
     effort_unit: str
 
     def draw(self, figure: "Figure", colours: Colours) -> None:
-        """Draw accuracy against labels, below it against total cost, and one legend for both."""
+        """Draw accuracy against labels and against total cost, with one legend."""
         by_labels, by_cost = figure.subplots(2, 1)
         for number, curve in enumerate(self.curves):
             is_shown = number == self.shown
@@ -66,12 +66,12 @@ class CurvesPicture:
             axes.set_ylabel("test accuracy")
             darken(axes, colours)
             if not any(len(curve.labels_M) for curve in self.curves):
-                announce(axes, "Here: accuracy on test images,\nonce a round has been tested.", colours)
+                announce(axes, "Accuracy on test images,\nafter the first tested round.", colours)
         marks, names = by_labels.get_legend_handles_labels()
         _add_legend(figure, dict(zip(names, marks, strict=True)), colours)
 
     def _mark(self, axes: "Axes", along_M: Floats, here: float, colours: Colours) -> None:
-        """Draw the shown repeat up to here."""
+        """Draw the shown repeat up to a round."""
         colour = self.own.colour or colours.ink
         axes.axvline(here, color=colours.ink, linewidth=0.8, alpha=0.7, zorder=1)
         axes.plot(along_M, self.own.accuracy_M, color=colour, linewidth=0.9, linestyle=":", zorder=4)
@@ -87,14 +87,14 @@ class CurvesPicture:
 
 @dataclass(frozen=True, slots=True)
 class RoundsPicture:
-    """The rounds played so far; efforts by hand are seconds, so the random arm has no cost to compare."""
+    """The rounds so far; efforts by hand are seconds, so the random arm has no comparable cost."""
 
     title: str
     reports: tuple[RoundReport, ...]
     by_hand: bool
 
     def draw(self, figure: "Figure", colours: Colours) -> None:
-        """Draw accuracy against labels, and below it against total cost."""
+        """Draw accuracy against labels and against total cost."""
         by_labels, by_cost = figure.subplots(2, 1)
         draw_accuracy(by_labels, self.reports, "labels", "labels")
         if self.by_hand:
@@ -103,22 +103,22 @@ class RoundsPicture:
         else:
             draw_accuracy(by_cost, self.reports, "total_cost", "total cost (cost units)")
         by_labels.set_title(self.title)
-        for axes, against in ((by_labels, "labels given"), (by_cost, "what the labels cost")):
+        for axes, against in ((by_labels, "labels given"), (by_cost, "cost of the labels")):
             darken(axes, colours)
             if not self.reports:
-                announce(axes, f"Here: accuracy on test images against\n{against}, beside random choice.", colours)
+                announce(axes, f"Accuracy on test images against\n{against}, beside random selection.", colours)
 
 
 @dataclass(frozen=True, slots=True)
 class Figure1Picture:
-    """Figure 1 of the runs that got as far as its rounds: (arm, repeat, round, labels, accuracy, total cost) each."""
+    """Figure 1 of the runs that reached its rounds; a row has arm, repeat, round, labels, accuracy, total cost."""
 
     plan: Plan
     rows: tuple[tuple[str, int, int, int, float, float], ...]
     effort_unit: str
 
     def draw(self, figure: "Figure", colours: Colours) -> None:
-        """Draw accuracy against total cost, a panel for each round below one another, and one legend."""
+        """Draw accuracy against total cost, one panel for each round, with one legend."""
         import pandas as pd
 
         df = pd.DataFrame(self.rows, columns=["arm", "repeat", "round", "labels", "accuracy", "total_cost"])
@@ -132,7 +132,7 @@ class Figure1Picture:
 
 
 def figure_1_picture(run: Run, effort_unit: str) -> Figure1Picture:
-    """Return Figure 1 of a run as far as it is."""
+    """Return Figure 1 of the rounds that a run has finished."""
     shown = rounds_shown(run.plan)
     rows = tuple(
         (each.arm, each.repeat, each.round_number, each.labels, each.accuracy, each.total_cost)
@@ -144,7 +144,7 @@ def figure_1_picture(run: Run, effort_unit: str) -> Figure1Picture:
 
 
 def curves_picture(run: Run, place: Place, effort_unit: str) -> CurvesPicture:
-    """Return the learning curves of a run as they are at a round."""
+    """Return the learning curves of a run at a round."""
     others, arms = cycle(COLOURS), run.plan.arms
     colours = ["" if arm.acquisition == "random" else next(others) for arm in arms]
     curves = tuple(
@@ -158,7 +158,7 @@ def curves_picture(run: Run, place: Place, effort_unit: str) -> CurvesPicture:
 
 
 def mean_curve(name: str, colour: str, repeats: Sequence[Sequence[RoundReport]]) -> Curve:
-    """Return the mean, in each round, of the repeats that were tested in it."""
+    """Return the mean, for each round, of the repeats that were tested in it."""
     tested: dict[int, list[tuple[float, float, float]]] = {}
     for reports in repeats:
         for each in reports:
@@ -169,7 +169,7 @@ def mean_curve(name: str, colour: str, repeats: Sequence[Sequence[RoundReport]])
 
 
 def _add_legend(figure: "Figure", named: "dict[str, Artist]", colours: Colours) -> None:
-    """Draw one legend for all panels below them; none while nothing is drawn."""
+    """Draw one legend below all panels, if anything is drawn."""
     if named:
         look: dict[str, Any] = {"ncols": 2, "frameon": False, "fontsize": TEXT, "handlelength": 1.6}
         names = [shortened(name, LONGEST_NAME) for name in named]
@@ -179,7 +179,7 @@ def _add_legend(figure: "Figure", named: "dict[str, Artist]", colours: Colours) 
 
 
 def announce(axes: "Axes", text: str, colours: Colours) -> None:
-    """Say in empty axes what they will show; numbers along them would mean nothing yet."""
+    """Write into empty axes what they will show, without tick labels."""
     axes.set_xlim(0, 1)
     axes.set_ylim(0, 1)
     axes.set_xticks([])

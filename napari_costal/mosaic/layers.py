@@ -1,4 +1,4 @@
-"""The layers of a mosaic: a pool's images as one frame, a value over each, and squares around those asked for."""
+"""The layers of a mosaic: the images of a pool as one frame, their values, and squares around the query."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -31,10 +31,10 @@ class MosaicLayers:
         name: str,
         images_N_H_W: NDArray[np.uint8],
         values: tuple[str, Floats | None],
-        asked_n: NDArray[np.intp],
+        picked_n: NDArray[np.intp],
         words_n: Sequence[str] | None = None,
     ) -> None:
-        """Show a pool with its values and what is asked of it, as near and where the user looked, if it is as large."""
+        """Show a pool with its values and query; a pool of the same size keeps the zoom and position of the view."""
         pixels = mosaic(images_N_H_W)
         self._grid = mosaic_grid(*images_N_H_W.shape[:2])
         is_there = self.image is not None and self.image in self._viewer.layers
@@ -43,27 +43,27 @@ class MosaicLayers:
         else:
             self.image = self._viewer.add_image(pixels, name=name, contrast_limits=(0, 255))
         self.show_values(*values)
-        self.show_asked(asked_n, words_n)
+        self.show_query(picked_n, words_n)
         self._stage.show([self.image])
 
     def stop(self) -> None:
-        """Follow the viewer no more; what was drawn stays."""
+        """Stop following the viewer; what was drawn stays."""
         self._stage.stop()
         self._overlay.stop()
 
     def show_values(self, name: str, values_N: Floats | None) -> None:
-        """Show a value over each image, or none."""
+        """Show the value of each image, or none."""
         if self._grid is None:
             return
         drawn_N = np.zeros(len(self._grid), np.float32) if values_N is None else values_N
         heatmap = mosaic_heatmap(drawn_N, self._grid.crop)
         limits = self._overlay.draw_heatmap(heatmap, self._grid, placement_of(self.image), name, None)
         self.bar.show_limits(name, None if values_N is None else limits)
-        if values_N is None:  # drawn none the less: the viewer fits hidden layers too
+        if values_N is None:  # drawn also while hidden, because the viewer fits hidden layers too
             self._overlay.hide(HEATMAP)
 
-    def show_asked(self, asked_n: NDArray[np.intp], words_n: Sequence[str] | None = None) -> None:
-        """Show squares around the images asked for, with their rank or other words."""
+    def show_query(self, picked_n: NDArray[np.intp], words_n: Sequence[str] | None = None) -> None:
+        """Show squares around the images of the query, with their ranks or other texts."""
         if self._grid is not None:
-            spots, words = centres(self._grid, asked_n), list(words_n) if words_n is not None else None
+            spots, words = centres(self._grid, picked_n), list(words_n) if words_n is not None else None
             self._overlay.draw_query(spots, self._grid, placement_of(self.image), words)

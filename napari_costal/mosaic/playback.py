@@ -1,6 +1,6 @@
-"""What playing back a run does, without Qt: round by round, by hand or by itself, also while the run goes on.
+"""The controller of playback, without Qt: shows a run round by round, also while the run goes on.
 
-Curves need the run's folder alone; the mosaic needs the data set too, which may not be here.
+The curves need only the folder of the run; the mosaic also needs the data set, which may be missing.
 """
 
 import math
@@ -19,7 +19,7 @@ from napari_costal.ui.figures import Picture
 
 
 class View(Protocol):
-    """The face that the controller speaks to."""
+    """The widget that shows what the controller reports."""
 
     def say(self, text: str) -> None: ...
     def complain(self, text: str) -> None: ...
@@ -32,7 +32,7 @@ class View(Protocol):
 
 
 class PlaybackController:
-    """One run at a time; what was asked for a run that is not open any more is dropped."""
+    """One run at a time; results for a run that is not open any more are dropped."""
 
     def __init__(self, view: View, thread: Thread) -> None:
         self._view, self._thread = view, thread
@@ -51,21 +51,21 @@ class PlaybackController:
         self._is_looking = self._is_reading = self._is_lost = False
 
     def open(self, folder: Path) -> None:
-        """Open the run of a folder in place of the one before."""
+        """Open the run of a folder in place of the current run."""
         self._reset(folder)
         self._view.say(f"Reading {folder} …")
         self.look()
 
     def close(self) -> None:
-        """Leave the run."""
+        """Close the run."""
         self._reset(None)
         self._view.show_playing(False, False)
         self._view.show_run(None, "")
 
-    # What is read
+    # Reading
 
     def look(self) -> None:
-        """Look, on another thread, whether rounds were added, if some are missing and none looks already."""
+        """Check on another thread for new rounds, if the run is not finished and no check runs."""
         is_complete = self.run is not None and self.run.done == self.run.total
         if self._folder is not None and not is_complete and not self._is_looking:
             self._is_looking = True
@@ -82,7 +82,7 @@ class PlaybackController:
         before, self.run = self.run, run
         was_lost, self._is_looking, self._is_lost = self._is_lost, False, False
         if was_lost or before is None:
-            self._drawn = None  # what could not be read may be there again
+            self._drawn = None  # a folder that could not be read may be back
             self._view.say("")
         if before is None or before.plan != run.plan:
             self._begin(run)
@@ -91,7 +91,7 @@ class PlaybackController:
             self._go(run.newest(before, self.place) if self.is_following else self.place)
 
     def _begin(self, run: Run) -> None:
-        """Show a run that was not shown before: one that goes on at its newest round, a finished one at its first."""
+        """Show a newly opened run: an unfinished run at its newest round, a finished run at its first."""
         self._dataset = self._drawn = None
         self._view.show_run(run, summary(run))
         self.is_following = run.done < run.total
@@ -108,21 +108,21 @@ class PlaybackController:
         self._go(self.place)
 
     def _no_crops(self, reason: str) -> None:
-        self._view.show_note(f"No mosaics: {reason}")
+        self._view.show_note(f"Mosaics cannot be shown. {reason}")
 
     # Where in the run
 
     def choose(self, place: Place) -> None:
-        """Go to a place of the user's choice, and follow no more."""
+        """Go to a place that the user chose, and stop following."""
         self.follow(False)
         self._go(place)
 
     def move(self, rounds: int) -> None:
-        """Go some rounds on or back, and follow no more."""
+        """Go some rounds forward or back, and stop following."""
         self.choose(replace(self.place, number=self.place.number + rounds))
 
     def follow(self, on: bool) -> None:
-        """Show the newest round whenever there is one, or do not."""
+        """Start or stop following the newest round."""
         if self.run is not None and on != self.is_following:
             self.is_following = on
             self.is_playing = self.is_playing and not on
@@ -131,7 +131,7 @@ class PlaybackController:
                 self._go(self.run.newest(None, self.place))
 
     def toggle(self) -> None:
-        """Play on from here, from the start when this is the end; or stop playing."""
+        """Start playing, from the start if the last round is shown; or stop."""
         if self.run is None:
             return
         self.is_playing = not self.is_playing
@@ -142,7 +142,7 @@ class PlaybackController:
         self._show_state()
 
     def advance(self) -> None:
-        """Show the next round; wait for it while it is not there yet, and stop after the last."""
+        """Show the next round; wait if it is not finished yet, and stop after the last."""
         if self.run is None or not self.is_playing or self._is_reading:
             return
         if self.place.number < self.run.plan.rounds:
@@ -154,18 +154,22 @@ class PlaybackController:
         self._view.show_playing(self.is_playing, self.is_following)
 
     def _go(self, place: Place) -> None:
-        """Show a place, or the nearest round to it that is finished."""
+        """Show a place, or the nearest finished round."""
         if self.run is None:
             return
         reports = self.run.of(place.arm, place.repeat)
         self.place = place = replace(place, number=max(0, min(place.number, len(reports) - 1)))
-        text = sentence(reports[place.number], self.run.plan.rounds) if reports else "No round is finished here yet."
+        text = (
+            sentence(reports[place.number], self.run.plan.rounds)
+            if reports
+            else "No round of this repeat is finished yet."
+        )
         self._view.show_place(place, len(reports), text)
         self._show_picture(self.run)
         self._read()
 
     def show_figure_1(self, on: bool) -> None:
-        """Show accuracy against cost of all arms, which grows with the run, in place of the learning curves."""
+        """Show accuracy against cost of all arms in place of the learning curves; it grows with the run."""
         self._shows_figure_1 = on
         if self.run is not None:
             self._show_picture(self.run)
@@ -176,7 +180,7 @@ class PlaybackController:
         self._view.show_picture(picture)
 
     def _read(self) -> None:
-        """Read the round to be shown, one at a time: while the user moves on, those in between are left out."""
+        """Read the round to show, one at a time; rounds that the user has passed meanwhile are left out."""
         run, place, dataset = self.run, self.place, self._dataset
         if run is None or dataset is None or self._is_reading or place == self._drawn:
             return
@@ -202,7 +206,7 @@ class PlaybackController:
 
 
 def summary(run: Run) -> str:
-    """Return what a run is and how far it has come, in a line."""
+    """Return a description of a run and its progress in one line."""
     plan = run.plan
     kind = "quick, " if plan.is_quick else ""
     arms, repeats = counted(len(plan.arms), "arm"), counted(plan.repeats, "repeat")
@@ -211,7 +215,7 @@ def summary(run: Run) -> str:
 
 
 def sentence(report: RoundReport, rounds: int) -> str:
-    """Return what a round came to, in a line."""
+    """Return the result of a round in one line."""
     parts = [f"round {report.round_number} of {rounds}", counted(report.labels, "label")]
     if not math.isnan(report.accuracy):
         parts.append(f"accuracy {report.accuracy:.3f}")

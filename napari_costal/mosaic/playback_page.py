@@ -26,7 +26,7 @@ class PlaybackPage(QWidget):
     """Arm, repeat and round of a run, its mosaic with values and picks, and the learning curves of all arms."""
 
     opened, closed = Signal(), Signal()
-    said, complained = Signal(str), Signal(str)
+    message, error_message = Signal(str), Signal(str)
 
     def __init__(self, viewer: Viewer, layers: MosaicLayers, thread: Thread, painter: Any) -> None:
         super().__init__()
@@ -38,7 +38,7 @@ class PlaybackPage(QWidget):
         self._playing.timeout.connect(self.controller.advance)
         self._watching.timeout.connect(lambda: self.controller.look() if self.isVisible() else None)
         space = QShortcut(QKeySequence("Space"), self)
-        space.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)  # over the canvas it is napari's: it pans
+        space.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)  # over the canvas the space bar pans the view
         space.activated.connect(self.controller.toggle)
         viewer.events.theme.connect(self._recolour)
 
@@ -48,16 +48,16 @@ class PlaybackPage(QWidget):
         self.close_button.clicked.connect(lambda: self.controller.close())
         self.arm, self.repeat, self.values = QComboBox(), QComboBox(), QComboBox()
         self.values.addItems(VALUES)
-        self.values.setToolTip("What the heatmap over the mosaic shows.")
+        self.values.setToolTip("Values of the heatmap over the mosaic.")
         self.arm.activated.connect(lambda _: self._choose())
         self.repeat.activated.connect(lambda _: self._choose())
         self.values.currentIndexChanged.connect(lambda _: self._show_values())
         self.slider = QSlider(Qt.Orientation.Horizontal)
         self.slider.setPageStep(10)
         self.slider.valueChanged.connect(lambda _: self._choose())
-        self.previous_button = push_button("Previous", "The round before (←).")
-        self.play_button = push_button("Play", "A round a second (Space).")
-        self.next_button = push_button("Next", "The round after (→).")
+        self.previous_button = push_button("Previous", "Show the previous round (←).")
+        self.play_button = push_button("Play", "Show one round per second (Space).")
+        self.next_button = push_button("Next", "Show the next round (→).")
         self.following = QCheckBox("Follow")
         self.following.setToolTip("Show the newest round as soon as it is finished.")
         self.previous_button.clicked.connect(lambda: self.controller.move(-1))
@@ -66,7 +66,7 @@ class PlaybackPage(QWidget):
         self.following.clicked.connect(lambda on: self.controller.follow(on))
         self.pictures = QComboBox()
         self.pictures.addItems(PICTURES)
-        self.pictures.setToolTip("Learning curves of all arms, or the accuracy that each arm's cost has bought.")
+        self.pictures.setToolTip("Learning curves of all arms, or their accuracy against cost.")
         self.pictures.currentIndexChanged.connect(lambda at: self.controller.show_figure_1(at == 1))
         self.curves = FigureView(painter, colours_of(self._viewer.theme))
         column = QVBoxLayout(self)
@@ -89,7 +89,7 @@ class PlaybackPage(QWidget):
         self.controller.choose(place)
 
     def stop(self) -> None:
-        """Leave no timer or callback behind, and ask for no more."""
+        """Leave no timer or callback behind, and request nothing more."""
         self._viewer.events.theme.disconnect(self._recolour)
         self.controller.close()
         self.curves.stop()
@@ -101,19 +101,19 @@ class PlaybackPage(QWidget):
 
     def say(self, text: str) -> None:
         """Show a sentence below the page."""
-        self.said.emit(text)
+        self.message.emit(text)
 
     def complain(self, text: str) -> None:
         """Show an error below the page."""
-        self.complained.emit(text)
+        self.error_message.emit(text)
 
     def show_note(self, text: str) -> None:
-        """Show what there is to say of the mosaic."""
+        """Show a note on the mosaic."""
         self.note.setText(text)
         self.note.setVisible(bool(text))
 
     def show_run(self, run: Run | None, summary: str) -> None:
-        """Show which run is open and what there is to choose, or leave it."""
+        """Show the name, arms and repeats of a run; without a run close the page."""
         self.summary.setText(summary)
         if run is None:
             self._watching.stop()
@@ -129,7 +129,7 @@ class PlaybackPage(QWidget):
         _offer(self.repeat, [f"repeat {repeat}" for repeat in range(run.plan.repeats)])
 
     def show_place(self, place: Place, count: int, text: str) -> None:
-        """Show which round of how many is looked at."""
+        """Show the number of the shown round, and how many there are."""
         self.round.setText(text)
         with QSignalBlocker(self.slider):
             self.slider.setRange(0, max(count - 1, 0))
@@ -147,14 +147,14 @@ class PlaybackPage(QWidget):
     def show_round(self, dataset_name: str, shown: RoundShown) -> None:
         """Show the mosaic of a round, and the query's squares with the labels given."""
         self._shown, name = shown, f"{dataset_name} mosaic"
-        self._layers.show(name, shown.images_N_H_W, self._values_of(shown), shown.asked_n, shown.words_n)
+        self._layers.show(name, shown.images_N_H_W, self._values_of(shown), shown.picked_n, shown.words_n)
 
     def _show_values(self) -> None:
         if self._shown is not None:
             self._layers.show_values(*self._values_of(self._shown))
 
     def _values_of(self, shown: RoundShown) -> tuple[str, Floats | None]:
-        """Return the name and the values of what the user wants to see over the mosaic."""
+        """Return the name and the values of the chosen heatmap."""
         name, query = self.values.currentText(), shown.query
         if query is None:
             return name, None
@@ -162,7 +162,7 @@ class PlaybackPage(QWidget):
         return name, kept[VALUES.index(name)]
 
     def show_playing(self, playing: bool, following: bool) -> None:
-        """Show whether rounds follow one another by themselves, and whether the newest is shown."""
+        """Show whether the run is playing, and whether the newest round is followed."""
         self.play_button.setText("Pause" if playing else "Play")
         self.following.setChecked(following)
         if playing != self._playing.isActive():
@@ -170,7 +170,7 @@ class PlaybackPage(QWidget):
 
 
 def _offer(box: QComboBox, names: list[str]) -> None:
-    """Offer these names; the choice stays while they do."""
+    """Offer these names; the choice stays if the names are the same."""
     if [box.itemText(at) for at in range(box.count())] != names:
         box.clear()
         box.addItems(names)

@@ -1,4 +1,4 @@
-"""A run's folder as it is played back: read on another thread, round by round, also while it grows. No Qt."""
+"""Reads the folder of a run for playback: on another thread, round by round, also while it grows. No Qt."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +32,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What a run's folder holds: its plan, and the reports of each arm's repeats, in the order of the plan."""
+    """The content of a run's folder: its plan, and the reports of each arm's repeats, in the order of the plan."""
 
     folder: Path
     plan: Plan
@@ -45,55 +45,57 @@ class Run:
 
     @property
     def places(self) -> list[Place]:
-        """The start of each arm's repeats, in the order of `reports`; an arm may have fewer than the plan."""
+        """Round 0 of each arm and repeat, in the order of `reports`; an arm may have fewer repeats than the plan."""
         arms = enumerate(self.plan.arms)
         return [Place(number, repeat) for number, arm in arms for repeat in range(self.plan.repeats_of(arm))]
 
     @property
     def done(self) -> int:
-        """How many rounds are finished, those of all arms and repeats."""
+        """The number of finished rounds, over all arms and repeats."""
         return sum(map(len, self.reports))
 
     @property
     def total(self) -> int:
-        """How many rounds there will be."""
+        """The number of rounds of the whole run."""
         return (self.plan.rounds + 1) * len(self.reports)
 
     def newest(self, before: "Run | None", here: Place) -> Place:
-        """Return the last round of a run that grew since `before`, else of one under way; of `here` when it is one."""
+        """Return the last round of a repeat with new rounds since `before`; of the repeat of `here` if it has some."""
         counts = [len(reports) for reports in self.reports]
         earlier = [len(reports) for reports in before.reports] if before is not None else [0] * len(counts)
         grown = [place for place, now, then in zip(self.places, counts, earlier, strict=True) if now > then]
         under_way = [place for place in grown if len(self.of(place.arm, place.repeat)) <= self.plan.rounds]
         candidates = (under_way if before is None else grown) or grown or [here]
-        found = next((each for each in candidates if (each.arm, each.repeat) == (here.arm, here.repeat)), candidates[0])
-        return Place(found.arm, found.repeat, max(len(self.of(found.arm, found.repeat)) - 1, 0))
+        round_now = next(
+            (each for each in candidates if (each.arm, each.repeat) == (here.arm, here.repeat)), candidates[0]
+        )
+        return Place(round_now.arm, round_now.repeat, max(len(self.of(round_now.arm, round_now.repeat)) - 1, 0))
 
 
 @dataclass(frozen=True, slots=True)
 class RoundShown:
-    """A round's pool as images, which of them were asked, best first, with the labels given; round 0 has no query."""
+    """A round: images of its pool, indices of the query (best first), and labels; round 0 has no query."""
 
     images_N_H_W: NDArray[np.uint8]
-    asked_n: NDArray[np.intp]
+    picked_n: NDArray[np.intp]
     words_n: tuple[str, ...]
     query: Query | None
 
 
 def look(folder: Path, before: Run | None = None) -> Run:
-    """Return what a run's folder holds now, `before` itself when nothing was added to it.
+    """Return the content of a run's folder now; `before` itself if nothing is new.
 
-    Where ``rounds.csv`` alone was kept, its rounds are those of the run.
+    If only ``rounds.csv`` was kept, its rounds are those of the run.
 
     Raises
     ------
     DatasetError
-        When it is no run's folder, or is damaged.
+        If it is not the folder of a run, or is damaged.
     """
     if not (folder / PLAN_FILE).is_file():
         raise DatasetError(
-            f"{folder} holds no experiment: there is no {PLAN_FILE} in it. Choose the folder that 'costal reproduce' "
-            "or 'costal experiment' was given with --out."
+            f"{folder} holds no experiment: it has no {PLAN_FILE}. Choose the --out folder of 'costal reproduce' or "
+            "'costal experiment'."
         )
     plan = load_plan(folder / PLAN_FILE)
     names = run_names(plan)
@@ -116,11 +118,11 @@ def _tabled(folder: Path, names: list[tuple[str, int]]) -> tuple[Reports, ...]:
     try:
         return tuple(tuple(map(report_from, rows.get((arm, str(repeat)), ()))) for arm, repeat in names)
     except (KeyError, ValueError) as error:
-        raise DatasetError(f"{folder / 'rounds.csv'} cannot be read ({error}). Bring back a whole one.") from error
+        raise DatasetError(f"{folder / 'rounds.csv'} cannot be read ({error}). Restore it from a copy.") from error
 
 
 def _reports(folder: Path, arm: str, repeat: int, known: Reports) -> Reports:
-    """Return the finished rounds of an arm's repeat, read anew only when there are more or fewer than known."""
+    """Return the finished rounds of an arm's repeat, read again only if their number has changed."""
     if rounds_done(folder, arm, repeat) == len(known):
         return known
     try:
@@ -128,7 +130,7 @@ def _reports(folder: Path, arm: str, repeat: int, known: Reports) -> Reports:
     except (OSError, KeyError, TypeError, ValueError) as error:
         place = arm_folder(folder, arm, repeat)
         raise DatasetError(
-            f"{place} holds a round that cannot be read ({error}). Delete the rounds there, and resume the run."
+            f"{place} holds a round that cannot be read ({error}). Delete this folder's rounds, and resume the run."
         ) from error
 
 
@@ -138,13 +140,13 @@ def crops_of(run: Run) -> Dataset:
     Raises
     ------
     DatasetError
-        When it is not here, or there is another one in its place.
+        If it is not on this machine, or is another one of the same name.
     """
     dataset, begun = load_dataset(run.plan.data), kept_environment(run.folder)
     if begun is not None and begun.fingerprint.split()[:1] != dataset.fingerprint.split()[:1]:
         raise DatasetError(
-            f"'{run.plan.data}' is {dataset.name} here, but not the crops of this run (MD5 {begun.fingerprint}, here "
-            f"{dataset.fingerprint}). Put those in its place and open the run again."
+            f"'{run.plan.data}' on this machine is {dataset.name}, but with other crops than those of the run (MD5 "
+            f"{dataset.fingerprint}; the run has {begun.fingerprint}). Restore these crops and open the run again."
         )
     return dataset
 
@@ -155,9 +157,9 @@ def read_shown(run: Run, place: Place, dataset: Dataset) -> RoundShown:
     Raises
     ------
     DatasetError
-        When it is missing or damaged.
+        If it is missing or damaged.
     """
     kept = read_round(run.folder, run.plan.arms[place.arm].name, place.repeat, place.number)
-    asked_n = np.arange(len(kept.pool_N)) if kept.query is None else kept.query.picked_n
+    picked_n = np.arange(len(kept.pool_N)) if kept.query is None else kept.query.picked_n
     words_n = tuple(dataset.class_names[label] for label in kept.label_n)
-    return RoundShown(to_images(dataset.take(kept.pool_N)[0]), asked_n, words_n, kept.query)
+    return RoundShown(to_images(dataset.take(kept.pool_N)[0]), picked_n, words_n, kept.query)

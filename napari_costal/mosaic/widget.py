@@ -1,4 +1,4 @@
-"""The dock widget *MNIST mosaic*: the paper's loop on digits, with its mosaic, heatmap, picks and learning curves."""
+"""The dock widget *MNIST mosaic*: the paper's loop on digits, with mosaic, heatmap, query and learning curves."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -31,18 +31,20 @@ from napari_costal.ui.preferences import Preferences, preferences
 from napari_costal.ui.tools import LABELLING_KEYS, STOP
 
 SIMULATED, BY_HAND = "simulated expert", "I label myself"
-CURVES_TO_COME = "The learning curves will be here: accuracy on test images after each round, beside random choice."
+CURVES_TO_COME = "The learning curves will be here: accuracy on test images after each round, beside random selection."
 WHOLE_RANGE = IntensityRange((0.0,), (255.0,))
 
 
 class MnistMosaic(Dock):
-    """Watch the loop run on MNIST or synthetic digits, or answer it yourself."""
+    """Runs the loop on MNIST or synthetic digits; a simulated expert or the user answers."""
 
     def __init__(self, napari_viewer: Viewer, chosen: Preferences | None = None, painter: Any = None) -> None:
         super().__init__()
         self._device = (chosen or preferences()).device
         self._pixels = Background("mosaic", self)
-        self._painter = painter or Engine(self)  # its own: the window's is busy while a model trains
+        self._painter = painter or Engine(
+            self
+        )  # a separate engine, because that of the window is busy while a model trains
         self._viewer = napari_viewer
         self.layers = MosaicLayers(napari_viewer)
         self.labelling_page = LabellingPage({name: LABELLING_KEYS[name] for name in ("skip", "undo", "pause")})
@@ -58,7 +60,7 @@ class MnistMosaic(Dock):
         column.addWidget(self.layers.bar)
         column.addLayout(self.progress_row)
         column.addWidget(self.status)
-        self._connect_bench()
+        self._connect_labelling_page()
         self._connect_playback()
         napari_viewer.events.theme.connect(self._recolour)
         self.show_running(False)
@@ -69,7 +71,7 @@ class MnistMosaic(Dock):
         column = QVBoxLayout(page)
         column.setContentsMargins(0, 0, 0, 0)
         self.data = ComboBox(label="data", choices=list(DIGIT_DATA), value="auto")
-        self.data.tooltip = "auto takes MNIST when it is found on this machine, else synthetic digits."
+        self.data.tooltip = "auto takes MNIST if it is on this machine, else synthetic digits."
         self.pool_size = setting_field(Experiment, "pool_size", "images a round (N)", max=60_000)
         self.n = setting_field(Experiment, "n", "labelled (n)")
         self.passes = setting_field(Experiment, "passes", "passes (T)")
@@ -94,7 +96,7 @@ class MnistMosaic(Dock):
             ("Step", "Play one round.", lambda: self._begin(self.controller.step)),
             ("Run", "Play round after round.", self.run),
             ("Pause", "Stop after this round.", lambda: self.controller.pause()),
-            ("Reset", "Forget all rounds; needed before other settings count.", lambda: self.controller.reset()),
+            ("Reset", "Forget all rounds; new settings apply only after a reset.", lambda: self.controller.reset()),
         ):
             button = push_button(name, tip)
             button.clicked.connect(lambda _=False, act=act: act())
@@ -108,7 +110,7 @@ class MnistMosaic(Dock):
         column.addWidget(self.curves, 1)
         return page
 
-    def _connect_bench(self) -> None:
+    def _connect_labelling_page(self) -> None:
         labelling_page, controller = self.labelling_page, self.controller
         labelling_page.answered.connect(controller.answer)
         acts = {"skip": lambda: controller.answer(None), "undo": controller.undo, STOP: controller.stop_answering}
@@ -116,13 +118,13 @@ class MnistMosaic(Dock):
         labelling_page.drive(controller.presenter)
 
     def _connect_playback(self) -> None:
-        self.playback.said.connect(self.say)
-        self.playback.complained.connect(self.complain)
+        self.playback.message.connect(self.say)
+        self.playback.error_message.connect(self.complain)
         self.playback.opened.connect(lambda: self._pages.setCurrentWidget(self.playback))
         self.playback.closed.connect(lambda: self._pages.setCurrentIndex(0))
 
     def cancel_running(self) -> None:
-        """Stop the job that runs, and the run."""
+        """Stop the running job and the run."""
         self.controller.cancel()
 
     # What the user does
@@ -147,14 +149,14 @@ class MnistMosaic(Dock):
             self.open_run(Path(folder))
 
     def open_run(self, folder: Path) -> None:
-        """Play back the run of a folder, as ``costal reproduce`` and ``costal experiment`` leave it."""
+        """Play back a run of ``costal reproduce`` or ``costal experiment`` from its folder."""
         self.playback.controller.open(folder)
 
     def _begin(self, act: Callable[[], None]) -> None:
-        self.playback.controller.close()  # it may still be reading a run: only one of the two shows a mosaic
+        self.playback.controller.close()  # only one of the two may show a mosaic, and playback may still be reading
         if not self.controller.is_started:
             self._take_form()
-            self.say("The engine starts, which takes some seconds.")
+            self.say("The engine is starting. This takes some seconds.")
         act()
 
     def _take_form(self) -> None:
@@ -172,7 +174,7 @@ class MnistMosaic(Dock):
     # What the controller shows
 
     def show_running(self, running: bool) -> None:
-        """Enable the buttons that make sense now."""
+        """Enable the buttons that can be used now."""
         self.buttons["Step"].setEnabled(not running)
         self.buttons["Run"].setEnabled(not running)
         self.buttons["Pause"].setEnabled(running)
@@ -186,28 +188,28 @@ class MnistMosaic(Dock):
         self.show_running(not self.buttons["Step"].isEnabled())
 
     def show_pool(self, dataset_name: str, crops_N_C_H_W: Floats) -> None:
-        """Show what the first round will choose from."""
+        """Show the pool of the first round."""
         images_N_H_W = to_images(crops_N_C_H_W)
         self.layers.show(f"{dataset_name} mosaic", images_N_H_W, ("value v", None), np.empty(0, np.intp))
         self.say(
-            f"{len(images_N_H_W):,} images to choose from. The models start with two labels of each class; then each "
-            "round asks for those that are worth most."
+            f"{len(images_N_H_W):,} images to choose from. The models start with two labels of each class; each round "
+            "then asks for the images of greatest value."
         )
 
     def show_proposal(self, dataset_name: str, proposal: Proposal, round_number: int) -> None:
         """Show the mosaic of the round, the value of each crop, and the query's ranks."""
         images, query = to_images(proposal.crops_N_C_H_W), proposal.query
         self.layers.show(f"{dataset_name} mosaic", images, ("value v", query.value_N), query.picked_n)
-        asked = counted(len(proposal.query.picked_n), "crop")
-        self.say(f"Round {round_number}: the {asked} of greatest value, in boxes, will be labelled.")
+        count = counted(len(proposal.query.picked_n), "crop")
+        self.say(f"Round {round_number}: the {count} of greatest value, in boxes, will be labelled.")
 
     def show_answers(self, proposal: Proposal, words: list[str]) -> None:
-        """Write the labels given so far into the query's squares."""
+        """Write the labels so far into the squares of the query."""
         picked_n = proposal.query.picked_n
-        self.layers.show_asked(picked_n, words + ["·"] * (len(picked_n) - len(words)))
+        self.layers.show_query(picked_n, words + ["·"] * (len(picked_n) - len(words)))
 
     def present(self, proposal: Proposal, index: int, title: str, active_s: Callable[[], float]) -> None:
-        """Put a digit on the bench."""
+        """Show a digit on the labelling page."""
         side = proposal.crops_N_C_H_W.shape[-1]
         pixels = np.pad(to_images(proposal.crops_N_C_H_W[index : index + 1])[0], side // 4)[None]
         self._pages.setCurrentWidget(self.labelling_page)
@@ -216,7 +218,7 @@ class MnistMosaic(Dock):
         self.labelling_page.present(image, (side // 4, side // 4, side), None, title, active_s, 0.0)
 
     def cover(self, text: str) -> None:
-        """Cover the digit, or uncover it with an empty text."""
+        """Hide the digit behind a text; an empty text shows it again."""
         self.labelling_page.cover(text)
 
     def leave_page(self) -> None:

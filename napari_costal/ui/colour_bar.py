@@ -1,4 +1,4 @@
-"""The colours of a heatmap with its name, least and greatest value: in the dock, where it covers no crop."""
+"""The colour bar of a heatmap, with its name and limits; it is in the dock, so that it covers no crop."""
 
 import numpy as np
 from napari.utils.colormaps import ensure_colormap
@@ -10,7 +10,7 @@ STOPS, BAR_PX = 16, 8
 
 
 class ColourBar(QWidget):
-    """A bar of viridis below a line of text; it keeps its place while there is nothing to say."""
+    """A bar of viridis below a line of text; it keeps its place while it is empty."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -23,7 +23,7 @@ class ColourBar(QWidget):
         return QSize(200, self.fontMetrics().height() + BAR_PX + 4)
 
     def show_limits(self, title: str, limits: tuple[float, float] | None) -> None:
-        """Say what the colours mean, or with no limits nothing."""
+        """Show what the colours mean; without limits show nothing."""
         self.texts = None if limits is None else (f"{limits[0]:.3g}", title, f"{limits[1]:.3g}")
         self.setToolTip("" if limits is None else f"What the colours of the heatmap mean: {title}.")
         self.update()

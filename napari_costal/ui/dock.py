@@ -1,4 +1,4 @@
-"""What every dock of the plugin has: a place for sentences and progress, the window's engine, and a clean end."""
+"""The base of the plugin's docks: status line, progress bar, the window's engine, and a clean end."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ PLUGIN = " (napari-costal)"
 
 
 class Dock(QWidget):
-    """A dock widget that uses the engine process; subclasses lay out `progress_row` and `status`."""
+    """A dock widget that uses the engine process; a subclass places `progress_row` and `status`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -34,34 +34,34 @@ class Dock(QWidget):
         self.progress_row = beside(self.progress, self.cancel_button, shares=(1,))
         for each in (self.progress, self.cancel_button):
             policy = each.sizePolicy()
-            policy.setRetainSizeWhenHidden(True)  # the crop being labelled must not move when a job begins
+            policy.setRetainSizeWhenHidden(True)  # the crop on the page must not move when a job starts
             each.setSizePolicy(policy)
             each.hide()
         self.setMinimumWidth(370)
         self._wheel = WheelGuard()
 
     def cancel_running(self) -> None:
-        """Cancel the job that runs; a subclass says how."""
+        """Cancel the running job; a subclass says how."""
         raise NotImplementedError
 
     def shut_down(self) -> None:
         """Leave no process behind; a subclass stops its threads too."""
         if self._engine_now is not None:
-            self._engine_now.said.disconnect(self.say)
+            self._engine_now.notice.disconnect(self.say)
             self._engine_now.leave(self)
             self._engine_now = None
 
-    # The engine, found when the first job comes: only then is the dock in its window
+    # The engine is looked up with the first job, because only then is the dock in its window
 
     def start(self, function: str, message: Any) -> Any:
         """Start a job in the window's engine process (see `Engine.start`)."""
         if self._engine_now is None:
             self._engine_now = Engine.of(self)
-            self._engine_now.said.connect(self.say)
+            self._engine_now.notice.connect(self.say)
         return self._engine_now.start(function, message, self, self.is_quiet(function))
 
     def is_quiet(self, function: str) -> bool:
-        """Return whether a job that comes now must not disturb what the user does; a subclass says when."""
+        """Return whether a job must not disturb the user now; a subclass decides."""
         return False
 
     def cancel(self, job: Any) -> None:
@@ -75,13 +75,13 @@ class Dock(QWidget):
         self.status.setText(text)
 
     def complain(self, text: str) -> None:
-        """Show an error and that no job runs."""
+        """Show an error, and hide the progress bar."""
         self.show_progress(None)
         paint(self.status, ALARM)
         self.status.setText(text)
 
     def show_progress(self, progress: Progress | None) -> None:
-        """Show how far a job is, or that none runs."""
+        """Show the progress of a job; with None hide the progress bar."""
         self.progress.setVisible(progress is not None)
         self.cancel_button.setVisible(progress is not None)
         if progress is not None:
@@ -91,7 +91,7 @@ class Dock(QWidget):
             self.progress.setToolTip(progress.message)
 
     def event(self, event: QEvent | None) -> bool:
-        """Stop everything when the dock is closed: its "x" gives no close event, only a parent of None."""
+        """Stop everything when the dock is closed: its "x" sends no close event, only a parent of None."""
         if event is not None and event.type() == QEvent.Type.ParentChange:
             self._watch_window()
             if self.parent() is None:
@@ -104,21 +104,21 @@ class Dock(QWidget):
         super().closeEvent(event)
 
     def showEvent(self, event: Any) -> None:
-        """Find the window, to stop everything when it closes, since a dock in it is told nothing; guard the wheel."""
+        """Watch the window, because a dock gets no event when the window closes; guard the wheel."""
         self._watch_window()
         self._shorten_title()
         self._wheel.guard(self)
         super().showEvent(event)
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
-        """Stop everything when the window was closed; a minimised one is hidden too, but from outside."""
+        """Stop everything when the window is closed, but not when it is minimised (a spontaneous event)."""
         is_hidden = event is not None and event.type() == QEvent.Type.Hide and not event.spontaneous()
         if is_hidden and watched is self._window:
             self._shut_once()
         return False
 
     def _shorten_title(self) -> None:
-        """Leave the plugin's name out of the title: docks that share a place have narrow tabs."""
+        """Remove the plugin's name from the title, because the tabs of docks are narrow."""
         home: QObject | None = self
         while home is not None and not isinstance(home, QDockWidget):
             home = home.parent()

@@ -1,4 +1,4 @@
-"""Fields of a form made from the settings that they show: range, words, default and tool tip are the setting's own."""
+"""Makes fields of a form from settings: each setting gives range, choices, default and tool tip."""
 
 from dataclasses import MISSING
 from typing import Any, Literal, get_args, get_origin
@@ -8,11 +8,11 @@ from magicgui.widgets import CheckBox, ComboBox, FloatSpinBox, LineEdit, SpinBox
 from costal.settings import key_of
 
 LARGEST_NUMBER = 2**31 - 1
-"""Of a setting that has no bound: Qt's."""
+"""The bounds of a setting without bounds: those of Qt."""
 
 
 def setting_field(kind: type, name: str, label: str, **options: Any) -> Any:
-    """Return the magicgui field of one setting of a dataclass; `options` come before what the setting says."""
+    """Return the magicgui field of one setting of a dataclass; `options` override the setting."""
     key = key_of(kind, name)
     value = {} if key.default is MISSING else {"value": key.default}
     options = value | {"tooltip": key.setting.meaning} | options

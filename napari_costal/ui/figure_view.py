@@ -1,4 +1,4 @@
-"""A figure in a dock: drawn elsewhere, only when it can be seen, and anew when size, colours or content change."""
+"""A figure in a dock: another process draws it when it is visible and its size, colours or content change."""
 
 import pickle
 from typing import Any
@@ -13,7 +13,7 @@ from napari_costal.ui.figures import Colours, Picture
 
 DRAWN = "napari_costal.ui.figures:drawn"
 RESTING_MS = 80
-"""While a dock is being resized, only where it comes to rest is drawn."""
+"""While a dock is resized, only its last size is drawn."""
 
 
 def colours_of(theme_name: str) -> Colours:
@@ -25,10 +25,10 @@ def colours_of(theme_name: str) -> Colours:
 
 
 class FigureView(QWidget):
-    """Shows a picture that a process draws (`Engine`); the last image stays until the next one is there."""
+    """Shows a picture that a process draws (`Engine`); the last image stays until the next one arrives."""
 
     def __init__(self, painter: Any, colours: Colours, text: str = "") -> None:
-        """`text` is shown until the first image is there."""
+        """Show `text` until the first image arrives."""
         super().__init__()
         self._text = text
         self._painter, self._colours = painter, colours
@@ -42,7 +42,7 @@ class FigureView(QWidget):
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
 
     def show_picture(self, picture: Picture, height: int) -> None:
-        """Show a picture, at least so high; an equal one is not drawn again."""
+        """Show a picture with a minimal height; an equal picture is not drawn again."""
         self._picture, self._content = picture, pickle.dumps(picture)
         self.setMinimumHeight(height)
         self.update()
@@ -53,11 +53,11 @@ class FigureView(QWidget):
         self.update()
 
     def sizeHint(self) -> QSize:
-        """Return the smallest size, so that figures share what a dock has to spare."""
+        """Return the smallest size, so that figures share the free space of a dock."""
         return self.minimumSize()
 
     def paintEvent(self, event: Any) -> None:
-        """Paint the last image; ask for another when it is not what is wanted now."""
+        """Paint the last image; request another if it is outdated."""
         painter = QPainter(self)
         if not self.image.isNull():
             painter.drawImage(self.rect(), self.image)
@@ -69,7 +69,7 @@ class FigureView(QWidget):
             self._resting.start()
 
     def stop(self) -> None:
-        """Ask for no more images."""
+        """Request no more images."""
         self._resting.stop()
         self._picture = None
 
@@ -79,16 +79,16 @@ class FigureView(QWidget):
     def _start(self) -> None:
         if self._picture is None or self._is_drawing:
             return
-        self._is_drawing, wanted = True, self._wanted()
-        job = self._painter.start(DRAWN, pack((self._picture, *wanted[1:])), self)
+        self._is_drawing, picture = True, self._wanted()
+        job = self._painter.start(DRAWN, pack((self._picture, *picture[1:])), self)
 
-        def show(found: tuple[int, int, bytes]) -> None:
-            width, height, pixels = found
+        def show(image: tuple[int, int, bytes]) -> None:
+            width, height, pixels = image
             self.image = QImage(pixels, width, height, 4 * width, QImage.Format.Format_RGBA8888).copy()
             end()
 
         def end(_error: str = "") -> None:
-            self._is_drawing, self._drawn = False, wanted
+            self._is_drawing, self._drawn = False, picture
             self.update()
 
         job.result.connect(show)

@@ -1,7 +1,7 @@
-"""Figures are values that draw themselves. No Qt, no napari: they are drawn in a process of their own.
+"""Figures as values with a `draw` method. No Qt, no napari: a separate process draws them.
 
-matplotlib keeps Python's lock for most of a drawing, and its many short-lived objects set off collections of all
-garbage: on a thread beside the window that holds it up, and the commit of a label, for a fifth of a second.
+matplotlib holds Python's lock for most of a drawing, and its many short-lived objects trigger full garbage
+collections. On a thread of the window this would delay the window, and the saving of a label, by a fifth of a second.
 """
 
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Colours:
-    """The colours of a viewer's theme: behind all, of text and ticks, of grid and frame, and of lines."""
+    """The colours of a viewer's theme: background, text and ticks, grid and frame, lines."""
 
     background: str
     ink: str
@@ -40,7 +40,7 @@ class Picture(Protocol):
 
 
 def drawn(picture: Picture, width: int, height: int, ratio: float, colours: Colours) -> Job[tuple[int, int, bytes]]:
-    """Return width, height and RGBA pixels of a picture for a widget of so many pixels, `ratio` true ones to each."""
+    """Return width, height and RGBA pixels of a picture for a widget; `ratio` is screen pixels per widget pixel."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -55,7 +55,7 @@ def drawn(picture: Picture, width: int, height: int, ratio: float, colours: Colo
 
 
 def dress(axes: "Axes", colours: Colours) -> None:
-    """Draw axes in the viewer's colours. Explicitly: ticks are made later than any context that would hold them."""
+    """Draw axes in the viewer's colours. A style context is no use, because ticks are made after it ends."""
     axes.set_facecolor(colours.background)
     axes.tick_params(colors=colours.ink, labelsize=TEXT)
     for text in (axes.xaxis.label, axes.yaxis.label, axes.title):
@@ -68,5 +68,5 @@ def dress(axes: "Axes", colours: Colours) -> None:
 
 
 def shortened(name: str, most: int) -> str:
-    """Return a name of at most so many signs."""
+    """Return a name, cut to a number of characters."""
     return name if len(name) <= most else f"{name[: most - 1]}…"

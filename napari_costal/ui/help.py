@@ -1,4 +1,4 @@
-"""A page of help: the loop in a few sentences, and which key does what."""
+"""A page of help: the loop in a few sentences, and the list of keys."""
 
 from collections.abc import Mapping
 from html import escape
@@ -11,20 +11,20 @@ from napari_costal.ui.tools import TOOLS
 
 TOUR = "https://github.com/napari-costal/napari-costal/blob/main/docs/tour.md"
 LOOP = (
-    "<b>Frames</b>: open an image and choose the crop size, so that one crop shows one thing to be told apart.",
+    "<b>Frames</b>: open an image and choose the crop size, so that one crop shows one thing.",
     "<b>Label</b>: name the classes, then press <i>Label n crops</i>. Give each crop its class by key or button.",
-    "After the last crop the models learn by themselves and score all crops anew: what they think (class), how unsure "
-    "they are (I), and how long a label will take you (C).",
-    "The next query takes the crops of greatest <b>value v = I<sup>α</sup> / C<sup>β</sup></b>. The slider "
+    "After the last crop the models learn by themselves and score all crops again: the predicted class, the "
+    "information of a label (I), and the time that it will take you (C).",
+    "The next query takes the crops with the largest <b>value v = I<sup>α</sup> / C<sup>β</sup></b>. The slider "
     "<i>informative - cheap</i> sets β. The heatmap shows v, I, C or the predicted class.",
-    "A click on the image labels that very crop. Every answer is saved at once; undo reaches as far back as you like.",
-    "<b>Dashboard</b> tells how good the model is by now; <b>Apply</b> classifies whole images and folders.",
+    "Click a crop on the image to label it. Every answer is saved at once; undo takes back any number of answers.",
+    "<b>Dashboard</b> shows how good the model is; <b>Apply</b> classifies whole images and folders.",
 )
 WIDE_PX = 520
 
 
 class HelpWindow(QDialog):
-    """The help; it lets the window beside it be used."""
+    """The help; the main window stays usable."""
 
     def __init__(self, parent: QWidget, tool_keys: Mapping[str, str]) -> None:
         super().__init__(parent, Qt.WindowType.Dialog)
@@ -54,6 +54,6 @@ def help_text(tool_keys: Mapping[str, str]) -> str:
         f"<tr><td><b>{escape(key)}</b>&nbsp;&nbsp;&nbsp;</td><td>{escape(does)}</td></tr>" for key, does in keys
     )
     return (
-        f"<h3>How it goes</h3><ol>{steps}</ol><h3>Keys while a crop is shown</h3><table>{rows}</table>"
+        f"<h3>How it works</h3><ol>{steps}</ol><h3>Keys while a crop is shown</h3><table>{rows}</table>"
         f"<p>With a picture for each step: <a style='color: #4aa3df;' href='{TOUR}'>docs/tour.md</a></p>"
     )

@@ -1,4 +1,4 @@
-"""What docks are made of: headings, sentences, buttons, rows, forms and pages."""
+"""The parts of docks: headings, sentences, buttons, rows, forms and pages."""
 
 from collections.abc import Callable
 from itertools import zip_longest
@@ -31,7 +31,7 @@ def heading(text: str) -> QLabel:
 
 
 def sentence(text: str = "", colour: str = "") -> QLabel:
-    """Return a text that takes as many lines as it needs."""
+    """Return a label whose text wraps."""
     label = QLabel(text)
     label.setWordWrap(True)
     paint(label, colour)
@@ -39,7 +39,7 @@ def sentence(text: str = "", colour: str = "") -> QLabel:
 
 
 def steady(lines: int, *labels: QLabel) -> QScrollArea:
-    """Return texts in a place of so many lines: nothing around it moves when they wrap, and what is longer scrolls."""
+    """Return texts in an area of fixed height, in lines; longer texts scroll, and nothing else moves."""
     column = QWidget()
     rows = QVBoxLayout(column)
     rows.setContentsMargins(0, 0, 0, 0)
@@ -54,12 +54,12 @@ def steady(lines: int, *labels: QLabel) -> QScrollArea:
 
 
 def paint(label: QLabel, colour: str) -> None:
-    """Give a text a colour, or with an empty one that of the theme."""
+    """Set the colour of a text; an empty colour is that of the theme."""
     label.setStyleSheet(f"color: {colour};" if colour else "")
 
 
 def push_button(text: str, tip: str, act: Callable[[], Any] | None = None) -> QPushButton:
-    """Return a button with a tool tip, which does `act`."""
+    """Return a button with a tool tip; a click calls `act`."""
     button = QPushButton(text)
     button.setToolTip(tip)
     if act is not None:
@@ -68,7 +68,7 @@ def push_button(text: str, tip: str, act: Callable[[], Any] | None = None) -> QP
 
 
 def beside(*widgets: QWidget, shares: tuple[int, ...] = ()) -> QHBoxLayout:
-    """Return widgets side by side, which share what is left by these numbers, the first of the first widget."""
+    """Return widgets side by side; `shares` are their stretch factors, from the first widget on."""
     line = QHBoxLayout()
     for widget, share in zip_longest(widgets, shares, fillvalue=0):
         line.addWidget(widget, share)
@@ -85,7 +85,7 @@ def row(*widgets: QWidget, shares: tuple[int, ...] = ()) -> QWidget:
 
 
 def part(title: str, *widgets: QWidget) -> QWidget:
-    """Return a heading and what belongs to it, one below the other."""
+    """Return a heading with its widgets below."""
     whole = QWidget()
     column = QVBoxLayout(whole)
     column.setContentsMargins(0, 0, 0, 0)
@@ -105,7 +105,7 @@ def form(*rows: Any) -> QWidget:
     grid.setColumnStretch(1, 1)
     fields = [each if isinstance(each, tuple) else (each,) for each in rows]
     for at, (first, *others) in enumerate(fields):
-        if isinstance(first, CheckBox):  # it has its words beside it
+        if isinstance(first, CheckBox):  # its label is beside it
             grid.addWidget(first.native, at, 0, 1, 2)
             continue
         line = QHBoxLayout()
@@ -115,7 +115,7 @@ def form(*rows: Any) -> QWidget:
             line.addWidget(each.native, 1)
         grid.addWidget(_label_of(first), at, 0)
         grid.addLayout(line, at, 1)
-    whole.setProperty("fields", tuple(fields))  # magicgui's side must live as long as Qt's
+    whole.setProperty("fields", tuple(fields))  # the magicgui widget must live as long as the Qt widget
     return whole
 
 
@@ -127,14 +127,14 @@ def _label_of(field: Any) -> QLabel:
 
 
 def pages() -> QStackedWidget:
-    """Return pages that take all the height: napari adds an empty stretch below a dock that has nothing of the kind."""
+    """Return pages that take all the height; without such a widget napari adds empty space below a dock."""
     stack = QStackedWidget()
     stack.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
     return stack
 
 
 def stacked(*rows: QWidget | QLayout, tall: int | None = None) -> QWidget:
-    """Return widgets and layouts one below the other, with the margins of a tab; the `tall` one takes what is left."""
+    """Return widgets and layouts one below the other, with a tab's margins; the `tall` one takes the free height."""
     whole = QWidget()
     column = QVBoxLayout(whole)
     column.setContentsMargins(8, 6, 8, 4)
@@ -152,7 +152,7 @@ def stacked(*rows: QWidget | QLayout, tall: int | None = None) -> QWidget:
 
 
 def scrolled(widget: QWidget) -> QScrollArea:
-    """Return a widget that scrolls where the window is too low for it."""
+    """Return a widget that scrolls if the window is too low."""
     area = QScrollArea()
     area.setWidgetResizable(True)
     area.setFrameShape(QFrame.Shape.NoFrame)

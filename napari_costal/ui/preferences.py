@@ -1,4 +1,4 @@
-"""The plugin's page in napari's preferences, read with defaults that suit a fresh machine."""
+"""Reads the plugin's page in napari's preferences, with defaults for a new machine."""
 
 import getpass
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from napari_costal.ui.tools import LABELLING_KEYS
 
 @dataclass(frozen=True, slots=True)
 class Preferences:
-    """Who labels, where new projects go, which device computes, the bench's keys, and where recent projects are."""
+    """Annotator, folder of new projects, device, keys of the labelling page, and the list of recent projects."""
 
     annotator: str
     projects_folder: Path
@@ -24,7 +24,7 @@ class Preferences:
 
 
 def _login_name() -> str:
-    """Return the name that the person logged in with, where the system has one."""
+    """Return the login name, if the system has one."""
     try:
         return getpass.getuser()
     except (OSError, KeyError, ImportError):
@@ -32,7 +32,7 @@ def _login_name() -> str:
 
 
 def preferences() -> Preferences:
-    """Return what the user prefers."""
+    """Return the user's preferences."""
     settings = get_plugin_settings("napari-costal")
     folder = settings.labelling.projects_folder.strip()
     return Preferences(

@@ -1,4 +1,4 @@
-"""Ask where a file is to be written: its suffix is shown, and added where the user leaves it out."""
+"""Asks for the path of a new file; the suffix is shown, and added if the user omits it."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from qtpy.QtWidgets import QFileDialog, QWidget
 
 
 def saving_dialog(parent: QWidget, title: str, suggested: Path) -> QFileDialog:
-    """Return a dialogue that offers a name and its suffix; Qt asks whether to replace a file that is there."""
+    """Return a dialogue that suggests a name with its suffix; Qt asks before it replaces a file."""
     suffix = suggested.suffix
     dialog = QFileDialog(parent, title, str(suggested.parent), f"*{suffix}")
     dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
@@ -16,6 +16,6 @@ def saving_dialog(parent: QWidget, title: str, suggested: Path) -> QFileDialog:
 
 
 def ask_file(parent: QWidget, title: str, suggested: Path) -> Path | None:
-    """Return the file that the user names, None when the dialogue is left."""
+    """Return the file that the user chooses, None if the dialogue is cancelled."""
     dialog = saving_dialog(parent, title, suggested)
     return Path(dialog.selectedFiles()[0]) if dialog.exec() else None

@@ -1,4 +1,4 @@
-"""Tables, and what stands in their cells."""
+"""Tables and their cells."""
 
 from collections.abc import Mapping
 
@@ -11,7 +11,7 @@ NARROWEST_PX = 40
 
 
 def dress(table: QTableView, row_height: int, widths: Mapping[int, int], wide: int | None = None) -> None:
-    """Give a table rows that are chosen whole, and columns of these widths; the `wide` one takes what is left."""
+    """Make a table select whole rows, and set its column widths; the `wide` column takes the remaining width."""
     table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
     rows, header = table.verticalHeader(), table.horizontalHeader()
     rows.setVisible(False)
@@ -23,7 +23,7 @@ def dress(table: QTableView, row_height: int, widths: Mapping[int, int], wide: i
 
 
 def show_only(table: QTableView) -> None:
-    """Let rows be chosen one at a time, and nothing be edited."""
+    """Make a table read-only, with one selected row at a time."""
     table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
     table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
 
@@ -36,7 +36,7 @@ def swatch(colour: str, side: int = SWATCH_PX) -> QIcon:
 
 
 def number_cell(text: str) -> QTableWidgetItem:
-    """Return a cell whose text stands on the right."""
+    """Return a cell with its text aligned to the right."""
     item = QTableWidgetItem(text)
     item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
     return item

@@ -1,4 +1,4 @@
-"""The tools of the bench, said once: what each is called, does, and the key that it has by default."""
+"""The tools of the labelling page: name, action and default key of each."""
 
 from typing import NamedTuple
 
@@ -6,7 +6,7 @@ PAUSE, HELP, STOP = "pause", "help", "stop"
 
 
 class Tool(NamedTuple):
-    """A tool of the bench; a key that `is_fixed` cannot be changed in the preferences."""
+    """A tool of the labelling page; a key that `is_fixed` cannot be changed in the preferences."""
 
     word: str
     does: str
@@ -15,17 +15,17 @@ class Tool(NamedTuple):
 
 
 TOOLS = {
-    "skip": Tool("Skip", "you cannot tell; the time still teaches the cost model", "S"),
+    "skip": Tool("Skip", "you cannot tell the class; the time still trains the cost model", "S"),
     "exclude": Tool("Exclude", "a bad crop: never ask for it again", "X"),
-    "unsure": Tool("Unsure", "the class that you give next is kept as unsure; again: it is not", "U"),
-    "note": Tool("Note", "write a note on this crop; the clock stands still meanwhile", "N"),
+    "unsure": Tool("Unsure", "store the next class as unsure; press again to cancel", "U"),
+    "note": Tool("Note", "write a note on this crop; the timer stops meanwhile", "N"),
     "undo": Tool("Undo", "take the last answer back and show its crop again", "Z"),
-    "redo": Tool("Redo", "give the answer that was undone last again", "Y"),
-    "back": Tool("Back", "show the crop before this one; its answer stands until you give another", "B"),
-    "why": Tool("Why", "show the prediction and why this crop was asked; that you looked is kept", "V"),
-    PAUSE: Tool("Pause", "stop the clock and cover the crop, or go on", "P"),
-    HELP: Tool("?", "which key does what", "?", True),
-    STOP: Tool("Stop", "leave the query; what you answered is kept", "Esc", True),
+    "redo": Tool("Redo", "give the last undone answer again", "Y"),
+    "back": Tool("Back", "show the previous crop; its answer stays until you give another", "B"),
+    "why": Tool("Why", "show the prediction and why this crop was chosen; that you looked is stored", "V"),
+    PAUSE: Tool("Pause", "stop the timer and hide the crop; press again to go on", "P"),
+    HELP: Tool("?", "list the keys", "?", True),
+    STOP: Tool("Stop", "stop the query; your answers are kept", "Esc", True),
 }
 LABELLING_KEYS = {name: tool.key for name, tool in TOOLS.items() if not tool.is_fixed}
-"""The keys by default of those tools whose key the user may change."""
+"""The default keys of the tools whose key the user may change."""

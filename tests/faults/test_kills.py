@@ -72,11 +72,11 @@ def test_an_engine_killed_while_it_learns_is_restarted_and_no_label_is_lost(make
     dock.say = said.append
     dock.query.retrain()
     qtbot.waitUntil(lambda: dock._engine_now is not None and dock._engine_now.pid > 0, timeout=20_000)
-    dock._engine_now.said.connect(said.append)
+    dock._engine_now.notice.connect(said.append)
     first = dock._engine_now.pid
     qtbot.waitUntil(lambda: "classifier" in dock.progress.format(), timeout=60_000)
     os.kill(first, getattr(signal, "SIGKILL", signal.SIGTERM))
-    qtbot.waitUntil(lambda: any("begun again" in each for each in said), timeout=5000)
+    qtbot.waitUntil(lambda: any("started again" in each for each in said), timeout=5000)
     qtbot.waitUntil(lambda: not dock.query.is_busy and "Model 1" in dock.model_label.text(), timeout=120_000)
     assert not psutil.pid_exists(first)
     folder = dock.session.project.folder

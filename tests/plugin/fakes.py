@@ -1,4 +1,4 @@
-"""What stands in for threads, the engine process and its signals where a test decides when something happens."""
+"""Stand-ins for threads, the engine process and its signals, in tests that decide when something happens."""
 
 from types import SimpleNamespace
 
@@ -27,8 +27,8 @@ class Thread:
             self.held.append(work)
 
     def release(self):
-        held, self.held = self.held, None
-        for work in held:
+        calls, self.held = self.held, None
+        for work in calls:
             work()
 
 

@@ -189,8 +189,8 @@ def classify(dock, engine, qtbot, seed=0):
 
 
 def part(viewer, name):
-    (found,) = [layer for layer in viewer.layers if is_ours(layer) and layer.metadata["part"] == name]
-    return found
+    (own_layer,) = [layer for layer in viewer.layers if is_ours(layer) and layer.metadata["part"] == name]
+    return own_layer
 
 
 def seen(viewer):
@@ -299,7 +299,7 @@ def test_a_map_follows_its_layer_and_goes_with_other_pixels(viewer, dock, engine
     assert part(viewer, CLASS_MAP).translate[0] == 107.5
     frame.data = field.pixels_Y_X[::-1].copy()
     assert seen(viewer) == set()
-    assert "classify it again" in dock.status.text()
+    assert "Classify it again" in dock.status.text()
     frame.translate = (0, 0)
     assert seen(viewer) == set()
 
@@ -326,11 +326,11 @@ def test_the_project_of_label_crops_is_used_unless_another_is_chosen(
     viewer, dock, engine, qtbot, field, chosen, tmp_path
 ):
     viewer.add_image(field.pixels_Y_X)
-    bench = LabelCrops(viewer, chosen)
-    viewer.window.add_dock_widget(bench, name="Label crops")
+    labels_dock = LabelCrops(viewer, chosen)
+    viewer.window.add_dock_widget(labels_dock, name="Label crops")
     other = create_project(tmp_path / "other", CLASS_NAMES)
-    bench.session.open(other.folder)
-    qtbot.waitUntil(lambda: bench.session.project is not None, timeout=10_000)
+    labels_dock.session.open(other.folder)
+    qtbot.waitUntil(lambda: labels_dock.session.project is not None, timeout=10_000)
     classify(dock, engine, qtbot)
     assert engine.jobs[-1].request.project.name == "neurons"
     assert dock.form.own_button.isEnabled()
@@ -338,18 +338,18 @@ def test_the_project_of_label_crops_is_used_unless_another_is_chosen(
     assert dock.form.project_label.text() == "<b>other</b>, open in Label crops"
     classify(dock, engine, qtbot)
     assert engine.jobs[-1].request.project.name == "other"
-    bench.close()
+    labels_dock.close()
 
 
 def test_the_planes_of_label_crops_are_taken_over(make_napari_viewer, chosen, field, qtbot):
     viewer = make_napari_viewer(show=True)
     viewer.add_image(np.stack([field.pixels_Y_X] * 3))
-    bench, dock = LabelCrops(viewer, chosen), ApplyClassifier(viewer, chosen)
-    viewer.window.add_dock_widget(bench)
-    bench.setup.planes.value = "maximum projection"
+    labels_dock, dock = LabelCrops(viewer, chosen), ApplyClassifier(viewer, chosen)
+    viewer.window.add_dock_widget(labels_dock)
+    labels_dock.setup.planes.value = "maximum projection"
     viewer.window.add_dock_widget(dock)
     qtbot.waitUntil(lambda: dock.form.planes.value == "maximum projection", timeout=5000)
-    bench.close()
+    labels_dock.close()
     dock.close()
 
 
@@ -489,15 +489,15 @@ def labelled(project, field):
     from costal.frames.read import frame_from_array
     from costal.workbench.session import ProjectSession, recorded
 
-    with ProjectSession(project.folder) as bench:
+    with ProjectSession(project.folder) as session:
         frame = frame_from_array(field.pixels_Y_X[None], "CYX", field.pixel_um, "field")
-        loaded = bench.place(recorded(frame_of(frame, ALL)))
+        loaded = session.place(recorded(frame_of(frame, ALL)))
         for index in range(20):
             y, x = field.grid.origin(index)
             pixels = frame.pixels[:, y : y + CROP, x : x + CROP]
             class_id = project.classes[field.classes_N[index]].id
             events = (Event(EventKind.SHOWN, 0, 0), Event(EventKind.ANSWERED, 10**9, 10**9))
-            bench.answer(AnswerRecord(loaded.id, y, x, pixels, "class", class_id, "ada", events))
+            session.answer(AnswerRecord(loaded.id, y, x, pixels, "class", class_id, "ada", events))
 
 
 def test_the_window_says_the_same_as_the_command_line(viewer, chosen, project, field, qtbot, tmp_path):

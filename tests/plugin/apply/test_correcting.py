@@ -45,7 +45,7 @@ def test_nothing_can_be_kept_before_a_crop_is_chosen(applied):
     crop, _ = choose(applied)
     assert applied.correcting.keep_button.isEnabled()
     applied.correcting.choose(crop)
-    assert applied.correcting.classes.currentData() == crop.class_id, "what was predicted stands there first"
+    assert applied.correcting.classes.currentData() == crop.class_id, "the predicted class is selected first"
 
 
 def test_a_corrected_crop_is_a_label_of_the_project(applied, project, qtbot):  # noqa: F811
@@ -62,27 +62,27 @@ def test_while_another_program_writes_nothing_is_kept_and_that_is_said(applied, 
 
 
 def test_label_crops_shows_a_label_that_was_given_here(applied, viewer, project, chosen, qtbot):  # noqa: F811
-    bench = LabelCrops(viewer, chosen)
-    viewer.window.add_dock_widget(bench, name="Label crops")
-    bench.session.open(project.folder)
-    qtbot.waitUntil(lambda: bench.frame.loaded is not None, timeout=20_000)
+    labels_dock = LabelCrops(viewer, chosen)
+    viewer.window.add_dock_widget(labels_dock, name="Label crops")
+    labels_dock.session.open(project.folder)
+    qtbot.waitUntil(lambda: labels_dock.frame.loaded is not None, timeout=20_000)
     crop, class_id = choose(applied)
-    keep(applied, qtbot, lambda: len(bench.frame.labels) == 1)
-    (index,) = bench.frame.labels
-    assert bench.frame.grid.origin(index) == (crop.y, crop.x)
-    assert bench.frame.labels[index].class_id == class_id
-    bench.labelling.undo()
-    qtbot.waitUntil(lambda: bench.frame.labels == {}, timeout=10_000)
-    bench.close()
+    keep(applied, qtbot, lambda: len(labels_dock.frame.labels) == 1)
+    (index,) = labels_dock.frame.labels
+    assert labels_dock.frame.grid.origin(index) == (crop.y, crop.x)
+    assert labels_dock.frame.labels[index].class_id == class_id
+    labels_dock.labelling.undo()
+    qtbot.waitUntil(lambda: labels_dock.frame.labels == {}, timeout=10_000)
+    labels_dock.close()
 
 
 def test_a_chosen_crop_is_opened_in_label_crops(applied, viewer, project, chosen, qtbot):  # noqa: F811
-    bench = LabelCrops(viewer, chosen)
-    viewer.window.add_dock_widget(bench, name="Label crops")
-    bench.session.open(project.folder)
-    qtbot.waitUntil(lambda: bench.frame.loaded is not None, timeout=20_000)
+    labels_dock = LabelCrops(viewer, chosen)
+    viewer.window.add_dock_widget(labels_dock, name="Label crops")
+    labels_dock.session.open(project.folder)
+    qtbot.waitUntil(lambda: labels_dock.frame.loaded is not None, timeout=20_000)
     crop, _ = choose(applied, 3)
     qtbot.mouseClick(applied.correcting.open_button, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: bench.labelling.current is not None, timeout=20_000)
-    assert bench.frame.grid.origin(bench.labelling.current.index) == (crop.y, crop.x)
-    bench.close()
+    qtbot.waitUntil(lambda: labels_dock.labelling.current is not None, timeout=20_000)
+    assert labels_dock.frame.grid.origin(labels_dock.labelling.current.index) == (crop.y, crop.x)
+    labels_dock.close()

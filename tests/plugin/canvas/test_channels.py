@@ -46,7 +46,7 @@ def cells(tmp_path):
 def opened(path, viewer=None):
     """Return the layers that an image is opened as."""
     viewer, chosen = viewer or ViewerModel(), []
-    FrameOpener(viewer, None, lambda *found: chosen.append(found), None).add(*open_image(path))
+    FrameOpener(viewer, None, lambda *arguments: chosen.append(arguments), None).add(*open_image(path))
     assert len(chosen) == 1
     return mates_of(chosen[0][0], viewer.layers)
 
@@ -112,9 +112,9 @@ def test_the_page_adds_each_channel_up_as_its_layer_shows_it():
 def test_window_and_command_line_know_a_frame_by_the_same_pixels(request, tmp_path, name):
     path = request.getfixturevalue(name)
     view = viewed(opened(path))
-    (found,) = frames_of(create_project(tmp_path / "p"), str(path))[1]
-    assert frame_of(view)[0].content_hash == found.content_hash
-    assert (view.description, view.crop_channels) == (found.description, 3) == ("all", 3)
+    (frame,) = frames_of(create_project(tmp_path / "p"), str(path))[1]
+    assert frame_of(view)[0].content_hash == frame.content_hash
+    assert (view.description, view.crop_channels) == (frame.description, 3) == ("all", 3)
 
 
 def test_layers_of_some_channels_are_the_frame_of_these_channels(cells):
@@ -223,13 +223,13 @@ def test_the_crop_that_is_labelled_is_the_one_of_the_command_line(request, dock,
         shown = dock.page.pictures.again()[..., :3]
         np.testing.assert_array_equal(shown, TISSUE[0:48, 144:208])  # with half a side around it, cut at the top
     project = dock.session.project
-    (found,) = frames_of(project, str(path))[1]
+    (frame,) = frames_of(project, str(path))[1]
     with Store(project.store_path, read_only=True) as store:
         (presented,) = store.presented()
-        assert len(store.labels_of(found.content_hash)) == 1
+        assert len(store.labels_of(frame.content_hash)) == 1
         (kept,) = store.frames().values()
     y, x = dock.frame.grid.origin(5)
-    assert presented.pixels_C_H_W.tobytes() == found.pixels_C_Y_X[:, y : y + 32, x : x + 32].tobytes()
+    assert presented.pixels_C_H_W.tobytes() == frame.pixels_C_Y_X[:, y : y + 32, x : x + 32].tobytes()
     assert (kept.planes, project.intake.rgb) == ("all", name == "tissue")
     assert len(project.channels) == 3
 
@@ -263,9 +263,9 @@ def test_layers_that_the_user_added_form_one_frame_when_they_are_ticked(dock, qt
 
 def test_what_was_labelled_as_one_stack_is_known_again_as_channels(dock, qtbot, cells, chosen):
     stack = Image(CELLS, metadata={SOURCE: str(cells)})
-    (found,) = frames_of(create_project(chosen.projects_folder / "other"), str(cells))[1]
-    assert frame_of(viewed([stack], "all as channels"))[0].content_hash == found.content_hash
-    assert frame_of(viewed(opened(cells)))[0].content_hash == found.content_hash
+    (frame,) = frames_of(create_project(chosen.projects_folder / "other"), str(cells))[1]
+    assert frame_of(viewed([stack], "all as channels"))[0].content_hash == frame.content_hash
+    assert frame_of(viewed(opened(cells)))[0].content_hash == frame.content_hash
     assert part_of(stack) is None
     assert isinstance(opened(cells)[0].metadata[PART], Part)
 
@@ -282,14 +282,14 @@ def test_frames_that_arrive_take_the_layers_of_the_one_before(tmp_path, tissue):
     for name, pixels in (("a", CELLS), ("b", CELLS[:, ::-1])):
         tifffile.imwrite(tmp_path / f"{name}.tif", pixels, photometric="minisblack", metadata={"axes": "CYX"})
     viewer, chosen = ViewerModel(), []
-    opener = FrameOpener(viewer, AtOnce(), lambda *told: chosen.append(told[0]), None)
+    opener = FrameOpener(viewer, AtOnce(), lambda *arguments: chosen.append(arguments[0]), None)
     for name, pixels in (("a", CELLS), ("b", CELLS[:, ::-1])):
         opener.open_arrived(project, tmp_path / f"{name}.tif", None)
         assert len(viewer.layers) == 2
         view = viewed(mates_of(chosen[-1], viewer.layers))
         np.testing.assert_array_equal(frame_of(view)[1], pixels[[0, 2]])
-        (found,) = frames_of(project, str(tmp_path / f"{name}.tif"))[1]
-        assert (frame_of(view)[0].content_hash, view.description) == (found.content_hash, "channels 0 2")
+        (frame,) = frames_of(project, str(tmp_path / f"{name}.tif"))[1]
+        assert (frame_of(view)[0].content_hash, view.description) == (frame.content_hash, "channels 0 2")
     opener.open_arrived(create_project(tmp_path / "q"), tissue, None)
     assert [layer.rgb for layer in viewer.layers] == [False, False, True]
     np.testing.assert_array_equal(chosen[-1].data, TISSUE)

@@ -68,9 +68,9 @@ def test_a_bright_crop_is_found_under_the_hottest_pixel(layer):
     FrameOverlay(viewer, "test").draw_heatmap(heatmap(grid, values), grid, placement_of(layer), "value v", None)
     (drawn,) = (each for each in viewer.layers if is_ours(each))
     hottest = np.unravel_index(np.argmax(drawn.data), drawn.data.shape)
-    found = layer.world_to_data(drawn.data_to_world(hottest))
-    assert frame[0, round(found[0]), round(found[1])] == 1
-    np.testing.assert_allclose(found, (y + 7.5, x + 7.5), atol=1e-6)
+    place = layer.world_to_data(drawn.data_to_world(hottest))
+    assert frame[0, round(place[0]), round(place[1])] == 1
+    np.testing.assert_allclose(place, (y + 7.5, x + 7.5), atol=1e-6)
 
 
 def test_boxes_lie_on_the_crops_they_name(layer):
@@ -95,16 +95,16 @@ def test_a_rank_is_white_on_a_dark_plate_in_the_corner_of_its_crop():
     viewer = ViewerModel()
     layer = viewer.add_image(np.zeros((100, 100)))
     grid, overlay = tile((100, 100), 50), FrameOverlay(viewer, "test")
-    for asked in ([0, 3], [3], [0, 1, 2]):
-        overlay.draw_query(centres(grid, asked), grid, placement_of(layer))
+    for picked in ([0, 3], [3], [0, 1, 2]):
+        overlay.draw_query(centres(grid, picked), grid, placement_of(layer))
         query = viewer.layers[-1]
         plates = slice(1, None, 2)
         np.testing.assert_allclose(query.size[plates], 18)  # 0.36 of the crop
-        np.testing.assert_allclose(query.data[plates], np.array([grid.origin(at) for at in asked]) - 0.5 + 18 / 2)
+        np.testing.assert_allclose(query.data[plates], np.array([grid.origin(at) for at in picked]) - 0.5 + 18 / 2)
         assert query.face_color[plates, :3].max() < 0.1
         assert (query.face_color[plates, 3] == 1).all()
         assert (query.face_color[::2, 3] == 0).all()
-        assert list(query.text.values) == [each for rank in range(1, len(asked) + 1) for each in ("", str(rank))]
+        assert list(query.text.values) == [each for rank in range(1, len(picked) + 1) for each in ("", str(rank))]
 
 
 def test_the_boxes_of_a_query_have_the_colour_of_no_class():

@@ -1,4 +1,4 @@
-"""The frame at work is seen alone and whole, under what is drawn over it; what the user does afterwards stands."""
+"""The current frame is seen alone and whole, under the overlays; what the user changes afterwards stays."""
 
 import numpy as np
 import pytest

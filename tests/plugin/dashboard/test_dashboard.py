@@ -47,7 +47,7 @@ AGENT = Agent(AgentSettings(2), (1, 4, 4), ({"bias": np.zeros(2, np.float32)},))
 DARK = colours_of("dark")
 
 
-class Desk:
+class LabelWriter:
     """A project of two classes and a short way to answer: every third crop a control that was predicted right."""
 
     def __init__(self, folder: Path) -> None:
@@ -60,7 +60,7 @@ class Desk:
         end = EventKind.ANSWERED if kind == "class" else EventKind.SKIPPED
         at_ns = round((2 + self.count % 5) * S)
         events = events or (Event(EventKind.SHOWN, 0, 0), Event(end, at_ns, at_ns))
-        said = 1 + self.count % 2 if kind == "class" else None
+        class_id = 1 + self.count % 2 if kind == "class" else None
         self.count += 1
         record = AnswerRecord(
             1,
@@ -68,7 +68,7 @@ class Desk:
             4 * self.count,
             np.zeros((1, 4, 4), np.uint8),
             kind,
-            said,
+            class_id,
             "ada",
             events,
             control=control,
@@ -85,7 +85,7 @@ class Desk:
 
 @pytest.fixture
 def session(tmp_path):
-    opened = Desk(tmp_path / "neurons")
+    opened = LabelWriter(tmp_path / "neurons")
     yield opened
     opened.store.close()
 
@@ -155,7 +155,7 @@ def test_what_was_found_in_a_folder_that_is_not_shown_any_more_is_dropped(
         return look(folder, before)
 
     monkeypatch.setattr("napari_costal.dashboard.widget.look", slow_look)
-    monkeypatch.setattr(Dashboard, "_looked", lambda self, found: shown.append(found[0]) or looked(self, found))
+    monkeypatch.setattr(Dashboard, "_looked", lambda self, outcome: shown.append(outcome[0]) or looked(self, outcome))
     dashboard = open_dashboard()
     dashboard.choose(session.project.folder)
     dashboard.choose(other.folder)
@@ -206,7 +206,7 @@ def test_without_controls_it_says_why_and_draws_no_empty_axes(open_dashboard, se
     assert "Not yet" in validation.text.text()
     for card in (accuracy, calibration):
         assert expected in card.text.text()
-    assert "No effort was predicted" in effort.text.text()
+    assert "There is no predicted effort" in effort.text.text()
     assert [card.figure.isVisible() for card in (accuracy, effort, classes, calibration)] == [False, False, True, False]
 
 
@@ -370,7 +370,7 @@ def test_the_table_says_of_every_effort_what_it_is_worth_newest_first(open_dashb
     assert skipped == ("", "4.00", "4.00", "at least", "skipped", "skipped", "field.tif (0, 12)")
     assert away[:5] == ("axon", "0.00", "10.00", "at least", "a gap beyond the idle limit")
     assert plain == ("soma", "2.00", "2.00", "usable", "", "labelled", "field.tif (0, 4)")
-    assert page.count.text() == "4 presentations: 1 usable, 2 at least so long, 1 excluded."
+    assert page.count.text() == "4 presentations: 1 usable, 2 lower bounds, 1 excluded."
 
 
 def test_the_filter_leaves_censored_and_excluded_efforts_and_can_be_lifted(open_dashboard, session, qtbot):
@@ -427,7 +427,9 @@ def test_a_stale_model_is_told_and_an_older_one_is_brought_back(open_dashboard, 
     dashboard = open_dashboard(session.project.folder)
     assert "Stale" not in dashboard.summary.text()
     session.store.undo(first)
-    qtbot.waitUntil(lambda: "1 label that it learned from stands no more" in dashboard.summary.text(), timeout=10_000)
+    qtbot.waitUntil(
+        lambda: "1 label that it learned from was undone or changed since" in dashboard.summary.text(), timeout=10_000
+    )
     models = dashboard.models
     dashboard.pages.setCurrentWidget(models)
     assert [models.table.item(row, 0).text() for row in range(2)] == ["2", "1"]
@@ -470,18 +472,18 @@ def test_the_card_of_cross_validation_says_figure_controls_calibration_and_forec
     forecast = Forecast(84, 40, 2.1, 1.5, 0.86)
     came = Forecast(40, 30, 3.0, 2.0, 0.8, 44, 6.0)
     figures = {"left_out_by": "frames", "frames": 6, "class_ids": (1, 2), "temperature": 1.5, "raw_error": 0.09}
-    found = Assessment(
+    assessment = Assessment(
         "old", "", 84, 0.86, 0.79, 0.91, **figures, calibration_error=0.04, doubts=doubts, forecast=forecast,
         confusion_K_K=((40.0, 2.0), (10.0, 32.0)), recall_K=(0.95, 0.76),
     )  # fmt: skip
-    overview = replace(look(session.project.folder), kept=Kept(found, True), came=came)
+    overview = replace(look(session.project.folder), kept=Kept(assessment, True), came=came)
     content = contents(overview, DARK)[0]
-    for said in (
-        "86%</b> (79% to 91%) of 84 labels of 6 frames", "Outdated", "no random sample", "no control labels yet",
+    for text in (
+        "86%</b> (79% to 91%) of 84 labels of 6 frames", "Outdated", "not a random sample", "no control labels yet",
         "0.09, and 0.04 at temperature 1.50", "about 40 labels, +2.1 ± 1.5 points",
         "Foretold at 40 labels: about 30 labels, +3.0 ± 2.0 points; 44 labels came, +6.0 points.",
     ):  # fmt: skip
-        assert said in content.text
+        assert text in content.text
     assert content.picture.confusion_K_K.sum() == 84
     assert look_again_text(overview) == "Look at 2 labels again …"
     assert look_again_text(replace(overview, kept=None)) == ""

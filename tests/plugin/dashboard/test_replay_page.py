@@ -49,7 +49,7 @@ def test_the_button_starts_one_job_and_its_table_and_sentences_are_shown(page, e
     assert page.cancel_button.isVisible() and not page.button.isVisible()
     job.result.emit(FOUND)
     assert [page.table.item(0, column).text() for column in range(4)] == list(FOUND.rows[0])
-    assert page.said.text() == FOUND.sentences[0]
+    assert page.message.text() == FOUND.sentences[0]
     assert "2 labels were left out." in page.notes.text()
     assert page.button.isVisible() and not page.progress.isVisible()
 
@@ -65,7 +65,7 @@ def test_cancel_stops_the_job_and_nothing_of_it_is_shown_later(page, engine):
 def test_too_few_labels_are_said_in_the_place_of_a_table(page, engine):
     page.button.click()
     engine.jobs[0].failed.emit("neurons has 60 labels with a measured effort, but a replay needs 100")
-    assert page.said.text().startswith("neurons has 60 labels")
+    assert page.message.text().startswith("neurons has 60 labels")
     assert not page.table.isVisible() and page.button.isVisible()
 
 
@@ -75,6 +75,6 @@ def test_another_project_stops_the_replay_and_clears_what_was_found(page, engine
     page.button.click()
     page.turn_to(Path("others"))
     assert engine.stopped == engine.jobs[1:]
-    assert (page.said.text(), page.table.rowCount()) == ("", 0)
+    assert (page.message.text(), page.table.rowCount()) == ("", 0)
     page.turn_to(None)
     assert not page.button.isEnabled()

@@ -66,8 +66,8 @@ def test_an_expected_error_is_its_own_sentence(qtbot, engine):
 
 
 def test_a_bug_is_said_and_the_process_lives_on(qtbot, engine, caplog):
-    (said,) = outcome(qtbot, start(engine, "broken_job"), "failed")
-    assert "nobody expected this" in said
+    (message,) = outcome(qtbot, start(engine, "broken_job"), "failed")
+    assert "nobody expected this" in message
     assert "ZeroDivisionError" in caplog.text
     assert outcome(qtbot, start(engine, "counting_job", 1, 0.0), "result") == [1]
 
@@ -107,23 +107,23 @@ def test_a_waiting_job_is_cancelled_without_running(qtbot, engine):
 
 def test_a_death_is_said_and_the_job_begun_again(qtbot, engine, tmp_path):
     job = start(engine, "dying_job", str(tmp_path / "deaths"), 1)
-    with qtbot.waitSignal(engine.said, timeout=30000) as said:
+    with qtbot.waitSignal(engine.notice, timeout=30000) as notice:
         pass
-    assert "restarted" in said.args[0]
+    assert "restarted" in notice.args[0]
     assert outcome(qtbot, job, "result") == ["survived"]
 
 
 def test_a_job_that_kills_twice_fails_and_says_that_labels_are_safe(qtbot, engine, tmp_path):
     job = start(engine, "dying_job", str(tmp_path / "deaths"), 2)
-    (said,) = outcome(qtbot, job, "failed")
-    assert "Your labels are safe" in said
+    (message,) = outcome(qtbot, job, "failed")
+    assert "Your labels are safe" in message
 
 
 def test_an_idle_process_killed_from_outside_is_noticed(qtbot, engine):
     outcome(qtbot, start(engine, "counting_job", 1, 0.0), "result")
-    with qtbot.waitSignal(engine.said, timeout=5000) as said:
+    with qtbot.waitSignal(engine.notice, timeout=5000) as notice:
         os.kill(engine.pid, getattr(signal, "SIGKILL", signal.SIGTERM))
-    assert "ended from outside" in said.args[0]
+    assert "ended while it was idle" in notice.args[0]
     assert engine.pid == 0
     assert outcome(qtbot, start(engine, "counting_job", 1, 0.0), "result") == [1]
 

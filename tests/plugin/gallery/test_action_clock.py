@@ -41,7 +41,7 @@ def test_gaps_beyond_the_idle_limit_and_pauses_do_not_count(moment, clock):
     assert clock.read_s() == 4 + 3 + 2
 
 
-def test_what_was_stopped_counts_nothing_and_the_next_action_begins_at_nought(moment, clock):
+def test_what_was_stopped_counts_nothing_and_the_next_action_begins_at_zero(moment, clock):
     clock.begin(20)
     at(moment, clock, 4)
     clock.stop()

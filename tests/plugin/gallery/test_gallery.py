@@ -199,8 +199,8 @@ def test_a_held_key_labels_once(gallery, project, qtbot):
     click(qtbot, gallery, 4)
     press(qtbot, gallery, "2")
     click(qtbot, gallery, 5)
-    held = QKeyEvent(QEvent.Type.KeyPress, Qt.Key.Key_2, NONE, "2", True)
-    QApplication.sendEvent(gallery.view, held)
+    repeated = QKeyEvent(QEvent.Type.KeyPress, Qt.Key.Key_2, NONE, "2", True)
+    QApplication.sendEvent(gallery.view, repeated)
     qtbot.wait(200)
     assert set(stored(project)) == {index_at(gallery, 4)}
 
@@ -273,7 +273,7 @@ def test_a_page_is_accepted_without_its_planted_errors_and_taken_back_as_a_whole
     kept = {index_at(gallery, each): (int(page.shown_n[each]), "accepted") for each in right[1:]}
     click(qtbot, gallery, wrong[0])
     press(qtbot, gallery, str(truth[index_at(gallery, wrong[0])]))
-    assert stored(project) == alone, "the label that stood says so already"
+    assert stored(project) == alone, "the label says so already"
     click(qtbot, gallery, right[0])
     press(qtbot, gallery, Qt.Key.Key_Delete)
     assert gallery.model.cell(right[0]).is_left_out
@@ -317,10 +317,10 @@ def test_what_is_corrected_on_a_page_keeps_the_class_that_was_given(dock, galler
 
 def test_without_a_model_nothing_is_offered_and_the_reason_is_said(gallery, qtbot):
     qtbot.mouseClick(gallery.offers.offer_button, LEFT)
-    assert "No model has predicted anything yet" in gallery.status.text()
+    assert "There are no predictions yet" in gallery.status.text()
     assert not gallery.offers.is_offering
     press(qtbot, gallery, Qt.Key.Key_Return)
-    assert "No page is offered" in gallery.status.text()
+    assert "No predictions are offered" in gallery.status.text()
 
 
 def test_a_query_covers_the_gallery_until_it_ends(dock, gallery, qtbot):
@@ -385,7 +385,7 @@ def test_pixels_that_cannot_be_read_are_said_on_the_thumbnail_and_nothing_is_lab
     reason = "field.tif is gone. Put it back."
     for pixels in (gallery.listing.pixels, gallery.painting._pixels):
         pixels.read = lambda rows: dict.fromkeys(map(int, rows), reason)
-    gallery.painting.paint_anew()
+    gallery.painting.repaint_all()
     qtbot.waitUntil(lambda: gallery.painting.thumbnails.get(int(gallery.model.rows_n[0])) == reason, timeout=10_000)
     click(qtbot, gallery, 0)
     press(qtbot, gallery, "1")
@@ -418,7 +418,7 @@ def looked_again(gallery):
 
 @pytest.fixture
 def doubting(gallery, dock, project, qtbot):
-    """Return the gallery with three labels of class 1, of which the second and the third are doubted."""
+    """Return the gallery with three labels of class 1; the second and the third are doubted."""
     gallery.view.choose([4, 5, 6])
     press(qtbot, gallery, Qt.Key.Key_1)
     doubt(project, (6, 5))

@@ -1,4 +1,4 @@
-"""Colours of thumbnails: as napari shows the layers, and as the bench does."""
+"""Colours of thumbnails: as napari shows the layers, and as the labelling page does."""
 
 import numpy as np
 import pytest

@@ -344,7 +344,7 @@ def test_an_image_that_was_replaced_is_not_taken_for_the_frame(open_dock, plain,
     viewer, dock = open_dock(plain)
     image(tmp_path / "day" / "one.tif", 2)
     click(qtbot, dock, "one.tif")
-    qtbot.waitUntil(lambda: "has other pixels than the frame that the project knows" in dock.status.text())
+    qtbot.waitUntil(lambda: "has other pixels than the frame of the project" in dock.status.text())
     assert images_in(viewer) == []
 
 

@@ -116,18 +116,18 @@ def test_efforts_by_hand_are_not_compared_with_costs_of_the_random_arm():
     agent = new_agent(Experiment().settings(Arm("own", acquisition="std"), 10), (1, SIDE, SIDE))
     states = [ArmState(Arm(name, acquisition="std"), 0, agent, (), (), 0.0) for name in ("own", "random")]
     reports = tuple(report_of(state, found=(0.5, 0.5)) for state in states)
-    for by_hand, lines, told in ((False, 2, "cost units"), (True, 1, "your seconds")):
+    for by_hand, lines, unit in ((False, 2, "cost units"), (True, 1, "your seconds")):
         figure = Figure()
         RoundsPicture("digits", reports, by_hand).draw(figure, Colours("#000000", "#ffffff", "#888888", "#66bbee"))
         by_labels, by_cost = figure.axes
         assert (by_labels.get_title(), len(by_labels.get_lines())) == ("digits", 2)
-        assert (len(by_cost.get_lines()), told in by_cost.get_xlabel()) == (lines, True)
+        assert (len(by_cost.get_lines()), unit in by_cost.get_xlabel()) == (lines, True)
 
 
 def test_empty_axes_say_what_they_will_show_and_have_no_numbers():
     figure = Figure()
     RoundsPicture("digits", (), False).draw(figure, Colours("#000000", "#ffffff", "#888888", "#66bbee"))
-    for axes, against in zip(figure.axes, ("labels given", "what the labels cost"), strict=True):
+    for axes, against in zip(figure.axes, ("labels given", "cost of the labels"), strict=True):
         assert against in axes.texts[0].get_text()
         assert list(axes.get_xticks()) == list(axes.get_yticks()) == []
 
@@ -231,15 +231,15 @@ def test_i_label_myself_and_my_labels_are_learned(dock, qtbot):
     dock.oracle.value = BY_HAND
     click(qtbot, dock, "Step")
     presenter = dock.controller.presenter
-    given = []
+    labels = []
     for digit in (3, 1, 4, 1):
         qtbot.waitUntil(lambda: presenter.current is not None and presenter.current.is_shown, timeout=60_000)
-        given.append(digit)
+        labels.append(digit)
         qtbot.waitUntil(lambda: not presenter.refusal(), timeout=5000)
         qtbot.mouseClick(dock.labelling_page.findChild(object, f"class-{digit}"), Qt.MouseButton.LeftButton)
     wait_for_rounds(qtbot, dock, 1)
     answers = dock.controller._states[0].answers[-4:]
-    assert [answer.class_index for answer in answers] == given
+    assert [answer.class_index for answer in answers] == labels
     assert all(answer.effort > 0 for answer in answers)
     assert [answer.order for answer in answers] == [20, 21, 22, 23]
     assert drawn(dock)[1:] == (dock.controller.reports, True)
@@ -263,15 +263,15 @@ def test_only_digits_are_labelled_by_hand(dock, qtbot, monkeypatch):
     monkeypatch.setattr(QuickEngine, "crop_shape", (1, 32, 32))
     dock.oracle.value = BY_HAND
     click(qtbot, dock, "Step")
-    qtbot.waitUntil(lambda: "Only digits are labelled by hand" in dock.status.text(), timeout=5000)
+    qtbot.waitUntil(lambda: "Only digits can be labelled by hand" in dock.status.text(), timeout=5000)
     assert dock.controller.reports == []
     assert dock.buttons["Step"].isEnabled()
 
 
 def test_picks_are_labelled_with_the_names_of_the_data_sets_classes(dock, qtbot, monkeypatch):
     names = tuple("abcdefghij")
-    found = SimpleNamespace(class_names=names)
-    monkeypatch.setattr("napari_costal.mosaic.controller.load_dataset", lambda data: found)
+    dataset = SimpleNamespace(class_names=names)
+    monkeypatch.setattr("napari_costal.mosaic.controller.load_dataset", lambda data: dataset)
     dock.configure("a folder", Experiment(pool_size=30, n=4), Arm("std", acquisition="std"))
     click(qtbot, dock, "Step")
     wait_for_rounds(qtbot, dock, 1)

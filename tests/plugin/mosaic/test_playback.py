@@ -34,10 +34,10 @@ RUNS = [(arm, repeat) for arm in range(2) for repeat in range(2)]
 
 
 def report(arm, repeat, number, accuracy=None, cost=None):
-    found = 0.5 + number / 10 + repeat / 100 if accuracy is None else accuracy
+    share = 0.5 + number / 10 + repeat / 100 if accuracy is None else accuracy
     counts = (2 + number,) * 10
     cost = 100.0 * number if cost is None else cost
-    return RoundReport(ARMS[arm].name, repeat, number, 20 + ASKED * number, found, NAN, cost, counts)
+    return RoundReport(ARMS[arm].name, repeat, number, 20 + ASKED * number, share, NAN, cost, counts)
 
 
 def finish_round(folder, arm, repeat, number):
@@ -118,7 +118,7 @@ class Player:
         self.thread.work()
 
     @property
-    def said(self):
+    def messages(self):
         return [call.args[0] for call in self.view.say.call_args_list]
 
     @property
@@ -150,7 +150,7 @@ def test_a_running_one_opens_at_the_newest_round_that_is_under_way_and_is_follow
 
 def test_a_run_that_has_just_begun_says_that_there_is_no_round(player, tmp_path):
     player.open(make_run(tmp_path / "new", [0] * 4))
-    assert player.view.show_place.call_args.args == (Place(), 0, "No round is finished here yet.")
+    assert player.view.show_place.call_args.args == (Place(), 0, "No round of this repeat is finished yet.")
     player.view.show_round.assert_not_called()
 
 
@@ -159,7 +159,7 @@ def test_a_round_is_shown_as_it_was_kept(player, finished):
     player.go(1, 1, 2)
     images, classes = render(0, 1000 + 100 + 40 + np.arange(N))
     np.testing.assert_array_equal(player.shown.images_N_H_W, images)
-    np.testing.assert_array_equal(player.shown.asked_n, [5, 0, 7])
+    np.testing.assert_array_equal(player.shown.picked_n, [5, 0, 7])
     assert player.shown.words_n == tuple(str(classes[each]) for each in (5, 0, 7))
     np.testing.assert_array_equal(player.shown.query.value_N, np.arange(N) + 2)
     assert player.view.show_place.call_args.args[2] == "round 2 of 3 · 26 labels · accuracy 0.710 · cost 200"
@@ -169,7 +169,7 @@ def test_at_the_start_all_crops_have_labels_and_none_a_value(player, finished):
     player.open(finished)
     player.go(0, 0, 0)
     assert player.shown.query is None
-    np.testing.assert_array_equal(player.shown.asked_n, np.arange(N))
+    np.testing.assert_array_equal(player.shown.picked_n, np.arange(N))
 
 
 def test_a_round_without_a_test_names_no_accuracy():
@@ -198,7 +198,7 @@ def figures_of_another_kind(folder):
 @pytest.mark.parametrize(
     ("damage", "expected"),
     [
-        (lambda folder: (folder / PLAN_FILE).unlink(), "holds no experiment: there is no experiment.toml"),
+        (lambda folder: (folder / PLAN_FILE).unlink(), "holds no experiment: it has no experiment.toml"),
         (shutil.rmtree, "holds no experiment"),
         (broken_toml, "'arms' should be a list of tables"),
         (broken_figures, "round-001.json is damaged"),
@@ -233,7 +233,7 @@ def test_without_the_data_the_curves_are_shown_and_the_rest_is_said(player, fini
     (finished / PLAN_FILE).write_text(dump_plan(replace(PLAN, data="mnist")), "utf-8")
     monkeypatch.setattr("costal.paper.datasets.find_mnist", lambda folder=None: None)
     player.open(finished)
-    assert "No mosaics: MNIST was not found." in player.view.show_note.call_args.args[0]
+    assert "Mosaics cannot be shown. MNIST was not found." in player.view.show_note.call_args.args[0]
     player.go(1, 0, 3)
     assert player.view.show_picture.call_args.args[0].labels == 29
     player.view.show_round.assert_not_called()
@@ -243,7 +243,7 @@ def test_other_data_in_the_place_of_the_runs_are_not_shown(player, finished):
     known = {"costal", "source", "python", "torch", "numpy", "system", "processor", "device", "fingerprint"}
     (finished / ENVIRONMENT_FILE).write_text(json.dumps(dict.fromkeys(known, "other")), "utf-8")
     player.open(finished)
-    assert "not the crops of this run (MD5 other" in player.view.show_note.call_args.args[0]
+    assert "the run has other)" in player.view.show_note.call_args.args[0]
     player.view.show_round.assert_not_called()
 
 
@@ -303,7 +303,7 @@ def test_a_folder_that_is_away_for_a_while_is_said_and_shown_again(player, runni
     away.rename(running)
     player.view.reset_mock()
     player.look()
-    assert player.said == [""]
+    assert player.messages == [""]
     assert player.controller.place == Place(0, 1, 0)
     assert player.shown.query is None
     assert player.view.show_note.call_args.args == ("",)
