@@ -184,7 +184,7 @@ class ApplyClassifier(Dock):
         if folder and (Path(folder) / PROJECT_FILE).is_file():
             self.use_project(Path(folder))
         elif folder:
-            self.complain(f"{folder} is no project: it has no {PROJECT_FILE}. Choose another folder.")
+            self.complain(f"{folder} is not a project: it has no {PROJECT_FILE}. Choose another folder.")
 
     def _ask_export(self, kind: ExportKind) -> None:
         result = self.controller.result

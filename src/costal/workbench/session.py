@@ -89,7 +89,7 @@ class ProjectSession:
         """Raise ProjectError, which says who holds the project, when it is open for reading only."""
         if self.holder is not None:
             raise ProjectError(
-                f"'{self.project.name}' is open for reading only: {self.holder} writes to it. Close it there, then "
+                f"'{self.project.name}' is open read-only: {self.holder} writes to it. Close it there, then "
                 "open it here again."
             )
 
@@ -166,7 +166,7 @@ class ProjectSession:
         return self.store.label(label_id)
 
     def reload(self) -> None:
-        """Learn anew what can be undone, after labels came in from elsewhere."""
+        """Read again what can be undone, after labels were imported."""
         self._history = self.store.history(self.annotator)
 
     @property

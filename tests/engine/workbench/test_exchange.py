@@ -381,7 +381,7 @@ def test_a_crop_that_is_completed_by_reflection_is_cut_as_the_grid_does(bring, f
         ("c.tif,0,0,rings,", r"row 3, column frame: 'c.tif': no crop of it is in the project, and no such file"),
         ("n" * 300 + ",0,0,rings,", r"row 3, column frame: 'n+': no crop of it is in the project, and no such file"),
         ("a.tif,0,0,rods,", r"names classes that 'neurons' does not have: rods"),
-        ("a.tif,16,16,fibres,", r"row 3, column class: row 2 says otherwise of this crop"),
+        ("a.tif,16,16,fibres,", r"row 3, column class: row 2 gives another label for this crop"),
         ("notes.tif,0,0,rings,", r"row 3, column frame: 'notes.tif': .*is not a TIFF"),
         ("a.tif,zero,0,rings,", r"row 3, column y: 'zero' is no whole number"),
     ],

@@ -67,8 +67,8 @@ def test_a_row_is_numbered_as_an_editor_does(table):
     [
         ("frame,y,class\n", "has no column x. Its first row must name frame, y, x, class."),
         ("", "has no column frame and no y and no x and no class."),
-        ("frame,y,x,class,class\na,0,0,rings,fibres\n", "has two columns class. Take one of them out."),
-        ("frame,y,x,class\na,0,0,rings\na,zero,0,rings\n", "row 3, column y: 'zero' is no whole number from 0 to"),
+        ("frame,y,x,class,class\na,0,0,rings,fibres\n", "has two columns class. Remove one of them."),
+        ("frame,y,x,class\na,0,0,rings\na,zero,0,rings\n", "row 3, column y: 'zero' is not a whole number from 0 to"),
         ("frame,y,x,class\na,0,-1,rings\n", "row 2, column x: '-1' is no whole number"),
         ("frame,y,x,class\na,0,1.5,rings\n", "row 2, column x: '1.5' is no whole number"),
         ("frame,y,x,class\na,nan,0,rings\n", "row 2, column y: 'nan' is no whole number"),
@@ -85,9 +85,9 @@ def test_a_row_is_numbered_as_an_editor_does(table):
             "frame,y,x,class,kind\na,0,0,rings,praise\n",
             "row 2, column kind: 'praise' is not one of class, skip, exclude.",
         ),
-        ("frame,y,x,class,side\na,0,0,rings,4\n", "row 2, column side: '4' is no whole number from 8 to 10000."),
+        ("frame,y,x,class,side\na,0,0,rings,4\n", "row 2, column side: '4' is not a whole number from 8 to 10000."),
         ("frame,y,x,class\na,0,0,rings,1,2\n", "row 2: it has more cells than the first row."),
-        ('frame,y,x,class\n"a"b,0,0,rings\n', "is no CSV file"),
+        ('frame,y,x,class\n"a"b,0,0,rings\n', "is not a CSV file"),
     ],
 )
 def test_a_row_that_cannot_be_used_is_named(table, text, sentence):
