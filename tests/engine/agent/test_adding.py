@@ -228,7 +228,7 @@ def test_a_card_names_no_file_outside_its_folder(added, small_file):
     add_backbone(SMALL, small_file)
     (card,) = added.glob("*.json")
     card.write_text(json.dumps(json.loads(card.read_text()) | {"weights": "../elsewhere.safetensors"}))
-    with pytest.raises(AgentError, match=r"tells of other weights"):
+    with pytest.raises(AgentError, match=r"describes other weights"):
         cards.weights_file(SMALL)
 
 
