@@ -37,8 +37,7 @@ def current_version(project: Project, crop_shape: tuple[int, int, int]) -> Model
         if newest.agent.backbone and fresh.backbone and newest.agent.backbone.name == fresh.backbone.name:
             seen, now = f"{seen} with weights {newest.agent.backbone.sha256[:12]}", f"{fresh.backbone.sha256[:12]}"
         note = (
-            f"The newest model uses {seen}, the project through {now} of today. Train to make one that does; "
-            "no label is lost."
+            f"The newest model uses {seen}, the project now uses {now}. Train to make one that does; no label is lost."
         )
         return ModelVersion(0, replace(fresh, notes=(note,)))
     return replace(newest, agent=replace(newest.agent, settings=fresh.settings))

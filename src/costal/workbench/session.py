@@ -89,7 +89,7 @@ class ProjectSession:
         """Raise ProjectError, which says who holds the project, when it is open for reading only."""
         if self.holder is not None:
             raise ProjectError(
-                f"'{self.project.name}' is open read-only: {self.holder} writes to it. Close it there, then "
+                f"'{self.project.name}' is open for reading only: {self.holder} writes to it. Close it there, then "
                 "open it here again."
             )
 

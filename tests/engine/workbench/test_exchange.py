@@ -326,7 +326,7 @@ def test_one_plane_of_many_has_to_be_named(bring, folder):
 def test_a_frame_that_is_one_plane_of_a_file_is_not_meant_by_the_file_alone(bring, folder):
     save_project(replace(load_project(folder), intake=Intake("", "each", "each")))
     bring("frame,y,x,class,planes\nstack.tif,0,16,rings,z 1\n")
-    with pytest.raises(ProjectError, match=r"the project has the plane 'z 1' of it, and the table says none"):
+    with pytest.raises(ProjectError, match=r"the project has the plane 'z 1' of it, and the table names none"):
         bring("frame,y,x,class\nstack.tif,0,32,rings\n")
 
 

@@ -412,7 +412,7 @@ def test_a_window_that_reads_refuses_to_write_and_names_the_holder(session, fold
         with pytest.raises(ProjectError) as refused:
             act(reader)
         assert str(refused.value) == (
-            f"'neurons' is open read-only: {holder.user} on {holder.host} (process {os.getpid()}) since "
+            f"'neurons' is open for reading only: {holder.user} on {holder.host} (process {os.getpid()}) since "
             f"{holder.since} writes to it. Close it there, then open it here again."
         )
     assert (folder / "project.toml").read_bytes() == settings
