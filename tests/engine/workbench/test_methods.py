@@ -67,7 +67,8 @@ def test_a_full_project_says_labels_choice_effort_model_accuracy_and_consistency
         f"frozen network efficientnet_lite0 (version {LITE0_CARD.version}; from {LITE0_CARD.source}; licence "
         f"{LITE0_CARD.licence}; weights SHA-256 {LITE0_CARD.sha256}) (50 passes of MC dropout; model SHA-256 f00). The "
         "model of that time, whose prediction came before the label, was right for 100% (95% interval 21% to 100%) of "
-        "1 control crop, drawn at random. The expert gave the same label again to 100% (95% interval 21% to 100%) of 1 crop shown "
+        "1 control crop, drawn at random. "
+        "The expert gave the same label again to 100% (95% interval 21% to 100%) of 1 crop shown "
         "again unannounced; no accuracy above this share is meaningful."
     )
 
