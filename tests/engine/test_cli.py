@@ -137,7 +137,7 @@ def test_the_module_runs_as_a_program():
         [sys.executable, "-m", "costal.cli", "project", "info", "/nowhere"], capture_output=True, text=True, timeout=60
     )
     assert ran.returncode == 1
-    assert ran.stderr.startswith("costal: /nowhere is no project")
+    assert ran.stderr.startswith("costal: /nowhere is not a project")
     assert "Traceback" not in ran.stderr
 
 

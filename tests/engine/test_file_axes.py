@@ -94,7 +94,7 @@ def test_axes_hold_this_time_while_another_writes_to_the_project(folder):
     finally:
         lock.release()
     assert dict(project.axes) == {".tif QYX": "ZYX"}
-    assert note.startswith("The axes hold this time and were not kept in the project: ")
+    assert note.startswith("The axes apply this time only and were not saved in the project: ")
     assert not load_project(folder).axes
 
 

@@ -94,7 +94,7 @@ def test_below_two_classes_the_committee_is_refused_with_the_reason(
     answers = [replace(answer, class_index=each) for answer, each in zip(digit_answers, classes, strict=False)]
     agent = finish(learn(new_agent(quick_settings, SHAPE), answers, 0, "cpu"))
     assert agent.classifier == ()
-    with pytest.raises(AgentError, match=f"cannot be asked.*{counted}"):
+    with pytest.raises(AgentError, match=f"cannot predict.*{counted}"):
         finish(propose(agent, Pool(digit_pool), 0, "cpu"))
 
 

@@ -36,7 +36,7 @@ DOWNLOADS = {
     "torchvision:convnext_tiny": Download("convnext_tiny-983f1562.pth", "983f1562", 109.1, TERMS),
     "torchvision:mobilenet_v3_small": Download("mobilenet_v3_small-047dcff4.pth", "047dcff4", 9.8, TERMS),
 }
-"""By backbone. The publisher tells the first eight hexadecimal digits of each hash, in the name of the file."""
+"""By backbone. The file's name has the first eight hexadecimal digits of its hash, as published."""
 
 
 def added_folder() -> Path:
@@ -115,11 +115,11 @@ def _read(name: str, folder: Path) -> tuple[BackboneCard, str]:
         card = BackboneCard(**entries | {key: tuple(map(float, entries[key])) for key in ("mean", "std")})
         file = document["weights"]
         if card.name != name or Path(file).name != file:
-            raise ValueError("it tells of other weights")
+            raise ValueError("it describes other weights")
     except FileNotFoundError as error:
         raise AgentError(f"The weights of '{name}' are not on this machine. {how_to_get(name)}") from error
     except OSError as error:
         raise AgentError(f"{path} cannot be read: {error.strerror}. Check its permissions.") from error
     except (ValueError, KeyError, TypeError) as error:
-        raise AgentError(f"{path} is no card of a backbone ({error}). Delete it. {how_to_get(name)}") from error
+        raise AgentError(f"{path} is not a backbone card ({error}). Delete it. {how_to_get(name)}") from error
     return card, file

@@ -56,7 +56,7 @@ def read_brought(path: Path, sha256: str = "", source: str = "", licence: str = 
         When it cannot be read, or what should be its SHA-256 is none.
     """
     if sha256 and not re.fullmatch("[0-9a-fA-F]{64}", sha256):
-        raise AgentError(f"'{sha256}' is no SHA-256. Give its 64 hexadecimal digits.")
+        raise AgentError(f"'{sha256}' is not a SHA-256. Give its 64 hexadecimal digits.")
     try:
         return Brought(path.name, path.read_bytes(), sha256.lower(), source, licence)
     except OSError as error:
@@ -180,12 +180,14 @@ def _opened(brought: Brought) -> "Mapping[str, Tensor]":
     if kind in PICKLED:
         if not brought.sha256:
             raise AgentError(
-                f"{brought.file} is a pickle, which can run code. Give the SHA-256 that its publisher tells with "
+                f"{brought.file} is a pickle, which can run code. Give the SHA-256 that its publisher gives with "
                 "--sha256, so that no other file is opened, or use safetensors."
             )
         return unpickled(brought.content, brought.sha256, brought.file, "Get it again, or use safetensors.")
     if kind != ".safetensors":
-        raise AgentError(f"{brought.file} is no file of weights by its name. Use .safetensors, or {PICKLED[0]}.")
+        raise AgentError(
+            f"{brought.file} is not a weights file, judging by its name. Use .safetensors, or {PICKLED[0]}."
+        )
     if not own.startswith(brought.sha256):
         raise AgentError(
             f"{brought.file} is damaged or another file: its SHA-256 begins with {own[:12]}, expected "

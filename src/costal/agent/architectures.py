@@ -88,7 +88,7 @@ def architecture_of(name: str) -> Architecture:
     library, _, own = name.partition(":")
     build = {"timm": _of_timm, "torchvision": _of_torchvision}.get(library)
     if build is None:
-        raise AgentError(f"'{name}' is no network that can be added. Write timm:NAME or torchvision:NAME.")
+        raise AgentError(f"'{name}' is not a network that can be added. Write timm:NAME or torchvision:NAME.")
     try:
         with torch.random.fork_rng(devices=[]), torch.no_grad():
             return build(own)
@@ -162,10 +162,10 @@ def _stages_of(network: nn.Module) -> list[str]:
     for hook in hooks:
         hook.remove()
     last = {side: path for path, side in sides.items()}
-    wanted = [(SIDE // stride, SIDE // stride) for stride in STRIDES]
-    if not set(wanted) <= last.keys():
+    expected = [(SIDE // stride, SIDE // stride) for stride in STRIDES]
+    if not set(expected) <= last.keys():
         raise ValueError("it has no maps of an eighth and a sixteenth of the image's side")
-    return [last[side] for side in wanted]
+    return [last[side] for side in expected]
 
 
 def _built(

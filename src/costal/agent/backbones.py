@@ -66,7 +66,7 @@ class FrozenBackbone:
 
         count, channels = crops_B_C_H_W.shape[:2]
         if is_rgb and channels != 3:
-            raise AgentError(f"A crop of {channels} channels is no RGB image. Choose three channels, or grey ones.")
+            raise AgentError(f"A crop of {channels} channels is not an RGB image. Choose three channels, or grey ones.")
         images = crops_B_C_H_W if is_rgb else crops_B_C_H_W.reshape(-1, 1, *crops_B_C_H_W.shape[2:])
         extract, is_half = self.extract.to(device), precision_of(device) == "bfloat16"
         with torch.inference_mode(), torch.autocast(torch.device(device).type, torch.bfloat16, enabled=is_half):
@@ -77,7 +77,7 @@ class FrozenBackbone:
             features = torch.cat([part.half().float().cpu() for part in parts])[: len(images)]
         if not features.isfinite().all():
             raise AgentError(
-                f"The backbone '{self.card.name}' makes features that are no numbers of half precision. Choose another."
+                f"The backbone '{self.card.name}' makes features that half precision cannot hold. Choose another."
             )
         rounded: Floats = features.reshape(count, -1).numpy()
         return rounded

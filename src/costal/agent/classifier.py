@@ -143,7 +143,7 @@ def ask_committee(agent: Agent, inputs_N: Floats, seed: int, device: str) -> Job
         When the agent has no classifier, with the reason, or its weights do not fit the crops.
     """
     if not agent.classifier:
-        raise AgentError("The committee cannot be asked. " + " ".join(agent.notes or ("It has not learned yet.",)))
+        raise AgentError("The committee cannot predict. " + " ".join(agent.notes or ("It has not learned yet.",)))
     committee = Committee(build_classifiers(agent), passes_of(agent), seed)
     inputs_N = yield from inputs_of(agent, inputs_N, device)
     acquisition = ACQUISITION_FUNCTIONS[agent.settings.acquisition]
@@ -154,7 +154,7 @@ def ask_committee(agent: Agent, inputs_N: Floats, seed: int, device: str) -> Job
         return acquisition(probs_T_B_K), probs_T_B_K.mean(0), committee.projected(features_M)
 
     batch_setup = first_batch_setup(device, len(inputs_N), agent.input_shape, BATCH)
-    found, batch_setup = yield from in_batches(inputs_N, batch_setup, attempt, "Asking the committee")
+    found, batch_setup = yield from in_batches(inputs_N, batch_setup, attempt, "Predicting with the committee")
     return CommitteeOutput(*found), batch_setup
 
 

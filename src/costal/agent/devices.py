@@ -69,8 +69,8 @@ def precision_of(device: str) -> Precision:
 
 def _cpu_multiplies_bfloat16() -> bool:
     # torch has no public question for this; without an answer float32 is right everywhere.
-    asked = (getattr(torch.cpu, f"_is_{name}_supported", None) for name in ("avx512_bf16", "amx_tile"))
-    return any(bool(each()) for each in asked if each is not None)
+    checks = (getattr(torch.cpu, f"_is_{name}_supported", None) for name in ("avx512_bf16", "amx_tile"))
+    return any(bool(each()) for each in checks if each is not None)
 
 
 def prepare_for_inference(network: Network, device: str) -> None:

@@ -1,7 +1,7 @@
 """What more labels would bring, from the accuracies that fewer labels gave. Pure numpy.
 
 Errors fall about as a power of the number of labels. With so few points no more can be fitted than that: a level and
-a slope; how uncertain the slope is, drawing the groups of labels anew tells.
+a slope; resampling the groups of labels shows how uncertain the slope is.
 
 Source
 ------

@@ -53,7 +53,7 @@ def _listed(name: str) -> Listed:
     card = card_of(name)
     if card is None:
         trunk = Network((1, CROP, CROP), 2).trunk.eval()
-        own = Listed(name, feature_count(CROP), CROP, "1", source="trained anew with each model", licence="needs none")
+        own = Listed(name, feature_count(CROP), CROP, "1", source="trained again with each model", licence="needs none")
         return replace(own, cpu_ms=_cpu_ms(lambda crops: trunk(torch.from_numpy(crops))))
     backbone = load_backbone(card)
     return Listed(

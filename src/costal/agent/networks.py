@@ -147,7 +147,7 @@ def standardise(network: Network, features_N_V_F: NDArray[np.floating]) -> None:
 
 
 def initialise(network: nn.Module, generator: torch.Generator) -> None:
-    """Draw the weights of all convolutions and dense layers anew (Glorot uniform), with biases of zero."""
+    """Draw the weights of all convolutions and dense layers again (Glorot uniform), with biases of zero."""
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d | nn.Linear):
             nn.init.xavier_uniform_(layer.weight, generator=generator)
@@ -174,12 +174,12 @@ def load_weights(network: nn.Module, weights: Weights) -> None:
         When names or shapes differ from the network's: the model was made for other crops or classes.
     """
     expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
-    found = {name: tuple(array.shape) for name, array in weights.items()}
-    if expected != found:
-        differing = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
+    shapes = {name: tuple(array.shape) for name, array in weights.items()}
+    if expected != shapes:
+        differing = sorted(name for name in expected.keys() | shapes.keys() if expected.get(name) != shapes.get(name))
         name = differing[0]
         raise AgentError(
-            f"The model does not fit: {name} has shape {found.get(name, 'none')}, these crops and classes need "
+            f"The model does not fit: {name} has shape {shapes.get(name, 'none')}, these crops and classes need "
             f"{expected.get(name, 'none')}. Train a new model for this project."
         )
     network.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in weights.items()})

@@ -1,7 +1,7 @@
 """The value of a crop, v = I^α / C^β, the rules that change it where cost and class go together, and the best n.
 
 Needs numpy only, so a slider can call it. C tells an expert's time, and with it the class, where the crops of one class
-cost more than those of another: then a large β starves the dear class. The rules, by name:
+cost more than those of another: then a large β starves the expensive class. The rules, by name:
 
 ``paper``
     v as the paper has it.
@@ -119,7 +119,7 @@ def select(value_N: ArrayLike, n: int, rng: np.random.Generator) -> NDArray[np.i
     if values.dtype != np.float32:
         values = values.astype(np.float64)
     if n < 1:
-        raise AgentError(f"A query of {n} crops asks nothing. Choose n = 1 or more.")
+        raise AgentError(f"A query of {n} crops is empty. Choose n = 1 or more.")
     if np.isnan(values).any():
         raise AgentError("A crop's value is not a number. Score the pool again.")
     n = min(n, len(values))

@@ -1,4 +1,4 @@
-"""The classes of a project, edited: each edit returns the project anew, ids never change, no label is touched."""
+"""The classes of a project, edited: each edit returns a new project, ids never change, no label is touched."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -54,16 +54,16 @@ def rekey_class(project: Project, class_id: int, key: str, tools: Mapping[str, s
     `tools` has the keys of the bench's tools as they are set now: none of them is given to a class.
     """
     key = key.strip().upper()
-    meant = _the_class(project, class_id)
-    if not meant.is_offered:
-        raise ProjectError(f"'{meant.name}' is not offered, so it needs no key. Restore it first.")
+    project_class = _the_class(project, class_id)
+    if not project_class.is_offered:
+        raise ProjectError(f"'{project_class.name}' is not offered, so it needs no key. Restore it first.")
     tool = next((tool for tool, its_key in tools.items() if key and its_key.upper() == key), None)
-    if tool is not None and key != meant.key.upper():
+    if tool is not None and key != project_class.key.upper():
         raise ProjectError(
-            f"'{key}' cannot be the key of '{meant.name}': it is that of {tool}. Use another, or change the tool's in "
-            "napari's preferences, under napari-costal."
+            f"'{key}' cannot be the key of '{project_class.name}': {tool} uses it. Use another, or change the tool's "
+            "in napari's preferences, under napari-costal."
         )
-    before = meant.key
+    before = project_class.key
     owner = next((each for each in project.offered if key and each.key.upper() == key and each.id != class_id), None)
     if owner is not None:
         project = _replaced(project, owner.id, key=before)
@@ -97,10 +97,10 @@ def restore_class(project: Project, class_id: int) -> Project:
 
 
 def _the_class(project: Project, class_id: int) -> LabelClass:
-    found = next((each for each in project.classes if each.id == class_id), None)
-    if found is None:
+    project_class = next((each for each in project.classes if each.id == class_id), None)
+    if project_class is None:
         raise ProjectError(f"There is no class {class_id} in '{project.name}'. Choose one of its classes.")
-    return found
+    return project_class
 
 
 def _replaced(project: Project, class_id: int, **changes: object) -> Project:

@@ -37,7 +37,7 @@ class EventKind(StrEnum):
 
 
 class PauseReason(StrEnum):
-    """Why the clock stands still; several may hold at once."""
+    """Why the timer is paused; several reasons may apply at once."""
 
     FOCUS = "focus lost"
     USER = "user"
@@ -121,7 +121,7 @@ def advance(state: EffortState, event: Event, idle_limit_ns: int) -> EffortState
     if state.phase is Phase.QUEUED and event.kind in (EventKind.ANSWERED, EventKind.SKIPPED):
         raise EffortError(f"'{event.kind}' came before the crop was shown. Wait until it is painted.")
     if event.kind in (EventKind.PAUSED, EventKind.RESUMED) and event.reason is None:
-        raise EffortError(f"'{event.kind}' came without a reason. Say why the clock stands still.")
+        raise EffortError(f"'{event.kind}' came without a reason. Say why the timer is paused.")
     if event.kind is EventKind.SHOWN and state.phase is not Phase.QUEUED:
         raise EffortError("A crop is shown once per presentation. Open a new presentation to show it again.")
     return _moved(_counted(_checked(state, event), event, idle_limit_ns), event)

@@ -125,8 +125,8 @@ def _with_prediction(row: tuple[Any, ...]) -> tuple[Any, ...]:
     *columns, why = row
     if why is None:
         return (*columns, 0, np.nan)
-    said = QueryReason.from_json(why)
-    best = max(zip(said.probs_K, said.class_ids, strict=True), key=lambda pair: pair[0], default=(np.nan, 0))
+    reason = QueryReason.from_json(why)
+    best = max(zip(reason.probs_K, reason.class_ids, strict=True), key=lambda pair: pair[0], default=(np.nan, 0))
     return (*columns, best[1], best[0])
 
 

@@ -169,7 +169,9 @@ def checked_version(connection: sqlite3.Connection, path: Path, migrations: Sequ
         )
     has_tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] > 0
     if version < 0 or (version == 0 and has_tables):
-        raise ProjectError(f"{path} is no label store: another program wrote it. Restore labels.sqlite from a backup.")
+        raise ProjectError(
+            f"{path} is not a label store: another program wrote it. Restore labels.sqlite from a backup."
+        )
     return version
 
 

@@ -124,17 +124,17 @@ def roll_back(folder: Path, number: int) -> ModelVersion:
     if number not in _numbers(folder):
         kept = ", ".join(map(str, sorted(_numbers(folder)))) or "none"
         raise ProjectError(f"There is no model {number} in {folder}. Choose one that is kept: {kept}.")
-    found = load_version(folder, number)
-    return save_agent(folder, found.agent, replace(found.provenance, copy_of=number))
+    version = load_version(folder, number)
+    return save_agent(folder, version.agent, replace(version.provenance, copy_of=number))
 
 
 def kept_versions(folder: Path) -> list[ModelVersion]:
     """Return the generations on disk, newest first, that can be read."""
-    found = []
+    versions = []
     for number in sorted(_numbers(folder), reverse=True):
         with suppress(ProjectError):
-            found.append(load_version(folder, number))
-    return found
+            versions.append(load_version(folder, number))
+    return versions
 
 
 def newest_number(folder: Path) -> int:
@@ -204,11 +204,11 @@ def _fitting_tensors(card: dict[str, Any], path: Path) -> Weights:
 
 
 def _origin_of(card: dict[str, Any]) -> Provenance:
-    said = card.get("origin", {})
+    origin = card.get("origin", {})
     numbers = (key for key in LATER if key != "recipe")
     later: dict[str, Any] = {key: tuple(float(each) for each in card.get(key, ())) for key in numbers}
     later["recipe"] = str(card.get("recipe", ""))
-    return Provenance(**said | {"label_ids": tuple(said.get("label_ids", ()))} | later)
+    return Provenance(**origin | {"label_ids": tuple(origin.get("label_ids", ()))} | later)
 
 
 def _known_to(settings: type[AgentSettings | Training], entries: Mapping[str, Any]) -> dict[str, Any]:
@@ -268,7 +268,7 @@ def load_weights_file(path: Path) -> Weights:
         raise ProjectError(f"{path} is missing. Delete its card and train again; the labels are untouched.") from error
     except (SafetensorError, OSError, ValueError, KeyError) as error:
         raise ProjectError(
-            f"{path} is not a safetensors file ({error}). It was not opened any further, for a pickle can run code. "
+            f"{path} is not a safetensors file ({error}). It was not opened, because a pickle can run code. "
             "Delete it and train again; the labels are untouched."
         ) from error
 

@@ -64,12 +64,12 @@ class LabelClass:
     ]
     colour: Annotated[str, Setting("What it is drawn in.", fits=is_a_colour, expected="a colour as #rrggbb")]
     acquisition_cost_s: Annotated[float, Setting("What it costs to take a crop of it.", ge=0, le=DAY_S, unit="s")] = 0.0
-    retired: Annotated[bool, Setting("Is not offered and not learned any more.")] = False
+    retired: Annotated[bool, Setting("Whether the class is hidden and no longer learned.")] = False
     merged_into: Annotated[int, Setting("The class that its labels count as; 0 for none.", ge=0, le=LARGEST_ID)] = 0
     description: Annotated[
         str,
         Setting(
-            "What is called so: a sentence for the expert.",
+            "A description of the class for the expert.",
             fits=lambda text: not text or (is_a_line(text) and len(text) <= LONGEST_DESCRIPTION),
             expected=f"text of one line with at most {LONGEST_DESCRIPTION} signs",
         ),
@@ -110,14 +110,15 @@ class Choices(Asking):
     repeat_share: Annotated[
         float,
         Setting(
-            "Share of the answered crops that are shown again later in a query, without a word: how often the expert "
+            "Share of the answered crops that are shown again later in a query, unannounced: how often the expert "
             "gives the same answer is the most that any accuracy can be. 0 for none.",
             ge=0,
             le=0.5,
         ),
     ] = 0.03
     by: Annotated[
-        Literal["crops", "minutes"], Setting("Whether a query is so many crops, or as many as fit into the minutes.")
+        Literal["crops", "minutes"],
+        Setting("Whether a query has a fixed number of crops, or as many as fit into the minutes."),
     ] = "crops"
     minutes: Annotated[float, Setting("The time at hand for a query.", gt=0, le=LARGEST)] = 20.0
     retrain: Annotated[
@@ -141,8 +142,8 @@ class Intake:
     """
 
     folder: Annotated[str, Setting("The folder that is watched; empty for none.")] = ""
-    z: Annotated[PlaneChoice, Setting("What becomes of the Z stacks of files.")] = "max"
-    t: Annotated[PlaneChoice, Setting("What becomes of the time series of files.")] = "each"
+    z: Annotated[PlaneChoice, Setting("How the Z stacks of files are read.")] = "max"
+    t: Annotated[PlaneChoice, Setting("How the time series of files are read.")] = "each"
     rgb: Annotated[bool, Setting("Whether the three channels are the samples of colour images.")] = False
 
 
@@ -163,7 +164,7 @@ class Project:
     choices: Choices = field(default_factory=Choices)
     intake: Intake = field(default_factory=Intake)
     idle_limit_s: Annotated[
-        float, Setting("The longest gap that still counts as looking.", gt=0, le=DAY_S, unit="s")
+        float, Setting("The longest gap without input that still counts as active time.", gt=0, le=DAY_S, unit="s")
     ] = 20.0
     kept_models: Annotated[int, Setting("How many models stay on disk, the newest ones.", ge=1)] = 10
     channels: tuple[Channel, ...] = ()
@@ -202,26 +203,26 @@ class Project:
 
     @property
     def scores_folder(self) -> Path:
-        """Where the scores of large frames are; they can be made anew."""
+        """Where the scores of large frames are; they can be made again."""
         return self.folder / SCORES_FOLDER
 
     @property
     def features_folder(self) -> Path:
-        """Where the features of crops are that a frozen backbone made; they can be made anew."""
+        """Where the features of crops are that a frozen backbone made; they can be made again."""
         return self.folder / FEATURES_FOLDER
 
     def class_of(self, class_id: int) -> LabelClass | None:
         """Return what a stored class id means today: the class that it was merged into, None when it is unknown."""
         by_id = {each.id: each for each in self.classes}
-        found = by_id.get(class_id)
-        while found is not None and found.merged_into:
-            found = by_id.get(found.merged_into)
-        return found
+        project_class = by_id.get(class_id)
+        while project_class is not None and project_class.merged_into:
+            project_class = by_id.get(project_class.merged_into)
+        return project_class
 
     def class_index(self, class_id: int | None) -> int | None:
         """Return the network output that stands for a stored class id, None when it is not learned any more."""
-        meant = self.class_of(class_id) if class_id is not None else None
-        return self.offered.index(meant) if meant is not None and meant.is_offered else None
+        project_class = self.class_of(class_id) if class_id is not None else None
+        return self.offered.index(project_class) if project_class is not None and project_class.is_offered else None
 
     def agent_settings(self) -> AgentSettings:
         """Return the settings of an agent for this project."""

@@ -104,7 +104,7 @@ def load_project(folder: Path) -> Project:
         document = tomllib.loads(path.read_text("utf-8"))
     except (FileNotFoundError, NotADirectoryError) as error:
         raise ProjectError(
-            f"{folder} is no project: it has no {PROJECT_FILE}. Choose another, or make a new one."
+            f"{folder} is not a project: it has no {PROJECT_FILE}. Choose another, or make a new one."
         ) from error
     except (ValueError, RecursionError) as error:
         raise ProjectError(f"{path} is broken: {error}. Restore it from a backup.") from error
@@ -112,10 +112,11 @@ def load_project(folder: Path) -> Project:
         raise ProjectError(
             f"{path} cannot be read: {error.strerror}. Check what it is, and its permissions."
         ) from error
-    found = document.pop("format", None)
-    if not isinstance(found, int) or found > FORMAT:
+    version = document.pop("format", None)
+    if not isinstance(version, int) or version > FORMAT:
         raise ProjectError(
-            f"{folder} has project format {found}; this version reads up to {FORMAT}. Update napari-costal to open it."
+            f"{folder} has project format {version}; this version reads up to {FORMAT}. "
+            "Update napari-costal to open it."
         )
     try:
         return checked(_project_of(FILE.read(document), folder))
@@ -123,14 +124,14 @@ def load_project(folder: Path) -> Project:
         raise ProjectError(f"{path}: {error}") from error
 
 
-def _project_of(said: dict[str, Any], folder: Path) -> Project:
+def _project_of(document: dict[str, Any], folder: Path) -> Project:
     """Return the project of what its file says."""
     return Project(
         folder,
-        classes=tuple(LabelClass(**each) for each in said.pop("classes")),
-        channels=tuple(Channel(**each) for each in said.pop("channels")),
-        tiling=Tiling(**said.pop("tiling")),
-        choices=Choices(**said.pop("agent")),
-        intake=Intake(**said.pop("intake")),
-        **{"name": folder.name, **said},
+        classes=tuple(LabelClass(**each) for each in document.pop("classes")),
+        channels=tuple(Channel(**each) for each in document.pop("channels")),
+        tiling=Tiling(**document.pop("tiling")),
+        choices=Choices(**document.pop("agent")),
+        intake=Intake(**document.pop("intake")),
+        **{"name": folder.name, **document},
     )

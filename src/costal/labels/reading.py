@@ -212,7 +212,7 @@ class Reader:
             )
             LEFT JOIN current_label ON current_label.id = label.id ORDER BY presentation.id"""
         )
-        found = []
+        results = []
         for row in rows:
             why = (
                 QueryReason.from_json(row[14])
@@ -223,8 +223,8 @@ class Reader:
             rest = (*row[15:19], bool(row[19]), tuple(events.get(row[0], ())), *how)
             place = (*row[:3], self._source(row[3]), *row[4:12])
             fields: tuple[Any, ...] = (*place, bool(row[12]), bool(row[13]), why, *rest)
-            found.append(PresentationRow(*fields))
-        return found
+            results.append(PresentationRow(*fields))
+        return results
 
     def recipe(self, digest: str) -> str:
         """Return what the model of this digest was made from (see `labels.recipes`).

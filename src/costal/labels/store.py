@@ -22,7 +22,7 @@ TOGETHER = "(label.id = :id OR label.action_id = (SELECT action_id FROM label AS
 
 
 def require_store(path: Path) -> None:
-    """Raise ProjectError when a project's store is gone or empty: opening it would begin anew without a word."""
+    """Raise ProjectError when a project's store is gone or empty: opening it would start again with no warning."""
     if not path.is_file() or path.stat().st_size == 0:
         raise ProjectError(f"{path} is missing or empty: its labels are gone. Restore labels.sqlite from a backup.")
 
@@ -42,7 +42,7 @@ def _require_newest(connection: sqlite3.Connection, path: Path) -> None:
     if version < len(MIGRATIONS):
         raise ProjectError(
             f"{path} has version {version}; this version of napari-costal reads {len(MIGRATIONS)}. Open the project "
-            "in napari, or run 'costal train': either brings it up to date."
+            "in napari, or run 'costal train': both update it."
         )
 
 
@@ -284,9 +284,9 @@ class Store(TableReader):
     def check(self) -> list[str]:
         """Return what SQLite finds wrong with the file; an empty list when it is whole."""
         with self._explained():
-            found = [row[0] for row in self._connection.execute("PRAGMA integrity_check").fetchall()]
+            faults = [row[0] for row in self._connection.execute("PRAGMA integrity_check").fetchall()]
             broken = [f"{row[0]} row {row[1]}" for row in self._connection.execute("PRAGMA foreign_key_check")]
-        return [line for line in found if line != "ok"] + broken
+        return [line for line in faults if line != "ok"] + broken
 
     def _crop_id(self, connection: sqlite3.Connection, answer: AnswerRecord) -> int:
         pixels = np.ascontiguousarray(answer.pixels_C_H_W)

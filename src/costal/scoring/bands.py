@@ -63,7 +63,7 @@ class BandWork:
         return number * size, min(len(self.grid), (number + 1) * size)
 
     def open(self) -> Plane:
-        """Return the plane, opened anew where it is not in memory.
+        """Return the plane, opened again where it is not in memory.
 
         Raises
         ------
@@ -174,8 +174,8 @@ def _scored(
 ) -> Job[tuple[Band, Scores | None]]:
     """Return the scores of a band's crops, and what was said with them; yields progress in crops."""
     count, classes = len(skipped_N), agent.settings.class_count
-    wanted = np.flatnonzero(skipped_N == SCORED)
-    skipped_N[wanted[blank_crops(crops.window_C_h_w, crops.grid, wanted.tolist())]] = BLANK
+    indices = np.flatnonzero(skipped_N == SCORED)
+    skipped_N[indices[blank_crops(crops.window_C_h_w, crops.grid, indices.tolist())]] = BLANK
     chosen = np.flatnonzero(skipped_N == SCORED)
     if not len(chosen):
         return replace(nothing_scored(count, classes), skipped_N=skipped_N), None

@@ -53,7 +53,7 @@ def with_channels(project: Project, channels: tuple[Channel, ...], is_rgb: bool,
     if labelled and (labelled != len(channels) or (before and before != now)):
         used = in_words(project) if project.channels else f"{labelled} channel(s)"
         raise ProjectError(
-            f"'{project.name}' has labels of crops with {used}, which crops with others could not learn from. Make "
+            f"'{project.name}' has labels of crops with {used}, which cannot be combined with other channels. Make "
             "another project for other channels."
         )
     return replace(project, channels=channels, intake=replace(project.intake, rgb=is_rgb))
@@ -78,10 +78,10 @@ def require_alike(project: Project, source: str, count: int, is_rgb: bool, label
     Projects of earlier versions, which chose no channels, take every frame, as they did.
     """
     if labelled and project.channels and (count != labelled or is_rgb != project.intake.rgb):
-        given = "is an RGB image" if is_rgb else f"gives crops of {count} channel(s)"
+        description = "is an RGB image" if is_rgb else f"gives crops of {count} channel(s)"
         raise FrameError(
-            f"{source} {given}; '{project.name}' has labels of crops with {in_words(project)}. Choose a frame that has "
-            "these, or make another project."
+            f"{source} {description}; '{project.name}' has labels of crops with {in_words(project)}. Choose a frame "
+            "that has these, or make another project."
         )
 
 

@@ -59,9 +59,11 @@ def cold_start(prepared: Prepared, plane_C_Y_X: Plane) -> Job[FrameScores]:
                 f"{prepared.source} shows nothing in any crop that was looked at: chunks are missing, or all is "
                 "constant. Wait until it is written, or choose another frame."
             )
-    said = tuple(filter(None, warnings))
+    sentences = tuple(filter(None, warnings))
     if not len(which_M):
-        return FrameScores(None, prepared.model_version.number, (*said, reason)[0], skipped_N=skipped_N, warnings=said)
+        return FrameScores(
+            None, prepared.model_version.number, (*sentences, reason)[0], skipped_N=skipped_N, warnings=sentences
+        )
     features_M_F = yield from _features(work, plane_C_Y_X, which_M, prepared.agent)
     return FrameScores(
         None,
@@ -69,7 +71,7 @@ def cold_start(prepared: Prepared, plane_C_Y_X: Plane) -> Job[FrameScores]:
         reason,
         features_M_F=features_M_F,
         skipped_N=skipped_N if len(which_M) < len(grid) else None,
-        warnings=said,
+        warnings=sentences,
     )
 
 

@@ -45,8 +45,8 @@ class FeatureFiles:
         """Return keys (n,) and features (n, ...) of a file; None where it is not there, damaged, or another's."""
         path = self._path(made_of)
         try:
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as held:
-                keys, features, name = held["keys"], held["features"], str(held["name"])
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+                keys, features, name = arrays["keys"], arrays["features"], str(arrays["name"])
         except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
             return None
         if (
@@ -155,8 +155,8 @@ def kept_or_computed(
 
     `compute` gives the features of the crops at some places of `keys_N`.
     """
-    held = files.load(made_of) if files is not None else None
-    held_keys, held_features = held if held is not None else (keys_N[:0], np.empty((0, 0), np.float16))
+    kept = files.load(made_of) if files is not None else None
+    held_keys, held_features = kept if kept is not None else (keys_N[:0], np.empty((0, 0), np.float16))
     place_of = {key: place for place, key in enumerate(held_keys.tolist())}
     place_N = np.array([place_of.get(key, -1) for key in keys_N.tolist()], np.intp)
     lacking = np.flatnonzero(place_N < 0)

@@ -54,15 +54,15 @@ def measured_range(plane_C_Y_X: Plane, missing: Missing) -> tuple[IntensityRange
 
 def _sampled(frame: LazyFrame, planes: Planes, level: int, missing: Missing) -> list[Box]:
     """Return windows spread evenly over a level; by its size alone, but for those that lack chunks."""
-    found: list[Box] = []
+    windows: list[Box] = []
     for count in GRIDS:
         boxes = list(_spread(frame.size_of(level), count))
         if missing == "raise":
             return boxes
-        found = [box for box in boxes if not missing_boxes(frame, planes, box, level)] or found
-        if len(found) >= FEWEST_WINDOWS:
-            return found
-    return found or list(_spread(frame.size_of(level), GRIDS[0]))
+        windows = [box for box in boxes if not missing_boxes(frame, planes, box, level)] or windows
+        if len(windows) >= FEWEST_WINDOWS:
+            return windows
+    return windows or list(_spread(frame.size_of(level), GRIDS[0]))
 
 
 def _spread(size: tuple[int, int], count: int) -> Iterator[Box]:
@@ -129,5 +129,5 @@ def _any_within(bright_Y_X: NDArray[np.bool_], grid: Grid) -> NDArray[np.bool_]:
     sums[1:, 1:] = bright_Y_X.cumsum(0).cumsum(1)
     (top, bottom), (left, right) = spans
     inside = sums[bottom][:, right] - sums[top][:, right] - sums[bottom][:, left] + sums[top][:, left]
-    found: NDArray[np.bool_] = (inside > 0).ravel()
-    return found
+    is_within: NDArray[np.bool_] = (inside > 0).ravel()
+    return is_within

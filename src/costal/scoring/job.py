@@ -29,8 +29,8 @@ def score_prepared(prepared: Prepared, with_features: bool = True) -> Job[FrameS
     return scores
 
 
-def _device(asked: str) -> str:
+def _device(name: str) -> str:
     """Return on which device would have been scored: all bands were there."""
     from costal.agent.devices import choose_device, describe_device
 
-    return describe_device(choose_device(asked))
+    return describe_device(choose_device(name))

@@ -69,7 +69,7 @@ def claim(folder: Path, made_of: Mapping[str, Any]) -> tuple[str, ...]:
     ProjectError
         When it cannot be written.
     """
-    wanted = json.loads(json.dumps(made_of))
+    wanted_card = json.loads(json.dumps(made_of))
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -77,14 +77,14 @@ def claim(folder: Path, made_of: Mapping[str, Any]) -> tuple[str, ...]:
             f"{folder} cannot be made: {error.strerror}. Choose another place, or make it writable."
         ) from error
     before = card(folder)
-    if before == wanted:
+    if before == wanted_card:
         return ()
     remove_leftovers(folder, "band-*.npz")
     stale = sorted(folder.glob("band-*.npz"))
-    names = sorted(name for name in wanted.keys() | before.keys() if wanted.get(name) != before.get(name))
+    names = sorted(name for name in wanted_card.keys() | before.keys() if wanted_card.get(name) != before.get(name))
     for path in stale:
         path.unlink(missing_ok=True)
-    written = {"software": f"napari-costal {costal.__version__}", "made_of": wanted}
+    written = {"software": f"napari-costal {costal.__version__}", "made_of": wanted_card}
     write_atomically(folder / CARD, json.dumps(written, indent=1, ensure_ascii=False).encode())
     return tuple(names) if stale else ()
 
@@ -92,10 +92,10 @@ def claim(folder: Path, made_of: Mapping[str, Any]) -> tuple[str, ...]:
 def card(folder: Path) -> Mapping[str, Any]:
     """Return what the card of a folder says, nothing where there is none that can be read."""
     try:
-        found = json.loads((folder / CARD).read_text("utf-8"))["made_of"]
+        made_of = json.loads((folder / CARD).read_text("utf-8"))["made_of"]
     except (OSError, ValueError, KeyError, TypeError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return made_of if isinstance(made_of, dict) else {}
 
 
 def save_band(folder: Path, number: int, band: Band, digest: str) -> None:
@@ -124,11 +124,11 @@ def load_band(folder: Path, number: int, digest: str, crops: int) -> Band | None
     """Return a band of so many crops, None where it is not there, damaged or made of something else."""
     names = ("information", "cost", "probs", "features", "skipped")
     try:
-        with _path(folder, number).open("rb") as file, np.load(file, allow_pickle=False) as held:
-            if held["digest"].tobytes().hex() != digest:
+        with _path(folder, number).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            if arrays["digest"].tobytes().hex() != digest:
                 return None
-            information_N, cost_N, probs_N_K, features_N_F, skipped_N = (held[name] for name in names)
-            cost_spread = float(held["cost_spread"])
+            information_N, cost_N, probs_N_K, features_N_F, skipped_N = (arrays[name] for name in names)
+            cost_spread = float(arrays["cost_spread"])
     except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
         return None
     if any(len(array) != crops for array in (information_N, cost_N, probs_N_K, features_N_F, skipped_N)):

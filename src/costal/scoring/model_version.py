@@ -37,8 +37,7 @@ def current_version(project: Project, crop_shape: tuple[int, int, int]) -> Model
         if newest.agent.backbone and fresh.backbone and newest.agent.backbone.name == fresh.backbone.name:
             seen, now = f"{seen} with weights {newest.agent.backbone.sha256[:12]}", f"{fresh.backbone.sha256[:12]}"
         note = (
-            f"The newest model looks through {seen}, the project through {now} of today. Train to make one that does; "
-            "no label is lost."
+            f"The newest model uses {seen}, the project now uses {now}. Train to make one that does; no label is lost."
         )
         return ModelVersion(0, replace(fresh, notes=(note,)))
     return replace(newest, agent=replace(newest.agent, settings=fresh.settings))
@@ -108,9 +107,9 @@ def told_outside(project: Project, own: IntensityRange) -> str:
         for low, high, own_low, own_high in zip(fixed.low_C, fixed.high_C, own.low_C, own.high_C, strict=True)
     ):
         return ""
-    own_said, fixed_said = (f"{min(each.low_C):.4g} to {max(each.high_C):.4g}" for each in (own, fixed))
+    own_text, fixed_text = (f"{min(each.low_C):.4g} to {max(each.high_C):.4g}" for each in (own, fixed))
     return (
-        f"The frame has intensities from {own_said}, the project's models were trained for {fixed_said}: what lies "
-        "beyond is cut off. Train with a new range ('costal train --new-range', or the box under Advanced) to include "
+        f"The frame has intensities from {own_text}, the project's models were trained for {fixed_text}: values "
+        "beyond are clipped. Train with a new range ('costal train --new-range', or the box under Advanced) to include "
         "it."
     )

@@ -42,7 +42,7 @@ def told_unlike(pixel_um: float | None, learned: Sequence[float]) -> str:
         return ""
     return (
         f"The frame has {pixel_um:.3g} µm per pixel, the labels are from {named(learned)} µm: its crops show things at "
-        "another scale, so do not trust what is said of them."
+        "another scale, so do not trust its predictions."
     )
 
 
@@ -57,7 +57,7 @@ def scaling(pixel_um: float | None, learned: Sequence[float], resample: bool) ->
     1 leaves it as it is: it fits, its pixel size or that of the labels is not known, or `resample` is not wanted.
     """
     if not learned:
-        return 1.0, "The pixel size that was learned at is not known: nothing was resampled." if resample else ""
+        return 1.0, "The pixel size of the training labels is not known: nothing was resampled." if resample else ""
     if pixel_um is None:
         return 1.0, f"The frame's pixel size is not known; the labels are from {named(learned)} µm."
     if not is_unlike(pixel_um, learned):

@@ -33,7 +33,7 @@ from costal.types import Agent, Grid
 
 Background = Literal["none", "skip"]
 RECIPE = 4
-"""Of what is scored and how it is kept: scores of another recipe are made anew."""
+"""Of what is scored and how it is kept: scores of another recipe are computed again."""
 CHECKED_ROWS = 16
 LONGEST_NAME = 40
 MISSING_IN_WINDOW: Missing = "skip"
@@ -219,9 +219,9 @@ def _in_one_order(now: Mapping[str, Any], before: Mapping[str, Any], order: int)
 
     Practice makes every crop of a frame cheaper alike, and bands of one frame must not differ by it.
     """
-    told = before.get("annotator", ["", 0])
-    alike = told[0] == now["annotator"][0] and json.loads(json.dumps(now)) | {"annotator": told} == before
-    return (before, int(told[1])) if alike else (now, order)
+    annotator = before.get("annotator", ["", 0])
+    alike = annotator[0] == now["annotator"][0] and json.loads(json.dumps(now)) | {"annotator": annotator} == before
+    return (before, int(annotator[1])) if alike else (now, order)
 
 
 def _npy(array: NDArray[Any]) -> bytes:

@@ -37,13 +37,13 @@ class PickedCrops:
 
 def by_index(labels: list[CropLabel], grid: Grid) -> dict[int, CropLabel]:
     """Return the labels of a frame by the crop of this grid that they belong to; others are left out."""
-    found = {}
+    by_place = {}
     for label in labels:
         row, rest_y = divmod(label.y, grid.stride)
         col, rest_x = divmod(label.x, grid.stride)
         if label.side == grid.crop and not (rest_y or rest_x) and row < grid.rows and col < grid.cols:
-            found[row * grid.cols + col] = label
-    return found
+            by_place[row * grid.cols + col] = label
+    return by_place
 
 
 def unanswered(labels: Mapping[int, CropLabel], grid: Grid) -> NDArray[np.intp]:
@@ -81,7 +81,7 @@ def query_of(
             raise ProjectError(f"{scores.reason or told_blank(len(grid), len(grid))} Choose another frame.")
         if which_M is not None:
             raise ProjectError(
-                "Every crop that was scored is labelled, and those without information are not asked. Train, score "
+                "Every crop that was scored is labelled, and crops without information are not queried. Train, score "
                 "again to go on, or choose another frame."
             )
         raise ProjectError("Every crop of this frame is labelled. Choose another frame, or undo a label.")

@@ -124,7 +124,7 @@ def put_together(
     if len(pending):
         work = prepared.work
         number = pending[0] // work.span(0)[1]
-        raise ProjectError(f"Band {number} in {work.folder} has gone. Score again: what is there is kept.")
+        raise ProjectError(f"Band {number} in {work.folder} is missing. Score again: the other bands are kept.")
     return frame_scores(prepared, whole, device, notes)
 
 

@@ -1,4 +1,4 @@
-"""Whether a class is starved: predicted for many crops, and hardly asked because it is dear."""
+"""Whether a class is starved: predicted for many crops, and hardly asked because it takes long."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,14 +14,16 @@ COMMON, RARE = 0.1, 0.25
 """A class is common from this share of the predictions on, and rare among the next crops below this part of it."""
 
 
-def starving_text(found: FrameScores, project: Project, candidates_M: NDArray[np.intp], value_N: Floats | None) -> str:
+def starving_text(
+    frame_scores: FrameScores, project: Project, candidates_M: NDArray[np.intp], value_N: Floats | None
+) -> str:
     """Return a sentence on the class that is starved most, "" where none is.
 
     Of the candidate crops, those that are scored and have no label, so many as three queries are taken by their value.
     A class is starved when it is predicted for a tenth of the candidates or more, for less than a quarter of that share
     of the crops taken, for more of them if cost did not count, and when it is dearer than the others.
     """
-    scores, choices = found.scores, project.choices
+    scores, choices = frame_scores.scores, project.choices
     if scores is None or value_N is None or scores.cost_is_uniform or not choices.beta:
         return ""
     next_count = max(FEWEST_ASKED, 3 * choices.n)
@@ -40,15 +42,15 @@ def starving_text(found: FrameScores, project: Project, candidates_M: NDArray[np
     for index in np.unique(class_M).tolist():
         share, now, without = (float((each == index).mean()) for each in (class_M, by_value, by_information))
         own_s, others_s = cost_M[class_M == index].mean(), cost_M[class_M != index]
-        is_dear = bool(len(others_s)) and own_s > others_s.mean()
-        if share >= COMMON and now < RARE * share and without > now and is_dear:
+        takes_long = bool(len(others_s)) and own_s > others_s.mean()
+        if share >= COMMON and now < RARE * share and without > now and takes_long:
             shares[index] = (share, round(now * next_count), float(own_s), float(others_s.mean()))
     if not shares:
         return ""
     index, (share, count, own_s, others_s) = max(shares.items(), key=lambda each: each[1][0])
-    asked = "none" if not count else f"only {count}"
+    amount = "none" if not count else f"only {count}"
     return (
-        f"'{names[index]}' is predicted for {share:.0%} of the crops without a label, and for {asked} of the next "
-        f"{next_count} that are asked: such crops are dear ({own_s:.2g} s, others {others_s:.2g} s). Move the slider "
+        f"'{names[index]}' is predicted for {share:.0%} of the crops without a label, and for {amount} of the next "
+        f"{next_count} that are asked: such crops take long ({own_s:.2g} s, others {others_s:.2g} s). Move the slider "
         "towards informative, or choose crops of it yourself."
     )

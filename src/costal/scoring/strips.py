@@ -96,14 +96,14 @@ class _Bands:
         if not self._high:
             return _whole_rows(self._plane, y0, y1)
         height, high = self._grid.height, self._high
-        wanted = range(y0 // high, -(-y1 // high))
-        self._strips = {at: strip for at, strip in self._strips.items() if at in wanted}
-        for at in wanted:
+        numbers = range(y0 // high, -(-y1 // high))
+        self._strips = {at: strip for at, strip in self._strips.items() if at in numbers}
+        for at in numbers:
             if self.stop.is_set():
                 raise FrameError("Reading was stopped.")
             if at not in self._strips:
                 self._strips[at] = _whole_rows(self._plane, at * high, min(height, (at + 1) * high))
-        parts = [self._strips[at][:, max(0, y0 - at * high) : y1 - at * high] for at in wanted]
+        parts = [self._strips[at][:, max(0, y0 - at * high) : y1 - at * high] for at in numbers]
         return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
 
 

@@ -65,9 +65,9 @@ def load_summaries(project: Project) -> dict[str, FrameSummary]:
     summaries = {}
     for path in (project.scores_folder / FOLDER).glob("*.json"):
         with suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
-            told = json.loads(path.read_text("utf-8"))
-            predicted = {int(class_id): int(count) for class_id, count in told["predicted"].items()}
-            known = str(told["content_hash"]), int(told["generation"]), str(told["model_hash"])
+            document = json.loads(path.read_text("utf-8"))
+            predicted = {int(class_id): int(count) for class_id, count in document["predicted"].items()}
+            known = str(document["content_hash"]), int(document["generation"]), str(document["model_hash"])
             summaries[known[0]] = FrameSummary(*known, predicted)
     return summaries
 

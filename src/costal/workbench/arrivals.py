@@ -54,10 +54,10 @@ def offer(request: PriorityRequest) -> Job[tuple[FramePriority, ...]]:
     offers = []
     with Store(project.store_path, read_only=True) as store:
         for frame in frames:
-            asked = ScoreRequest(
+            score_request = ScoreRequest(
                 project, frame, kept_in(project, frame), MISSING_IN_WINDOW, "none", request.annotator, request.device
             )
-            prepared = prepare(asked)
+            prepared = prepare(score_request)
             scored = yield from score_prepared(prepared)
             labels, value, seconds = labels_of(prepared, store), None, None
             query = query_among(prepared, scored, labels) if scored.scores is not None else None
@@ -65,8 +65,14 @@ def offer(request: PriorityRequest) -> Job[tuple[FramePriority, ...]]:
                 value = float(query.value_N[query.picked_n].sum()) if query.value_N is not None else None
                 if not scored.scores.cost_is_uniform:
                     seconds = float(scored.scores.cost_N[query.picked_n].sum())
-            told = frame.planes or Planes(), frame.description, frame.content_hash, len(prepared.work.grid), len(labels)
-            offers.append(FramePriority(*told, value, seconds, scored.generation))
+            details = (
+                frame.planes or Planes(),
+                frame.description,
+                frame.content_hash,
+                len(prepared.work.grid),
+                len(labels),
+            )
+            offers.append(FramePriority(*details, value, seconds, scored.generation))
     if not offers:
         raise FrameError(f"{request.path} gives no frame. Choose another Z or T under Advanced.")
     return tuple(offers)

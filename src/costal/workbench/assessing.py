@@ -96,13 +96,13 @@ def assess(request: AssessmentRequest) -> Job[Assessment]:
     overlaps_N_N = _overlaps(places, project.tiling.stride)
     arguments = material.fresh, learned, group_N, overlaps_N_N, project.choices.seed, device
     figures = yield from cross_validate(*arguments)
-    found = _assessment(project, stamp, figures, places, class_N, controls)
-    found = replace(found, left_out_by=left_out_by, frames=len({each.frame_id for each in places}))
+    assessment = _assessment(project, stamp, figures, places, class_N, controls)
+    assessment = replace(assessment, left_out_by=left_out_by, frames=len({each.frame_id for each in places}))
     if len(learned) >= FEWEST_FOR_CURVE:
         curve = yield from learning_curve(*arguments)
-        found = _with_forecast(project, found, curve, complete, group_N)
-        keep_forecast(project, found.count, found.share, found.forecast)
-    return keep(project, found)
+        assessment = _with_forecast(project, assessment, curve, complete, group_N)
+        keep_forecast(project, assessment.count, assessment.share, assessment.forecast)
+    return keep(project, assessment)
 
 
 def _controls(project: Project, store: Store, labels: Sequence[CropLabel]) -> set[Place]:
@@ -170,7 +170,7 @@ def _overlaps(places: Sequence[CropLabel], stride: int) -> NDArray[np.bool_] | N
 def _assessment(
     project: Project,
     stamp: str,
-    found: Any,
+    predictions: Any,
     places: Sequence[CropLabel],
     class_N: NDArray[np.int64],
     controls: set[Place],
@@ -178,18 +178,18 @@ def _assessment(
     return Assessment(
         stamp,
         "",
-        count=found.count,
-        share=round(found.share, 6),
-        low=round(found.low, 6),
-        high=round(found.high, 6),
-        groups=found.groups,
+        count=predictions.count,
+        share=round(predictions.share, 6),
+        low=round(predictions.low, 6),
+        high=round(predictions.high, 6),
+        groups=predictions.groups,
         class_ids=tuple(each.id for each in project.offered),
-        confusion_K_K=tuple(tuple(round(float(each), 2) for each in row) for row in found.confusion_K_K),
-        recall_K=tuple(None if np.isnan(each) else round(float(each), 6) for each in found.recall_K),
-        temperature=round(found.temperature, 4),
-        calibration_error=round(found.calibration.expected_error, 6),
-        raw_error=round(found.raw_error, 6),
-        doubts=_doubts(project, found.probs_N_K, places, class_N, controls),
+        confusion_K_K=tuple(tuple(round(float(each), 2) for each in row) for row in predictions.confusion_K_K),
+        recall_K=tuple(None if np.isnan(each) else round(float(each), 6) for each in predictions.recall_K),
+        temperature=round(predictions.temperature, 4),
+        calibration_error=round(predictions.calibration.expected_error, 6),
+        raw_error=round(predictions.raw_error, 6),
+        doubts=_doubts(project, predictions.probs_N_K, places, class_N, controls),
         settings=settings_of(project),
     )
 
@@ -219,7 +219,7 @@ def _doubts(
 
 def _with_forecast(
     project: Project,
-    found: Assessment,
+    assessment: Assessment,
     curve: tuple[NDArray[np.float64], NDArray[np.float64]],
     answers: Sequence[Answer],
     group_N: NDArray[np.int64],
@@ -234,8 +234,8 @@ def _with_forecast(
     )
     more = labels_to_come(answers)
     if not more or not (np.diff(learned_S) > 0).all():
-        return replace(found, curve=points)
+        return replace(assessment, curve=points)
     rng = rng_for(project.choices.seed, "forecast")
-    gain = expected_gain(right_S_N, learned_S, group_N, found.count, more, rng)
-    forecast = Forecast(found.count, more, round(gain.points, 2), round(gain.plus_minus, 2), found.share)
-    return replace(found, curve=points, forecast=forecast)
+    gain = expected_gain(right_S_N, learned_S, group_N, assessment.count, more, rng)
+    forecast = Forecast(assessment.count, more, round(gain.points, 2), round(gain.plus_minus, 2), assessment.share)
+    return replace(assessment, curve=points, forecast=forecast)

@@ -1,6 +1,6 @@
 """How good a project's model is by cross-validation, as it is kept beside the scores: values, and how they are read.
 
-It may be deleted at any time, and is made anew by `costal.workbench.assessing`.
+It may be deleted at any time, and is made again by `costal.workbench.assessing`.
 """
 
 import json
@@ -27,7 +27,7 @@ MINUTES = 10
 """What the next so many minutes bring is foretold."""
 NOT_RANDOM = (
     "They were chosen, so they are no random sample and mostly harder: over all crops the accuracy tends to be higher. "
-    "The control crops tell."
+    "The control crops show it."
 )
 
 
@@ -69,11 +69,11 @@ class Forecast:
     @property
     def sentence(self) -> str:
         """What it says, in one line."""
-        said = f"about {counted(self.more, 'label')}, {self.points:+.1f} ± {self.plus_minus:.1f} points"
+        text = f"about {counted(self.more, 'label')}, {self.points:+.1f} ± {self.plus_minus:.1f} points"
         if self.came_labels is None or self.came_points is None:
-            return f"The next {MINUTES} minutes at this pace: {said}."
+            return f"The next {MINUTES} minutes at this pace: {text}."
         came = f"{counted(self.came_labels, 'label')} came, {self.came_points:+.1f} points"
-        return f"Foretold at {counted(self.labels, 'label')}: {said}; {came}."
+        return f"Forecast at {counted(self.labels, 'label')}: {text}; {came}."
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +139,8 @@ class Kept:
     @property
     def line(self) -> str:
         """The line of the assessment; an outdated one says so."""
-        said = self.assessment.line
-        return f"{said} (outdated: labels or settings have changed since)" if self.is_outdated else said
+        text = self.assessment.line
+        return f"{text} (outdated: labels or settings have changed since)" if self.is_outdated else text
 
 
 def counting(project: Project, labels: Iterable[CropLabel]) -> list[CropLabel]:
@@ -150,8 +150,8 @@ def counting(project: Project, labels: Iterable[CropLabel]) -> list[CropLabel]:
 
 def stamp_of(project: Project, labels: Iterable[CropLabel]) -> str:
     """Return what the assessment depends on, as a hash: labels that count, and settings."""
-    said = sorted((each.first_id, each.class_id) for each in counting(project, labels))
-    return _hash([VERSION, settings_of(project), project.choices.control_share, said])
+    pairs = sorted((each.first_id, each.class_id) for each in counting(project, labels))
+    return _hash([VERSION, settings_of(project), project.choices.control_share, pairs])
 
 
 def settings_of(project: Project) -> str:
@@ -190,10 +190,10 @@ def kept_now(project: Project) -> Kept | None:
     return Kept(assessment, assessment.stamp != stamp_of(project, labels))
 
 
-def keep(project: Project, found: Assessment) -> Assessment:
+def keep(project: Project, assessment: Assessment) -> Assessment:
     """Return what was found, kept where no other program writes to the project."""
-    write_scores(project, ASSESSMENT_FILE, asdict(found))
-    return found
+    write_scores(project, ASSESSMENT_FILE, asdict(assessment))
+    return assessment
 
 
 def write_scores(project: Project, name: str, entries: Any) -> bool:
@@ -207,10 +207,10 @@ def write_scores(project: Project, name: str, entries: Any) -> bool:
     return False
 
 
-def without_doubts(found: Assessment, label_ids: Iterable[int]) -> Assessment:
+def without_doubts(assessment: Assessment, label_ids: Iterable[int]) -> Assessment:
     """Return an assessment without the doubts about some labels."""
     gone = set(label_ids)
-    return replace(found, doubts=tuple(each for each in found.doubts if each.label_id not in gone))
+    return replace(assessment, doubts=tuple(each for each in assessment.doubts if each.label_id not in gone))
 
 
 def _file(project: Project) -> Path:

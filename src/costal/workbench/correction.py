@@ -28,14 +28,14 @@ def correct(session: ProjectSession, frame: FramePlane, crop: ClassifiedCrop, cl
     index = index_at(grid, crop.y, crop.x)
     if index is None or crop.side != grid.crop or grid.origin(index) != (crop.y, crop.x):
         raise ProjectError(
-            f"The crop of {crop.side} px at {crop.y}, {crop.x} is none that the project cuts ({grid.crop} px every "
+            f"The crop of {crop.side} px at {crop.y}, {crop.x} is not in the project's grid ({grid.crop} px every "
             f"{grid.stride}), so it cannot be labelled here. Label the frame in Label crops."
         )
     stored = session.place(recorded(frame))
     if _is_free_control(session, stored.id, frame.content_hash, crop):
         raise ProjectError(
-            "This crop is a control: it is asked one by one, in queries, or the accuracy would look better than it is. "
-            "Choose another crop."
+            "This crop is a control: it is asked one by one, in queries; otherwise the accuracy would look better "
+            "than it is. Choose another crop."
         )
     pixels = crop_at(frame.pixels_C_Y_X, grid, index)
     why = QueryReason((crop.class_id,), (crop.confidence,), crop.information) if crop.class_id else QueryReason()

@@ -30,16 +30,16 @@ def committees(
     from costal.agent.classifier import ask_committee
 
     together = len(tasks) if max(map(len, tasks)) <= MOST_TOGETHER else 1
-    said = []
+    probs = []
     for first in range(0, len(tasks), together):
         own = slice(first, first + together)
         taught = yield from learn_together(
             [agent] * len(tasks[own]), _equal(tasks[own], seeds[own]), seeds[own], device
         )
-        for each, asked, seed in zip(taught, inputs[own], seeds[own], strict=True):
-            output, _ = yield from ask_committee(each, asked, seed_for(seed, "masks"), device)
-            said.append(output.probs_N_K)
-    return said
+        for each, inputs_of_fold, seed in zip(taught, inputs[own], seeds[own], strict=True):
+            output, _ = yield from ask_committee(each, inputs_of_fold, seed_for(seed, "masks"), device)
+            probs.append(output.probs_N_K)
+    return probs
 
 
 def _equal(tasks: Lessons, seeds: Sequence[int]) -> list[list[Answer]]:
@@ -96,17 +96,17 @@ def predicted(
     fold_N = folds_of(group_N, class_N, seed_for(seed, "repeat", repeat), FOLDS)
     tasks, inputs, seeds, places = list[list[Answer]](), list[Floats](), list[int](), list[Ints]()
     for fold in range(FOLDS):
-        asked = fold_N == fold
-        learned = ~asked if overlaps_N_N is None else ~asked & ~overlaps_N_N[:, asked].any(1)
+        is_asked_N = fold_N == fold
+        learned = ~is_asked_N if overlaps_N_N is None else ~is_asked_N & ~overlaps_N_N[:, is_asked_N].any(1)
         learned &= np.arange(count) < round(fraction * count)
-        if not asked.any() or len(np.unique(class_N[learned])) < 2:
+        if not is_asked_N.any() or len(np.unique(class_N[learned])) < 2:
             continue
         tasks.append([alone[place] for place in np.flatnonzero(learned).tolist()])
-        places.append(np.flatnonzero(asked))
+        places.append(np.flatnonzero(is_asked_N))
         inputs.append(np.stack([_plain(agent, answers[place]) for place in places[-1].tolist()]))
         seeds.append(seed_for(seed, "fold", repeat, fold))
-    said = (yield from ask(agent, tasks, inputs, seeds, device)) if tasks else []
-    for own, probs_n_K in zip(places, said, strict=True):
+    probs = (yield from ask(agent, tasks, inputs, seeds, device)) if tasks else []
+    for own, probs_n_K in zip(places, probs, strict=True):
         probs_N_K[own] = probs_n_K
     return probs_N_K, float(np.mean([len(each) for each in tasks])) if tasks else 0.0
 

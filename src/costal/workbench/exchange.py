@@ -138,14 +138,16 @@ class _Reading:
             (label.y, label.x, label.side): (label.kind, self._today(label.class_id))
             for label in self.session.store.labels(frame.id)
         }
-        said: dict[tuple[int, int, int], tuple[LabelRow, int | None]] = {}
+        labels: dict[tuple[int, int, int], tuple[LabelRow, int | None]] = {}
         added = contradicting = 0
         for row in rows:
             side = row.side or self.session.project.tiling.crop
             place, class_id = (row.y, row.x, side), self.class_ids.get(row.class_name)
-            before = said.setdefault(place, (row, class_id))
+            before = labels.setdefault(place, (row, class_id))
             if (before[0].kind, before[1]) != (row.kind, class_id):
-                raise refuse(self.table, row.number, "class", f"row {before[0].number} says otherwise of this crop.")
+                raise refuse(
+                    self.table, row.number, "class", f"row {before[0].number} gives another label for this crop."
+                )
             stands = standing.get(place)
             if stands == (row.kind, class_id) or before[0] is not row:
                 continue
@@ -174,8 +176,8 @@ class _Reading:
         return added, contradicting
 
     def _today(self, class_id: int | None) -> int | None:
-        meant = self.session.project.class_of(class_id) if class_id is not None else None
-        return meant.id if meant else class_id
+        project_class = self.session.project.class_of(class_id) if class_id is not None else None
+        return project_class.id if project_class else class_id
 
     def _cut(self, frame: RowFrame, row: LabelRow, side: int) -> tuple[RowFrame, NDArray[np.generic]]:
         """Return a crop's pixels from the frame's plane, and the frame with that plane."""

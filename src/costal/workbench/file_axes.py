@@ -22,18 +22,19 @@ def kinds_with(axes: str, sources: Iterable[str]) -> Mapping[str, str]:
     letters, kinds, others = checked_axes(axes), dict[str, str](), dict[str, str]()
     for source in sources:
         try:
-            told = axes_in(source)
+            axes_of_file = axes_in(source)
         except FrameError as error:  # whoever reads the file says so, unless there is no other
             others[source] = str(error)
             continue
-        if len(told) == len(letters):
-            kinds[kind_of(source, told)] = letters
+        if len(axes_of_file) == len(letters):
+            kinds[kind_of(source, axes_of_file)] = letters
         else:
             others[source] = (
-                f"{source} has {len(told)} dimensions ({told}) and cannot have the axes {letters}. Name each once."
+                f"{source} has {len(axes_of_file)} dimensions ({axes_of_file}) and cannot have the axes {letters}. "
+                "Name each once."
             )
     if not kinds:
-        raise FrameError(next(iter(others.values()), "There is no file whose axes could be set."))
+        raise FrameError(next(iter(others.values()), "No file is open, so no axes can be set."))
     return kinds
 
 
@@ -53,7 +54,7 @@ def remember(project: Project, axes: Mapping[str, str]) -> tuple[Project, str]:
         finally:
             lock.release()
     except (ProjectError, OSError) as error:
-        return replace(project, axes=known), f"The axes hold this time and were not kept in the project: {error}"
+        return replace(project, axes=known), f"The axes apply this time only and were not saved in the project: {error}"
     return replace(project, axes=known), ""
 
 

@@ -58,10 +58,10 @@ class ListedFrame:
     @property
     def states(self) -> tuple[State, ...]:
         """What is to be said of it."""
-        told: list[State] = ["labelled"] if self.labels or self.unclassified else []
+        parts: list[State] = ["labelled"] if self.labels or self.unclassified else []
         if self.generation is not None:
-            told.append("outdated" if self.is_outdated else "scored")
-        return (*told, *((PLACE_STATES[self.place],) if self.place in PLACE_STATES else ()))
+            parts.append("outdated" if self.is_outdated else "scored")
+        return (*parts, *((PLACE_STATES[self.place],) if self.place in PLACE_STATES else ()))
 
     @property
     def name(self) -> str:
@@ -117,13 +117,14 @@ def worth_listing(frames: Sequence[ListedFrame], current: int = 0) -> tuple[List
 
 def today(project: Project, counts: Mapping[int, int]) -> dict[int, int]:
     """Return counts by the classes that stored ids mean today, in the project's order; unknown ones last."""
-    meant: Counter[int] = Counter()
+    count_by_class: Counter[int] = Counter()
     for class_id, count in counts.items():
         known = project.class_of(class_id)
-        meant[known.id if known is not None else class_id] += count
+        count_by_class[known.id if known is not None else class_id] += count
     order = {each.id: at for at, each in enumerate(project.classes)}
     return {
-        class_id: meant[class_id] for class_id in sorted(meant, key=lambda each: (order.get(each, len(order)), each))
+        class_id: count_by_class[class_id]
+        for class_id in sorted(count_by_class, key=lambda each: (order.get(each, len(order)), each))
     }
 
 

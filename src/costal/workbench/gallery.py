@@ -45,7 +45,7 @@ class Similarity:
     features_M_F: NDArray[np.floating]
 
     def taken(self, rows: Rows) -> "Similarity":
-        """Return the features of some rows, ascending, which are counted anew."""
+        """Return the features of some rows, ascending, which are counted again."""
         _, of_rows, of_similarity = np.intersect1d(rows, self.rows_M, assume_unique=True, return_indices=True)
         return Similarity(of_rows, self.features_M_F[of_similarity])
 
@@ -284,14 +284,14 @@ def offer(crops: GalleryCrops, chosen: Filter, least: float, size: int, seed: in
     among_N = Filter(chosen.frame_id).flags(crops)
     is_sure_N = among_N & (crops.label_N == UNLABELLED) & (crops.confidence_N >= least)
     is_wanted_N = is_sure_N if chosen.predicted is None else is_sure_N & (crops.predicted_N == chosen.predicted)
-    wanted = np.flatnonzero(is_wanted_N)
-    wanted = wanted[np.argsort(-crops.confidence_N[wanted], kind="stable")]
+    rows = np.flatnonzero(is_wanted_N)
+    rows = rows[np.argsort(-crops.confidence_N[rows], kind="stable")]
     rng = rng_for(seed, "planted")
-    size = min(size, len(wanted))
+    size = min(size, len(rows))
     planted = planted_count(size) if len(crops.class_ids) > 1 else 0
-    genuine = wanted[: size - planted]
+    genuine = rows[: size - planted]
     is_source_N = crops.single_N & np.isin(crops.label_N, crops.class_ids)
-    is_source_N &= np.isin(crops.frame_id_N, crops.frame_id_N[wanted])
+    is_source_N &= np.isin(crops.frame_id_N, crops.frame_id_N[rows])
     is_other_N = is_sure_N.copy()
     is_other_N[genuine] = False
     if chosen.predicted is not None:
@@ -299,7 +299,7 @@ def offer(crops: GalleryCrops, chosen: Filter, least: float, size: int, seed: in
         is_other_N &= crops.predicted_N != chosen.predicted
     sources = np.concatenate([rng.permutation(np.flatnonzero(each)) for each in (is_source_N, is_other_N)])[:planted]
     wrong_n = [chosen.predicted or _wrong_class(crops, row, rng) for row in sources.tolist()]
-    genuine = wanted[: size - len(sources)] if len(sources) < planted else genuine
+    genuine = rows[: size - len(sources)] if len(sources) < planted else genuine
     rows_n = np.concatenate([genuine, sources]).astype(np.intp)
     shown_n = np.concatenate([crops.predicted_N[genuine], np.array(wrong_n, np.int64)])
     order = rng.permutation(len(rows_n))

@@ -163,8 +163,8 @@ def label_code(project: Project, label: CropLabel | None) -> int:
         return UNLABELLED
     if label.class_id is None:
         return SKIPPED if label.kind == "skip" else EXCLUDED
-    meant = project.class_of(label.class_id)
-    return meant.id if meant is not None else label.class_id
+    project_class = project.class_of(label.class_id)
+    return project_class.id if project_class is not None else label.class_id
 
 
 def _value_of(

@@ -66,22 +66,27 @@ class Thought:
 def thought_at_work(project: Project, frame: GalleryFrame, at_work: FrameAtWork) -> tuple[GalleryFrame, Thought]:
     """Return the frame on the screen with what its scores say."""
     frame = replace(frame, plane=at_work.plane, grid=at_work.grid)
-    found, count = at_work.scores, len(at_work.grid)
+    frame_scores, count = at_work.scores, len(at_work.grid)
     nothing = nothing_thought(count, len(project.offered))
-    if found is None:
+    if frame_scores is None:
         return frame, nothing
-    rows = np.arange(count) if found.which_M is None else found.which_M
+    rows = np.arange(count) if frame_scores.which_M is None else frame_scores.which_M
     is_shown_N = np.isin(np.arange(count), rows)
-    if found.scores is None:
-        features_M_F = found.features_M_F
+    if frame_scores.scores is None:
+        features_M_F = frame_scores.features_M_F
         similarity = Similarity(rows, features_M_F) if features_M_F.size and len(features_M_F) == len(rows) else None
         return frame, replace(nothing, similarity=similarity)
-    scores = found.scores
+    scores = frame_scores.scores
     if scores.probs_N_K.shape[1] != len(project.offered):
         return frame, nothing
     features_N_F = scores.features_N_F
     return (
-        replace(frame, generation=found.generation, model_hash=found.model_hash, cost_spread=scores.cost_spread),
+        replace(
+            frame,
+            generation=frame_scores.generation,
+            model_hash=frame_scores.model_hash,
+            cost_spread=scores.cost_spread,
+        ),
         Thought(
             np.where(is_shown_N[:, np.newaxis], scores.probs_N_K, np.float32(np.nan)),
             np.where(is_shown_N, scores.information_N, np.float32(np.nan)),

@@ -109,7 +109,7 @@ def answers_for(
     FrameError
         When the pixels of one cannot be read: then none is labelled.
     """
-    lacking = [said for row in class_ids if isinstance(said := pixels[row], str)]
+    lacking = [message for row in class_ids if isinstance(message := pixels[row], str)]
     if lacking:
         raise FrameError(
             f"{len(lacking)} of the {len(class_ids)} crops cannot be read, so none was labelled: {lacking[0]} Take "

@@ -38,15 +38,15 @@ def keep_last_frame(folder: Path, last: LastFrame) -> None:
 def last_frame(folder: Path) -> LastFrame | None:
     """Return what was kept, None where nothing was or it cannot be read."""
     try:
-        told: dict[str, Any] = json.loads((folder / FILE).read_text("utf-8"))
-        centre, zoom = told.get("centre"), told.get("zoom")
+        document: dict[str, Any] = json.loads((folder / FILE).read_text("utf-8"))
+        centre, zoom = document.get("centre"), document.get("zoom")
         return LastFrame(
-            str(told["content_hash"]),
-            str(told.get("planes", "")),
-            {str(axis): int(step) for axis, step in told.get("steps", {}).items()},
+            str(document["content_hash"]),
+            str(document.get("planes", "")),
+            {str(axis): int(step) for axis, step in document.get("steps", {}).items()},
             (float(centre[0]), float(centre[1])) if centre else None,
             float(zoom) if zoom else None,
-            tuple((float(low), float(high)) for low, high in told.get("contrast", ())),
+            tuple((float(low), float(high)) for low, high in document.get("contrast", ())),
         )
     except (OSError, ValueError, TypeError, KeyError, AttributeError, IndexError):
         return None

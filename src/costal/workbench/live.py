@@ -1,4 +1,4 @@
-"""Learning between two answers: both heads are fitted, and the frame at work is scored anew. A job of the engine."""
+"""Learning between two answers: both heads are fitted, and the frame at work is scored again. A job of the engine."""
 
 from dataclasses import dataclass, replace
 

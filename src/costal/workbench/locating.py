@@ -104,7 +104,7 @@ def told(located: Located) -> str:
     if located.others:
         first = Path(located.others[0])
         more = f", and {len(located.others) - 1} more like it," if len(located.others) > 1 else ""
-        sentences.append(f"{first}{more} has the name of a missing image but other pixels: it was not taken.")
+        sentences.append(f"{first}{more} has the name of a missing image but other pixels: it was not used.")
     if located.unreadable:
         sentences.append(f"{len(located.unreadable)} files could not be read.")
     if left:

@@ -33,18 +33,18 @@ def confirm(project: Project, doubts: Iterable[Doubt]) -> bool:
 def take_back(project: Project, doubts: Iterable[Doubt]) -> bool:
     """Doubt labels again that were kept, and return whether that could be written."""
     gone = {each.label_id for each in doubts}
-    known = {label_id: said for label_id, said in confirmed_labels(project).items() if label_id not in gone}
+    known = {label_id: class_id for label_id, class_id in confirmed_labels(project).items() if label_id not in gone}
     return write_scores(project, KEPT_FILE, known)
 
 
-def open_doubts(project: Project, found: Assessment, labels: Iterable[CropLabel] | None = None) -> Assessment:
+def open_doubts(project: Project, assessment: Assessment, labels: Iterable[CropLabel] | None = None) -> Assessment:
     """Return an assessment without the doubts that the expert has settled: labels kept, and those changed since.
 
     `labels` are those that stand; without them only what was kept is left out.
     """
     confirmed = confirmed_labels(project)
-    settled = {each.label_id for each in found.doubts if confirmed.get(each.label_id) == each.predicted_id}
+    settled = {each.label_id for each in assessment.doubts if confirmed.get(each.label_id) == each.predicted_id}
     if labels is not None:
         standing = {each.first_id for each in labels}
-        settled |= {each.label_id for each in found.doubts if each.label_id not in standing}
-    return without_doubts(found, settled)
+        settled |= {each.label_id for each in assessment.doubts if each.label_id not in standing}
+    return without_doubts(assessment, settled)

@@ -88,12 +88,12 @@ class Methods:
         return f"{count} {'stand' if total != 1 else 'stands'}{unknown}: {_listed(parts)}."
 
     def _meant(self, class_id: int | None) -> int:
-        meant = self.project.class_of(class_id) if class_id is not None else None
-        return meant.id if meant is not None else 0
+        project_class = self.project.class_of(class_id) if class_id is not None else None
+        return project_class.id if project_class is not None else 0
 
     def _givers(self) -> str:
         names, given = (Counter(getattr(each, name) for each in self.labels) for name in ("annotator", "given"))
-        people = _listed(f"{name or 'somebody without a name'} ({count:,})" for name, count in names.most_common())
+        people = _listed(f"{name or 'an unnamed annotator'} ({count:,})" for name, count in names.most_common())
         ways = _listed(f"{given[each]:,} {HOW[each]}" for each in GIVEN if given[each])
         unsure = sum(each.unsure for each in self.labels)
         doubts = f" The expert marked {unsure:,} of them as unsure." if unsure else ""
@@ -103,9 +103,9 @@ class Methods:
         """Return how the crops that were labelled one by one were chosen."""
         single = [each for each in self.labels if each.given == "single"]
         if not single:
-            return "None was asked for by the committee."
-        asked = Counter(_how_chosen(each) for each in single)
-        parts = [f"{_chosen_text(way)} ({count:,}, {count / len(single):.0%})" for way, count in asked.most_common()]
+            return "The committee chose none of them."
+        counts = Counter(_how_chosen(each) for each in single)
+        parts = [f"{_chosen_text(way)} ({count:,}, {count / len(single):.0%})" for way, count in counts.most_common()]
         return f"Those given one by one were chosen {_listed(parts)}."
 
     def _effort(self) -> str:
@@ -127,23 +127,23 @@ class Methods:
         )
 
     def _accuracy(self) -> str:
-        found = self.review.accuracy
-        if not found.count:
+        accuracy = self.review.accuracy
+        if not accuracy.count:
             return "No crop was drawn at random and predicted before it was labelled, so no accuracy can be given."
-        controls = counted(found.count, "control crop")
+        controls = counted(accuracy.count, "control crop")
         return (
-            f"The model of the time, asked before the expert, was right for {_interval(found)} of {controls}, drawn at "
-            "random."
+            "The model of that time, whose prediction came before the label, was right for "
+            f"{_interval(accuracy)} of {controls}, drawn at random."
         )
 
     def _consistency(self) -> str:
-        found = self.review.consistency
-        if not found.count:
+        consistency = self.review.consistency
+        if not consistency.count:
             return "No crop was labelled twice to measure how consistent the expert is."
-        again = counted(found.count, "crop")
+        again = counted(consistency.count, "crop")
         return (
-            f"The expert gave the same label again to {_interval(found)} of {again} shown again unannounced: the most "
-            "that any accuracy can mean."
+            f"The expert gave the same label again to {_interval(consistency)} of {again} shown again unannounced; "
+            "no accuracy above this share is meaningful."
         )
 
 
@@ -164,13 +164,13 @@ def methods_of(folder: Path) -> Methods:
 
 def versions() -> dict[str, str]:
     """Return the versions of this software and of what its figures depend on; what is not installed is left out."""
-    found = {"napari-costal": costal.__version__, "Python": platform.python_version()}
+    versions_by_name = {"napari-costal": costal.__version__, "Python": platform.python_version()}
     for name, package in PACKAGES.items():
         try:
-            found[name] = version(package)
+            versions_by_name[name] = version(package)
         except PackageNotFoundError:
             continue
-    return found
+    return versions_by_name
 
 
 Way = tuple[str, float | None, float | None]
@@ -213,8 +213,8 @@ def _seen_through(card: BackboneCard | None) -> str:
     return f"heads on the frozen network {card.name} (version {card.version}; {source}; {licence}; {weights})"
 
 
-def _interval(found: Accuracy) -> str:
-    return f"{found.share:.0%} (95% interval {found.low:.0%} to {found.high:.0%})"
+def _interval(accuracy: Accuracy) -> str:
+    return f"{accuracy.share:.0%} (95% interval {accuracy.low:.0%} to {accuracy.high:.0%})"
 
 
 def _listed(parts: Iterable[str]) -> str:

@@ -114,7 +114,7 @@ def roll_back_to(folder: Path, number: int) -> ModelVersion:
 def _stamp(path: Path) -> Stamp:
     """Return when a file or folder was changed last, and its size; zeros where there is none."""
     try:
-        found = path.stat()
+        stat = path.stat()
     except OSError:
         return 0, 0
-    return found.st_mtime_ns, found.st_size
+    return stat.st_mtime_ns, stat.st_size

@@ -136,7 +136,7 @@ class Review:
 
     def metrics(self) -> dict[str, float]:
         """Return what a model's card keeps; figures that are not there yet are left out."""
-        found = {
+        values = {
             "expert minutes": self.minutes,
             "control labels": float(self.accuracy.count),
             "control accuracy": self.accuracy.share,
@@ -144,8 +144,8 @@ class Review:
             "control accuracy, high": self.accuracy.high,
         }
         if self.control_effort is not None:
-            found["control effort bias (s)"] = self.control_effort.bias
-        return {name: round(figure, 6) for name, figure in found.items() if np.isfinite(figure)}
+            values["control effort bias (s)"] = self.control_effort.bias
+        return {name: round(figure, 6) for name, figure in values.items() if np.isfinite(figure)}
 
 
 def review(project: Project, event_table: EventTable) -> Review:
@@ -232,12 +232,12 @@ def same_again(table: PresentationTable, event_table: EventTable) -> Flags:
     stands_P = np.isin(table.rows["id"], event_table.labels["presentation"][~is_undone])
     was_shown_P = table.efforts.reason_P != NEVER_SHOWN
     again = np.flatnonzero(stands_P & table.rows["repeated"])
-    given = np.flatnonzero(stands_P & was_shown_P & (table.kind_P == CLASS) & (table.class_id_P > 0))
-    places = crop_P[given] * count + given  # by crop, then in order
+    rows = np.flatnonzero(stands_P & was_shown_P & (table.kind_P == CLASS) & (table.class_id_P > 0))
+    places = crop_P[rows] * count + rows  # by crop, then in order
     order = np.argsort(places)
     at = np.searchsorted(places[order], crop_P[again] * count + again) - 1
     again, at = again[at >= 0], at[at >= 0]
-    before = given[order][at]
+    before = rows[order][at]
     is_same = table.class_id_P[again] == table.class_id_P[before]
     same: Flags = is_same[crop_P[before] == crop_P[again]]
     return same
@@ -247,8 +247,8 @@ def learning_curve(curve: ControlCurve) -> LearningCurve:
     """Return the accuracy after every control label, of very many at `MOST_POINTS` of them."""
     count = len(curve.correct_M)
     at_S = np.unique(np.linspace(0, count - 1, min(count, MOST_POINTS)).astype(np.int64))
-    found = [accuracy_of(curve.correct_M[max(at + 1 - WINDOW, 0) : at + 1]) for at in at_S]
-    share, low, high = (np.array([getattr(each, name) for each in found]) for name in ("share", "low", "high"))
+    accuracies = [accuracy_of(curve.correct_M[max(at + 1 - WINDOW, 0) : at + 1]) for at in at_S]
+    share, low, high = (np.array([getattr(each, name) for each in accuracies]) for name in ("share", "low", "high"))
     return LearningCurve(curve.label_count_M[at_S], curve.minutes_M[at_S], share, low, high)
 
 
@@ -268,5 +268,7 @@ def _fit_of(pairs: EffortPairs, spread_Q: Floats64, which: Flags) -> EffortFit |
 def _meant(project: Project, class_ids: Ints) -> Ints:
     """Return what stored class ids mean today, 0 for one that is not known."""
     stored, inverse = np.unique(class_ids, return_inverse=True)
-    meant = [found.id if (found := project.class_of(int(each))) is not None else 0 for each in stored]
-    return np.array(meant, np.int64)[inverse]
+    current_ids = [
+        project_class.id if (project_class := project.class_of(int(each))) is not None else 0 for each in stored
+    ]
+    return np.array(current_ids, np.int64)[inverse]

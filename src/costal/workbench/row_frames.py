@@ -83,12 +83,13 @@ class RowFrames:
             sources = {self.frames[at].source for at in known}
             if len(sources) > 1:
                 raise self._several(row, sources)
-            raise self._refuse(row, "several frames are called that. Add the columns content_hash and planes.")
+            raise self._refuse(row, "several frames have this name. Add the columns content_hash and planes.")
         record = self.frames[known[0]]
         is_by_content = record.content_hash in (row.content_hash, row.frame)
         if not is_by_content and row.planes is None and steps_of(record.planes):
             raise self._refuse(
-                row, f"the project has the plane '{record.planes}' of it, and the table says none. Add a column planes."
+                row,
+                f"the project has the plane '{record.planes}' of it, and the table names none. Add a column planes.",
             )
         return RowFrame(known[0], record)
 
@@ -104,7 +105,9 @@ class RowFrames:
     def _plane(self, row: LabelRow, path: Path | None, content: str, planes: str | None) -> FramePlane:
         """Return the one frame of a file that has this content, or else is called so."""
         if path is None:
-            raise self._refuse(row, "no crop of it is in the project, and no such file. Say where the images are.")
+            raise self._refuse(
+                row, "no crop of it is in the project, and no such file exists. Give the folder of the images."
+            )
         try:
             choices = [
                 each

@@ -166,7 +166,7 @@ class ProjectSession:
         return self.store.label(label_id)
 
     def reload(self) -> None:
-        """Learn anew what can be undone, after labels came in from elsewhere."""
+        """Read again what can be undone, after labels were imported."""
         self._history = self.store.history(self.annotator)
 
     @property

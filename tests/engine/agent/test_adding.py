@@ -110,7 +110,7 @@ BAD = {
     ),
     "an unknown ending": (
         lambda file, weights: replace(file, file="weights.h5"),
-        "weights.h5 is no file of weights by its name. Use .safetensors, or .pth",
+        "weights.h5 is not a weights file, judging by its name. Use .safetensors, or .pth",
     ),
     "another shape": (shaped, r"not weights of 'timm:test_resnet': layer1.0.conv1.weight has shape \(5, .*, not \("),
     "one is missing": (lacking, r"bn1.bias, one of 60 tensors, is missing. Use another file, or another name"),
@@ -163,7 +163,7 @@ def test_a_pickle_is_opened_without_running_code_and_only_for_tensors(added, pic
 def test_a_file_that_is_not_there_and_a_hash_that_is_none_are_named(tmp_path):
     with pytest.raises(AgentError, match=r"nowhere.pth cannot be read: .*Check the path"):
         read_brought(tmp_path / "nowhere.pth")
-    with pytest.raises(AgentError, match=r"'f37072fd' is no SHA-256. Give its 64 hexadecimal digits"):
+    with pytest.raises(AgentError, match=r"'f37072fd' is not a SHA-256. Give its 64 hexadecimal digits"):
         read_brought(tmp_path, "f37072fd")
 
 
@@ -210,9 +210,9 @@ def test_weights_that_were_changed_cut_or_removed_are_said_with_the_remedy(added
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("{", "is no card of a backbone .*Delete it"),
-        ('{"format": 1}', "is no card of a backbone .*name"),
-        ("[]", "is no card of a backbone"),
+        ("{", "is not a backbone card .*Delete it"),
+        ('{"format": 1}', "is not a backbone card .*name"),
+        ("[]", "is not a backbone card"),
         ('{"format": 99}', "written by a newer version"),
     ],
 )
@@ -228,7 +228,7 @@ def test_a_card_names_no_file_outside_its_folder(added, small_file):
     add_backbone(SMALL, small_file)
     (card,) = added.glob("*.json")
     card.write_text(json.dumps(json.loads(card.read_text()) | {"weights": "../elsewhere.safetensors"}))
-    with pytest.raises(AgentError, match=r"tells of other weights"):
+    with pytest.raises(AgentError, match=r"describes other weights"):
         cards.weights_file(SMALL)
 
 

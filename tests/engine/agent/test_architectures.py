@@ -106,8 +106,8 @@ def test_drawing_weights_that_are_replaced_leaves_the_callers_generator_alone():
             "torchvision:squeezenet1_1",
             "does not make features of small images .*an eighth and .*Choose another network",
         ),
-        ("resnet18", "'resnet18' is no network that can be added. Write timm:NAME or torchvision:NAME"),
-        ("keras:resnet18", "'keras:resnet18' is no network that can be added"),
+        ("resnet18", "'resnet18' is not a network that can be added. Write timm:NAME or torchvision:NAME"),
+        ("keras:resnet18", "'keras:resnet18' is not a network that can be added"),
     ],
 )
 def test_a_name_that_gives_no_features_is_refused_with_the_reason(name, sentence):

@@ -67,7 +67,7 @@ def test_crops_of_any_size_give_as_many_features(lite0, side):
 
 
 def test_two_channels_are_no_rgb_image(lite0):
-    with pytest.raises(AgentError, match="2 channels is no RGB image"):
+    with pytest.raises(AgentError, match="2 channels is not an RGB image"):
         lite0.features(crops_of(STAINS, 1), "cpu", is_rgb=True)
 
 
@@ -76,7 +76,7 @@ def test_features_too_large_for_half_precision_are_refused():
         def forward(self, images):
             return images.mean((2, 3)) * 0 + 70_000
 
-    with pytest.raises(AgentError, match="'efficientnet_lite0' makes features that are no numbers of half precision"):
+    with pytest.raises(AgentError, match="'efficientnet_lite0' makes features that half precision cannot hold"):
         FrozenBackbone(LITE0_CARD, Large()).features(crops_of(GREY, 1), "cpu")
 
 

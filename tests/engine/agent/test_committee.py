@@ -214,7 +214,7 @@ def test_what_is_said_of_digits_does_not_depend_on_the_batch_size(small_digits, 
 
 def test_an_agent_without_a_classifier_gives_its_reason():
     agent = Agent(AgentSettings(3), (1, 8, 8), notes=("Label crops of another class.",))
-    with pytest.raises(AgentError, match=r"cannot be asked. Label crops of another class"):
+    with pytest.raises(AgentError, match=r"cannot predict. Label crops of another class"):
         finish(classifier.ask_committee(agent, CROPS, 0, "cpu"))
 
 

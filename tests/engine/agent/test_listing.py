@@ -25,7 +25,7 @@ def test_the_list_says_what_is_here_and_what_a_crop_costs(added, small_file, mon
     assert list(by_name) == ["gal2017", "efficientnet_lite0", "timm:broken", SMALL]
     assert [by_name[name].feature_count for name in ("gal2017", "efficientnet_lite0", SMALL)] == [4608, 304, 480]
     assert all(each.cpu_ms > 0 for each in by_name.values() if not each.missing)
-    assert "is no card of a backbone" in by_name["timm:broken"].missing
+    assert "is not a backbone card" in by_name["timm:broken"].missing
     assert (by_name["timm:broken"].cpu_ms, by_name[SMALL].licence) == (None, "CC0")
 
 

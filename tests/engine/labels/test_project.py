@@ -278,7 +278,7 @@ def test_what_is_left_out_has_its_default(project):
 
 
 def test_a_folder_without_a_project_is_refused(tmp_path):
-    with pytest.raises(ProjectError, match=r"is no project: it has no project.toml"):
+    with pytest.raises(ProjectError, match=r"is not a project: it has no project.toml"):
         load_project(tmp_path)
 
 

@@ -42,7 +42,7 @@ def test_a_class_that_is_predicted_often_and_not_asked_for_its_cost_is_named_wit
     # 0.6 / 64 ** 0.3 is below 0.5: all thirty of the next crops are cheap ones, without cost all are clumps.
     assert said(scored(), project()) == (
         "'clump' is predicted for 25% of the crops without a label, and for none of the next 30 that are asked: such "
-        "crops are dear (64 s, others 1 s). Move the slider towards informative, or choose crops of it yourself."
+        "crops take long (64 s, others 1 s). Move the slider towards informative, or choose crops of it yourself."
     )
 
 

@@ -72,7 +72,7 @@ def test_a_model_of_another_backbone_is_kept_and_not_asked(project, frame):
     other = replace(project, choices=replace(project.choices, backbone="gal2017"))
     found = finish(score_prepared(prepare(ScoreRequest(other, frame, device="cpu"))))
     assert found.scores is None
-    assert "looks through 'efficientnet_lite0', the project through 'gal2017'" in found.reason
+    assert "uses 'efficientnet_lite0', the project now uses 'gal2017'" in found.reason
     again = finish(score_prepared(prepare(ScoreRequest(project, frame, device="cpu"))))
     assert (again.generation, again.scores is None) == (1, False)
 

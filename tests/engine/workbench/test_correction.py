@@ -56,7 +56,7 @@ def test_a_correction_can_be_undone(session):
 
 @pytest.mark.parametrize("other", [crop(side=20), crop(y=17), crop(y=900)], ids=["resampled", "shifted", "outside"])
 def test_a_crop_of_another_grid_is_refused(session, other):
-    with pytest.raises(ProjectError, match="none that the project cuts"):
+    with pytest.raises(ProjectError, match="is not in the project's grid"):
         correct(session, FRAME, other, 2)
     assert session.store.row_count("label") == 0
 

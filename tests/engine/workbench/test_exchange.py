@@ -326,7 +326,7 @@ def test_one_plane_of_many_has_to_be_named(bring, folder):
 def test_a_frame_that_is_one_plane_of_a_file_is_not_meant_by_the_file_alone(bring, folder):
     save_project(replace(load_project(folder), intake=Intake("", "each", "each")))
     bring("frame,y,x,class,planes\nstack.tif,0,16,rings,z 1\n")
-    with pytest.raises(ProjectError, match=r"the project has the plane 'z 1' of it, and the table says none"):
+    with pytest.raises(ProjectError, match=r"the project has the plane 'z 1' of it, and the table names none"):
         bring("frame,y,x,class\nstack.tif,0,32,rings\n")
 
 
@@ -377,13 +377,13 @@ def test_a_crop_that_is_completed_by_reflection_is_cut_as_the_grid_does(bring, f
         ("a.tif,48,0,rings,", r"row 3, column y, x: no crop of 16 px begins at \(48, 0\)"),
         ("a.tif,0,0,rings,65", r"row 3, column y, x: no crop of 65 px begins at \(0, 0\)"),
         ("a.tif,0,0,rings,8", r"row 3, column y, x: no crop of 8 px begins at \(0, 0\)"),
-        ("a.tif,1_6,0,rings,", r"row 3, column y: '1_6' is no whole number"),
+        ("a.tif,1_6,0,rings,", r"row 3, column y: '1_6' is not a whole number"),
         ("c.tif,0,0,rings,", r"row 3, column frame: 'c.tif': no crop of it is in the project, and no such file"),
         ("n" * 300 + ",0,0,rings,", r"row 3, column frame: 'n+': no crop of it is in the project, and no such file"),
         ("a.tif,0,0,rods,", r"names classes that 'neurons' does not have: rods"),
-        ("a.tif,16,16,fibres,", r"row 3, column class: row 2 says otherwise of this crop"),
+        ("a.tif,16,16,fibres,", r"row 3, column class: row 2 gives another label for this crop"),
         ("notes.tif,0,0,rings,", r"row 3, column frame: 'notes.tif': .*is not a TIFF"),
-        ("a.tif,zero,0,rings,", r"row 3, column y: 'zero' is no whole number"),
+        ("a.tif,zero,0,rings,", r"row 3, column y: 'zero' is not a whole number"),
     ],
 )
 def test_a_table_with_one_bad_row_changes_nothing_and_the_row_is_named(bring, folder, images, row, sentence):

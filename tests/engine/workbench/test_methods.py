@@ -66,9 +66,10 @@ def test_a_full_project_says_labels_choice_effort_model_accuracy_and_consistency
         "Model 4 was trained on 6 labels: heads on the "
         f"frozen network efficientnet_lite0 (version {LITE0_CARD.version}; from {LITE0_CARD.source}; licence "
         f"{LITE0_CARD.licence}; weights SHA-256 {LITE0_CARD.sha256}) (50 passes of MC dropout; model SHA-256 f00). The "
-        "model of the time, asked before the expert, was right for 100% (95% interval 21% to 100%) of 1 control crop, "
-        "drawn at random. The expert gave the same label again to 100% (95% interval 21% to 100%) of 1 crop shown "
-        "again unannounced: the most that any accuracy can mean."
+        "model of that time, whose prediction came before the label, was right for 100% (95% interval 21% to 100%) of "
+        "1 control crop, drawn at random. "
+        "The expert gave the same label again to 100% (95% interval 21% to 100%) of 1 crop shown "
+        "again unannounced; no accuracy above this share is meaningful."
     )
 
 
@@ -78,7 +79,7 @@ def test_what_is_missing_is_said(project):
     assert text_of(project) == (
         "Crops of 64 × 64 px (the pixel size is not known) of 1 image were labelled with napari-costal 1.0, Python "
         "3.11, NumPy 2.0, PyTorch 2.5. 1 label of 1 class stands: rings (1: periodic, along the axon). They were given "
-        "by somebody without a name (1): 1 by import from files. None was asked for by the committee. The effort was "
+        "by an unnamed annotator (1): 1 by import from files. The committee chose none of them. The effort was "
         "not measured. No model has been trained. No crop was drawn at random and predicted before it was labelled, so "
         "no accuracy can be given. No crop was labelled twice to measure how consistent the expert is."
     )

@@ -71,8 +71,8 @@ def class_name(project: Project, class_id: int | None) -> str:
     """Return what a stored class id is called today, ``class 7`` when the project does not know it."""
     if class_id is None:
         return ""
-    meant = project.class_of(class_id)
-    return meant.name if meant else f"class {class_id}"
+    project_class = project.class_of(class_id)
+    return project_class.name if project_class else f"class {class_id}"
 
 
 def _current(
@@ -82,12 +82,12 @@ def _current(
     splits: Mapping[str, Split],
     idle_limit_ns: int,
 ) -> CurrentLabel:
-    meant = project.class_of(row.class_id) if row.class_id is not None else None
+    project_class = project.class_of(row.class_id) if row.class_id is not None else None
     probable = max(zip(row.why.probs_K, row.why.class_ids, strict=True), default=(0.0, None))[1]
     return CurrentLabel(
         row,
         frames[row.frame_id],
-        meant.id if meant else row.class_id,
+        project_class.id if project_class else row.class_id,
         class_name(project, row.class_id),
         class_name(project, probable),
         _effort(row, idle_limit_ns),

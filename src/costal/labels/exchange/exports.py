@@ -60,7 +60,7 @@ def export(
         When the target exists and `overwrite` is not set, cannot be written, or is no place for an export.
     """
     if kind not in EXPORT_KINDS:
-        raise ProjectError(f"'{kind}' is no form of export. Use one of {', '.join(EXPORT_KINDS)}.")
+        raise ProjectError(f"'{kind}' is not an export format. Use one of {', '.join(EXPORT_KINDS)}.")
     checked_share(validation)
     with explained(target):
         require_free(target, project, overwrite)
@@ -120,6 +120,6 @@ def require_free(target: Path, project: Project, overwrite: bool) -> None:
 def _mark(place: Path, exported: Exported) -> None:
     """Put into a folder what it holds."""
     if place.is_dir():
-        said = asdict(exported) | {"path": exported.path.name, "software": f"napari-costal {costal.__version__}"}
+        card = asdict(exported) | {"path": exported.path.name, "software": f"napari-costal {costal.__version__}"}
         with new_text(place / MARKER, staged=True) as file:
-            json.dump(said, file, indent=1, ensure_ascii=False, default=str)
+            json.dump(card, file, indent=1, ensure_ascii=False, default=str)

@@ -85,15 +85,15 @@ def _write(labels: Sequence[CurrentLabel], project: Project, path: Path) -> None
 
 
 def _feature(label: CurrentLabel, project: Project) -> Feature:
-    row, meant = label.row, project.class_of(label.class_id or 0)
+    row, project_class = label.row, project.class_of(label.class_id or 0)
     measurements = {
         "Effort (s)": label.effort.active_s if label.effort.usable else None,
         "Information": row.why.information,
         "Predicted cost (s)": row.why.cost,
         "Value": row.why.value,
     }
-    told = {"given": row.given, "unsure": "yes" if row.unsure else "", "note": row.note}
-    metadata = {name: text for name, text in told.items() if text}
+    remarks = {"given": row.given, "unsure": "yes" if row.unsure else "", "note": row.note}
+    metadata = {name: text for name, text in remarks.items() if text}
     identity = f"{row.frame_hash} {row.planes} {row.y} {row.x} {row.side}"
-    colour = meant.colour if meant else "#808080"
+    colour = project_class.colour if project_class else "#808080"
     return feature(identity, label.visible, label.class_name, colour, measurements, row.planes, metadata)

@@ -64,14 +64,14 @@ def read_label_rows(path: Path) -> tuple[LabelRow, ...]:
                 )
             twice = next((name for name in KNOWN if table.fieldnames.count(name) > 1), None)
             if twice is not None:
-                raise ProjectError(f"{path} has two columns {twice}. Take one of them out.")
+                raise ProjectError(f"{path} has two columns {twice}. Remove one of them.")
             return tuple(_row(path, table.line_num, cells) for cells in table)
     except OSError as error:
         raise ProjectError(f"{path} cannot be read: {error.strerror}. Check the path and its permissions.") from error
     except UnicodeDecodeError as error:
         raise ProjectError(f"{path} is not in UTF-8. Save it as CSV in UTF-8.") from error
     except csv.Error as error:
-        raise ProjectError(f"{path} is no CSV file: {error}. Save it as CSV in UTF-8.") from error
+        raise ProjectError(f"{path} is not a CSV file: {error}. Save it as CSV in UTF-8.") from error
 
 
 def refuse(path: Path, number: int, column: str, reason: str) -> ProjectError:
@@ -90,7 +90,7 @@ def _row(path: Path, number: int, cells: Mapping[str | None, str | None]) -> Lab
         raise refuse(path, number, "frame", "it is empty.")
     class_name = texts["class"].strip() if kind == "class" else ""
     if kind == "class" and not class_name:
-        raise refuse(path, number, "class", "it is empty. Fill it in, or take the row out.")
+        raise refuse(path, number, "class", "it is empty. Fill it in, or remove the row.")
     return LabelRow(
         number,
         texts["frame"],
@@ -119,7 +119,7 @@ def _whole(path: Path, number: int, column: str, text: str, low: int, high: int)
     whole = whole_number(text)
     if whole is not None and low <= whole <= high:
         return whole
-    raise refuse(path, number, column, f"'{text}' is no whole number from {low} to {high}.")
+    raise refuse(path, number, column, f"'{text}' is not a whole number from {low} to {high}.")
 
 
 def with_classes(
@@ -153,7 +153,7 @@ def _known(project: Project) -> dict[str, int]:
     ranked = sorted(project.classes, key=lambda each: bool(each.merged_into))
     for texts in ([(each.name, each) for each in ranked], [(str(each.id), each) for each in ranked]):
         for text, each in texts:
-            meant = project.class_of(each.id)
-            if meant is not None:
-                known.setdefault(text.strip(), meant.id)
+            project_class = project.class_of(each.id)
+            if project_class is not None:
+                known.setdefault(text.strip(), project_class.id)
     return known

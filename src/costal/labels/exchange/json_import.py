@@ -87,7 +87,7 @@ def _read_project(file: TextIO, path: Path, new: Path) -> Job[Mapping[str, int]]
 def _store_version(about: Any, path: Path) -> int:
     """Return the version of the tables, or raise ProjectError when they are none of a project, or too new."""
     if not isinstance(about, dict) or about.get("format") != FORMAT:
-        raise ProjectError(f"{path} is no exported project. Choose a JSON file of a whole project.")
+        raise ProjectError(f"{path} is not an exported project. Choose a JSON file of a whole project.")
     version, store_version = about.get("version"), about.get("store_version")
     if not (isinstance(version, int) and isinstance(store_version, int) and min(version, store_version) > 0):
         raise ValueError(f"its versions are {version} and {store_version}")

@@ -26,7 +26,7 @@ class JsonStream:
         for _ in self._entries("{", "}"):
             name = self.value()
             if not isinstance(name, str):
-                raise ValueError(f"{name!r} is no name of a member")
+                raise ValueError(f"{name!r} is not a member name")
             self._take(":")
             yield name
 
@@ -40,7 +40,7 @@ class JsonStream:
         self._next_sign()
         while True:
             try:
-                found, end = DECODER.raw_decode(self._text, self._at)
+                decoded, end = DECODER.raw_decode(self._text, self._at)
             except json.JSONDecodeError as error:
                 cut_off = error.pos >= len(self._text) - NEAR_THE_END or error.msg.startswith("Unterminated string")
                 if not cut_off or not self._read_on():
@@ -49,7 +49,7 @@ class JsonStream:
                 # A number may go on in the next piece, at a point or an exponent.
                 if end < len(self._text) - NEAR_THE_END or not self._read_on():
                     self._at = end
-                    return found
+                    return decoded
 
     def end(self) -> None:
         """Raise ValueError unless the document ends here."""
@@ -69,9 +69,9 @@ class JsonStream:
             self._take(",")
 
     def _take(self, sign: str) -> None:
-        found = self._next_sign()
-        if found != sign:
-            raise ValueError(f"'{sign}' was expected, not '{found or 'the end'}'")
+        next_sign = self._next_sign()
+        if next_sign != sign:
+            raise ValueError(f"'{sign}' was expected, not '{next_sign or 'the end'}'")
         self._at += 1
 
     def _next_sign(self) -> str:

@@ -83,7 +83,7 @@ def unpack(path: Path, folder: Path) -> Job[Project]:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise ProjectError(f"{folder} is not empty. Choose a new folder.")
         if not path.is_file():
-            raise ProjectError(f"{path} is no file. Choose a zip file that 'costal project pack' has written.")
+            raise ProjectError(f"{path} is not a file. Choose a zip file that 'costal project pack' has written.")
         folder.parent.mkdir(parents=True, exist_ok=True)
         with staged(folder) as new:
             (new / MODEL_FOLDER).mkdir(parents=True)
@@ -91,7 +91,7 @@ def unpack(path: Path, folder: Path) -> Job[Project]:
                 with zipfile.ZipFile(path) as packed:
                     yield from _extract(packed, path, new)
             except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError) as error:
-                raise ProjectError(f"{path} is damaged or no zip file ({error}). Pack the project again.") from error
+                raise ProjectError(f"{path} is damaged or not a zip file ({error}). Pack the project again.") from error
             yield Progress(0, 0, "Checking the labels")
             project = _checked(path, new)
     return replace(project, folder=folder)
@@ -103,9 +103,11 @@ def _extract(packed: zipfile.ZipFile, path: Path, new: Path) -> Job[None]:
     names = [each.filename for each in members]
     for name in names:
         if name not in (PROJECT_FILE, STORE_FILE) and not MODEL.fullmatch(name):
-            raise ProjectError(f"{path} holds {name!r}, which is no part of a project. Nothing was unpacked.")
+            raise ProjectError(f"{path} holds {name!r}, which is not part of a project. Nothing was unpacked.")
     if len(set(names)) < len(names) or not {PROJECT_FILE, STORE_FILE} <= set(names):
-        raise ProjectError(f"{path} is no packed project: it lacks {PROJECT_FILE} or {STORE_FILE}, or has one twice.")
+        raise ProjectError(
+            f"{path} is not a packed project: it lacks {PROJECT_FILE} or {STORE_FILE}, or has one twice."
+        )
     needed, free = sum(each.file_size for each in members), shutil.disk_usage(new).free
     if needed > free:
         raise ProjectError(f"{path} needs {needed >> 20} MB, and {new.parent.parent} has {free >> 20} MB free.")

@@ -35,4 +35,4 @@ def split_notes(splits: dict[str, Split], validation: float) -> tuple[str, ...]:
         return ()
     if len(splits) == 1:
         return ("There is one frame only, and a frame is never split: all of it is for training.",)
-    return (f"By chance none of the {len(splits)} frames is for {missing.pop()}. Label more frames.",)
+    return (f"By chance, none of the {len(splits)} frames is for {missing.pop()}. Label more frames.",)

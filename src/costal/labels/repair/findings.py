@@ -53,22 +53,22 @@ def examine(folder: Path) -> list[Finding]:
     require_something(folder)
     project: Project | None = None
     try:
-        project, found = load_project(folder), list[Finding]()
+        project, findings = load_project(folder), list[Finding]()
     except ProjectError as error:
-        found = [Finding("settings", PROJECT_FILE, str(error), settings_text_is_broken(folder))]
-    found += _store(folder, project)
-    found += _models(folder / MODEL_FOLDER)
-    found += [
+        findings = [Finding("settings", PROJECT_FILE, str(error), settings_text_is_broken(folder))]
+    findings += _store(folder, project)
+    findings += _models(folder / MODEL_FOLDER)
+    findings += [
         Finding("leftover", path.relative_to(folder).as_posix(), "a crash left it behind half written")
         for path in sorted([*folder.glob(f"*{NEW}"), *(folder / MODEL_FOLDER).glob(f"*{NEW}")])
     ]
-    return found
+    return findings
 
 
 def require_something(folder: Path) -> None:
     """Raise ProjectError when a folder has neither settings nor labels, and so is no project."""
     if not (folder / PROJECT_FILE).exists() and not (folder / STORE_FILE).exists():
-        raise ProjectError(f"{folder} is no project: it has no {PROJECT_FILE}. Choose another, or make a new one.")
+        raise ProjectError(f"{folder} is not a project: it has no {PROJECT_FILE}. Choose another, or make a new one.")
 
 
 def settings_text_is_broken(folder: Path) -> bool:
@@ -113,10 +113,10 @@ def _wrong_with_older(path: Path) -> list[str] | None:
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=10)) as connection:
             is_older = 0 < version_of(connection) < len(MIGRATIONS)
-            found = [row[0] for row in connection.execute("PRAGMA integrity_check") if row[0] != "ok"]
+            faults = [row[0] for row in connection.execute("PRAGMA integrity_check") if row[0] != "ok"]
     except sqlite3.Error as error:
-        found = [str(error)]
-    return found if is_older else None
+        faults = [str(error)]
+    return faults if is_older else None
 
 
 def _rows(store: Store, project: Project | None) -> Iterator[Finding]:

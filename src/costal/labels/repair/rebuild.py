@@ -26,13 +26,13 @@ def rebuilt_project(folder: Path, text: str, side: int | None) -> Project:
     document: dict[str, Any] = {"format": FORMAT, "name": folder.name}
     for part in SECTION.split(text):
         for key, entry in _parsed(part).items():
-            found = (
+            rebuilt = (
                 [*document.get(key, ()), *entry]
                 if key in ("classes", "channels") and isinstance(entry, list)
                 else entry
             )
-            if _usable(folder, document | {key: found}):
-                document[key] = found
+            if _usable(folder, document | {key: rebuilt}):
+                document[key] = rebuilt
     project = _loaded(folder, document)
     if side is not None and "tiling" not in document:
         project = replace(project, tiling=Tiling(side, side))

@@ -38,15 +38,15 @@ def repair(folder: Path, now: datetime) -> list[str]:
     if holder is not None:
         raise ProjectError(f"{folder} is in use: {holder} writes to it. Close it there first.")
     try:
-        found = examine(folder)
-        if not any(each.mendable for each in found):
+        findings = examine(folder)
+        if not any(each.mendable for each in findings):
             return []
-        said = [f"Copied the project as it was to {_backed_up(folder, now)}."]
-        said += _moved(folder, found, now)
-        if any(each.kind == "store" and each.mendable for each in found):
-            said += _salvaged(folder, now)
-        said += _with_settings(folder, any(each.kind == "settings" and each.mendable for each in found))
-        return said
+        sentences = [f"Copied the project as it was to {_backed_up(folder, now)}."]
+        sentences += _moved(folder, findings, now)
+        if any(each.kind == "store" and each.mendable for each in findings):
+            sentences += _salvaged(folder, now)
+        sentences += _with_settings(folder, any(each.kind == "settings" and each.mendable for each in findings))
+        return sentences
     except OSError as error:
         raise ProjectError(
             f"{folder} cannot be repaired: {error.strerror or error}. Free some space, or choose a folder that you "
@@ -72,15 +72,15 @@ def _put_aside(folder: Path, path: Path, now: datetime) -> str:
     return f"Moved {path.relative_to(folder).as_posix()} to {LOST_AND_FOUND}."
 
 
-def _moved(folder: Path, found: Sequence[Finding], now: datetime) -> list[str]:
+def _moved(folder: Path, findings: Sequence[Finding], now: datetime) -> list[str]:
     """Put leftovers aside, and models that cannot be used with their cards."""
-    paths = {folder / each.where for each in found if each.kind in ("leftover", "model") and each.mendable}
+    paths = {folder / each.where for each in findings if each.kind in ("leftover", "model") and each.mendable}
     models = {path.with_suffix(end) for path in paths if path.suffix == ".json" for end in (".json", ".safetensors")}
     return [_put_aside(folder, path, now) for path in sorted(paths | models) if path.exists()]
 
 
 def _salvaged(folder: Path, now: datetime) -> list[str]:
-    path, said = folder / STORE_FILE, list[str]()
+    path, sentences = folder / STORE_FILE, list[str]()
     with tempfile.TemporaryDirectory(dir=folder, suffix=NEW) as beside:
         new = Path(beside) / STORE_FILE
         try:
@@ -94,12 +94,12 @@ def _salvaged(folder: Path, now: datetime) -> list[str]:
             raise ProjectError(f"No label of {path} can be read any more. Restore labels.sqlite from a backup.")
         journal = path.with_name(f"{path.name}-journal")
         if journal.exists():  # it belongs to the damaged file: in the new one it would undo what it must not
-            said.append(_put_aside(folder, journal, now))
+            sentences.append(_put_aside(folder, journal, now))
         new.replace(path)
     kept = ", ".join(f"{result.kept[table]} {table}" for table in TABLES)
     lost = ", ".join(f"{result.lost[table]} {table}" for table in TABLES if result.lost[table]) or "none that is known"
-    said.append(f"Read {STORE_FILE} row by row into a new one. Rows kept: {kept}. Rows lost: {lost}.")
-    return [*said, *result.notes]
+    sentences.append(f"Read {STORE_FILE} row by row into a new one. Rows kept: {kept}. Rows lost: {lost}.")
+    return [*sentences, *result.notes]
 
 
 def _with_settings(folder: Path, are_lost: bool) -> list[str]:

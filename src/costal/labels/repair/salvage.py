@@ -82,12 +82,12 @@ class _Rescue:
         while names and missed < FAR:
             at, missed = at + 1, missed + 1
             try:
-                found = self.damaged.execute(query, (at,)).fetchone()
+                record = self.damaged.execute(query, (at,)).fetchone()
             except sqlite3.Error:
                 continue
-            if found is not None:
+            if record is not None:
                 missed, self.last[table] = 0, at
-                row = dict(zip(names, found, strict=True))
+                row = dict(zip(names, record, strict=True))
                 if table == "presentation" and row_fault(table, (), row):
                     row["why"] = "{}"
                 if not row_fault(table, columns, row):
@@ -116,7 +116,10 @@ class _Rescue:
             ends = {key: json.dumps(row[key].tolist()) for key in ("low", "high")}
             insert_row(self.fresh, "frame", row | ends | {"id": frame_id})
         if lost:
-            self.notes.append(f"{len(lost)} lost frames are stood in for: their labels teach, but have no place to go.")
+            self.notes.append(
+                f"{len(lost)} lost frames were replaced by placeholders: their labels can be trained on, "
+                "but not shown in an image."
+            )
         return kept
 
     def _presentations(self, crops: set[int], labels: list[Row]) -> set[int]:
@@ -131,10 +134,10 @@ class _Rescue:
             if row["presentation_id"] is not None and row["presentation_id"] not in kept and row["crop_id"] in crops
         }
         for presentation, row in lost.items():
-            said = {"id": presentation, "crop_id": row["crop_id"], "utc_ns": row["utc_ns"]}
-            insert_row(self.fresh, "presentation", said | {"annotator": "", "generation": 0, "prediction_shown": 0})
+            values = {"id": presentation, "crop_id": row["crop_id"], "utc_ns": row["utc_ns"]}
+            insert_row(self.fresh, "presentation", values | {"annotator": "", "generation": 0, "prediction_shown": 0})
         if lost:
-            self.notes.append(f"{len(lost)} labels do not say any more who gave them.")
+            self.notes.append(f"{len(lost)} labels lost the name of their annotator.")
         return kept
 
     def _labels(self, labels: list[Row], crops: set[int], actions: set[int]) -> None:

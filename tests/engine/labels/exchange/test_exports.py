@@ -467,7 +467,7 @@ def test_a_project_without_labels_gives_an_empty_export(make_project, tmp_path, 
 
 
 def test_an_unknown_form_is_refused_with_those_there_are(project, tmp_path):
-    with pytest.raises(ProjectError, match=r"'xml' is no form of export\. Use one of csv, parquet"):
+    with pytest.raises(ProjectError, match=r"'xml' is not an export format\. Use one of csv, parquet"):
         write(project, tmp_path / "out", "xml")
 
 

@@ -112,7 +112,7 @@ def pop_frame(document):
         (lambda d: d.pop("about"), "'tables' is not expected there"),
         (lambda d: d.pop("tables"), "'about', 'project' or 'tables' is missing"),
         (lambda d: d.pop("project"), "'about', 'project' or 'tables' is missing"),
-        (lambda d: d["about"].update(format="recipes"), "is no exported project"),
+        (lambda d: d["about"].update(format="recipes"), "is not an exported project"),
         (lambda d: d["about"].update(version=99), "written by a newer version. Update napari-costal"),
         (lambda d: d["about"].update(store_version=99), "written by a newer version. Update napari-costal"),
         (lambda d: d["about"].update(store_version="2"), "its versions are 1 and 2"),

@@ -113,7 +113,7 @@ def test_a_zip_file_that_cannot_be_a_project_is_refused_and_leaves_nothing(packe
 def test_a_zip_file_cut_short_is_refused(packed, tmp_path, share):
     content = packed.read_bytes()
     packed.write_bytes(content[: int(len(content) * share)])
-    with pytest.raises(ProjectError, match="damaged or no zip file"):
+    with pytest.raises(ProjectError, match="damaged or not a zip file"):
         finish(unpack(packed, tmp_path / "again"))
     assert not (tmp_path / "again").exists()
 

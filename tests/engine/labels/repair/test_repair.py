@@ -75,7 +75,7 @@ def test_a_whole_project_has_nothing_to_find_or_to_mend(project):
 
 def test_a_folder_that_is_no_project_is_refused_and_left_alone(tmp_path):
     for look in (examine, lambda folder: repair(folder, NOW)):
-        with pytest.raises(ProjectError, match="is no project"):
+        with pytest.raises(ProjectError, match="is not a project"):
             look(tmp_path)
     assert list(tmp_path.iterdir()) == []
 
