@@ -49,15 +49,19 @@ class Replayed:
 
 
 def sentence(saving: Saving) -> str:
-    """Return what an arm saves, as a sentence that claims no more than its interval."""
+    """Return what an arm saves, as a sentence that claims no more than its intervals.
+
+    Less or more time is claimed only if time and accuracy agree: the splits of one project share their labels, so an
+    interval over them is too narrow for what other labels would show.
+    """
     ratio, gain = saving.ratio, saving.mean_difference
     points = f"{100 * gain.value:+.1f} points of accuracy at equal time [{100 * gain.low:+.1f}, {100 * gain.high:+.1f}]"
-    if np.isfinite(ratio.value) and ratio.high < 1:
+    if np.isfinite(ratio.value) and ratio.high < 1 and gain.low > 0:
         return (
-            f"{saving.arm.name}: {1 - ratio.value:.0%} less time at equal accuracy, surely more than "
-            f"{max(0.0, 1 - ratio.high):.0%}; {points}."
+            f"{saving.arm.name}: {1 - ratio.value:.0%} less time at equal accuracy, by its interval at least "
+            f"{1 - ratio.high:.0%}; {points}."
         )
-    if ratio.low > 1 or gain.high < 0:
+    if ratio.low > 1 and gain.high < 0:
         return f"{saving.arm.name}: costs more time than random selection; {points}."
     if gain.low > 0:
         return f"{saving.arm.name}: better than random selection, by {points}."

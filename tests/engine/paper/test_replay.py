@@ -39,9 +39,11 @@ def saving(ratio, gain):
 @pytest.mark.parametrize(
     ("ratio", "gain", "words"),
     [
-        ((0.5, 0.4, 0.7), (0.02, 0.01, 0.03), "50% less time at equal accuracy, surely more than 30%"),
+        ((0.5, 0.4, 0.7), (0.02, 0.01, 0.03), "50% less time at equal accuracy, by its interval at least 30%"),
         ((0.8, 0.5, 1.2), (0.02, 0.01, 0.03), "better than random selection, by +2.0 points"),
         ((0.8, 0.5, 1.2), (0.0, -0.01, 0.02), "these labels show no clear difference from random selection"),
+        ((0.95, 0.85, np.inf), (-0.003, -0.006, -0.001), "these labels show no clear difference"),
+        ((0.7, 0.5, 0.98), (0.01, -0.01, 0.03), "these labels show no clear difference"),
         ((np.inf, 1.1, np.inf), (-0.02, -0.03, -0.01), "costs more time than random selection"),
     ],
 )
