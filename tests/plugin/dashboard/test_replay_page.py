@@ -11,7 +11,7 @@ from tests.plugin.fakes import Engine, Thread
 
 FOUND = ReplayTable(
     (("as it is", "0.56 [0.42, 0.73]", "+0.036 [+0.029, +0.043]", "0.96 (+0.06)"),),
-    ("as it is: 44% less time at equal accuracy, surely more than 27%.",),
+    ("as it is: 44% less time at equal accuracy, by its interval at least 27%.",),
     ("5 repeats on 200 labels.", "2 labels were left out."),
 )
 
