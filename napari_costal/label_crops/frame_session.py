@@ -179,7 +179,7 @@ class FrameSession:
         """Return a crop with its surroundings, where in them it lies, and the frame's intensity range."""
         loaded, grid = self.loaded, self.grid
         if loaded is None or grid is None:
-            raise RuntimeError("There is no frame to show a crop of.")
+            raise RuntimeError("There is no frame to show a crop from.")
         picture = loaded.picture(grid, index)
         return picture.around_C_H_W, (*picture.at, grid.crop), loaded.stored.range
 

@@ -11,12 +11,12 @@ from costal.labels.project import Project
 from costal.workbench.frames_list import ListedFrame, State
 
 MEANINGS: Mapping[State, str] = {
-    "labelled": "Crops of it have an answer.",
-    "scored": "The newest model said which class each crop is.",
+    "labelled": "Some of its crops have an answer.",
+    "scored": "The newest model predicted the class of each crop.",
     "outdated": "An older model scored it: score it again.",
     "missing": "Its image is not where it was. Its labels are safe; 'Locate' finds an image that moved.",
-    "out of reach": "The drive that its image is on does not answer. Its labels are safe.",
-    "only in a window": "Its pixels are in no file. Save the layer, then 'Locate' that file.",
+    "out of reach": "The drive of its image does not respond. Its labels are safe.",
+    "only in a window": "Its pixels are not in a file. Save the layer, then 'Locate' that file.",
 }
 GREY = "#888888"
 

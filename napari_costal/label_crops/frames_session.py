@@ -234,12 +234,12 @@ class FramesSession(QObject):
     # Images that moved
 
     def _ask_folder(self) -> None:
-        folder = QFileDialog.getExistingDirectory(self._dock, "Look for missing images in and below a folder")
+        folder = QFileDialog.getExistingDirectory(self._dock, "Search a folder and its subfolders for missing images")
         if folder:
             self.locate(Path(folder))
 
     def _ask_file(self) -> None:
-        path, _ = QFileDialog.getOpenFileName(self._dock, "Where a missing image is now")
+        path, _ = QFileDialog.getOpenFileName(self._dock, "Choose the file of a missing image")
         if path:
             self.locate(Path(path))
 

@@ -136,7 +136,7 @@ class Intake(QObject):
         if not ticket.is_current or self._project is None:
             return
         if not arrivals:
-            self._say(f"{self._project.intake.folder} is back.")
+            self._say(f"{self._project.intake.folder} can be read again.")
         self._keep(arrivals)
         self._part.model.arrived(arrivals)
         self._part.show_counts(self._project.intake.folder)

@@ -111,7 +111,7 @@ class LabellingSession:
         earlier = self._answered
         at = earlier.index(now) if now in earlier else len(earlier)
         if at == 0:
-            self._view.page_says("There is no earlier crop in this sitting.", False)
+            self._view.page_says("There is no earlier crop in this session.", False)
         else:
             self._interrupt_for(Asked(earlier[at - 1]))
 

@@ -55,7 +55,7 @@ class OpenProject:
             if self.project_session is not None:
                 self.project_session.require_writing()
             if self.project is not None and not self.project.offered:
-                raise ProjectError("No class is offered. Add one, or restore one with 'Edit class'.")
+                raise ProjectError("The project has no active class. Add one, or restore one with 'Edit class'.")
         except CostalError as error:
             self._view.complain(str(error))
             return False

@@ -35,14 +35,14 @@ def reason_text(why: QueryReason, project: Project, rank: int | None, control: b
     """Return a few lines that tell an expert why a crop was asked."""
     asked = "a control, drawn at random" if control else f"rank {rank} of the query" if rank else "you chose it"
     if not why.probs_K:
-        return f"Asked because: {asked}. No model had seen it."
+        return f"Why this crop: {asked}. No model had scored it."
     names = {each.id: each.name for each in project.classes}
     likeliest = sorted(zip(why.probs_K, why.class_ids, strict=True), reverse=True)[:MOST_CLASSES]
     classes = ", ".join(f"{names.get(class_id, '?')} {prob:.0%}" for prob, class_id in likeliest)
     cost = f"{why.cost:.2g} s (×/÷ {2.718281828 ** (why.cost_spread or 0):.2g})" if why.cost_spread else "uniform"
     value = f"{why.value:.3g}" if why.value is not None else "none"
     return (
-        f"Prediction: {classes}.\nAsked because: {asked}; v = {value} from I = {why.information:.3g} "
+        f"Prediction: {classes}.\nWhy this crop: {asked}; v = {value} from I = {why.information:.3g} "
         f"({why.acquisition}, T = {why.passes}) and C = {cost} with α = {why.alpha:g}, β = {why.beta:g}; "
         f"model {why.model_hash[:8]}, seed {why.seed}."
     )

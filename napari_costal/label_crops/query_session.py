@@ -222,7 +222,7 @@ class QuerySession:
 
     def _tell_blind(self) -> None:
         if self.is_blind and self.shown == "predicted class":
-            self._view.say("The predicted class is hidden until the query ends, and value v is shown in its place.")
+            self._view.say("The predicted class is hidden until the query ends; value v is shown instead.")
 
     # The query
 

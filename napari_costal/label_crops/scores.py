@@ -9,7 +9,7 @@ from costal.scoring.scores import FrameScores
 from costal.types import Floats
 from napari_costal.label_crops.view import Shown
 
-STALE = ". Stale: a label that it learned was taken back or replaced; train again."
+STALE = ". Stale: it learned a label that was undone or replaced; train again."
 
 
 def model_text(
@@ -36,7 +36,7 @@ def scored_text(found: FrameScores) -> str:
     if found.which_M is not None and len(found.which_M) == 0:
         said = found.warnings
     elif found.scores is None:
-        said = (found.reason, "The first query asks one typical crop of each kind.", *found.warnings)
+        said = (found.reason, "The first query has one typical crop of each kind.", *found.warnings)
     else:
         said = (*found.scores.notes, *found.warnings)
     return " ".join(said) or "Scored. Move the slider, or label the query."
@@ -45,7 +45,9 @@ def scored_text(found: FrameScores) -> str:
 def filled_text(found: FrameScores, total: int, goes_on: bool) -> str:
     """Return how many crops of a large frame are scored, and what to do when it does not go on."""
     done = total if found.which_M is None else len(found.which_M)
-    after = "Cancel keeps them." if goes_on else "Score again to go on, or label a query among them."
+    after = (
+        "Cancel keeps these scores." if goes_on else "Score again to continue, or label a query of the scored crops."
+    )
     return f"{done:,} of {counted(total, 'crop')} {'is' if total == 1 else 'are'} scored. {after}"
 
 

@@ -102,7 +102,7 @@ class Selection:
             return
         free, controls = without_controls(self.indices, project, loaded, grid)
         if not free:
-            self.given.emit("Nothing was labelled: controls are asked one by one, in queries.")
+            self.given.emit("Nothing was labelled: controls are labelled one by one, in queries.")
             return
         action = ActionRecord("bulk", self._session.annotator, self._active_s(project.idle_limit_s))
         plane_C_Y_X = loaded.plane_C_Y_X
@@ -191,5 +191,5 @@ def given_text(count: int, controls: int, project: Project, class_id: int) -> st
     text = f"{count} crop{'s were' if count != 1 else ' was'} labelled '{name}' together; undo takes all of them back."
     if controls:
         left_out = "1 control was" if controls == 1 else f"{controls} controls were"
-        text += f" {left_out} left out: controls are asked one by one, in queries."
+        text += f" {left_out} left out: controls are labelled one by one, in queries."
     return text

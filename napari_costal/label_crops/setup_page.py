@@ -31,9 +31,9 @@ from napari_costal.ui.tools import LABELLING_KEYS
 
 STRONGEST_BETA = 2.0
 ABOUT_BACKBONES = (
-    "The network that the models look through. gal2017 is trained from scratch with every model; "
-    "efficientnet_lite0 was trained on ImageNet and stays as it is: better with few labels, and retrained in "
-    "about a second. Others come by 'costal backbone add' or 'download'. After a change, train again."
+    "The network behind the models. gal2017 is trained from scratch for every model. efficientnet_lite0 was trained on "
+    "ImageNet and stays fixed: it is better with few labels and retrains in about a second. Add others with 'costal "
+    "backbone add' or 'costal backbone download'. Train again after a change."
 )
 
 
@@ -64,7 +64,7 @@ class SetupPage(QTabWidget):
         for tab, title in zip(self.tabs, ("Start", "Project", "Frames", "Label"), strict=True):
             self.addTab(scrolled(tab), title)
         self.setDocumentMode(True)
-        self.help_button = push_button("Help", "How labelling goes, and which key does what.")
+        self.help_button = push_button("Help", "How to label, and what each key does.")
         self.setCornerWidget(self.help_button)
         self._connect()
 
@@ -86,7 +86,7 @@ class SetupPage(QTabWidget):
         return field
 
     def _project_part(self) -> QWidget:
-        self.project_label = sentence("None yet: one is made when you start, or choose your own.")
+        self.project_label = sentence("No project yet: one is made when you start, or choose your own.")
         self.new_button = push_button("New …", "Make a project in a new folder.")
         self.open_button = push_button("Open …", "Open the folder of a project.")
         self.holder_label = sentence()
@@ -95,10 +95,10 @@ class SetupPage(QTabWidget):
         self.recent_button = push_button("Recent", "Projects that you opened before.")
         self.recent_menu = QMenu(self)
         self.recent_button.setMenu(self.recent_menu)
-        self.dashboard_button = push_button("Dashboard", "How well the labelling goes: accuracy, effort, models.")
-        self.apply_button = push_button("Apply …", "Run the trained classifier over layers, files and folders.")
+        self.dashboard_button = push_button("Dashboard", "The accuracy, effort and models of the project.")
+        self.apply_button = push_button("Apply …", "Run the trained classifier on layers, files and folders.")
         opening = row(self.new_button, self.open_button, self.recent_button)
-        self.exchange_button = push_button("Export", "Labels out and in: tables, COCO, GeoJSON, images, JSON.")
+        self.exchange_button = push_button("Export", "Export and import labels: tables, COCO, GeoJSON, images, JSON.")
         looking = row(self.dashboard_button, self.apply_button, self.exchange_button)
         self.accuracy_label = sentence()
         return part("Project", self.project_label, self.holder_label, opening, looking, self.accuracy_label)
@@ -125,14 +125,14 @@ class SetupPage(QTabWidget):
             "Gallery …", "Many crops at a glance: label several at once, accept predictions."
         )
         self.keeps_going = CheckBox(text="go on while the models learn", value=False)
-        self.keeps_going.tooltip = "After a query the next one follows at once; the models learn in the background."
+        self.keeps_going.tooltip = "The next query begins at once, while the models learn in the background."
         self.still = CheckBox(text="keep the order still", value=False)
         self.still.tooltip = (
-            "Where models learn after each answer: heatmap and order stay as they are until the query ends."
+            "If the models learn after each answer: keep the heatmap and the order until the query ends."
         )
         self.shown = ComboBox(label="heatmap shows", choices=list(SHOWN), value=SHOWN[0])
         self.colour_bar = ColourBar()
-        self.score_button = push_button("Score", "Ask the models about every crop of the frame.")
+        self.score_button = push_button("Score", "Let the models score every crop of the frame.")
         self.label_button = push_button("Label 10 crops", "Show the best crops one after another.")
         self.label_button.setStyleSheet("font-weight: bold;")
         self.train_button = push_button("Train", "Retrain both models on all labels now.")
@@ -164,10 +164,10 @@ class SetupPage(QTabWidget):
         self.stride = self._field(Tiling, "stride", "stride (px)")
         self.edge = self._field(Tiling, "edge", "at the edge")
         self.normalise = self._field(Tiling, "normalise", "normalise by")
-        self.new_range = CheckBox(text="measure the project's range anew with Train", value=False)
+        self.new_range = CheckBox(text="measure the project's range again with Train", value=False)
         self.new_range.tooltip = (
-            "When all frames are normalised by the project, its first model fixes their common range. Ticked, the next "
-            "Train measures it again, over all frames; once."
+            "With 'normalise by' project, the first model fixes the intensity range of all frames. Tick this to let "
+            "the next Train measure the range of all frames again, once."
         )
         self.planes = ComboBox(label="planes", choices=list(PLANE_CHOICES), value=PLANE_CHOICES[0])
         self.diverse = self._field(Choices, "diverse", "thin near-duplicates and direct neighbours")
@@ -177,8 +177,8 @@ class SetupPage(QTabWidget):
         self.z, self.t = (self._field(Intake, axis, f"{axis.upper()} of files") for axis in "zt")
         self.axes = LineEdit(label="axes of files")
         self.axes.tooltip = (
-            "Such as ZCYX: the axes of the next image where its file says none or others; Enter: of the one shown. "
-            "The project remembers it for all files of that kind. Empty: as the file says."
+            "The axes of the next image, such as ZCYX, if its file has none or wrong ones. Press Enter to set them "
+            "for the image shown. The project remembers them for all files of that kind. Empty: as in the file."
         )
         self.idle_limit = self._field(Project, "idle_limit_s", "idle limit (s)", min=0.01)
         self.annotator = LineEdit(label="annotator", value=annotator, enabled=False)
@@ -266,7 +266,7 @@ class SetupPage(QTabWidget):
     def show_holder(self, holder: Holder | None) -> None:
         """Say that another window or program writes to the project, and let nothing be changed here."""
         self.holder_label.setVisible(holder is not None)
-        self.holder_label.setText(f"Read only: {holder} writes to it." if holder is not None else "")
+        self.holder_label.setText(f"Read only: {holder} writes to this project." if holder is not None else "")
         for each in (self.label_button, self.train_button, self.classes):
             each.setEnabled(holder is None)
 
@@ -280,7 +280,7 @@ class SetupPage(QTabWidget):
 
     def show_query(self, asked: int, drawn: int) -> None:
         """Say how many crops of the query have no box over the frame, when there are too many to see."""
-        self.boxes_label.setText(f"Boxes are drawn for the first {drawn} of {asked} crops; all of them are asked.")
+        self.boxes_label.setText(f"Boxes are drawn for the first {drawn} of {asked} crops; the query has all of them.")
         self.boxes_label.setVisible(asked > drawn)
 
     def show_starving(self, text: str) -> None:

@@ -149,7 +149,7 @@ class LabelCrops(Dock):
         choice, page, labelling = self.choice, self.page, self.labelling
         choice.unsettled.connect(self._unsettled)
         choice.rolled_away.connect(
-            lambda text: self.labelling_page.say(f"{text} It comes back with the next crop.", True)
+            lambda text: self.labelling_page.say(f"{text} The canvas returns to it with the next crop.", True)
         )
         choice.chosen.connect(self._frame_chosen)
         choice.recoloured.connect(self._recoloured)
@@ -244,7 +244,7 @@ class LabelCrops(Dock):
     def _unsettled(self) -> None:
         """Leave the crops of a frame that changes, and say so where one was being labelled."""
         if self.page.is_open:
-            self.frame.note = "The frame has changed, so its crops were left; your answers are kept. "
+            self.frame.note = "The frame has changed, so labelling stopped; your answers are saved."
         self.labelling.leave()
 
     def _frame_chosen(self, view: LayerView | None) -> None:

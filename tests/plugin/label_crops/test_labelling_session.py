@@ -133,7 +133,7 @@ def test_a_look_at_why_before_there_is_a_model_shows_no_prediction(bench):
     bench.labelling.click(0)
     bench.show()
     bench.labelling.show_prediction()
-    assert "No model had seen it" in said(bench)
+    assert "No model had scored it" in said(bench)
     bench.labelling.answer(1)
     assert [row.prediction_shown for row in rows(bench)] == [False]
 
@@ -274,7 +274,7 @@ def test_without_a_class_to_give_nothing_is_asked(bench):
         bench.session.change(lambda project, class_id=class_id: retire_class(project, class_id))
     bench.labelling.click(0)
     assert bench.current is None
-    assert "No class is offered" in bench.view.complain.call_args.args[0]
+    assert "no active class" in bench.view.complain.call_args.args[0]
 
 
 def test_an_idle_pause_ends_by_an_act_of_its_own_and_not_by_an_answer_or_a_moving_mouse(bench):
