@@ -186,7 +186,7 @@ class FrameChoice(QObject):
         self.recoloured.emit()
 
     def _pressed(self, _viewer: Any, event: Any) -> Generator[None, None, None]:
-        """Report a click on the frame, or a rectangle drawn with Shift; a drag without Shift moves the image as usual."""
+        """Report a click on the frame, or a rectangle drawn with Shift; a drag without Shift moves the image."""
         if event.type != "mouse_press" or event.button != 1:
             return
         start = np.asarray(event.pos)

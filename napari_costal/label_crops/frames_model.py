@@ -1,4 +1,4 @@
-"""The frames of the open project as rows: what is known of each, and pictures that are asked for when they are seen."""
+"""The frames of the open project as rows: their states and counts, and pictures made when they come into view."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -22,7 +22,7 @@ GREY = "#888888"
 
 
 class FramesModel(QAbstractListModel):
-    """The frames of the open project; `wanted` asks for the picture of one that is to be seen."""
+    """The frames of the open project; `wanted` requests the picture of a row in view."""
 
     wanted = Signal(object)
 
@@ -38,7 +38,7 @@ class FramesModel(QAbstractListModel):
         return len(self.rows)
 
     def data(self, index: QModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        """Return a frame's name, its picture, or all that is known of it in words."""
+        """Return a frame's name, its picture, or its states and counts as text."""
         row = self.rows[index.row()]
         if role == Qt.ItemDataRole.DisplayRole:
             return row.name
@@ -49,7 +49,7 @@ class FramesModel(QAbstractListModel):
         return None
 
     def words(self, row: ListedFrame) -> tuple[str, ...]:
-        """Return the counts of a frame in words."""
+        """Return the counts of a frame as text."""
         labels = self._counted(row.labels)
         skipped = f"{row.unclassified} skipped or excluded" if row.unclassified else ""
         said = ", ".join(filter(None, (labels, skipped)))
@@ -81,14 +81,14 @@ class FramesModel(QAbstractListModel):
         self.endResetModel()
 
     def replace(self, row: ListedFrame) -> None:
-        """Show a frame of the list as it is by now."""
+        """Show the current state of a listed frame."""
         at = self.place_of(row.id)
         if at is not None:
             self.rows = (*self.rows[:at], row, *self.rows[at + 1 :])
             self.dataChanged.emit(self.index(at), self.index(at))
 
     def place_of(self, frame_id: int) -> int | None:
-        """Return the row of a frame, None where it is not listed."""
+        """Return the row of a frame, None if it is not listed."""
         return next((at for at, each in enumerate(self.rows) if each.id == frame_id), None)
 
     def _picture(self, row: ListedFrame) -> QPixmap | None:
@@ -99,7 +99,7 @@ class FramesModel(QAbstractListModel):
         return self._pictures.get(content)
 
     def forget_wanted(self, row: ListedFrame) -> None:
-        """Ask for a picture again when the frame is seen again."""
+        """Request a picture again when the frame comes into view again."""
         self._asked.discard(row.record.content_hash)
 
     def has_picture(self, content: str) -> bool:
@@ -107,7 +107,7 @@ class FramesModel(QAbstractListModel):
         return self._pictures.get(content) is not None
 
     def picture_made(self, content: str, picture: RGBPicture | None) -> None:
-        """Take in the picture of a frame by its content, None where none can be made just now."""
+        """Set the picture of a frame by its content, None if none can be made now."""
         self._pictures.setdefault(content, None)
         if picture is not None:
             height, width, _ = picture.shape
@@ -118,6 +118,6 @@ class FramesModel(QAbstractListModel):
                 self.dataChanged.emit(self.index(at), self.index(at))
 
     def forget_empty(self) -> None:
-        """Ask again for the pictures that could not be made: images were located."""
+        """Request the missing pictures again: images were located."""
         self._pictures = {content: each for content, each in self._pictures.items() if each is not None}
         self._asked.clear()

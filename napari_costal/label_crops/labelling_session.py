@@ -1,4 +1,4 @@
-"""An expert's sitting: crops presented one after another, answers committed, undone and redone, and the effort kept."""
+"""A labelling session: crops are presented one by one, answers committed, undone and redone, and effort measured."""
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
@@ -28,9 +28,9 @@ READ_AHEAD = 8
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A crop that waits for an answer: its `rank` in the query, None when the expert chose it; a control or not.
+    """A crop that waits for an answer: its `rank` in the query (None if the expert chose it), and if it is a control.
 
-    One that is `repeated` was answered before, and is asked without a word in the place of the one that comes next.
+    A `repeated` crop was answered before and is presented again, unmarked, before the next crop of the query.
     """
 
     index: int
@@ -40,13 +40,13 @@ class Asked:
 
 
 class LabellingSession:
-    """The query being answered, and the crops that the expert clicks; the screen moves on only after a commit.
+    """The query being answered, and crops that the expert clicks; the next crop is shown only after a commit.
 
-    With `keeps_going` the next query follows at once, while the models learn in the background.
+    With `keeps_going` the next query begins at once, while the models learn in the background.
     """
 
     presented = Signal(object)
-    """The crop being labelled now, None when there is none."""
+    """The index of the crop being labelled, None if there is none."""
 
     def __init__(
         self,
@@ -76,7 +76,7 @@ class LabellingSession:
         return self.presenter.current
 
     def label_query(self) -> None:
-        """Present the query, best first; score first when that was not done."""
+        """Present the query, best crop first; score the frame first if it has no scores."""
         if self._query.found is None:
             self._query.score(then=self.label_query)
             return
@@ -101,12 +101,12 @@ class LabellingSession:
             self._next()
 
     def click(self, index: int) -> None:
-        """Present the crop that the user clicked, now; the one before it waits."""
+        """Present the crop that the user clicked; the crop on the page waits."""
         if self._session.may_write():
             self._frame.place(lambda: self._interrupt_for(Asked(index)))
 
     def back(self) -> None:
-        """Present the crop that was answered before the one on the bench; its answer stands until another is given."""
+        """Present the crop that was answered before this one; its answer stays until another is given."""
         now = self.current.index if self.current is not None else None
         earlier = self._answered
         at = earlier.index(now) if now in earlier else len(earlier)
@@ -116,7 +116,7 @@ class LabellingSession:
             self._interrupt_for(Asked(earlier[at - 1]))
 
     def _interrupt_for(self, asked: Asked) -> None:
-        """Present a crop at once; one of the query that was on the bench comes back after it."""
+        """Present a crop at once; an interrupted crop of the query follows after it."""
         if self._saving:
             return
         interrupted = self._now if self.current is not None else self._coming
@@ -130,27 +130,27 @@ class LabellingSession:
         self._end(EventKind.ANSWERED, "class", class_id)
 
     def skip(self) -> None:
-        """Leave the crop without a label: the expert cannot tell."""
+        """Leave the crop without a label: the expert cannot decide."""
         self._end(EventKind.SKIPPED, "skip", None)
 
     def exclude(self) -> None:
-        """Take the crop out of the pool for good: it shows nothing that could be labelled."""
+        """Remove the crop from the pool: it shows nothing that could be labelled."""
         self._end(EventKind.SKIPPED, "exclude", None)
 
     def show_prediction(self) -> None:
-        """Show what the agent thinks of the crop and why it was asked; that it was shown is kept with the answer."""
+        """Show the agent's prediction and why the crop was chosen; the answer records that it was shown."""
         now, project = self.current, self._session.project
         if now is not None and project is not None:
             now.prediction_shown |= bool(now.why.probs_K)
             self._view.page_says(reason_text(now.why, project, now.rank, now.control), False)
 
     def look(self) -> None:
-        """Note whether a predicted class can be seen beside the crop being labelled."""
+        """Record whether a predicted class is visible beside the crop being labelled."""
         if self.current is not None and not self.current.has_ended:
             self.current.prediction_shown |= self.knows_prediction(self.current.index)
 
     def note_told(self, index: int) -> None:
-        """Note that the prediction of a crop was shown to the expert: it is kept with the answer."""
+        """Record with the answer that the prediction of a crop was shown to the expert."""
         self._told.add(index)
         if self.current is not None and self.current.index == index and not self.current.has_ended:
             self.current.prediction_shown = True
@@ -159,24 +159,24 @@ class LabellingSession:
         self._told.clear()
 
     def turn_unsure(self) -> None:
-        """Let the class that is given next be kept as unsure, or not."""
+        """Switch whether the next class is stored as unsure."""
         if self.current is not None and not self.current.has_ended:
             self.current.unsure = not self.current.unsure
             sure = "sure again" if not self.current.unsure else "unsure. The class that you give now is kept as unsure"
             self._view.page_says(f"You are {sure}.", False)
 
     def note(self, text: str) -> None:
-        """Keep a note with the answer to the crop being labelled; an empty one takes it away."""
+        """Store a note with the answer to the crop being labelled; an empty text removes it."""
         if self.current is not None and not self.current.has_ended:
             self.current.note = " ".join(text.split())
             self._view.page_says(f"Note: {self.current.note}" if self.current.note else "No note.", False)
 
     def knows_prediction(self, index: int) -> bool:
-        """Return whether the expert was shown what is predicted of a crop, or can see it now."""
+        """Return whether the expert has seen the prediction of a crop, or can see it now."""
         return index in self._told or self._view.shows_predictions()
 
     def set_aside(self) -> None:
-        """Take the crop off the bench while something else is labelled; one of a query comes back with `go_on`."""
+        """Set the crop aside while something else is labelled; a crop of a query comes back with `go_on`."""
         interrupted = self._now if self.current is not None else self._coming
         self._abandon()
         if interrupted is not None and interrupted.rank is not None:
@@ -184,11 +184,11 @@ class LabellingSession:
         self.presented.emit(None)
 
     def drop(self, indices: Collection[int]) -> None:
-        """Ask no more for crops that got their label elsewhere."""
+        """Remove crops from the query that were labelled elsewhere."""
         self._waiting = [each for each in self._waiting if each.index not in indices]
 
     def go_on(self) -> None:
-        """Present the next crop of the query that was set aside; leave the bench where there is none."""
+        """Present the next crop of the query that was set aside; leave the page if there is none."""
         if self.current is not None:
             return
         if self._waiting or self._asked:
@@ -197,7 +197,7 @@ class LabellingSession:
             self._view.leave_page()
 
     def stop(self) -> None:
-        """Leave the bench; answers given are kept, the crop on it is abandoned."""
+        """Leave the page; answers are kept, the crop being labelled is abandoned."""
         self._abandon()
         self.presented.emit(None)
         self._waiting, self._asked = [], 0
@@ -208,7 +208,7 @@ class LabellingSession:
         self._query.recombine()
 
     def leave(self) -> None:
-        """Leave the frame; what was answered on it can still be undone."""
+        """Leave the frame; its answers can still be undone."""
         self._abandon()
         self.presented.emit(None)
         self._waiting, self._asked, self._answered = [], 0, []
@@ -231,13 +231,13 @@ class LabellingSession:
             self._learn()
 
     def _learn(self) -> None:
-        """Let the models learn from a query, unless that is done by hand."""
+        """Train the models after a query, unless training is set to be by hand."""
         project = self._session.project
         if project is not None and project.choices.retrain != "hand":
             self._query.retrain()
 
     def _due_repeat(self) -> Asked | None:
-        """Return a crop that was answered before and is asked again now, None when none is due."""
+        """Return an answered crop that is presented again now, None if none is due."""
         loaded, grid, project, coming = self._frame.loaded, self._frame.grid, self._session.project, self._waiting[0]
         if loaded is None or grid is None or project is None or coming.repeated:
             return None
@@ -245,14 +245,14 @@ class LabellingSession:
         return Asked(index, coming.rank, repeated=True) if index is not None else None
 
     def _title(self, asked: Asked, label: CropLabel | None, project: Project) -> str:
-        """Return the line above a crop; one that is asked again looks like any other of the query."""
+        """Return the line above a crop; a repeated crop looks like any other of the query."""
         if asked.rank is None:
             return crop_title(None, self._asked, label, project)
         number = self._repeating.number(asked.rank, asked.repeated)
         return crop_title(number, max(self._asked, number), None if asked.repeated else label, project)
 
     def _present(self, asked: Asked) -> None:
-        """Put a crop being labelled once it is at hand, and have the next ones brought."""
+        """Present a crop once it is in memory, and read the next ones ahead."""
         self._coming = asked
 
         def unread(reason: str) -> None:
@@ -288,7 +288,7 @@ class LabellingSession:
         self.presented.emit(asked.index)
 
     def _note_why(self, presentation: Presentation, project: Project) -> None:
-        """Keep with a crop what the model that learned last thinks of it."""
+        """Record the newest model's view of a crop with its presentation."""
         found, picked = self._query.newest_scores, self._query.picked
         if found is not None and found is self._query.live:
             choices = project.choices
@@ -299,10 +299,9 @@ class LabellingSession:
         presentation.asker = found.asker if found is not None else NOBODY
 
     def model_changed(self, found: FrameScores) -> None:
-        """Reorder what is still to come by a model that learned between two answers.
+        """Reorder the rest of the query with a model that learned between two answers.
 
-        The crop on the screen and the one after it stay. One that was not painted yet is kept with what this model
-        thinks of it.
+        The crop on the screen and the one after it stay. A crop that was not painted yet records this model's view.
         """
         now, project = self.current, self._session.project
         loaded, grid, query = self._frame.loaded, self._frame.grid, self._query
@@ -332,7 +331,7 @@ class LabellingSession:
             self._frame.fetch(each.index)
 
     def _end(self, kind: EventKind, said: AnswerKind, class_id: int | None) -> None:
-        """Commit the answer; only then comes the next crop. An answer that was not saved can be given again."""
+        """Commit the answer, then present the next crop. An answer that was not saved can be given again."""
         presentation, project_session, ticket = self.current, self._session.project_session, self._frame.newest.ticket()
         at = self.presenter.moment()
         if presentation is None or project_session is None or self._saving or not presentation.may_end(at):
@@ -371,11 +370,11 @@ class LabellingSession:
         return record_of(presentation, kind, class_id, loaded, grid, self._session.annotator)
 
     def undo(self) -> None:
-        """Take the last answer back and present its crop again."""
+        """Undo the last answer and present its crop again."""
         self._revise(lambda project_session: project_session.undo(), "undo", presents=True)
 
     def redo(self) -> None:
-        """Give the answer that was undone last again."""
+        """Redo the answer that was undone last."""
         self._revise(lambda project_session: project_session.redo(), "redo", presents=False)
 
     def _revise(self, act: Callable[[ProjectSession], CropLabel | None], name: str, presents: bool) -> None:
@@ -414,7 +413,7 @@ class LabellingSession:
         self._session.store.run(work, then=done, failed=failed)
 
     def _abandon(self) -> None:
-        """End the crop being labelled unanswered; the time it took is kept as a lower bound."""
+        """End the crop being labelled without an answer; its time is stored as a lower bound."""
         presentation, self.presenter.current, self._coming = self.current, None, None
         project_session = self._session.project_session
         if presentation is None or not presentation.is_shown or project_session is None:

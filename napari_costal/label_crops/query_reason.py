@@ -1,4 +1,4 @@
-"""Why a crop is asked: what the agent thought of it, as a value for the store and as a text for the expert. No Qt."""
+"""Why a crop was chosen: the agent's view of it, as a value for the store and as a text for the expert. No Qt."""
 
 import costal
 from costal.labels.project import Project
@@ -10,7 +10,7 @@ MOST_CLASSES = 4
 
 
 def reason_of(found: FrameScores | None, picked: PickedCrops | None, project: Project, index: int) -> QueryReason:
-    """Return what the agent thinks of a crop now; empty without scores."""
+    """Return the agent's current view of a crop; empty without scores."""
     if found is None or found.scores is None:
         return QueryReason()
     scores, choices = found.scores, project.choices
@@ -32,7 +32,7 @@ def reason_of(found: FrameScores | None, picked: PickedCrops | None, project: Pr
 
 
 def reason_text(why: QueryReason, project: Project, rank: int | None, control: bool) -> str:
-    """Return a few lines that tell an expert why a crop was asked."""
+    """Return a few lines that tell the expert why a crop was chosen."""
     asked = "a control, drawn at random" if control else f"rank {rank} of the query" if rank else "you chose it"
     if not why.probs_K:
         return f"Why this crop: {asked}. No model had scored it."
@@ -49,7 +49,7 @@ def reason_text(why: QueryReason, project: Project, rank: int | None, control: b
 
 
 def crop_title(rank: int | None, asked: int, label: CropLabel | None, project: Project) -> str:
-    """Return the line above a crop: its place in the query, and what it was called before."""
+    """Return the line above a crop: its place in the query, and its current label."""
     title = f"Crop {rank} of {asked}" if rank is not None else "The crop you chose"
     if label is None:
         return title

@@ -1,4 +1,4 @@
-"""The frame's scores and the query: scored, combined, asked, and learned from; torch lives in the engine process."""
+"""The frame's scores and the query: scoring, ranking, labelling and training; torch runs in the engine process."""
 
 from collections.abc import Callable
 from typing import Any
@@ -24,22 +24,22 @@ from napari_costal.label_crops.trainer import Trainer
 from napari_costal.label_crops.view import CanvasView, QueryView, Shown
 
 MOST_AT_ONCE = 20_000
-"""Of so many crops a query is chosen within milliseconds."""
+"""Up to this number of crops, a query is chosen within milliseconds."""
 
 
 class QuerySession:
-    """The scores of the frame that is worked on, and the crops to ask for. Every public method is what the user does.
+    """The scores of the current frame and the crops to label next. Every public method is an action of the user.
 
-    `picked` are the crops that would be asked now, `asked` those of the query that is being answered. `live` are scores
-    by a model between two answers, which is not kept; nothing on the screen follows it while it `is_still`.
+    `picked` are the crops of the next query, `asked` those of the query that is being answered. `live` are scores by a
+    model between two answers, which is not stored; nothing on the screen follows it while `is_still` is set.
     """
 
     learned = Signal()
-    """The models have learned from the answers."""
+    """The models were trained on the answers."""
     blinded = Signal(bool)
-    """A query begins, and what is predicted must not be seen; or it has ended."""
+    """A query begins and predictions must be hidden, or it has ended."""
     scored = Signal(object)
-    """The frame has new scores, by the newest model."""
+    """The frame has new scores from the newest model."""
 
     def __init__(
         self,
@@ -76,26 +76,26 @@ class QuerySession:
 
     @property
     def generation(self) -> int:
-        """The number of the model that scored the frame, 0 where none did."""
+        """The number of the model that scored the frame, 0 if none did."""
         return self.found.generation if self.found is not None and self.found.scores else 0
 
     @property
     def shown_scores(self) -> FrameScores | None:
-        """The scores that the heatmap shows and a query is chosen by."""
+        """The scores that the heatmap shows and that choose a query."""
         return self.found if self.live is None or self.is_still else self.live
 
     @property
     def newest_scores(self) -> FrameScores | None:
-        """The scores by the model that learned last: what is kept with a crop that is presented."""
+        """The scores of the newest model; they are stored with a presented crop."""
         return self.live or self.found
 
     @property
     def is_fitting(self) -> bool:
-        """Whether models learn at this moment."""
+        """Whether models are being trained now."""
         return self.learns_live or self.trainer.is_busy
 
     def take_live(self, found: FrameScores) -> None:
-        """Take the scores of a model between two answers; the heatmap follows, unless it is to be still."""
+        """Take the scores of a model between two answers; the heatmap follows unless it is kept still."""
         self.live = found
         if not self.is_still:
             self._tell_model()
@@ -103,7 +103,7 @@ class QuerySession:
 
     @property
     def is_busy(self) -> bool:
-        """Whether a job is on its way."""
+        """Whether a job runs."""
         return self._scoring.is_busy or self.trainer.is_busy
 
     # What becomes of the project and the frame
@@ -128,7 +128,7 @@ class QuerySession:
             self._view.say("")  # why nothing could be scored is not true any more
 
     def _changed(self, before: Project, project: Project) -> None:
-        """Follow the project's settings: other classes or another committee must score again, the rest recombines."""
+        """Follow the project's settings: other classes or another committee need new scores, the rest a new ranking."""
         if project.tiling != before.tiling:
             return
         if asks_otherwise(project, before):
@@ -153,7 +153,7 @@ class QuerySession:
     # Scores
 
     def score(self, then: Callable[[], None] | None = None) -> None:
-        """Score the frame's crops with the newest model; what is wanted then waits for a later scoring too."""
+        """Score the frame's crops with the newest model; `then` also waits for a scoring that replaces this one."""
         self._wanted = then or self._wanted
         self._frame.place(self._score_placed)
 
@@ -181,7 +181,7 @@ class QuerySession:
         self._scoring.score(request, scored, failed)
 
     def _request(self) -> ScoreRequest | None:
-        """Return what the engine is asked, None where there is nothing to score or its scores cannot be kept."""
+        """Return the request to the engine, None if there is nothing to score or the scores cannot be stored."""
         session, loaded = self._session, self._frame.loaded
         if loaded is None or session.project is None or self._frame.grid is None:
             return None
@@ -190,7 +190,7 @@ class QuerySession:
         return request_for(session.project, loaded.frame, loaded.stored, session.annotator, self._device)
 
     def _filled(self, found: FrameScores) -> None:
-        """Show what is there of a large frame, while it is scored or after that was cancelled."""
+        """Show the scores so far of a large frame, while it is scored or after cancelling."""
         self.found = found
         self._tell_model()
         self.recombine()
@@ -204,13 +204,13 @@ class QuerySession:
         self._view.show_model(model_text(self.shown_scores, trainer.is_stale, trainer.has_model, labels, learns_soon))
 
     def show(self, shown: Shown) -> None:
-        """Show another score in the heatmap; the predicted class not before the query has ended."""
+        """Show another score in the heatmap; the predicted class only after the query has ended."""
         self.shown = shown
         self._tell_blind()
         self._draw_heatmap()
 
     def blind(self, is_blind: bool) -> None:
-        """Show no predicted class while a query is answered: it would sway the expert. It comes back after it."""
+        """Hide the predicted class while a query is answered, because it would influence the expert."""
         if is_blind == self.is_blind:
             return
         self.is_blind = is_blind
@@ -227,10 +227,10 @@ class QuerySession:
     # The query
 
     def recombine(self, then: Callable[[], None] | None = None) -> None:
-        """Turn cached I and C into v, the heatmap and the query: quick enough to follow a slider; then go on.
+        """Compute v, the heatmap and the query from cached I and C, fast enough for a slider; then go on.
 
-        What is to be done then waits for the last of several that follow each other. What fits into a budget, and the
-        best of very many crops, is found on another thread, where a query that is too old is not begun.
+        If several calls follow each other, `then` waits for the last one. A query by minutes, or from very many crops,
+        is computed on another thread; an outdated one is skipped there.
         """
         project, grid, found, loaded = self._session.project, self._frame.grid, self.shown_scores, self._frame.loaded
         if project is None or grid is None or found is None or loaded is None:
@@ -268,7 +268,7 @@ class QuerySession:
             combined(picked)
 
     def draw_query(self) -> None:
-        """Draw the query that is being answered, or the one that would be asked now."""
+        """Draw the query that is being answered, or else the next one."""
         picked = self.asked or self.picked
         if self._frame.grid is not None:
             self._canvas.show_query(picked.picked_n if picked is not None else np.empty(0, np.intp), self._frame.grid)
@@ -282,14 +282,14 @@ class QuerySession:
         self._canvas.show_heatmap(heatmap_values(found, project, name), grid, name, project)
 
     def predicted_s(self, index: int) -> float:
-        """Return how long a crop is expected to take, 0 where no model can say."""
+        """Return the expected seconds for a crop, 0 if no model can predict them."""
         found = self.shown_scores
         if found is None or found.scores is None or found.scores.cost_is_uniform:
             return 0.0
         return float(found.scores.cost_N[index])
 
     def forget_wanted(self) -> None:
-        """Want nothing more of a scoring, or of a query, that is on its way."""
+        """Drop the callbacks of a running scoring or ranking."""
         self._wanted = self._after_combining = None
 
     # Training
@@ -297,7 +297,7 @@ class QuerySession:
     def retrain(self, new_range: bool = False) -> None:
         """Retrain both models on all answers in the background, then score the frame again.
 
-        With `new_range` the range that all frames of the project are normalised with is measured anew.
+        With `new_range` the common intensity range of the project's frames is measured again.
         """
         loaded, project = self._frame.loaded, self._session.project
         if loaded is None or project is None:
@@ -319,7 +319,7 @@ class QuerySession:
         self.trainer.train(request, trained)
 
     def cancel(self) -> None:
-        """Stop what the engine does; the newest model is unchanged."""
+        """Stop the jobs of the engine; the newest model is unchanged."""
         self._wanted = None
         was_busy = [self.trainer.cancel(), self._scoring.cancel()]
         if any(was_busy):

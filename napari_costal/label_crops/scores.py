@@ -1,4 +1,4 @@
-"""What the scores of a frame come to: as sentences, and as the values of a heatmap. No Qt."""
+"""The scores of a frame as sentences and as the values of a heatmap. No Qt."""
 
 from collections.abc import Callable
 
@@ -15,7 +15,7 @@ STALE = ". Stale: it learned a label that was undone or replaced; train again."
 def model_text(
     found: FrameScores | None, is_stale: bool, has_model: bool, labels: int, learns_soon: bool = False
 ) -> str:
-    """Return which model scored, or what to do next, and whether it learned a label that stands no more."""
+    """Return which model scored, or what to do next, and whether it learned a label that was undone or replaced."""
     if found is None or found.scores is None:
         if has_model:
             text = "Not scored yet: press Score"
@@ -32,7 +32,7 @@ def model_text(
 
 
 def scored_text(found: FrameScores) -> str:
-    """Return what the user should know of a frame that was scored."""
+    """Return the notes and warnings about a frame that was scored."""
     if found.which_M is not None and len(found.which_M) == 0:
         said = found.warnings
     elif found.scores is None:
@@ -43,7 +43,7 @@ def scored_text(found: FrameScores) -> str:
 
 
 def filled_text(found: FrameScores, total: int, goes_on: bool) -> str:
-    """Return how many crops of a large frame are scored, and what to do when it does not go on."""
+    """Return how many crops of a large frame are scored, and what to do next."""
     done = total if found.which_M is None else len(found.which_M)
     after = (
         "Cancel keeps these scores." if goes_on else "Score again to continue, or label a query of the scored crops."
@@ -68,7 +68,7 @@ def heatmap_values(found: FrameScores, project: Project, shown: Shown) -> Floats
 
 
 def asks_otherwise(project: Project, before: Project) -> bool:
-    """Return whether scores of the one project say nothing about the other: classes or committee differ."""
+    """Return whether the settings need new scores: classes or committee differ."""
     now, then = project.agent_settings(), before.agent_settings()
     decide = (now.class_ids, now.acquisition, now.passes, now.backbone)
     return decide != (then.class_ids, then.acquisition, then.passes, then.backbone)

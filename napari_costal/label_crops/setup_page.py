@@ -1,4 +1,4 @@
-"""The form of *Label crops* in three tabs: project, frames, label. It holds values and tells when they change."""
+"""The form of *Label crops* in three tabs: project, frames, label. It holds values and emits their changes."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -38,9 +38,9 @@ ABOUT_BACKBONES = (
 
 
 class SetupPage(QTabWidget):
-    """All settings of a project and a frame; `acts` are the buttons that belong below, whichever tab is open.
+    """All settings of a project and a frame; `acts` are the buttons below all tabs.
 
-    `frames_place` is where a list of the project's frames goes.
+    `frames_place` is the place of the list of the project's frames.
     """
 
     frame_changed = Signal()
@@ -77,11 +77,11 @@ class SetupPage(QTabWidget):
         return self.tabs[self.currentIndex()] is tab
 
     def show_start(self, is_shown: bool) -> None:
-        """Offer the first steps, or not any more."""
+        """Show or hide the tab of the first steps."""
         self.setTabVisible(0, is_shown)
 
     def _field(self, kind: type, name: str, label: str, **options: Any) -> Any:
-        """Return the field of a setting, which is filled, read and connected with the others of its kind."""
+        """Return the field of a setting; it is filled, read and connected like the others of its kind."""
         self._fields[kind][name] = field = setting_field(kind, name, label, **options)
         return field
 
@@ -191,7 +191,7 @@ class SetupPage(QTabWidget):
 
     def _connect(self) -> None:
         for each in (self.crop, self.stride):
-            each.native.setKeyboardTracking(False)  # a number is meant when it is typed out
+            each.native.setKeyboardTracking(False)  # a number counts once it is typed completely
         self.layer.changed.connect(lambda _: self.frame_changed.emit())
         self.planes.changed.connect(lambda _: self.frame_changed.emit())
         self.crop.changed.connect(self._follow_with_stride)
@@ -208,7 +208,7 @@ class SetupPage(QTabWidget):
             slider.sliderReleased.connect(lambda: self.choices_changed.emit(True))
 
     def _name_query(self) -> None:
-        """Say on the button what will be asked, and show the number that counts."""
+        """Show the size of the query on the button, and the number field that applies."""
         by_crops = self.by.value == "crops"
         self.n.visible, self.minutes.visible = by_crops, not by_crops
         asked = counted(self.n.value, "crop") if by_crops else f"for {self.minutes.value:g} min"
@@ -219,14 +219,14 @@ class SetupPage(QTabWidget):
             emit()
 
     def _follow_with_stride(self, crop: int) -> None:
-        """Keep crops side by side: whoever wants an overlap sets the stride afterwards."""
+        """Keep crops side by side: for an overlap, the stride is set afterwards."""
         if not self._is_filling:
             with self.stride.changed.blocked():
                 self.stride.value = crop
             self.tiling_changed.emit()
 
     def new_range_wanted(self) -> bool:
-        """Return whether the next training is to measure the project's range anew; it is asked for once."""
+        """Return whether the next training measures the project's range again, and clear the tick."""
         wanted, self.new_range.value = bool(self.new_range.value), False
         return wanted
 
@@ -247,7 +247,7 @@ class SetupPage(QTabWidget):
         return {name: field.value for name, field in self._fields[kind].items()}
 
     def fill(self, project: Project, counts: dict[int, int]) -> None:
-        """Show a project's settings and classes, without telling that they changed."""
+        """Show a project's settings and classes, without a signal."""
         self._is_filling = True
         try:
             self.project_label.setText(f"<b>{project.name}</b><br><small>{project.folder}</small>")
@@ -264,14 +264,14 @@ class SetupPage(QTabWidget):
             self._is_filling = False
 
     def show_holder(self, holder: Holder | None) -> None:
-        """Say that another window or program writes to the project, and let nothing be changed here."""
+        """Show that another window or program writes to the project, and allow no changes here."""
         self.holder_label.setVisible(holder is not None)
         self.holder_label.setText(f"Read only: {holder} writes to this project." if holder is not None else "")
         for each in (self.label_button, self.train_button, self.classes):
             each.setEnabled(holder is None)
 
     def show_recent(self, folders: Sequence[Path], open_project: Callable[[Path], None]) -> None:
-        """Offer the projects that were opened before."""
+        """List the projects that were opened before."""
         self.recent_menu.clear()
         for folder in folders:
             action = self.recent_menu.addAction(f"{folder.name}  —  {folder.parent}")
@@ -279,17 +279,17 @@ class SetupPage(QTabWidget):
         self.recent_button.setEnabled(bool(folders))
 
     def show_query(self, asked: int, drawn: int) -> None:
-        """Say how many crops of the query have no box over the frame, when there are too many to see."""
+        """Show how many crops of the query have a box over the frame, if there are too many for all."""
         self.boxes_label.setText(f"Boxes are drawn for the first {drawn} of {asked} crops; the query has all of them.")
         self.boxes_label.setVisible(asked > drawn)
 
     def show_starving(self, text: str) -> None:
-        """Say below the slider that a class is hardly asked because it is dear; nothing where there is none."""
+        """Show below the slider that a class is rarely queried because it takes long; empty hides the text."""
         self.starving_label.setText(text)
         self.starving_label.setVisible(bool(text))
 
     def show_grid(self, grid: Grid | None, pixel_um: float | None) -> None:
-        """Say how many crops of which size the frame has, and what is left out at the edge."""
+        """Show the number and size of the frame's crops, and the pixels left out at the edge."""
         if grid is None:
             self.grid_label.setText("Choose an image layer, or open an image.")
             return

@@ -15,7 +15,7 @@ DONE = "#3fae5a"
 
 
 class Step(QWidget):
-    """One step: its number or a tick, what it is about, and buttons."""
+    """One step: its number or a tick, title, text and buttons."""
 
     def __init__(self, number: int, title: str, text: str, *buttons: QPushButton) -> None:
         super().__init__()
