@@ -77,8 +77,8 @@ class AfterTraining(QObject):
         self.forget()
         self._before = before
 
-    def _scored(self, found: FrameScores) -> None:
-        self.changes, self._before = class_changes(self._before, found), None
+    def _scored(self, frame_scores: FrameScores) -> None:
+        self.changes, self._before = class_changes(self._before, frame_scores), None
         if self.changes is not None:
             self.view.say(self.changes)
 

@@ -60,7 +60,7 @@ class Arriving(QObject):
             chosen, store = self._preferences, project_session.store
             self._session.store.run(
                 lambda: (store.arrivals(), store.begun_sources()),
-                then=lambda found: self.intake.follow(project, found[0], chosen.annotator, chosen.device, found[1]),
+                then=lambda state: self.intake.follow(project, state[0], chosen.annotator, chosen.device, state[1]),
                 failed=self._words.complain,
             )
 

@@ -80,14 +80,14 @@ class GuideView(QCollapsible):
         mark = QLabel()
         mark.setPixmap(swatch(label_class.colour).pixmap(14, 14))
         text = f"<b>{label_class.key}</b>&nbsp; {label_class.name}"
-        said = sentence(f"{text}<br><small>{label_class.description}</small>" if label_class.description else text)
+        caption = sentence(f"{text}<br><small>{label_class.description}</small>" if label_class.description else text)
         button = QToolButton()
         button.setText("…")
         button.setToolTip(f"Rename and describe '{label_class.name}' and choose its examples. The timer is paused.")
         button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         button.setObjectName(f"edit-class-{label_class.id}")
         button.clicked.connect(partial(self._tell, label_class.id))
-        for column, widget in enumerate((mark, said, button)):
+        for column, widget in enumerate((mark, caption, button)):
             self._rows.addWidget(widget, row, column, Qt.AlignmentFlag.AlignTop)
             widget.show()  # a widget that is added to a page in sight takes no room until it is shown
         self._rows.setColumnStretch(1, 1)

@@ -88,9 +88,9 @@ class ClassTable(QWidget):
         """Show how many crops each class has; labels of a merged class count for its target."""
         totals = dict.fromkeys((each.id for each in project.offered), 0)
         for class_id, number in counts.items():
-            meant = project.class_of(class_id)
-            if meant is not None and meant.id in totals:
-                totals[meant.id] += number
+            label_class = project.class_of(class_id)
+            if label_class is not None and label_class.id in totals:
+                totals[label_class.id] += number
         self._is_filling = True
         for row, total in enumerate(totals.values()):
             item = self.table.item(row, LABELS)

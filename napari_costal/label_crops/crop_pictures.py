@@ -40,7 +40,7 @@ class CropPictures:
         looks = tuple(
             (tuple(each.contrast_limits), each.gamma, each.colormap.name, each.visible, each.opacity) for each in layers
         )
-        asked = pixels_C_H_W.__array_interface__["data"], pixels_C_H_W.shape, crop, looks
-        if self._ready is None or self._ready[0] != asked:
-            self._ready = asked, render(pixels_C_H_W, layers, limits)
+        key = pixels_C_H_W.__array_interface__["data"], pixels_C_H_W.shape, crop, looks
+        if self._ready is None or self._ready[0] != key:
+            self._ready = key, render(pixels_C_H_W, layers, limits)
         return self._ready[1]

@@ -67,9 +67,9 @@ class Exchange(QObject):
         if project is None:
             return
 
-        def exported(found: Exported) -> None:
-            counts = ", ".join(f"{name}: {count}" for name, count in found.counts.items()) or "no labels"
-            self._words.say(" ".join([f"Wrote {found.path} ({counts}).", *found.notes]))
+        def exported(outcome: Exported) -> None:
+            counts = ", ".join(f"{name}: {count}" for name, count in outcome.counts.items()) or "no labels"
+            self._words.say(" ".join([f"Wrote {outcome.path} ({counts}).", *outcome.notes]))
 
         arguments = (project.folder, target, kind, 0.0, target.is_file())
         self._caller.call(

@@ -56,9 +56,9 @@ class FileAxes:
         if not text or not source:
             return
 
-        def found(axes: Mapping[str, str]) -> None:
+        def set_axes(axes: Mapping[str, str]) -> None:
             self.keep(axes)
             kinds = ", ".join(f"{letters} for files of the kind '{kind}'" for kind, letters in axes.items())
             self._words.say(f"From now on, the axes are {kinds}. Open the image again.")
 
-        self._thread.run(kinds_with, text, [source], then=found, failed=self._words.complain)
+        self._thread.run(kinds_with, text, [source], then=set_axes, failed=self._words.complain)

@@ -135,10 +135,10 @@ class FrameSession:
                 self.loaded = loaded
                 self.draw_labels()
                 self.kept.emit()
-                seen = len(loaded.labels)
+                answered = len(loaded.labels)
                 note, self.note = self.note, ""
                 crops = counted(len(grid), "crop")
-                self._words.say(f"{note}{crops}, {seen} answered. Score the frame, or click a crop to label it.")
+                self._words.say(f"{note}{crops}, {answered} answered. Score the frame, or click a crop to label it.")
             then()
 
         store, complain = self._session.store, self._words.complain
@@ -164,12 +164,12 @@ class FrameSession:
                 return None
             return loaded.held.get(index) or picture_of(loaded.plane_C_Y_X, grid, index)
 
-        def held(picture: Picture | None) -> None:
+        def keep(picture: Picture | None) -> None:
             if picture is not None:
                 loaded.hold(index, picture)
                 then()
 
-        self._pixels.run(read, then=ticket.only(held), failed=ticket.only(failed))
+        self._pixels.run(read, then=ticket.only(keep), failed=ticket.only(failed))
 
     def read_aside(self, read: Callable[[], Any], then: Callable[[Any], None], failed: Callable[[str], None]) -> None:
         """Read pixels of the frame on another thread; then go on."""
@@ -215,19 +215,19 @@ class FrameSession:
     def relabel(self, index: int, label: CropLabel | None, is_new: bool) -> None:
         """Note a crop's new label or its removal; `is_new` if one more presentation has ended."""
         if self.loaded is not None:
-            self.loaded = replace(self.loaded, asked_before=self.loaded.asked_before + is_new)
+            self.loaded = replace(self.loaded, presentation_count=self.loaded.presentation_count + is_new)
             self.relabel_together({index: label})
 
     def relabel_together(self, labels: Mapping[int, CropLabel | None]) -> None:
         """Note new labels of crops or their removal."""
         if self.loaded is None or self._session.project is None:
             return
-        standing = self.loaded.labels
+        labels_now = self.loaded.labels
         changes = []
         for index, label in labels.items():
-            changes.append((standing.pop(index, None), label))
+            changes.append((labels_now.pop(index, None), label))
             if label is not None:
-                standing[index] = label
+                labels_now[index] = label
         self._session.count(changes, self.loaded.plane_C_Y_X.shape[0])
         self.draw_labels()
         for before, label in changes:

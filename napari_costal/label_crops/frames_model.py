@@ -31,7 +31,7 @@ class FramesModel(QAbstractListModel):
         self.rows: tuple[ListedFrame, ...] = ()
         self.project: Project | None = None
         self._pictures: dict[str, QPixmap | None] = {}
-        self._asked: set[str] = set()
+        self._requested: set[str] = set()
 
     def rowCount(self, parent: QModelIndex | None = None) -> int:
         """Return how many frames there are."""
@@ -52,10 +52,10 @@ class FramesModel(QAbstractListModel):
         """Return the counts of a frame as text."""
         labels = self._counted(row.labels)
         skipped = f"{row.unclassified} skipped or excluded" if row.unclassified else ""
-        said = ", ".join(filter(None, (labels, skipped)))
+        labelled = ", ".join(filter(None, (labels, skipped)))
         predicted = self._counted(row.predicted)
         model = f"predicted by model {row.generation}: {predicted}" if predicted else ""
-        return tuple(filter(None, (f"labelled: {said}" if said else "", model)))
+        return tuple(filter(None, (f"labelled: {labelled}" if labelled else "", model)))
 
     def _counted(self, counts: Mapping[int, int]) -> str:
         names = {each.id: each.name for each in self.project.classes} if self.project is not None else {}
@@ -63,14 +63,14 @@ class FramesModel(QAbstractListModel):
 
     def colour_of(self, class_id: int) -> str:
         """Return the colour of a class."""
-        meant = self.project.class_of(class_id) if self.project is not None else None
-        return meant.colour if meant is not None else GREY
+        label_class = self.project.class_of(class_id) if self.project is not None else None
+        return label_class.colour if label_class is not None else GREY
 
     def show(self, project: Project | None, rows: Sequence[ListedFrame]) -> None:
         """Show these frames; pictures of the same content stay."""
         if project is None or self.project is None or project.folder != self.project.folder:
             self._pictures.clear()
-        self._asked.clear()
+        self._requested.clear()
         if [each.id for each in rows] == [each.id for each in self.rows]:
             self.project, self.rows = project, tuple(rows)
             if rows:
@@ -93,14 +93,14 @@ class FramesModel(QAbstractListModel):
 
     def _picture(self, row: ListedFrame) -> QPixmap | None:
         content = row.record.content_hash
-        if content not in self._pictures and content not in self._asked:
-            self._asked.add(content)
+        if content not in self._pictures and content not in self._requested:
+            self._requested.add(content)
             self.wanted.emit(row)
         return self._pictures.get(content)
 
     def forget_wanted(self, row: ListedFrame) -> None:
         """Request a picture again when the frame comes into view again."""
-        self._asked.discard(row.record.content_hash)
+        self._requested.discard(row.record.content_hash)
 
     def has_picture(self, content: str) -> bool:
         """Return whether there is a picture of this content."""
@@ -120,4 +120,4 @@ class FramesModel(QAbstractListModel):
     def forget_empty(self) -> None:
         """Request the missing pictures again: images were located."""
         self._pictures = {content: each for content, each in self._pictures.items() if each is not None}
-        self._asked.clear()
+        self._requested.clear()

@@ -87,11 +87,11 @@ class FrameRow(QStyledItemDelegate):
         """Draw a word, and counts after squares in their colours; return where they end."""
         metrics, at = painter.fontMetrics(), area.left()
         side = metrics.ascent() - 2
-        said = [(str(count), model.colour_of(class_id)) for class_id, count in counts.items()]
-        said += [(str(unclassified), GREY)] * bool(unclassified)
+        texts = [(str(count), model.colour_of(class_id)) for class_id, count in counts.items()]
+        texts += [(str(unclassified), GREY)] * bool(unclassified)
         painter.drawText(QRect(at, area.top(), area.right() - at, area.height()), 0, word)
         at += metrics.horizontalAdvance(f"{word} ")
-        for text, colour in said:
+        for text, colour in texts:
             if at + side + metrics.horizontalAdvance(text) > area.right():
                 painter.drawText(QRect(at, area.top(), area.right() - at, area.height()), 0, "…")
                 return int(area.right())

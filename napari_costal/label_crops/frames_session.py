@@ -141,8 +141,8 @@ class FramesSession(QObject):
             if each.class_id is None:
                 unclassified += difference
             else:
-                (meant,) = today(project, {each.class_id: 1})
-                labels[meant] = labels.get(meant, 0) + difference
+                (label_class_id,) = today(project, {each.class_id: 1})
+                labels[label_class_id] = labels.get(label_class_id, 0) + difference
         counts = {class_id: count for class_id, count in today(project, labels).items() if count > 0}
         self.page.replace(replace(row, labels=counts, unclassified=max(unclassified, 0)))
 
@@ -253,13 +253,13 @@ class FramesSession(QObject):
             self._session.may_write()  # which says who holds the project
             return
 
-        def found(located: Located) -> None:
+        def located_images(located: Located) -> None:
             self._dock.say(told(located))
             if located.sources and project_session is self._session.project_session:
                 self._keep_places(project_session, located.sources)
 
         arguments = (project, lost, place)
-        self._caller.call("costal.workbench.locating:locate", arguments, found, self._dock.complain, "Looking")
+        self._caller.call("costal.workbench.locating:locate", arguments, located_images, self._dock.complain, "Looking")
 
     def stop(self) -> None:
         """Stop reading and searching."""

@@ -28,14 +28,14 @@ def crop_text(index: int, scores: FrameScores | None, project: Project, label: C
     return " · ".join((f"Crop {index + 1}", *_scored_parts(index, scores, project), label_text(label, project)))
 
 
-def _scored_parts(index: int, found: FrameScores | None, project: Project) -> tuple[str, ...]:
-    if found is None:
+def _scored_parts(index: int, frame_scores: FrameScores | None, project: Project) -> tuple[str, ...]:
+    if frame_scores is None:
         return ("not scored yet",)
-    if found.scores is None:
+    if frame_scores.scores is None:
         return ("no model yet",)
-    if found.skipped_N is not None and found.skipped_N[index] != SCORED:
+    if frame_scores.skipped_N is not None and frame_scores.skipped_N[index] != SCORED:
         return ("not scored",)
-    scores, choices = found.scores, project.choices
+    scores, choices = frame_scores.scores, project.choices
     best = int(np.argmax(scores.probs_N_K[index]))
     information, cost = (each[index : index + 1] for each in (scores.information_N, scores.cost_N))
     worth = value(information, cost, choices.alpha, choices.beta)[0]
@@ -53,16 +53,16 @@ def label_text(label: CropLabel | None, project: Project) -> str:
         return "no label"
     if label.class_id is None:
         return {"skip": "skipped", "exclude": "excluded"}.get(label.kind, "no label")
-    meant = project.class_of(label.class_id)
+    label_class = project.class_of(label.class_id)
     how = ", ".join((label.given,) * (label.given != "single") + ("unsure",) * label.unsure)
     note = f": {label.note}" if label.note else ""
-    return f"label {meant.name if meant is not None else '?'}" + (f" ({how})" if how else "") + note
+    return f"label {label_class.name if label_class is not None else '?'}" + (f" ({how})" if how else "") + note
 
 
 class Hover(QLabel):
-    """A text in the window's status bar; `told` carries the crop whose prediction was shown."""
+    """A text in the window's status bar; `shown` carries the crop whose prediction was shown."""
 
-    told = Signal(int)
+    shown = Signal(int)
 
     def __init__(
         self, viewer: Viewer, canvas: FrameCanvas, session: OpenProject, frame: FrameSession, query: QuerySession
@@ -114,4 +114,4 @@ class Hover(QLabel):
         scores = self._query.found
         self.setText(crop_text(index, scores, project, self._frame.labels.get(index)))
         if scores is not None and scores.scores is not None:
-            self.told.emit(index)
+            self.shown.emit(index)

@@ -27,7 +27,7 @@ READ_AHEAD = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class WaitingCrop:
     """A crop that waits for an answer: its `rank` in the query (None if the expert chose it), and if it is a control.
 
     A `repeated` crop was answered before and is presented again, unmarked, before the next crop of the query.
@@ -59,16 +59,16 @@ class LabellingSession:
         self._session, self._frame, self._query, self._view = session, frame, query, view
         self.presenter = Presenter(view.cover, clock)
         self.keeps_going = False
-        self._now: Asked | None = None
-        self._coming: Asked | None = None
-        self._waiting: list[Asked] = []
-        self._asked = 0
+        self._now: WaitingCrop | None = None
+        self._coming: WaitingCrop | None = None
+        self._waiting: list[WaitingCrop] = []
+        self._query_size = 0
         self._answered: list[int] = []
         self._saving = False
-        self._told: set[int] = set()
+        self._seen: set[int] = set()
         self._repeating = Repeating()
         frame.leaving.connect(self.leave)
-        frame.left.connect(self._forget_told)
+        frame.left.connect(self._forget_seen)
 
     @property
     def current(self) -> Presentation | None:
@@ -93,8 +93,8 @@ class LabellingSession:
             return
         self._query.asked = picked
         pairs = zip(picked.picked_n, picked.control_n, strict=True)
-        self._waiting = [Asked(int(index), rank, bool(control)) for rank, (index, control) in enumerate(pairs, 1)]
-        self._asked = len(self._waiting)
+        self._waiting = [WaitingCrop(int(index), rank, bool(control)) for rank, (index, control) in enumerate(pairs, 1)]
+        self._query_size = len(self._waiting)
         self._repeating.begin_query()
         self._query.blind(True)
         if self.current is None:
@@ -103,7 +103,7 @@ class LabellingSession:
     def click(self, index: int) -> None:
         """Present the crop that the user clicked; the crop on the page waits."""
         if self._session.may_write():
-            self._frame.place(lambda: self._interrupt_for(Asked(index)))
+            self._frame.place(lambda: self._interrupt_for(WaitingCrop(index)))
 
     def back(self) -> None:
         """Present the crop that was answered before this one; its answer stays until another is given."""
@@ -113,17 +113,17 @@ class LabellingSession:
         if at == 0:
             self._view.page_says("There is no earlier crop in this session.", False)
         else:
-            self._interrupt_for(Asked(earlier[at - 1]))
+            self._interrupt_for(WaitingCrop(earlier[at - 1]))
 
-    def _interrupt_for(self, asked: Asked) -> None:
+    def _interrupt_for(self, crop: WaitingCrop) -> None:
         """Present a crop at once; an interrupted crop of the query follows after it."""
         if self._saving:
             return
         interrupted = self._now if self.current is not None else self._coming
         self._abandon()
-        if interrupted is not None and interrupted.rank is not None and interrupted.index != asked.index:
+        if interrupted is not None and interrupted.rank is not None and interrupted.index != crop.index:
             self._waiting.insert(0, interrupted)
-        self._present(asked)
+        self._present(crop)
 
     def answer(self, class_id: int) -> None:
         """Label the crop being labelled."""
@@ -149,14 +149,14 @@ class LabellingSession:
         if self.current is not None and not self.current.has_ended:
             self.current.prediction_shown |= self.knows_prediction(self.current.index)
 
-    def note_told(self, index: int) -> None:
+    def note_seen(self, index: int) -> None:
         """Record with the answer that the prediction of a crop was shown to the expert."""
-        self._told.add(index)
+        self._seen.add(index)
         if self.current is not None and self.current.index == index and not self.current.has_ended:
             self.current.prediction_shown = True
 
-    def _forget_told(self) -> None:
-        self._told.clear()
+    def _forget_seen(self) -> None:
+        self._seen.clear()
 
     def turn_unsure(self) -> None:
         """Switch whether the next class is stored as unsure."""
@@ -173,7 +173,7 @@ class LabellingSession:
 
     def knows_prediction(self, index: int) -> bool:
         """Return whether the expert has seen the prediction of a crop, or can see it now."""
-        return index in self._told or self._view.shows_predictions()
+        return index in self._seen or self._view.shows_predictions()
 
     def set_aside(self) -> None:
         """Set the crop aside while something else is labelled; a crop of a query comes back with `go_on`."""
@@ -191,7 +191,7 @@ class LabellingSession:
         """Present the next crop of the query that was set aside; leave the page if there is none."""
         if self.current is not None:
             return
-        if self._waiting or self._asked:
+        if self._waiting or self._query_size:
             self._next()
         else:
             self._view.leave_page()
@@ -200,7 +200,7 @@ class LabellingSession:
         """Leave the page; answers are kept, the crop being labelled is abandoned."""
         self._abandon()
         self.presented.emit(None)
-        self._waiting, self._asked = [], 0
+        self._waiting, self._query_size = [], 0
         self._query.blind(False)
         self._query.asked = None
         self._view.leave_page()
@@ -211,7 +211,7 @@ class LabellingSession:
         """Leave the frame; its answers can still be undone."""
         self._abandon()
         self.presented.emit(None)
-        self._waiting, self._asked, self._answered = [], 0, []
+        self._waiting, self._query_size, self._answered = [], 0, []
         self._repeating.forget()
         self._query.blind(False)
         self._view.leave_page()
@@ -220,7 +220,7 @@ class LabellingSession:
         self.presenter.current = None
         if self._waiting:
             self._present(self._due_repeat() or self._waiting.pop(0))
-        elif not self._asked:
+        elif not self._query_size:
             self.presented.emit(None)
             self._view.page_says("Saved. Click another crop to label it, or leave with Esc and train.", False)
         elif self.keeps_going:
@@ -236,27 +236,27 @@ class LabellingSession:
         if project is not None and project.choices.retrain != "hand":
             self._query.retrain()
 
-    def _due_repeat(self) -> Asked | None:
+    def _due_repeat(self) -> WaitingCrop | None:
         """Return an answered crop that is presented again now, None if none is due."""
         loaded, grid, project, coming = self._frame.loaded, self._frame.grid, self._session.project, self._waiting[0]
         if loaded is None or grid is None or project is None or coming.repeated:
             return None
         index = self._repeating.due(project, loaded, grid, self._answered)
-        return Asked(index, coming.rank, repeated=True) if index is not None else None
+        return WaitingCrop(index, coming.rank, repeated=True) if index is not None else None
 
-    def _title(self, asked: Asked, label: CropLabel | None, project: Project) -> str:
+    def _title(self, crop: WaitingCrop, label: CropLabel | None, project: Project) -> str:
         """Return the line above a crop; a repeated crop looks like any other of the query."""
-        if asked.rank is None:
-            return crop_title(None, self._asked, label, project)
-        number = self._repeating.number(asked.rank, asked.repeated)
-        return crop_title(number, max(self._asked, number), None if asked.repeated else label, project)
+        if crop.rank is None:
+            return crop_title(None, self._query_size, label, project)
+        number = self._repeating.number(crop.rank, crop.repeated)
+        return crop_title(number, max(self._query_size, number), None if crop.repeated else label, project)
 
-    def _present(self, asked: Asked) -> None:
+    def _present(self, crop: WaitingCrop) -> None:
         """Present a crop once it is in memory, and read the next ones ahead."""
-        self._coming = asked
+        self._coming = crop
 
         def unread(reason: str) -> None:
-            if asked is self._coming:
+            if crop is self._coming:
                 self._coming = None
                 self._view.complain(reason)
                 if self._waiting:
@@ -264,41 +264,41 @@ class LabellingSession:
                 else:
                     self.stop()
 
-        self._frame.fetch(asked.index, lambda: self._show(asked), unread)
+        self._frame.fetch(crop.index, lambda: self._show(crop), unread)
         for each in self._waiting[:READ_AHEAD]:
             self._frame.fetch(each.index)
 
-    def _show(self, asked: Asked) -> None:
+    def _show(self, crop: WaitingCrop) -> None:
         query, project = self._query, self._session.project
         loaded, grid = self._frame.loaded, self._frame.grid
-        if asked is not self._coming or loaded is None or project is None or grid is None:
+        if crop is not self._coming or loaded is None or project is None or grid is None:
             return
-        self._now, self._coming = asked, None
-        presentation = self.presenter.open(asked.index, asked.rank, round(project.idle_limit_s * 1e9))
-        presentation.control, presentation.repeated = asked.control, asked.repeated
-        self._frame.hide_label(asked.index if asked.repeated else None)
+        self._now, self._coming = crop, None
+        presentation = self.presenter.open(crop.index, crop.rank, round(project.idle_limit_s * 1e9))
+        presentation.control, presentation.repeated = crop.control, crop.repeated
+        self._frame.hide_label(crop.index if crop.repeated else None)
         presentation.during_fit = query.is_fitting
         self._note_why(presentation, project)
         self.look()
-        title = self._title(asked, loaded.labels.get(asked.index), project)
-        left_s = sum(query.predicted_s(each.index) for each in (asked, *self._waiting)) if asked.rank else 0.0
-        self._view.present(project, *self._frame.shown(asked.index), title, presentation.active_s, left_s)
+        title = self._title(crop, loaded.labels.get(crop.index), project)
+        left_s = sum(query.predicted_s(each.index) for each in (crop, *self._waiting)) if crop.rank else 0.0
+        self._view.present(project, *self._frame.shown(crop.index), title, presentation.active_s, left_s)
         if self._waiting and loaded.is_at_hand(self._waiting[0].index):
             self._view.prepare(*self._frame.shown(self._waiting[0].index))
-        self.presented.emit(asked.index)
+        self.presented.emit(crop.index)
 
     def _note_why(self, presentation: Presentation, project: Project) -> None:
         """Record the newest model's view of a crop with its presentation."""
-        found, picked = self._query.newest_scores, self._query.picked
-        if found is not None and found is self._query.live:
+        frame_scores, picked = self._query.newest_scores, self._query.picked
+        if frame_scores is not None and frame_scores is self._query.live:
             choices = project.choices
-            value_N = found.value_N(choices.alpha, choices.beta, choices.rule)
+            value_N = frame_scores.value_N(choices.alpha, choices.beta, choices.rule)
             picked = PickedCrops(np.empty(0, np.intp), value_N, np.empty(0, np.bool_))
-        presentation.why = reason_of(found, picked, project, presentation.index)
+        presentation.why = reason_of(frame_scores, picked, project, presentation.index)
         presentation.generation = self._query.generation
-        presentation.asker = found.asker if found is not None else NOBODY
+        presentation.asker = frame_scores.asker if frame_scores is not None else NOBODY
 
-    def model_changed(self, found: FrameScores) -> None:
+    def model_changed(self, frame_scores: FrameScores) -> None:
         """Reorder the rest of the query with a model that learned between two answers.
 
         The crop on the screen and the one after it stay. A crop that was not painted yet records this model's view.
@@ -316,8 +316,8 @@ class LabellingSession:
         stays_m = np.array([each.control or each.repeated or each.rank is None for each in rest])
         busy = {each.index for each in (self._now, self._coming, *self._waiting) if each is not None}
         free = np.setdiff1d(unanswered(loaded.labels, grid), list(busy))
-        seed = query_seed(project, found, loaded.stored.id, len(loaded.labels))
-        arguments = (found, project, grid, (picked_m, stays_m), free, seed, loaded.stored.content_hash)
+        seed = query_seed(project, frame_scores, loaded.stored.id, len(loaded.labels))
+        arguments = (frame_scores, project, grid, (picked_m, stays_m), free, seed, loaded.stored.content_hash)
         renewed_m = rest_to_come(*arguments).tolist()
         self._waiting[FIXED - 1 :] = [replace(each, index=index) for each, index in zip(rest, renewed_m, strict=True)]
         if query.asked is not None:
@@ -330,7 +330,7 @@ class LabellingSession:
         for each in self._waiting[:READ_AHEAD]:
             self._frame.fetch(each.index)
 
-    def _end(self, kind: EventKind, said: AnswerKind, class_id: int | None) -> None:
+    def _end(self, kind: EventKind, answer_kind: AnswerKind, class_id: int | None) -> None:
         """Commit the answer, then present the next crop. An answer that was not saved can be given again."""
         presentation, project_session, ticket = self.current, self._session.project_session, self._frame.newest.ticket()
         at = self.presenter.moment()
@@ -339,7 +339,7 @@ class LabellingSession:
         if not presentation.has_ended and not presentation.record(kind, at=at):
             return
         presentation.during_fit |= self._query.is_fitting
-        record = self._record_of(presentation, said, class_id)
+        record = self._record_of(presentation, answer_kind, class_id)
         if record is None:
             return
 
@@ -348,7 +348,7 @@ class LabellingSession:
             if not ticket.is_current:
                 return
             side = record.pixels_C_H_W.shape[-1]
-            label = CropLabel(label_id, record.frame_id, record.y, record.x, side, class_id, said)
+            label = CropLabel(label_id, record.frame_id, record.y, record.x, side, class_id, answer_kind)
             label = replace(label, unsure=record.unsure, note=record.note)
             self._frame.relabel(presentation.index, label, is_new=True)
             self._answered = [each for each in self._answered if each != presentation.index] + [presentation.index]
@@ -390,8 +390,10 @@ class LabellingSession:
             if not outcome:
                 self._view.page_says(f"There is nothing to {name}.", False)
                 return
-            indices = [self._frame.index_of(meant) if ticket.is_current else None for meant, _ in outcome]
-            here = {index: standing for index, (_, standing) in zip(indices, outcome, strict=True) if index is not None}
+            indices = [self._frame.index_of(label) if ticket.is_current else None for label, _ in outcome]
+            here = {
+                index: label_now for index, (_, label_now) in zip(indices, outcome, strict=True) if index is not None
+            }
             self._frame.relabel_together(here)
             if not here:
                 self._session.recount()
@@ -400,7 +402,7 @@ class LabellingSession:
                 self._session.recount()
                 self._view.page_says(f"{len(outcome)} labels were given together: {name} done for all of them.", False)
             elif presents:
-                self._interrupt_for(Asked(next(iter(here))))
+                self._interrupt_for(WaitingCrop(next(iter(here))))
             elif self.current is not None and self.current.index in here:
                 self._abandon()
                 self._next()

@@ -91,10 +91,10 @@ class LeftFrame:
 
     def _begun(self) -> None:
         """Restore the view of the frame, and store at once which frame it is: a crash must not lose it."""
-        wanted, loaded = self._wanted, self._frame.loaded
+        last, loaded = self._wanted, self._frame.loaded
         # The first channel's layer alone may be a frame for a moment.
-        if wanted is not None and loaded is not None and loaded.stored.content_hash == wanted.content_hash:
+        if last is not None and loaded is not None and loaded.stored.content_hash == last.content_hash:
             self._wanted = None
-            self._look_as(wanted)
+            self._look_as(last)
         self._note()
         self._keep()

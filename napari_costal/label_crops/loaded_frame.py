@@ -47,7 +47,7 @@ class LoadedFrame:
     frame: FramePlane
     stored: StoredFrame
     labels: dict[int, CropLabel]
-    asked_before: int
+    presentation_count: int
     held: dict[int, Picture] = field(default_factory=dict)
 
     @property
@@ -78,9 +78,9 @@ class LoadedFrame:
         return self.held.get(index) or picture_of(self.plane_C_Y_X, grid, index)
 
 
-def revised(project_session: ProjectSession, meant: CropLabel | None) -> list[tuple[CropLabel, CropLabel | None]]:
+def revised(project_session: ProjectSession, label: CropLabel | None) -> list[tuple[CropLabel, CropLabel | None]]:
     """Return the labels undone or redone together with one, each with its crop's current label; empty for None."""
-    together = project_session.store.labels_together(meant) if meant is not None else []
+    together = project_session.store.labels_together(label) if label is not None else []
     return [(each, project_session.store.label_at(each)) for each in together]
 
 
@@ -88,5 +88,5 @@ def colour_of(label: CropLabel, project: Project) -> str:
     """Return the current colour of a label's class; grey for skipped, black for excluded."""
     if label.class_id is None:
         return "#888888" if label.kind == "skip" else "#000000"
-    meant = project.class_of(label.class_id)
-    return meant.colour if meant is not None else "#888888"
+    label_class = project.class_of(label.class_id)
+    return label_class.colour if label_class is not None else "#888888"

@@ -45,7 +45,7 @@ class OnImage:
         self.hover = Hover(viewer, canvas, session, frame, query)
         self.selection = Selection(session, frame, query, labelling)
         self.chosen = ChosenPage(keys)
-        self.hover.told.connect(labelling.note_told)
+        self.hover.shown.connect(labelling.note_seen)
         frame.left.connect(self.hover.forget)
         frame.relabelled.connect(lambda *_: self.hover.tell())
         labelling.presented.connect(self._presented)

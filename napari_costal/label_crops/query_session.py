@@ -94,9 +94,9 @@ class QuerySession:
         """Whether models are being trained now."""
         return self.learns_live or self.trainer.is_busy
 
-    def take_live(self, found: FrameScores) -> None:
+    def take_live(self, frame_scores: FrameScores) -> None:
         """Take the scores of a model between two answers; the heatmap follows unless it is kept still."""
-        self.live = found
+        self.live = frame_scores
         if not self.is_still:
             self._tell_model()
             self._draw_heatmap()
@@ -162,15 +162,15 @@ class QuerySession:
         if request is None:
             return
 
-        def scored(found: FrameScores) -> None:
-            self.found, self.live = found, None
+        def scored(frame_scores: FrameScores) -> None:
+            self.found, self.live = frame_scores, None
             self._tell_model()
-            self._view.say(scored_text(found))
+            self._view.say(scored_text(frame_scores))
             self.recombine()
-            wanted, self._wanted = self._wanted, None
-            self.scored.emit(found)
-            if wanted is not None:
-                wanted()
+            after, self._wanted = self._wanted, None
+            self.scored.emit(frame_scores)
+            if after is not None:
+                after()
             self.trainer.go_on()
 
         def failed(reason: str) -> None:
@@ -189,13 +189,13 @@ class QuerySession:
             return None
         return request_for(session.project, loaded.frame, loaded.stored, session.annotator, self._device)
 
-    def _filled(self, found: FrameScores) -> None:
+    def _filled(self, frame_scores: FrameScores) -> None:
         """Show the scores so far of a large frame, while it is scored or after cancelling."""
-        self.found = found
+        self.found = frame_scores
         self._tell_model()
         self.recombine()
         grid = self._frame.grid
-        self._view.say(filled_text(found, 0 if grid is None else len(grid), self._scoring.is_busy))
+        self._view.say(filled_text(frame_scores, 0 if grid is None else len(grid), self._scoring.is_busy))
 
     def _tell_model(self) -> None:
         trainer, labels, project = self.trainer, self._session.label_count, self._session.project
@@ -232,12 +232,17 @@ class QuerySession:
         If several calls follow each other, `then` waits for the last one. A query by minutes, or from very many crops,
         is computed on another thread; an outdated one is skipped there.
         """
-        project, grid, found, loaded = self._session.project, self._frame.grid, self.shown_scores, self._frame.loaded
-        if project is None or grid is None or found is None or loaded is None:
+        project, grid, frame_scores, loaded = (
+            self._session.project,
+            self._frame.grid,
+            self.shown_scores,
+            self._frame.loaded,
+        )
+        if project is None or grid is None or frame_scores is None or loaded is None:
             return
         labels = self._frame.labels
-        seed = query_seed(project, found, loaded.stored.id, len(labels))
-        arguments = (found, project, grid, unanswered(labels, grid), seed, loaded.stored.content_hash)
+        seed = query_seed(project, frame_scores, loaded.stored.id, len(labels))
+        arguments = (frame_scores, project, grid, unanswered(labels, grid), seed, loaded.stored.content_hash)
         ticket = self._combining.renew()
         self._after_combining = then or self._after_combining
         self._draw_heatmap()
@@ -254,11 +259,11 @@ class QuerySession:
             self._view.say(reason)
             combined(None)
 
-        def wanted() -> PickedCrops | None:
+        def rank_now() -> PickedCrops | None:
             return query_of(*arguments) if ticket.is_current else None
 
         if project.choices.by == "minutes" or len(grid) > MOST_AT_ONCE:
-            self._pixels.run(wanted, then=ticket.only(combined), failed=ticket.only(failed))
+            self._pixels.run(rank_now, then=ticket.only(combined), failed=ticket.only(failed))
             return
         try:
             picked = query_of(*arguments)
@@ -275,18 +280,18 @@ class QuerySession:
 
     def _draw_heatmap(self) -> None:
         project, grid = self._session.project, self._frame.grid
-        found = self.shown_scores
-        if found is None or found.scores is None or grid is None or project is None:
+        frame_scores = self.shown_scores
+        if frame_scores is None or frame_scores.scores is None or grid is None or project is None:
             return
         name: Shown = "value v" if self.is_blind and self.shown == "predicted class" else self.shown
-        self._canvas.show_heatmap(heatmap_values(found, project, name), grid, name, project)
+        self._canvas.show_heatmap(heatmap_values(frame_scores, project, name), grid, name, project)
 
     def predicted_s(self, index: int) -> float:
         """Return the expected seconds for a crop, 0 if no model can predict them."""
-        found = self.shown_scores
-        if found is None or found.scores is None or found.scores.cost_is_uniform:
+        frame_scores = self.shown_scores
+        if frame_scores is None or frame_scores.scores is None or frame_scores.scores.cost_is_uniform:
             return 0.0
-        return float(found.scores.cost_N[index])
+        return float(frame_scores.scores.cost_N[index])
 
     def forget_wanted(self) -> None:
         """Drop the callbacks of a running scoring or ranking."""

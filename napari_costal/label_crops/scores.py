@@ -13,10 +13,10 @@ STALE = ". Stale: it learned a label that was undone or replaced; train again."
 
 
 def model_text(
-    found: FrameScores | None, is_stale: bool, has_model: bool, labels: int, learns_soon: bool = False
+    frame_scores: FrameScores | None, is_stale: bool, has_model: bool, labels: int, learns_soon: bool = False
 ) -> str:
     """Return which model scored, or what to do next, and whether it learned a label that was undone or replaced."""
-    if found is None or found.scores is None:
+    if frame_scores is None or frame_scores.scores is None:
         if has_model:
             text = "Not scored yet: press Score"
         elif labels:
@@ -25,35 +25,35 @@ def model_text(
         else:
             text = "No labels yet: press Label"
     else:
-        cost = "uniform cost" if found.scores.cost_is_uniform else "learned cost"
-        live = f"{counted(found.asker.labels_known or 0, 'label')} learned" if found.is_live else ""
-        text = ", ".join(filter(None, (f"Model {found.generation}", live, cost, found.scores.device)))
+        cost = "uniform cost" if frame_scores.scores.cost_is_uniform else "learned cost"
+        live = f"{counted(frame_scores.asker.labels_known or 0, 'label')} learned" if frame_scores.is_live else ""
+        text = ", ".join(filter(None, (f"Model {frame_scores.generation}", live, cost, frame_scores.scores.device)))
     return text + (STALE if is_stale else "")
 
 
-def scored_text(found: FrameScores) -> str:
+def scored_text(frame_scores: FrameScores) -> str:
     """Return the notes and warnings about a frame that was scored."""
-    if found.which_M is not None and len(found.which_M) == 0:
-        said = found.warnings
-    elif found.scores is None:
-        said = (found.reason, "The first query has one typical crop of each kind.", *found.warnings)
+    if frame_scores.which_M is not None and len(frame_scores.which_M) == 0:
+        notes = frame_scores.warnings
+    elif frame_scores.scores is None:
+        notes = (frame_scores.reason, "The first query has one typical crop of each kind.", *frame_scores.warnings)
     else:
-        said = (*found.scores.notes, *found.warnings)
-    return " ".join(said) or "Scored. Move the slider, or label the query."
+        notes = (*frame_scores.scores.notes, *frame_scores.warnings)
+    return " ".join(notes) or "Scored. Move the slider, or label the query."
 
 
-def filled_text(found: FrameScores, total: int, goes_on: bool) -> str:
+def filled_text(frame_scores: FrameScores, total: int, goes_on: bool) -> str:
     """Return how many crops of a large frame are scored, and what to do next."""
-    done = total if found.which_M is None else len(found.which_M)
+    done = total if frame_scores.which_M is None else len(frame_scores.which_M)
     after = (
         "Cancel keeps these scores." if goes_on else "Score again to continue, or label a query of the scored crops."
     )
     return f"{done:,} of {counted(total, 'crop')} {'is' if total == 1 else 'are'} scored. {after}"
 
 
-def heatmap_values(found: FrameScores, project: Project, shown: Shown) -> Floats:
+def heatmap_values(frame_scores: FrameScores, project: Project, shown: Shown) -> Floats:
     """Return a value for each crop of the grid; `found` has scores."""
-    scores, choices = found.scores, project.choices
+    scores, choices = frame_scores.scores, project.choices
     if scores is None:
         raise RuntimeError("The frame has no scores to show.")
     values: dict[Shown, Callable[[], Floats]] = {
@@ -64,7 +64,7 @@ def heatmap_values(found: FrameScores, project: Project, shown: Shown) -> Floats
         "cost C": lambda: scores.cost_N,
         "predicted class": lambda: scores.predicted_class_N,
     }
-    return found.of_scored(values[shown]())
+    return frame_scores.of_scored(values[shown]())
 
 
 def asks_otherwise(project: Project, before: Project) -> bool:

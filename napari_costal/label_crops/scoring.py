@@ -90,10 +90,10 @@ class Scoring:
             )
             return frame_scores(begun, so_far) if (so_far.skipped_N == SCORED).any() else None
 
-        def done(found: FrameScores | None) -> None:
+        def done(scores: FrameScores | None) -> None:
             self._is_gathering, self._gathered_at = False, time.monotonic()
-            if found is not None and ticket.is_current:
-                self._filled(found)
+            if scores is not None and ticket.is_current:
+                self._filled(scores)
 
         def failed(_reason: str) -> None:
             self._is_gathering, self._gathered_at = False, time.monotonic()

@@ -186,8 +186,8 @@ def without_controls(
 
 def given_text(count: int, controls: int, project: Project, class_id: int) -> str:
     """Return a message: how many crops were labelled, and how many left out."""
-    meant = project.class_of(class_id)
-    name = meant.name if meant is not None else "?"
+    label_class = project.class_of(class_id)
+    name = label_class.name if label_class is not None else "?"
     text = f"{count} crop{'s were' if count != 1 else ' was'} labelled '{name}' together; undo takes all of them back."
     if controls:
         left_out = "1 control was" if controls == 1 else f"{controls} controls were"

@@ -99,9 +99,9 @@ class SetupPage(QTabWidget):
         self.apply_button = push_button("Apply …", "Run the trained classifier on layers, files and folders.")
         opening = row(self.new_button, self.open_button, self.recent_button)
         self.exchange_button = push_button("Export", "Export and import labels: tables, COCO, GeoJSON, images, JSON.")
-        looking = row(self.dashboard_button, self.apply_button, self.exchange_button)
+        tools = row(self.dashboard_button, self.apply_button, self.exchange_button)
         self.accuracy_label = sentence()
-        return part("Project", self.project_label, self.holder_label, opening, looking, self.accuracy_label)
+        return part("Project", self.project_label, self.holder_label, opening, tools, self.accuracy_label)
 
     def _frame_part(self, layers: Callable[[Any], list[Any]]) -> QWidget:
         self.layer = ComboBox(label="layer", choices=layers, nullable=True)
@@ -141,12 +141,12 @@ class SetupPage(QTabWidget):
         self.boxes_label.hide()
         self.starving_label = sentence()
         self.starving_label.hide()
-        asked = form((self.n, self.minutes, self.by), self.shown)
+        fields = form((self.n, self.minutes, self.by), self.shown)
         return part(
             "Query",
             slider,
             self.starving_label,
-            asked,
+            fields,
             self.colour_bar,
             self.boxes_label,
             row(self.keeps_going.native, self.gallery_button),
@@ -211,8 +211,8 @@ class SetupPage(QTabWidget):
         """Show the size of the query on the button, and the number field that applies."""
         by_crops = self.by.value == "crops"
         self.n.visible, self.minutes.visible = by_crops, not by_crops
-        asked = counted(self.n.value, "crop") if by_crops else f"for {self.minutes.value:g} min"
-        self.label_button.setText(f"Label {asked}")
+        size = counted(self.n.value, "crop") if by_crops else f"for {self.minutes.value:g} min"
+        self.label_button.setText(f"Label {size}")
 
     def _tell(self, emit: Callable[[], None]) -> None:
         if not self._is_filling:
@@ -227,8 +227,8 @@ class SetupPage(QTabWidget):
 
     def new_range_wanted(self) -> bool:
         """Return whether the next training measures the project's range again, and clear the tick."""
-        wanted, self.new_range.value = bool(self.new_range.value), False
-        return wanted
+        is_ticked, self.new_range.value = bool(self.new_range.value), False
+        return is_ticked
 
     def with_tiling(self, project: Project) -> Project:
         """Return the project with the tiling that the form shows."""
@@ -278,10 +278,12 @@ class SetupPage(QTabWidget):
             action.triggered.connect(lambda _=False, folder=folder: open_project(folder))
         self.recent_button.setEnabled(bool(folders))
 
-    def show_query(self, asked: int, drawn: int) -> None:
+    def show_query(self, crop_count: int, drawn: int) -> None:
         """Show how many crops of the query have a box over the frame, if there are too many for all."""
-        self.boxes_label.setText(f"Boxes are drawn for the first {drawn} of {asked} crops; the query has all of them.")
-        self.boxes_label.setVisible(asked > drawn)
+        self.boxes_label.setText(
+            f"Boxes are drawn for the first {drawn} of {crop_count} crops; the query has all of them."
+        )
+        self.boxes_label.setVisible(crop_count > drawn)
 
     def show_starving(self, text: str) -> None:
         """Show below the slider that a class is rarely queried because it takes long; empty hides the text."""

@@ -78,11 +78,11 @@ class Trainer:
     def follow(self, project: Project, then: Callable[[], None]) -> None:
         """Read which labels the newest model of a project has learned."""
 
-        def found(provenance: Provenance | None) -> None:
+        def loaded(provenance: Provenance | None) -> None:
             self.learned(provenance)
             then()
 
-        self._store.run(newest_provenance, project.model_folder, then=found, failed=self._complain)
+        self._store.run(newest_provenance, project.model_folder, then=loaded, failed=self._complain)
 
     def learned(self, provenance: Provenance | None) -> None:
         """Note which labels the newest model learned."""

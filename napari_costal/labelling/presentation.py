@@ -203,10 +203,10 @@ class Presenter:
     def uncover(self) -> bool:
         """End a pause by the expert or by idling; return whether there was one, which uses up the key or click."""
         reasons = {PauseReason.IDLE, PauseReason.USER}
-        standing = reasons & self.current.state.pauses if self.current is not None else set()
-        for reason in sorted(standing):
+        current_pauses = reasons & self.current.state.pauses if self.current is not None else set()
+        for reason in sorted(current_pauses):
             self.resume(reason)
-        return bool(standing)
+        return bool(current_pauses)
 
     def refusal(self) -> str:
         """Return why an answer is refused now; empty if it is accepted."""

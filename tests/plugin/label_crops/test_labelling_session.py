@@ -176,9 +176,9 @@ def test_controls_are_flagged_and_what_was_predicted_is_kept(bench):
     asked(bench, control_share=1.0)
     for _ in range(3):
         bench.answer(1)
-    found = rows(bench)
-    assert [row.control for row in found] == [True] * 3
-    for row in found:
+    answers = rows(bench)
+    assert [row.control for row in answers] == [True] * 3
+    for row in answers:
         assert row.why.class_ids == (1, 2)
         assert row.why.probs_K == (0.5, 0.5)
         assert (row.why.acquisition, row.why.passes, row.why.alpha) == ("std", 50, 1.0)
