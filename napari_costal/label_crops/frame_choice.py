@@ -58,7 +58,7 @@ class FrameChoice(QObject):
         self._watched: tuple[Image, ...] = ()
         self._ticked: list[Image] = []
         self.layers: list[Image] = []
-        # While sliders move or a microscope writes, only where they come to rest is a frame.
+        # While sliders move or a microscope writes, the frame is taken only once they stop.
         self.settling = QTimer(self, singleShot=True, interval=SETTLING_MS)
         self.settling.timeout.connect(self.take)
         setup.frame_changed.connect(self.take)
@@ -258,7 +258,7 @@ class FrameChoice(QObject):
                 return
         self._ticked = ticked
         if ticked and self._setup.layer.value not in ticked:
-            self._setup.layer.value = ticked[0]  # which takes the frame anew
+            self._setup.layer.value = ticked[0]  # which takes the frame again
         else:
             self._settle()
 

@@ -80,7 +80,7 @@ class LabellingSession:
         if self._query.found is None:
             self._query.score(then=self.label_query)
             return
-        self._query.forget_wanted()
+        self._query.forget_callbacks()
         if self._session.may_write():
             self._query.asked = None
             self._query.recombine(then=self._ask)
@@ -204,7 +204,7 @@ class LabellingSession:
         self._query.blind(False)
         self._query.asked = None
         self._view.leave_page()
-        self._query.forget_wanted()
+        self._query.forget_callbacks()
         self._query.recombine()
 
     def leave(self) -> None:

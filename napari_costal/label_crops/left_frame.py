@@ -32,7 +32,7 @@ class LeftFrame:
         self._viewer, self._session, self._choice, self._frame = viewer, session, choice, frame
         self._listed, self._frames = listed, frames
         self._last: LastFrame | None = None
-        self._wanted: LastFrame | None = None
+        self._to_restore: LastFrame | None = None
         session.opened.connect(self._opened)
         session.leaving.connect(self._keep)
         session.closing.connect(self._keep)
@@ -40,7 +40,7 @@ class LeftFrame:
         frame.kept.connect(self._begun)
 
     def _opened(self) -> None:
-        project, self._last, self._wanted = self._session.project, None, None
+        project, self._last, self._to_restore = self._session.project, None, None
         if project is not None and not images_in(self._viewer):
             self._listed.looking.run(last_frame, project.folder, then=lambda last: self._show(project, last))
 
@@ -55,7 +55,7 @@ class LeftFrame:
             if row.place in LOST:
                 self._listed.open(row)  # which says why it cannot be
             else:
-                self._wanted = last
+                self._to_restore = last
                 self._frames.open(project, row.record, last)
 
         self._listed.refresh(listed)
@@ -91,10 +91,10 @@ class LeftFrame:
 
     def _begun(self) -> None:
         """Restore the view of the frame, and store at once which frame it is: a crash must not lose it."""
-        last, loaded = self._wanted, self._frame.loaded
+        last, loaded = self._to_restore, self._frame.loaded
         # The first channel's layer alone may be a frame for a moment.
         if last is not None and loaded is not None and loaded.stored.content_hash == last.content_hash:
-            self._wanted = None
+            self._to_restore = None
             self._look_as(last)
         self._note()
         self._keep()

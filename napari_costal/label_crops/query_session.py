@@ -63,7 +63,7 @@ class QuerySession:
         self.learns_live = False
         self._combining = Latest()
         self._after_combining: Callable[[], None] | None = None
-        self._wanted: Callable[[], None] | None = None
+        self._after_scoring: Callable[[], None] | None = None
         self.shown: Shown = "value v"
         self.is_blind = False
         # First of all: a training of the project before may not go on when its frame is left.
@@ -118,7 +118,7 @@ class QuerySession:
 
     def _frame_left(self) -> None:
         self._stop_scoring()
-        self._wanted = None
+        self._after_scoring = None
         self._drop_scores()
 
     def _relabelled(self, before: CropLabel | None, label: CropLabel | None) -> None:
@@ -154,7 +154,7 @@ class QuerySession:
 
     def score(self, then: Callable[[], None] | None = None) -> None:
         """Score the frame's crops with the newest model; `then` also waits for a scoring that replaces this one."""
-        self._wanted = then or self._wanted
+        self._after_scoring = then or self._after_scoring
         self._frame.place(self._score_placed)
 
     def _score_placed(self) -> None:
@@ -167,7 +167,7 @@ class QuerySession:
             self._tell_model()
             self._view.say(scored_text(frame_scores))
             self.recombine()
-            after, self._wanted = self._wanted, None
+            after, self._after_scoring = self._after_scoring, None
             self.scored.emit(frame_scores)
             if after is not None:
                 after()
@@ -293,9 +293,9 @@ class QuerySession:
             return 0.0
         return float(frame_scores.scores.cost_N[index])
 
-    def forget_wanted(self) -> None:
+    def forget_callbacks(self) -> None:
         """Drop the callbacks of a running scoring or ranking."""
-        self._wanted = self._after_combining = None
+        self._after_scoring = self._after_combining = None
 
     # Training
 
@@ -325,7 +325,7 @@ class QuerySession:
 
     def cancel(self) -> None:
         """Stop the jobs of the engine; the newest model is unchanged."""
-        self._wanted = None
+        self._after_scoring = None
         was_busy = [self.trainer.cancel(), self._scoring.cancel()]
         if any(was_busy):
             self._view.say("Cancelled. The newest model is unchanged.")

@@ -16,7 +16,7 @@ class Trainer:
     def __init__(self, caller: Caller, store: Thread, complain: Callable[[str], None]) -> None:
         self._caller, self._store, self._complain = caller, store, complain
         self._again: Callable[[], None] | None = None
-        self._anew: Callable[[], None] | None = None
+        self._restart: Callable[[], None] | None = None
         self._is_put_off = False
         self._learned: frozenset[int] = frozenset()
         self._lost: frozenset[int] = frozenset()
@@ -41,7 +41,7 @@ class Trainer:
         if self.is_busy:
             self._again = lambda: self.train(request, then)
             return
-        self._anew = (lambda: self.train(request, then, waits=False)) if waits else None
+        self._restart = (lambda: self.train(request, then, waits=False)) if waits else None
 
         def trained(model_version: Any) -> None:
             if model_version.number:
@@ -56,15 +56,15 @@ class Trainer:
 
     def put_off(self) -> None:
         """Cancel the training for a job that the expert waits for; `go_on` restarts it. None is put off twice."""
-        if self._caller.is_busy and self._anew is not None:
+        if self._caller.is_busy and self._restart is not None:
             self._caller.cancel()
             self._is_put_off = True
 
     def go_on(self) -> None:
         """Restart the training that was put off, if there is one."""
-        if self._is_put_off and self._anew is not None:
+        if self._is_put_off and self._restart is not None:
             self._is_put_off = False
-            self._anew()
+            self._restart()
 
     def _failed(self, reason: str) -> None:
         self._again = None

@@ -306,7 +306,7 @@ def test_a_slider_that_rolls_while_a_crop_is_labelled_is_said_and_goes_back_with
     first = widget.labelling.current
     viewer.dims.set_current_step(0, 2)
     assert widget.labelling.current is first, "looking at the next plane helps to decide"
-    assert "The canvas shows t 2, the crop is of t 1." in widget.labelling_page._message.text()
+    assert "The canvas shows t 2, but the crop is from t 1." in widget.labelling_page._message.text()
     widget.present_at((5, 40))
     qtbot.waitUntil(lambda: widget.labelling.current not in (None, first), timeout=5000)
     assert viewer.dims.current_step[0] == 1
