@@ -134,7 +134,7 @@ class Arriving(QObject):
             return
         if not project.intake.folder:
             self.watch_folder(str(folder))
-        # On the core's own thread: an acquisition waits for the disk rather than losing a frame.
+        # On the core's own thread: an acquisition waits for the disk, so it loses no frame.
         self._end_camera = on_frames(core, lambda frame: self._keep_frame(folder, frame))
 
     def _keep_frame(self, folder: Path, frame: Frame) -> None:

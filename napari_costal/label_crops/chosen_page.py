@@ -57,7 +57,7 @@ class ChosenPage(QWidget):
         self.message.setText(text)
 
     def end(self) -> None:
-        """Take no more keys."""
+        """Stop taking keys."""
         self.keys.unbind()
         self.say("")
 

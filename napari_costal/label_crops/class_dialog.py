@@ -120,4 +120,4 @@ def ask_class(
     finally:
         presenter.resume(PauseReason.MODAL)
         dialog.deleteLater()
-        parent.activateWindow()  # the next key answers, whoever manages windows
+        parent.activateWindow()  # so that the next key answers, under any window manager

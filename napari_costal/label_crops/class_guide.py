@@ -46,7 +46,7 @@ class GuideView(QCollapsible):
         scroll.setFrameShape(QFrame.Shape.NoFrame)
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         scroll.setWidget(self._page)
-        scroll.setMinimumHeight(LEAST_PX)  # in a low window the guide gives way to the crop
+        scroll.setMinimumHeight(LEAST_PX)  # in a low window the guide shrinks before the crop
         self._scroll = scroll
         self.add_button = push_button("Add class", "Add a class with the next free key.", self.added.emit)
         self.add_button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
@@ -66,7 +66,7 @@ class GuideView(QCollapsible):
         self._rows.setRowStretch(2 * len(classes), 1)
         self._scroll.setMaximumHeight(min(self._page.sizeHint().height() + 4, HEIGHT_PX))
         if self.isExpanded():
-            self.expand(animate=False)  # to the height of what is in it now
+            self.expand(animate=False)  # to the height of its new content
 
     def clear(self) -> None:
         """Show no class."""

@@ -71,7 +71,7 @@ class FrameChoice(QObject):
         for event in (layers.removed, layers.reordered, layers.renamed):
             getattr(event, act)(self.layers_changed)
         if act == "connect":
-            layers.inserted.connect(self._inserted, position="last")  # napari's canvas has heard of it by then
+            layers.inserted.connect(self._inserted, position="last")  # after napari's canvas has handled it
         else:
             layers.inserted.disconnect(self._inserted)
         getattr(dims.current_step, act)(self._slice_changed)
@@ -86,7 +86,7 @@ class FrameChoice(QObject):
             self._viewer.mouse_drag_callbacks.remove(self._pressed)
 
     def show_opened(self, layer: Image, planes: PlaneChoice) -> None:
-        """Work on a frame that was opened."""
+        """Use a frame that was opened."""
         self._list_layers()
         is_other_choice = self._setup.planes.value != planes
         with self._setup.planes.changed.blocked():
@@ -139,11 +139,11 @@ class FrameChoice(QObject):
             return
         try:
             now = view_of(self.layers, self._viewer.dims, SLICE_SHOWN)
-        except CostalError:  # turned, or in 3D
+        except CostalError:  # rotated axes, or 3D
             self._settle()
             return
         if now.steps == self._taken.steps:
-            return  # it came back
+            return  # the sliders show the labelled plane again
         if self._is_labelling():
             self.rolled_away.emit(
                 f"The canvas shows {now.description}, but the crop is from {self._taken.description}."
@@ -159,7 +159,7 @@ class FrameChoice(QObject):
 
     def _settle(self, _event: Any = None) -> None:
         """Take the frame again once it stops changing; the crop being labelled is outdated."""
-        self.settling.start()  # from now on nothing goes back to the frame that is left
+        self.settling.start()  # from now on `go_back` does nothing
         self.unsettled.emit()
 
     def take_if_unsettled(self) -> None:

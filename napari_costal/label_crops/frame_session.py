@@ -51,7 +51,7 @@ class FrameSession:
         self.layer_view: LayerView | None = None
         self.grid: Grid | None = None
         self.loaded: LoadedFrame | None = None
-        self.note = ""  # what is to be said once of the frame that comes
+        self.note = ""  # a message to show once with the next frame
         self._hidden: int | None = None
         session.leaving.connect(self._forget)
         session.renewed.connect(self._take_again)

@@ -250,7 +250,7 @@ class FramesSession(QObject):
         if project is None or project_session is None or not lost:
             return
         if project_session.holder is not None:
-            self._session.may_write()  # which says who holds the project
+            self._session.may_write()  # which names the window that holds the project
             return
 
         def located_images(located: Located) -> None:

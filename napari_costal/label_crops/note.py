@@ -15,6 +15,6 @@ def ask_note(parent: QWidget, labelling: LabellingSession) -> None:
         text, is_meant = QInputDialog.getText(parent, "Note", "Note on this crop:", text=labelling.current.note)
     finally:
         labelling.presenter.resume(PauseReason.MODAL)
-        parent.activateWindow()  # the next key answers, whoever manages windows
+        parent.activateWindow()  # so that the next key answers, under any window manager
     if is_meant:
         labelling.note(text)

@@ -82,7 +82,7 @@ class OpenProject:
 
         def work() -> tuple[ProjectSession, dict[int, int], int]:
             if before is not None and before.project.folder.resolve() == folder.resolve():
-                require_store(load_project(folder).store_path)  # or else the one before must stay open
+                require_store(load_project(folder).store_path)  # if this fails, the project before stays open
                 before.close()  # it holds the lock
             project_session = ProjectSession(folder, self.annotator)
             counts, shape = project_session.store.label_counts(), project_session.store.newest_crop_shape()

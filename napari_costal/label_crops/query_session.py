@@ -66,7 +66,7 @@ class QuerySession:
         self._after_scoring: Callable[[], None] | None = None
         self.shown: Shown = "value v"
         self.is_blind = False
-        # First of all: a training of the project before may not go on when its frame is left.
+        # Called first: a training of the previous project must not restart when its frame is left.
         session.leaving.connect(self.trainer.cancel, priority=1)
         session.opened.connect(self._follow)
         session.changed.connect(self._changed)
@@ -106,7 +106,7 @@ class QuerySession:
         """Whether a job runs."""
         return self._scoring.is_busy or self.trainer.is_busy
 
-    # What becomes of the project and the frame
+    # Changes of the project and the frame
 
     def _follow(self) -> None:
         if self._session.project is not None:
@@ -125,7 +125,7 @@ class QuerySession:
         self.trainer.revised(before, label)
         self._tell_model()
         if self.found is not None and self.found.scores is None:
-            self._view.say("")  # why nothing could be scored is not true any more
+            self._view.say("")  # the reason why nothing could be scored is outdated
 
     def _changed(self, before: Project, project: Project) -> None:
         """Follow the project's settings: other classes or another committee need new scores, the rest a new ranking."""
@@ -320,7 +320,7 @@ class QuerySession:
                 self._view.say(" ".join(model_version.agent.notes))
 
         if loaded.is_lazy:
-            self._stop_scoring()  # it may take long, and what it scores by is old with the new model
+            self._stop_scoring()  # it may take long, and the new model outdates its scores
         self.trainer.train(request, trained)
 
     def cancel(self) -> None:

@@ -52,7 +52,7 @@ def filled_text(frame_scores: FrameScores, total: int, goes_on: bool) -> str:
 
 
 def heatmap_values(frame_scores: FrameScores, project: Project, shown: Shown) -> Floats:
-    """Return a value for each crop of the grid; `found` has scores."""
+    """Return a value for each crop of the grid; `frame_scores` has scores."""
     scores, choices = frame_scores.scores, project.choices
     if scores is None:
         raise RuntimeError("The frame has no scores to show.")

@@ -252,7 +252,7 @@ class SetupPage(QTabWidget):
         try:
             self.project_label.setText(f"<b>{project.name}</b><br><small>{project.folder}</small>")
             self.project_label.setToolTip(str(project.folder / PROJECT_FILE))
-            own = project.choices.backbone  # its weights may be on another machine alone
+            own = project.choices.backbone  # its weights may be missing on this machine
             self.backbone.choices = list(dict.fromkeys((*offered_names(), own)))
             for settings in (project.tiling, project.choices, project.intake, project):
                 for name, field in self._fields[type(settings)].items():

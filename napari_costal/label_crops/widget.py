@@ -200,7 +200,7 @@ class LabelCrops(Dock):
         """Return whether training must use one thread of low priority because a crop is on the screen."""
         return function in FITS and self.labelling.current is not None
 
-    # What the user does
+    # Actions of the user
 
     def cancel_running(self) -> None:
         """Stop the job that runs."""
@@ -302,7 +302,7 @@ class LabelCrops(Dock):
             self.setup.layer.value = layer
         self.present_at(place)
 
-    # What the sessions show
+    # The view of the sessions
 
     def show_progress(self, progress: Progress | None) -> None:
         """Show the progress of a job; if none runs, the engine is free for frames that arrived."""
@@ -327,7 +327,7 @@ class LabelCrops(Dock):
             self.frame.layer_view = self.choice.view()
         self.intake.configured(project)
         if self.labelling.current is not None:
-            self.labelling_page.begin(project.offered)  # a class may have come or gone under a crop
+            self.labelling_page.begin(project.offered)  # classes may have changed while a crop is shown
 
     def show_counts(self, project: Project, counts: dict[int, int]) -> None:
         """Show how many crops each class has."""
