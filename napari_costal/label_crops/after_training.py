@@ -1,4 +1,4 @@
-"""What a training did to the frame: how many crops changed class, where, and one click back to the model before."""
+"""After a training: how many crops of the frame changed class, where, and a button to the previous model."""
 
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QCheckBox, QVBoxLayout, QWidget
@@ -16,7 +16,7 @@ from napari_costal.ui.parts import beside, push_button, sentence
 
 
 class ChangesView(QWidget):
-    """A sentence, a box that shows where, and a button that goes back; hidden while there is nothing to say."""
+    """A sentence, a checkbox that shows where, and a button that goes back; hidden when there is nothing to report."""
 
     shown = Signal(bool)
     went_back = Signal()
@@ -26,7 +26,7 @@ class ChangesView(QWidget):
         self.text = sentence()
         self.where = QCheckBox("Show where")
         self.where.toggled.connect(self.shown)
-        self.back_button = push_button("Back", "Take the model before for the newest again; labels stay.")
+        self.back_button = push_button("Back", "Make the previous model the newest again. Labels stay.")
         self.back_button.clicked.connect(lambda: self.went_back.emit())
         column = QVBoxLayout(self)
         column.setContentsMargins(8, 0, 8, 0)
@@ -35,7 +35,7 @@ class ChangesView(QWidget):
         self.hide()
 
     def say(self, changes: ClassChanges) -> None:
-        """Show what changed; where it did is not drawn unless that is asked for."""
+        """Show what changed; the checkbox draws where."""
         self.text.setText(changes.text)
         self.where.setVisible(bool(changes.changed_N.any()))
         self.back_button.setText(f"Back to model {changes.before}")
@@ -66,7 +66,7 @@ class AfterTraining(QObject):
         frame.left.connect(self.forget)
 
     def forget(self) -> None:
-        """Say nothing more: another frame comes, or another model."""
+        """Hide the changes: another frame or another model follows."""
         self._before = self.changes = None
         self.view.hide()
         self.view.where.setChecked(False)
@@ -77,8 +77,8 @@ class AfterTraining(QObject):
         self.forget()
         self._before = before
 
-    def _scored(self, found: FrameScores) -> None:
-        self.changes, self._before = class_changes(self._before, found), None
+    def _scored(self, frame_scores: FrameScores) -> None:
+        self.changes, self._before = class_changes(self._before, frame_scores), None
         if self.changes is not None:
             self.view.say(self.changes)
 
@@ -87,7 +87,7 @@ class AfterTraining(QObject):
             self._canvas.show_changes(self.changes.changed_N, self.view.where.isChecked())
 
     def go_back(self) -> None:
-        """Save the model before as the newest, then score with it."""
+        """Save the previous model as the newest, then score with it."""
         project, changes = self._session.project, self.changes
         if project is None or changes is None or not self._session.may_write():
             return

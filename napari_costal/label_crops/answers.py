@@ -1,4 +1,4 @@
-"""What is kept of an answer: the crop, who gave it and how, and why it was asked. No Qt."""
+"""The stored record of an answer: the crop, the annotator, the way it was given and the reason of the query. No Qt."""
 
 from costal.labels.records import AnswerKind, AnswerRecord
 from costal.types import Grid
@@ -9,7 +9,7 @@ from napari_costal.labelling.presentation import Presentation
 def record_of(
     presentation: Presentation, kind: AnswerKind, class_id: int | None, loaded: LoadedFrame, grid: Grid, annotator: str
 ) -> AnswerRecord:
-    """Return what the store keeps of a crop being labelled; only a class can be unsure."""
+    """Return the record that the store keeps for a crop being labelled; only a class can be unsure."""
     y, x = grid.origin(presentation.index)
     return AnswerRecord(
         loaded.stored.id,

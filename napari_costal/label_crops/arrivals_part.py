@@ -1,4 +1,4 @@
-"""The watched folder in the form of *Label crops*: what arrived, in a table that takes 10,000 files."""
+"""The watched folder in *Label crops*: the files that arrived, in a table that can hold 10,000."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -17,8 +17,8 @@ HEADERS = ("file", "state", "value", "min")
 TIPS = (
     "Double-click a frame to open it.",
     "pending: not complete yet. ready: waits to be scored. broken: cannot be read; tried again when it changes.",
-    "The total value of the frame's query, by the newest model that scored it.",
-    "How many minutes its query is expected to take.",
+    "The total value of the frame's query, from the newest model that scored it.",
+    "The minutes that its query is expected to take.",
 )
 
 
@@ -32,7 +32,7 @@ class Row:
 
     @property
     def state(self) -> str:
-        """What the second column says."""
+        """The text of the second column."""
         if self.arrival.state != "ready" or self.offer is None:
             return "cannot be scored" if self.note else self.arrival.state
         done = self.offer.answered_count
@@ -52,7 +52,7 @@ class Row:
 
 
 class ArrivalsModel(QAbstractTableModel):
-    """The rows by file, newest file first; those of one file stand together."""
+    """The rows by file, newest file first; the rows of one file are neighbours."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -68,7 +68,7 @@ class ArrivalsModel(QAbstractTableModel):
         return len(HEADERS)
 
     def data(self, index: QModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        """Return what a cell shows, and the reason of a file that is not ready as its tip."""
+        """Return the text of a cell; its tooltip says why a file is not ready."""
         row = self.rows[index.row()]
         if role == Qt.ItemDataRole.DisplayRole:
             return row.text(index.column())
@@ -88,7 +88,7 @@ class ArrivalsModel(QAbstractTableModel):
         self._show()
 
     def arrived(self, arrivals: Iterable[Arrival]) -> None:
-        """Take in what a watch reported."""
+        """Add the files that a watch reported."""
         for each in arrivals:
             if each.state in ("gone", "duplicate"):
                 self._by_path.pop(each.path, None)
@@ -101,7 +101,7 @@ class ArrivalsModel(QAbstractTableModel):
         self._show()
 
     def offered(self, path: str, offers: tuple[FramePriority, ...], note: str = "") -> None:
-        """Take in what the frames of a file have to give, or why that cannot be said."""
+        """Show the priorities of the frames of a file, or why there are none."""
         rows = self._by_path.get(path)
         if rows:
             arrival = rows[0].arrival
@@ -109,7 +109,7 @@ class ArrivalsModel(QAbstractTableModel):
             self._show()
 
     def answered(self, content_hash: str, count: int) -> None:
-        """Take in how many crops of a frame have an answer now."""
+        """Show how many crops of a frame have an answer now."""
         for rows in self._by_path.values():
             for row in rows:
                 if row.offer is not None and row.offer.content_hash == content_hash:
@@ -139,8 +139,8 @@ class ArrivalsPart(QWidget):
         super().__init__()
         self.model = ArrivalsModel()
         self.watch_button = push_button("Watch folder …", "Take frames from a folder that a microscope writes to.")
-        self.next_button = push_button("Next frame", "Open the frame whose query is worth most and is not begun.")
-        self.camera_button = push_button("Camera", "Keep what the pymmcore-plus core of this napari acquires.")
+        self.next_button = push_button("Next frame", "Open the unlabelled frame with the most valuable query.")
+        self.camera_button = push_button("Camera", "Save the images that pymmcore-plus acquires in this napari.")
         self.camera_button.setCheckable(True)
         self.state_label = sentence("No folder is watched.")
         self.table = table = QTableView()
@@ -160,7 +160,7 @@ class ArrivalsPart(QWidget):
         self.show_folder("")
 
     def show_folder(self, folder: str) -> None:
-        """Show which folder is watched, none with an empty text."""
+        """Show which folder is watched; an empty text means none."""
         self.table.setVisible(bool(folder))
         self.next_button.setEnabled(bool(folder))
         self.watch_button.setText("Stop watching" if folder else "Watch folder …")

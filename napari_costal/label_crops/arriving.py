@@ -1,4 +1,4 @@
-"""What *Label crops* does with frames that arrive: a folder to watch, a camera, and frames opened from the table."""
+"""Frames that arrive in *Label crops*: from a watched folder or a camera, opened from the table."""
 
 import time
 from collections.abc import Callable
@@ -54,18 +54,18 @@ class Arriving(QObject):
         part.camera_button.toggled.connect(self._toggle_camera)
 
     def follow(self) -> None:
-        """Watch the folder of the project that was opened, knowing what was seen of it before."""
+        """Watch the folder of the project that was opened; files that were seen before are known."""
         project_session, project = self._session.project_session, self._session.project
         if project_session is not None and project is not None:
             chosen, store = self._preferences, project_session.store
             self._session.store.run(
                 lambda: (store.arrivals(), store.begun_sources()),
-                then=lambda found: self.intake.follow(project, found[0], chosen.annotator, chosen.device, found[1]),
+                then=lambda state: self.intake.follow(project, state[0], chosen.annotator, chosen.device, state[1]),
                 failed=self._words.complain,
             )
 
     def note_answers(self) -> None:
-        """Note how many answers the frame has that is worked on."""
+        """Note how many answers the current frame has."""
         loaded, view = self._frame.loaded, self._frame.layer_view
         if loaded is not None and view is not None:
             if loaded.labels:
@@ -73,7 +73,7 @@ class Arriving(QObject):
             self._part.model.answered(loaded.stored.content_hash, len(loaded.labels))
 
     def stop(self) -> None:
-        """Take no frames any more."""
+        """Stop watching and stop the camera."""
         self._toggle_camera(False)
         self.intake.stop()
 
@@ -88,15 +88,15 @@ class Arriving(QObject):
             self._words.say(row.arrival.reason)
 
     def open_next(self) -> None:
-        """Open the frame that is worth most."""
+        """Open the frame with the most valuable query."""
         row = self.intake.best()
         if row is None:
-            self._words.say("No frame waits: every one that arrived has answers, or none is complete yet.")
+            self._words.say("There is no next frame: every frame has answers or is not complete yet.")
         else:
             self.open(row)
 
     def watch_folder(self, folder: str) -> None:
-        """Take frames from a folder from now on, or with an empty text watch none."""
+        """Watch a folder from now on; an empty text ends the watching."""
 
         def begin() -> None:
             self._session.change(lambda project: replace(project, intake=replace(project.intake, folder=folder)))
@@ -114,7 +114,7 @@ class Arriving(QObject):
             self.watch_folder(folder)
 
     def _toggle_camera(self, on: bool) -> None:
-        """Take frames from the running core, or end that; without a watched folder they go into the project's."""
+        """Save frames of the running core, or stop; without a watched folder they go into the project's folder."""
         end, self._end_camera = self._end_camera, lambda: None
         end()
         if on:
@@ -134,7 +134,7 @@ class Arriving(QObject):
             return
         if not project.intake.folder:
             self.watch_folder(str(folder))
-        # On the core's own thread: an acquisition waits for the disk rather than losing a frame.
+        # On the core's own thread: an acquisition waits for the disk, so it loses no frame.
         self._end_camera = on_frames(core, lambda frame: self._keep_frame(folder, frame))
 
     def _keep_frame(self, folder: Path, frame: Frame) -> None:

@@ -1,6 +1,6 @@
-"""The project's model assessed in the background after each training, and the line that says how good it is.
+"""The model is assessed in the background after each training, and a line shows its accuracy.
 
-It has an engine process of its own, of the lowest priority, so that no query waits for it; that ends with the job.
+The job has its own engine process of the lowest priority, so no query waits for it. The process ends with the job.
 """
 
 from typing import Any
@@ -19,12 +19,12 @@ from napari_costal.label_crops.open_project import OpenProject
 from napari_costal.label_crops.query_session import QuerySession
 
 LOOKS_AFTER_MS = 1000
-"""Labels that follow each other are looked at once."""
+"""Labels that follow each other within this time are handled once."""
 NOT_YET = "Accuracy in cross-validation: not yet. "
 
 
 class OwnEngine:
-    """An engine process for one job at a time, which ends with it: it would keep memory that nobody uses."""
+    """An engine process for one job at a time; it ends with the job to free its memory."""
 
     def __init__(self, parent: QObject) -> None:
         self._engine = Engine(parent)
@@ -46,7 +46,7 @@ class OwnEngine:
 
 
 class Assessing(QObject):
-    """One assessment at a time, of the newest labels: one that is asked for meanwhile follows."""
+    """One assessment at a time, on the newest labels; a request that comes meanwhile follows."""
 
     assessed = Signal()
     """There is a new assessment in the project's folder."""
@@ -93,7 +93,7 @@ class Assessing(QObject):
         self._timer.start()
 
     def assess(self) -> None:
-        """Assess the project by the labels of now; a window that only reads starts nothing."""
+        """Assess the project on the current labels; a read-only window starts nothing."""
         project_session, project = self._session.project_session, self._session.project
         if project is None or project_session is None or project_session.holder is not None:
             return
@@ -117,7 +117,7 @@ class Assessing(QObject):
         self._caller.call(function, (request,), done, done, "Assessing")
 
     def look(self) -> None:
-        """Show the line of what is kept."""
+        """Show the line of the stored assessment."""
         project, ticket = self._session.project, self._looking.renew()
         if project is None:
             return
@@ -127,22 +127,22 @@ class Assessing(QObject):
     def _show(self, kept: Kept | None) -> None:
         project = self._session.project
         reason = self._why_not(project) if project is not None else ""
-        missing = NOT_YET + (reason or self._failure or "It comes with the next training.")
+        missing = NOT_YET + (reason or self._failure or "It is measured after the next training.")
         self._label.setText(missing if kept is None or reason else kept.line)
         self._label.setToolTip("" if kept is None else kept.assessment.sentence)
 
     def _why_not(self, project: Project) -> str:
-        """Return why no process need be started, empty where one must."""
+        """Return why no assessment is needed or possible; empty if one can start."""
         if project.choices.backbone == "gal2017":
-            return "With gal2017 it takes as long as ten trainings: see the controls."
+            return "With gal2017 it takes as long as ten trainings. See the controls instead."
         lacking = FEWEST_LABELS - self._session.label_count
-        return f"It needs {FEWEST_LABELS} labels: {lacking} more." if lacking > 0 else ""
+        return f"It needs {FEWEST_LABELS} labels; {lacking} are missing." if lacking > 0 else ""
 
     def _unread(self, _reason: str) -> None:
         self._label.setText("")
 
     def cancel(self) -> None:
-        """Assess no more: the project is left."""
+        """Stop assessing: the project is closed."""
         self._again, self._failure = False, ""
         self._timer.stop()
         self._looking.renew()

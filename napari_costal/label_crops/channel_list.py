@@ -1,4 +1,4 @@
-"""Which channels a frame is made of, as a list with ticks."""
+"""The channels of a frame as a list with ticks."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from napari_costal.ui.tables import swatch
 
 MOST_ROWS = 4
 SWATCH_PX = 12
-TIP = "The channels that the frame is made of. A project uses the same ones everywhere, once crops are labelled."
+TIP = "The channels of the frame. Once crops are labelled, all frames of the project use the same channels."
 
 
 class ChannelList(QListWidget):
@@ -26,7 +26,7 @@ class ChannelList(QListWidget):
         self.hide()
 
     def fill(self, rows: Sequence[tuple[str, str]], ticked: Sequence[int]) -> None:
-        """Show names with colours (``#rrggbb`` or nothing), without telling that they changed."""
+        """Show names with colours (``#rrggbb`` or nothing), without a signal."""
         self.blockSignals(True)
         self.clear()
         for at, (name, colour) in enumerate(rows):

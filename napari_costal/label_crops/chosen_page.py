@@ -1,4 +1,4 @@
-"""The page that labels the crops that were chosen on the image, all at once, by the keys of the classes."""
+"""The page that labels all crops chosen on the image at once, by the keys of the classes."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -13,11 +13,11 @@ from napari_costal.labelling.keys import LabellingKeys
 from napari_costal.ui.parts import ALARM, beside, heading, paint, push_button, sentence
 from napari_costal.ui.tools import STOP, TOOLS
 
-HOW = "Shift-click a crop on the image, or draw a rectangle with Shift, to choose more or fewer."
+HOW = "Shift-click or Shift-drag on the image to choose more crops; Shift-click a chosen crop to drop it."
 
 
 class ChosenPage(QWidget):
-    """Says how many crops are chosen; `given` carries the class of all, `asked_for` the name of a tool."""
+    """Shows how many crops are chosen; `given` carries the class for all, `asked_for` the name of a tool."""
 
     given = Signal(int)
     asked_for = Signal(str)
@@ -57,7 +57,7 @@ class ChosenPage(QWidget):
         self.message.setText(text)
 
     def end(self) -> None:
-        """Take no more keys."""
+        """Stop taking keys."""
         self.keys.unbind()
         self.say("")
 

@@ -1,4 +1,4 @@
-"""The dialog that renames and describes a class and chooses crops that show it; the clock stands still meanwhile."""
+"""The dialog that renames and describes a class and chooses its examples; the timer is paused meanwhile."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -28,8 +28,8 @@ from napari_costal.ui.parts import sentence
 
 THUMB_PX = 44
 ABOUT = (
-    f"Tick up to {MOST_EXAMPLES} crops that show the class, among its newest labels that you were sure of. Without a "
-    "tick the most typical ones are shown."
+    f"Tick up to {MOST_EXAMPLES} crops as examples of the class. Its newest labels are listed, without unsure ones. "
+    "Without a tick, the most typical crops are shown."
 )
 
 
@@ -56,7 +56,7 @@ class ClassDialog(QDialog):
         self.setWindowTitle(f"Class '{label_class.name}'")
         self.name = QLineEdit(label_class.name)
         self.description = QPlainTextEdit(label_class.description)
-        self.description.setPlaceholderText("What is called so, and what is not: a sentence.")
+        self.description.setPlaceholderText("What belongs to this class and what does not, in one sentence.")
         self.description.setTabChangesFocus(True)
         self.description.setMaximumHeight(70)
         self.crops = QListWidget()
@@ -73,7 +73,7 @@ class ClassDialog(QDialog):
         buttons.rejected.connect(self.reject)
         column = QVBoxLayout(self)
         column.addLayout(fields)
-        column.addWidget(sentence(ABOUT if candidates else "Once crops have this class, some can be its examples."))
+        column.addWidget(sentence(ABOUT if candidates else "Once crops have this class, you can choose examples here."))
         column.addWidget(self.crops)
         self.crops.setVisible(bool(candidates))
         column.addWidget(buttons)
@@ -90,7 +90,7 @@ class ClassDialog(QDialog):
 
     @property
     def ticked(self) -> list[int]:
-        """The labels whose crops are ticked: those of before in their order, then the others."""
+        """The labels whose crops are ticked: earlier examples in their order, then the new ones."""
         items = [self.crops.item(at) for at in range(self.crops.count())]
         ids = [each.data(Qt.ItemDataRole.UserRole) for each in items if each.checkState() == Qt.CheckState.Checked]
         return [each for each in self._class.examples if each in ids] + [
@@ -98,7 +98,7 @@ class ClassDialog(QDialog):
         ]
 
     def edit(self, project: Project) -> Project:
-        """Return the project with what was filled in."""
+        """Return the project with the edited class."""
         class_id = self._class.id
         project = rename_class(project, class_id, self.name.text().strip())
         project = describe_class(project, class_id, self.description.toPlainText())
@@ -112,7 +112,7 @@ def ask_class(
     candidates: Sequence[Example],
     picture: Callable[[Example], Any],
 ) -> Callable[[Project], Project] | None:
-    """Return what turns the project into the edited one, None when the user changed the mind."""
+    """Return a function that edits the project, None if the user cancelled."""
     dialog = ClassDialog(parent, label_class, candidates, picture)
     presenter.pause(PauseReason.MODAL)
     try:
@@ -120,4 +120,4 @@ def ask_class(
     finally:
         presenter.resume(PauseReason.MODAL)
         dialog.deleteLater()
-        parent.activateWindow()  # the next key answers, whoever manages windows
+        parent.activateWindow()  # so that the next key answers, under any window manager

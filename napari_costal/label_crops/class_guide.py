@@ -1,4 +1,4 @@
-"""The class guide below the crop: what each class means and looks like. Classes are added and edited here."""
+"""The class guide below the crop: description and examples of each class. Classes are added and edited here."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -24,7 +24,7 @@ from napari_costal.ui.parts import push_button, sentence
 from napari_costal.ui.tables import swatch
 
 EVERY = 10
-"""Labels after which the examples are chosen anew."""
+"""Number of labels after which the examples are chosen again."""
 HEIGHT_PX, LEAST_PX = 190, 44
 
 
@@ -46,9 +46,9 @@ class GuideView(QCollapsible):
         scroll.setFrameShape(QFrame.Shape.NoFrame)
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         scroll.setWidget(self._page)
-        scroll.setMinimumHeight(LEAST_PX)  # in a low window the guide gives way to the crop
+        scroll.setMinimumHeight(LEAST_PX)  # in a low window the guide shrinks before the crop
         self._scroll = scroll
-        self.add_button = push_button("Add class", "A class more, with the next free key.", self.added.emit)
+        self.add_button = push_button("Add class", "Add a class with the next free key.", self.added.emit)
         self.add_button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         inner = QWidget()
         column = QVBoxLayout(inner)
@@ -59,14 +59,14 @@ class GuideView(QCollapsible):
         self.expand(animate=False)
 
     def fill(self, classes: Sequence[ClassExamples], picture: Callable[[Example], Any]) -> None:
-        """Show classes with their examples, of which `picture` makes RGBA pixels."""
+        """Show classes with their examples; `picture` renders an example as RGBA pixels."""
         self.clear()
         for at, each in enumerate(classes):
             self._add_row(2 * at, each, [pixmap_of(picture(example)) for example in each.shown])
         self._rows.setRowStretch(2 * len(classes), 1)
         self._scroll.setMaximumHeight(min(self._page.sizeHint().height() + 4, HEIGHT_PX))
         if self.isExpanded():
-            self.expand(animate=False)  # to the height of what is in it now
+            self.expand(animate=False)  # to the height of its new content
 
     def clear(self) -> None:
         """Show no class."""
@@ -80,14 +80,14 @@ class GuideView(QCollapsible):
         mark = QLabel()
         mark.setPixmap(swatch(label_class.colour).pixmap(14, 14))
         text = f"<b>{label_class.key}</b>&nbsp; {label_class.name}"
-        said = sentence(f"{text}<br><small>{label_class.description}</small>" if label_class.description else text)
+        caption = sentence(f"{text}<br><small>{label_class.description}</small>" if label_class.description else text)
         button = QToolButton()
         button.setText("…")
-        button.setToolTip(f"Rename and describe '{label_class.name}', and choose its examples. The clock stands still.")
+        button.setToolTip(f"Rename and describe '{label_class.name}' and choose its examples. The timer is paused.")
         button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         button.setObjectName(f"edit-class-{label_class.id}")
         button.clicked.connect(partial(self._tell, label_class.id))
-        for column, widget in enumerate((mark, said, button)):
+        for column, widget in enumerate((mark, caption, button)):
             self._rows.addWidget(widget, row, column, Qt.AlignmentFlag.AlignTop)
             widget.show()  # a widget that is added to a page in sight takes no room until it is shown
         self._rows.setColumnStretch(1, 1)
@@ -141,7 +141,7 @@ class ClassGuide:
         labelling.presented.connect(self._presented)
 
     def refresh(self) -> None:
-        """Choose the examples anew, on another thread."""
+        """Choose the examples again, on another thread."""
         project, ticket = self._session.project, self._newest.renew()
         self._since = 0
         if project is not None:
@@ -161,7 +161,7 @@ class ClassGuide:
         self._draw()
 
     def _presented(self, index: int | None) -> None:
-        """Draw anew where the crop being labelled is an example: it would tell what was said of it."""
+        """Draw again if the crop being labelled is an example: it would reveal the crop's earlier label."""
         before, self._index_at_work = self._index_at_work, index
         if any(self._is_at_work(each, at) for at in (before, index) for row in self._classes for each in row.shown):
             self._draw()
@@ -185,7 +185,7 @@ class ClassGuide:
         return render(example.pixels_C_H_W, self._page.pictures.layers(), example.limits)
 
     def add(self) -> None:
-        """Add a class and ask for its name at once; a name is free until then."""
+        """Add a class with a free name and ask for its name at once."""
         project = self._session.project
         if project is None or not self._session.may_write():
             return
@@ -195,7 +195,7 @@ class ClassGuide:
             self.edit(changed.classes[-1].id)
 
     def edit(self, class_id: int) -> None:
-        """Ask for another name, description and examples of a class, while the clock stands still."""
+        """Ask for another name, description and examples of a class; the timer is paused meanwhile."""
         project = self._session.project
         label_class = project.class_of(class_id) if project is not None else None
         if label_class is None or not self._session.may_write():

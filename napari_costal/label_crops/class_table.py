@@ -1,4 +1,4 @@
-"""The classes of a project in a table: names, keys and colours are edited in place, merged and retired by a menu."""
+"""The classes of a project in a table: names and keys are edited in place, the rest by a menu."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -32,11 +32,11 @@ from napari_costal.ui.tools import LABELLING_KEYS, TOOLS
 
 KEY, NAME, LABELS = range(3)
 CLASS_ID = Qt.ItemDataRole.UserRole
-TIP = "Double-click a name or a key to change it; right-click, or the menu below, for colour, merging and retiring."
+TIP = "Double-click a name or key to change it. Right-click, or use 'Edit class', to recolour, merge or retire a class."
 
 
 class ClassTable(QWidget):
-    """Shows the classes that are offered; `edited` carries a function from the project to the edited one."""
+    """Shows the active classes; `edited` carries a function from the project to the edited one."""
 
     edited = Signal(object)
 
@@ -55,7 +55,7 @@ class ClassTable(QWidget):
         table.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         table.customContextMenuRequested.connect(self._open_menu_at)
         table.itemChanged.connect(self._item_changed)
-        self.add_button = push_button("Add class", "A class more, with the next free key.")
+        self.add_button = push_button("Add class", "Add a class with the next free key.")
         self.menu_button = push_button("Edit class", TIP)
         self._menu = QMenu(self)
         self._menu.aboutToShow.connect(self._fill_menu)
@@ -85,12 +85,12 @@ class ClassTable(QWidget):
         self.show_counts(project, counts)
 
     def show_counts(self, project: Project, counts: Mapping[int, int]) -> None:
-        """Show how many crops each class has; those of merged classes count with the one they were merged into."""
+        """Show how many crops each class has; labels of a merged class count for its target."""
         totals = dict.fromkeys((each.id for each in project.offered), 0)
         for class_id, number in counts.items():
-            meant = project.class_of(class_id)
-            if meant is not None and meant.id in totals:
-                totals[meant.id] += number
+            label_class = project.class_of(class_id)
+            if label_class is not None and label_class.id in totals:
+                totals[label_class.id] += number
         self._is_filling = True
         for row, total in enumerate(totals.values()):
             item = self.table.item(row, LABELS)
@@ -99,7 +99,7 @@ class ClassTable(QWidget):
         self._is_filling = False
 
     def add(self, project: Project) -> Project:
-        """Return the project with a class more, whose name and key are free."""
+        """Return the project with one more class, which has a free name and key."""
         return new_class(project, free_name(project))
 
     def _item_changed(self, item: QTableWidgetItem) -> None:
@@ -121,7 +121,7 @@ class ClassTable(QWidget):
         self._menu.popup(self.table.viewport().mapToGlobal(position))
 
     def _fill_menu(self) -> None:
-        """Offer what can be done with the chosen class, and those that are not offered any more."""
+        """List the actions for the chosen class, and the classes that can be restored."""
         self._menu.clear()
         project, chosen = self._project, self._chosen()
         if project is None or chosen is None:

@@ -1,4 +1,4 @@
-"""Labels out and in, from the dock: what the command line's export, import and label do, behind one button."""
+"""Export and import of labels from the dock, behind one button, as on the command line."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -26,7 +26,7 @@ FORMS: dict[ExportKind, tuple[str, str]] = {
 
 
 class Exchange(QObject):
-    """The menu of a button; files are written by the engine process, labels come in by the store's own thread."""
+    """The menu of a button; the engine process writes files, the store's thread imports labels."""
 
     def __init__(
         self,
@@ -62,14 +62,14 @@ class Exchange(QObject):
             self.export(kind, path)
 
     def export(self, kind: ExportKind, target: Path) -> None:
-        """Write the open project's labels to a file or folder; the file dialogue has asked whether to replace it."""
+        """Write the open project's labels to a file or folder; the file dialog has confirmed a replacement."""
         project = self._session.project
         if project is None:
             return
 
-        def exported(found: Exported) -> None:
-            counts = ", ".join(f"{name}: {count}" for name, count in found.counts.items()) or "no labels"
-            self._words.say(" ".join([f"Wrote {found.path} ({counts}).", *found.notes]))
+        def exported(outcome: Exported) -> None:
+            counts = ", ".join(f"{name}: {count}" for name, count in outcome.counts.items()) or "no labels"
+            self._words.say(" ".join([f"Wrote {outcome.path} ({counts}).", *outcome.notes]))
 
         arguments = (project.folder, target, kind, 0.0, target.is_file())
         self._caller.call(
@@ -82,9 +82,9 @@ class Exchange(QObject):
             self._start_project(lambda: self.import_labels(Path(path)))
 
     def import_labels(self, table: Path, replace_labels: bool = False) -> None:
-        """Take the labels of a CSV file into the open project, all or none.
+        """Import the labels of a CSV file into the open project, all or none.
 
-        Where rows contradict labels that stand, it is asked whether to change these.
+        If rows contradict existing labels, the user is asked whether to change these.
         """
         project_session = self._session.project_session
         if project_session is None or not self._session.may_write():
@@ -105,16 +105,16 @@ class Exchange(QObject):
         )
 
     def _may_replace(self, count: int) -> bool:
-        """Ask whether labels that stand are to be changed by the rows that contradict them."""
+        """Ask whether to change existing labels to those of the rows that contradict them."""
         rows = f"{counted(count, 'row')} {'contradicts' if count == 1 else 'contradict'}"
-        question = f"{rows} labels that stand. Change these labels to what the table says?"
+        question = f"{rows} existing labels. Change these labels to those of the table?"
         buttons = QMessageBox.StandardButton
         answer = QMessageBox.question(self._parent, "Import labels", question, buttons.Yes | buttons.No, buttons.No)
         return bool(answer == buttons.Yes)
 
     def _ask_project(self) -> None:
         path, _ = QFileDialog.getOpenFileName(self._parent, "Import a project", "", "Projects (*.json)")
-        folder, _ = QFileDialog.getSaveFileName(self._parent, "Name a new folder for it") if path else ("", "")
+        folder, _ = QFileDialog.getSaveFileName(self._parent, "Name a new folder for the project") if path else ("", "")
         if folder:
             self.import_project(Path(path), Path(folder))
 
@@ -132,10 +132,9 @@ class Exchange(QObject):
 
 
 def said_of(outcome: ImportedLabels, name: str) -> str:
-    """Return what a table came to, as a sentence."""
-    text = f"{counted(outcome.added, 'label')} came in from {name}, {outcome.unchanged} stood already."
+    """Return the outcome of an import as a sentence."""
+    text = f"Imported {counted(outcome.added, 'label')} from {name}; {outcome.unchanged} already existed."
     if outcome.contradicting:
-        text += (
-            f" {outcome.contradicting} that stood otherwise were {'changed' if outcome.replaced else 'not changed'}."
-        )
+        state = "changed" if outcome.replaced else "not changed"
+        text += f" {counted(outcome.contradicting, 'label')} had another class: {state}."
     return text

@@ -1,4 +1,4 @@
-"""The box *axes of files*: what the axes are where a file says none, or others; the project remembers them by kind."""
+"""The box *axes of files*: the axes of files that have none or wrong ones; the project remembers them by kind."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -14,7 +14,7 @@ from napari_costal.label_crops.view import Words
 
 
 class FileAxes:
-    """Takes what is typed for the next image that is opened, or at once for the kind of file that is shown."""
+    """Uses the typed axes for the next opened image, or with Enter for the kind of file shown."""
 
     def __init__(
         self,
@@ -31,7 +31,7 @@ class FileAxes:
         self._box.native.returnPressed.connect(self._typed)
 
     def open_file(self, path: Path) -> None:
-        """Open an image with the axes that are in the box, or else as the project remembers them."""
+        """Open an image with the axes in the box, else with those of the project."""
         self._open_file(path, str(self._box.value).strip(), self.known(), self.keep)
 
     def known(self) -> Mapping[str, str]:
@@ -40,7 +40,7 @@ class FileAxes:
         return {**(project.axes if project is not None else {}), **self.set}
 
     def keep(self, axes: Mapping[str, str]) -> None:
-        """Remember axes by the kind of file: in the project, or in the one that is made when there is none."""
+        """Remember axes by the kind of file, in the open project or in the next new one."""
         self.set.update(axes)
         self._box.value = ""
         self._session.change(self.put_into)
@@ -56,9 +56,9 @@ class FileAxes:
         if not text or not source:
             return
 
-        def found(axes: Mapping[str, str]) -> None:
+        def set_axes(axes: Mapping[str, str]) -> None:
             self.keep(axes)
-            kinds = ", ".join(f"'{kind}' are {letters}" for kind, letters in axes.items())
-            self._words.say(f"From now on, the axes of files of the kind {kinds}. Open the image again.")
+            kinds = ", ".join(f"{letters} for files of the kind '{kind}'" for kind, letters in axes.items())
+            self._words.say(f"From now on, the axes are {kinds}. Open the image again.")
 
-        self._thread.run(kinds_with, text, [source], then=found, failed=self._words.complain)
+        self._thread.run(kinds_with, text, [source], then=set_axes, failed=self._words.complain)

@@ -1,4 +1,4 @@
-"""What the tab *Start* does, when its steps are done, and the help beside the tabs."""
+"""The actions of the tab *Start*, when its steps are done, and the help beside the tabs."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -17,7 +17,7 @@ UNNAMED = re.compile(r"class [0-9]+")
 
 
 class FirstSteps(QObject):
-    """Brings a user from an empty window to the first label; the tab goes when that is given."""
+    """Guides a user from an empty window to the first label; then the tab disappears."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class FirstSteps(QObject):
         setup.show_tab(start)
 
     def follow(self, project: Project, counts: Mapping[int, int]) -> None:
-        """Take note of the project's classes and of how many labels it has."""
+        """Note the project's classes and its number of labels."""
         is_other = self._project is None or project.folder != self._project.folder
         self._project, self._labels = project, sum(counts.values())
         if is_other and self._labels:
@@ -61,7 +61,7 @@ class FirstSteps(QObject):
             self._setup.show_start(False)
 
     def _name_classes(self) -> None:
-        """Show the classes, with the first name open to be changed."""
+        """Show the classes and start editing the first name."""
         table = self._setup.classes.table
         self._setup.show_tab(self._setup.label_tab)
         table.setFocus()

@@ -1,4 +1,4 @@
-"""What *Label crops* draws over the frame: the grid, scores, the query and labels."""
+"""The overlays of *Label crops* on the frame: the grid, scores, the query and labels."""
 
 from collections.abc import Sequence
 
@@ -37,7 +37,7 @@ DRAWING_MS = 60
 
 
 class FrameCanvas(QObject):
-    """Draws over the layer that the form names; the form says how many crops there are."""
+    """Draws over the layer chosen in the form; the form shows the number of crops."""
 
     heatmap_shown = Signal()
 
@@ -61,7 +61,7 @@ class FrameCanvas(QObject):
         return layer
 
     def show_frame(self, layers: Sequence[Image]) -> None:
-        """Show the layers of a frame alone, and the whole of it."""
+        """Show only the layers of a frame, and all of it."""
         self._stage.show(layers)
 
     def hide_cover(self, layer: Image) -> bool:
@@ -69,7 +69,7 @@ class FrameCanvas(QObject):
         return self._stage.hide_cover(layer)
 
     def hide(self) -> None:
-        """Take everything off: another frame comes."""
+        """Hide all overlays: another frame follows."""
         self._overlay.hide()
 
     def show_grid(self, grid: Grid | None, pixel_um: float | None) -> None:
@@ -86,7 +86,7 @@ class FrameCanvas(QObject):
                 self._readying.start()
 
     def _make_ready(self) -> None:
-        """Make the layers for scores and labels one by one while a frame opens, not in the middle of labelling."""
+        """Make the layers for scores and labels one by one while a frame opens, not during labelling."""
         layer = self.layer
         if self._unready and self.grid is not None and layer is not None:
             self._overlay.prewarm(self._unready.pop(0), self.grid, placement_of(layer))
@@ -119,7 +119,7 @@ class FrameCanvas(QObject):
         self._drawing.start()
 
     def show_changes(self, changed_N: NDArray[np.bool_], are_wanted: bool) -> None:
-        """Mark the crops whose predicted class changed, or take the marks off."""
+        """Mark the crops whose predicted class changed, or remove the marks."""
         layer, grid = self.layer, self.grid
         if are_wanted and layer is not None and grid is not None:
             self._overlay.draw_flags(heatmap(grid, changed_N.astype(np.float32)), grid, placement_of(layer))
@@ -127,11 +127,11 @@ class FrameCanvas(QObject):
             self.clear_changes()
 
     def clear_changes(self) -> None:
-        """Mark no crop whose class changed."""
+        """Remove the marks of changed crops."""
         self._overlay.hide(CHANGED)
 
     def show_on_bench(self, index: int | None) -> None:
-        """Frame the crop being labelled, soon; None: there is none."""
+        """Frame the crop being labelled, soon; None removes the frame."""
         self._frame_crops(CROP_AT_WORK, () if index is None else (index,))
 
     def show_chosen(self, indices: Sequence[int]) -> None:
@@ -148,7 +148,7 @@ class FrameCanvas(QObject):
             self._overlay.draw_frames(part, centres(grid, list(indices)), grid, placement_of(layer))
 
     def _draw_boxes(self) -> None:
-        """Draw the labels, the query and the frames that were to be shown."""
+        """Draw the labels, the query and the crop frames that wait."""
         layer = self.layer
         labels, self._labels_wanted = self._labels_wanted, None
         query, self._query_wanted = self._query_wanted, None
@@ -162,19 +162,19 @@ class FrameCanvas(QObject):
             self._draw_frames(layer, self.grid)
 
     def clear_scores(self) -> None:
-        """Take heatmap and query off the frame: they are not true any more."""
+        """Hide the heatmap and the query: they are outdated."""
         self._query_wanted = None
         self._setup.show_query(0, MOST_BOXES)
         self._overlay.hide(HEATMAP, QUERY)
         self._setup.colour_bar.show_limits("", None)
 
     def clear_labels(self) -> None:
-        """Take the labels of another frame off."""
+        """Hide the labels of another frame."""
         self._labels_wanted = None
         self._overlay.hide(LABELS)
 
     def stop(self) -> None:
-        """Draw no more."""
+        """Stop drawing."""
         self._readying.stop()
         self._drawing.stop()
         self._stage.stop()

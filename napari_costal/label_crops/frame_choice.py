@@ -1,4 +1,4 @@
-"""Which layers form the frame: chosen in the form, watched on the canvas, taken when they have come to rest."""
+"""The layers of the frame: chosen in the form, watched on the canvas, used once they stop changing."""
 
 from collections.abc import Callable, Generator, Sequence
 from typing import Any
@@ -23,22 +23,22 @@ SETTLING_MS = 200
 
 
 class FrameChoice(QObject):
-    """The layers of the frame; `chosen` carries what of them is labelled, None where nothing can be."""
+    """The layers of the frame; `chosen` carries the view to label, None if it cannot be labelled."""
 
     unsettled = Signal()
-    """The frame has become another, which is taken when it has come to rest."""
+    """The frame changes; the new one is used once it stops changing."""
     chosen = Signal(object)
     rolled_away = Signal(str)
-    """The canvas shows another plane than the one that is labelled; the text says which two."""
+    """The canvas shows another plane than the labelled one; the text names both."""
     added = Signal(object)
-    """An image that may be a frame has come into the viewer."""
+    """An image that may be a frame was added to the viewer."""
     recoloured = Signal()
     clicked = Signal(object)
     """The position of a click on the frame, in its pixels."""
     chosen_at = Signal(object)
     """The position of a click with Shift."""
     stretched = Signal(object, object)
-    """Two corners of a rectangle that is drawn with Shift, and is not finished."""
+    """Two corners of a rectangle that is being drawn with Shift."""
     boxed = Signal(object, object)
     """Two corners of a rectangle that was drawn with Shift."""
 
@@ -58,7 +58,7 @@ class FrameChoice(QObject):
         self._watched: tuple[Image, ...] = ()
         self._ticked: list[Image] = []
         self.layers: list[Image] = []
-        # While sliders move or a microscope writes, only where they come to rest is a frame.
+        # While sliders move or a microscope writes, the frame is taken only once they stop.
         self.settling = QTimer(self, singleShot=True, interval=SETTLING_MS)
         self.settling.timeout.connect(self.take)
         setup.frame_changed.connect(self.take)
@@ -71,14 +71,14 @@ class FrameChoice(QObject):
         for event in (layers.removed, layers.reordered, layers.renamed):
             getattr(event, act)(self.layers_changed)
         if act == "connect":
-            layers.inserted.connect(self._inserted, position="last")  # napari's canvas has heard of it by then
+            layers.inserted.connect(self._inserted, position="last")  # after napari's canvas has handled it
         else:
             layers.inserted.disconnect(self._inserted)
         getattr(dims.current_step, act)(self._slice_changed)
         getattr(dims.ndisplay, act)(self._turned)
 
     def stop(self) -> None:
-        """Watch no more."""
+        """Stop watching."""
         self._connect_viewer("disconnect")
         self.settling.stop()
         self._watch(())
@@ -86,7 +86,7 @@ class FrameChoice(QObject):
             self._viewer.mouse_drag_callbacks.remove(self._pressed)
 
     def show_opened(self, layer: Image, planes: PlaneChoice) -> None:
-        """Work on a frame that was opened."""
+        """Use a frame that was opened."""
         self._list_layers()
         is_other_choice = self._setup.planes.value != planes
         with self._setup.planes.changed.blocked():
@@ -97,7 +97,7 @@ class FrameChoice(QObject):
             self._settle()
 
     def layers_changed(self, _event: Any = None) -> None:
-        """Follow layers that come, go, move or are renamed."""
+        """Follow layers that are added, removed, moved or renamed."""
         self._list_layers()
         layers = images_in(self._viewer)
         if self._setup.layer.value is None and layers:
@@ -113,7 +113,7 @@ class FrameChoice(QObject):
             self.added.emit(event.value)
 
     def _list_layers(self) -> None:
-        """List the layers by the names that they have now; the one that is chosen stays, whatever it is called."""
+        """List the layers by their current names; the chosen layer stays chosen."""
         field, chosen = self._setup.layer, self._setup.layer.value
         with field.changed.blocked():
             field.reset_choices()
@@ -131,7 +131,7 @@ class FrameChoice(QObject):
         return layer is not None and layer.ndim > 2 and self._setup.planes.value == SLICE_SHOWN
 
     def _slice_changed(self, _event: Any = None) -> None:
-        """Take the plane that the sliders show, but never away from a crop that is being labelled: see `go_back`."""
+        """Use the plane that the sliders show, unless a crop is being labelled: see `go_back`."""
         if not self._has_slices():
             return
         if self._taken is None or self.settling.isActive() or not self.layers:
@@ -139,29 +139,31 @@ class FrameChoice(QObject):
             return
         try:
             now = view_of(self.layers, self._viewer.dims, SLICE_SHOWN)
-        except CostalError:  # turned, or in 3D
+        except CostalError:  # rotated axes, or 3D
             self._settle()
             return
         if now.steps == self._taken.steps:
-            return  # it came back
+            return  # the sliders show the labelled plane again
         if self._is_labelling():
-            self.rolled_away.emit(f"The canvas shows {now.description}, the crop is of {self._taken.description}.")
+            self.rolled_away.emit(
+                f"The canvas shows {now.description}, but the crop is from {self._taken.description}."
+            )
         else:
             self._settle()
 
     def go_back(self) -> None:
-        """Show the plane again that is labelled, where the user has rolled away from it meanwhile."""
+        """Show the labelled plane again if the user has moved the sliders meanwhile."""
         taken, layer = self._taken, self._setup.layer.value
         if taken is not None and layer is not None and self._has_slices() and not self.settling.isActive():
             show_slice(self._viewer.dims, layer, taken.steps)
 
     def _settle(self, _event: Any = None) -> None:
-        """Take the frame anew when it has come to rest; what is on the bench is not true any more."""
-        self.settling.start()  # from now on nothing goes back to the frame that is left
+        """Take the frame again once it stops changing; the crop being labelled is outdated."""
+        self.settling.start()  # from now on `go_back` does nothing
         self.unsettled.emit()
 
     def take_if_unsettled(self) -> None:
-        """Take the frame now where it has not come to rest yet: the user means what is on the screen."""
+        """Take the frame now if it is still changing: the user acts on what the screen shows."""
         if self.settling.isActive():
             self.take()
 
@@ -172,7 +174,7 @@ class FrameChoice(QObject):
         self.chosen.emit(self._taken)
 
     def _watch(self, layers: Sequence[Image]) -> None:
-        """Notice when the frame's layers get other pixels or another place."""
+        """Watch the frame's layers for other pixels or another place."""
         before, self._watched = self._watched, tuple(layers)
         for each, act in (*((each, "disconnect") for each in before), *((each, "connect") for each in layers)):
             for name in ("data", "scale", "translate", "rotate", "shear", "affine"):
@@ -184,7 +186,7 @@ class FrameChoice(QObject):
         self.recoloured.emit()
 
     def _pressed(self, _viewer: Any, event: Any) -> Generator[None, None, None]:
-        """Tell a click on the frame, and with Shift a rectangle; a drag without it moves the image as ever."""
+        """Report a click on the frame, or a rectangle drawn with Shift; a drag without Shift moves the image."""
         if event.type != "mouse_press" or event.button != 1:
             return
         start = np.asarray(event.pos)
@@ -198,7 +200,7 @@ class FrameChoice(QObject):
             self.clicked.emit(self._setup.layer.value.world_to_data(event.position)[-2:])
 
     def _boxed(self, event: Any, start: Any) -> Generator[None, None, None]:
-        """Tell a click with Shift, or the rectangle that is drawn with it."""
+        """Report a click with Shift, or the rectangle drawn with Shift."""
         if not self._is_free_to_click():
             return
         place = self._setup.layer.value.world_to_data
@@ -213,7 +215,7 @@ class FrameChoice(QObject):
             self.boxed.emit(corner, place(event.position)[-2:])
 
     def _is_free_to_click(self) -> bool:
-        """Return whether a click means a crop, not another layer's tool."""
+        """Return whether a click is meant for a crop, not for another layer's tool."""
         active, frame = self._viewer.layers.selection.active, self._setup.layer.value
         is_tool_free = active is None or str(active.mode) == "pan_zoom"
         return frame is not None and is_tool_free and self._viewer.dims.ndisplay == 2
@@ -245,7 +247,7 @@ class FrameChoice(QObject):
         self._setup.channels.fill(rows, [at for at, each in enumerate(mates) if each in self.layers])
 
     def _tick_channels(self, rows: list[int]) -> None:
-        """Make the frame of these channels; those of an opened image become the project's."""
+        """Form the frame from these channels; those of an opened image become the project's channels."""
         mates = self._mates()
         ticked = [mates[row] for row in rows]
         parts = [part for each in ticked if (part := part_of(each)) is not None]
@@ -256,12 +258,12 @@ class FrameChoice(QObject):
                 return
         self._ticked = ticked
         if ticked and self._setup.layer.value not in ticked:
-            self._setup.layer.value = ticked[0]  # which takes the frame anew
+            self._setup.layer.value = ticked[0]  # which takes the frame again
         else:
             self._settle()
 
     def view(self) -> LayerView | None:
-        """Return what of the frame's layers is labelled, None where that cannot be."""
+        """Return the view of the frame's layers to label, None if it cannot be labelled."""
         self.layers = self._layers_taken()
         self._watch(self.layers)
         self._list_channels()
@@ -274,7 +276,7 @@ class FrameChoice(QObject):
             return None
 
     def preview(self) -> tuple[Grid, float | None] | None:
-        """Return the grid of the form's tiling and the pixel size before there is a project, None when there is one."""
+        """Return the grid of the form's tiling and the pixel size; None if a project is open."""
         view = self.view()
         if view is None or self._session.project is not None:
             return None

@@ -1,6 +1,6 @@
-"""The frame that is worked on, in the project that is open: its crops, its pixels and its labels.
+"""The current frame of the open project: its crops, its pixels and its labels.
 
-Pixels are read on a thread. The session tells what becomes of the frame by signals, and knows no query.
+Pixels are read on a thread. The session reports changes of the frame by signals, and knows no query.
 """
 
 from collections.abc import Callable, Mapping
@@ -37,13 +37,13 @@ class FrameSession:
     """One frame at a time. `newest` counts changes of the frame and its crops: a result of an older one is dropped."""
 
     leaving = Signal()
-    """The frame is about to be left, and is still there."""
+    """The frame is about to be left, but is still loaded."""
     left = Signal()
-    """The frame is not worked on any more: what was said of it is old."""
+    """The frame was left: everything shown for it is outdated."""
     kept = Signal()
-    """The frame is part of the project by now, and its labels are known."""
+    """The frame is stored in the project, and its labels are loaded."""
     relabelled = Signal(object, object)
-    """A crop's label is another one: the one before, and the one now."""
+    """A crop's label changed: the label before and the label now."""
 
     def __init__(self, session: OpenProject, words: Words, canvas: CanvasView, pixels: Thread) -> None:
         self._session, self._words, self._canvas, self._pixels = session, words, canvas, pixels
@@ -51,7 +51,7 @@ class FrameSession:
         self.layer_view: LayerView | None = None
         self.grid: Grid | None = None
         self.loaded: LoadedFrame | None = None
-        self.note = ""  # what is to be said once of the frame that comes
+        self.note = ""  # a message to show once with the next frame
         self._hidden: int | None = None
         session.leaving.connect(self._forget)
         session.renewed.connect(self._take_again)
@@ -64,7 +64,7 @@ class FrameSession:
         return self.loaded.labels if self.loaded is not None else {}
 
     def choose(self, layer_view: LayerView | None) -> None:
-        """Work on another layer, on another plane of it, or on other crops of it."""
+        """Change to another layer, another plane or other crops."""
         self._forget()
         self.layer_view = layer_view
         self.grid = None
@@ -84,7 +84,7 @@ class FrameSession:
         self.choose(self.layer_view)
 
     def _changed(self, before: Project, project: Project) -> None:
-        """Follow the project's settings: other crops are another frame, other classes other colours."""
+        """Follow the project's settings: another tiling needs the frame again, other classes other colours."""
         if project.tiling != before.tiling:
             self._take_again()
         elif project.classes != before.classes:
@@ -101,7 +101,7 @@ class FrameSession:
         self.newest.renew()
 
     def place(self, then: Callable[[], None]) -> None:
-        """Read the frame, put it into the project, and draw its labels; then go on."""
+        """Read the frame, store it in the project and draw its labels; then go on."""
         if self.loaded is not None:
             then()
             return
@@ -135,10 +135,10 @@ class FrameSession:
                 self.loaded = loaded
                 self.draw_labels()
                 self.kept.emit()
-                seen = len(loaded.labels)
+                answered = len(loaded.labels)
                 note, self.note = self.note, ""
                 crops = counted(len(grid), "crop")
-                self._words.say(f"{note}{crops}, {seen} answered. Score the frame, or click a crop to label it.")
+                self._words.say(f"{note}{crops}, {answered} answered. Score the frame, or click a crop to label it.")
             then()
 
         store, complain = self._session.store, self._words.complain
@@ -151,7 +151,7 @@ class FrameSession:
     def fetch(
         self, index: int, then: Callable[[], None] = lambda: None, failed: Callable[[str], None] = lambda _: None
     ) -> None:
-        """Read a crop that is not at hand on another thread; then go on."""
+        """Read a crop that is not in memory on another thread; then go on."""
         loaded, grid, ticket = self.loaded, self.grid, self.newest.ticket()
         if loaded is None or grid is None:
             return
@@ -164,27 +164,27 @@ class FrameSession:
                 return None
             return loaded.held.get(index) or picture_of(loaded.plane_C_Y_X, grid, index)
 
-        def held(picture: Picture | None) -> None:
+        def keep(picture: Picture | None) -> None:
             if picture is not None:
                 loaded.hold(index, picture)
                 then()
 
-        self._pixels.run(read, then=ticket.only(held), failed=ticket.only(failed))
+        self._pixels.run(read, then=ticket.only(keep), failed=ticket.only(failed))
 
     def read_aside(self, read: Callable[[], Any], then: Callable[[Any], None], failed: Callable[[str], None]) -> None:
         """Read pixels of the frame on another thread; then go on."""
         self._pixels.run(read, then=then, failed=failed)
 
     def shown(self, index: int) -> tuple[NDArray[np.generic], tuple[int, int, int], IntensityRange]:
-        """Return a crop with its surroundings, where in them it lies, and the frame's intensity range."""
+        """Return a crop with its surroundings, its position in them, and the frame's intensity range."""
         loaded, grid = self.loaded, self.grid
         if loaded is None or grid is None:
-            raise RuntimeError("There is no frame to show a crop of.")
+            raise RuntimeError("There is no frame to show a crop from.")
         picture = loaded.picture(grid, index)
         return picture.around_C_H_W, (*picture.at, grid.crop), loaded.stored.range
 
     def hide_label(self, index: int | None) -> None:
-        """Draw no label over this crop: it is asked again as if it had none."""
+        """Hide the label of this crop: it is shown again as if it had none."""
         if index != self._hidden:
             self._hidden = index
             self.draw_labels()
@@ -199,13 +199,13 @@ class FrameSession:
         self._canvas.show_labels({index: colour_of(label, project) for index, label in newest}, self.grid)
 
     def index_of(self, label: CropLabel) -> int | None:
-        """Return the crop of this frame and grid that a label is for, None when it is another's."""
+        """Return the index of a label's crop in this frame and grid, None if it belongs to another."""
         if self.loaded is None or self.grid is None or label.frame_id != self.loaded.stored.id:
             return None
         return next(iter(by_index([label], self.grid)), None)
 
     def labelled_elsewhere(self, label: CropLabel) -> None:
-        """Note a label that was given beside the bench, of this frame or of another."""
+        """Note a label that was given in another dock, for this frame or another one."""
         index = self.index_of(label)
         if index is not None:
             self.relabel(index, label, is_new=False)
@@ -213,21 +213,21 @@ class FrameSession:
             self._session.recount()
 
     def relabel(self, index: int, label: CropLabel | None, is_new: bool) -> None:
-        """Note that a crop's label is another one now, or none; `is_new` when one more presentation has ended."""
+        """Note a crop's new label or its removal; `is_new` if one more presentation has ended."""
         if self.loaded is not None:
-            self.loaded = replace(self.loaded, asked_before=self.loaded.asked_before + is_new)
+            self.loaded = replace(self.loaded, presentation_count=self.loaded.presentation_count + is_new)
             self.relabel_together({index: label})
 
     def relabel_together(self, labels: Mapping[int, CropLabel | None]) -> None:
-        """Note that crops have other labels now, or none."""
+        """Note new labels of crops or their removal."""
         if self.loaded is None or self._session.project is None:
             return
-        standing = self.loaded.labels
+        labels_now = self.loaded.labels
         changes = []
         for index, label in labels.items():
-            changes.append((standing.pop(index, None), label))
+            changes.append((labels_now.pop(index, None), label))
             if label is not None:
-                standing[index] = label
+                labels_now[index] = label
         self._session.count(changes, self.loaded.plane_C_Y_X.shape[0])
         self.draw_labels()
         for before, label in changes:

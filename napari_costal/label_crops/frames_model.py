@@ -1,4 +1,4 @@
-"""The frames of the open project as rows: what is known of each, and pictures that are asked for when they are seen."""
+"""The frames of the open project as rows: their states and counts, and pictures made when they come into view."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,18 +11,18 @@ from costal.labels.project import Project
 from costal.workbench.frames_list import ListedFrame, State
 
 MEANINGS: Mapping[State, str] = {
-    "labelled": "Crops of it have an answer.",
-    "scored": "The newest model said which class each crop is.",
+    "labelled": "Some of its crops have an answer.",
+    "scored": "The newest model predicted the class of each crop.",
     "outdated": "An older model scored it: score it again.",
     "missing": "Its image is not where it was. Its labels are safe; 'Locate' finds an image that moved.",
-    "out of reach": "The drive that its image is on does not answer. Its labels are safe.",
-    "only in a window": "Its pixels are in no file. Save the layer, then 'Locate' that file.",
+    "out of reach": "The drive of its image does not respond. Its labels are safe.",
+    "only in a window": "Its pixels are not in a file. Save the layer, then 'Locate' that file.",
 }
 GREY = "#888888"
 
 
 class FramesModel(QAbstractListModel):
-    """The frames of the open project; `wanted` asks for the picture of one that is to be seen."""
+    """The frames of the open project; `wanted` requests the picture of a row in view."""
 
     wanted = Signal(object)
 
@@ -31,14 +31,14 @@ class FramesModel(QAbstractListModel):
         self.rows: tuple[ListedFrame, ...] = ()
         self.project: Project | None = None
         self._pictures: dict[str, QPixmap | None] = {}
-        self._asked: set[str] = set()
+        self._requested: set[str] = set()
 
     def rowCount(self, parent: QModelIndex | None = None) -> int:
         """Return how many frames there are."""
         return len(self.rows)
 
     def data(self, index: QModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        """Return a frame's name, its picture, or all that is known of it in words."""
+        """Return a frame's name, its picture, or its states and counts as text."""
         row = self.rows[index.row()]
         if role == Qt.ItemDataRole.DisplayRole:
             return row.name
@@ -49,13 +49,13 @@ class FramesModel(QAbstractListModel):
         return None
 
     def words(self, row: ListedFrame) -> tuple[str, ...]:
-        """Return the counts of a frame in words."""
+        """Return the counts of a frame as text."""
         labels = self._counted(row.labels)
         skipped = f"{row.unclassified} skipped or excluded" if row.unclassified else ""
-        said = ", ".join(filter(None, (labels, skipped)))
+        labelled = ", ".join(filter(None, (labels, skipped)))
         predicted = self._counted(row.predicted)
         model = f"predicted by model {row.generation}: {predicted}" if predicted else ""
-        return tuple(filter(None, (f"labelled: {said}" if said else "", model)))
+        return tuple(filter(None, (f"labelled: {labelled}" if labelled else "", model)))
 
     def _counted(self, counts: Mapping[int, int]) -> str:
         names = {each.id: each.name for each in self.project.classes} if self.project is not None else {}
@@ -63,14 +63,14 @@ class FramesModel(QAbstractListModel):
 
     def colour_of(self, class_id: int) -> str:
         """Return the colour of a class."""
-        meant = self.project.class_of(class_id) if self.project is not None else None
-        return meant.colour if meant is not None else GREY
+        label_class = self.project.class_of(class_id) if self.project is not None else None
+        return label_class.colour if label_class is not None else GREY
 
     def show(self, project: Project | None, rows: Sequence[ListedFrame]) -> None:
         """Show these frames; pictures of the same content stay."""
         if project is None or self.project is None or project.folder != self.project.folder:
             self._pictures.clear()
-        self._asked.clear()
+        self._requested.clear()
         if [each.id for each in rows] == [each.id for each in self.rows]:
             self.project, self.rows = project, tuple(rows)
             if rows:
@@ -81,33 +81,33 @@ class FramesModel(QAbstractListModel):
         self.endResetModel()
 
     def replace(self, row: ListedFrame) -> None:
-        """Show a frame of the list as it is by now."""
+        """Show the current state of a listed frame."""
         at = self.place_of(row.id)
         if at is not None:
             self.rows = (*self.rows[:at], row, *self.rows[at + 1 :])
             self.dataChanged.emit(self.index(at), self.index(at))
 
     def place_of(self, frame_id: int) -> int | None:
-        """Return the row of a frame, None where it is not listed."""
+        """Return the row of a frame, None if it is not listed."""
         return next((at for at, each in enumerate(self.rows) if each.id == frame_id), None)
 
     def _picture(self, row: ListedFrame) -> QPixmap | None:
         content = row.record.content_hash
-        if content not in self._pictures and content not in self._asked:
-            self._asked.add(content)
+        if content not in self._pictures and content not in self._requested:
+            self._requested.add(content)
             self.wanted.emit(row)
         return self._pictures.get(content)
 
     def forget_wanted(self, row: ListedFrame) -> None:
-        """Ask for a picture again when the frame is seen again."""
-        self._asked.discard(row.record.content_hash)
+        """Request a picture again when the frame comes into view again."""
+        self._requested.discard(row.record.content_hash)
 
     def has_picture(self, content: str) -> bool:
         """Return whether there is a picture of this content."""
         return self._pictures.get(content) is not None
 
     def picture_made(self, content: str, picture: RGBPicture | None) -> None:
-        """Take in the picture of a frame by its content, None where none can be made just now."""
+        """Set the picture of a frame by its content, None if none can be made now."""
         self._pictures.setdefault(content, None)
         if picture is not None:
             height, width, _ = picture.shape
@@ -118,6 +118,6 @@ class FramesModel(QAbstractListModel):
                 self.dataChanged.emit(self.index(at), self.index(at))
 
     def forget_empty(self) -> None:
-        """Ask again for the pictures that could not be made: images were located."""
+        """Request the missing pictures again: images were located."""
         self._pictures = {content: each for content, each in self._pictures.items() if each is not None}
-        self._asked.clear()
+        self._requested.clear()

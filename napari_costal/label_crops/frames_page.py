@@ -1,4 +1,4 @@
-"""The list of the project's frames as it is drawn: a picture, a name, states, and counts in the classes' colours."""
+"""The list of the project's frames: picture, name, states, and counts in the colours of the classes."""
 
 from collections.abc import Mapping, Sequence
 
@@ -84,14 +84,14 @@ class FrameRow(QStyledItemDelegate):
         model: FramesModel,
         unclassified: int = 0,
     ) -> int:
-        """Draw a word and counts behind squares of their colours; return where they end."""
+        """Draw a word, and counts after squares in their colours; return where they end."""
         metrics, at = painter.fontMetrics(), area.left()
         side = metrics.ascent() - 2
-        said = [(str(count), model.colour_of(class_id)) for class_id, count in counts.items()]
-        said += [(str(unclassified), GREY)] * bool(unclassified)
+        texts = [(str(count), model.colour_of(class_id)) for class_id, count in counts.items()]
+        texts += [(str(unclassified), GREY)] * bool(unclassified)
         painter.drawText(QRect(at, area.top(), area.right() - at, area.height()), 0, word)
         at += metrics.horizontalAdvance(f"{word} ")
-        for text, colour in said:
+        for text, colour in texts:
             if at + side + metrics.horizontalAdvance(text) > area.right():
                 painter.drawText(QRect(at, area.top(), area.right() - at, area.height()), 0, "…")
                 return int(area.right())
@@ -112,10 +112,10 @@ def _draw_picture(painter: QPainter, box: QRect, picture: QPixmap | None) -> Non
 
 
 class Rows(QListView):
-    """A list whose Enter key is a click on the chosen row."""
+    """A list in which Enter acts like a click on the chosen row."""
 
     def keyPressEvent(self, event: QKeyEvent | None) -> None:
-        """Take Enter for a click."""
+        """Handle Enter as a click."""
         if event is not None and event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
             self.clicked.emit(self.currentIndex())
         else:
@@ -123,7 +123,7 @@ class Rows(QListView):
 
 
 class FramesPage(QWidget):
-    """The list, what is said above it, and *Locate*; `opened` carries the frame that was clicked."""
+    """The list, its status text and *Locate*; `opened` carries the clicked frame."""
 
     opened = Signal(object)
     locate_file = Signal()
@@ -142,9 +142,9 @@ class FramesPage(QWidget):
         view.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         view.setMinimumHeight(LEAST_PX)
         view.clicked.connect(self._open)
-        self.locate_button = push_button("Locate …", "Find images that moved, by their content: names decide nothing.")
+        self.locate_button = push_button("Locate …", "Find moved images by their content; file names do not matter.")
         menu = QMenu(self.locate_button)
-        menu.addAction("In a folder, and below it …", self.locate_folder.emit)
+        menu.addAction("In a folder and its subfolders …", self.locate_folder.emit)
         menu.addAction("In one file …", self.locate_file.emit)
         self.locate_button.setMenu(menu)
         column = QVBoxLayout(self)
@@ -156,26 +156,26 @@ class FramesPage(QWidget):
         self.show_frames(None, ())
 
     def show_frames(self, project: Project | None, rows: Sequence[ListedFrame]) -> None:
-        """Show the frames of a project; the one that was chosen stays chosen."""
+        """Show the frames of a project; the chosen frame stays chosen."""
         chosen = self.current_id
         self.model.show(project, rows)
         self.mark(chosen)
         self._say()
 
     def replace(self, row: ListedFrame) -> None:
-        """Show one frame as it is by now."""
+        """Show the current state of one frame."""
         self.model.replace(row)
         self._say()
 
     @property
     def current_id(self) -> int:
-        """The frame that is chosen, 0 where none is."""
+        """The id of the chosen frame, 0 if none is chosen."""
         at = self.list.currentIndex()
         rows, row = self.model.rows, int(at.row())
         return rows[row].id if 0 <= row < len(rows) else 0
 
     def mark(self, frame_id: int) -> None:
-        """Choose the row of the frame that is worked on, without opening it; 0 for none."""
+        """Choose the row of the current frame without opening it; 0 for none."""
         at = self.model.place_of(frame_id)
         if at is None:
             self.list.clearSelection()

@@ -32,12 +32,12 @@ from napari_costal.label_crops.open_project import OpenProject
 from napari_costal.ui.dock import Dock
 
 MOST_WAITING = 40
-"""Pictures that wait to be made: of a list that is scrolled fast, those seen last."""
+"""Number of pictures that may wait; after fast scrolling, the rows seen last come first."""
 SOON_MS = 400
 
 
 class FramesSession(QObject):
-    """Connects the list, `page`, with the open project; it has threads of its own, so that no drive holds up others."""
+    """Connects the list, `page`, with the open project; its own threads keep a slow drive from blocking others."""
 
     def __init__(
         self,
@@ -74,12 +74,12 @@ class FramesSession(QObject):
     # The list
 
     def refresh_soon(self) -> None:
-        """Read the list again in a moment: something was scored, learned or brought in."""
+        """Read the list again soon: something was scored, learned or imported."""
         if self._session.project is not None and not self._soon.isActive():
             self._soon.start()
 
     def refresh(self, then: Callable[[], None] | None = None) -> None:
-        """Read the list anew: first what the project knows, then where the images are; then go on."""
+        """Read the list again: first from the project, then the places of the images; then go on."""
         project = self._session.project
         if project is None:
             return
@@ -114,7 +114,7 @@ class FramesSession(QObject):
         self.page.mark(self._frame_id)
 
     def _in_this_window(self, rows: tuple[ListedFrame, ...]) -> tuple[ListedFrame, ...]:
-        """Return the frames with those of layers that are not in this window as missing."""
+        """Return the frames; frames of layers that are not in this window are missing."""
         there = {source_of(each) for each in images_in(self._viewer)}
         return tuple(
             replace(each, place="missing") if each.place == "in a window" and each.record.source not in there else each
@@ -130,7 +130,7 @@ class FramesSession(QObject):
         return self.page.model.rows[at] if at is not None else None
 
     def _relabelled(self, before: CropLabel | None, label: CropLabel | None) -> None:
-        """Count a crop's label in its frame's row in place of the one before."""
+        """Count a crop's new label in the row of its frame instead of the one before."""
         row, project = self._row_of(self._frame_id), self._session.project
         if row is None or project is None:
             return
@@ -141,8 +141,8 @@ class FramesSession(QObject):
             if each.class_id is None:
                 unclassified += difference
             else:
-                (meant,) = today(project, {each.class_id: 1})
-                labels[meant] = labels.get(meant, 0) + difference
+                (label_class_id,) = today(project, {each.class_id: 1})
+                labels[label_class_id] = labels.get(label_class_id, 0) + difference
         counts = {class_id: count for class_id, count in today(project, labels).items() if count > 0}
         self.page.replace(replace(row, labels=counts, unclassified=max(unclassified, 0)))
 
@@ -176,7 +176,7 @@ class FramesSession(QObject):
     # Opening
 
     def open(self, row: ListedFrame) -> None:
-        """Show a frame and work on it, or say why it cannot be shown."""
+        """Open a frame to label it, or say why it cannot be opened."""
         project = self._session.project
         if project is None:
             return
@@ -206,7 +206,7 @@ class FramesSession(QObject):
         return next((each for each in self.page.model.rows if each.record.content_hash == content_hash), None)
 
     def _frame_kept(self) -> None:
-        """Choose the row of the frame that is worked on; list it if it is new, and keep where it lies by now."""
+        """Choose the row of the current frame; list a new frame, and store the new place of a moved one."""
         self._draw_layer()
         row, view, project_session = self._row_of(self._frame_id), self._frame.layer_view, self._session.project_session
         if row is None or view is None or project_session is None:
@@ -217,7 +217,7 @@ class FramesSession(QObject):
             self._keep_places(project_session, {row.id: str(Path(view.source).absolute())})
 
     def _draw_layer(self) -> None:
-        """Make the picture of a layer that is in no file while its pixels are at hand."""
+        """Make the picture of a layer without a file while its pixels are in memory."""
         loaded, view, project = self._frame.loaded, self._frame.layer_view, self._session.project
         if loaded is None or view is None or project is None or not view.source.startswith(LAYER):
             return
@@ -234,35 +234,35 @@ class FramesSession(QObject):
     # Images that moved
 
     def _ask_folder(self) -> None:
-        folder = QFileDialog.getExistingDirectory(self._dock, "Look for missing images in and below a folder")
+        folder = QFileDialog.getExistingDirectory(self._dock, "Search a folder and its subfolders for missing images")
         if folder:
             self.locate(Path(folder))
 
     def _ask_file(self) -> None:
-        path, _ = QFileDialog.getOpenFileName(self._dock, "Where a missing image is now")
+        path, _ = QFileDialog.getOpenFileName(self._dock, "Choose the file of a missing image")
         if path:
             self.locate(Path(path))
 
     def locate(self, place: Path) -> None:
-        """Look for the images that are missing, in a file or in and below a folder, by their content."""
+        """Search a file, or a folder and its subfolders, for the missing images by their content."""
         project, project_session = self._session.project, self._session.project_session
         lost = [each for each in self._rows if each.place in LOST]
         if project is None or project_session is None or not lost:
             return
         if project_session.holder is not None:
-            self._session.may_write()  # which says who holds the project
+            self._session.may_write()  # which names the window that holds the project
             return
 
-        def found(located: Located) -> None:
+        def located_images(located: Located) -> None:
             self._dock.say(told(located))
             if located.sources and project_session is self._session.project_session:
                 self._keep_places(project_session, located.sources)
 
         arguments = (project, lost, place)
-        self._caller.call("costal.workbench.locating:locate", arguments, found, self._dock.complain, "Looking")
+        self._caller.call("costal.workbench.locating:locate", arguments, located_images, self._dock.complain, "Looking")
 
     def stop(self) -> None:
-        """Read and look for nothing any more."""
+        """Stop reading and searching."""
         self._newest.renew()
         self._soon.stop()
         self._waiting.clear()
@@ -271,6 +271,6 @@ class FramesSession(QObject):
             each.close()
 
     def cancel(self) -> None:
-        """Look for missing images no longer."""
+        """Stop searching for missing images."""
         if self._caller.cancel():
             self._dock.say("Stopped looking for images.")

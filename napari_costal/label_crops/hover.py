@@ -1,4 +1,4 @@
-"""What the status bar tells of the crop under the mouse: prediction, I, C, v, label; nothing while that is hidden."""
+"""The crop under the mouse in the status bar: prediction, I, C, v and label, unless predictions are hidden."""
 
 from typing import Any
 
@@ -20,22 +20,22 @@ from napari_costal.label_crops.open_project import OpenProject
 from napari_costal.label_crops.query_session import QuerySession
 
 RESTING_MS = 150
-"""Only where the mouse rests is a crop told of: what flashes by is not read, and would count as seen."""
+"""Time that the mouse must rest: text that flashes by is not read, but would count as seen."""
 
 
 def crop_text(index: int, scores: FrameScores | None, project: Project, label: CropLabel | None) -> str:
-    """Return one line about a crop: what the model says of it, and what it was labelled."""
+    """Return one line about a crop: its prediction and its label."""
     return " · ".join((f"Crop {index + 1}", *_scored_parts(index, scores, project), label_text(label, project)))
 
 
-def _scored_parts(index: int, found: FrameScores | None, project: Project) -> tuple[str, ...]:
-    if found is None:
+def _scored_parts(index: int, frame_scores: FrameScores | None, project: Project) -> tuple[str, ...]:
+    if frame_scores is None:
         return ("not scored yet",)
-    if found.scores is None:
+    if frame_scores.scores is None:
         return ("no model yet",)
-    if found.skipped_N is not None and found.skipped_N[index] != SCORED:
+    if frame_scores.skipped_N is not None and frame_scores.skipped_N[index] != SCORED:
         return ("not scored",)
-    scores, choices = found.scores, project.choices
+    scores, choices = frame_scores.scores, project.choices
     best = int(np.argmax(scores.probs_N_K[index]))
     information, cost = (each[index : index + 1] for each in (scores.information_N, scores.cost_N))
     worth = value(information, cost, choices.alpha, choices.beta)[0]
@@ -48,21 +48,21 @@ def _scored_parts(index: int, found: FrameScores | None, project: Project) -> tu
 
 
 def label_text(label: CropLabel | None, project: Project) -> str:
-    """Return what a crop was labelled, how, and how surely."""
+    """Return the label of a crop, how it was given, and whether it is unsure."""
     if label is None:
         return "no label"
     if label.class_id is None:
         return {"skip": "skipped", "exclude": "excluded"}.get(label.kind, "no label")
-    meant = project.class_of(label.class_id)
+    label_class = project.class_of(label.class_id)
     how = ", ".join((label.given,) * (label.given != "single") + ("unsure",) * label.unsure)
     note = f": {label.note}" if label.note else ""
-    return f"label {meant.name if meant is not None else '?'}" + (f" ({how})" if how else "") + note
+    return f"label {label_class.name if label_class is not None else '?'}" + (f" ({how})" if how else "") + note
 
 
 class Hover(QLabel):
-    """Lies in the window's status bar; `told` carries the crop whose prediction was shown."""
+    """A text in the window's status bar; `shown` carries the crop whose prediction was shown."""
 
-    told = Signal(int)
+    shown = Signal(int)
 
     def __init__(
         self, viewer: Viewer, canvas: FrameCanvas, session: OpenProject, frame: FrameSession, query: QuerySession
@@ -76,7 +76,7 @@ class Hover(QLabel):
         viewer.mouse_move_callbacks.append(self._moved)
 
     def stop(self) -> None:
-        """Watch no more."""
+        """Stop watching."""
         self._resting.stop()
         if self._moved in self._viewer.mouse_move_callbacks:
             self._viewer.mouse_move_callbacks.remove(self._moved)
@@ -84,7 +84,7 @@ class Hover(QLabel):
         self.deleteLater()
 
     def join_window(self, beside: QWidget) -> None:
-        """Lie in the status bar of the window that a widget is in."""
+        """Join the status bar of the window that a widget is in."""
         window = main_window_of(beside)
         if window is not None and self.window() is not window:
             window.statusBar().addPermanentWidget(self)
@@ -101,12 +101,12 @@ class Hover(QLabel):
             self._resting.start()
 
     def forget(self) -> None:
-        """Tell nothing: another frame comes, or predictions are hidden."""
+        """Clear the text: another frame follows, or predictions are hidden."""
         self._index = None
         self.setText("")
 
     def tell(self) -> None:
-        """Tell of the crop under the mouse, unless predictions are hidden."""
+        """Show the crop under the mouse, unless predictions are hidden."""
         project, index = self._session.project, self._index
         if project is None or index is None or self._query.is_blind or self._frame.grid is None:
             self.setText("")
@@ -114,4 +114,4 @@ class Hover(QLabel):
         scores = self._query.found
         self.setText(crop_text(index, scores, project, self._frame.labels.get(index)))
         if scores is not None and scores.scores is not None:
-            self.told.emit(index)
+            self.shown.emit(index)

@@ -1,4 +1,4 @@
-"""Frames arrive: a folder is watched on a thread of its own, new frames are scored in the background and offered."""
+"""Arriving frames: a folder is watched on its own thread, and new frames are scored in the background."""
 
 import threading
 from collections import deque
@@ -19,7 +19,7 @@ MOST_RESCORED = 20
 
 
 class Intake(QObject):
-    """The watched folder of the open project. `keep` stores what was seen, so that a restart does not read it again."""
+    """The watched folder of the open project. `keep` stores the files seen, so a restart does not read them again."""
 
     _changed = Signal(object, object)
     _failed = Signal(object, str)
@@ -77,11 +77,11 @@ class Intake(QObject):
         self.score_next()
 
     def configured(self, project: Project) -> None:
-        """Score by a project's new settings from now on."""
+        """Score with a project's new settings from now on."""
         self._project = project
 
     def stop(self) -> None:
-        """Watch no more."""
+        """Stop watching."""
         self._newest.renew()
         stop, thread = self._stop, self._thread
         self._stop, self._thread = None, None
@@ -92,7 +92,7 @@ class Intake(QObject):
             thread.join(2)
 
     def rescore(self) -> None:
-        """Score the newest frames again: the models have learned."""
+        """Score the newest frames again: the models were trained."""
         newest = dict.fromkeys(row.arrival.path for row in self._part.model.rows if row.arrival.state == "ready")
         for path in list(newest)[:MOST_RESCORED]:
             if path not in self._unscored:
@@ -100,7 +100,7 @@ class Intake(QObject):
         self.score_next()
 
     def score_next(self) -> None:
-        """Score the newest frame that was not, unless the engine works for the expert just now."""
+        """Score the newest frame without scores, unless the engine works for the expert now."""
         project = self._project
         if project is None or self._caller.is_busy or not self._unscored or not self._is_free():
             return
@@ -118,7 +118,7 @@ class Intake(QObject):
         self._caller.call("costal.workbench.arrivals:offer", (request,), scored, failed, f"Scoring {path}")
 
     def best(self) -> Row | None:
-        """Return the frame whose query is worth most among those without an answer, the newest where none is scored."""
+        """Return the frame with the most valuable query among those without an answer, else the newest."""
         free = [row for row in self._part.model.rows if row.arrival.state == "ready" and not row.note]
         fresh = [
             row for row in free if not (row.offer.answered_count if row.offer is not None else self._is_begun(row))
@@ -126,7 +126,7 @@ class Intake(QObject):
         return max(fresh, key=lambda row: (row.offer.value if row.offer is not None else None) or 0.0, default=None)
 
     def begun(self, source: str) -> None:
-        """Note that a frame has answers, which its file's offer need not know yet."""
+        """Note that a frame has answers; its stored priority may not know them yet."""
         self._begun.add(source)
 
     def _is_begun(self, row: Row) -> bool:
@@ -136,7 +136,7 @@ class Intake(QObject):
         if not ticket.is_current or self._project is None:
             return
         if not arrivals:
-            self._say(f"{self._project.intake.folder} is back.")
+            self._say(f"{self._project.intake.folder} can be read again.")
         self._keep(arrivals)
         self._part.model.arrived(arrivals)
         self._part.show_counts(self._project.intake.folder)

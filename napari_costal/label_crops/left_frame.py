@@ -1,4 +1,4 @@
-"""The frame that a project was left with: noted while it is looked at, kept in the project, and shown again."""
+"""The last frame of a project: noted while it is open, stored in the project, and shown again at the next opening."""
 
 from contextlib import suppress
 from dataclasses import replace
@@ -18,7 +18,7 @@ from napari_costal.label_crops.open_project import OpenProject
 
 
 class LeftFrame:
-    """Follows the frame that is worked on; a project that is opened in a window without images shows its last one."""
+    """Follows the current frame; a project that is opened in a window without images shows its last frame."""
 
     def __init__(
         self,
@@ -32,7 +32,7 @@ class LeftFrame:
         self._viewer, self._session, self._choice, self._frame = viewer, session, choice, frame
         self._listed, self._frames = listed, frames
         self._last: LastFrame | None = None
-        self._wanted: LastFrame | None = None
+        self._to_restore: LastFrame | None = None
         session.opened.connect(self._opened)
         session.leaving.connect(self._keep)
         session.closing.connect(self._keep)
@@ -40,7 +40,7 @@ class LeftFrame:
         frame.kept.connect(self._begun)
 
     def _opened(self) -> None:
-        project, self._last, self._wanted = self._session.project, None, None
+        project, self._last, self._to_restore = self._session.project, None, None
         if project is not None and not images_in(self._viewer):
             self._listed.looking.run(last_frame, project.folder, then=lambda last: self._show(project, last))
 
@@ -55,13 +55,13 @@ class LeftFrame:
             if row.place in LOST:
                 self._listed.open(row)  # which says why it cannot be
             else:
-                self._wanted = last
+                self._to_restore = last
                 self._frames.open(project, row.record, last)
 
         self._listed.refresh(listed)
 
     def _look_as(self, last: LastFrame) -> None:
-        """Look at the frame as it was looked at."""
+        """Restore the contrast and the camera."""
         layers = [each for each in self._choice.layers if not each.rgb]
         if len(layers) == len(last.contrast):
             for layer, limits in zip(layers, last.contrast, strict=True):
@@ -71,7 +71,7 @@ class LeftFrame:
             camera.center, camera.zoom = (*camera.center[:-2], *last.centre), last.zoom
 
     def _note(self) -> None:
-        """Note how the frame is looked at that is about to be left."""
+        """Note the view of the frame that is about to be left."""
         loaded, view = self._frame.loaded, self._frame.layer_view
         if loaded is None or view is None or view.source.startswith(LAYER):
             return
@@ -90,11 +90,11 @@ class LeftFrame:
             self._session.store.run(keep_last_frame, project_session.project.folder, last)
 
     def _begun(self) -> None:
-        """Look at the frame as it was left, and keep at once which one it is: a crash must not forget it."""
-        wanted, loaded = self._wanted, self._frame.loaded
+        """Restore the view of the frame, and store at once which frame it is: a crash must not lose it."""
+        last, loaded = self._to_restore, self._frame.loaded
         # The first channel's layer alone may be a frame for a moment.
-        if wanted is not None and loaded is not None and loaded.stored.content_hash == wanted.content_hash:
-            self._wanted = None
-            self._look_as(wanted)
+        if last is not None and loaded is not None and loaded.stored.content_hash == last.content_hash:
+            self._to_restore = None
+            self._look_as(last)
         self._note()
         self._keep()

@@ -31,7 +31,7 @@ class Picture(NamedTuple):
 
 
 def picture_of(plane_C_Y_X: Plane, grid: Grid, index: int) -> Picture:
-    """Return a crop with half its side around it."""
+    """Return a crop with a margin of half its side."""
     crop = crop_at(plane_C_Y_X, grid, index)
     around = replace(plane_C_Y_X, missing="fill") if isinstance(plane_C_Y_X, LazyPlane) else plane_C_Y_X
     return Picture(crop, *crop_with_surroundings(around, grid, index, grid.crop // 2))
@@ -39,7 +39,7 @@ def picture_of(plane_C_Y_X: Plane, grid: Grid, index: int) -> Picture:
 
 @dataclass(frozen=True, slots=True)
 class LoadedFrame:
-    """The frame in the project: pixels, place in the store, labels by crop (kept current), and how many were asked.
+    """The frame in the project: pixels, stored record, labels by crop (kept current), and the number of presentations.
 
     `held` are the crops of a lazy plane that were read (kept current): the screen does not wait for a disk.
     """
@@ -47,17 +47,17 @@ class LoadedFrame:
     frame: FramePlane
     stored: StoredFrame
     labels: dict[int, CropLabel]
-    asked_before: int
+    presentation_count: int
     held: dict[int, Picture] = field(default_factory=dict)
 
     @property
     def plane_C_Y_X(self) -> Plane:
-        """The pixels, or where they are read."""
+        """The pixels, or the place to read them from."""
         return self.frame.pixels_C_Y_X
 
     @property
     def is_lazy(self) -> bool:
-        """Whether the pixels are read where they lie, and scores are kept in the project."""
+        """Whether the pixels are read from disk when needed, and scores are stored in the project."""
         return isinstance(self.plane_C_Y_X, LazyPlane)
 
     def is_at_hand(self, index: int) -> bool:
@@ -65,7 +65,7 @@ class LoadedFrame:
         return index in self.held or not self.is_lazy
 
     def hold(self, index: int, picture: Picture) -> None:
-        """Keep a crop that was read, in place of those that were read long ago."""
+        """Keep a crop that was read, and drop those that were read long ago."""
         self.held[index] = picture
         left = sum(each.size for each in self.held.values())
         for old in list(self.held)[:-FEWEST_HELD]:
@@ -74,19 +74,19 @@ class LoadedFrame:
             left -= self.held.pop(old).size
 
     def picture(self, grid: Grid, index: int) -> Picture:
-        """Return a crop that is at hand."""
+        """Return a crop that is in memory."""
         return self.held.get(index) or picture_of(self.plane_C_Y_X, grid, index)
 
 
-def revised(project_session: ProjectSession, meant: CropLabel | None) -> list[tuple[CropLabel, CropLabel | None]]:
-    """Return the labels that were undone or redone with one, each with what its crop has now; nothing for None."""
-    together = project_session.store.labels_together(meant) if meant is not None else []
+def revised(project_session: ProjectSession, label: CropLabel | None) -> list[tuple[CropLabel, CropLabel | None]]:
+    """Return the labels undone or redone together with one, each with its crop's current label; empty for None."""
+    together = project_session.store.labels_together(label) if label is not None else []
     return [(each, project_session.store.label_at(each)) for each in together]
 
 
 def colour_of(label: CropLabel, project: Project) -> str:
-    """Return the colour of a label's class today; grey when it was skipped, black when excluded."""
+    """Return the current colour of a label's class; grey for skipped, black for excluded."""
     if label.class_id is None:
         return "#888888" if label.kind == "skip" else "#000000"
-    meant = project.class_of(label.class_id)
-    return meant.colour if meant is not None else "#888888"
+    label_class = project.class_of(label.class_id)
+    return label_class.colour if label_class is not None else "#888888"

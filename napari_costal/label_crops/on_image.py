@@ -1,4 +1,4 @@
-"""What the image itself tells and takes: the crop under the mouse, the one on the bench, and crops chosen by Shift."""
+"""Interaction on the image: the crop under the mouse, the crop being labelled, and crops chosen with Shift."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -23,7 +23,7 @@ from napari_costal.ui.tools import STOP
 
 
 class OnImage:
-    """Joins the canvas with the sessions: hover, the frame of the crop being labelled, and the chosen crops."""
+    """Connects the canvas with the sessions: hover, the frame of the crop being labelled, and the chosen crops."""
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class OnImage:
         self.hover = Hover(viewer, canvas, session, frame, query)
         self.selection = Selection(session, frame, query, labelling)
         self.chosen = ChosenPage(keys)
-        self.hover.told.connect(labelling.note_told)
+        self.hover.shown.connect(labelling.note_seen)
         frame.left.connect(self.hover.forget)
         frame.relabelled.connect(lambda *_: self.hover.tell())
         labelling.presented.connect(self._presented)
@@ -60,12 +60,12 @@ class OnImage:
         page.said.connect(self.chosen.say)
 
     def stop(self) -> None:
-        """Watch no more."""
+        """Stop watching."""
         self.chosen.end()
         self.hover.stop()
 
     def hold_back(self, are_held_back: bool) -> None:
-        """Tell no predictions, or tell them again."""
+        """Hide predictions, or show them again."""
         if are_held_back:
             self.hover.forget()
 

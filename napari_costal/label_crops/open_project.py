@@ -1,7 +1,7 @@
-"""The project that is open: its settings, its counts, and whether it may be written to.
+"""The open project: its settings, its counts, and whether it may be written to.
 
-The store has a thread of its own; this class runs on the GUI thread and only passes values. It tells what becomes of
-the project by signals, and knows neither frame nor query.
+The store has its own thread; this class runs on the GUI thread and only passes values. It reports changes of the
+project by signals, and knows neither frame nor query.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,15 +27,15 @@ class OpenProject:
     """One project at a time. `labelled` is how many channels its labelled crops have, 0 while none is labelled."""
 
     leaving = Signal()
-    """Another project is about to take the place of this one, which can still be written to."""
+    """Another project is about to replace this one, which can still be written to."""
     opened = Signal()
     """Another project is open."""
     renewed = Signal()
-    """The project or its labels came in from elsewhere: what is shown of them is old."""
+    """The project or its labels were changed elsewhere: everything shown is outdated."""
     changed = Signal(object, object)
-    """The settings are others: those before, and those now."""
+    """The settings changed: the project before and the project now."""
     closing = Signal()
-    """The project is about to be closed, and none is opened after it."""
+    """The project is about to be closed, and no other is opened."""
 
     def __init__(self, view: ProjectView, store: Thread, annotator: str) -> None:
         self._view, self.store, self.annotator = view, store, annotator
@@ -50,12 +50,12 @@ class OpenProject:
         return sum(self._counts.values())
 
     def may_write(self) -> bool:
-        """Return whether answers can be kept; say who holds the project when another window does."""
+        """Return whether answers can be saved; complain if another window has the project open."""
         try:
             if self.project_session is not None:
                 self.project_session.require_writing()
             if self.project is not None and not self.project.offered:
-                raise ProjectError("No class is offered. Add one, or restore one with 'Edit class'.")
+                raise ProjectError("The project has no active class. Add one, or restore one with 'Edit class'.")
         except CostalError as error:
             self._view.complain(str(error))
             return False
@@ -77,12 +77,12 @@ class OpenProject:
         self.store.run(lambda: make_project(folder, edit=settings), then=made, failed=self._view.complain)
 
     def open(self, folder: Path, then: Callable[[], None] | None = None) -> None:
-        """Open a project and close the one before; when it cannot be opened, that one stays."""
+        """Open a project and close the one before; if opening fails, that one stays open."""
         before = self.project_session
 
         def work() -> tuple[ProjectSession, dict[int, int], int]:
             if before is not None and before.project.folder.resolve() == folder.resolve():
-                require_store(load_project(folder).store_path)  # or else the one before must stay open
+                require_store(load_project(folder).store_path)  # if this fails, the project before stays open
                 before.close()  # it holds the lock
             project_session = ProjectSession(folder, self.annotator)
             counts, shape = project_session.store.label_counts(), project_session.store.newest_crop_shape()
@@ -104,7 +104,7 @@ class OpenProject:
         self.store.run(work, then=opened, failed=self._view.complain)
 
     def close(self) -> Callable[[], None] | None:
-        """Stop everything; return what the store's thread must do last."""
+        """Close the project; return the last job of the store's thread."""
         self.closing.emit()
         project_session, self.project_session = self.project_session, None
         return project_session.close if project_session is not None else None
@@ -135,19 +135,19 @@ class OpenProject:
         self.changed.emit(before, project)
 
     def _unsaved(self, project_session: ProjectSession, reason: str) -> None:
-        """Go back to the settings that are kept, for nothing may be labelled by others, and say why."""
+        """Go back to the stored settings, because labels must match them, and say why."""
         if project_session is self.project_session and self.project != project_session.project:
             self.reload()
         self._view.complain(reason)
 
     def choose_channels(self, channels: tuple[Channel, ...]) -> bool:
-        """Make the project's frames of these channels; return False when its labels forbid that, or it is read only."""
+        """Set the channels of the project's frames; return False if its labels forbid that or it is read only."""
         before = self.project
         self.change(lambda project: with_channels(project, channels, False, self.labelled))
         return before is not self.project
 
     def propose_channels(self, layer_view: LayerView) -> None:
-        """Let the first frame say which channels the project uses, as long as no crop is labelled."""
+        """Take the project's channels from the frame as long as no crop is labelled."""
         if self.project is None or self.project_session is None or self.project_session.holder is not None:
             return
         project = proposed(self.project, layer_view.channels, layer_view.is_rgb, self.labelled)
@@ -156,7 +156,7 @@ class OpenProject:
             self.store.run(self.project_session.configure, project, failed=self._view.complain)
 
     def reload(self) -> None:
-        """Show the project and its labels anew: they came in from elsewhere."""
+        """Show the project and its labels again: they were changed elsewhere."""
         if self.project_session is not None:
             self.project = self.project_session.project
             self._view.show_project(self.project, self._counts)
@@ -164,7 +164,7 @@ class OpenProject:
             self.renewed.emit()
 
     def recount(self) -> None:
-        """Count all labels anew: one of another frame or grid was changed."""
+        """Count all labels again: one of another frame or grid was changed."""
 
         def counted(counts: dict[int, int]) -> None:
             self._counts = counts
@@ -175,7 +175,7 @@ class OpenProject:
             self.store.run(self.project_session.store.label_counts, then=counted, failed=self._view.complain)
 
     def count(self, changes: Sequence[tuple[CropLabel | None, CropLabel | None]], channels: int) -> None:
-        """Count crops' labels, each in place of the one before; a labelled crop has so many channels."""
+        """Count new labels of crops instead of those before; labelled crops have `channels` channels."""
         for before, label in changes:
             for each, difference in ((before, -1), (label, 1)):
                 if each is not None and each.class_id is not None:

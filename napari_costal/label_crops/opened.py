@@ -1,4 +1,4 @@
-"""What *Label crops* has open, for the docks beside it in a window: values, never the dock itself."""
+"""The state of *Label crops* for the other docks of the window: values, never the dock itself."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from napari_costal.label_crops.query_session import QuerySession
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Work:
-    """What a dock needs that gives labels too: the project, the frame and its scores as they are worked on."""
+    """What another dock needs to give labels: the open project, the current frame and its scores."""
 
     session: OpenProject
     frame: FrameSession
@@ -29,10 +29,10 @@ class Work:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Opened:
-    """The project, the layer that the form names, all that form the frame with it, and which planes of them.
+    """The project, the layer chosen in the form, all layers of the frame, and the choice of planes.
 
-    `bench` is the project open for work, used on the thread `store` alone; `relabelled` takes a label that was given
-    elsewhere, and `label_at` presents the crop of a layer at a pixel (y, x).
+    `project_session` is used only on the thread `store`; `relabelled` takes a label that was given elsewhere, and
+    `label_at` presents the crop of a layer at a pixel (y, x).
     """
 
     project: Project | None = None
@@ -47,7 +47,7 @@ class Opened:
 
 
 class Opening(QObject):
-    """Lies in the dock, where others find it, and tells what is open by now."""
+    """A child of the dock that other docks find; `look` returns what is open now."""
 
     def __init__(self, parent: QObject, look: Callable[[], Opened]) -> None:
         super().__init__(parent)
@@ -55,7 +55,7 @@ class Opening(QObject):
 
 
 class Predicting(QObject):
-    """Lies in a dock that tells what is predicted, and says whether that can be seen."""
+    """A child of a dock that shows predictions; `is_seen` returns whether they are visible."""
 
     def __init__(self, parent: QObject, is_seen: Callable[[], bool]) -> None:
         super().__init__(parent)
@@ -63,13 +63,13 @@ class Predicting(QObject):
 
 
 def predictions_beside(widget: QWidget) -> bool:
-    """Return whether another dock in the window tells what is predicted."""
+    """Return whether another dock in the window shows predictions."""
     window = main_window_of(widget)
     return window is not None and any(each.is_seen() for each in window.findChildren(Predicting))
 
 
 def opened_beside(widget: QWidget) -> Opened:
-    """Return what is open in the window that a widget lies in; nothing where *Label crops* is not there."""
+    """Return what is open in the window of a widget; empty if *Label crops* is not there."""
     window = main_window_of(widget)
     opening = window.findChild(Opening) if window is not None else None
     return opening.look() if opening is not None else Opened()

@@ -1,4 +1,4 @@
-"""The page of *Label crops* that shows one crop: the bench, in the colours of the frame's layers."""
+"""The page of *Label crops* that shows one crop, in the colours of the frame's layers."""
 
 from collections.abc import Callable, Sequence
 
@@ -19,15 +19,15 @@ from napari_costal.labelling.labelling_page import LabellingPage
 
 
 class CropPage(QObject):
-    """Brings crops to the bench and brings it to the front of the `pages`, of which the first are the settings."""
+    """Shows crops on the labelling page and brings it to the front of the `pages`; the first page is the settings."""
 
     predictions_seen = Signal()
-    """A layer that tells the predicted class may have been shown."""
+    """A layer that shows the predicted class may have become visible."""
     turned = Signal()
-    """Another crop is on the bench, or none any more."""
+    """Another crop is being labelled, or none any more."""
     left = Signal()
     said = Signal(str, bool)
-    """A sentence under the crop, and whether it alarms."""
+    """A sentence under the crop, and whether it is an alarm."""
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class CropPage(QObject):
 
     @property
     def is_open(self) -> bool:
-        """Whether the bench is in front, with a crop or waiting for one."""
+        """Whether the labelling page is in front, with or without a crop."""
         return self._pages.currentWidget() is self._labelling_page
 
     def present(
@@ -58,7 +58,7 @@ class CropPage(QObject):
         active_s: Callable[[], float],
         left_s: float,
     ) -> None:
-        """Put a crop being labelled."""
+        """Show a crop to label."""
         self._pages.setCurrentWidget(self._labelling_page)
         self._labelling_page.begin(project.offered)
         image = self.pictures.now(pixels_C_H_W, crop, limits)
@@ -70,7 +70,7 @@ class CropPage(QObject):
         QTimer.singleShot(DRAWING_MS, lambda: self.pictures.rendered(pixels_C_H_W, crop, limits))
 
     def recolour(self) -> None:
-        """Show the crop being labelled with the layer's new contrast; its effort goes on."""
+        """Show the crop being labelled with the layer's new contrast; its timer runs on."""
         self._labelling_page.crop_view.recolour(self.pictures.again())
 
     def cover(self, text: str) -> None:
@@ -83,14 +83,14 @@ class CropPage(QObject):
         self.said.emit(text, alarming)
 
     def hold_back_predictions(self, are_held_back: bool) -> None:
-        """Hide the layers that tell the predicted class, or show them again."""
+        """Hide the layers that show the predicted class, or show them again."""
         if are_held_back:
             self.predictions.hold_back()
         else:
             self.predictions.give_back()
 
     def shows_predictions(self) -> bool:
-        """Return whether a layer of ours, or a dock beside, tells the predicted class now."""
+        """Return whether a layer of the plugin or another dock shows the predicted class now."""
         return self.predictions.are_shown or predictions_beside(self._labelling_page)
 
     def leave_page(self) -> None:

@@ -1,4 +1,4 @@
-"""Which project is open: a new one, one from its folder, a recent one, or one that is made when labelling begins."""
+"""The choice of the project: a new one, one from its folder, a recent one, or one made when labelling begins."""
 
 import datetime
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from napari_costal.ui.preferences import Preferences
 
 
 class ProjectChoice(QObject):
-    """Connects the form's part for projects with the session; `complete` puts what else is known into a new one."""
+    """Connects the form's part for projects with the session; `complete` adds other known settings to a new one."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class ProjectChoice(QObject):
         self._session.make(folder, lambda project: self._complete(edit(project)), then)
 
     def opened(self, project: Project) -> None:
-        """Remember a project that was opened, and offer it again another day."""
+        """Remember a project that was opened, and list it among the recent ones."""
         self._is_starting = False
         file = self._preferences.recent_file
         store = self._session.store

@@ -1,4 +1,4 @@
-"""The frame's scores and the query: scored, combined, asked, and learned from; torch lives in the engine process."""
+"""The frame's scores and the query: scoring, ranking, labelling and training; torch runs in the engine process."""
 
 from collections.abc import Callable
 from typing import Any
@@ -24,22 +24,22 @@ from napari_costal.label_crops.trainer import Trainer
 from napari_costal.label_crops.view import CanvasView, QueryView, Shown
 
 MOST_AT_ONCE = 20_000
-"""Of so many crops a query is chosen within milliseconds."""
+"""Up to this number of crops, a query is chosen within milliseconds."""
 
 
 class QuerySession:
-    """The scores of the frame that is worked on, and the crops to ask for. Every public method is what the user does.
+    """The scores of the current frame and the crops to label next. Every public method is an action of the user.
 
-    `picked` are the crops that would be asked now, `asked` those of the query that is being answered. `live` are scores
-    by a model between two answers, which is not kept; nothing on the screen follows it while it `is_still`.
+    `picked` are the crops of the next query, `asked` those of the query that is being answered. `live` are scores by a
+    model between two answers, which is not stored; nothing on the screen follows it while `is_still` is set.
     """
 
     learned = Signal()
-    """The models have learned from the answers."""
+    """The models were trained on the answers."""
     blinded = Signal(bool)
-    """A query begins, and what is predicted must not be seen; or it has ended."""
+    """A query begins and predictions must be hidden, or it has ended."""
     scored = Signal(object)
-    """The frame has new scores, by the newest model."""
+    """The frame has new scores from the newest model."""
 
     def __init__(
         self,
@@ -63,10 +63,10 @@ class QuerySession:
         self.learns_live = False
         self._combining = Latest()
         self._after_combining: Callable[[], None] | None = None
-        self._wanted: Callable[[], None] | None = None
+        self._after_scoring: Callable[[], None] | None = None
         self.shown: Shown = "value v"
         self.is_blind = False
-        # First of all: a training of the project before may not go on when its frame is left.
+        # Called first: a training of the previous project must not restart when its frame is left.
         session.leaving.connect(self.trainer.cancel, priority=1)
         session.opened.connect(self._follow)
         session.changed.connect(self._changed)
@@ -76,37 +76,37 @@ class QuerySession:
 
     @property
     def generation(self) -> int:
-        """The number of the model that scored the frame, 0 where none did."""
+        """The number of the model that scored the frame, 0 if none did."""
         return self.found.generation if self.found is not None and self.found.scores else 0
 
     @property
     def shown_scores(self) -> FrameScores | None:
-        """The scores that the heatmap shows and a query is chosen by."""
+        """The scores that the heatmap shows and that choose a query."""
         return self.found if self.live is None or self.is_still else self.live
 
     @property
     def newest_scores(self) -> FrameScores | None:
-        """The scores by the model that learned last: what is kept with a crop that is presented."""
+        """The scores of the newest model; they are stored with a presented crop."""
         return self.live or self.found
 
     @property
     def is_fitting(self) -> bool:
-        """Whether models learn at this moment."""
+        """Whether models are being trained now."""
         return self.learns_live or self.trainer.is_busy
 
-    def take_live(self, found: FrameScores) -> None:
-        """Take the scores of a model between two answers; the heatmap follows, unless it is to be still."""
-        self.live = found
+    def take_live(self, frame_scores: FrameScores) -> None:
+        """Take the scores of a model between two answers; the heatmap follows unless it is kept still."""
+        self.live = frame_scores
         if not self.is_still:
             self._tell_model()
             self._draw_heatmap()
 
     @property
     def is_busy(self) -> bool:
-        """Whether a job is on its way."""
+        """Whether a job runs."""
         return self._scoring.is_busy or self.trainer.is_busy
 
-    # What becomes of the project and the frame
+    # Changes of the project and the frame
 
     def _follow(self) -> None:
         if self._session.project is not None:
@@ -118,17 +118,17 @@ class QuerySession:
 
     def _frame_left(self) -> None:
         self._stop_scoring()
-        self._wanted = None
+        self._after_scoring = None
         self._drop_scores()
 
     def _relabelled(self, before: CropLabel | None, label: CropLabel | None) -> None:
         self.trainer.revised(before, label)
         self._tell_model()
         if self.found is not None and self.found.scores is None:
-            self._view.say("")  # why nothing could be scored is not true any more
+            self._view.say("")  # the reason why nothing could be scored is outdated
 
     def _changed(self, before: Project, project: Project) -> None:
-        """Follow the project's settings: other classes or another committee must score again, the rest recombines."""
+        """Follow the project's settings: other classes or another committee need new scores, the rest a new ranking."""
         if project.tiling != before.tiling:
             return
         if asks_otherwise(project, before):
@@ -153,8 +153,8 @@ class QuerySession:
     # Scores
 
     def score(self, then: Callable[[], None] | None = None) -> None:
-        """Score the frame's crops with the newest model; what is wanted then waits for a later scoring too."""
-        self._wanted = then or self._wanted
+        """Score the frame's crops with the newest model; `then` also waits for a scoring that replaces this one."""
+        self._after_scoring = then or self._after_scoring
         self._frame.place(self._score_placed)
 
     def _score_placed(self) -> None:
@@ -162,15 +162,15 @@ class QuerySession:
         if request is None:
             return
 
-        def scored(found: FrameScores) -> None:
-            self.found, self.live = found, None
+        def scored(frame_scores: FrameScores) -> None:
+            self.found, self.live = frame_scores, None
             self._tell_model()
-            self._view.say(scored_text(found))
+            self._view.say(scored_text(frame_scores))
             self.recombine()
-            wanted, self._wanted = self._wanted, None
-            self.scored.emit(found)
-            if wanted is not None:
-                wanted()
+            after, self._after_scoring = self._after_scoring, None
+            self.scored.emit(frame_scores)
+            if after is not None:
+                after()
             self.trainer.go_on()
 
         def failed(reason: str) -> None:
@@ -181,7 +181,7 @@ class QuerySession:
         self._scoring.score(request, scored, failed)
 
     def _request(self) -> ScoreRequest | None:
-        """Return what the engine is asked, None where there is nothing to score or its scores cannot be kept."""
+        """Return the request to the engine, None if there is nothing to score or the scores cannot be stored."""
         session, loaded = self._session, self._frame.loaded
         if loaded is None or session.project is None or self._frame.grid is None:
             return None
@@ -189,13 +189,13 @@ class QuerySession:
             return None
         return request_for(session.project, loaded.frame, loaded.stored, session.annotator, self._device)
 
-    def _filled(self, found: FrameScores) -> None:
-        """Show what is there of a large frame, while it is scored or after that was cancelled."""
-        self.found = found
+    def _filled(self, frame_scores: FrameScores) -> None:
+        """Show the scores so far of a large frame, while it is scored or after cancelling."""
+        self.found = frame_scores
         self._tell_model()
         self.recombine()
         grid = self._frame.grid
-        self._view.say(filled_text(found, 0 if grid is None else len(grid), self._scoring.is_busy))
+        self._view.say(filled_text(frame_scores, 0 if grid is None else len(grid), self._scoring.is_busy))
 
     def _tell_model(self) -> None:
         trainer, labels, project = self.trainer, self._session.label_count, self._session.project
@@ -204,13 +204,13 @@ class QuerySession:
         self._view.show_model(model_text(self.shown_scores, trainer.is_stale, trainer.has_model, labels, learns_soon))
 
     def show(self, shown: Shown) -> None:
-        """Show another score in the heatmap; the predicted class not before the query has ended."""
+        """Show another score in the heatmap; the predicted class only after the query has ended."""
         self.shown = shown
         self._tell_blind()
         self._draw_heatmap()
 
     def blind(self, is_blind: bool) -> None:
-        """Show no predicted class while a query is answered: it would sway the expert. It comes back after it."""
+        """Hide the predicted class while a query is answered, because it would influence the expert."""
         if is_blind == self.is_blind:
             return
         self.is_blind = is_blind
@@ -222,22 +222,27 @@ class QuerySession:
 
     def _tell_blind(self) -> None:
         if self.is_blind and self.shown == "predicted class":
-            self._view.say("The predicted class is hidden until the query ends, and value v is shown in its place.")
+            self._view.say("The predicted class is hidden until the query ends; value v is shown instead.")
 
     # The query
 
     def recombine(self, then: Callable[[], None] | None = None) -> None:
-        """Turn cached I and C into v, the heatmap and the query: quick enough to follow a slider; then go on.
+        """Compute v, the heatmap and the query from cached I and C, fast enough for a slider; then go on.
 
-        What is to be done then waits for the last of several that follow each other. What fits into a budget, and the
-        best of very many crops, is found on another thread, where a query that is too old is not begun.
+        If several calls follow each other, `then` waits for the last one. A query by minutes, or from very many crops,
+        is computed on another thread; an outdated one is skipped there.
         """
-        project, grid, found, loaded = self._session.project, self._frame.grid, self.shown_scores, self._frame.loaded
-        if project is None or grid is None or found is None or loaded is None:
+        project, grid, frame_scores, loaded = (
+            self._session.project,
+            self._frame.grid,
+            self.shown_scores,
+            self._frame.loaded,
+        )
+        if project is None or grid is None or frame_scores is None or loaded is None:
             return
         labels = self._frame.labels
-        seed = query_seed(project, found, loaded.stored.id, len(labels))
-        arguments = (found, project, grid, unanswered(labels, grid), seed, loaded.stored.content_hash)
+        seed = query_seed(project, frame_scores, loaded.stored.id, len(labels))
+        arguments = (frame_scores, project, grid, unanswered(labels, grid), seed, loaded.stored.content_hash)
         ticket = self._combining.renew()
         self._after_combining = then or self._after_combining
         self._draw_heatmap()
@@ -254,11 +259,11 @@ class QuerySession:
             self._view.say(reason)
             combined(None)
 
-        def wanted() -> PickedCrops | None:
+        def rank_now() -> PickedCrops | None:
             return query_of(*arguments) if ticket.is_current else None
 
         if project.choices.by == "minutes" or len(grid) > MOST_AT_ONCE:
-            self._pixels.run(wanted, then=ticket.only(combined), failed=ticket.only(failed))
+            self._pixels.run(rank_now, then=ticket.only(combined), failed=ticket.only(failed))
             return
         try:
             picked = query_of(*arguments)
@@ -268,36 +273,36 @@ class QuerySession:
             combined(picked)
 
     def draw_query(self) -> None:
-        """Draw the query that is being answered, or the one that would be asked now."""
+        """Draw the query that is being answered, or else the next one."""
         picked = self.asked or self.picked
         if self._frame.grid is not None:
             self._canvas.show_query(picked.picked_n if picked is not None else np.empty(0, np.intp), self._frame.grid)
 
     def _draw_heatmap(self) -> None:
         project, grid = self._session.project, self._frame.grid
-        found = self.shown_scores
-        if found is None or found.scores is None or grid is None or project is None:
+        frame_scores = self.shown_scores
+        if frame_scores is None or frame_scores.scores is None or grid is None or project is None:
             return
         name: Shown = "value v" if self.is_blind and self.shown == "predicted class" else self.shown
-        self._canvas.show_heatmap(heatmap_values(found, project, name), grid, name, project)
+        self._canvas.show_heatmap(heatmap_values(frame_scores, project, name), grid, name, project)
 
     def predicted_s(self, index: int) -> float:
-        """Return how long a crop is expected to take, 0 where no model can say."""
-        found = self.shown_scores
-        if found is None or found.scores is None or found.scores.cost_is_uniform:
+        """Return the expected seconds for a crop, 0 if no model can predict them."""
+        frame_scores = self.shown_scores
+        if frame_scores is None or frame_scores.scores is None or frame_scores.scores.cost_is_uniform:
             return 0.0
-        return float(found.scores.cost_N[index])
+        return float(frame_scores.scores.cost_N[index])
 
-    def forget_wanted(self) -> None:
-        """Want nothing more of a scoring, or of a query, that is on its way."""
-        self._wanted = self._after_combining = None
+    def forget_callbacks(self) -> None:
+        """Drop the callbacks of a running scoring or ranking."""
+        self._after_scoring = self._after_combining = None
 
     # Training
 
     def retrain(self, new_range: bool = False) -> None:
         """Retrain both models on all answers in the background, then score the frame again.
 
-        With `new_range` the range that all frames of the project are normalised with is measured anew.
+        With `new_range` the common intensity range of the project's frames is measured again.
         """
         loaded, project = self._frame.loaded, self._session.project
         if loaded is None or project is None:
@@ -315,12 +320,12 @@ class QuerySession:
                 self._view.say(" ".join(model_version.agent.notes))
 
         if loaded.is_lazy:
-            self._stop_scoring()  # it may take long, and what it scores by is old with the new model
+            self._stop_scoring()  # it may take long, and the new model outdates its scores
         self.trainer.train(request, trained)
 
     def cancel(self) -> None:
-        """Stop what the engine does; the newest model is unchanged."""
-        self._wanted = None
+        """Stop the jobs of the engine; the newest model is unchanged."""
+        self._after_scoring = None
         was_busy = [self.trainer.cancel(), self._scoring.cancel()]
         if any(was_busy):
             self._view.say("Cancelled. The newest model is unchanged.")

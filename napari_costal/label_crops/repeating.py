@@ -1,4 +1,4 @@
-"""The crops of a query that come again without a word: when one is due, and how the query counts on. No Qt."""
+"""Repeated crops of a query, presented again unmarked: when one is due, and the numbering of the query. No Qt."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from napari_costal.label_crops.loaded_frame import LoadedFrame
 
 
 class Repeating:
-    """Which crops of a sitting came again, and how many did in the query that is being answered."""
+    """The crops that were repeated on this frame, and the number of repeats in the current query."""
 
     def __init__(self) -> None:
         self._repeated: set[int] = set()
@@ -20,11 +20,11 @@ class Repeating:
         self._in_query = 0
 
     def forget(self) -> None:
-        """Leave the frame: its crops do not come again."""
+        """Forget the frame: its crops are not repeated."""
         self._repeated.clear()
 
     def due(self, project: Project, loaded: LoadedFrame, grid: Grid, answered: Sequence[int]) -> int | None:
-        """Return the crop that comes again now, and note that it did; None when none is due."""
+        """Return the crop to repeat now, and note it; None if none is due."""
         index = due_repeat(project, loaded.stored.content_hash, grid, answered, loaded.labels, self._repeated)
         if index is not None:
             self._repeated.add(index)
@@ -32,5 +32,5 @@ class Repeating:
         return index
 
     def number(self, rank: int, is_repeated: bool) -> int:
-        """Return the number of a crop in its query, in which those that came again count like any other."""
+        """Return the number of a crop in its query; repeated crops count like any other."""
         return rank + self._in_query - is_repeated

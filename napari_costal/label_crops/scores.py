@@ -1,4 +1,4 @@
-"""What the scores of a frame come to: as sentences, and as the values of a heatmap. No Qt."""
+"""The scores of a frame as sentences and as the values of a heatmap. No Qt."""
 
 from collections.abc import Callable
 
@@ -9,14 +9,14 @@ from costal.scoring.scores import FrameScores
 from costal.types import Floats
 from napari_costal.label_crops.view import Shown
 
-STALE = ". Stale: a label that it learned was taken back or replaced; train again."
+STALE = ". Stale: it learned a label that was undone or replaced; train again."
 
 
 def model_text(
-    found: FrameScores | None, is_stale: bool, has_model: bool, labels: int, learns_soon: bool = False
+    frame_scores: FrameScores | None, is_stale: bool, has_model: bool, labels: int, learns_soon: bool = False
 ) -> str:
-    """Return which model scored, or what to do next, and whether it learned a label that stands no more."""
-    if found is None or found.scores is None:
+    """Return which model scored, or what to do next, and whether it learned a label that was undone or replaced."""
+    if frame_scores is None or frame_scores.scores is None:
         if has_model:
             text = "Not scored yet: press Score"
         elif labels:
@@ -25,33 +25,35 @@ def model_text(
         else:
             text = "No labels yet: press Label"
     else:
-        cost = "uniform cost" if found.scores.cost_is_uniform else "learned cost"
-        live = f"{counted(found.asker.labels_known or 0, 'label')} learned" if found.is_live else ""
-        text = ", ".join(filter(None, (f"Model {found.generation}", live, cost, found.scores.device)))
+        cost = "uniform cost" if frame_scores.scores.cost_is_uniform else "learned cost"
+        live = f"{counted(frame_scores.asker.labels_known or 0, 'label')} learned" if frame_scores.is_live else ""
+        text = ", ".join(filter(None, (f"Model {frame_scores.generation}", live, cost, frame_scores.scores.device)))
     return text + (STALE if is_stale else "")
 
 
-def scored_text(found: FrameScores) -> str:
-    """Return what the user should know of a frame that was scored."""
-    if found.which_M is not None and len(found.which_M) == 0:
-        said = found.warnings
-    elif found.scores is None:
-        said = (found.reason, "The first query asks one typical crop of each kind.", *found.warnings)
+def scored_text(frame_scores: FrameScores) -> str:
+    """Return the notes and warnings about a frame that was scored."""
+    if frame_scores.which_M is not None and len(frame_scores.which_M) == 0:
+        notes = frame_scores.warnings
+    elif frame_scores.scores is None:
+        notes = (frame_scores.reason, "The first query has one typical crop of each kind.", *frame_scores.warnings)
     else:
-        said = (*found.scores.notes, *found.warnings)
-    return " ".join(said) or "Scored. Move the slider, or label the query."
+        notes = (*frame_scores.scores.notes, *frame_scores.warnings)
+    return " ".join(notes) or "Scored. Move the slider, or label the query."
 
 
-def filled_text(found: FrameScores, total: int, goes_on: bool) -> str:
-    """Return how many crops of a large frame are scored, and what to do when it does not go on."""
-    done = total if found.which_M is None else len(found.which_M)
-    after = "Cancel keeps them." if goes_on else "Score again to go on, or label a query among them."
+def filled_text(frame_scores: FrameScores, total: int, goes_on: bool) -> str:
+    """Return how many crops of a large frame are scored, and what to do next."""
+    done = total if frame_scores.which_M is None else len(frame_scores.which_M)
+    after = (
+        "Cancel keeps these scores." if goes_on else "Score again to continue, or label a query of the scored crops."
+    )
     return f"{done:,} of {counted(total, 'crop')} {'is' if total == 1 else 'are'} scored. {after}"
 
 
-def heatmap_values(found: FrameScores, project: Project, shown: Shown) -> Floats:
-    """Return a value for each crop of the grid; `found` has scores."""
-    scores, choices = found.scores, project.choices
+def heatmap_values(frame_scores: FrameScores, project: Project, shown: Shown) -> Floats:
+    """Return a value for each crop of the grid; `frame_scores` has scores."""
+    scores, choices = frame_scores.scores, project.choices
     if scores is None:
         raise RuntimeError("The frame has no scores to show.")
     values: dict[Shown, Callable[[], Floats]] = {
@@ -62,11 +64,11 @@ def heatmap_values(found: FrameScores, project: Project, shown: Shown) -> Floats
         "cost C": lambda: scores.cost_N,
         "predicted class": lambda: scores.predicted_class_N,
     }
-    return found.of_scored(values[shown]())
+    return frame_scores.of_scored(values[shown]())
 
 
 def asks_otherwise(project: Project, before: Project) -> bool:
-    """Return whether scores of the one project say nothing about the other: classes or committee differ."""
+    """Return whether the settings need new scores: classes or committee differ."""
     now, then = project.agent_settings(), before.agent_settings()
     decide = (now.class_ids, now.acquisition, now.passes, now.backbone)
     return decide != (then.class_ids, then.acquisition, then.passes, then.backbone)

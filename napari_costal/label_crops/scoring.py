@@ -1,4 +1,4 @@
-"""The scoring of the frame on the screen, which fills in while bands of it are kept."""
+"""The scoring of the current frame; the heatmap of a large one fills in band by band."""
 
 import time
 from collections.abc import Callable
@@ -12,11 +12,11 @@ from napari_costal.engine.calls import Caller, Thread
 from napari_costal.engine.latest import Latest
 
 FILLING_S = 1.0
-"""The heatmap of a large frame fills in about so often."""
+"""Seconds between two updates of the heatmap of a large frame."""
 
 
 class Scoring:
-    """Scores one frame at a time; `filled` takes the scores of a large frame that are there so far."""
+    """Scores one frame at a time; `filled` takes the scores so far of a large frame."""
 
     def __init__(self, caller: Caller, thread: Thread, filled: Callable[[FrameScores], None]) -> None:
         self._caller, self._thread, self._filled = caller, thread, filled
@@ -58,7 +58,7 @@ class Scoring:
         self._caller.call(name, begun, ending(scored), ending(failed), "Scoring", self._heard)
 
     def stop(self) -> None:
-        """Stop: another frame comes."""
+        """Stop: another frame follows."""
         self._caller.cancel()
         self._forget()
 
@@ -67,7 +67,7 @@ class Scoring:
         self._begun = None
 
     def cancel(self) -> bool:
-        """Stop, and say whether there was something to stop; `filled` takes what is done of a large frame."""
+        """Stop, and return whether a scoring ran; `filled` takes the scores so far of a large frame."""
         was_busy = self._caller.cancel()
         if was_busy:
             self._gather(with_features=True)
@@ -90,10 +90,10 @@ class Scoring:
             )
             return frame_scores(begun, so_far) if (so_far.skipped_N == SCORED).any() else None
 
-        def done(found: FrameScores | None) -> None:
+        def done(scores: FrameScores | None) -> None:
             self._is_gathering, self._gathered_at = False, time.monotonic()
-            if found is not None and ticket.is_current:
-                self._filled(found)
+            if scores is not None and ticket.is_current:
+                self._filled(scores)
 
         def failed(_reason: str) -> None:
             self._is_gathering, self._gathered_at = False, time.monotonic()

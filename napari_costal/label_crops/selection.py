@@ -1,4 +1,4 @@
-"""Several crops that were chosen on the image, to be labelled at once as one action. No Qt."""
+"""Crops chosen on the image, to be labelled together as one action. No Qt."""
 
 from collections.abc import Iterable
 from itertools import pairwise
@@ -21,7 +21,7 @@ from napari_costal.label_crops.query_session import QuerySession
 from napari_costal.labelling.presentation import Clock, system_clock
 
 MOST_CHOSEN = 500
-"""Each has a frame on the image, and more cannot be seen."""
+"""Each chosen crop has a frame on the image; more would not be visible."""
 
 
 def crops_within(grid: Grid, start_2: tuple[float, float], end_2: tuple[float, float]) -> NDArray[np.intp]:
@@ -35,9 +35,9 @@ def crops_within(grid: Grid, start_2: tuple[float, float], end_2: tuple[float, f
 
 
 class Selection:
-    """The chosen crops of the frame; `changed` carries them, and `given` says what came of a label for all of them.
+    """The chosen crops of the frame; `changed` carries them, `given` a message about the label given to all of them.
 
-    The crop being labelled waits meanwhile. Controls are left out: they are asked one by one.
+    The crop being labelled waits meanwhile. Controls are left out: they are labelled one by one.
     """
 
     changed = Signal(object)
@@ -59,7 +59,7 @@ class Selection:
         frame.leaving.connect(self._forget)
 
     def toggle(self, index: int) -> None:
-        """Choose a crop, or choose it no more."""
+        """Choose a crop, or drop it if it is chosen."""
         chosen = self.indices
         self._choose([each for each in chosen if each != index] if index in chosen else [*chosen, index])
 
@@ -78,7 +78,7 @@ class Selection:
         self.changed.emit(self.indices)
 
     def clear(self) -> None:
-        """Choose nothing more, and go on with the query if one waits."""
+        """Drop all chosen crops, and go on with the query if one waits."""
         self._forget()
         self._labelling.go_on()
 
@@ -102,7 +102,7 @@ class Selection:
             return
         free, controls = without_controls(self.indices, project, loaded, grid)
         if not free:
-            self.given.emit("Nothing was labelled: controls are asked one by one, in queries.")
+            self.given.emit("Nothing was labelled: controls are labelled one by one, in queries.")
             return
         action = ActionRecord("bulk", self._session.annotator, self._active_s(project.idle_limit_s))
         plane_C_Y_X = loaded.plane_C_Y_X
@@ -177,7 +177,7 @@ class Selection:
 def without_controls(
     indices: Iterable[int], project: Project, loaded: LoadedFrame, grid: Grid
 ) -> tuple[list[int], int]:
-    """Return the crops that may be labelled at once, in order, and how many controls without a label are left out."""
+    """Return the crops that may be labelled together, in order, and the number of unlabelled controls left out."""
     is_control_N = control_flags(project, loaded.stored.content_hash, grid)
     every = list(indices)
     free = [each for each in every if not is_control_N[each] or each in loaded.labels]
@@ -185,11 +185,11 @@ def without_controls(
 
 
 def given_text(count: int, controls: int, project: Project, class_id: int) -> str:
-    """Return what was labelled, and what was left out."""
-    meant = project.class_of(class_id)
-    name = meant.name if meant is not None else "?"
+    """Return a message: how many crops were labelled, and how many left out."""
+    label_class = project.class_of(class_id)
+    name = label_class.name if label_class is not None else "?"
     text = f"{count} crop{'s were' if count != 1 else ' was'} labelled '{name}' together; undo takes all of them back."
     if controls:
         left_out = "1 control was" if controls == 1 else f"{controls} controls were"
-        text += f" {left_out} left out: controls are asked one by one, in queries."
+        text += f" {left_out} left out: controls are labelled one by one, in queries."
     return text

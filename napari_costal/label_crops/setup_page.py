@@ -1,4 +1,4 @@
-"""The form of *Label crops* in three tabs: project, frames, label. It holds values and tells when they change."""
+"""The form of *Label crops* in three tabs: project, frames, label. It holds values and emits their changes."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -31,16 +31,16 @@ from napari_costal.ui.tools import LABELLING_KEYS
 
 STRONGEST_BETA = 2.0
 ABOUT_BACKBONES = (
-    "The network that the models look through. gal2017 is trained from scratch with every model; "
-    "efficientnet_lite0 was trained on ImageNet and stays as it is: better with few labels, and retrained in "
-    "about a second. Others come by 'costal backbone add' or 'download'. After a change, train again."
+    "The network behind the models. gal2017 is trained from scratch for every model. efficientnet_lite0 was trained on "
+    "ImageNet and stays fixed: it is better with few labels and retrains in about a second. Add others with 'costal "
+    "backbone add' or 'costal backbone download'. Train again after a change."
 )
 
 
 class SetupPage(QTabWidget):
-    """All settings of a project and a frame; `acts` are the buttons that belong below, whichever tab is open.
+    """All settings of a project and a frame; `acts` are the buttons below all tabs.
 
-    `frames_place` is where a list of the project's frames goes.
+    `frames_place` is the place of the list of the project's frames.
     """
 
     frame_changed = Signal()
@@ -64,7 +64,7 @@ class SetupPage(QTabWidget):
         for tab, title in zip(self.tabs, ("Start", "Project", "Frames", "Label"), strict=True):
             self.addTab(scrolled(tab), title)
         self.setDocumentMode(True)
-        self.help_button = push_button("Help", "How labelling goes, and which key does what.")
+        self.help_button = push_button("Help", "How to label, and what each key does.")
         self.setCornerWidget(self.help_button)
         self._connect()
 
@@ -77,16 +77,16 @@ class SetupPage(QTabWidget):
         return self.tabs[self.currentIndex()] is tab
 
     def show_start(self, is_shown: bool) -> None:
-        """Offer the first steps, or not any more."""
+        """Show or hide the tab of the first steps."""
         self.setTabVisible(0, is_shown)
 
     def _field(self, kind: type, name: str, label: str, **options: Any) -> Any:
-        """Return the field of a setting, which is filled, read and connected with the others of its kind."""
+        """Return the field of a setting; it is filled, read and connected like the others of its kind."""
         self._fields[kind][name] = field = setting_field(kind, name, label, **options)
         return field
 
     def _project_part(self) -> QWidget:
-        self.project_label = sentence("None yet: one is made when you start, or choose your own.")
+        self.project_label = sentence("No project yet: one is made when you start, or choose your own.")
         self.new_button = push_button("New …", "Make a project in a new folder.")
         self.open_button = push_button("Open …", "Open the folder of a project.")
         self.holder_label = sentence()
@@ -95,13 +95,13 @@ class SetupPage(QTabWidget):
         self.recent_button = push_button("Recent", "Projects that you opened before.")
         self.recent_menu = QMenu(self)
         self.recent_button.setMenu(self.recent_menu)
-        self.dashboard_button = push_button("Dashboard", "How well the labelling goes: accuracy, effort, models.")
-        self.apply_button = push_button("Apply …", "Run the trained classifier over layers, files and folders.")
+        self.dashboard_button = push_button("Dashboard", "The accuracy, effort and models of the project.")
+        self.apply_button = push_button("Apply …", "Run the trained classifier on layers, files and folders.")
         opening = row(self.new_button, self.open_button, self.recent_button)
-        self.exchange_button = push_button("Export", "Labels out and in: tables, COCO, GeoJSON, images, JSON.")
-        looking = row(self.dashboard_button, self.apply_button, self.exchange_button)
+        self.exchange_button = push_button("Export", "Export and import labels: tables, COCO, GeoJSON, images, JSON.")
+        tools = row(self.dashboard_button, self.apply_button, self.exchange_button)
         self.accuracy_label = sentence()
-        return part("Project", self.project_label, self.holder_label, opening, looking, self.accuracy_label)
+        return part("Project", self.project_label, self.holder_label, opening, tools, self.accuracy_label)
 
     def _frame_part(self, layers: Callable[[Any], list[Any]]) -> QWidget:
         self.layer = ComboBox(label="layer", choices=layers, nullable=True)
@@ -125,14 +125,14 @@ class SetupPage(QTabWidget):
             "Gallery …", "Many crops at a glance: label several at once, accept predictions."
         )
         self.keeps_going = CheckBox(text="go on while the models learn", value=False)
-        self.keeps_going.tooltip = "After a query the next one follows at once; the models learn in the background."
+        self.keeps_going.tooltip = "The next query begins at once, while the models learn in the background."
         self.still = CheckBox(text="keep the order still", value=False)
         self.still.tooltip = (
-            "Where models learn after each answer: heatmap and order stay as they are until the query ends."
+            "If the models learn after each answer: keep the heatmap and the order until the query ends."
         )
         self.shown = ComboBox(label="heatmap shows", choices=list(SHOWN), value=SHOWN[0])
         self.colour_bar = ColourBar()
-        self.score_button = push_button("Score", "Ask the models about every crop of the frame.")
+        self.score_button = push_button("Score", "Let the models score every crop of the frame.")
         self.label_button = push_button("Label 10 crops", "Show the best crops one after another.")
         self.label_button.setStyleSheet("font-weight: bold;")
         self.train_button = push_button("Train", "Retrain both models on all labels now.")
@@ -141,12 +141,12 @@ class SetupPage(QTabWidget):
         self.boxes_label.hide()
         self.starving_label = sentence()
         self.starving_label.hide()
-        asked = form((self.n, self.minutes, self.by), self.shown)
+        fields = form((self.n, self.minutes, self.by), self.shown)
         return part(
             "Query",
             slider,
             self.starving_label,
-            asked,
+            fields,
             self.colour_bar,
             self.boxes_label,
             row(self.keeps_going.native, self.gallery_button),
@@ -164,10 +164,10 @@ class SetupPage(QTabWidget):
         self.stride = self._field(Tiling, "stride", "stride (px)")
         self.edge = self._field(Tiling, "edge", "at the edge")
         self.normalise = self._field(Tiling, "normalise", "normalise by")
-        self.new_range = CheckBox(text="measure the project's range anew with Train", value=False)
+        self.new_range = CheckBox(text="measure the project's range again with Train", value=False)
         self.new_range.tooltip = (
-            "When all frames are normalised by the project, its first model fixes their common range. Ticked, the next "
-            "Train measures it again, over all frames; once."
+            "With 'normalise by' project, the first model fixes the intensity range of all frames. Tick this to let "
+            "the next Train measure the range of all frames again, once."
         )
         self.planes = ComboBox(label="planes", choices=list(PLANE_CHOICES), value=PLANE_CHOICES[0])
         self.diverse = self._field(Choices, "diverse", "thin near-duplicates and direct neighbours")
@@ -177,8 +177,8 @@ class SetupPage(QTabWidget):
         self.z, self.t = (self._field(Intake, axis, f"{axis.upper()} of files") for axis in "zt")
         self.axes = LineEdit(label="axes of files")
         self.axes.tooltip = (
-            "Such as ZCYX: the axes of the next image where its file says none or others; Enter: of the one shown. "
-            "The project remembers it for all files of that kind. Empty: as the file says."
+            "The axes of the next image, such as ZCYX, if its file has none or wrong ones. Press Enter to set them "
+            "for the image shown. The project remembers them for all files of that kind. Empty: as in the file."
         )
         self.idle_limit = self._field(Project, "idle_limit_s", "idle limit (s)", min=0.01)
         self.annotator = LineEdit(label="annotator", value=annotator, enabled=False)
@@ -191,7 +191,7 @@ class SetupPage(QTabWidget):
 
     def _connect(self) -> None:
         for each in (self.crop, self.stride):
-            each.native.setKeyboardTracking(False)  # a number is meant when it is typed out
+            each.native.setKeyboardTracking(False)  # a number counts once it is typed completely
         self.layer.changed.connect(lambda _: self.frame_changed.emit())
         self.planes.changed.connect(lambda _: self.frame_changed.emit())
         self.crop.changed.connect(self._follow_with_stride)
@@ -208,27 +208,27 @@ class SetupPage(QTabWidget):
             slider.sliderReleased.connect(lambda: self.choices_changed.emit(True))
 
     def _name_query(self) -> None:
-        """Say on the button what will be asked, and show the number that counts."""
+        """Show the size of the query on the button, and the number field that applies."""
         by_crops = self.by.value == "crops"
         self.n.visible, self.minutes.visible = by_crops, not by_crops
-        asked = counted(self.n.value, "crop") if by_crops else f"for {self.minutes.value:g} min"
-        self.label_button.setText(f"Label {asked}")
+        size = counted(self.n.value, "crop") if by_crops else f"for {self.minutes.value:g} min"
+        self.label_button.setText(f"Label {size}")
 
     def _tell(self, emit: Callable[[], None]) -> None:
         if not self._is_filling:
             emit()
 
     def _follow_with_stride(self, crop: int) -> None:
-        """Keep crops side by side: whoever wants an overlap sets the stride afterwards."""
+        """Keep crops side by side: for an overlap, the stride is set afterwards."""
         if not self._is_filling:
             with self.stride.changed.blocked():
                 self.stride.value = crop
             self.tiling_changed.emit()
 
     def new_range_wanted(self) -> bool:
-        """Return whether the next training is to measure the project's range anew; it is asked for once."""
-        wanted, self.new_range.value = bool(self.new_range.value), False
-        return wanted
+        """Return whether the next training measures the project's range again, and clear the tick."""
+        is_ticked, self.new_range.value = bool(self.new_range.value), False
+        return is_ticked
 
     def with_tiling(self, project: Project) -> Project:
         """Return the project with the tiling that the form shows."""
@@ -247,12 +247,12 @@ class SetupPage(QTabWidget):
         return {name: field.value for name, field in self._fields[kind].items()}
 
     def fill(self, project: Project, counts: dict[int, int]) -> None:
-        """Show a project's settings and classes, without telling that they changed."""
+        """Show a project's settings and classes, without a signal."""
         self._is_filling = True
         try:
             self.project_label.setText(f"<b>{project.name}</b><br><small>{project.folder}</small>")
             self.project_label.setToolTip(str(project.folder / PROJECT_FILE))
-            own = project.choices.backbone  # its weights may be on another machine alone
+            own = project.choices.backbone  # its weights may be missing on this machine
             self.backbone.choices = list(dict.fromkeys((*offered_names(), own)))
             for settings in (project.tiling, project.choices, project.intake, project):
                 for name, field in self._fields[type(settings)].items():
@@ -264,32 +264,34 @@ class SetupPage(QTabWidget):
             self._is_filling = False
 
     def show_holder(self, holder: Holder | None) -> None:
-        """Say that another window or program writes to the project, and let nothing be changed here."""
+        """Show that another window or program writes to the project, and allow no changes here."""
         self.holder_label.setVisible(holder is not None)
-        self.holder_label.setText(f"Read only: {holder} writes to it." if holder is not None else "")
+        self.holder_label.setText(f"Read only: {holder} writes to this project." if holder is not None else "")
         for each in (self.label_button, self.train_button, self.classes):
             each.setEnabled(holder is None)
 
     def show_recent(self, folders: Sequence[Path], open_project: Callable[[Path], None]) -> None:
-        """Offer the projects that were opened before."""
+        """List the projects that were opened before."""
         self.recent_menu.clear()
         for folder in folders:
             action = self.recent_menu.addAction(f"{folder.name}  —  {folder.parent}")
             action.triggered.connect(lambda _=False, folder=folder: open_project(folder))
         self.recent_button.setEnabled(bool(folders))
 
-    def show_query(self, asked: int, drawn: int) -> None:
-        """Say how many crops of the query have no box over the frame, when there are too many to see."""
-        self.boxes_label.setText(f"Boxes are drawn for the first {drawn} of {asked} crops; all of them are asked.")
-        self.boxes_label.setVisible(asked > drawn)
+    def show_query(self, crop_count: int, drawn: int) -> None:
+        """Show how many crops of the query have a box over the frame, if there are too many for all."""
+        self.boxes_label.setText(
+            f"Boxes are drawn for the first {drawn} of {crop_count} crops; the query has all of them."
+        )
+        self.boxes_label.setVisible(crop_count > drawn)
 
     def show_starving(self, text: str) -> None:
-        """Say below the slider that a class is hardly asked because it is dear; nothing where there is none."""
+        """Show below the slider that a class is rarely queried because it takes long; empty hides the text."""
         self.starving_label.setText(text)
         self.starving_label.setVisible(bool(text))
 
     def show_grid(self, grid: Grid | None, pixel_um: float | None) -> None:
-        """Say how many crops of which size the frame has, and what is left out at the edge."""
+        """Show the number and size of the frame's crops, and the pixels left out at the edge."""
         if grid is None:
             self.grid_label.setText("Choose an image layer, or open an image.")
             return

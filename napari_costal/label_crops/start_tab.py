@@ -5,17 +5,17 @@ from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidge
 from napari_costal.ui.parts import heading, push_button, row, sentence
 
 OPEN = "OME-TIFF, PNG or JPEG, an image layer of napari, or a folder that a microscope writes to."
-NAME = "What shall be told apart, such as cells and background? Two classes are enough to begin."
-LABEL = "A crop is shown, you press the key of its class, the next one follows. After ten the models learn."
+NAME = "What do you want to distinguish, such as cells and background? Two classes are enough to begin."
+LABEL = "You see a crop and press the key of its class; the next crop follows. After ten crops the models learn."
 LOOP = (
-    "From then on <b>Label</b> asks for the crops that teach the models most for the least of your time, and the "
-    "heatmap shows where they are. The tabs <b>Project</b>, <b>Frames</b> and <b>Label</b> have all settings."
+    "From then on <b>Label</b> asks for the crops that teach the models the most in the least time. The heatmap shows "
+    "where they are. All settings are in the tabs <b>Project</b>, <b>Frames</b> and <b>Label</b>."
 )
 DONE = "#3fae5a"
 
 
 class Step(QWidget):
-    """One step: its number or a tick, what it is about, and buttons."""
+    """One step: its number or a tick, title, text and buttons."""
 
     def __init__(self, number: int, title: str, text: str, *buttons: QPushButton) -> None:
         super().__init__()
@@ -46,10 +46,10 @@ class StartTab(QWidget):
         super().__init__()
         self.open_button = push_button("Open image …", "Open a file as the frame to label.")
         self.watch_button = push_button("Watch folder …", "Take frames from a folder that a microscope writes to.")
-        self.sample_button = push_button("Sample data", "Open a simulated STED image, to try everything on.")
+        self.sample_button = push_button("Sample data", "Open a simulated STED image to try the plugin.")
         self.names_button = push_button("Name classes", "Make a project and name its classes.")
         self.label_button = push_button("Label the first crops", "Show the first crops, one after another.")
-        self.project_button = push_button("Open project …", "Go on with a project that you have.")
+        self.project_button = push_button("Open project …", "Continue an existing project.")
         opening = (self.open_button, self.watch_button, self.sample_button)
         self.steps = (
             Step(1, "Open images", OPEN, *opening),

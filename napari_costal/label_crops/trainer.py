@@ -1,4 +1,4 @@
-"""Retraining in the background: labelling goes on meanwhile; a label taken back afterwards makes the model stale."""
+"""Retraining in the background while labelling goes on; undoing a learned label makes the model stale."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,19 +11,19 @@ from napari_costal.engine.calls import Caller, Thread
 
 
 class Trainer:
-    """The newest model's training: one at a time; answers that come during one are learned by another after it."""
+    """The training of the newest model: one at a time; answers that come meanwhile are learned by the next one."""
 
     def __init__(self, caller: Caller, store: Thread, complain: Callable[[str], None]) -> None:
         self._caller, self._store, self._complain = caller, store, complain
         self._again: Callable[[], None] | None = None
-        self._anew: Callable[[], None] | None = None
+        self._restart: Callable[[], None] | None = None
         self._is_put_off = False
         self._learned: frozenset[int] = frozenset()
         self._lost: frozenset[int] = frozenset()
 
     @property
     def is_stale(self) -> bool:
-        """Whether the newest model learned a label that stands no more."""
+        """Whether the newest model learned a label that was undone or replaced."""
         return bool(self._lost)
 
     @property
@@ -37,11 +37,11 @@ class Trainer:
         return self._caller.is_busy or self._is_put_off
 
     def train(self, request: RetrainRequest, then: Callable[[Any], None], waits: bool = True) -> None:
-        """Retrain on all answers; while a training runs, once more when it has ended. `waits`: see `put_off`."""
+        """Retrain on all answers; if a training runs, retrain again after it. `waits`: see `put_off`."""
         if self.is_busy:
             self._again = lambda: self.train(request, then)
             return
-        self._anew = (lambda: self.train(request, then, waits=False)) if waits else None
+        self._restart = (lambda: self.train(request, then, waits=False)) if waits else None
 
         def trained(model_version: Any) -> None:
             if model_version.number:
@@ -55,34 +55,34 @@ class Trainer:
         self._caller.call(*arguments, trained, self._failed, "Learning")
 
     def put_off(self) -> None:
-        """Let what the expert waits for go first: a training is begun anew by `go_on`. None is put off twice."""
-        if self._caller.is_busy and self._anew is not None:
+        """Cancel the training for a job that the expert waits for; `go_on` restarts it. None is put off twice."""
+        if self._caller.is_busy and self._restart is not None:
             self._caller.cancel()
             self._is_put_off = True
 
     def go_on(self) -> None:
-        """Begin the training that was put off, if there is one."""
-        if self._is_put_off and self._anew is not None:
+        """Restart the training that was put off, if there is one."""
+        if self._is_put_off and self._restart is not None:
             self._is_put_off = False
-            self._anew()
+            self._restart()
 
     def _failed(self, reason: str) -> None:
         self._again = None
         self._complain(reason)
 
     def cancel(self) -> bool:
-        """Stop the training and say whether there was one."""
+        """Stop the training and return whether there was one."""
         was_put_off, self._is_put_off, self._again = self._is_put_off, False, None
         return self._caller.cancel() or was_put_off
 
     def follow(self, project: Project, then: Callable[[], None]) -> None:
-        """Find out what the newest model of a project has learned."""
+        """Read which labels the newest model of a project has learned."""
 
-        def found(provenance: Provenance | None) -> None:
+        def loaded(provenance: Provenance | None) -> None:
             self.learned(provenance)
             then()
 
-        self._store.run(newest_provenance, project.model_folder, then=found, failed=self._complain)
+        self._store.run(newest_provenance, project.model_folder, then=loaded, failed=self._complain)
 
     def learned(self, provenance: Provenance | None) -> None:
         """Note which labels the newest model learned."""
@@ -90,9 +90,9 @@ class Trainer:
         self._lost = frozenset()
 
     def revised(self, before: CropLabel | None, now: CropLabel | None) -> bool:
-        """Note that a crop's label is another one, or none; return whether the model is stale where it was not, or not.
+        """Note a crop's new label or its removal; return whether the model's staleness changed.
 
-        A label that is given again, in its place, is the one that was learned.
+        If a learned label is restored, the model is not stale any more.
         """
         was_stale = self.is_stale
         if before is not None:

@@ -1,4 +1,4 @@
-"""What *Label crops* shows, as its sessions see it; the dock and its parts are it, a test may bring another."""
+"""The view of *Label crops* as its sessions see it, implemented by the dock and its parts, or by a test."""
 
 from collections.abc import Callable
 from typing import Literal, Protocol
@@ -16,14 +16,14 @@ SHOWN: tuple[Shown, ...] = ("value v", "information I", "cost C", "predicted cla
 
 
 class Words(Protocol):
-    """Where sentences are shown."""
+    """Shows sentences."""
 
     def say(self, text: str) -> None: ...
     def complain(self, text: str) -> None: ...
 
 
 class ProjectView(Words, Protocol):
-    """What shows the project."""
+    """Shows the project."""
 
     def show_project(self, project: Project, counts: dict[int, int]) -> None: ...
     def show_counts(self, project: Project, counts: dict[int, int]) -> None: ...
@@ -31,7 +31,7 @@ class ProjectView(Words, Protocol):
 
 
 class QueryView(Words, Protocol):
-    """What shows the model, and how far its jobs are."""
+    """Shows the model and the progress of its jobs."""
 
     def show_progress(self, progress: Progress | None) -> None: ...
     def show_model(self, text: str) -> None: ...
@@ -40,7 +40,7 @@ class QueryView(Words, Protocol):
 
 
 class CanvasView(Protocol):
-    """What draws over the frame."""
+    """Draws over the frame."""
 
     def show_grid(self, grid: Grid | None, pixel_um: float | None) -> None: ...
     def show_heatmap(self, values_N: Floats, grid: Grid, shown: Shown, project: Project) -> None: ...
@@ -51,7 +51,7 @@ class CanvasView(Protocol):
 
 
 class PageView(Protocol):
-    """What shows one crop."""
+    """Shows one crop."""
 
     def complain(self, text: str) -> None: ...
     def present(

@@ -1,4 +1,4 @@
-"""The dock widget *Label crops*: frame, classes, query and bench. Every callback is one call on a session."""
+"""The dock widget *Label crops*: frame, classes, query and labelling. Every callback is one call on a session."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -51,11 +51,11 @@ from napari_costal.ui.tools import STOP
 
 FITS = ("costal.workbench.live:learn_between", "costal.workbench.retraining:retrain")
 FOOTER_LINES = 5
-"""Two of the model, three of what is said: more scrolls."""
+"""Two lines about the model and three of messages; longer text scrolls."""
 
 
 class LabelCrops(Dock):
-    """Label the crops of a frame that teach the most for the least effort."""
+    """Label the crops of a frame that teach the models the most for the least effort."""
 
     def __init__(self, napari_viewer: Viewer, chosen: Preferences | None = None) -> None:
         super().__init__()
@@ -149,7 +149,7 @@ class LabelCrops(Dock):
         choice, page, labelling = self.choice, self.page, self.labelling
         choice.unsettled.connect(self._unsettled)
         choice.rolled_away.connect(
-            lambda text: self.labelling_page.say(f"{text} It comes back with the next crop.", True)
+            lambda text: self.labelling_page.say(f"{text} The canvas returns to it with the next crop.", True)
         )
         choice.chosen.connect(self._frame_chosen)
         choice.recoloured.connect(self._recoloured)
@@ -197,10 +197,10 @@ class LabelCrops(Dock):
         labelling_page.drive(labelling.presenter)
 
     def is_quiet(self, function: str) -> bool:
-        """Return whether models are to learn on one thread of low priority: a crop is on the screen."""
+        """Return whether training must use one thread of low priority because a crop is on the screen."""
         return function in FITS and self.labelling.current is not None
 
-    # What the user does
+    # Actions of the user
 
     def cancel_running(self) -> None:
         """Stop the job that runs."""
@@ -217,12 +217,12 @@ class LabelCrops(Dock):
         self._viewer.window.add_plugin_dock_widget("napari-costal", name, tabify=True)
 
     def open_image(self, path: Path) -> None:
-        """Open an image file as a layer and work on it."""
+        """Open an image file as a layer and as the frame to label."""
         self.say(f"Reading {path.name} …")
         self.file_axes.open_file(path)
 
     def _frame_opened(self, layer: Image, planes: PlaneChoice, notes: str) -> None:
-        """Work on a frame that was opened."""
+        """Use a frame that was opened."""
         self.choice.show_opened(layer, planes)
         self.say(notes)
 
@@ -242,9 +242,9 @@ class LabelCrops(Dock):
     # The frame
 
     def _unsettled(self) -> None:
-        """Leave the crops of a frame that changes, and say so where one was being labelled."""
+        """Stop labelling a frame that changes, and note it if a crop was being labelled."""
         if self.page.is_open:
-            self.frame.note = "The frame has changed, so its crops were left; your answers are kept. "
+            self.frame.note = "The frame has changed, so labelling stopped; your answers are saved."
         self.labelling.leave()
 
     def _frame_chosen(self, view: LayerView | None) -> None:
@@ -254,7 +254,7 @@ class LabelCrops(Dock):
         self._preview_grid()
 
     def _layer_added(self, layer: Image) -> None:
-        """Take an image that the user opened for the next frame, but let it not cover the one that is labelled."""
+        """Use an opened image as the next frame, but do not let it cover the frame being labelled."""
         frame = self.setup.layer.value
         if self.labelling.current is None:
             if layer.source.path and frame is not None and layer.source.path != frame.source.path:
@@ -283,7 +283,7 @@ class LabelCrops(Dock):
             self.page.recolour()
 
     def showEvent(self, event: Any) -> None:
-        """Tell of crops in the status bar of the window, which the dock is in by now."""
+        """Join the status bar of the window that the dock is in now."""
         super().showEvent(event)
         self.on_image.hover.join_window(self)
 
@@ -302,10 +302,10 @@ class LabelCrops(Dock):
             self.setup.layer.value = layer
         self.present_at(place)
 
-    # What the sessions show
+    # The view of the sessions
 
     def show_progress(self, progress: Progress | None) -> None:
-        """Show how far a job is; when none runs, the engine is free for frames that arrived."""
+        """Show the progress of a job; if none runs, the engine is free for frames that arrived."""
         super().show_progress(progress)
         if progress is None:
             QTimer.singleShot(0, self.intake.score_next)
@@ -316,7 +316,7 @@ class LabelCrops(Dock):
         self.model_label.setText(text)
 
     def show_starving(self, text: str) -> None:
-        """Say that a class is hardly asked because it is dear; nothing where there is none."""
+        """Show that a class is rarely queried because it takes long; empty hides the text."""
         self.setup.show_starving(text)
 
     def show_project(self, project: Project, counts: dict[int, int]) -> None:
@@ -327,7 +327,7 @@ class LabelCrops(Dock):
             self.frame.layer_view = self.choice.view()
         self.intake.configured(project)
         if self.labelling.current is not None:
-            self.labelling_page.begin(project.offered)  # a class may have come or gone under a crop
+            self.labelling_page.begin(project.offered)  # classes may have changed while a crop is shown
 
     def show_counts(self, project: Project, counts: dict[int, int]) -> None:
         """Show how many crops each class has."""
@@ -335,19 +335,19 @@ class LabelCrops(Dock):
         self.first_steps.follow(project, counts)
 
     def show_holder(self, holder: Holder | None) -> None:
-        """Show a project that was opened: who else writes to it, and what it watches."""
+        """Show a project that was opened: who else writes to it, and its watched folder."""
         self.setup.show_holder(holder)
         self.arriving.follow()
         if self.session.project is not None:
             self.projects.opened(self.session.project)
 
     def hold_back_predictions(self, are_held_back: bool) -> None:
-        """Hide the layers that tell the predicted class, or show them again."""
+        """Hide the layers that show the predicted class, or show them again."""
         self.page.hold_back_predictions(are_held_back)
         self.on_image.hold_back(are_held_back)
 
     def shut_down(self) -> None:
-        """Leave no process, thread, timer or callback behind. Answers given are on disk already."""
+        """Stop all processes, threads, timers and callbacks. Answers are on disk already."""
         self.arriving.stop()
         self.assessing.stop()
         self.frames.stop()

@@ -12,7 +12,7 @@ FEW_CLASSES = 8
 
 
 def lay_out_classes(grid: QGridLayout, classes: Sequence[LabelClass], give: Callable[[int], None]) -> None:
-    """Fill a grid with a button for each class, which gives it, in place of what is there."""
+    """Replace the content of a grid with a button for each class, which calls `give`."""
     while (item := grid.takeAt(0)) is not None:
         if (widget := item.widget()) is not None:
             widget.hide()

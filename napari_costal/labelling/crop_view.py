@@ -1,4 +1,4 @@
-"""One crop, large, with dimmed surroundings and a scale bar; it tells the moment of its first paint."""
+"""One crop, large, with dimmed surroundings and a scale bar; it reports the time of its first paint."""
 
 import math
 import time
@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QSizePolicy, QWidget
 
 
 class CropView(QWidget):
-    """Paints a crop with dimmed surroundings; `painted` tells the moment of the first paint of each crop."""
+    """Paints a crop with dimmed surroundings; `painted` carries the time of the first paint of each crop."""
 
     painted = Signal(object)
 
@@ -40,19 +40,19 @@ class CropView(QWidget):
         self.recolour(image_H_W_4)
 
     def recolour(self, image_H_W_4: NDArray[np.uint8]) -> None:
-        """Show the same crop in other colours: its effort goes on."""
+        """Show the same crop in other colours: its timer runs on."""
         pixels = np.ascontiguousarray(image_H_W_4)
         height, width, _ = pixels.shape
         self._image = QImage(pixels.data, width, height, 4 * width, QImage.Format.Format_RGBA8888).copy()
         self.update()
 
     def cover(self, text: str) -> None:
-        """Hide the crop behind a text while the clock stands still; an empty text uncovers it."""
+        """Hide the crop behind a text while the timer is paused; an empty text uncovers it."""
         self._cover = text
         self.update()
 
     def paintEvent(self, event: QPaintEvent | None) -> None:
-        """Paint, then tell when a new crop was on the screen for the first time."""
+        """Paint, then report the time when a new crop was first on the screen."""
         painter = QPainter(self)
         painter.fillRect(self.rect(), QColor("#1b1d22"))
         if self._image is None or self._cover:
@@ -79,7 +79,7 @@ class CropView(QWidget):
             self.painted.emit((time.perf_counter_ns(), time.time_ns()))
 
     def _draw_scale_bar(self, painter: QPainter, shown: QRect, scale: float) -> None:
-        """Draw a bar of a round length, about a fifth of the picture; in pixels where the pixel size is not known."""
+        """Draw a bar of a round length, about a fifth of the picture; in pixels if the pixel size is unknown."""
         per_px, unit = (self._pixel_um, "µm") if self._pixel_um else (1.0, "px")
         length = round_length(shown.width() / scale * per_px / 5)
         bar = QRect(0, 0, round(length / per_px * scale), 4)

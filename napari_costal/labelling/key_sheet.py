@@ -1,4 +1,4 @@
-"""The sheet of keys: it lies over the canvas beside the bench, so that nothing on the bench moves or is covered."""
+"""The sheet of keys: it lies over the canvas beside the labelling page, so nothing on the page moves or is covered."""
 
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtWidgets import QLabel, QWidget
@@ -12,7 +12,7 @@ LOOKS = (
 
 
 class KeySheet(QLabel):
-    """Which key does what, beside a widget; a click hides it."""
+    """A list of the keys beside a widget; a click hides it."""
 
     def __init__(self, beside: QWidget) -> None:
         super().__init__(beside)

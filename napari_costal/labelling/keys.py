@@ -1,4 +1,4 @@
-"""Which key does what while a crop is on the bench: those of the classes first, then those of the tools."""
+"""The keys while a crop is being labelled: those of the classes first, then those of the tools."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -15,7 +15,7 @@ USUAL = (("Ctrl+Z", "undo"), ("Ctrl+Y", "redo"), ("Ctrl+Shift+Z", "redo"))
 
 
 class LabellingKeys:
-    """The keys of the classes and tools that are offered; they work in a whole window while they are bound."""
+    """The keys of the active classes and tools; they work in a whole window while they are bound."""
 
     def __init__(self, tool_keys: Mapping[str, str]) -> None:
         self._tool_keys = dict(tool_keys)
@@ -25,7 +25,7 @@ class LabellingKeys:
 
     @property
     def are_bound(self) -> bool:
-        """Whether keys answer."""
+        """Whether keys are bound."""
         return bool(self.shortcuts)
 
     def bind(
@@ -35,9 +35,9 @@ class LabellingKeys:
         use: Callable[[str], None],
         stroke: Callable[[Callable[[], None]], None],
     ) -> None:
-        """Bind the keys in a window; Qt sends it those of a floating dock too.
+        """Bind the keys in a window; Qt also sends it the keys of a floating dock.
 
-        `give` takes the id of a class, `use` the name of a tool; `stroke` does one of these for a press of a key.
+        `give` takes the id of a class, `use` the name of a tool; `stroke` runs one of these for a key press.
         """
         acts: dict[str, Callable[[], None]] = {each.key: partial(give, each.id) for each in self.classes if each.key}
         acts |= {key: partial(use, name) for name, key in self._tool_keys.items() if self._is_free(key)}
@@ -50,28 +50,28 @@ class LabellingKeys:
             self.shortcuts.append(shortcut)
 
     def unbind(self) -> None:
-        """Leave the keys to the window again."""
+        """Give the keys back to the window."""
         self.enable(False)
         for shortcut in self.shortcuts:
             shortcut.deleteLater()
         self.shortcuts = []
 
     def enable(self, enabled: bool) -> None:
-        """Let the keys that are bound answer, or not."""
+        """Enable or disable the bound keys."""
         for shortcut in self.shortcuts:
             shortcut.setEnabled(enabled)
 
     def _is_free(self, key: str) -> bool:
-        """Return whether a tool may have a key: a class that has it comes first."""
+        """Return whether a tool may have a key: the key of a class takes precedence."""
         return bool(key) and key.upper() not in {each.key.upper() for each in self.classes}
 
     def key_of(self, name: str) -> str:
-        """Return the key of a tool, "" where it has none."""
+        """Return the key of a tool, "" if it has none."""
         key = ALWAYS.get(name) or self._tool_keys.get(name, "")
         return key if self._is_free(key) else ""
 
     def sheet(self) -> str:
-        """Return which key does what, classes first, as HTML."""
+        """Return the table of keys, classes first, as HTML."""
         classes = [(each.key, each.name) for each in self.classes if each.key]
         tools = [(self.key_of(name), f"{TOOLS[name].word.lower()}: {TOOLS[name].does}") for name in self.tools]
         rows = "".join(
@@ -81,5 +81,5 @@ class LabellingKeys:
 
 
 def labelled_with(text: str, key: str, between: str) -> str:
-    """Return what a button says: its text and, unless that is the same, its key."""
+    """Return the text of a button with its key, unless both are the same."""
     return between.format(text=text, key=key) if key not in ("", text) else text

@@ -1,4 +1,4 @@
-"""The bench: one crop, large, with keys and buttons to answer it. It turns Qt's events into the effort machine's."""
+"""The labelling page: one large crop with keys and buttons. It turns Qt's events into effort events."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -91,13 +91,13 @@ class LabellingPage(QWidget):
         return tools
 
     def add_below(self, widget: QWidget) -> None:
-        """Show something below everything else, such as what the classes mean."""
+        """Add a widget at the bottom of the page, such as the class guide."""
         layout = self.layout()
         if layout is not None:
             layout.addWidget(widget)
 
     def drive(self, presenter: Presenter) -> None:
-        """Let what happens here reach the presentation on the bench."""
+        """Send the events of the page to the presenter."""
         self._uncover, self._refusal = presenter.uncover, presenter.refusal
         self.crop_view.painted.connect(presenter.painted)
         self.active.connect(presenter.active)
@@ -110,7 +110,7 @@ class LabellingPage(QWidget):
         self._time.setText(f"{self._active_s():.1f} s")
 
     def begin(self, classes: Sequence[LabelClass]) -> None:
-        """Start taking answers for these classes, if that was not done."""
+        """Start taking answers for these classes, unless that was done."""
         if self.keys.are_bound and tuple(classes) == self.keys.classes:
             return
         self.end()
@@ -125,7 +125,7 @@ class LabellingPage(QWidget):
         self._ticker.start()
 
     def end(self) -> None:
-        """Stop taking answers: keys are the viewer's again."""
+        """Stop taking answers: the viewer gets its keys back."""
         self.say("")
         self.sheet.put_away()
         if not self.keys.are_bound:
@@ -146,9 +146,9 @@ class LabellingPage(QWidget):
         active_s: Callable[[], float],
         left_s: float,
     ) -> None:
-        """Show the next crop; ``active_s()`` gives the seconds to show, `left_s` what the query may still take.
+        """Show the next crop; ``active_s()`` returns the seconds to show, `left_s` are those left in the query.
 
-        What was said of the crop before leaves with it.
+        The message about the previous crop is cleared.
         """
         self.say("")
         self._active_s = active_s
@@ -159,7 +159,7 @@ class LabellingPage(QWidget):
         self.crop_view.show_crop(image_H_W_4, crop, pixel_um)
 
     def cover(self, text: str) -> None:
-        """Cover the crop while the clock stands still, or uncover it with an empty text."""
+        """Cover the crop while the timer is paused, or uncover it with an empty text."""
         self.crop_view.cover(text)
 
     def say(self, text: str, alarming: bool = False) -> None:
@@ -168,7 +168,7 @@ class LabellingPage(QWidget):
         self._message.setText(text)
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
-        """Notice that the expert is there; what uncovers the crop is held back, so that it does nothing else."""
+        """Watch for activity of the expert; a key or click that uncovers the crop does nothing else."""
         if event is not None and event.type() in FIRST_SIGNS and self._is_ours(watched) and self._go_on():
             event.accept()
             return True
@@ -188,14 +188,14 @@ class LabellingPage(QWidget):
         return False
 
     def _is_ours(self, watched: QObject | None) -> bool:
-        """Return whether a key or click there is for the window that shows the crop."""
+        """Return whether a key or click belongs to the window that shows the crop."""
         windows = [each for each in (self.window(), main_window_of(self)) if each is not None]
         if isinstance(watched, QWidget):
             return self.isVisible() and watched.window() in windows
         return self.isVisible() and watched in [each.windowHandle() for each in windows]
 
     def _go_on(self) -> bool:
-        """Uncover the crop; return whether it was covered by a pause that a key or a click ends."""
+        """Uncover the crop; return whether it was covered by a pause that a key or click ends."""
         if not self._uncover():
             return False
         self._show_paused(False)
@@ -207,7 +207,7 @@ class LabellingPage(QWidget):
             self._name_buttons()
 
     def _answer(self, give: Callable[[], None]) -> None:
-        """Give an answer, unless the crop was covered, or has not been on the screen for long enough."""
+        """Give an answer, unless the crop was covered or was on the screen for too short a time."""
         if self._go_on():
             return
         refusal = self._refusal()
@@ -220,18 +220,18 @@ class LabellingPage(QWidget):
         self._answer(partial(self.answered.emit, class_id))
 
     def _stroke(self, act: Callable[[], None]) -> None:
-        """Do what a key means, once for each time that it is pressed, however long it is held."""
+        """Run the action of a key once for each press, however long it is held."""
         if not self._is_repeat:
             act()
 
     def showEvent(self, event: QEvent | None) -> None:
-        """Take keys again: the crop can be seen."""
+        """Take keys again: the crop is visible."""
         super().showEvent(event)
         self.keys.enable(True)
         self.resumed.emit(PauseReason.FOCUS)
 
     def hideEvent(self, event: QEvent | None) -> None:
-        """Take no keys and stop the clock while the crop cannot be seen."""
+        """Take no keys and pause the timer while the crop is not visible."""
         super().hideEvent(event)
         self.keys.enable(False)
         self.sheet.put_away()

@@ -1,4 +1,4 @@
-"""One crop before the expert: its raw effort events, recorded by an injected clock. No Qt."""
+"""One presented crop: its raw effort events, recorded with an injected clock. No Qt."""
 
 import time
 from collections import deque
@@ -23,7 +23,7 @@ LONGEST_LAG_NS = 10_000_000_000
 LAGS_REMEMBERED = 50
 AT_ONCE_NS = 50_000_000
 ACTIVITY_EVERY_NS = 250_000_000
-"""Moves of the mouse come by the hundred; one sign of activity in this time is enough."""
+"""Mouse moves come by the hundred; one activity event in this time is enough."""
 
 REPEAT_MS = 20
 """A finger needs longer to release a key and press it again."""
@@ -43,11 +43,11 @@ def system_clock() -> tuple[int, int]:
 
 @dataclass(slots=True)
 class Presentation:
-    """A crop of the frame on the bench: `index` in the grid, `rank` in the query (None when the expert chose it).
+    """A crop of the frame being labelled: `index` in the grid, `rank` in the query (None if the expert chose it).
 
-    `why` is what the model of `generation` thought of it when it was presented; `control` that it was drawn at random;
-    `repeated` that it was answered before and is shown again without a word. `asker` is that model; `during_fit` tells
-    that models learned while the crop was on the screen.
+    `why` is the view of the model of `generation` when the crop was presented, and `asker` is that model; a `control`
+    was drawn at random; a `repeated` crop was answered before and is shown again unmarked; `during_fit`: models
+    were trained while the crop was on the screen.
     """
 
     index: int
@@ -68,7 +68,7 @@ class Presentation:
 
     @property
     def is_shown(self) -> bool:
-        """Whether it was painted and has not ended: only then can it be answered."""
+        """Whether it was painted and has not ended; only then it can be answered."""
         return self.state.phase in (Phase.ACTIVE, Phase.PAUSED)
 
     @property
@@ -78,31 +78,31 @@ class Presentation:
 
     @property
     def is_paused(self) -> bool:
-        """Whether its clock stands still."""
+        """Whether its timer is paused."""
         return bool(self.state.pauses)
 
     def may_end(self, at: tuple[int, int]) -> bool:
-        """Whether an answer of that moment is meant for this crop: it can be seen, and was when the key was pressed."""
+        """Return whether an answer at that time is for this crop: it is visible, and was when the key was pressed."""
         is_early = self.state.shown_ns is not None and at[0] < self.state.shown_ns
         return not self.is_paused and not is_early
 
     def idle_ns(self) -> int:
-        """Return for how long nothing happened while the clock runs."""
+        """Return for how long nothing happened while the timer runs."""
         if self.state.phase is not Phase.ACTIVE or self.state.last is None:
             return 0
         return self.clock()[0] - self.state.last.perf_ns
 
     def active_s(self) -> float:
-        """Return the seconds to show: those that count, and since the last event, while the clock runs."""
+        """Return the seconds to show: those counted, plus those since the last event while the timer runs."""
         since_ns = 0
         if not self.state.known_part_ended:
             since_ns = min(self.idle_ns(), self.idle_limit_ns)
         return (self.state.active_ns + max(since_ns, 0)) / 1e9
 
     def record(self, kind: EventKind, reason: PauseReason | None = None, at: tuple[int, int] | None = None) -> bool:
-        """Return whether the event counted: a late sign of activity, or one too soon after the last, does not.
+        """Record an event and return whether it counted: activity that is late or too soon after the last does not.
 
-        What happened before the last event, and was heard after it, counts as if it had been at the same time.
+        An event that happened before the last one but arrives after it gets the time of the last one.
         """
         perf_ns, utc_ns = at or self.clock()
         if at is not None and self.state.last is not None:
@@ -124,17 +124,17 @@ class Presentation:
 
 
 class KeyClock:
-    """Tells how long a key waited until it was heard: the window may have been busy.
+    """Measures how long a key event waited until it was handled: the window may have been busy.
 
-    Its event carries the window system's clock. How far that is from ours is not known, but the smallest distance of
-    late is that of a key which did not wait.
+    The event carries the window system's time. Its offset from our clock is unknown, but the smallest recent offset
+    belongs to a key that did not wait.
     """
 
     def __init__(self) -> None:
         self._distances_ns: deque[int] = deque(maxlen=LAGS_REMEMBERED)
 
     def lag_ns(self, timestamp_ms: int, heard_ns: int) -> int:
-        """Return how long a key waited, 0 when it carries no time that can be believed."""
+        """Return how long a key waited, 0 if its time is not plausible."""
         if timestamp_ms <= 0:
             return 0
         self._distances_ns.append(heard_ns - timestamp_ms * 1_000_000)
@@ -143,9 +143,9 @@ class KeyClock:
 
 
 class KeyStrokes:
-    """Tells a new stroke of a key from the repeats of one that is held.
+    """Distinguishes a new key press from the repeats of a key that is held.
 
-    X11 repeats a key by a release and a press at the same time, and Qt takes some of these for new strokes.
+    X11 repeats a key by a release and a press at the same time, and Qt reports some of these as new presses.
     """
 
     def __init__(self) -> None:
@@ -156,13 +156,13 @@ class KeyStrokes:
         self._released_ms[key] = timestamp_ms
 
     def is_repeat(self, key: int, timestamp_ms: int) -> bool:
-        """Return whether a key that is pressed has been held since its last stroke."""
+        """Return whether a pressed key has been held since its last press."""
         released_ms = self._released_ms.get(key)
         return released_ms is not None and 0 <= timestamp_ms - released_ms < REPEAT_MS
 
 
 class Presenter:
-    """The presentation on the bench, if any, and the events that reach it; `cover` hides the crop behind a text."""
+    """The current presentation, if any, and the events that reach it; `cover` hides the crop behind a text."""
 
     def __init__(self, cover: Callable[[str], None], clock: Clock = system_clock) -> None:
         self._cover, self._clock = cover, clock
@@ -173,24 +173,24 @@ class Presenter:
         self._key_heard_ns, self._key_lag_ns = 0, 0
 
     def open(self, index: int, rank: int | None, idle_limit_ns: int) -> Presentation:
-        """Return a new presentation; its effort begins with the first paint."""
+        """Return a new presentation; its timer starts with the first paint."""
         self._standing -= {PauseReason.USER, PauseReason.IDLE}
         self.current = Presentation(index, rank, idle_limit_ns, self._clock)
         return self.current
 
     def painted(self, at: tuple[int, int]) -> None:
-        """Begin the effort: the crop is on the screen. What paused before it came, such as lost focus, holds on."""
+        """Start the timer: the crop is on the screen. Earlier reasons to pause, such as lost focus, still apply."""
         if self.current is not None and self.current.record(EventKind.SHOWN, at=at):
             for reason in sorted(self._standing):
                 self.pause(reason)
 
     def key_heard(self, timestamp_ms: int) -> None:
-        """Note that a key was heard, with the window system's time of its pressing."""
+        """Note a key event with the window system's time of the press."""
         self._key_heard_ns = self._clock()[0]
         self._key_lag_ns = self._keys.lag_ns(timestamp_ms, self._key_heard_ns)
 
     def moment(self) -> tuple[int, int]:
-        """Return when that was done which is heard now: when its key was pressed, if it was a key."""
+        """Return the time of the event being handled: for a key, the time when it was pressed."""
         perf_ns, utc_ns = self._clock()
         lag_ns = self._key_lag_ns if perf_ns - self._key_heard_ns < AT_ONCE_NS else 0
         return perf_ns - lag_ns, utc_ns - lag_ns
@@ -201,15 +201,15 @@ class Presenter:
             self.current.record(EventKind.ACTIVITY)
 
     def uncover(self) -> bool:
-        """End a pause by the expert or by idling; return whether there was one: then the key or click is used up."""
+        """End a pause by the expert or by idling; return whether there was one, which uses up the key or click."""
         reasons = {PauseReason.IDLE, PauseReason.USER}
-        standing = reasons & self.current.state.pauses if self.current is not None else set()
-        for reason in sorted(standing):
+        current_pauses = reasons & self.current.state.pauses if self.current is not None else set()
+        for reason in sorted(current_pauses):
             self.resume(reason)
-        return bool(standing)
+        return bool(current_pauses)
 
     def refusal(self) -> str:
-        """Return why an answer by hand is refused at this moment; empty when it is taken."""
+        """Return why an answer is refused now; empty if it is accepted."""
         now, perf_ns = self.current, self.moment()[0]
         if now is None or now.has_ended or not is_too_soon(now.state, perf_ns):
             return ""
@@ -217,9 +217,9 @@ class Presenter:
         return f"Too fast: this crop was on screen for {max(perf_ns - shown_ns, 0) // 1_000_000} ms. Press again."
 
     def tick(self) -> None:
-        """Pause when nothing happened for longer than the idle limit: the known part of the effort ends.
+        """Pause if nothing happened for longer than the idle limit; the effort is then a lower bound.
 
-        After a tick that came late nothing is paused: a key that was pressed meanwhile may still wait to be heard.
+        A late tick does not pause: a key that was pressed meanwhile may still wait to be handled.
         """
         now_ns = self._clock()[0]
         was_late = now_ns - self._ticked_ns > LATE_NS
@@ -228,13 +228,13 @@ class Presenter:
             self.pause(PauseReason.IDLE)
 
     def pause(self, reason: PauseReason) -> None:
-        """Stop the clock and cover the crop."""
+        """Pause the timer and cover the crop."""
         self._standing.add(reason)
         if self.current is not None and self.current.is_shown and self.current.record(EventKind.PAUSED, reason):
             self._cover(COVERS.get(reason, f"Paused ({reason})"))
 
     def resume(self, reason: PauseReason) -> None:
-        """Let the clock run again, unless there is another reason to pause."""
+        """Let the timer run again, unless there is another reason to pause."""
         self._standing.discard(reason)
         if self.current is not None and reason in self.current.state.pauses:
             self.current.record(EventKind.RESUMED, reason)

@@ -263,7 +263,7 @@ class Expert(threading.Thread):
         dock, now = self._dock, self._dock.labelling.current
         focused, bench = QApplication.focusWidget(), dock.labelling_page
         crop = f"{now.state.phase}, paused by {sorted(now.state.pauses)}, {now.events[-3:]}" if now else "none"
-        busy = [name for name in ("_saving", "_waiting", "_asked") if getattr(dock.labelling, name)]
+        busy = [name for name in ("_saving", "_waiting", "_query_size") if getattr(dock.labelling, name)]
         seen = f"shown {bench.crop_view.isVisible()}, focus {focused}, {QApplication.applicationState()}"
         return f"Status: {dock.status.text()!r}; bench: {bench._message.text()!r}; crop: {crop}; {busy}; {seen}"
 

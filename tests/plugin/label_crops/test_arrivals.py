@@ -97,47 +97,47 @@ def intake(qtbot, tmp_path):
     part = ArrivalsPart()
     qtbot.addWidget(part)
     caller, kept = Caller(), []
-    found = Intake(part, caller, kept.extend, lambda text: None, kept.append, lambda: True)
+    frames = Intake(part, caller, kept.extend, lambda text: None, kept.append, lambda: True)
     project = create_project(tmp_path / "project")
     inbox = tmp_path / "inbox"
     inbox.mkdir()
     project = replace(project, intake=replace(project.intake, folder=str(inbox)))
-    yield found, part, caller, kept, project, inbox
-    found.stop()
+    yield frames, part, caller, kept, project, inbox
+    frames.stop()
     assert not [each for each in threading.enumerate() if each.name == "costal-watch"]
 
 
 def test_a_file_that_arrives_is_scored_in_the_background_and_offered(intake, qtbot):
-    found, part, caller, kept, project, inbox = intake
-    found.follow(project, [], "me", "cpu")
+    frames, part, caller, kept, project, inbox = intake
+    frames.follow(project, [], "me", "cpu")
     tifffile.imwrite(inbox / "a.tif", np.arange(64 * 64, dtype=np.uint16).reshape(64, 64))
     qtbot.waitUntil(lambda: [call[0] for call in caller.calls] == ["a.tif"], timeout=10_000)
     assert [each.state for each in kept] == ["pending", "ready"], "what was seen is kept for the next start"
     caller.end((offer(2.5),))
     assert texts(part.model) == [("a.tif", "64 crops", "2.5", "1.5")]
-    assert found.best().arrival.path == "a.tif"
+    assert frames.best().arrival.path == "a.tif"
 
 
 def test_the_frame_worth_most_comes_next_and_not_one_that_was_begun(intake):
-    found, part, *_ = intake
+    frames, part, *_ = intake
     part.model.arrived([arrival(name, content=name) for name in "abc"])
     for name, value, answered in (("a", 9.0, 3), ("b", 2.0, 0), ("c", 5.0, 0)):
         part.model.offered(name, (offer(value, answered, name),))
-    assert found.best().arrival.path == "c"
+    assert frames.best().arrival.path == "c"
 
 
 def test_what_was_ready_before_is_scored_again_after_a_restart_without_reading_it(intake):
-    found, part, caller, _, project, _ = intake
-    found.follow(project, [arrival("a.tif"), arrival("b.tif", state="broken", reason="cut")], "me", "cpu")
+    frames, part, caller, _, project, _ = intake
+    frames.follow(project, [arrival("a.tif"), arrival("b.tif", state="broken", reason="cut")], "me", "cpu")
     assert [call[0] for call in caller.calls] == ["a.tif"]
     assert [row.state for row in part.model.rows] == ["ready", "broken"]
 
 
 def test_after_learning_frames_are_scored_again(intake):
-    found, _, caller, _, project, _ = intake
-    found.follow(project, [arrival("a.tif")], "me", "cpu")
+    frames, _, caller, _, project, _ = intake
+    frames.follow(project, [arrival("a.tif")], "me", "cpu")
     caller.end((offer(1.0),))
-    found.rescore()
+    frames.rescore()
     assert [call[0] for call in caller.calls] == ["a.tif", "a.tif"]
 
 

@@ -74,10 +74,10 @@ def test_labels_that_a_table_contradicts_are_changed_when_the_expert_says_so(
     table.write_text(f"frame,y,x,class\nlayer:field,0,0,class 2\nlayer:field,0,{CROP},class 2\n")
     dock.exchange.import_labels(table)
     qtbot.waitUntil(lambda: len(questions) == 1, timeout=10_000)
-    said = "1 that stood otherwise were " + ("not changed" if answer == "No" else "changed")
-    qtbot.waitUntil(lambda: any(said in each for each in sentences), timeout=10_000)
+    message = "1 label had another class: " + ("not changed" if answer == "No" else "changed")
+    qtbot.waitUntil(lambda: any(message in each for each in sentences), timeout=10_000)
     qtbot.waitUntil(lambda: len(dock.frame.labels) == 3, timeout=10_000)
-    assert questions[0].startswith("1 row contradicts labels that stand.")
+    assert questions[0].startswith("1 row contradicts existing labels.")
     assert [dock.frame.labels[index].class_id for index in range(3)] == classes
 
 

@@ -142,7 +142,7 @@ def test_a_tip_says_counts_and_what_the_state_means(page, plain):
         "/images/1.tif",
         "labelled: 2 a, 1 skipped or excluded",
         "predicted by model 3: 9 b",
-        "Crops of it have an answer.",
+        "Some of its crops have an answer.",
         "An older model scored it: score it again.",
     ]
 

@@ -22,7 +22,7 @@ def bench(tmp_path):
     return Screen(tmp_path / "project")
 
 
-def asked(bench, **choices):
+def start_query(bench, **choices):
     """Score the frame and ask for a query by these choices."""
     bench.session.change(lambda project: replace(project, choices=replace(project.choices, **choices)))
     bench.scored(information=1 + np.arange(COUNT) / COUNT)
@@ -34,12 +34,12 @@ def rows(bench):
         return store.presentations()
 
 
-def said(bench):
+def last_message(bench):
     return bench.view.page_says.call_args.args[0]
 
 
 def test_redo_gives_the_undone_answer_again_and_goes_on(bench):
-    asked(bench)
+    start_query(bench)
     first = bench.current.index
     bench.answer(2)
     bench.show()
@@ -53,15 +53,15 @@ def test_redo_gives_the_undone_answer_again_and_goes_on(bench):
 
 
 def test_redo_with_nothing_to_redo_says_so(bench):
-    asked(bench)
+    start_query(bench)
     bench.answer(1)
     bench.labelling.redo()
-    assert "nothing to redo" in said(bench)
+    assert "nothing to redo" in last_message(bench)
     assert len(bench.stored()) == 1
 
 
 def test_undo_reaches_back_over_a_reopened_project(bench):
-    asked(bench)
+    start_query(bench)
     bench.answer(1)
     bench.answer(2)
     bench.labelling.stop()
@@ -71,17 +71,17 @@ def test_undo_reaches_back_over_a_reopened_project(bench):
 
 
 def test_undo_of_an_answer_on_another_frame_is_done_and_said(bench):
-    asked(bench)
+    start_query(bench)
     bench.answer(1)
     bench.choose(bench.field.pixels_Y_X[::-1].copy())
     bench.query.score()
     bench.labelling.undo()
     assert bench.stored() == []
-    assert "another frame" in said(bench)
+    assert "another frame" in last_message(bench)
 
 
 def test_an_excluded_crop_is_not_asked_again_and_has_no_class(bench):
-    asked(bench)
+    start_query(bench)
     excluded = bench.current.index
     bench.show()
     bench.labelling.exclude()
@@ -93,7 +93,7 @@ def test_an_excluded_crop_is_not_asked_again_and_has_no_class(bench):
 
 
 def test_back_walks_through_the_sitting_and_a_new_answer_replaces_the_old(bench):
-    asked(bench)
+    start_query(bench)
     order = []
     for class_id in (1, 2, 1):
         order.append(bench.current.index)
@@ -112,18 +112,18 @@ def test_back_walks_through_the_sitting_and_a_new_answer_replaces_the_old(bench)
 
 
 def test_back_at_the_first_crop_says_so(bench):
-    asked(bench)
+    start_query(bench)
     bench.show()
     bench.labelling.back()
-    assert "no earlier crop" in said(bench)
+    assert "no earlier crop" in last_message(bench)
 
 
 def test_looking_at_the_prediction_is_kept_with_the_answer(bench):
-    asked(bench)
+    start_query(bench)
     bench.show()
     bench.labelling.show_prediction()
-    assert "Prediction: " in said(bench)
-    assert "v = " in said(bench)
+    assert "Prediction: " in last_message(bench)
+    assert "v = " in last_message(bench)
     bench.labelling.answer(1)
     bench.answer(1)
     assert [row.prediction_shown for row in rows(bench)] == [True, False]
@@ -133,7 +133,7 @@ def test_a_look_at_why_before_there_is_a_model_shows_no_prediction(bench):
     bench.labelling.click(0)
     bench.show()
     bench.labelling.show_prediction()
-    assert "No model had seen it" in said(bench)
+    assert "No model had scored it" in last_message(bench)
     bench.labelling.answer(1)
     assert [row.prediction_shown for row in rows(bench)] == [False]
 
@@ -145,7 +145,7 @@ def shown(bench):
 @pytest.mark.parametrize("end", ["stop", "leave", "last answer"])
 def test_the_predicted_class_is_replaced_during_a_query_and_comes_back_after_it(bench, end):
     bench.query.show("predicted class")
-    asked(bench, n=1)
+    start_query(bench, n=1)
     assert shown(bench) == "value v"
     assert "predicted class is hidden until the query ends" in bench.view.say.call_args.args[0]
     for wanted, drawn in (("cost C", "cost C"), ("predicted class", "value v")):
@@ -162,7 +162,7 @@ def test_the_predicted_class_is_replaced_during_a_query_and_comes_back_after_it(
 
 
 def test_a_prediction_seen_at_any_time_of_a_presentation_is_kept_and_only_with_that_one(bench):
-    asked(bench)
+    start_query(bench)
     bench.show()
     for is_seen in (True, False):
         bench.view.shows_predictions.return_value = is_seen
@@ -173,19 +173,19 @@ def test_a_prediction_seen_at_any_time_of_a_presentation_is_kept_and_only_with_t
 
 
 def test_controls_are_flagged_and_what_was_predicted_is_kept(bench):
-    asked(bench, control_share=1.0)
+    start_query(bench, control_share=1.0)
     for _ in range(3):
         bench.answer(1)
-    found = rows(bench)
-    assert [row.control for row in found] == [True] * 3
-    for row in found:
+    answers = rows(bench)
+    assert [row.control for row in answers] == [True] * 3
+    for row in answers:
         assert row.why.class_ids == (1, 2)
         assert row.why.probs_K == (0.5, 0.5)
         assert (row.why.acquisition, row.why.passes, row.why.alpha) == ("std", 50, 1.0)
 
 
 def test_an_undone_control_is_asked_again_as_no_control(bench):
-    asked(bench, control_share=1.0)
+    start_query(bench, control_share=1.0)
     bench.answer(1)
     bench.show()
     bench.labelling.undo()
@@ -205,7 +205,7 @@ def test_a_query_by_minutes_stays_within_them(bench):
 
 def test_the_next_query_comes_at_once_while_the_models_learn(bench):
     bench.labelling.keeps_going = True
-    asked(bench, n=3)
+    start_query(bench, n=3)
     seen = []
     for _ in range(6):
         seen.append(bench.current.index)
@@ -220,7 +220,7 @@ def test_the_next_query_comes_at_once_while_the_models_learn(bench):
 
 
 def test_the_query_being_answered_stays_drawn_when_new_scores_come(bench):
-    asked(bench, n=3)
+    start_query(bench, n=3)
     drawn = bench.view.show_query.call_args.args[0]
     bench.answer()
     bench.scored(information=COUNT - np.arange(COUNT))
@@ -228,7 +228,7 @@ def test_the_query_being_answered_stays_drawn_when_new_scores_come(bench):
 
 
 def test_a_model_is_stale_once_a_label_that_it_learned_is_taken_back(bench):
-    asked(bench)
+    start_query(bench)
     bench.answer(1)
     bench.answer(2)
     first, second = (label.label_id for label in bench.stored())
@@ -242,7 +242,7 @@ def test_a_model_is_stale_once_a_label_that_it_learned_is_taken_back(bench):
 
 
 def test_a_label_undone_redone_and_undone_again_leaves_the_model_that_learned_it_stale(bench):
-    asked(bench)
+    start_query(bench)
     bench.answer(1)
     (first,) = (label.label_id for label in bench.stored())
     trainer = bench.query.trainer
@@ -256,7 +256,7 @@ def test_a_label_undone_redone_and_undone_again_leaves_the_model_that_learned_it
 
 
 def test_a_project_that_another_window_holds_is_shown_but_not_written(bench):
-    asked(bench)
+    start_query(bench)
     bench.answer(1)
     second = ProjectSession(bench.folder)
     assert str(os.getpid()) in str(second.holder)
@@ -274,11 +274,11 @@ def test_without_a_class_to_give_nothing_is_asked(bench):
         bench.session.change(lambda project, class_id=class_id: retire_class(project, class_id))
     bench.labelling.click(0)
     assert bench.current is None
-    assert "No class is offered" in bench.view.complain.call_args.args[0]
+    assert "no active class" in bench.view.complain.call_args.args[0]
 
 
 def test_an_idle_pause_ends_by_an_act_of_its_own_and_not_by_an_answer_or_a_moving_mouse(bench):
-    asked(bench)
+    start_query(bench)
     bench.session.change(lambda project: replace(project, idle_limit_s=5.0))
     bench.labelling.click(0)
     bench.show(2.0)
@@ -303,7 +303,7 @@ def test_an_idle_pause_ends_by_an_act_of_its_own_and_not_by_an_answer_or_a_movin
 
 def test_a_merged_class_counts_with_the_other_and_a_retired_one_keeps_its_labels(bench):
     bench.session.change(lambda project: new_class(project, "third"))
-    asked(bench)
+    start_query(bench)
     for class_id in (1, 2, 3):
         bench.answer(class_id)
     bench.labelling.stop()

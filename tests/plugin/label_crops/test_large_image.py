@@ -64,8 +64,8 @@ def label(dock, field, qtbot):
 
 
 def test_the_heatmap_fills_in_and_what_a_cancel_keeps_is_labelled_and_not_scored_again(dock, field, qtbot):
-    asked = label(dock, field, qtbot)
-    assert asked == 10
+    query = label(dock, field, qtbot)
+    assert query == 10
     assert isinstance(dock.frame.loaded.plane_C_Y_X, LazyPlane)
     with Store(dock.session.project.store_path, read_only=True) as store:
         for each, given in zip(store.presented(), store.labels(), strict=True):

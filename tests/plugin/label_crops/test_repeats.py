@@ -3,7 +3,7 @@
 import pytest
 
 from costal.labels.effort import PauseReason, derive, replay
-from tests.plugin.label_crops.test_labelling_session import asked, rows
+from tests.plugin.label_crops.test_labelling_session import rows, start_query
 from tests.plugin.label_crops.test_sessions import COUNT, Screen
 
 SECOND = 10**9
@@ -26,7 +26,7 @@ def answer_all(bench, class_id=1):
 
 
 def test_answered_crops_come_again_without_a_word_later_in_the_query(bench):
-    asked(bench, repeat_share=0.5, n=COUNT, seed=3)
+    start_query(bench, repeat_share=0.5, n=COUNT, seed=3)
     seen, titles, drawn = answer_all(bench)
     again = [at for at, index in enumerate(seen) if index in seen[:at]]
     assert 0 < len(again) <= COUNT - 10
@@ -41,7 +41,7 @@ def test_answered_crops_come_again_without_a_word_later_in_the_query(bench):
 
 
 def test_the_new_answer_to_a_crop_that_came_again_stands_and_both_are_kept(bench):
-    asked(bench, repeat_share=0.5, n=COUNT, seed=3)
+    start_query(bench, repeat_share=0.5, n=COUNT, seed=3)
     while not bench.current.repeated:
         bench.answer(1)
     index = bench.current.index
@@ -52,13 +52,13 @@ def test_the_new_answer_to_a_crop_that_came_again_stands_and_both_are_kept(bench
 
 
 def test_no_crop_comes_again_where_the_share_is_0(bench):
-    asked(bench, repeat_share=0.0, n=COUNT)
+    start_query(bench, repeat_share=0.0, n=COUNT)
     seen, _, _ = answer_all(bench)
     assert len(seen) == COUNT
 
 
 def test_the_class_after_unsure_is_kept_as_unsure_and_the_next_one_is_not(bench):
-    asked(bench)
+    start_query(bench)
     first = bench.current.index
     bench.show()
     bench.labelling.turn_unsure()
@@ -69,7 +69,7 @@ def test_the_class_after_unsure_is_kept_as_unsure_and_the_next_one_is_not(bench)
 
 
 def test_unsure_twice_is_sure(bench):
-    asked(bench)
+    start_query(bench)
     bench.show()
     bench.labelling.turn_unsure()
     bench.labelling.turn_unsure()
@@ -78,7 +78,7 @@ def test_unsure_twice_is_sure(bench):
 
 
 def test_a_skipped_crop_has_no_doubtful_class(bench):
-    asked(bench)
+    start_query(bench)
     bench.show()
     bench.labelling.turn_unsure()
     bench.labelling.skip()
@@ -86,7 +86,7 @@ def test_a_skipped_crop_has_no_doubtful_class(bench):
 
 
 def test_a_note_is_kept_with_its_crop_and_the_time_of_writing_does_not_count(bench):
-    asked(bench)
+    start_query(bench)
     bench.show(seconds=2.0)
     bench.labelling.presenter.pause(PauseReason.MODAL)
     bench.now += 60 * SECOND
@@ -101,7 +101,7 @@ def test_a_note_is_kept_with_its_crop_and_the_time_of_writing_does_not_count(ben
 
 
 def test_a_note_can_be_taken_away(bench):
-    asked(bench)
+    start_query(bench)
     bench.show()
     bench.labelling.note("a slip")
     bench.labelling.note("")

@@ -171,7 +171,7 @@ def test_the_frame_on_the_canvas_follows_the_bench(bench):
 
 def test_a_prediction_that_was_told_is_kept_with_the_label(bench):
     bench.scored()
-    bench.labelling.note_told(5)
+    bench.labelling.note_seen(5)
     bench.labelling.click(5)
     bench.answer(1)
     bench.labelling.click(6)

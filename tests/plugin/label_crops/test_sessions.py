@@ -173,12 +173,12 @@ def test_a_skipped_crop_is_not_asked_again(bench):
 def test_a_clicked_crop_comes_at_once_and_the_query_goes_on_after_it(bench):
     bench.scored()
     bench.labelling.label_query()
-    asked = bench.current.index
+    first = bench.current.index
     bench.show()
     bench.labelling.click(0)
     assert (bench.current.index, bench.current.rank) == (0, None)
     bench.answer()
-    assert bench.current.index == asked
+    assert bench.current.index == first
 
 
 def test_an_interrupted_presentation_is_kept_as_a_lower_bound(bench):
@@ -218,9 +218,9 @@ def test_warnings_of_a_scored_frame_are_said(bench):
     from dataclasses import replace
 
     bench.scored()
-    found = replace(bench.query.found, warnings=("2 of 16 crops have no information.",))
+    frame_scores = replace(bench.query.found, warnings=("2 of 16 crops have no information.",))
     bench.query.score()
-    bench.engine.jobs[-1].result.emit(found)
+    bench.engine.jobs[-1].result.emit(frame_scores)
     bench.view.say.assert_called_with("2 of 16 crops have no information.")
     bench.query.score()
     bench.engine.jobs[-1].result.emit(
@@ -453,7 +453,7 @@ def test_the_order_of_presentations_counts_answers_once(bench):
     bench.labelling.undo()
     bench.answer()
     with Store(bench.folder / "labels.sqlite", read_only=True) as store:
-        assert bench.frame.loaded.asked_before == 2
+        assert bench.frame.loaded.presentation_count == 2
         assert store.presentation_count("tester") == 3, "the interrupted one is kept too"
 
 
@@ -462,13 +462,13 @@ def test_what_the_model_thought_is_kept_with_the_presentation(bench):
 
     bench.scored(generation=7, cost=np.full(COUNT, 2.0))
     bench.labelling.label_query()
-    asked = bench.current.index
+    index = bench.current.index
     bench.show()
     bench.query.found = None
     bench.labelling.answer(1)
     with sqlite3.connect(bench.folder / "labels.sqlite") as connection:
         row = connection.execute("SELECT generation, rank, information, cost, prediction_shown FROM presentation")
-        assert row.fetchone() == (7, 1, float(asked), 2.0, 0)
+        assert row.fetchone() == (7, 1, float(index), 2.0, 0)
 
 
 # images that are read piece by piece
@@ -543,13 +543,13 @@ def test_a_crop_of_the_query_that_cannot_be_read_gives_way_to_the_next(large, tm
         chunk.write_bytes(b"damaged")
     large.query.found = FrameScores(None, 0, "no model", features_M_F=np.random.default_rng(0).random((COUNT, 4)))
     large.labelling.label_query()
-    asked = large.query.asked.picked_n.tolist()
+    query = large.query.asked.picked_n.tolist()
     answered = []
     while large.current is not None:
         answered.append(large.current.index)
         large.answer()
-    assert answered == [index for index in asked if index >= 12]  # crops of other rows show some of the damaged one
-    assert answered != asked
+    assert answered == [index for index in query if index >= 12]  # crops of other rows show some of the damaged one
+    assert answered != query
 
 
 def test_a_query_asked_while_a_large_image_fills_in_still_comes_on_the_bench(large, monkeypatch):
@@ -615,16 +615,16 @@ def test_a_training_that_was_put_off_is_not_begun_anew_for_the_project_before(be
 
 
 def test_a_frame_without_a_query_is_placed_and_labelled(tmp_path):
-    view, thread, told = MagicMock(spec=View), Thread(), []
+    view, thread, messages = MagicMock(spec=View), Thread(), []
     session = OpenProject(view, thread, "tester")
     frame = FrameSession(session, view, view, thread)
-    frame.relabelled.connect(lambda before, label: told.append((before, label.class_id)))
+    frame.relabelled.connect(lambda before, label: messages.append((before, label.class_id)))
     create_project(tmp_path / "project")
     session.open(tmp_path / "project")
     session.change(lambda project: tiled(project, CROP))
     frame.choose(LayerView(np.zeros((SIDE, SIDE), np.uint16), "test.tif", "the slice shown", (), False, 0.02))
     frame.relabel(3, CropLabel(1, frame.loaded.stored.id, 0, 3 * CROP, CROP, 2, "class"), is_new=True)
-    assert told == [(None, 2)]
+    assert messages == [(None, 2)]
     assert view.show_labels.call_args.args[0].keys() == {3}
     assert view.show_counts.call_args.args[1] == {2: 1}
     session.close()()

@@ -249,12 +249,12 @@ def test_what_was_said_of_a_crop_leaves_with_it(dock, qtbot):
     ):
         before = dock.labelling.current or dock.present_at((5, 2 * CROP + 5)) or wait_for_crop(qtbot, dock)
         dock.labelling.show_prediction()
-        assert "Asked because" in dock.labelling_page._message.text()
+        assert "Why this crop" in dock.labelling_page._message.text()
         leave()
         qtbot.waitUntil(lambda before=before: dock.labelling.current is not before, timeout=5000)
-        assert "Asked because" not in dock.labelling_page._message.text() or dock.labelling.current is None
+        assert "Why this crop" not in dock.labelling_page._message.text() or dock.labelling.current is None
         qtbot.wait(50)
-    dock.labelling_page.say("Asked because")
+    dock.labelling_page.say("Why this crop")
     dock.labelling.stop()
     assert dock.labelling_page._message.text() == ""
 
@@ -306,7 +306,7 @@ def test_a_slider_that_rolls_while_a_crop_is_labelled_is_said_and_goes_back_with
     first = widget.labelling.current
     viewer.dims.set_current_step(0, 2)
     assert widget.labelling.current is first, "looking at the next plane helps to decide"
-    assert "The canvas shows t 2, the crop is of t 1." in widget.labelling_page._message.text()
+    assert "The canvas shows t 2, but the crop is from t 1." in widget.labelling_page._message.text()
     widget.present_at((5, 40))
     qtbot.waitUntil(lambda: widget.labelling.current not in (None, first), timeout=5000)
     assert viewer.dims.current_step[0] == 1
@@ -323,7 +323,7 @@ def test_a_frame_that_changes_under_a_crop_is_left_and_that_is_said(viewer, dock
     wait_for_crop(qtbot, dock)
     viewer.layers["field"].data = field.pixels_Y_X[::-1]
     assert dock.labelling.current is None
-    qtbot.waitUntil(lambda: "its crops were left; your answers are kept" in dock.status.text(), timeout=10_000)
+    qtbot.waitUntil(lambda: "labelling stopped; your answers are saved" in dock.status.text(), timeout=10_000)
 
 
 @pytest.mark.parametrize("how", ["the dock", "the window"])

@@ -57,7 +57,7 @@ def test_the_sheet_goes_by_its_key_by_a_click_and_with_the_bench(window, qtbot):
 
 def test_a_sentence_under_the_crop_moves_nothing(window, qtbot):
     bench, places = window.labelling_page, set()
-    for text in ("", "Saved.", "Asked because of this and that, at great length and with many words. " * 6):
+    for text in ("", "Saved.", "Why this crop: this and that, at great length and with many words. " * 6):
         bench.say(text)
         qtbot.wait(30)
         places.add((bench.buttons[HELP].y(), bench.crop_view.height()))
