@@ -180,7 +180,7 @@ def test_a_demo_into_the_folder_of_another_one_is_refused_with_the_difference(
     [
         (("--rounds", "98", "-N", "1000"), "98 disjoint pools of 1000 images .* need 98,020"),
         (("--data", "mnist"), "MNIST was not found"),
-        (("--data", "cifar"), "'cifar' is no data set"),
+        (("--data", "cifar"), "'cifar' is neither a data set"),
     ],
     ids=["too many rounds", "MNIST is missing", "no such data"],
 )
@@ -327,7 +327,7 @@ def test_a_query_is_a_csv_to_fill_in_and_to_take_labels_from(costal, folder, ima
 def test_a_table_never_takes_the_place_of_an_image_or_of_a_project(costal, folder, image, tmp_path, command, victim):
     before = (tmp_path / victim).read_bytes()
     code, _, err = costal(command, image, "--project", folder, "--out", tmp_path / victim)
-    assert (code, "no name for a table" in err) == (1, True)
+    assert (code, "not the name of a table" in err) == (1, True)
     assert (tmp_path / victim).read_bytes() == before
 
 

@@ -113,7 +113,7 @@ def test_a_choice_that_is_nothing_is_refused(nowhere):
 
 
 def test_a_folder_with_none_of_them_is_refused_with_what_was_looked_for(nowhere):
-    with pytest.raises(DatasetError, match=r"Looked for a folder with MNIST/raw.*project\.toml.*costs\.csv"):
+    with pytest.raises(DatasetError, match=r"Give a folder with MNIST/raw.*project\.toml.*costs\.csv"):
         load_dataset(str(nowhere))
 
 

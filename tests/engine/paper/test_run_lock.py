@@ -84,7 +84,7 @@ def test_a_run_is_not_resumed_when_that_is_not_wanted(quick_plan, small_digits, 
 def test_a_folder_with_something_else_is_left_alone(quick_plan, small_digits, tmp_path):
     (tmp_path / "thesis.docx").write_text("mine", "utf-8")
     with (
-        pytest.raises(DatasetError, match=r"something else \(thesis.docx\)"),
+        pytest.raises(DatasetError, match=r"other files \(thesis.docx\)"),
         run_lock(tmp_path, quick_plan, small_digits),
     ):
         pass

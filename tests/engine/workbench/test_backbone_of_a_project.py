@@ -104,7 +104,7 @@ def test_a_project_looks_through_weights_that_were_added_and_through_no_others(
     second = add_backbone("timm:test_resnet", other, overwrite=True)
     refused = finish(score_prepared(prepare(ScoreRequest(named, frame, device="cpu"))))
     assert refused.scores is None
-    assert f"'timm:test_resnet' with weights {card.sha256[:12]}, the project through {second.sha256[:12]}" in (
+    assert f"'timm:test_resnet' with weights {card.sha256[:12]}, the project now uses {second.sha256[:12]}" in (
         refused.reason
     )
     with pytest.raises(ProjectError, match=f"with weights {card.sha256[:12]}"):

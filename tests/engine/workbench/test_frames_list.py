@@ -185,7 +185,7 @@ def test_another_image_of_the_same_name_is_refused(day, plain, tmp_path):
     assert (located.sources, located.others) == ({}, (str(other),))
     assert told(located) == (
         f"Found 0 of 1 images by their content. {other} has the name of a missing image but other pixels: it was not "
-        "taken. one.tif is still missing."
+        "used. one.tif is still missing."
     )
 
 

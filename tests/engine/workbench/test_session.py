@@ -482,7 +482,7 @@ def test_a_project_that_cannot_be_opened_is_not_held(folder):
 
 
 def test_a_folder_that_is_no_project_gets_no_lock(tmp_path):
-    with pytest.raises(ProjectError, match="is no project"):
+    with pytest.raises(ProjectError, match="is not a project"):
         ProjectSession(tmp_path)
     assert list(tmp_path.iterdir()) == []
 

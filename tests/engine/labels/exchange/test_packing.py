@@ -84,7 +84,7 @@ def test_an_older_store_is_brought_up_to_date(project, packed, tmp_path):
 )
 def test_a_zip_file_with_what_is_no_part_of_a_project_is_refused(packed, tmp_path, name):
     rewritten(packed, lambda members: [*members, (name, b"evil")])
-    with pytest.raises(ProjectError, match=r"no part of a project\. Nothing was unpacked"):
+    with pytest.raises(ProjectError, match=r"not part of a project\. Nothing was unpacked"):
         finish(unpack(packed, tmp_path / "again"))
     assert sorted(each.name for each in tmp_path.iterdir()) == ["neurons", "neurons.zip"]
 
