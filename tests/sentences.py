@@ -3,7 +3,7 @@
 Usage: ``python -m tests.sentences`` prints them by file; ``python -m tests.sentences REVISION`` writes
 ``resources/sentences.csv`` with what each was in that revision of the repository and what it is now.
 
-A sentence is a piece of text of at least three words in the code, but for the docstrings of what is no command.
+A sentence is a piece of text of at least three words in the code, except docstrings other than those of commands.
 Values that are filled in stand as ``{…}``.
 """
 
@@ -32,13 +32,14 @@ IS_CODE = (
     "QLabel",
     "Q",
 )
-ALIKE = 0.45  # of a difflib ratio: below it two sentences are strangers
+ALIKE = 0.45  # of a difflib ratio: below it two sentences are unrelated
 
 
-def sentences_of(source: str) -> Iterator[str]:
-    """Yield what a user can read of one file's code, in its order."""
+def sentences_of(source: str, are_commands: bool = False) -> Iterator[str]:
+    """Yield what a user can read of one file's code, in its order; of commands the docstrings too, which are help."""
     tree = ast.parse(source)
-    documented = {id(doc) for node in ast.walk(tree) if (doc := _docstring(node)) is not None and not _is_command(node)}
+    helps = {id(_help_of(node)) for node in ast.walk(tree) if are_commands}
+    documented = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)} - helps
     inner = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
     for node in ast.walk(tree):
         text = _text_of(node) if id(node) not in documented | inner else None
@@ -46,29 +47,32 @@ def sentences_of(source: str) -> Iterator[str]:
             yield " ".join(text.split())
 
 
-def _docstring(node: ast.AST) -> ast.AST | None:
-    if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) or not node.body:
+def _help_of(node: ast.AST) -> ast.AST | None:
+    if not isinstance(node, ast.FunctionDef) or node.name.startswith("_"):
         return None
     first = node.body[0]
-    return first.value if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) else None
-
-
-def _is_command(node: ast.AST) -> bool:
-    return isinstance(node, ast.FunctionDef) and any("command" in ast.unparse(each) for each in node.decorator_list)
+    return first.value if isinstance(first, ast.Expr) else None
 
 
 def _text_of(node: ast.AST) -> str | None:
     if isinstance(node, ast.Constant):
         return node.value if isinstance(node.value, str) else None
     if isinstance(node, ast.JoinedStr):
-        return "".join(part.value if isinstance(part, ast.Constant) else "{…}" for part in node.values)
+        return "".join(str(part.value) if isinstance(part, ast.Constant) else "{…}" for part in node.values)
     return None
+
+
+def _of_file(path: str, source: str) -> Iterator[str]:
+    return sentences_of(source, are_commands=path.startswith("src/costal/cli/"))
 
 
 def sentences_now() -> dict[str, list[str]]:
     """Return the sentences of the working tree by file."""
     paths = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
-    return {path.relative_to(ROOT).as_posix(): list(sentences_of(path.read_text("utf-8"))) for path in paths}
+    return {
+        path.relative_to(ROOT).as_posix(): list(_of_file(path.relative_to(ROOT).as_posix(), path.read_text("utf-8")))
+        for path in paths
+    }
 
 
 def sentences_then(revision: str) -> dict[str, list[str]]:
@@ -80,7 +84,7 @@ def sentences_then(revision: str) -> dict[str, list[str]]:
     paths = [
         path for path in _git("ls-tree", "-r", "--name-only", revision, *ROOMS).splitlines() if path.endswith(".py")
     ]
-    return {moved.get(path, path): list(sentences_of(_git("show", f"{revision}:{path}"))) for path in paths}
+    return {moved.get(path, path): list(_of_file(path, _git("show", f"{revision}:{path}"))) for path in paths}
 
 
 def _git(*words: str) -> str:
@@ -101,8 +105,8 @@ def pairs(then: dict[str, list[str]], now: dict[str, list[str]]) -> Iterator[tup
             if text in everywhere_then:
                 yield path, text, text
                 continue
-            nearest = max(lost[path], key=lambda each: _likeness(each, text), default="")
-            if nearest and _likeness(nearest, text) >= ALIKE:
+            nearest = max(lost[path], key=lambda each: _similarity(each, text), default="")
+            if nearest and _similarity(nearest, text) >= ALIKE:
                 lost[path].remove(nearest)
                 yield path, nearest, text
             else:
@@ -111,7 +115,7 @@ def pairs(then: dict[str, list[str]], now: dict[str, list[str]]) -> Iterator[tup
         yield from ((path, text, "") for text in lost[path])
 
 
-def _likeness(one: str, other: str) -> float:
+def _similarity(one: str, other: str) -> float:
     return difflib.SequenceMatcher(None, one, other, autojunk=False).ratio()
 
 

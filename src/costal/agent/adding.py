@@ -169,7 +169,7 @@ def fitting(name: str, architecture: Architecture, weights: "Mapping[str, Tensor
     own = {tensor: weights[tensor].float().contiguous() for tensor in needed}
     broken = next((tensor for tensor, each in own.items() if not each.isfinite().all()), None)
     if broken is not None:
-        raise AgentError(f"{broken} holds what is no finite number. {OTHER_FILE}")
+        raise AgentError(f"{broken} contains values that are not finite numbers. {OTHER_FILE}")
     return own
 
 

@@ -115,7 +115,7 @@ BAD = {
     "another shape": (shaped, r"not weights of 'timm:test_resnet': layer1.0.conv1.weight has shape \(5, .*, not \("),
     "one is missing": (lacking, r"bn1.bias, one of 60 tensors, is missing. Use another file, or another name"),
     "one too many": (too_many, "the network has no neck.weight. Use another file"),
-    "not finite": (broken, "bn1.bias holds what is no finite number"),
+    "not finite": (broken, "bn1.bias contains values that are not finite"),
 }
 
 
