@@ -38,8 +38,8 @@ from napari_costal.ui.preferences import Preferences, preferences
 from napari_costal.ui.saving import ask_file
 
 BEFORE = (
-    "Every crop gets the most probable class, by the mean over the committee; this probability is its confidence. The "
-    "map, the counts and the least certain crops appear here."
+    "Every crop gets its most probable class, averaged over the models of the committee; that probability is its "
+    "confidence. The map, the counts and the least certain crops appear here."
 )
 EXPORTS: dict[ExportKind, tuple[str, str]] = {
     "crops": ("Crops CSV", "A row per crop, uncertain crops first."),

@@ -105,7 +105,7 @@ def _look_up(
     plane = frame_of(image, planes) if planes is not None else None
     if plane is None or plane.content_hash != record.content_hash:
         raise FrameError(
-            f"{record.source} has other pixels than the frame of the project: the file was changed or replaced. "
+            f"{record.source} does not have the pixels of the project's frame: the file was changed or replaced. "
             "Locate the original under Frames, or use 'Open image' to label this file as a new frame."
         )
     if any(axis in image.axes and image.pixels.shape[image.axes.index(axis)] > 1 for axis in steps):

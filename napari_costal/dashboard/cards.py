@@ -22,7 +22,7 @@ from napari_costal.dashboard.figures import (
     ConfusionPicture,
     EffortPicture,
 )
-from napari_costal.ui.figures import Colours, Floats, Picture
+from napari_costal.ui.figures import Colours, Floats64, Picture
 
 NO_PROJECT = "No project is open in <i>Label crops</i>. Open one there, or choose a folder here."
 TITLES = (
@@ -34,13 +34,14 @@ TITLES = (
 )
 VERSION_HEADS = ("model", "saved", "labels", "accuracy then", "controls", "bias (s)", "")
 NOT_RANDOM_HERE = (
-    "Actively chosen labels are not a random sample, and mostly harder: the accuracy over all crops tends to be higher."
+    "Crops that the model chose are not a random sample and are mostly harder, so the accuracy over all crops tends to "
+    "be higher."
 )
 MOST_DOTS = 1500
 MOST_IN_STRIP = 150
 MOST_QUERIES = 8
-"""Of which the controls are counted one by one; the curve has those before."""
-NO_EFFORTS: Floats = np.zeros(0)
+"""So many of the newest queries are listed with their controls."""
+NO_EFFORTS: Floats64 = np.zeros(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +177,7 @@ def effort_content(review: Review, colours: Colours) -> Content:
     return Content(f"<table width='100%'>{table}</table>{note}", picture, 230)
 
 
-def _newest(pairs: EffortPairs, which: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Floats:
+def _newest(pairs: EffortPairs, which: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Floats64:
     return np.stack([pairs.predicted_s_Q[which], pairs.measured_s_Q[which]])[:, -MOST_DOTS:]
 
 
@@ -208,7 +209,7 @@ def classes_content(review: Review, project: Project) -> Content:
     return Content(_small(text), ClassesPicture(rows), 60 + 27 * len(rows))
 
 
-def _class_row(each: LabelClass, labels: int, efforts_s: Floats) -> ClassRow:
+def _class_row(each: LabelClass, labels: int, efforts_s: Floats64) -> ClassRow:
     quartiles_s = np.percentile(efforts_s, (25, 50, 75)) if len(efforts_s) else NO_EFFORTS
     return ClassRow(each.name, each.colour, labels, quartiles_s, efforts_s[-MOST_IN_STRIP:])
 
@@ -259,7 +260,7 @@ def model_text(overview: Overview) -> str:
         text += f"; {counted(overview.not_learned, 'answer')} came since"
     if overview.taken_back:
         labels, were = counted(overview.taken_back, "label"), "was" if overview.taken_back == 1 else "were"
-        text += f".<br><b>Stale</b>: {labels} that it learned from {were} undone or changed since."
+        text += f".<br><b>Stale</b>: {labels} in its training data {were} undone or changed since."
         return f"{text} Train again."
     return f"{text}."
 

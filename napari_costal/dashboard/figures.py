@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_costal.ui.figures import DASHED, TEXT, Colours, Floats, dress, shortened
+from napari_costal.ui.figures import DASHED, TEXT, Colours, Floats64, dress, shortened
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,10 +25,10 @@ class AccuracyPicture:
     """Accuracy with its interval, against labels and against expert minutes."""
 
     label_count_S: NDArray[np.int64]
-    minutes_S: Floats
-    share_S: Floats
-    low_S: Floats
-    high_S: Floats
+    minutes_S: Floats64
+    share_S: Floats64
+    low_S: Floats64
+    high_S: Floats64
 
     def draw(self, figure: "Figure", colours: Colours) -> None:
         """Draw two axes that share the accuracy."""
@@ -53,8 +53,8 @@ class AccuracyPicture:
 class EffortPicture:
     """Predicted against measured effort in seconds, of chosen crops and of controls, on logarithmic axes."""
 
-    chosen_s_2_Q: Floats
-    control_s_2_Q: Floats
+    chosen_s_2_Q: Floats64
+    control_s_2_Q: Floats64
 
     def draw(self, figure: "Figure", colours: Colours) -> None:
         """Draw dots, and the diagonal of exact predictions."""
@@ -82,8 +82,8 @@ class ClassRow:
     name: str
     colour: str
     labels: int
-    quartiles_s: Floats
-    efforts_s: Floats
+    quartiles_s: Floats64
+    efforts_s: Floats64
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,10 +129,10 @@ def _draw_strip(axes: "Axes", at: int, row: ClassRow, colours: Colours) -> None:
 class CalibrationPicture:
     """Accuracy against confidence in bins, with intervals and the number of labels of each bin."""
 
-    confidence_B: Floats
-    accuracy_B: Floats
-    low_B: Floats
-    high_B: Floats
+    confidence_B: Floats64
+    accuracy_B: Floats64
+    low_B: Floats64
+    high_B: Floats64
     count_B: NDArray[np.intp]
 
     def draw(self, figure: "Figure", colours: Colours) -> None:
@@ -157,7 +157,7 @@ class ConfusionPicture:
     """The confusion matrix: labels of each class (rows) by predicted class (columns), and the share predicted right."""
 
     names: Sequence[str]
-    confusion_K_K: Floats
+    confusion_K_K: Floats64
 
     def draw(self, figure: "Figure", colours: Colours) -> None:
         """Draw the shares of each row as shades, with the counts."""

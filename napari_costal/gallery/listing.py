@@ -20,7 +20,7 @@ from costal.workbench.gallery_pixels import CropPixels
 from costal.workbench.poor_crops import counts_of, with_poor
 from napari_costal.engine.calls import Thread
 from napari_costal.engine.latest import Latest
-from napari_costal.gallery.model import Offer, Place
+from napari_costal.gallery.model import CropKey, PredictionPage
 from napari_costal.label_crops.opened import Work
 
 Change = tuple[CropLabel, CropLabel | None]
@@ -34,7 +34,7 @@ class GalleryShown(Protocol):
     def complain(self, text: str) -> None: ...
     def show_gallery(self, gallery: Gallery | None) -> None: ...
     def list_crops(self, gallery: Gallery, rows_n: NDArray[np.intp]) -> None: ...
-    def list_offer(self, gallery: Gallery, offered: Offer | None) -> None: ...
+    def list_offer(self, gallery: Gallery, offered: PredictionPage | None) -> None: ...
     def show_labels(self, gallery: Gallery) -> None: ...
     def forget_choice(self) -> None: ...
 
@@ -47,10 +47,10 @@ class Listing:
         self.work: Work | None = None
         self.gallery: Gallery | None = None
         self.pixels: CropPixels | None = None
-        self.offer: Offer | None = None
+        self.offer: PredictionPage | None = None
         self.chosen = Filter()
         self.sort: Sort = "place in the frame"
-        self.like: Place | None = None
+        self.like: CropKey | None = None
         self._newest, self._ordering = Latest(), Latest()
         self._places: Places | None = None
         self._poor_N: NDArray[np.int64] | None = None
@@ -117,7 +117,7 @@ class Listing:
 
         self.reading.run(order, then=ticket.only(listed), failed=ticket.only(self.view.complain))
 
-    def row_of(self, place: Place) -> int | None:
+    def row_of(self, place: CropKey) -> int | None:
         """Return the row of a crop, None when it is not in the gallery."""
         return self._places.row(place) if self._places is not None else None
 

@@ -16,7 +16,7 @@ MOST_LISTED = 10_000
 """Of more crops only the first are listed; another order or filter lists others."""
 GREY = "#888888"
 
-Place = tuple[int, int, int, int]
+CropKey = tuple[int, int, int, int]
 """The identity of a crop: frame id, y, x, side."""
 
 
@@ -32,7 +32,7 @@ class Cell(NamedTuple):
 
 
 @dataclass(slots=True)
-class Offer:
+class PredictionPage:
     """A page of predictions on the screen, with the rows left out and the classes corrected by the expert."""
 
     page: Page
@@ -69,13 +69,13 @@ class GalleryModel(QAbstractListModel):
         super().__init__()
         self.gallery: Gallery | None = None
         self.rows_n: NDArray[np.intp] = np.zeros(0, np.intp)
-        self.offer: Offer | None = None
+        self.offer: PredictionPage | None = None
         self._shown: Mapping[int, int] = {}
         self._classes: dict[int, tuple[str, str]] = {}
         self._predicted_n: NDArray[Any] = np.zeros(0)
         self._confidence_n: NDArray[Any] = np.zeros(0)
 
-    def show(self, gallery: Gallery | None, rows_n: NDArray[np.intp], offer: Offer | None = None) -> None:
+    def show(self, gallery: Gallery | None, rows_n: NDArray[np.intp], offer: PredictionPage | None = None) -> None:
         """List these rows of a gallery, or a page of predictions."""
         self.beginResetModel()
         self.gallery, self.rows_n, self.offer = gallery, rows_n[:MOST_LISTED], offer
@@ -102,7 +102,7 @@ class GalleryModel(QAbstractListModel):
             return self.sentence(index.row())
         return None
 
-    def place(self, position: int) -> Place:
+    def place(self, position: int) -> CropKey:
         """Return which crop is listed at a position."""
         crops, row = self._crops, int(self.rows_n[position])
         return int(crops.frame_id_N[row]), int(crops.y_N[row]), int(crops.x_N[row]), int(crops.side_N[row])

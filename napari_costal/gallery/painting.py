@@ -11,7 +11,7 @@ from napari_costal.engine.calls import Thread
 from napari_costal.gallery.following import Following
 from napari_costal.gallery.looks import picture
 from napari_costal.gallery.model import GalleryModel
-from napari_costal.gallery.thumbnails import Picture, Thumbnails
+from napari_costal.gallery.thumbnails import Thumbnail, Thumbnails
 from napari_costal.gallery.view import GalleryView
 from napari_costal.labelling.crop_view import CropView
 
@@ -70,7 +70,7 @@ class CropPainting(QObject):
         row = int(self._model.rows_n[index.row()])
         pixel_um = gallery.frames[int(gallery.crops.frame_id_N[row])].record.pixel_um
 
-        def show(pictures: dict[int, Picture]) -> None:
+        def show(pictures: dict[int, Thumbnail]) -> None:
             shown = pictures[row]
             self.enlarged.cover(shown if isinstance(shown, str) else "")
             if not isinstance(shown, str):
@@ -84,12 +84,12 @@ class CropPainting(QObject):
         in_sight = self._view.positions_in_sight()
         return set(self._model.rows_n[in_sight.start : in_sight.stop].tolist())
 
-    def _painter(self) -> Callable[[Sequence[int]], dict[int, Picture]]:
+    def _painter(self) -> Callable[[Sequence[int]], dict[int, Thumbnail]]:
         """Return a function that makes the pictures of rows, on the thread."""
         pixels, gallery, looks, own = self._pixels, self._gallery, self._following.looks, self._following.own_frame
 
-        def paint(rows: Sequence[int]) -> dict[int, Picture]:
-            pictures: dict[int, Picture] = {}
+        def paint(rows: Sequence[int]) -> dict[int, Thumbnail]:
+            pictures: dict[int, Thumbnail] = {}
             if pixels is None or gallery is None:
                 return pictures
             for row, crop in pixels.read(rows).items():

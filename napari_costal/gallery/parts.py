@@ -9,7 +9,7 @@ from costal.labels.project import LabelClass
 from costal.workbench.gallery import EXCLUDED, LABELLED, LOOK_AGAIN, POOR, SKIPPED, SORTS, UNLABELLED, Filter, Sort
 from costal.workbench.gallery_crops import Gallery
 from costal.workbench.poor_crops import POOR_NAMES
-from napari_costal.gallery.model import Offer
+from napari_costal.gallery.model import PredictionPage
 from napari_costal.labelling.keys import labelled_with
 from napari_costal.ui.parts import beside, push_button
 
@@ -192,7 +192,7 @@ class OfferRow(QWidget):
         """The least confidence."""
         return float(self.confidence.value())
 
-    def show_offer(self, offered: Offer | None) -> None:
+    def show_offer(self, offered: PredictionPage | None) -> None:
         """Show whether a page is offered."""
         self.offer_button.setChecked(offered is not None)
         self.accept_button.setEnabled(offered is not None)

@@ -18,7 +18,7 @@ from costal.workbench.looked_again import confirm, take_back
 from costal.workbench.session import ProjectSession
 from napari_costal.gallery.action_clock import ActionClock
 from napari_costal.gallery.listing import Change, Listing
-from napari_costal.gallery.model import Offer
+from napari_costal.gallery.model import PredictionPage
 from napari_costal.label_crops.loaded_frame import revised
 from napari_costal.label_crops.opened import Work
 from napari_costal.labelling.presentation import Clock, system_clock
@@ -116,7 +116,7 @@ class GallerySession:
             return
         doubts = tuple(gallery.doubts[row] for row in rows if gallery.crops.doubt_N[row] and row in gallery.doubts)
         if not doubts:
-            self._view.say("Enter keeps labels to look at again. Select some of these.")
+            self._view.say("Enter keeps labels that are listed to look at again. Select some of them first.")
             return
 
         self._taken_back.clear()
@@ -140,7 +140,7 @@ class GallerySession:
 
         work.session.store.run(confirm, gallery.project, doubts, then=done, failed=self._view.complain)
 
-    def _correct(self, offered: Offer, rows: Sequence[int], class_id: int) -> list[int]:
+    def _correct(self, offered: PredictionPage, rows: Sequence[int], class_id: int) -> list[int]:
         """Note the expert's corrections of offered crops; return the crops to label, without planted errors."""
         offered.left_out.difference_update(rows)
         offered.corrected.update(dict.fromkeys(rows, class_id))
@@ -194,7 +194,7 @@ class GallerySession:
             self.close_page()
             self._view.say(_why_nothing(gallery, least))
             return
-        self._listing.offer, self._corrections_s = Offer(page), 0.0
+        self._listing.offer, self._corrections_s = PredictionPage(page), 0.0
         self.choosing.stop()
         self.paging.stop()
         self.paging.begin(gallery.project.idle_limit_s)
@@ -237,7 +237,7 @@ class GallerySession:
             self.paging.stop()
             self._view.forget_choice()
             then()
-            missed = f" {caught} of {planted} planted errors caught." if planted else ""
+            missed = f" {caught} of {planted} predictions that were wrong on purpose were noticed." if planted else ""
             self._view.say(
                 f"{counted(count, 'crop')} accepted in {active_s:.1f} s.{missed} Undo takes back all of them."
             )

@@ -16,7 +16,7 @@ AT_ONCE, REST_MS = 8, 15
 """The number made at once; then the thread pauses, because the window cannot paint while Python runs there."""
 MOST_KEPT = 4000
 
-Picture = NDArray[np.uint8] | str
+Thumbnail = NDArray[np.uint8] | str
 """RGB pixels (H, W, 3), or the reason why there are none."""
 
 
@@ -28,14 +28,14 @@ class Thumbnails(QObject):
     def __init__(self, thread: Thread, in_sight: Callable[[], Collection[int]], parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._thread, self._in_sight = thread, in_sight
-        self._paint: Callable[[Sequence[int]], dict[int, Picture]] = lambda _: {}
+        self._paint: Callable[[Sequence[int]], dict[int, Thumbnail]] = lambda _: {}
         self._kept: OrderedDict[int, QImage | str] = OrderedDict()
         self._requested: dict[int, None] = {}
         self._newest = Latest()
         self._is_busy = False
         self.side = 96
 
-    def begin(self, paint: Callable[[Sequence[int]], dict[int, Picture]], side: int) -> None:
+    def begin(self, paint: Callable[[Sequence[int]], dict[int, Thumbnail]], side: int) -> None:
         """Delete all images and make them again; `paint` makes the pictures of rows, on the thread."""
         self._paint, self.side = paint, side
         self._newest.renew()
@@ -100,7 +100,7 @@ def image_of(picture_H_W_3: NDArray[np.uint8]) -> QImage:
     )
 
 
-def scaled(picture: Picture, side: int) -> QImage | str:
+def scaled(picture: Thumbnail, side: int) -> QImage | str:
     """Return a picture scaled to fit a square: averaged if it shrinks, by whole factors if it grows."""
     if isinstance(picture, str):
         return picture

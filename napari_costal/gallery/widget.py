@@ -15,7 +15,7 @@ from costal.workbench.gallery_crops import Gallery
 from napari_costal.engine.threads import Background
 from napari_costal.gallery.following import Following
 from napari_costal.gallery.listing import Listing
-from napari_costal.gallery.model import MOST_LISTED, GalleryModel, Offer, Place
+from napari_costal.gallery.model import MOST_LISTED, CropKey, GalleryModel, PredictionPage
 from napari_costal.gallery.painting import CropPainting
 from napari_costal.gallery.parts import ClassButtons, FilterRow, OfferRow
 from napari_costal.gallery.session import GallerySession
@@ -38,7 +38,7 @@ class CropGallery(Dock):
         self._viewer = napari_viewer
         self._keys = (chosen or preferences()).keys
         self._reading, self._drawing = Background("gallery", self), Background("thumbnails", self)
-        self._kept: tuple[set[Place], Place | None] | None = None
+        self._kept: tuple[set[CropKey], CropKey | None] | None = None
         self.model = GalleryModel()
         self.view = GalleryView(self.model, self._keys)
         self.following = Following(self)
@@ -143,7 +143,7 @@ class CropGallery(Dock):
             self._restore(*choice)
         self._count()
 
-    def list_offer(self, gallery: Gallery, offered: Offer | None) -> None:
+    def list_offer(self, gallery: Gallery, offered: PredictionPage | None) -> None:
         """List a page of predictions; with None none is offered."""
         self.offers.show_offer(offered)
         if offered is not None:
@@ -171,13 +171,13 @@ class CropGallery(Dock):
 
     # Choosing
 
-    def _kept_choice(self) -> tuple[set[Place], Place | None]:
+    def _kept_choice(self) -> tuple[set[CropKey], CropKey | None]:
         """Return the selected crops, and the first visible crop if it is not the first of all."""
         in_sight = self.view.positions_in_sight()
         top = self.model.place(in_sight.start) if len(in_sight) and in_sight.start else None
         return {self.model.place(each) for each in self.view.chosen()}, top
 
-    def _restore(self, chosen: set[Place], top: Place | None) -> None:
+    def _restore(self, chosen: set[CropKey], top: CropKey | None) -> None:
         rows = {self.listing.row_of(each): each for each in (*chosen, *([top] if top is not None else []))}
         at = {rows[row]: position for position, row in enumerate(self.model.rows_n.tolist()) if row in rows}
         self.view.choose([at[each] for each in chosen if each in at])

@@ -26,7 +26,7 @@ from napari_costal.canvas.large_layer import read_for_store
 from napari_costal.canvas.layer_frames import LayerView
 from napari_costal.engine.calls import Thread
 from napari_costal.engine.latest import Latest
-from napari_costal.label_crops.loaded_frame import LoadedFrame, Picture, colour_of, picture_of
+from napari_costal.label_crops.loaded_frame import CropPicture, LoadedFrame, colour_of, picture_of
 from napari_costal.label_crops.open_project import OpenProject
 from napari_costal.label_crops.view import CanvasView, Words
 
@@ -159,12 +159,12 @@ class FrameSession:
             then()
             return
 
-        def read() -> Picture | None:
+        def read() -> CropPicture | None:
             if not ticket.is_current:
                 return None
             return loaded.held.get(index) or picture_of(loaded.plane_C_Y_X, grid, index)
 
-        def keep(picture: Picture | None) -> None:
+        def keep(picture: CropPicture | None) -> None:
             if picture is not None:
                 loaded.hold(index, picture)
                 then()

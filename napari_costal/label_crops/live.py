@@ -71,7 +71,7 @@ class Live:
             self._stop()
         elif (count := self._crops_to_learn_of) > MOST_CROPS:
             self._words.say(
-                f"This frame has {count:,} crops. Above {MOST_CROPS:,} the models learn after the query, not after "
+                f"This frame has {count:,} crops. Above {MOST_CROPS:,} the models learn when the query ends, not after "
                 "each answer."
             )
 

@@ -17,7 +17,7 @@ from costal.workbench.session import ProjectSession, StoredFrame
 MOST_HELD_BYTES, FEWEST_HELD = 500_000_000, 10
 
 
-class Picture(NamedTuple):
+class CropPicture(NamedTuple):
     """A crop, the pixels around it, and the (y, x) of the crop's first pixel in these."""
 
     crop_C_H_W: NDArray[np.generic]
@@ -30,11 +30,11 @@ class Picture(NamedTuple):
         return self.crop_C_H_W.nbytes + self.around_C_H_W.nbytes
 
 
-def picture_of(plane_C_Y_X: Plane, grid: Grid, index: int) -> Picture:
+def picture_of(plane_C_Y_X: Plane, grid: Grid, index: int) -> CropPicture:
     """Return a crop with a margin of half its side."""
     crop = crop_at(plane_C_Y_X, grid, index)
     around = replace(plane_C_Y_X, missing="fill") if isinstance(plane_C_Y_X, LazyPlane) else plane_C_Y_X
-    return Picture(crop, *crop_with_surroundings(around, grid, index, grid.crop // 2))
+    return CropPicture(crop, *crop_with_surroundings(around, grid, index, grid.crop // 2))
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class LoadedFrame:
     stored: StoredFrame
     labels: dict[int, CropLabel]
     presentation_count: int
-    held: dict[int, Picture] = field(default_factory=dict)
+    held: dict[int, CropPicture] = field(default_factory=dict)
 
     @property
     def plane_C_Y_X(self) -> Plane:
@@ -64,7 +64,7 @@ class LoadedFrame:
         """Return whether a crop can be shown without reading it first."""
         return index in self.held or not self.is_lazy
 
-    def hold(self, index: int, picture: Picture) -> None:
+    def hold(self, index: int, picture: CropPicture) -> None:
         """Keep a crop that was read, and drop those that were read long ago."""
         self.held[index] = picture
         left = sum(each.size for each in self.held.values())
@@ -73,7 +73,7 @@ class LoadedFrame:
                 break
             left -= self.held.pop(old).size
 
-    def picture(self, grid: Grid, index: int) -> Picture:
+    def picture(self, grid: Grid, index: int) -> CropPicture:
         """Return a crop that is in memory."""
         return self.held.get(index) or picture_of(self.plane_C_Y_X, grid, index)
 

@@ -12,8 +12,8 @@ from costal.paper.experiment import RoundReport
 from costal.paper.figures import draw_rounds, rounds_shown
 from costal.paper.plan import RANDOM_ARM, Plan
 from costal.paper.report import draw_accuracy
-from napari_costal.mosaic.run import Place, Run
-from napari_costal.ui.figures import DASHED, TEXT, Colours, Floats, dress, shortened
+from napari_costal.mosaic.run import RoundPosition, Run
+from napari_costal.ui.figures import DASHED, TEXT, Colours, Floats64, dress, shortened
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -29,9 +29,9 @@ class Curve:
 
     name: str
     colour: str
-    labels_M: Floats
-    cost_M: Floats
-    accuracy_M: Floats
+    labels_M: Floats64
+    cost_M: Floats64
+    accuracy_M: Floats64
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class CurvesPicture:
         marks, names = by_labels.get_legend_handles_labels()
         _add_legend(figure, dict(zip(names, marks, strict=True)), colours)
 
-    def _mark(self, axes: "Axes", along_M: Floats, here: float, colours: Colours) -> None:
+    def _mark(self, axes: "Axes", along_M: Floats64, here: float, colours: Colours) -> None:
         """Draw the shown repeat up to a round."""
         colour = self.own.colour or colours.ink
         axes.axvline(here, color=colours.ink, linewidth=0.8, alpha=0.7, zorder=1)
@@ -143,7 +143,7 @@ def figure_1_picture(run: Run, effort_unit: str) -> Figure1Picture:
     return Figure1Picture(run.plan, rows, effort_unit)
 
 
-def curves_picture(run: Run, place: Place, effort_unit: str) -> CurvesPicture:
+def curves_picture(run: Run, place: RoundPosition, effort_unit: str) -> CurvesPicture:
     """Return the learning curves of a run at a round."""
     others, arms = cycle(COLOURS), run.plan.arms
     colours = ["" if arm.acquisition == "random" else next(others) for arm in arms]

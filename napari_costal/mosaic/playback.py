@@ -14,7 +14,7 @@ from costal.paper.sources import Dataset
 from napari_costal.engine.calls import Thread
 from napari_costal.engine.latest import Latest
 from napari_costal.mosaic.curves import curves_picture, figure_1_picture
-from napari_costal.mosaic.run import Place, RoundShown, Run, crops_of, look, read_shown
+from napari_costal.mosaic.run import RoundPosition, RoundShown, Run, crops_of, look, read_shown
 from napari_costal.ui.figures import Picture
 
 
@@ -25,7 +25,7 @@ class View(Protocol):
     def complain(self, text: str) -> None: ...
     def show_note(self, text: str) -> None: ...
     def show_run(self, run: Run | None, summary: str) -> None: ...
-    def show_place(self, place: Place, count: int, text: str) -> None: ...
+    def show_place(self, place: RoundPosition, count: int, text: str) -> None: ...
     def show_picture(self, picture: Picture) -> None: ...
     def show_round(self, dataset_name: str, shown: RoundShown) -> None: ...
     def show_playing(self, playing: bool, following: bool) -> None: ...
@@ -44,10 +44,10 @@ class PlaybackController:
         self._newest.renew()
         self._folder = folder
         self.run: Run | None = None
-        self.place = Place()
+        self.place = RoundPosition()
         self.is_playing = self.is_following = False
         self._dataset: Dataset | None = None
-        self._drawn: Place | None = None
+        self._drawn: RoundPosition | None = None
         self._is_looking = self._is_reading = self._is_lost = False
 
     def open(self, folder: Path) -> None:
@@ -96,8 +96,8 @@ class PlaybackController:
         self._view.show_run(run, summary(run))
         self.is_following = run.done < run.total
         self._show_state()
-        newest = run.newest(None, Place())
-        self._go(newest if self.is_following else Place(newest.arm, newest.repeat, min(1, newest.number)))
+        newest = run.newest(None, RoundPosition())
+        self._go(newest if self.is_following else RoundPosition(newest.arm, newest.repeat, min(1, newest.number)))
         self._view.show_note("Reading the data …")
         only = self._newest.ticket().only
         self._thread.run(crops_of, run, then=only(self._found_crops), failed=only(self._no_crops))
@@ -112,7 +112,7 @@ class PlaybackController:
 
     # Where in the run
 
-    def choose(self, place: Place) -> None:
+    def choose(self, place: RoundPosition) -> None:
         """Go to a place that the user chose, and stop following."""
         self.follow(False)
         self._go(place)
@@ -153,7 +153,7 @@ class PlaybackController:
     def _show_state(self) -> None:
         self._view.show_playing(self.is_playing, self.is_following)
 
-    def _go(self, place: Place) -> None:
+    def _go(self, place: RoundPosition) -> None:
         """Show a place, or the nearest finished round."""
         if self.run is None:
             return

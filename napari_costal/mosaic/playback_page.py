@@ -11,7 +11,7 @@ from costal.types import Floats
 from napari_costal.engine.calls import Thread
 from napari_costal.mosaic.layers import MosaicLayers
 from napari_costal.mosaic.playback import PlaybackController
-from napari_costal.mosaic.run import Place, RoundShown, Run
+from napari_costal.mosaic.run import RoundPosition, RoundShown, Run
 from napari_costal.ui.figure_view import FigureView, colours_of
 from napari_costal.ui.figures import Picture
 from napari_costal.ui.parts import beside, push_button, sentence
@@ -85,7 +85,7 @@ class PlaybackPage(QWidget):
         column.addWidget(self.curves, 1)
 
     def _choose(self) -> None:
-        place = Place(self.arm.currentIndex(), self.repeat.currentIndex(), self.slider.value())
+        place = RoundPosition(self.arm.currentIndex(), self.repeat.currentIndex(), self.slider.value())
         self.controller.choose(place)
 
     def stop(self) -> None:
@@ -128,7 +128,7 @@ class PlaybackPage(QWidget):
         _offer(self.arm, [arm.name for arm in run.plan.arms])
         _offer(self.repeat, [f"repeat {repeat}" for repeat in range(run.plan.repeats)])
 
-    def show_place(self, place: Place, count: int, text: str) -> None:
+    def show_place(self, place: RoundPosition, count: int, text: str) -> None:
         """Show the number of the shown round, and how many there are."""
         self.round.setText(text)
         with QSignalBlocker(self.slider):

@@ -22,7 +22,7 @@ Reports = tuple[RoundReport, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class RoundPosition:
     """A round of an arm's repeat: the arm's place in the plan, the repeat, and the round's number."""
 
     arm: int = 0
@@ -40,14 +40,14 @@ class Run:
 
     def of(self, arm: int, repeat: int) -> Reports:
         """Return the finished rounds of an arm's repeat."""
-        place = Place(arm, repeat)
+        place = RoundPosition(arm, repeat)
         return self.reports[self.places.index(place)] if place in self.places else ()
 
     @property
-    def places(self) -> list[Place]:
+    def places(self) -> list[RoundPosition]:
         """Round 0 of each arm and repeat, in the order of `reports`; an arm may have fewer repeats than the plan."""
         arms = enumerate(self.plan.arms)
-        return [Place(number, repeat) for number, arm in arms for repeat in range(self.plan.repeats_of(arm))]
+        return [RoundPosition(number, repeat) for number, arm in arms for repeat in range(self.plan.repeats_of(arm))]
 
     @property
     def done(self) -> int:
@@ -59,7 +59,7 @@ class Run:
         """The number of rounds of the whole run."""
         return (self.plan.rounds + 1) * len(self.reports)
 
-    def newest(self, before: "Run | None", here: Place) -> Place:
+    def newest(self, before: "Run | None", here: RoundPosition) -> RoundPosition:
         """Return the last round of a repeat with new rounds since `before`; of the repeat of `here` if it has some."""
         counts = [len(reports) for reports in self.reports]
         earlier = [len(reports) for reports in before.reports] if before is not None else [0] * len(counts)
@@ -69,7 +69,7 @@ class Run:
         round_now = next(
             (each for each in candidates if (each.arm, each.repeat) == (here.arm, here.repeat)), candidates[0]
         )
-        return Place(round_now.arm, round_now.repeat, max(len(self.of(round_now.arm, round_now.repeat)) - 1, 0))
+        return RoundPosition(round_now.arm, round_now.repeat, max(len(self.of(round_now.arm, round_now.repeat)) - 1, 0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +151,7 @@ def crops_of(run: Run) -> Dataset:
     return dataset
 
 
-def read_shown(run: Run, place: Place, dataset: Dataset) -> RoundShown:
+def read_shown(run: Run, place: RoundPosition, dataset: Dataset) -> RoundShown:
     """Return a finished round.
 
     Raises

@@ -20,7 +20,7 @@ DPI = 96
 TEXT = 8
 DASHED = (0, (4, 3))
 
-Floats = NDArray[np.float64]
+Floats64 = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)

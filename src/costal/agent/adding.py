@@ -134,8 +134,8 @@ def load_added(card: BackboneCard, folder: Path | None = None) -> "nn.Module":
     architecture = architecture_of(card.name)
     if (architecture.version, architecture.feature_count) != (card.version, card.feature_count):
         raise AgentError(
-            f"'{card.name}' makes other features in this version than it did ({card.version}; now "
-            f"{architecture.version}). Add its weights again, and train again."
+            f"'{card.name}' computes other features in this version than before ({card.version}; now "
+            f"{architecture.version}). Add its weights again, then train again."
         )
     path = weights_file(card.name, folder)
     try:

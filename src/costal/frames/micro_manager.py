@@ -10,7 +10,7 @@ import numpy as np
 
 from costal.errors import FrameError
 from costal.frames.inside import inside
-from costal.frames.plane_stack import Place, PlaneStack
+from costal.frames.plane_stack import PlanePosition, PlaneStack
 
 if TYPE_CHECKING:
     import tifffile
@@ -66,7 +66,7 @@ def _is_indexed(path: Path, tiff: "tifffile.TiffFile") -> bool:
     return bool((tiff.micromanager_metadata or {}).get("MajorVersion", 0) >= 2) and (path.parent / INDEX).is_file()
 
 
-Plane = tuple[Mapping[str, Any], Place]
+Plane = tuple[Mapping[str, Any], PlanePosition]
 
 
 def _ndtiff_planes(path: Path) -> Iterator[Plane]:
@@ -78,7 +78,7 @@ def _ndtiff_planes(path: Path) -> Iterator[Plane]:
     for axes, name, offset, _, _, _, compression, *_ in entries:
         if compression:
             raise FrameError(f"{path} has compressed planes, which are not read in NDTiff. Export it as OME-TIFF.")
-        yield axes, Place(names[name], offset)
+        yield axes, PlanePosition(names[name], offset)
 
 
 def _own_planes(path: Path, tiff: "tifffile.TiffFile") -> Iterator[Plane]:
@@ -89,7 +89,7 @@ def _own_planes(path: Path, tiff: "tifffile.TiffFile") -> Iterator[Plane]:
         pixels = {int(page.offset): int(page.dataoffsets[0]) for page in tiff.pages}
         for channel, z, time, site, offset in table.tolist():
             at = {"channel": channel, "z": z, "time": time, "position": site}
-            yield at, Place(path, pixels.get(offset, offset + PIXEL_START))
+            yield at, PlanePosition(path, pixels.get(offset, offset + PIXEL_START))
         return
     for page in tiff.pages:
         tags = page.tags.valueof(51123) if hasattr(page, "tags") else None
@@ -99,7 +99,7 @@ def _own_planes(path: Path, tiff: "tifffile.TiffFile") -> Iterator[Plane]:
         if not isinstance(axes, Mapping):
             names = {"channel": "ChannelIndex", "z": "SliceIndex", "time": "FrameIndex", "position": "PositionIndex"}
             axes = {axis: tags.get(name, 0) for axis, name in names.items()}
-        yield axes, Place(path, int(page.dataoffsets[0]))
+        yield axes, PlanePosition(path, int(page.dataoffsets[0]))
 
 
 def _planes_beside(path: Path) -> Iterator[Plane]:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-class Place(NamedTuple):
+class PlanePosition(NamedTuple):
     """Where the pixels of one plane lie."""
 
     path: Path
@@ -29,7 +29,7 @@ class PlaneStack:
     plane: tuple[int, ...]
     dtype: np.dtype[Any]
     axes: str
-    places: Mapping[tuple[int, ...], Place] = field(repr=False)
+    places: Mapping[tuple[int, ...], PlanePosition] = field(repr=False)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -66,5 +66,5 @@ class PlaneStack:
         lengths = tuple(len(span) for span in spans if not isinstance(span, int))
         return np.stack(planes).reshape(lengths + planes[0].shape)
 
-    def _plane(self, place: Place) -> NDArray[Any]:
+    def _plane(self, place: PlanePosition) -> NDArray[Any]:
         return np.memmap(place.path, self.dtype, "r", place.offset, self.plane)

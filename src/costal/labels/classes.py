@@ -51,7 +51,7 @@ def recolour_class(project: Project, class_id: int, colour: str) -> Project:
 def rekey_class(project: Project, class_id: int, key: str, tools: Mapping[str, str] = MappingProxyType({})) -> Project:
     """Return the project with another key for a class; the class that had it gets the old one. Empty: no key.
 
-    `tools` has the keys of the bench's tools as they are set now: none of them is given to a class.
+    `tools` has the keys of the labelling page's tools as they are set now: none of them is given to a class.
     """
     key = key.strip().upper()
     project_class = _the_class(project, class_id)

@@ -36,9 +36,7 @@ def current_version(project: Project, crop_shape: tuple[int, int, int]) -> Model
         seen, now = _named(newest.agent.backbone), _named(fresh.backbone)
         if newest.agent.backbone and fresh.backbone and newest.agent.backbone.name == fresh.backbone.name:
             seen, now = f"{seen} with weights {newest.agent.backbone.sha256[:12]}", f"{fresh.backbone.sha256[:12]}"
-        note = (
-            f"The newest model uses {seen}, the project now uses {now}. Train to make one that does; no label is lost."
-        )
+        note = f"The newest model uses {seen}, the project now uses {now}. Train again; all labels are kept."
         return ModelVersion(0, replace(fresh, notes=(note,)))
     return replace(newest, agent=replace(newest.agent, settings=fresh.settings))
 

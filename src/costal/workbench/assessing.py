@@ -32,7 +32,7 @@ FEWEST_LABELS = 20
 FEWEST_FOR_CURVE = 40
 """A quarter of fewer labels is too few to learn from."""
 
-Place = tuple[int, int, int, int]
+CropKey = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ def assess(request: AssessmentRequest) -> Job[Assessment]:
     return keep(project, assessment)
 
 
-def _controls(project: Project, store: Store, labels: Sequence[CropLabel]) -> set[Place]:
+def _controls(project: Project, store: Store, labels: Sequence[CropLabel]) -> set[CropKey]:
     """Return the labelled crops that are controls, or were drawn as such by an earlier version."""
     share, frames = project.choices.control_share, store.frames()
     drawn = read_on(store).presentations
@@ -136,7 +136,7 @@ def _too_few(project: Project, labelled: Sequence[PresentedCrop]) -> str:
         return "All labels are of one class. Label crops of another."
     rare = [project.offered[at].name for at, count in counts.items() if at is not None and count < 2]
     if rare:
-        return f"There is one label only of {', '.join(rare)}. Label another crop of it."
+        return f"There is only one label of {', '.join(rare)}. Label another crop of it."
     return ""
 
 
@@ -173,7 +173,7 @@ def _assessment(
     predictions: Any,
     places: Sequence[CropLabel],
     class_N: NDArray[np.int64],
-    controls: set[Place],
+    controls: set[CropKey],
 ) -> Assessment:
     return Assessment(
         stamp,
@@ -199,7 +199,7 @@ def _doubts(
     probs_N_K: NDArray[np.floating],
     places: Sequence[CropLabel],
     class_N: NDArray[np.int64],
-    controls: set[Place],
+    controls: set[CropKey],
 ) -> tuple[Doubt, ...]:
     """Return the labels to look at again. Controls are none: their first answer counts, whatever a model says."""
     from costal.agent.validation import doubtful

@@ -26,8 +26,8 @@ TRAINED_BY = ("backbone", "passes", "augment", "class_weights", "seed", "ensembl
 MINUTES = 10
 """What the next so many minutes bring is foretold."""
 NOT_RANDOM = (
-    "These crops were chosen, not drawn at random, and are mostly harder: over all crops the accuracy tends to be "
-    "higher. The control crops show it."
+    "These crops were chosen, not drawn at random, and are mostly harder, so the accuracy over all crops tends to be "
+    "higher. The control crops show that accuracy."
 )
 
 

@@ -34,7 +34,7 @@ def correct(session: ProjectSession, frame: FramePlane, crop: ClassifiedCrop, cl
     stored = session.place(recorded(frame))
     if _is_free_control(session, stored.id, frame.content_hash, crop):
         raise ProjectError(
-            "This crop is a control: it is asked one by one, in queries; otherwise the accuracy would look better "
+            "This crop is a control: it can be labelled only in a query; otherwise the accuracy would look better "
             "than it is. Choose another crop."
         )
     pixels = crop_at(frame.pixels_C_Y_X, grid, index)

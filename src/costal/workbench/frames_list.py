@@ -18,15 +18,15 @@ from costal.labels.records import FrameRecord
 from costal.labels.store import Store, require_store
 from costal.scoring.summaries import load_summaries
 
-Place = Literal["there", "missing", "out of reach", "remote", "in a window"]
+Availability = Literal["there", "missing", "out of reach", "remote", "in a window"]
 """Where the image of a frame is. A URL is not asked; of a layer without a file only its window knows."""
 State = Literal["labelled", "scored", "outdated", "missing", "out of reach", "only in a window"]
-PLACE_STATES: Mapping[Place, State] = {
+PLACE_STATES: Mapping[Availability, State] = {
     "missing": "missing",
     "out of reach": "out of reach",
     "in a window": "only in a window",
 }
-LOST: tuple[Place, ...] = ("missing", "out of reach", "in a window")
+LOST: tuple[Availability, ...] = ("missing", "out of reach", "in a window")
 """Of these frames the image may be elsewhere: one of a window may have been saved."""
 WAIT_S = 3.0
 """A drive that does not answer for so long is out of reach."""
@@ -48,7 +48,7 @@ class ListedFrame:
     predicted: Mapping[int, int] = field(default_factory=dict)
     generation: int | None = None
     is_outdated: bool = False
-    place: Place = "there"
+    place: Availability = "there"
 
     @property
     def is_begun(self) -> bool:
@@ -134,7 +134,7 @@ def with_places(frames: Sequence[ListedFrame], wait_s: float = WAIT_S) -> tuple[
     return tuple(replace(each, place=there[each.record.source]) for each in frames)
 
 
-def places_of(sources: Iterable[str], wait_s: float = WAIT_S) -> dict[str, Place]:
+def places_of(sources: Iterable[str], wait_s: float = WAIT_S) -> dict[str, Availability]:
     """Return where images are, each folder asked once, by threads that nobody waits for longer than `wait_s`."""
     places = {source: _place_untold(source) for source in sources}
     folders: dict[Path, list[str]] = {}
@@ -150,7 +150,7 @@ def places_of(sources: Iterable[str], wait_s: float = WAIT_S) -> dict[str, Place
     return places
 
 
-def _place_untold(source: str) -> Place:
+def _place_untold(source: str) -> Availability:
     """Return where an image is as far as its source tells: a file may be there."""
     return "in a window" if source.startswith(LAYER) else "remote" if is_url(source) else "there"
 

@@ -143,7 +143,7 @@ class Methods:
         again = counted(consistency.count, "crop")
         return (
             f"The expert gave the same label again to {_interval(consistency)} of {again} shown again unannounced; "
-            "no accuracy above this share is meaningful."
+            "accuracy cannot be measured beyond this share."
         )
 
 

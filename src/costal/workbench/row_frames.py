@@ -206,8 +206,8 @@ class RowFrames:
         if others:
             raise self._refuse(
                 row,
-                f"there is no such file; of its name there are only {_some(others)}. Correct the path, say where the "
-                "images are, or add content_hash.",
+                f"there is no such file; the only files with this name are {_some(others)}. Correct the path, say "
+                "where the images are, or add content_hash.",
             )
 
     def _several(self, row: LabelRow, sources: "Sequence[str] | set[str]") -> ProjectError:

@@ -378,7 +378,7 @@ def test_a_folders_counts_are_shown_together_and_by_frame_and_failures_are_named
     assert counted() == ["1", "2", "9", "0"]
     frames.setCurrentIndex(2)
     assert counted() == ["0", "0", "6", "0"]
-    assert dock.counts.failures.text() == "Not classified: c.tif. counts.csv says why."
+    assert dock.counts.failures.text() == "Not classified: c.tif. The reasons are in counts.csv."
     assert "cut short" in dock.counts.failures.toolTip()
 
 

@@ -428,7 +428,7 @@ def test_a_stale_model_is_told_and_an_older_one_is_brought_back(open_dashboard, 
     assert "Stale" not in dashboard.summary.text()
     session.store.undo(first)
     qtbot.waitUntil(
-        lambda: "1 label that it learned from was undone or changed since" in dashboard.summary.text(), timeout=10_000
+        lambda: "1 label in its training data was undone or changed since" in dashboard.summary.text(), timeout=10_000
     )
     models = dashboard.models
     dashboard.pages.setCurrentWidget(models)

@@ -282,7 +282,7 @@ def test_a_page_is_accepted_without_its_planted_errors_and_taken_back_as_a_whole
         press(qtbot, gallery, Qt.Key.Key_Return)
     assert stored(project) == alone | kept
     assert actions(project) == [("accepted", "tester", planted, 1, 1)]
-    assert f"1 of {planted} planted errors caught" in gallery.status.text()
+    assert f"1 of {planted} predictions that were wrong on purpose were noticed" in gallery.status.text()
     press(qtbot, gallery, "z")
     assert stored(project) == alone
     press(qtbot, gallery, "y")
@@ -327,7 +327,7 @@ def test_a_query_covers_the_gallery_until_it_ends(dock, gallery, qtbot):
     assert gallery.view.isVisible()
     dock.query.blind(True)
     assert not gallery.view.isVisible()
-    assert "sway" in gallery.covered_label.text()
+    assert "influence your answers" in gallery.covered_label.text()
     dock.query.blind(False)
     assert gallery.view.isVisible()
 

@@ -319,7 +319,7 @@ def test_images_that_moved_are_located_and_opened(open_dock, plain, qtbot, tmp_p
     dock.frames.locate(tmp_path / "archive")
     assert dock.status.text() == (
         f"Found 1 of 2 images by their content. {moved} has the name of a missing image but other pixels: it was not "
-        "taken. two.tif is still missing."
+        "used. two.tif is still missing."
     )
     qtbot.waitUntil(lambda: "renamed.tif" in rows(dock), timeout=60_000)
     click(qtbot, dock, "renamed.tif")
@@ -344,7 +344,7 @@ def test_an_image_that_was_replaced_is_not_taken_for_the_frame(open_dock, plain,
     viewer, dock = open_dock(plain)
     image(tmp_path / "day" / "one.tif", 2)
     click(qtbot, dock, "one.tif")
-    qtbot.waitUntil(lambda: "has other pixels than the frame of the project" in dock.status.text())
+    qtbot.waitUntil(lambda: "does not have the pixels of the project's frame" in dock.status.text())
     assert images_in(viewer) == []
 
 

@@ -344,7 +344,7 @@ def test_a_project_that_cannot_be_opened_leaves_the_open_one_at_work(bench, tmp_
     bench.scored()
     bench.labelling.label_query()
     bench.session.open(tmp_path / "nothing here")
-    assert "is no project" in bench.view.complain.call_args.args[0]
+    assert "is not a project" in bench.view.complain.call_args.args[0]
     bench.answer()
     assert len(bench.stored()) == 1
 

@@ -69,7 +69,7 @@ class QuickEngine:
         return self.learn_round(experiment, state, self.propose_round(experiment, state, data), None, data)
 
     def report(self, state):
-        return report_of(state, found=(0.5 + state.round_number / 100, float("nan")))
+        return report_of(state, accuracies=(0.5 + state.round_number / 100, float("nan")))
 
 
 @pytest.fixture
@@ -115,7 +115,7 @@ def drawn(dock):
 def test_efforts_by_hand_are_not_compared_with_costs_of_the_random_arm():
     agent = new_agent(Experiment().settings(Arm("own", acquisition="std"), 10), (1, SIDE, SIDE))
     states = [ArmState(Arm(name, acquisition="std"), 0, agent, (), (), 0.0) for name in ("own", "random")]
-    reports = tuple(report_of(state, found=(0.5, 0.5)) for state in states)
+    reports = tuple(report_of(state, accuracies=(0.5, 0.5)) for state in states)
     for by_hand, lines, unit in ((False, 2, "cost units"), (True, 1, "your seconds")):
         figure = Figure()
         RoundsPicture("digits", reports, by_hand).draw(figure, Colours("#000000", "#ffffff", "#888888", "#66bbee"))

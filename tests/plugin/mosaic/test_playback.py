@@ -23,7 +23,7 @@ from costal.paper.run_lock import ENVIRONMENT_FILE, PLAN_FILE
 from costal.types import Query, Scores
 from napari_costal.mosaic.curves import CurvesPicture, curves_picture, figure_1_picture, mean_curve
 from napari_costal.mosaic.playback import PlaybackController, View, sentence
-from napari_costal.mosaic.run import Place, look
+from napari_costal.mosaic.run import RoundPosition, look
 from napari_costal.mosaic.widget import MnistMosaic
 from tests.plugin.fakes import Painter
 
@@ -110,7 +110,7 @@ class Player:
         self.thread.work()
 
     def go(self, *place):
-        self.controller.choose(Place(*place))
+        self.controller.choose(RoundPosition(*place))
         self.thread.work()
 
     def look(self):
@@ -136,21 +136,21 @@ def player():
 
 def test_a_finished_run_opens_at_its_first_query_and_is_not_followed(player, finished):
     player.open(finished)
-    assert player.controller.place == Place(0, 0, 1)
+    assert player.controller.place == RoundPosition(0, 0, 1)
     assert not player.controller.is_following
     assert player.view.show_run.call_args.args[1] == "synthetic, 2 arms × 2 repeats, all 16 rounds"
 
 
 def test_a_running_one_opens_at_the_newest_round_that_is_under_way_and_is_followed(player, running):
     player.open(running)
-    assert player.controller.place == Place(0, 1, 1)
+    assert player.controller.place == RoundPosition(0, 1, 1)
     assert player.controller.is_following
     assert player.view.show_run.call_args.args[1] == "synthetic, 2 arms × 2 repeats, 6 of 16 rounds"
 
 
 def test_a_run_that_has_just_begun_says_that_there_is_no_round(player, tmp_path):
     player.open(make_run(tmp_path / "new", [0] * 4))
-    assert player.view.show_place.call_args.args == (Place(), 0, "No round of this repeat is finished yet.")
+    assert player.view.show_place.call_args.args == (RoundPosition(), 0, "No round of this repeat is finished yet.")
     player.view.show_round.assert_not_called()
 
 
@@ -254,10 +254,10 @@ def test_new_rounds_are_followed_in_whichever_run_they_come(player, running):
     player.open(running)
     finish_round(running, 0, 1, 2)
     player.look()
-    assert player.controller.place == Place(0, 1, 2)
+    assert player.controller.place == RoundPosition(0, 1, 2)
     finish_round(running, 1, 0, 0)
     player.look()
-    assert player.controller.place == Place(1, 0, 0)
+    assert player.controller.place == RoundPosition(1, 0, 0)
     assert "8 of 16 rounds" in player.view.show_run.call_args.args[1]
 
 
@@ -267,9 +267,9 @@ def test_who_looks_at_a_round_stays_there_while_new_ones_come(player, running):
     finish_round(running, 0, 1, 2)
     player.look()
     assert not player.controller.is_following
-    assert player.view.show_place.call_args.args[:2] == (Place(0, 1, 0), 3)
+    assert player.view.show_place.call_args.args[:2] == (RoundPosition(0, 1, 0), 3)
     player.controller.follow(True)
-    assert player.controller.place == Place(0, 1, 2)
+    assert player.controller.place == RoundPosition(0, 1, 2)
 
 
 def test_a_look_that_finds_nothing_new_reads_no_round_and_shows_nothing(player, running, monkeypatch):
@@ -299,12 +299,12 @@ def test_a_folder_that_is_away_for_a_while_is_said_and_shown_again(player, runni
     player.look()
     player.go(0, 1, 0)
     assert "holds no experiment" in player.view.complain.call_args.args[0]
-    assert "round-000.npz is not here" in player.view.show_note.call_args.args[0]
+    assert "round-000.npz is missing" in player.view.show_note.call_args.args[0]
     away.rename(running)
     player.view.reset_mock()
     player.look()
     assert player.messages == [""]
-    assert player.controller.place == Place(0, 1, 0)
+    assert player.controller.place == RoundPosition(0, 1, 0)
     assert player.shown.query is None
     assert player.view.show_note.call_args.args == ("",)
 
@@ -338,11 +338,11 @@ def test_playing_a_run_under_way_waits_for_the_round_that_is_to_come(player, run
     player.controller.toggle()
     player.controller.advance()
     player.thread.work()
-    assert (player.controller.place, player.controller.is_playing) == (Place(0, 1, 1), True)
+    assert (player.controller.place, player.controller.is_playing) == (RoundPosition(0, 1, 1), True)
     finish_round(running, 0, 1, 2)
     player.look()
     player.controller.advance()
-    assert player.controller.place == Place(0, 1, 2)
+    assert player.controller.place == RoundPosition(0, 1, 2)
 
 
 def test_playing_waits_for_a_mosaic_that_is_still_being_read(player, finished):
@@ -360,7 +360,7 @@ def test_of_many_rounds_passed_quickly_only_the_last_is_read(player, finished):
     player.open(finished)
     player.view.reset_mock()
     for number in (0, 1, 2, 3):
-        player.controller.choose(Place(0, 0, number))
+        player.controller.choose(RoundPosition(0, 0, number))
     player.thread.work()
     values = [call.args[1].query for call in player.view.show_round.call_args_list]
     assert values[0] is None  # the one that was being read
@@ -444,7 +444,7 @@ def test_a_curve_is_the_mean_of_the_repeats_tested_in_a_round():
 
 
 def test_the_picture_marks_the_round_shown_and_gives_the_random_arm_no_colour(finished):
-    picture = curves_picture(look(finished), Place(0, 1, 2), "cost units")
+    picture = curves_picture(look(finished), RoundPosition(0, 1, 2), "cost units")
     assert (picture.shown, picture.labels, picture.cost) == (0, 26, 200)
     np.testing.assert_allclose(picture.own.accuracy_M, [0.51, 0.61, 0.71])
     np.testing.assert_allclose(picture.curves[0].accuracy_M, [0.505, 0.605, 0.705, 0.805])
@@ -457,7 +457,7 @@ def test_the_picture_of_a_run_without_rounds_can_be_drawn(tmp_path):
     from napari_costal.ui.figure_view import colours_of
 
     run, figure = look(make_run(tmp_path / "new", [0] * 4)), Figure()
-    curves_picture(run, Place(), "").draw(figure, colours_of("dark"))
+    curves_picture(run, RoundPosition(), "").draw(figure, colours_of("dark"))
     assert [axes.get_xlabel() for axes in figure.axes] == ["labels", "total cost"]
 
 
@@ -516,13 +516,13 @@ def test_buttons_and_slider_go_through_the_rounds_of_the_chosen_run(dock, finish
         assert page.slider.value() == place.number
         assert_round_is_on_the_screen(dock, finished)
 
-    go(lambda: click(qtbot, page.next_button), Place(0, 0, 2))
-    go(lambda: click(qtbot, page.previous_button), Place(0, 0, 1))
-    go(lambda: page.slider.setValue(3), Place(0, 0, 3))
+    go(lambda: click(qtbot, page.next_button), RoundPosition(0, 0, 2))
+    go(lambda: click(qtbot, page.previous_button), RoundPosition(0, 0, 1))
+    go(lambda: page.slider.setValue(3), RoundPosition(0, 0, 3))
     assert not page.next_button.isEnabled()
-    go(lambda: qtbot.keyClick(page.arm, Qt.Key.Key_Down), Place(1, 0, 3))
-    go(lambda: qtbot.keyClick(page.repeat, Qt.Key.Key_Down), Place(1, 1, 3))
-    go(lambda: page.slider.setValue(0), Place(1, 1, 0))
+    go(lambda: qtbot.keyClick(page.arm, Qt.Key.Key_Down), RoundPosition(1, 0, 3))
+    go(lambda: qtbot.keyClick(page.repeat, Qt.Key.Key_Down), RoundPosition(1, 1, 3))
+    go(lambda: page.slider.setValue(0), RoundPosition(1, 1, 0))
     assert not page.previous_button.isEnabled()
 
 
@@ -557,13 +557,13 @@ def test_a_running_experiment_is_watched(dock, running, qtbot):
     page._watching.setInterval(50)
     assert page.following.isChecked()
     finish_round(running, 0, 1, 2)
-    qtbot.waitUntil(lambda: page.controller.place == Place(0, 1, 2) and is_drawn(dock.widget), timeout=10_000)
+    qtbot.waitUntil(lambda: page.controller.place == RoundPosition(0, 1, 2) and is_drawn(dock.widget), timeout=10_000)
     assert_round_is_on_the_screen(dock, running)
     assert "7 of 16 rounds" in page.summary.text()
     click(qtbot, page.previous_button)
     assert not page.following.isChecked()
     click(qtbot, page.following)
-    assert page.controller.place == Place(0, 1, 2)
+    assert page.controller.place == RoundPosition(0, 1, 2)
 
 
 def test_the_experiments_page_comes_back_when_the_run_is_closed(dock, finished, qtbot):
