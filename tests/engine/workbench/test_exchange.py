@@ -270,7 +270,7 @@ def test_a_path_means_the_file_on_disk_whatever_else_is_called_so(bring, folder,
 def test_a_path_into_another_folder_never_labels_an_image_of_the_same_name(bring, folder, wells):
     label(folder, wells / "a" / "001.tif", {(0, 16): ("class", 1, "ada")})
     for path in ("c/001.tif", "D:\\scope\\c\\001.tif", "/gone/c/001.tif"):
-        with pytest.raises(ProjectError, match=r"row 2, .* there are only \S+/a/001\.tif.* Correct the path"):
+        with pytest.raises(ProjectError, match=r"row 2, .* the only files with this name are \S+/a/001\.tif.* Correct the path"):
             bring(f"frame,y,x,class\n{path},0,0,fibres\n", images=None)
     assert wells_of(folder) == {"a": ["rings"]}
 
