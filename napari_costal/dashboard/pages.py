@@ -156,8 +156,8 @@ class EffortsPage(QWidget):
         self.model.show_table(overview.project, table)
         usable, excluded = int(table.efforts.measured_P.sum()), int((table.efforts.reason_P > 0).sum())
         self.count.setText(
-            f"{len(table):,} presentations: {usable:,} usable, {len(table) - usable - excluded:,} lower bounds, "
-            f"{excluded:,} excluded."
+            f"Crops were shown {len(table):,} times. Efforts: {usable:,} usable, "
+            f"{len(table) - usable - excluded:,} lower bounds, {excluded:,} excluded."
         )
 
 

@@ -151,8 +151,8 @@ class OfferRow(QWidget):
         super().__init__()
         self.offer_button = push_button(
             "Offer predictions",
-            "Show confident predictions of crops without a label, one page at a time, and accept them together. A few "
-            "are wrong on purpose and never stored: the share that you notice shows how carefully you looked.",
+            "Show confident predictions of unlabelled crops, one page at a time, to accept them together. A few are "
+            "wrong on purpose and are never stored: how many of them you notice shows how carefully you looked.",
         )
         self.offer_button.setCheckable(True)
         self.confidence = QDoubleSpinBox()

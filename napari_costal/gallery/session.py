@@ -136,7 +136,8 @@ class GallerySession:
                 return
             self._kept.append((newest, doubts))
             self._listing.doubt(doubts, are_settled=True)
-            self._view.say(f"{counted(len(doubts), 'label')} kept. They come back if another class contradicts them.")
+            kept = counted(len(doubts), "label")
+            self._view.say(f"{kept} kept. They are listed again if the models contradict them with another class.")
 
         work.session.store.run(confirm, gallery.project, doubts, then=done, failed=self._view.complain)
 

@@ -95,7 +95,7 @@ class AfterTraining(QObject):
         def rolled_back(model_version: ModelVersion) -> None:
             self.forget()
             self._query.trainer.learned(model_version.provenance)
-            self._words.say(f"Model {model_version.number}, a copy of model {changes.before}, is the newest now.")
+            self._words.say(f"Model {model_version.number} is now the newest. It is a copy of model {changes.before}.")
             self._query.score()
 
         complain = self._words.complain

@@ -107,7 +107,7 @@ class Exchange(QObject):
     def _may_replace(self, count: int) -> bool:
         """Ask whether to change existing labels to those of the rows that contradict them."""
         rows = f"{counted(count, 'row')} {'contradicts' if count == 1 else 'contradict'}"
-        question = f"{rows} existing labels. Change these labels to those of the table?"
+        question = f"{rows} existing labels. Replace them with the labels of the table?"
         buttons = QMessageBox.StandardButton
         answer = QMessageBox.question(self._parent, "Import labels", question, buttons.Yes | buttons.No, buttons.No)
         return bool(answer == buttons.Yes)

@@ -128,7 +128,7 @@ class SetupPage(QTabWidget):
         self.keeps_going.tooltip = "The next query begins at once, while the models learn in the background."
         self.still = CheckBox(text="keep the order still", value=False)
         self.still.tooltip = (
-            "If the models learn after each answer: keep the heatmap and the order until the query ends."
+            "Change the heatmap and the order only when the query ends, even if the models learn before."
         )
         self.shown = ComboBox(label="heatmap shows", choices=list(SHOWN), value=SHOWN[0])
         self.colour_bar = ColourBar()
@@ -166,8 +166,8 @@ class SetupPage(QTabWidget):
         self.normalise = self._field(Tiling, "normalise", "normalise by")
         self.new_range = CheckBox(text="measure the project's range again with Train", value=False)
         self.new_range.tooltip = (
-            "With 'normalise by' project, the first model fixes the intensity range of all frames. Tick this to let "
-            "the next Train measure the range of all frames again, once."
+            "If 'normalise by' is 'project', the first training fixes the intensity range of all frames. Tick this to "
+            "measure it again, once, at the next training."
         )
         self.planes = ComboBox(label="planes", choices=list(PLANE_CHOICES), value=PLANE_CHOICES[0])
         self.diverse = self._field(Choices, "diverse", "thin near-duplicates and direct neighbours")

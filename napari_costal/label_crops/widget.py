@@ -261,7 +261,7 @@ class LabelCrops(Dock):
                 self.setup.layer.value = layer
         elif self.canvas.hide_cover(layer):
             self.labelling_page.say(
-                f"'{layer.name}' is hidden: it would cover the frame. Choose it under Frames to label it."
+                f"'{layer.name}' was hidden because it would cover the frame. To label it, choose it under Frames."
             )
 
     def _tiling_changed(self) -> None:

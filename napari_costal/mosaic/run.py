@@ -145,7 +145,7 @@ def crops_of(run: Run) -> Dataset:
     dataset, begun = load_dataset(run.plan.data), kept_environment(run.folder)
     if begun is not None and begun.fingerprint.split()[:1] != dataset.fingerprint.split()[:1]:
         raise DatasetError(
-            f"'{run.plan.data}' on this machine is {dataset.name}, but with other crops than those of the run (MD5 "
+            f"'{run.plan.data}' on this machine is {dataset.name}, but its crops are not those of the run (MD5 "
             f"{dataset.fingerprint}; the run has {begun.fingerprint}). Restore these crops and open the run again."
         )
     return dataset

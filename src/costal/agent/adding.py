@@ -180,8 +180,8 @@ def _opened(brought: Brought) -> "Mapping[str, Tensor]":
     if kind in PICKLED:
         if not brought.sha256:
             raise AgentError(
-                f"{brought.file} is a pickle, which can run code. Give the SHA-256 that its publisher gives with "
-                "--sha256, so that no other file is opened, or use safetensors."
+                f"{brought.file} is a pickle file, which can run code. Give its publisher's SHA-256 with --sha256, "
+                "so that only the published file is opened, or use a safetensors file."
             )
         return unpickled(brought.content, brought.sha256, brought.file, "Get it again, or use safetensors.")
     if kind != ".safetensors":

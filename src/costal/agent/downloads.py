@@ -26,8 +26,8 @@ def known_download(name: str) -> Download:
     """
     if name not in DOWNLOADS:
         raise AgentError(
-            f"No weights of '{name}' are known to be fetched. Known are {', '.join(DOWNLOADS)}; for others, get the "
-            f"file and run 'costal backbone add FILE --name {name}'."
+            f"The weights of '{name}' cannot be downloaded here, only those of {', '.join(DOWNLOADS)}. For others, get "
+            f"the file and run 'costal backbone add FILE --name {name}'."
         )
     return DOWNLOADS[name]
 

@@ -212,7 +212,8 @@ def unlikely_to_help(correct_N: ArrayLike) -> Hint:
         return Hint(f"Labelling more is unlikely to help: {figures}.", True)
     if low > 0:
         return Hint(f"Labelling helps: {figures}.", False)
-    return Hint(f"Labelling more may still help: {figures}; below {LEAST_GAIN * 100:.0f} would be a plateau.", False)
+    enough = f"Below {LEAST_GAIN * 100:.0f} it would not pay any more."
+    return Hint(f"Labelling more may still help: {figures}. {enough}", False)
 
 
 def _points(share: float) -> str:

@@ -111,8 +111,8 @@ def _small(plane: LazyPlane, grid: Grid) -> Pixels:
     height, width = frame.size_of(level)
     if height * width > MOST_MASKED:
         raise FrameError(
-            f"{frame.source} has no level small enough to look for background: the smallest that shows every crop is "
-            f"{height} x {width}. Add a pyramid to it, or score all crops with --background none."
+            f"{frame.source} is too large to look for background: its smallest level that shows every crop is "
+            f"{height} x {width}. Add smaller pyramid levels, or score all crops with --background none."
         )
     return read_window(frame, plane.planes, 0, height, 0, width, level)
 

@@ -29,7 +29,7 @@ def current_version(project: Project, crop_shape: tuple[int, int, int]) -> Model
         (channels, side, _), classes = made_for
         note = (
             f"The newest model was trained for {len(classes)} classes and crops of {side} px with {channels} "
-            "channel(s), not for these. Train to make one that fits; labels of such crops are needed for that."
+            "channel(s), which does not fit the crops here. Label some of these, then train a new model."
         )
         return ModelVersion(0, replace(fresh, notes=(note,)))
     if newest.agent.backbone != fresh.backbone:

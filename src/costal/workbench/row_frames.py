@@ -89,7 +89,7 @@ class RowFrames:
         if not is_by_content and row.planes is None and steps_of(record.planes):
             raise self._refuse(
                 row,
-                f"the project has the plane '{record.planes}' of it, and the table names none. Add a column planes.",
+                f"the project has the plane '{record.planes}' of it, but the table names none. Add a column planes.",
             )
         return RowFrame(known[0], record)
 
@@ -186,7 +186,7 @@ class RowFrames:
                 row, f"'{earlier}' in an earlier row ends like {target} too. Correct the paths, or add content_hash."
             )
         parts = PureWindowsPath(row.frame).parts
-        note = f"'{row.frame}' is not there: its labels are on {target}, whose path ends like it."
+        note = f"'{row.frame}' was not found: its labels are on {target}, because the path ends in the same way."
         if len(parts) > 1 and PureWindowsPath(target).parts[-len(parts) :] != parts:
             self.notes[self.table.name, note] = None
 

@@ -106,7 +106,7 @@ BAD = {
     ),
     "a pickle without a hash": (
         lambda file, weights: replace(file, file="w.pth"),
-        "w.pth is a pickle, which can run code. Give the SHA-256 .*--sha256.* or use safetensors",
+        "w.pth is a pickle file, which can run code. Give its publisher's SHA-256 with --sha256.* safetensors",
     ),
     "an unknown ending": (
         lambda file, weights: replace(file, file="weights.h5"),

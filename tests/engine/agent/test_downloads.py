@@ -135,7 +135,7 @@ def test_a_download_that_is_stopped_leaves_nothing_behind(added, server):
 
 def test_a_name_without_a_known_address_is_refused_before_the_network_is_asked(added, server):
     with pytest.raises(
-        AgentError, match=r"No weights of 'timm:resnet18' are known to be fetched. Known are torchvision:"
+        AgentError, match=r"The weights of 'timm:resnet18' cannot be downloaded here, only those of torchvision:"
     ):
         finish(download_backbone("timm:resnet18"))
     assert server.paths == []

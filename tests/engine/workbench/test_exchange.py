@@ -270,7 +270,9 @@ def test_a_path_means_the_file_on_disk_whatever_else_is_called_so(bring, folder,
 def test_a_path_into_another_folder_never_labels_an_image_of_the_same_name(bring, folder, wells):
     label(folder, wells / "a" / "001.tif", {(0, 16): ("class", 1, "ada")})
     for path in ("c/001.tif", "D:\\scope\\c\\001.tif", "/gone/c/001.tif"):
-        with pytest.raises(ProjectError, match=r"row 2, .* the only files with this name are \S+/a/001\.tif.* Correct the path"):
+        with pytest.raises(
+            ProjectError, match=r"row 2, .* the only files with this name are \S+/a/001\.tif.* Correct the path"
+        ):
             bring(f"frame,y,x,class\n{path},0,0,fibres\n", images=None)
     assert wells_of(folder) == {"a": ["rings"]}
 
@@ -290,7 +292,8 @@ def test_the_longest_end_of_a_moved_path_says_which_image_and_is_told(bring, fol
         label(folder, wells / well / "001.tif", {(0, 16): ("class", 1, "ada")})
     found = bring("frame,y,x,class\nD:\\scope\\plate\\b\\001.tif,0,0,fibres\n", images=None)
     assert wells_of(folder) == {"a": ["rings"], "b": ["rings", "fibres"]}
-    note = f"'D:\\scope\\plate\\b\\001.tif' is not there: its labels are on {wells}/b/001.tif, whose path ends like it."
+    why = "was not found: its labels are on"
+    note = f"'D:\\scope\\plate\\b\\001.tif' {why} {wells}/b/001.tif, because the path ends in the same way."
     assert found.notes == (("labels.csv", note),)
 
 
@@ -326,7 +329,7 @@ def test_one_plane_of_many_has_to_be_named(bring, folder):
 def test_a_frame_that_is_one_plane_of_a_file_is_not_meant_by_the_file_alone(bring, folder):
     save_project(replace(load_project(folder), intake=Intake("", "each", "each")))
     bring("frame,y,x,class,planes\nstack.tif,0,16,rings,z 1\n")
-    with pytest.raises(ProjectError, match=r"the project has the plane 'z 1' of it, and the table names none"):
+    with pytest.raises(ProjectError, match=r"the project has the plane 'z 1' of it, but the table names none"):
         bring("frame,y,x,class\nstack.tif,0,32,rings\n")
 
 

@@ -370,7 +370,7 @@ def test_the_table_says_of_every_effort_what_it_is_worth_newest_first(open_dashb
     assert skipped == ("", "4.00", "4.00", "at least", "skipped", "skipped", "field.tif (0, 12)")
     assert away[:5] == ("axon", "0.00", "10.00", "at least", "a gap beyond the idle limit")
     assert plain == ("soma", "2.00", "2.00", "usable", "", "labelled", "field.tif (0, 4)")
-    assert page.count.text() == "4 presentations: 1 usable, 2 lower bounds, 1 excluded."
+    assert page.count.text() == "Crops were shown 4 times. Efforts: 1 usable, 2 lower bounds, 1 excluded."
 
 
 def test_the_filter_leaves_censored_and_excluded_efforts_and_can_be_lifted(open_dashboard, session, qtbot):

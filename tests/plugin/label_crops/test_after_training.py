@@ -68,6 +68,8 @@ def test_back_saves_the_model_before_as_the_newest_and_scores_with_it(bench):
     jobs = len(bench.engine.jobs)
     bench.after.view.back_button.click()
     assert newest_number(project.model_folder) == 3
-    assert "Model 3, a copy of model 1, is the newest now." in [call.args[0] for call in bench.view.say.call_args_list]
+    assert "Model 3 is now the newest. It is a copy of model 1." in [
+        call.args[0] for call in bench.view.say.call_args_list
+    ]
     assert len(bench.engine.jobs) == jobs + 1
     assert bench.after.view.isHidden()

@@ -462,7 +462,7 @@ def test_an_image_opened_by_napari_becomes_the_frame_unless_a_crop_is_labelled(v
     assert dock.setup.layer.value is viewer.layers["one"]
     assert dock.labelling.current is crop
     assert not viewer.layers["two"].visible
-    assert "'two' is hidden: it would cover the frame." in dock.labelling_page._message.text()
+    assert "'two' was hidden because it would cover the frame." in dock.labelling_page._message.text()
 
 
 def test_crops_chosen_with_shift_are_labelled_together_and_leaving_shows_the_settings(viewer, dock, qtbot):
