@@ -96,8 +96,8 @@ def controls_text(review: Review) -> str:
     if not review.accuracy.count:
         return "There are no control labels yet to compare with."
     return (
-        f"Controls: {_share(review.accuracy)} of {review.accuracy.count:,}. They were drawn from unanswered crops, "
-        "and each was predicted by the model of its query."
+        f"Controls: {_share(review.accuracy)} of {review.accuracy.count:,}. They were drawn at random "
+        "from crops without an answer, and the model of each query predicted its own."
     )
 
 
@@ -138,8 +138,8 @@ def consistency_text(review: Review) -> str:
     count = f"{review.consistency.count:,} crop" + "s" * (review.consistency.count != 1)
 
     return (
-        f"Of {count} shown again without notice, {_share(review.consistency)} got the same answer: an accuracy above "
-        "this means nothing."
+        f"Of {count} shown again without notice, {_share(review.consistency)} got the same answer: accuracy cannot "
+        "be measured beyond this share."
     )
 
 
