@@ -248,7 +248,7 @@ def test_a_worker_of_another_kind_is_refused_with_the_difference(name, theirs, i
         monkeypatch.setattr(dask_cluster, "_require_alike", lambda *_: None)
     other_environment(monkeypatch, **{name: theirs})
     shown = theirs.removesuffix(".0") if name == "python" else theirs
-    with pytest.raises(CostalError, match=rf"The worker tcp://\S+ on \S+ is not like .*: {name}: {shown} and \S+\. "):
+    with pytest.raises(CostalError, match=rf"The worker tcp://\S+ on \S+ differs from .*: {name}: {shown} and \S+\. "):
         finish(run_spread(SHORT, tmp_path, cluster, FINGERPRINT))
     assert not (tmp_path / "runs").exists()
 
@@ -272,7 +272,7 @@ def test_a_worker_with_other_crops_is_refused(tmp_path, cluster):
 
 
 def test_a_worker_without_the_crops_is_refused(tmp_path, cluster):
-    with pytest.raises(CostalError, match=r"The worker \S+ on \S+ cannot load 'nowhere': 'nowhere' is no data set"):
+    with pytest.raises(CostalError, match=r"The worker \S+ on \S+ cannot load 'nowhere': 'nowhere' is neither a data set"):
         finish(run_spread(replace(SHORT, data="nowhere"), tmp_path, cluster, FINGERPRINT))
 
 
@@ -286,7 +286,7 @@ def test_a_worker_that_does_not_share_the_folder_is_refused(tmp_path, cluster, m
 
 def test_a_worker_that_cannot_be_asked_is_named(tmp_path, cluster, monkeypatch):
     monkeypatch.setattr(dask_cluster, "admit", lambda context, dask_worker: {}["what it lacks"])
-    with pytest.raises(CostalError, match=r"The worker tcp://\S+ cannot be asked \(KeyError: 'what it lacks'\)\. "):
+    with pytest.raises(CostalError, match=r"The worker tcp://\S+ cannot be checked \(KeyError: 'what it lacks'\)\. "):
         finish(run_spread(SHORT, tmp_path, cluster, FINGERPRINT))
 
 
@@ -309,7 +309,7 @@ def test_what_nobody_foresaw_is_told_with_the_name_of_the_task(tmp_path, cluster
     "where", ["", "local", "local:", "local:0", "local:two", "local:-1", "http://host:1", "tcp://", "nowhere.json", "."]
 )
 def test_a_place_that_says_nothing_is_refused_with_the_forms(where, tmp_path):
-    with pytest.raises(CostalError, match=r"says no place .* local:4 .* tcp://HOST:PORT or tls://HOST:PORT .* file"):
+    with pytest.raises(CostalError, match=r"is not a place to run at.* local:4 .* tcp://HOST:PORT or tls://HOST:PORT .* file"):
         finish(run_spread(SHORT, tmp_path, where, FINGERPRINT))
 
 
