@@ -272,7 +272,9 @@ def test_a_worker_with_other_crops_is_refused(tmp_path, cluster):
 
 
 def test_a_worker_without_the_crops_is_refused(tmp_path, cluster):
-    with pytest.raises(CostalError, match=r"The worker \S+ on \S+ cannot load 'nowhere': 'nowhere' is neither a data set"):
+    with pytest.raises(
+        CostalError, match=r"The worker \S+ on \S+ cannot load 'nowhere': 'nowhere' is neither a data set"
+    ):
         finish(run_spread(replace(SHORT, data="nowhere"), tmp_path, cluster, FINGERPRINT))
 
 
@@ -309,7 +311,9 @@ def test_what_nobody_foresaw_is_told_with_the_name_of_the_task(tmp_path, cluster
     "where", ["", "local", "local:", "local:0", "local:two", "local:-1", "http://host:1", "tcp://", "nowhere.json", "."]
 )
 def test_a_place_that_says_nothing_is_refused_with_the_forms(where, tmp_path):
-    with pytest.raises(CostalError, match=r"is not a place to run at.* local:4 .* tcp://HOST:PORT or tls://HOST:PORT .* file"):
+    with pytest.raises(
+        CostalError, match=r"is not a place to run at.* local:4 .* tcp://HOST:PORT or tls://HOST:PORT .* file"
+    ):
         finish(run_spread(SHORT, tmp_path, where, FINGERPRINT))
 
 
