@@ -29,8 +29,7 @@ IS_CODE = (
     "ALTER ",
     "DROP ",
     "costal.",
-    "QLabel",
-    "Q",
+    "QLabel ",
 )
 ALIKE = 0.45  # of a difflib ratio: below it two sentences are unrelated
 

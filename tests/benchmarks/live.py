@@ -20,19 +20,18 @@ from qtpy.QtWidgets import QApplication
 from scipy import stats
 
 from costal.agent.cards import EFFICIENTNET_LITE0
-from costal.frames.grid import crop_at
 from costal.frames.simulate import CLASS_NAMES, SimulatedField, simulate_field
-from costal.labels.effort import Event, EventKind, derive, replay
+from costal.labels.effort import derive, replay
 from costal.labels.project import Project
 from costal.labels.project_file import create_project, load_project, save_project
-from costal.labels.records import AnswerRecord, PresentationRow
+from costal.labels.records import PresentationRow
 from costal.labels.store import Store
 from costal.scoring.frame_planes import FramePlane
 from costal.types import finish
 from costal.workbench.retraining import RetrainRequest, retrain
-from costal.workbench.session import ProjectSession, recorded
 from napari_costal.label_crops.widget import LabelCrops
 from napari_costal.ui.preferences import Preferences
+from tests.benchmarks.answering import answer_crops
 from tests.benchmarks.keystroke import ANNOTATOR, PATIENCE_S, Typist, wait
 from tests.benchmarks.stalls import kept, machine, spread
 
@@ -52,13 +51,7 @@ def labelled_project(folder: Path, way: str, answers: int) -> tuple[Project, Sim
     save_project(replace(project, tiling=replace(project.tiling, crop=CROP, stride=CROP), choices=choices))
     field = simulate_field((SIDE, SIDE), CROP, seed=0)
     frame = FramePlane(field.pixels_Y_X[np.newaxis], "before.tif", "all", "0" * 64, field.pixel_um)
-    with ProjectSession(folder, ANNOTATOR) as session:
-        frame_id = session.place(recorded(frame)).id
-        for index in range(LABELLED):
-            events = (Event(EventKind.SHOWN, 0, 0), Event(EventKind.ANSWERED, 10**9, 10**9))
-            crop, (y, x) = crop_at(frame.pixels_C_Y_X, field.grid, index), field.grid.origin(index)
-            class_id = 1 + int(field.classes_N[index])
-            session.answer(AnswerRecord(frame_id, y, x, crop, "class", class_id, ANNOTATOR, events))
+    answer_crops(folder, field, frame, range(LABELLED), np.ones(LABELLED, np.float32), ANNOTATOR)
     finish(retrain(RetrainRequest(load_project(folder), 0, "cpu")))
     return load_project(folder), simulate_field((SIDE, SIDE), CROP, seed=1)
 

@@ -18,19 +18,16 @@ from costal.agent import backbones
 from costal.agent.cards import EFFICIENTNET_LITE0, LITE0_CARD
 from costal.agent.devices import choose_device
 from costal.applying.classify import ApplyRequest, apply_to_frame
-from costal.frames.grid import crop_at
 from costal.frames.simulate import CLASS_NAMES, SimulatedField, simulate_field, simulated_effort_s
-from costal.labels.effort import Event, EventKind
 from costal.labels.project import Choices, Project, Tiling
 from costal.labels.project_file import create_project, load_project, save_project
-from costal.labels.records import AnswerRecord
 from costal.loop import learn, new_agent
 from costal.scoring.frame_planes import FramePlane
 from costal.scoring.job import score_prepared
 from costal.scoring.prepare import ScoreRequest, prepare
 from costal.types import Agent, AgentSettings, Answer, Job, Progress, finish
 from costal.workbench.retraining import RetrainRequest, retrain
-from costal.workbench.session import ProjectSession, recorded
+from tests.benchmarks.answering import answer_crops
 from tests.benchmarks.machine import Figures, Machine, machine
 from tests.benchmarks.split import split_into
 from tests.benchmarks.stopwatch import timed, unit_on
@@ -159,15 +156,7 @@ def _labelled(folder: Path, seed: int) -> tuple[Project, list[SimulatedField]]:
 def _answer(folder: Path, simulated: SimulatedField, number: int, labels: int) -> None:
     efforts = simulated_effort_s(simulated, number)
     frame = _frame(simulated, number)
-    with ProjectSession(folder, "bench") as session:
-        stored = session.place(recorded(frame))
-        for index in range(min(labels, _count(simulated))):
-            y, x = simulated.grid.origin(index)
-            end_ns = round(float(efforts[index]) * 1e9)
-            events = (Event(EventKind.SHOWN, 0, 0), Event(EventKind.ANSWERED, end_ns, end_ns))
-            crop = crop_at(frame.pixels_C_Y_X, simulated.grid, index)
-            class_id = 1 + int(simulated.classes_N[index])
-            session.answer(AnswerRecord(stored.id, y, x, crop, "class", class_id, "bench", events))
+    answer_crops(folder, simulated, frame, range(min(labels, _count(simulated))), efforts, "bench")
 
 
 def _frame(simulated: SimulatedField, number: int) -> FramePlane:

@@ -19,23 +19,20 @@ from costal.agent.cards import EFFICIENTNET_LITE0
 from costal.frames.grid import crop_at
 from costal.frames.normalise import normalise
 from costal.frames.simulate import CLASS_NAMES, simulate_field, simulated_effort_s
-from costal.labels.effort import Event, EventKind
 from costal.labels.project import Tiling
 from costal.labels.project_file import create_project, load_project, save_project
-from costal.labels.records import AnswerRecord
 from costal.labels.store import Store
 from costal.paper.own_project import load_own_project
 from costal.paper.replay import REPEATS, Replayed, _found, _plan, _run, arms_of, replay
 from costal.scoring.frame_planes import FramePlane
 from costal.scoring.model_version import range_of_project
 from costal.types import finish
-from costal.workbench.session import ProjectSession, recorded
+from tests.benchmarks.answering import answer_crops
 from tests.benchmarks.stalls import kept, machine
 
 PROJECTS, LABELS, CROP, SHAPE = 20, 200, 64, (640, 1280)
 TESTS = (1600, 2560)
 """Pixels of the field whose 1,000 crops tell the truth."""
-S = 10**9
 
 
 def labelled_project(folder: Path, seed: int) -> Path:
@@ -46,14 +43,8 @@ def labelled_project(folder: Path, seed: int) -> Path:
     field = simulate_field(SHAPE, CROP, seed=seed)
     seconds_N = simulated_effort_s(field, seed)
     frame = FramePlane(field.pixels_Y_X[np.newaxis], f"{seed}.tif", "all", f"{seed:064x}", field.pixel_um)
-    with ProjectSession(folder, "expert") as session:
-        frame_id = session.place(recorded(frame)).id
-        for index in np.random.default_rng(seed).permutation(len(field.grid))[:LABELS].tolist():
-            end = round(float(seconds_N[index]) * S)
-            events = (Event(EventKind.SHOWN, 0, 0), Event(EventKind.ANSWERED, end, end))
-            crop, (y, x) = crop_at(frame.pixels_C_Y_X, field.grid, index), field.grid.origin(index)
-            class_id = 1 + int(field.classes_N[index])
-            session.answer(AnswerRecord(frame_id, y, x, crop, "class", class_id, "expert", events))
+    indices = np.random.default_rng(seed).permutation(len(field.grid))[:LABELS].tolist()
+    answer_crops(folder, field, frame, indices, seconds_N, "expert")
     return folder
 
 

@@ -1,0 +1,26 @@
+"""Labels of simulated fields, as an expert gives them one by one, for the benchmarks."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from costal.frames.grid import crop_at
+from costal.frames.simulate import SimulatedField
+from costal.labels.effort import Event, EventKind
+from costal.labels.records import AnswerRecord
+from costal.scoring.frame_planes import FramePlane
+from costal.types import Floats
+from costal.workbench.session import ProjectSession, recorded
+
+
+def answer_crops(
+    folder: Path, field: SimulatedField, frame: FramePlane, indices: Iterable[int], seconds_N: Floats, annotator: str
+) -> None:
+    """Give these crops of a frame their true classes, each in its own seconds."""
+    with ProjectSession(folder, annotator) as session:
+        frame_id = session.place(recorded(frame)).id
+        for index in indices:
+            end_ns = round(float(seconds_N[index]) * 1e9)
+            events = (Event(EventKind.SHOWN, 0, 0), Event(EventKind.ANSWERED, end_ns, end_ns))
+            crop, (y, x) = crop_at(frame.pixels_C_Y_X, field.grid, index), field.grid.origin(index)
+            class_id = 1 + int(field.classes_N[index])
+            session.answer(AnswerRecord(frame_id, y, x, crop, "class", class_id, annotator, events))
