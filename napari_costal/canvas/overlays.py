@@ -15,7 +15,7 @@ from costal.types import Floats, Grid
 from napari_costal.canvas.placement import Placement
 
 MARK = "napari-costal"
-REVEALS, HELD_BACK = "tells the predicted class", "held back during a query"
+REVEALS, HELD_BACK = "shows the predicted class", "hidden during a query"
 GRID, HEATMAP, QUERY, LABELS = "crop grid", "heatmap", "query", "labels"
 CHANGED, CHOSEN, CROP_AT_WORK = "changed class", "chosen crops", "crop being labelled"
 FROM_BELOW = (GRID, HEATMAP, CHANGED, LABELS, QUERY, CHOSEN, CROP_AT_WORK)

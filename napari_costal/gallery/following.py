@@ -53,7 +53,7 @@ class Following(QObject):
         if work is not None and work.session.project is not None:
             project = work.session.project
             shown = project.classes, project.tiling, project.choices, work.frame.grid
-            seen = self.own_frame, shown, _ById(work.session.project_session), _ById(work.query.found)
+            seen = self.own_frame, shown, _ById(work.session.project_session), _ById(work.query.frame_scores)
         if seen != self._seen:
             self._seen = seen
             self.changed.emit(work if seen else None)

@@ -67,7 +67,7 @@ class Listing:
             return
         loaded, grid, at_work = work.frame.loaded, work.frame.grid, None
         if loaded is not None and grid is not None:
-            at_work = FrameAtWork(loaded.stored.id, grid, as_sent(loaded.plane_C_Y_X), work.query.found)
+            at_work = FrameAtWork(loaded.stored.id, grid, as_sent(loaded.plane_C_Y_X), work.query.frame_scores)
 
         def collected() -> tuple[Gallery, Places] | None:
             if not ticket.is_current:

@@ -73,7 +73,7 @@ class AfterTraining(QObject):
         self._canvas.clear_changes()
 
     def _learned(self) -> None:
-        before = self._query.found
+        before = self._query.frame_scores
         self.forget()
         self._before = before
 

@@ -24,8 +24,8 @@ PICTURE_PX, GAP_PX, LINES = 52, 6, 3
 LEAST_PX = 200
 SHADES: Mapping[State, str] = {
     "missing": ALARM,
-    "out of reach": ALARM,
-    "only in a window": CAUTION,
+    "offline": ALARM,
+    "unsaved layer": CAUTION,
     "outdated": CAUTION,
 }
 

@@ -15,7 +15,7 @@ from costal.labels.places import LAYER
 from costal.labels.project import Project
 from costal.labels.records import CropLabel
 from costal.workbench.frames_list import LOST, ListedFrame, list_frames, today, with_places, worth_listing
-from costal.workbench.locating import Located, told
+from costal.workbench.locating import Located, located_text
 from costal.workbench.session import ProjectSession
 from costal.workbench.thumbnails import thumbnail_of, thumbnail_of_pixels
 from napari_costal.canvas.layer_frames import source_of
@@ -117,7 +117,7 @@ class FramesSession(QObject):
         """Return the frames; frames of layers that are not in this window are missing."""
         there = {source_of(each) for each in images_in(self._viewer)}
         return tuple(
-            replace(each, place="missing") if each.place == "in a window" and each.record.source not in there else each
+            replace(each, place="missing") if each.place == "unsaved" and each.record.source not in there else each
             for each in rows
         )
 
@@ -181,8 +181,10 @@ class FramesSession(QObject):
         if project is None:
             return
         if row.place == "missing" and row.record.source.startswith(LAYER):
-            self._dock.say(f"'{row.name}' was only in a window. Open the image or save it as a file, then 'Locate' it.")
-        elif row.place in ("missing", "out of reach"):
+            self._dock.say(
+                f"'{row.name}' is a layer that was never saved to a file. Save it or open its image, then 'Locate' it."
+            )
+        elif row.place in ("missing", "offline"):
             self._dock.say(f"{row.record.source} is {row.place}. 'Locate' finds an image that moved.")
         else:
             self._dock.say(f"Opening {row.name} …")
@@ -254,7 +256,7 @@ class FramesSession(QObject):
             return
 
         def located_images(located: Located) -> None:
-            self._dock.say(told(located))
+            self._dock.say(located_text(located))
             if located.sources and project_session is self._session.project_session:
                 self._keep_places(project_session, located.sources)
 

@@ -111,7 +111,7 @@ class Hover(QLabel):
         if project is None or index is None or self._query.is_blind or self._frame.grid is None:
             self.setText("")
             return
-        scores = self._query.found
+        scores = self._query.frame_scores
         self.setText(crop_text(index, scores, project, self._frame.labels.get(index)))
         if scores is not None and scores.scores is not None:
             self.shown.emit(index)

@@ -77,12 +77,12 @@ class LabellingSession:
 
     def label_query(self) -> None:
         """Present the query, best crop first; score the frame first if it has no scores."""
-        if self._query.found is None:
+        if self._query.frame_scores is None:
             self._query.score(then=self.label_query)
             return
         self._query.forget_callbacks()
         if self._session.may_write():
-            self._query.asked = None
+            self._query.open_query = None
             self._query.recombine(then=self._ask)
 
     def _ask(self) -> None:
@@ -91,7 +91,7 @@ class LabellingSession:
             if self.current is None:
                 self.stop()
             return
-        self._query.asked = picked
+        self._query.open_query = picked
         pairs = zip(picked.picked_n, picked.control_n, strict=True)
         self._waiting = [WaitingCrop(int(index), rank, bool(control)) for rank, (index, control) in enumerate(pairs, 1)]
         self._query_size = len(self._waiting)
@@ -162,8 +162,8 @@ class LabellingSession:
         """Switch whether the next class is stored as unsure."""
         if self.current is not None and not self.current.has_ended:
             self.current.unsure = not self.current.unsure
-            sure = "sure again" if not self.current.unsure else "unsure. The class that you give now is kept as unsure"
-            self._view.page_says(f"You are {sure}.", False)
+            mark = "unsure" if self.current.unsure else "sure"
+            self._view.page_says(f"The next class is stored as {mark}.", False)
 
     def note(self, text: str) -> None:
         """Store a note with the answer to the crop being labelled; an empty text removes it."""
@@ -202,7 +202,7 @@ class LabellingSession:
         self.presented.emit(None)
         self._waiting, self._query_size = [], 0
         self._query.blind(False)
-        self._query.asked = None
+        self._query.open_query = None
         self._view.leave_page()
         self._query.forget_callbacks()
         self._query.recombine()
@@ -320,12 +320,12 @@ class LabellingSession:
         arguments = (frame_scores, project, grid, (picked_m, stays_m), free, seed, loaded.stored.content_hash)
         renewed_m = rest_to_come(*arguments).tolist()
         self._waiting[FIXED - 1 :] = [replace(each, index=index) for each, index in zip(rest, renewed_m, strict=True)]
-        if query.asked is not None:
-            picked_n = query.asked.picked_n.copy()
+        if query.open_query is not None:
+            picked_n = query.open_query.picked_n.copy()
             for each in self._waiting:
                 if each.rank is not None:
                     picked_n[each.rank - 1] = each.index
-            query.asked = replace(query.asked, picked_n=picked_n)
+            query.open_query = replace(query.open_query, picked_n=picked_n)
         query.draw_query()
         for each in self._waiting[:READ_AHEAD]:
             self._frame.fetch(each.index)

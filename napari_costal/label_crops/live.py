@@ -98,11 +98,11 @@ class Live:
         function = "costal.workbench.live:learn_between"
         self._caller.call(function, lambda: (live_request(request),), self._learned, self._failed, "Learning")
 
-    def _learned(self, found: FrameScores) -> None:
+    def _learned(self, frame_scores: FrameScores) -> None:
         self._query.learns_live = False
-        if found.scores is not None:
-            self._query.take_live(found)
-            self._labelling.model_changed(found)
+        if frame_scores.scores is not None:
+            self._query.take_live(frame_scores)
+            self._labelling.model_changed(frame_scores)
         self._learn()
 
     def _failed(self, reason: str) -> None:

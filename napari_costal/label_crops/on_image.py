@@ -57,7 +57,7 @@ class OnImage:
         self.chosen.given.connect(self.selection.give)
         acts = {"undo": labelling.undo, "redo": labelling.redo, STOP: self._leave}
         self.chosen.asked_for.connect(lambda name: acts.get(name, lambda: None)())
-        page.said.connect(self.chosen.say)
+        page.message.connect(self.chosen.say)
 
     def stop(self) -> None:
         """Stop watching."""

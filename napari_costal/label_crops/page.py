@@ -26,7 +26,7 @@ class CropPage(QObject):
     turned = Signal()
     """Another crop is being labelled, or none any more."""
     left = Signal()
-    said = Signal(str, bool)
+    message = Signal(str, bool)
     """A sentence under the crop, and whether it is an alarm."""
 
     def __init__(
@@ -80,7 +80,7 @@ class CropPage(QObject):
     def page_says(self, text: str, alarming: bool) -> None:
         """Show a sentence under the crop."""
         self._labelling_page.say(text, alarming)
-        self.said.emit(text, alarming)
+        self.message.emit(text, alarming)
 
     def hold_back_predictions(self, are_held_back: bool) -> None:
         """Hide the layers that show the predicted class, or show them again."""

@@ -30,7 +30,7 @@ MOST_AT_ONCE = 20_000
 class QuerySession:
     """The scores of the current frame and the crops to label next. Every public method is an action of the user.
 
-    `picked` are the crops of the next query, `asked` those of the query that is being answered. `live` are scores by a
+    `picked` are the crops of the next query, `open_query` those of the query being answered. `live` are scores by a
     model between two answers, which is not stored; nothing on the screen follows it while `is_still` is set.
     """
 
@@ -55,9 +55,9 @@ class QuerySession:
         self._pixels, self._device = pixels, device
         self._scoring = Scoring(Caller(pixels, engine, view.show_progress), pixels, self._filled)
         self.trainer = Trainer(Caller(pixels, engine, view.show_progress), session.store, view.complain)
-        self.found: FrameScores | None = None
+        self.frame_scores: FrameScores | None = None
         self.picked: PickedCrops | None = None
-        self.asked: PickedCrops | None = None
+        self.open_query: PickedCrops | None = None
         self.live: FrameScores | None = None
         self.is_still = False
         self.learns_live = False
@@ -77,17 +77,17 @@ class QuerySession:
     @property
     def generation(self) -> int:
         """The number of the model that scored the frame, 0 if none did."""
-        return self.found.generation if self.found is not None and self.found.scores else 0
+        return self.frame_scores.generation if self.frame_scores is not None and self.frame_scores.scores else 0
 
     @property
     def shown_scores(self) -> FrameScores | None:
         """The scores that the heatmap shows and that choose a query."""
-        return self.found if self.live is None or self.is_still else self.live
+        return self.frame_scores if self.live is None or self.is_still else self.live
 
     @property
     def newest_scores(self) -> FrameScores | None:
         """The scores of the newest model; they are stored with a presented crop."""
-        return self.live or self.found
+        return self.live or self.frame_scores
 
     @property
     def is_fitting(self) -> bool:
@@ -124,7 +124,7 @@ class QuerySession:
     def _relabelled(self, before: CropLabel | None, label: CropLabel | None) -> None:
         self.trainer.revised(before, label)
         self._tell_model()
-        if self.found is not None and self.found.scores is None:
+        if self.frame_scores is not None and self.frame_scores.scores is None:
             self._view.say("")  # the reason why nothing could be scored is outdated
 
     def _changed(self, before: Project, project: Project) -> None:
@@ -133,10 +133,10 @@ class QuerySession:
             return
         if asks_otherwise(project, before):
             self._stop_scoring()
-            if self.found is not None:
+            if self.frame_scores is not None:
                 self._drop_scores()
                 self._view.say("The agent's settings changed: score again.")
-        elif self.found is not None and project.choices != before.choices:
+        elif self.frame_scores is not None and project.choices != before.choices:
             self.recombine()
 
     def _stop_scoring(self) -> None:
@@ -144,7 +144,7 @@ class QuerySession:
         self.trainer.go_on()
 
     def _drop_scores(self) -> None:
-        self.found, self.picked, self.asked, self.live = None, None, None, None
+        self.frame_scores, self.picked, self.open_query, self.live = None, None, None, None
         self._view.show_starving("")
         self._combining.renew()
         self._after_combining = None
@@ -163,7 +163,7 @@ class QuerySession:
             return
 
         def scored(frame_scores: FrameScores) -> None:
-            self.found, self.live = frame_scores, None
+            self.frame_scores, self.live = frame_scores, None
             self._tell_model()
             self._view.say(scored_text(frame_scores))
             self.recombine()
@@ -191,7 +191,7 @@ class QuerySession:
 
     def _filled(self, frame_scores: FrameScores) -> None:
         """Show the scores so far of a large frame, while it is scored or after cancelling."""
-        self.found = frame_scores
+        self.frame_scores = frame_scores
         self._tell_model()
         self.recombine()
         grid = self._frame.grid
@@ -274,7 +274,7 @@ class QuerySession:
 
     def draw_query(self) -> None:
         """Draw the query that is being answered, or else the next one."""
-        picked = self.asked or self.picked
+        picked = self.open_query or self.picked
         if self._frame.grid is not None:
             self._canvas.show_query(picked.picked_n if picked is not None else np.empty(0, np.intp), self._frame.grid)
 

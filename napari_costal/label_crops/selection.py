@@ -158,9 +158,9 @@ class Selection:
             (),
             query.generation,
             prediction_shown=self._labelling.knows_prediction(index),
-            why=reason_of(query.found, query.picked, project, index),
+            why=reason_of(query.frame_scores, query.picked, project, index),
             given="bulk",
-            asker=query.found.asker if query.found is not None else NOBODY,
+            asker=query.frame_scores.asker if query.frame_scores is not None else NOBODY,
         )
 
     def _relabel(

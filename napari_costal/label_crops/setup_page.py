@@ -126,7 +126,7 @@ class SetupPage(QTabWidget):
         )
         self.keeps_going = CheckBox(text="go on while the models learn", value=False)
         self.keeps_going.tooltip = "The next query begins at once, while the models learn in the background."
-        self.still = CheckBox(text="keep the order still", value=False)
+        self.still = CheckBox(text="keep the order fixed", value=False)
         self.still.tooltip = (
             "Change the heatmap and the order only when the query ends, even if the models learn before."
         )
@@ -170,7 +170,7 @@ class SetupPage(QTabWidget):
             "measure it again, once, at the next training."
         )
         self.planes = ComboBox(label="planes", choices=list(PLANE_CHOICES), value=PLANE_CHOICES[0])
-        self.diverse = self._field(Choices, "diverse", "thin near-duplicates and direct neighbours")
+        self.diverse = self._field(Choices, "diverse", "skip near-duplicates and direct neighbours")
         self.control_share = self._field(Choices, "control_share", "control share", step=0.05)
         self.retrain = self._field(Choices, "retrain", "learn after")
         self.repeat_share = self._field(Choices, "repeat_share", "repeats", step=0.01)

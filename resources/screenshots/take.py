@@ -239,7 +239,7 @@ def large(folder: Path) -> None:
         press(viewer, "2" if held[now.index].crop_C_H_W.mean() > dim else "1")
         wait(lambda now=now: current(dock) is not now)
         asked += 1
-    wait(lambda: dock.query.found.which_M is not None and len(dock.query.found.which_M) > 15_000)
+    wait(lambda: dock.query.frame_scores.which_M is not None and len(dock.query.frame_scores.which_M) > 15_000)
     grab(viewer, "large-image")
     wait(lambda: not dock.query.is_busy)
     check(dock, asked)

@@ -97,7 +97,7 @@ def opened(viewer: Viewer, folder: Path, crops: int) -> tuple[LabelCrops, CropGa
     _wait(lambda: dock.frame.loaded is not None)
     gallery = CropGallery(viewer, preferences)
     viewer.window.add_dock_widget(gallery, name="Crop gallery", tabify=True).raise_()
-    dock.query.found = made_up(round(crops**0.5) ** 2, 0)
+    dock.query.frame_scores = made_up(round(crops**0.5) ** 2, 0)
     _wait(lambda: gallery.model.rowCount() > 0 and bool(gallery.listing.gallery.crops.predicted_N.any()))
     return dock, gallery
 

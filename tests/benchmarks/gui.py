@@ -108,7 +108,7 @@ def _paces(viewer: Viewer, folder: Path, side: int, moves: int, seed: int) -> li
     if frame.grid is None or session.project is None:
         raise CostalError("The frame was not cut into crops.")
     found, grid = made_up(len(frame.grid), seed), frame.grid
-    query.found = found
+    query.frame_scores = found
     query.recombine()
     _wait(lambda: query.picked is not None)
     _settle()

@@ -97,7 +97,7 @@ def bench_loop(request: LoopRequest) -> Job[LoopFigures]:
         project, fields = _labelled(Path(folder), request.seed)
         frame, per_crop = _frame(fields[0], 0), 1000 / _count(fields[0])
         _score(project, _frame(simulate_field((SIDE, SIDE), CROP, request.seed + 99), 99), device)  # reads the weights
-        yield Progress(1, 5, "Looking at crops")
+        yield Progress(1, 5, "Computing features")
         run.take("features of a crop, cold (ms)", lambda: _score(project, frame, device), per_crop)
         yield Progress(2, 5, "Training")
         run.take(f"retrain both, {FEW:,} labels (s)", lambda: finish(retrain(RetrainRequest(project, 0, device))))

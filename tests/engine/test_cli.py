@@ -291,7 +291,7 @@ def test_training_then_scoring_gives_figures_and_ranks_by_value(costal, folder, 
     code, out, _ = costal("train", "--project", folder, "--device", "cpu")
     assert code == 0
     assert "Model 1 saved." in out
-    assert "Cost is uniform until 10 efforts are measured (4 so far)" in out
+    assert "All crops get one cost until 10 efforts are measured (4 so far)" in out
     code, out, _ = costal("score", image, "--project", folder, "--out", tmp_path / "scores.csv", "--device", "cpu")
     assert "Scored on cpu." in out
     rows = rows_of(tmp_path / "scores.csv")

@@ -136,7 +136,7 @@ def features_of(backbone: Backbone, crops_N_C_H_W: Floats, device: str, is_rgb: 
         lacking = [row for row, key in enumerate(keys) if key not in kept]
         if lacking:
             batch_setup = first_batch_setup(device, len(lacking), crops.shape[1:], 4 * AT_ONCE)
-            job = in_batches(crops[lacking], batch_setup, attempt, "Looking at crops")
+            job = in_batches(crops[lacking], batch_setup, attempt, "Computing features")
             (computed,), _ = yield from map_progress(job, lambda each, done=start: _of(each, done, total))  # type: ignore[misc]
             kept |= zip((keys[row] for row in lacking), computed.astype(np.float16), strict=True)
         features_N_F[start : start + CUT_AT_ONCE] = [kept[key] for key in keys]

@@ -154,8 +154,8 @@ def ask_committee(agent: Agent, inputs_N: Floats, seed: int, device: str) -> Job
         return acquisition(probs_T_B_K), probs_T_B_K.mean(0), committee.projected(features_M)
 
     batch_setup = first_batch_setup(device, len(inputs_N), agent.input_shape, BATCH)
-    found, batch_setup = yield from in_batches(inputs_N, batch_setup, attempt, "Predicting with the committee")
-    return CommitteeOutput(*found), batch_setup
+    outputs, batch_setup = yield from in_batches(inputs_N, batch_setup, attempt, "Predicting with the committee")
+    return CommitteeOutput(*outputs), batch_setup
 
 
 def classify(agent: Agent, inputs_N: Floats, device: str = "auto") -> Job[Floats]:

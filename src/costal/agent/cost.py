@@ -125,7 +125,9 @@ def reason_uniform_cost(answers: Sequence[Answer]) -> str:
     measured = sum(not answer.censored for answer in usable_efforts(answers))
     if measured >= FEWEST_EFFORTS:
         return ""
-    return f"Cost is uniform until {FEWEST_EFFORTS} efforts are measured ({measured} so far): β has no effect yet."
+    return (
+        f"All crops get one cost until {FEWEST_EFFORTS} efforts are measured ({measured} so far): β has no effect yet."
+    )
 
 
 def cost_task(agent: Agent, answers: Sequence[Answer], seed: int) -> TrainingTask:

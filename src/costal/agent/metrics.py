@@ -212,7 +212,7 @@ def unlikely_to_help(correct_N: ArrayLike) -> Hint:
         return Hint(f"Labelling more is unlikely to help: {figures}.", True)
     if low > 0:
         return Hint(f"Labelling helps: {figures}.", False)
-    enough = f"Below {LEAST_GAIN * 100:.0f} it would not pay any more."
+    enough = f"Below {LEAST_GAIN * 100:.0f} points, labelling more is not worth the time."
     return Hint(f"Labelling more may still help: {figures}. {enough}", False)
 
 

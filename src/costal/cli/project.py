@@ -28,7 +28,7 @@ from costal.workbench.frames_list import LOST, list_frames, with_places, worth_l
 from costal.workbench.gallery import UNLABELLED
 from costal.workbench.gallery_crops import collect
 from costal.workbench.gallery_pixels import CropPixels
-from costal.workbench.locating import locate, told
+from costal.workbench.locating import locate, located_text
 from costal.workbench.looked_again import open_doubts
 from costal.workbench.methods import methods_of
 from costal.workbench.new_project import make_project
@@ -185,7 +185,7 @@ def frames(folder: Folder, as_json: AsJson = False) -> None:
         lines.append(f"  {each.name}: {', '.join(each.states) or 'no label yet'}")
         counts_by_source = {"labels": each.labels, f"predicted by model {each.generation}": each.predicted}
         lines += [f"    {what}: {_counted(counts, names)}" for what, counts in counts_by_source.items() if counts]
-    lines += [f"  and {looked_at} planes of them that were only looked at"] * bool(looked_at)
+    lines += [f"  and {looked_at} planes of these images that have no label"] * bool(looked_at)
     figures = [
         {
             "content_hash": each.record.content_hash,
@@ -233,9 +233,9 @@ def locate_images(
         "unreadable": located.unreadable,
     }
     if as_json or not located.missing:
-        tell(told(located) if lost else "No image is missing.", figures, as_json)
+        tell(located_text(located) if lost else "No image is missing.", figures, as_json)
     if located.missing:
-        raise ProjectError(told(located))
+        raise ProjectError(located_text(located))
 
 
 def methods(folder: Folder, as_json: AsJson = False) -> None:

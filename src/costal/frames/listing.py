@@ -45,7 +45,7 @@ def listed(folder: Path) -> tuple[dict[str, Stamp], dict[str, str]]:
         except OSError as error:
             if not inside:
                 raise FrameError(
-                    f"{folder} cannot be looked into ({error.strerror}). Connect it again, or choose another folder."
+                    f"{folder} cannot be read ({error.strerror}). Connect it again, or choose another folder."
                 ) from error
             if not isinstance(error, FileNotFoundError):  # it was there a moment ago
                 refused[inside[:-1]] = f"The folder cannot be listed ({error.strerror}). Check its permissions."

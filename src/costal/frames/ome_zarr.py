@@ -83,10 +83,10 @@ def _first_of_conversion(source: str, group: Any, attributes: Mapping[str, Any])
 
     first = _member(source, group, "0", "an image") if SERIES in attributes else None
     if not isinstance(first, zarr.Group):
-        with _reading(source, "The group's list"):
+        with _reading(source, "the list of the group's members"):
             members = ", ".join(sorted(group.keys())[:5]) or "nothing"
         raise FrameError(f"{source} is a zarr group without OME metadata: it holds {members}. {WRITE_IT}")
-    with _reading(source, "The group's list"):
+    with _reading(source, "the list of the group's members"):
         return first, ("Only the first image was read.",) if "1" in group else ()
 
 

@@ -56,7 +56,7 @@ def rekey_class(project: Project, class_id: int, key: str, tools: Mapping[str, s
     key = key.strip().upper()
     project_class = _the_class(project, class_id)
     if not project_class.is_offered:
-        raise ProjectError(f"'{project_class.name}' is not offered, so it needs no key. Restore it first.")
+        raise ProjectError(f"'{project_class.name}' is retired, so it needs no key. Restore it first.")
     tool = next((tool for tool, its_key in tools.items() if key and its_key.upper() == key), None)
     if tool is not None and key != project_class.key.upper():
         raise ProjectError(
@@ -80,7 +80,7 @@ def merge_classes(project: Project, class_id: int, into_id: int) -> Project:
     """
     merged, into = _the_class(project, class_id), _the_class(project, into_id)
     if class_id == into_id or not merged.is_offered or not into.is_offered:
-        raise ProjectError(f"'{merged.name}' cannot be merged into '{into.name}'. Choose two classes that are offered.")
+        raise ProjectError(f"'{merged.name}' cannot be merged into '{into.name}'. Choose two active classes.")
     return _edited(project, class_id, merged_into=into_id, key="")
 
 

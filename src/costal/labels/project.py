@@ -49,7 +49,7 @@ class LabelClass:
     name: Annotated[
         str,
         Setting(
-            "What it is called.",
+            "Its name.",
             fits=lambda text: bool(text.strip()) and text.isprintable() and len(text) <= LONGEST_NAME,
             expected=f"a name of at most {LONGEST_NAME} printable signs",
         ),
@@ -57,13 +57,15 @@ class LabelClass:
     key: Annotated[
         str,
         Setting(
-            "The key that gives it.",
+            "Its key.",
             fits=lambda text: not text or (len(text) == 1 and text.isalnum()),
             expected='one digit or letter, or "" for none',
         ),
     ]
-    colour: Annotated[str, Setting("What it is drawn in.", fits=is_a_colour, expected="a colour as #rrggbb")]
-    acquisition_cost_s: Annotated[float, Setting("What it costs to take a crop of it.", ge=0, le=DAY_S, unit="s")] = 0.0
+    colour: Annotated[str, Setting("Its colour.", fits=is_a_colour, expected="a colour as #rrggbb")]
+    acquisition_cost_s: Annotated[
+        float, Setting("Extra cost of a crop of this class, such as its acquisition.", ge=0, le=DAY_S, unit="s")
+    ] = 0.0
     retired: Annotated[bool, Setting("Whether the class is hidden and no longer learned.")] = False
     merged_into: Annotated[int, Setting("The class that its labels count as; 0 for none.", ge=0, le=LARGEST_ID)] = 0
     description: Annotated[
@@ -89,12 +91,13 @@ class Tiling:
     """How frames are cut: crop side and stride in pixels, what happens at the edge, and how crops are normalised."""
 
     crop: Annotated[int, Setting("The side of a crop.", ge=8, le=LARGEST, unit="px")] = 64
-    stride: Annotated[int, Setting("From one crop to the next.", ge=1, le=LARGEST, unit="px")] = 64
+    stride: Annotated[int, Setting("The distance from one crop to the next.", ge=1, le=LARGEST, unit="px")] = 64
     edge: Annotated[
         Literal["drop", "pad"], Setting("Pixels at the edge that fill no crop: left out, or filled up by reflection.")
     ] = "drop"
     normalise: Annotated[
-        Literal["frame", "project"], Setting("Whose intensities become 0 and 1: each frame's own, or the project's.")
+        Literal["frame", "project"],
+        Setting("Scale intensities to 0 and 1 by the range of each frame or of the project."),
     ] = "frame"
 
 
@@ -158,7 +161,7 @@ class Project:
     """
 
     folder: Path
-    name: Annotated[str, Setting("What it is called.", absent="the name of the folder")]
+    name: Annotated[str, Setting("Its name.", absent="the name of the folder")]
     classes: tuple[LabelClass, ...]
     tiling: Tiling = field(default_factory=Tiling)
     choices: Choices = field(default_factory=Choices)
@@ -266,7 +269,7 @@ def checked(project: Project) -> Project:
     tiling = project.tiling
     if tiling.stride > tiling.crop:
         raise ProjectError(
-            f"Crops of {tiling.crop} px every {tiling.stride} px cannot be cut. Use a stride of at most the crop."
+            f"Crops of {tiling.crop} px every {tiling.stride} px would leave gaps. Use a stride of at most the crop."
         )
     for kind, axes in project.axes.items():
         if len(set(axes)) != len(axes) or not {"Y", "X"} <= set(axes) <= set("TZCYX"):
@@ -307,7 +310,7 @@ def _check_channels(project: Project) -> None:
     places = [each.index for each in project.channels]
     if len(set(places)) != len(places) or len(places) > MOST_CHANNELS:
         raise ProjectError(
-            f"The channels {' '.join(map(str, places))} cannot be. Name each once, counted from 0, and at most "
+            f"The channels {' '.join(map(str, places))} are not valid. Name each once, counted from 0, and at most "
             f"{MOST_CHANNELS}: correct project.toml."
         )
     if project.intake.rgb and places and len(places) != 3:

@@ -34,7 +34,7 @@ def cold_start(prepared: Prepared, plane_C_Y_X: Plane) -> Job[FrameScores]:
         When the frame cannot be read, no crop that was drawn shows anything, or the backbone's weights are not here.
     """
     work, grid, reason = prepared.work, prepared.work.grid, " ".join(prepared.agent.notes)
-    yield Progress(0, len(grid), "Looking at the crops")
+    yield Progress(0, len(grid), "Comparing crops")
     skipped_N = np.full(len(grid), PENDING, np.uint8)
     is_large = _is_large(plane_C_Y_X)
     most = LOOKED_AT if is_large else MOST_FEATURES if prepared.agent.backbone is not None else len(grid)
@@ -56,7 +56,7 @@ def cold_start(prepared: Prepared, plane_C_Y_X: Plane) -> Job[FrameScores]:
         reason = f"{reason} A first query is chosen among {len(which_M)} crops drawn at random."
         if not len(which_M):
             raise FrameError(
-                f"{prepared.source} shows nothing in any crop that was looked at: chunks are missing, or all is "
+                f"{prepared.source} has no content in the crops that were examined: chunks are missing, or all is "
                 "constant. Wait until it is written, or choose another frame."
             )
     sentences = tuple(filter(None, warnings))

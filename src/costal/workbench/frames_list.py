@@ -18,18 +18,18 @@ from costal.labels.records import FrameRecord
 from costal.labels.store import Store, require_store
 from costal.scoring.summaries import load_summaries
 
-Availability = Literal["there", "missing", "out of reach", "remote", "in a window"]
+Availability = Literal["there", "missing", "offline", "remote", "unsaved"]
 """Where the image of a frame is. A URL is not asked; of a layer without a file only its window knows."""
-State = Literal["labelled", "scored", "outdated", "missing", "out of reach", "only in a window"]
+State = Literal["labelled", "scored", "outdated", "missing", "offline", "unsaved layer"]
 PLACE_STATES: Mapping[Availability, State] = {
     "missing": "missing",
-    "out of reach": "out of reach",
-    "in a window": "only in a window",
+    "offline": "offline",
+    "unsaved": "unsaved layer",
 }
-LOST: tuple[Availability, ...] = ("missing", "out of reach", "in a window")
+LOST: tuple[Availability, ...] = ("missing", "offline", "unsaved")
 """Of these frames the image may be elsewhere: one of a window may have been saved."""
 WAIT_S = 3.0
-"""A drive that does not answer for so long is out of reach."""
+"""A drive that does not answer within this time is offline."""
 MOST_AT_ONCE = 16
 
 
@@ -146,13 +146,13 @@ def places_of(sources: Iterable[str], wait_s: float = WAIT_S) -> dict[str, Avail
         there = names.get(folder)
         for source in inside:
             is_there = there is not None and os.path.normcase(Path(source).name) in there
-            places[source] = "out of reach" if there is None else "there" if is_there else "missing"
+            places[source] = "offline" if there is None else "there" if is_there else "missing"
     return places
 
 
 def _place_untold(source: str) -> Availability:
     """Return where an image is as far as its source tells: a file may be there."""
-    return "in a window" if source.startswith(LAYER) else "remote" if is_url(source) else "there"
+    return "unsaved" if source.startswith(LAYER) else "remote" if is_url(source) else "there"
 
 
 def _names_in(folders: Sequence[Path], wait_s: float) -> dict[Path, frozenset[str]]:

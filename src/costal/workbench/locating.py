@@ -49,7 +49,7 @@ def locate(project: Project, frames: Sequence[ListedFrame], place: Path) -> Job[
     for done, image in enumerate(images):
         if not left:
             break
-        yield Progress(done, len(images), f"Looking into {Path(image).name}")
+        yield Progress(done, len(images), f"Comparing {Path(image).name}")
         try:
             same = _frames_in(project, image, list(left.values()))
         except FrameError:
@@ -97,7 +97,7 @@ def _file_name(frame: ListedFrame) -> str:
     return frame.record.source.replace("\\", "/").rstrip("/").rpartition("/")[2]
 
 
-def told(located: Located) -> str:
+def located_text(located: Located) -> str:
     """Return what came of looking for images, in sentences."""
     count, left = len(located.sources), len(located.missing)
     sentences = [f"Found {count} of {count + left} images by their content."]

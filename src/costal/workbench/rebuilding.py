@@ -45,8 +45,8 @@ def _fresh(recipe: Recipe) -> Agent:
     settings, backbone = settings_of(recipe.settings), backbone_of(recipe.backbone)
     if backbone is not None and card_of(backbone.name) != backbone:
         raise ProjectError(
-            f"The backbone '{backbone.name}' has other weights here than model {digest_of(recipe.to_json())[:12]} saw "
-            "through. Add the same ones ('costal backbone add')."
+            f"The weights of backbone '{backbone.name}' on this machine are not those of model "
+            f"{digest_of(recipe.to_json())[:12]}. Add the same ones ('costal backbone add')."
         )
     return Agent(settings, recipe.crop_shape, backbone=backbone, is_rgb=recipe.is_rgb)
 

@@ -183,7 +183,8 @@ class RowFrames:
         earlier = self._named.setdefault(target, row.frame)
         if earlier != row.frame and not shared_end(earlier, row.frame):
             raise self._refuse(
-                row, f"'{earlier}' in an earlier row ends like {target} too. Correct the paths, or add content_hash."
+                row,
+                f"'{earlier}' in an earlier row matches {target} too. Correct the paths, or add content_hash.",
             )
         parts = PureWindowsPath(row.frame).parts
         note = f"'{row.frame}' was not found: its labels are on {target}, because the path ends in the same way."

@@ -507,7 +507,7 @@ def test_a_folder_that_is_away_is_an_error_and_its_files_are_not_gone(desk):
     desk.later()
     desk.folder.rename(desk.folder.with_name("unplugged"))
     for _ in range(2):
-        with pytest.raises(FrameError, match=r"watched cannot be looked into \(.+\)\. Connect it again"):
+        with pytest.raises(FrameError, match=r"watched cannot be read \(.+\)\. Connect it again"):
             desk.later()
     desk.folder.with_name("unplugged").rename(desk.folder)
     assert desk.later() == []
@@ -659,7 +659,7 @@ def test_an_unplugged_folder_is_told_once_and_followed_again_when_it_is_back(des
         until(lambda: errors)
         time.sleep(1)
         assert (len(errors), len(changes)) == (1, 2)
-        assert "cannot be looked into" in errors[0]
+        assert "cannot be read" in errors[0]
         away.rename(desk.folder)
         until(lambda: len(changes) == 3)
         desk.write("b.tif", STACK + 1)
@@ -719,5 +719,5 @@ def test_a_failing_caller_leaves_no_thread(desk):
 
 
 def test_the_listing_of_a_file_that_is_no_folder_is_refused(desk):
-    with pytest.raises(FrameError, match="cannot be looked into"):
+    with pytest.raises(FrameError, match="cannot be read"):
         listed(desk.write("a.tif"))

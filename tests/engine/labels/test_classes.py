@@ -136,14 +136,14 @@ def test_a_chain_of_merges_leads_to_its_end():
 
 @pytest.mark.parametrize("second", [(2, 1), (1, 3)], ids=["back again", "a merged class once more"])
 def test_a_class_that_is_not_offered_takes_part_in_no_merge(second):
-    with pytest.raises(ProjectError, match="Choose two classes that are offered"):
+    with pytest.raises(ProjectError, match="Choose two active classes"):
         merge_classes(merge_classes(PROJECT, 1, 2), *second)
 
 
 def test_a_retired_class_takes_part_in_no_merge():
     retired = retire_class(PROJECT, 1)
     for pair in ((1, 2), (2, 1)):
-        with pytest.raises(ProjectError, match="Choose two classes that are offered"):
+        with pytest.raises(ProjectError, match="Choose two active classes"):
             merge_classes(retired, *pair)
 
 

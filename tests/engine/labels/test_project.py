@@ -211,7 +211,7 @@ def test_a_duplicate_is_refused_before_anything_is_written(project, tmp_path):
         pytest.param("beta = 0.3", "beta = nan", "beta = .* should be a number from 0 to 10", id="β is not a number"),
         pytest.param("passes = 50", "passes = 0", "should be a whole number from 1 to 10000", id="no passes"),
         pytest.param("crop = 64", "crop = 4", r"of \[tiling\] should be .* from 8 to 10000 px", id="tiny crop"),
-        pytest.param("stride = 64", "stride = 65", "cannot be cut", id="stride beyond the crop"),
+        pytest.param("stride = 64", "stride = 65", "would leave gaps", id="stride beyond the crop"),
         pytest.param("seed = 0", "seed = -1", "seed = -1 .* should be a whole number from 0", id="negative seed"),
         pytest.param(
             "idle_limit_s = 20.0", "idle_limit_s = 0", "should be a number above 0 to 86400 s", id="no idle limit"

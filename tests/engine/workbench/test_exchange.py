@@ -300,7 +300,7 @@ def test_the_longest_end_of_a_moved_path_says_which_image_and_is_told(bring, fol
 def test_two_paths_that_contradict_each_other_never_mean_one_image(bring, folder, wells):
     (wells / "b" / "001.tif").unlink()
     rows = "D:\\scope\\c\\001.tif,0,0,rings\nD:\\scope\\d\\001.tif,0,16,rings\n"
-    with pytest.raises(ProjectError, match=r"row 3, .*c.001\.tif' in an earlier row ends like"):
+    with pytest.raises(ProjectError, match=r"row 3, .*c.001\.tif' in an earlier row matches"):
         bring(f"frame,y,x,class\n{rows}", images=wells / "a")
 
 

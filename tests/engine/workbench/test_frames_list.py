@@ -24,7 +24,7 @@ from costal.types import Channel, finish
 from costal.workbench import frames_list, last_frame, locating, thumbnails
 from costal.workbench.frames_list import list_frames, places_of, with_places, worth_listing
 from costal.workbench.last_frame import LastFrame, keep_last_frame
-from costal.workbench.locating import locate, told
+from costal.workbench.locating import locate, located_text
 from costal.workbench.session import ProjectSession, recorded
 
 SIDE = 48
@@ -124,7 +124,7 @@ def test_an_image_that_is_gone_is_missing_and_a_layer_is_only_in_a_window(day, p
     os.remove(day / "one.tif")
     assert states(plain) == {
         "field.zarr  z 3": (),
-        "field": ("only in a window",),
+        "field": ("unsaved layer",),
         "one.tif": ("labelled", "missing"),
     }
 
@@ -148,7 +148,7 @@ def test_a_drive_that_does_not_answer_blocks_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(frames_list, "_listed", listed)
     dead, there = str(tmp_path / "dead" / "a.tif"), str(write(tmp_path / "here" / "b.tif", 1))
     before = time.monotonic()
-    assert places_of([dead, there], wait_s=0.3) == {dead: "out of reach", there: "there"}
+    assert places_of([dead, there], wait_s=0.3) == {dead: "offline", there: "there"}
     assert time.monotonic() - before < 5
     answers.set()
 
@@ -183,7 +183,7 @@ def test_another_image_of_the_same_name_is_refused(day, plain, tmp_path):
     other = write(tmp_path / "archive" / "one.tif", 2)
     located = finish(locate(plain, lost(plain), other))
     assert (located.sources, located.others) == ({}, (str(other),))
-    assert told(located) == (
+    assert located_text(located) == (
         f"Found 0 of 1 images by their content. {other} has the name of a missing image but other pixels: it was not "
         "used. one.tif is still missing."
     )

@@ -106,7 +106,7 @@ def score(qtbot, dock, gallery, classes_N, confidence=0.95):
     probs[np.arange(COLUMNS**2), classes_N] = confidence
     probs[0] = 0.25
     ones = np.ones(COLUMNS**2, np.float32)
-    dock.query.found = FrameScores(Scores(ones, ones, probs, True, "cpu"), 1, model_hash="abc")
+    dock.query.frame_scores = FrameScores(Scores(ones, ones, probs, True, "cpu"), 1, model_hash="abc")
     qtbot.waitUntil(lambda: bool(gallery.listing.gallery.crops.predicted_N.any()), timeout=20_000)
     qtbot.waitUntil(lambda: gallery.model.gallery is gallery.listing.gallery, timeout=20_000)
 

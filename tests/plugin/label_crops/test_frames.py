@@ -271,7 +271,7 @@ def test_an_image_of_the_user_s_stays_the_frame_when_a_project_is_opened(open_do
     qtbot.waitUntil(lambda: "mine" in rows(dock), timeout=60_000)
     qtbot.wait(300)
     assert [each.name for each in images_in(viewer)] == ["mine"]
-    assert rows(dock)["mine"].states == ("only in a window",)
+    assert rows(dock)["mine"].states == ("unsaved layer",)
     viewer.layers.remove("mine")
     dock.frames.refresh()
     qtbot.waitUntil(lambda: rows(dock)["mine"].states == ("missing",), timeout=60_000)

@@ -78,14 +78,14 @@ def test_the_heatmap_fills_in_and_what_a_cancel_keeps_is_labelled_and_not_scored
     qtbot.waitUntil(is_partial, timeout=120_000)
     qtbot.mouseClick(dock.cancel_button, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: "crops are scored. Score again" in dock.status.text(), timeout=10_000)
-    kept = dock.query.found.which_M
+    kept = dock.query.frame_scores.which_M
     assert 0 < len(kept) < 1024
     assert "Model 1" in dock.model_label.text()
     qtbot.waitUntil(lambda: set(dock.query.picked.picked_n) <= set(kept), timeout=10_000)
     before = heatmap(dock).data.ravel()[kept]
 
     qtbot.mouseClick(dock.setup.score_button, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: dock.query.found.which_M is None, timeout=120_000)
+    qtbot.waitUntil(lambda: dock.query.frame_scores.which_M is None, timeout=120_000)
     np.testing.assert_array_equal(heatmap(dock).data.ravel()[kept], before)
     assert np.isfinite(heatmap(dock).data).all()
     for shown in ("predicted class", "cost C"):

@@ -60,7 +60,7 @@ def test_an_answer_changes_what_comes_after_the_next_two_crops(bench):
     assert job.request.project == bench.session.project
     job.result.emit(live_scores(REVERSED))
     assert order(bench) == [14, 13, 0, 1, 2]
-    assert bench.query.asked.picked_n.tolist() == [15, 14, 13, 0, 1, 2]
+    assert bench.query.open_query.picked_n.tolist() == [15, 14, 13, 0, 1, 2]
     assert [each.rank for each in bench.labelling._waiting] == [3, 4, 5, 6]
 
 

@@ -218,7 +218,7 @@ def test_warnings_of_a_scored_frame_are_said(bench):
     from dataclasses import replace
 
     bench.scored()
-    frame_scores = replace(bench.query.found, warnings=("2 of 16 crops have no information.",))
+    frame_scores = replace(bench.query.frame_scores, warnings=("2 of 16 crops have no information.",))
     bench.query.score()
     bench.engine.jobs[-1].result.emit(frame_scores)
     bench.view.say.assert_called_with("2 of 16 crops have no information.")
@@ -310,7 +310,7 @@ def test_adding_a_class_drops_the_scores_but_not_the_labels(bench):
     bench.session.change(lambda project: new_class(project, "third"))
     assert len(load_project(bench.folder).classes) == 3
     assert len(bench.stored()) == 1
-    assert bench.query.found is None
+    assert bench.query.frame_scores is None
     assert any("score again" in call.args[0] for call in bench.view.say.call_args_list)
 
 
@@ -433,7 +433,7 @@ def test_another_acquisition_function_drops_the_scores(bench):
 
     bench.scored()
     bench.session.change(lambda p: replace(p, choices=replace(p.choices, acquisition="bald")))
-    assert bench.query.found is None
+    assert bench.query.frame_scores is None
     assert bench.view.clear_scores.called
 
 
@@ -442,7 +442,7 @@ def test_a_result_for_other_classes_is_dropped(bench):
     job = bench.engine.jobs[-1]
     bench.session.change(lambda project: new_class(project, "third"))
     job.result.emit(FrameScores(None, 0, "old", features_M_F=np.zeros((COUNT, 4))))
-    assert bench.query.found is None
+    assert bench.query.frame_scores is None
 
 
 def test_the_order_of_presentations_counts_answers_once(bench):
@@ -464,7 +464,7 @@ def test_what_the_model_thought_is_kept_with_the_presentation(bench):
     bench.labelling.label_query()
     index = bench.current.index
     bench.show()
-    bench.query.found = None
+    bench.query.frame_scores = None
     bench.labelling.answer(1)
     with sqlite3.connect(bench.folder / "labels.sqlite") as connection:
         row = connection.execute("SELECT generation, rank, information, cost, prediction_shown FROM presentation")
@@ -498,7 +498,9 @@ def test_a_crop_comes_on_the_bench_when_it_has_been_read(large):
 
 
 def test_a_click_while_a_crop_of_the_query_is_read_brings_that_one_back_later(large):
-    large.query.found = FrameScores(None, 0, "no model", features_M_F=np.random.default_rng(0).random((COUNT, 4)))
+    large.query.frame_scores = FrameScores(
+        None, 0, "no model", features_M_F=np.random.default_rng(0).random((COUNT, 4))
+    )
     large.pixels.held = []
     large.labelling.label_query()
     first = large.labelling._coming.index
@@ -541,9 +543,11 @@ def test_a_reader_of_a_project_is_told_why_it_cannot_score_a_large_image(large):
 def test_a_crop_of_the_query_that_cannot_be_read_gives_way_to_the_next(large, tmp_path):
     for chunk in (tmp_path / "field.zarr" / "0" / "c" / "1").iterdir():
         chunk.write_bytes(b"damaged")
-    large.query.found = FrameScores(None, 0, "no model", features_M_F=np.random.default_rng(0).random((COUNT, 4)))
+    large.query.frame_scores = FrameScores(
+        None, 0, "no model", features_M_F=np.random.default_rng(0).random((COUNT, 4))
+    )
     large.labelling.label_query()
-    query = large.query.asked.picked_n.tolist()
+    query = large.query.open_query.picked_n.tolist()
     answered = []
     while large.current is not None:
         answered.append(large.current.index)
@@ -555,7 +559,7 @@ def test_a_crop_of_the_query_that_cannot_be_read_gives_way_to_the_next(large, tm
 def test_a_query_asked_while_a_large_image_fills_in_still_comes_on_the_bench(large, monkeypatch):
     monkeypatch.setattr("napari_costal.label_crops.query_session.MOST_AT_ONCE", 1)
     features_M_F = np.random.default_rng(0).random((COUNT, 4))
-    large.query.found = FrameScores(None, 0, "no model", features_M_F=features_M_F)
+    large.query.frame_scores = FrameScores(None, 0, "no model", features_M_F=features_M_F)
     large.pixels.held = []
     large.labelling.label_query()
     large.query._filled(FrameScores(None, 0, "so far", features_M_F=features_M_F))

@@ -12,7 +12,7 @@ Split = Literal["train", "validation"]
 def checked_share(validation: float) -> float:
     """Return the share of frames for validation, or raise ProjectError when it is not from 0 to below 1."""
     if not 0 <= validation < 1:
-        raise ProjectError(f"A validation share of {validation:g} cannot be. Use 0 (none) to below 1.")
+        raise ProjectError(f"A validation share of {validation:g} is not valid. Use 0 (none) to below 1.")
     return validation
 
 
@@ -35,4 +35,4 @@ def split_notes(splits: dict[str, Split], validation: float) -> tuple[str, ...]:
         return ()
     if len(splits) == 1:
         return ("There is one frame only, and a frame is never split: all of it is for training.",)
-    return (f"By chance, none of the {len(splits)} frames is for {missing.pop()}. Label more frames.",)
+    return (f"By chance, none of the {len(splits)} frames was drawn for {missing.pop()}. Label more frames.",)

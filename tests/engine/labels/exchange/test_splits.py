@@ -38,7 +38,7 @@ def test_one_frame_alone_is_for_training_and_that_is_said(content_hash):
 
 def test_a_side_that_got_no_frame_is_said():
     assert split_notes({"a": "train", "b": "train"}, 0.1) == (
-        "By chance, none of the 2 frames is for validation. Label more frames.",
+        "By chance, none of the 2 frames was drawn for validation. Label more frames.",
     )
     assert split_notes({"a": "train", "b": "validation"}, 0.1) == ()
     assert split_notes({"a": "train", "b": "train"}, 0.0) == ()
