@@ -1,11 +1,12 @@
 """What cross-validation on labels says, beside the truth on a large test set; look-again, forecasts and the hash.
 
-``python -m tests.benchmarks.assessment OUT.json [--sessions 20] [--data sted nuclei] [--head product]``; nuclei come
-from ``$COSTAL_DATA``. In each session whole frames are set aside for the truth. Labels are drawn at random, or chosen:
-ten at random, then queries of ten, retrained each time. Folds, intervals, temperature, doubts and forecasts are the
-product's. What learns on the features of its backbone is by default a logistic regression, whose most uncertain crops
-(entropy) are chosen, for it is fitted in a hundredth of the time; ``--head product`` takes the product's committee and
-its acquisition function. Sessions are written as they end, so a stopped run goes on.
+``python -m tests.benchmarks.assessment OUT.json [--sessions 20] [--first 0] [--data sted nuclei] [--head product]``;
+nuclei come from ``$COSTAL_DATA``. In each session whole frames are set aside for the truth. Labels are drawn at random,
+or chosen: ten at random, then queries of ten, retrained each time. Folds, intervals, temperature, doubts and forecasts
+are the product's. What learns on the features of its backbone is by default a logistic regression, whose most uncertain
+crops (entropy) are chosen, for it is fitted in a hundredth of the time; ``--head product`` takes the product's
+committee and its acquisition function. Sessions are written as they end, so a stopped run goes on; ``--first`` is the
+seed of the first one.
 """
 
 import argparse
@@ -245,6 +246,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path)
     parser.add_argument("--sessions", type=int, default=20)
+    parser.add_argument("--first", type=int, default=0, help="The seed of the first session.")
     parser.add_argument("--data", nargs="+", default=["sted", "nuclei"])
     parser.add_argument("--head", choices=["logistic", "product"], default="logistic")
     chosen = parser.parse_args()
@@ -254,6 +256,7 @@ def main():
         "machine": platform.processor() or platform.machine(),
         "cores": os.cpu_count(),
         "head": chosen.head,
+        "first seed": chosen.first,
         **known,
     }
     for name in chosen.data:
@@ -263,7 +266,7 @@ def main():
             told["control hash"] = hashed(features, class_N, frame_N)
         sessions = told.get(name, {}).get("sessions", [])
         for number in range(len(sessions), chosen.sessions):
-            sessions.append(run_session(features, class_N, frame_N, number, ask))
+            sessions.append(run_session(features, class_N, frame_N, chosen.first + number, ask))
             told[name] = {"summary": summary(sessions) if len(sessions) > 1 else {}, "sessions": sessions}
             write_atomically(chosen.out, json.dumps(told, indent=1).encode())
             print(name, number + 1, json.dumps(told[name]["summary"]), flush=True)
