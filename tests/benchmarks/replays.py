@@ -17,15 +17,13 @@ import numpy as np
 
 from costal.agent.cards import EFFICIENTNET_LITE0
 from costal.frames.grid import crop_at
-from costal.frames.normalise import normalise
+from costal.frames.normalise import intensity_range, normalise
 from costal.frames.simulate import CLASS_NAMES, simulate_field, simulated_effort_s
 from costal.labels.project import Tiling
 from costal.labels.project_file import create_project, load_project, save_project
-from costal.labels.store import Store
 from costal.paper.own_project import load_own_project
 from costal.paper.replay import REPEATS, Replayed, _found, _plan, _run, arms_of, replay
 from costal.scoring.frame_planes import FramePlane
-from costal.scoring.model_version import range_of_project
 from costal.types import finish
 from tests.benchmarks.answering import answer_crops
 from tests.benchmarks.stalls import kept, machine
@@ -51,14 +49,11 @@ def labelled_project(folder: Path, seed: int) -> Path:
 def truth_of(folders: list[Path], place: Path) -> Replayed:
     """Return what the arms come to over all projects, one repeat each, by the accuracy on crops of another field."""
     field = simulate_field(TESTS, CROP, seed=10_000)
-    pixels_N_C_H_W = np.stack([crop_at(field.pixels_Y_X[np.newaxis], field.grid, i) for i in range(len(field.grid))])
+    plane = field.pixels_Y_X[np.newaxis]
+    crops = np.stack([crop_at(plane, field.grid, index) for index in range(len(field.grid))])
+    tests = normalise(crops, intensity_range(plane)), field.classes_N.astype(np.int64)  # a project's default
 
     def split(repeat: int) -> Any:
-        project = load_project(folders[repeat])
-        with Store(project.store_path, read_only=True) as store:
-            limits = range_of_project(project, store.ranges(), 1)
-        assert limits is not None
-        tests = normalise(pixels_N_C_H_W, limits), field.classes_N.astype(np.int64)
         return replace(load_own_project(folders[repeat], repeat), test=lambda: tests)
 
     dataset = replace(split(0), split=split)
