@@ -153,7 +153,7 @@ def _reading(source: str, what: str) -> Iterator[None]:
         yield
     except Exception as error:
         raise FrameError(
-            f"{source} cannot be read: {what} is damaged or out of reach ({in_one_line(error)[:200]}). Copy it "
+            f"{source} cannot be read: {what} is damaged or cannot be reached ({in_one_line(error)[:200]}). Copy it "
             "again, or rewrite it."
         ) from error
 

@@ -168,7 +168,7 @@ def read_window(frame: LazyFrame, planes: Planes, y0: int, y1: int, x0: int, x1:
     except Exception as error:  # whatever codecs, stores and networks raise
         raise FrameError(
             f"{frame.source} cannot be read at rows {y0} to {y1} ({type(error).__name__}: {error}). It is damaged or "
-            "out of reach: copy it again, or try later."
+            "cannot be reached: copy it again, or try later."
         ) from error
     return window.astype(np.float32 if "mean" in (planes.t, planes.z) else frame.dtype, copy=False)
 
