@@ -59,7 +59,8 @@ def truth_of(folders: list[Path], place: Path) -> Replayed:
     dataset = replace(split(0), split=split)
     project = load_project(folders[0])
     training = replace(project.agent_settings().training, augment=False)
-    plan = _plan(dataset, arms_of(project.choices, (), (), ()), len(folders), "cpu", training)
+    smallest = min(map(split, range(len(folders))), key=lambda each: each.train_size)
+    plan = _plan(smallest, arms_of(project.choices, (), (), ()), len(folders), "cpu", training)
     finish(_run(plan, dataset, place))
     return _found(plan, dataset, place, LABELS)
 
