@@ -97,7 +97,7 @@ def controls_text(review: Review) -> str:
         return "There are no control labels yet to compare with."
     return (
         f"Controls: {_share(review.accuracy)} of {review.accuracy.count:,}. They were drawn at random "
-        "from crops without an answer, and the model of each query predicted its own."
+        "from unlabelled crops, and a model predicted each one before you labelled it."
     )
 
 
@@ -138,8 +138,8 @@ def consistency_text(review: Review) -> str:
     count = f"{review.consistency.count:,} crop" + "s" * (review.consistency.count != 1)
 
     return (
-        f"Of {count} shown again without notice, {_share(review.consistency)} got the same answer: accuracy cannot "
-        "be measured beyond this share."
+        f"Of {count} shown again without notice, {_share(review.consistency)} got the same answer. The measured "
+        "accuracy cannot be higher than this share."
     )
 
 

@@ -13,9 +13,9 @@ from napari_costal.ui.tables import dress, show_only
 
 REPLAYED = "costal.paper.replay:replay_table"
 WHAT = (
-    "A simulation asks for the labels of this project again: at random, by the project's settings, and by these "
-    "settings with cost switched off (or on). Each label costs the seconds that it took you. It takes half a minute "
-    "for 200 labels and changes nothing in the project."
+    "This simulation repeats the labelling of this project with the labels that it has: chosen at random, by the "
+    "project's settings, and by these settings without cost (or with it). Each label costs the seconds that you "
+    "needed. It takes half a minute for 200 labels and does not change the project."
 )
 
 

@@ -235,7 +235,7 @@ class CropGallery(Dock):
         if index.isValid() and self.model.rowCount():
             self.listing.like = self.model.place(index.row())
         else:
-            self.say("Click the crop to compare with, then choose this order again.")
+            self.say("First click a crop, then choose the order 'similarity' again.")
 
     def _resize(self, side: int) -> None:
         _, top = self._kept_choice()

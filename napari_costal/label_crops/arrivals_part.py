@@ -18,7 +18,7 @@ TIPS = (
     "Double-click a frame to open it.",
     "pending: not complete yet. ready: waits to be scored. broken: cannot be read; tried again when it changes.",
     "The total value of the frame's query, from the newest model that scored it.",
-    "The minutes that its query is expected to take.",
+    "The expected labelling time of this query, in minutes.",
 )
 
 

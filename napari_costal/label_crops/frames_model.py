@@ -15,7 +15,7 @@ MEANINGS: Mapping[State, str] = {
     "scored": "The newest model predicted the class of each crop.",
     "outdated": "An older model scored it: score it again.",
     "missing": "Its image is not where it was. Its labels are safe; 'Locate' finds an image that moved.",
-    "offline": "The drive of its image does not respond. Its labels are safe.",
+    "offline": "The drive that holds its image does not respond. The labels are safe.",
     "unsaved layer": "Its pixels are not in a file. Save the layer, then 'Locate' that file.",
 }
 GREY = "#888888"

@@ -135,7 +135,7 @@ class QuerySession:
             self._stop_scoring()
             if self.frame_scores is not None:
                 self._drop_scores()
-                self._view.say("The agent's settings changed: score again.")
+                self._view.say("The models' settings changed. Score again.")
         elif self.frame_scores is not None and project.choices != before.choices:
             self.recombine()
 

@@ -182,7 +182,7 @@ class SetupPage(QTabWidget):
         )
         self.idle_limit = self._field(Project, "idle_limit_s", "idle limit (s)", min=0.01)
         self.annotator = LineEdit(label="annotator", value=annotator, enabled=False)
-        self.annotator.tooltip = "Change it in napari's preferences, under napari-costal."
+        self.annotator.tooltip = "Change this in napari's preferences, under napari-costal."
         drawn = (self.control_share, self.repeat_share)
         decided = (self.backbone, self.acquisition, (self.passes, self.alpha), drawn, self.diverse)
         cut = ((self.stride, self.edge), self.normalise, self.new_range, self.planes, (self.z, self.t), self.axes)

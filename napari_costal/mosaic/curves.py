@@ -99,7 +99,7 @@ class RoundsPicture:
         draw_accuracy(by_labels, self.reports, "labels", "labels")
         if self.by_hand:
             own = [each for each in self.reports if each.arm != RANDOM_ARM.name]
-            draw_accuracy(by_cost, own, "total_cost", "your seconds (the random arm has none)")
+            draw_accuracy(by_cost, own, "total_cost", "your seconds (not known for random)")
         else:
             draw_accuracy(by_cost, self.reports, "total_cost", "total cost (cost units)")
         by_labels.set_title(self.title)

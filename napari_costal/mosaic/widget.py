@@ -54,7 +54,7 @@ class MnistMosaic(Dock):
         self._pages.addWidget(self.labelling_page)
         self.playback = PlaybackPage(napari_viewer, self.layers, self._pixels, self._painter)
         self._pages.addWidget(self.playback)
-        self.say("Step plays one round, Run plays on.")
+        self.say("Step runs one round; Run continues.")
         column = QVBoxLayout(self)
         column.addWidget(self._pages, 1)
         column.addWidget(self.layers.bar)
@@ -96,7 +96,7 @@ class MnistMosaic(Dock):
             ("Step", "Play one round.", lambda: self._begin(self.controller.step)),
             ("Run", "Play round after round.", self.run),
             ("Pause", "Stop after this round.", lambda: self.controller.pause()),
-            ("Reset", "Forget all rounds; new settings apply only after a reset.", lambda: self.controller.reset()),
+            ("Reset", "Delete all rounds and start again with the new settings.", lambda: self.controller.reset()),
         ):
             button = push_button(name, tip)
             button.clicked.connect(lambda _=False, act=act: act())
@@ -144,7 +144,7 @@ class MnistMosaic(Dock):
         self._begin(self.controller.run)
 
     def _ask_run(self) -> None:
-        folder = QFileDialog.getExistingDirectory(self, "Open a run: the folder given as --out")
+        folder = QFileDialog.getExistingDirectory(self, "Open a run: choose its folder (--out)")
         if folder:
             self.open_run(Path(folder))
 

@@ -17,10 +17,10 @@ class Tool(NamedTuple):
 TOOLS = {
     "skip": Tool("Skip", "you cannot tell the class; the time still trains the cost model", "S"),
     "exclude": Tool("Exclude", "a bad crop: never ask for it again", "X"),
-    "unsure": Tool("Unsure", "store the next class as unsure; press again to cancel", "U"),
+    "unsure": Tool("Unsure", "mark the next answer as unsure; press again to cancel", "U"),
     "note": Tool("Note", "write a note on this crop; the timer stops meanwhile", "N"),
     "undo": Tool("Undo", "take the last answer back and show its crop again", "Z"),
-    "redo": Tool("Redo", "give the last undone answer again", "Y"),
+    "redo": Tool("Redo", "restore the last undone answer", "Y"),
     "back": Tool("Back", "show the previous crop; its answer stays until you give another", "B"),
     "why": Tool("Why", "show the prediction and why this crop was chosen; that you looked is stored", "V"),
     PAUSE: Tool("Pause", "stop the timer and hide the crop; press again to go on", "P"),

@@ -274,7 +274,7 @@ class Training:
     learning_rate: Annotated[float, Setting("Adam's, at its peak if the schedule changes it.", gt=0, le=1)] = 1e-3
     batch: Annotated[int, Setting("Crops per training step.", ge=1)] = 32
     min_steps: Annotated[int, Setting("Training steps after each round, unless the epochs take more.", ge=0)] = 150
-    epochs: Annotated[int, Setting("How often a training sees each label, unless min_steps are more steps.", ge=0)] = 30
+    epochs: Annotated[int, Setting("Passes over all labels per training; more if min_steps needs more.", ge=0)] = 30
     augment: Augment = False
     class_weights: ClassWeights = False
     schedule: Annotated[Schedule, Setting("The learning rate over a training: level, or up and down again.")] = (

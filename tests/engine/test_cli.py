@@ -405,7 +405,7 @@ def test_figures_come_as_one_json_object(costal, folder, image, tmp_path):
     label(folder, image, [1, 2, 1, 2])
     document = json.loads(costal("train", "--project", folder, "--device", "cpu", "--json")[1])
     assert (document["generation"], document["labels"]) == (1, 4)
-    assert any("Cost is uniform" in note for note in document["notes"])
+    assert any("All crops get one cost" in note for note in document["notes"])
 
 
 def test_each_plane_of_a_stack_is_scored_when_the_project_says_so(costal, folder, image, tmp_path):

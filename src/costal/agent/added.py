@@ -29,7 +29,7 @@ class Download:
 
 
 DOWNLOADS_FROM = "https://download.pytorch.org/models/"
-TERMS = "BSD-3-Clause (torchvision); by its README, terms of ImageNet may hold for weights trained on it"
+TERMS = "BSD-3-Clause (torchvision); its README says that the terms of ImageNet may apply to the weights"
 DOWNLOADS = {
     "torchvision:resnet18": Download("resnet18-f37072fd.pth", "f37072fd", 44.7, TERMS),
     "torchvision:resnet50": Download("resnet50-11ad3fa6.pth", "11ad3fa6", 97.8, TERMS),

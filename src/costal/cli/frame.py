@@ -64,7 +64,7 @@ def score(
     device: Device = "auto",
     lazy: Annotated[bool, typer.Option("--lazy", help="Read piece by piece even what would fit in memory.")] = False,
     missing: WhatIsMissing = "raise",
-    background: Annotated[Background, typer.Option(help="skip leaves out crops that show nothing.")] = "none",
+    background: Annotated[Background, typer.Option(help="skip: do not score crops of empty background.")] = "none",
     dask: Annotated[str | None, typer.Option(help="local:K, local:K+dashboard, tls://… or a scheduler file.")] = None,
     axes: Axes = None,
     as_json: AsJson = False,

@@ -26,7 +26,7 @@ def microscope(
     crop: Annotated[int, typer.Option(min=8, help="Side of the crops that each show one class, in pixels.")] = 64,
     planes: Annotated[int, typer.Option(min=1, max=100, help="Z planes of a frame, written one by one.")] = 1,
     preallocate: Annotated[
-        bool, typer.Option("--preallocate", help="Give files their full size first, and fill in the planes.")
+        bool, typer.Option("--preallocate", help="Create each file in full size first, then write the planes.")
     ] = False,
     forever: Annotated[bool, typer.Option("--forever", help="Go on until Ctrl-C.")] = False,
 ) -> None:

@@ -177,8 +177,8 @@ class Project:
     features_mb: Annotated[
         int,
         Setting(
-            "How large the folder of kept features may become, 0 for none: what a frozen backbone made of crops, so "
-            "that each is looked at once. The ones unused for longest go first; deleting the folder is always safe.",
+            "The largest size of the folder 'features', which keeps what a frozen backbone computed of crops; 0 keeps "
+            "nothing. What was unused for longest is deleted first. You may delete the folder at any time.",
             ge=0,
             le=MOST_MB,
             unit="MB",

@@ -143,7 +143,7 @@ class Methods:
         again = counted(consistency.count, "crop")
         return (
             f"The expert gave the same label again to {_interval(consistency)} of {again} shown again unannounced; "
-            "accuracy cannot be measured beyond this share."
+            "a measured accuracy cannot be higher than this share."
         )
 
 

@@ -9,7 +9,7 @@ from costal.labels.project import Choices, Tiling
 from costal.labels.project_file import create_project, load_project, save_project
 from costal.paper.evidence import Estimate, Saving
 from costal.paper.plan import Arm
-from costal.paper.replay import arms_of, replay, sentence
+from costal.paper.replay import arms_of, for_other_labels, replay, sentence
 from costal.types import finish
 from costal.workbench.session import ProjectSession
 from tests.engine.paper.test_own_project import CROP, PauseReason, give
@@ -49,6 +49,18 @@ def saving(ratio, gain):
 )
 def test_a_sentence_claims_no_more_than_its_interval(ratio, gain, words):
     assert words in sentence(saving(ratio, gain))
+
+
+def test_intervals_over_repeats_that_share_labels_are_widened_to_the_corrected_resampled_t():
+    five = replace(saving((0.5, 0.4, np.inf), (0.02, 0.01, 0.03)), repeats=tuple(range(5)))
+    wider = for_other_labels(five)
+    # t(4) = 2.776; sqrt(1/5 + 1/3) = 0.7303; the bootstrap's is 1.96 x sqrt(4) / 5 = 0.7840: 2.586 times as wide
+    assert wider.mean_difference.low == pytest.approx(0.02 - 0.0258631, abs=1e-6)
+    assert wider.mean_difference.high == pytest.approx(0.02 + 0.0258631, abs=1e-6)
+    assert wider.ratio.low == pytest.approx(0.5 * 0.8**2.58631, abs=1e-6)
+    assert wider.ratio.high == np.inf
+    assert "no clear difference" in sentence(wider)
+    assert for_other_labels(replace(five, repeats=(0,))).mean_difference == five.mean_difference
 
 
 def test_what_is_asked_for_differs_from_the_projects_settings_in_one():

@@ -49,7 +49,7 @@ def test_a_project_of_an_earlier_version_takes_all_channels_as_it_did(project, t
 @pytest.mark.parametrize(
     ("channels", "rgb", "match"),
     [
-        ((DAPI, DAPI), False, "channels 0 0 cannot be"),
+        ((DAPI, DAPI), False, "channels 0 0 are not valid"),
         ((Channel(-1),), False, "index = -1 of channel 1 should be a whole number from 0"),
         (tuple(map(Channel, range(9))), False, "at most 8"),
         ((DAPI, ACTIN), True, "3 channels, not 2"),

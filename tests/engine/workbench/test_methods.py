@@ -69,7 +69,7 @@ def test_a_full_project_says_labels_choice_effort_model_accuracy_and_consistency
         "model of that time, whose prediction came before the label, was right for 100% (95% interval 21% to 100%) of "
         "1 control crop, drawn at random. "
         "The expert gave the same label again to 100% (95% interval 21% to 100%) of 1 crop shown "
-        "again unannounced; accuracy cannot be measured beyond this share."
+        "again unannounced; a measured accuracy cannot be higher than this share."
     )
 
 
