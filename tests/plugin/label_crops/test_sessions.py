@@ -311,7 +311,7 @@ def test_adding_a_class_drops_the_scores_but_not_the_labels(bench):
     assert len(load_project(bench.folder).classes) == 3
     assert len(bench.stored()) == 1
     assert bench.query.frame_scores is None
-    assert any("score again" in call.args[0] for call in bench.view.say.call_args_list)
+    assert any("Score again" in call.args[0] for call in bench.view.say.call_args_list)
 
 
 def test_every_crop_labelled_is_said(bench):
