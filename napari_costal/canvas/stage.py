@@ -11,7 +11,7 @@ from napari_costal.canvas.channel_layers import part_of
 from napari_costal.canvas.layer_frames import SOURCE
 from napari_costal.canvas.overlays import images_in
 
-SHOWN_BEFORE = "frame labelled before"
+SHOWN_BEFORE = "was the current frame"
 COVERING = ("translucent", "translucent_no_depth", "opaque")
 
 

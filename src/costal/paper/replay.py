@@ -90,7 +90,9 @@ def for_other_labels(saving: Saving) -> Saving:
     return replace(
         saving,
         ratio=ratio,
+        difference_S=tuple(_widened(each, factor) for each in saving.difference_S),
         mean_difference=_widened(saving.mean_difference, factor),
+        lowest_recall=_widened(saving.lowest_recall, factor),
         recall_difference=_widened(saving.recall_difference, factor),
     )
 

@@ -52,13 +52,15 @@ def test_a_sentence_claims_no_more_than_its_interval(ratio, gain, words):
 
 
 def test_intervals_over_repeats_that_share_labels_are_widened_to_the_corrected_resampled_t():
-    five = replace(saving((0.5, 0.4, np.inf), (0.02, 0.01, 0.03)), repeats=tuple(range(5)))
+    one = saving((0.5, 0.4, np.inf), (0.02, 0.01, 0.03))
+    five = replace(one, repeats=tuple(range(5)), difference_S=(one.mean_difference,))
     wider = for_other_labels(five)
     # t(4) = 2.776; sqrt(1/5 + 1/3) = 0.7303; the bootstrap's is 1.96 x sqrt(4) / 5 = 0.7840: 2.586 times as wide
     assert wider.mean_difference.low == pytest.approx(0.02 - 0.0258631, abs=1e-6)
     assert wider.mean_difference.high == pytest.approx(0.02 + 0.0258631, abs=1e-6)
     assert wider.ratio.low == pytest.approx(0.5 * 0.8**2.58631, abs=1e-6)
     assert wider.ratio.high == np.inf
+    assert wider.difference_S == (wider.mean_difference,)
     assert "no clear difference" in sentence(wider)
     assert for_other_labels(replace(five, repeats=(0,))).mean_difference == five.mean_difference
 
