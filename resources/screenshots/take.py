@@ -56,7 +56,7 @@ def main(names: list[str]) -> None:
     pictures["large-image"] = large
     pictures["watched-folder"] = pictures["dashboard"] = pictures["apply"] = day
     pictures["rgb"], pictures["channels"] = rgb, channels
-    pictures["tour"], pictures["accuracy"] = tour, accuracy
+    pictures["tour"], pictures["accuracy"], pictures["replay"] = tour, accuracy, replayed
     pictures |= {name: lambda folder, path=path: real(path, folder) for name, path in images.items()}
     for name in dict.fromkeys(names or pictures):
         with tempfile.TemporaryDirectory() as folder:
@@ -160,13 +160,27 @@ def accuracy(folder: Path) -> None:
     wait(lambda: not dock.assessing.is_busy and "not yet" not in dock.setup.accuracy_label.text())
     dock.setup.show_tab(dock.setup.project_tab)
     grab(viewer, "accuracy-line")
-    click(dock.setup.dashboard_button)
-    pump(6)
-    dashboard = next(iter(viewer.window._qt_window.findChildren(Dashboard)))
-    grab(viewer, "accuracy-card")
-    dashboard.look_again()
-    pump(5)
-    grab(viewer, "look-again")
+    picture_accuracy(viewer, dock, "accuracy-card", "look-again")
+    viewer.close()
+
+
+def replayed(folder: Path) -> None:
+    """Label eleven queries of a simulated field, and picture their finished replay."""
+    field = simulate_field((1024, 1024), 64, seed=0)
+    viewer, dock = opened(folder)
+    viewer.open_sample("napari-costal", "sted_field")
+    dock.session.make(folder / "microtubules", with_classes)
+    wait(lambda: dock.frame.loaded is not None)
+    dock.setup.show_tab(dock.setup.label_tab)
+    pump(1)
+    asked = sum(label_query(viewer, dock, lambda _: str(1 + field.classes_N[current(dock).index])) for _ in range(11))
+    check(dock, asked)
+    dashboard = dashboard_of(viewer, dock)
+    dashboard.pages.setCurrentWidget(dashboard.replay)
+    pump(0.5)
+    click(dashboard.replay.button)
+    wait(dashboard.replay.table.isVisible)
+    grab(viewer, "replay")
     viewer.close()
 
 
@@ -216,6 +230,7 @@ def classify(
         asked += label_query(viewer, dock, choose, f"{scene}-page" if query == 1 else None)
     check(dock, asked)
     picture_class_map(viewer, dock, f"{scene}-class-map")
+    picture_accuracy(viewer, dock, f"{scene}-accuracy-card", f"{scene}-look-again")
     viewer.close()
 
 
@@ -325,10 +340,7 @@ def day(folder: Path) -> None:
     check(dock, asked)
     dock.setup.show_tab(dock.setup.frames_tab)
     grab(viewer, "watched-folder")
-    dock.setup.show_tab(dock.setup.project_tab)
-    pump(0.3)
-    click(dock.setup.dashboard_button)
-    pump(6)
+    dashboard_of(viewer, dock)
     grab(viewer, "dashboard")
     picture_class_map(viewer, dock, "apply")
     viewer.close()
@@ -361,6 +373,24 @@ def picture_class_map(viewer, dock, name):
     wait(lambda: not apply.progress.isVisible())
     pump(2)
     grab(viewer, name)
+
+
+def dashboard_of(viewer: napari.Viewer, dock: LabelCrops) -> Dashboard:
+    """Open the dashboard by its button, and return it filled."""
+    dock.setup.show_tab(dock.setup.project_tab)
+    pump(0.3)
+    click(dock.setup.dashboard_button)
+    pump(6)
+    return next(iter(viewer.window._qt_window.findChildren(Dashboard)))
+
+
+def picture_accuracy(viewer: napari.Viewer, dock: LabelCrops, card: str, again: str) -> None:
+    """Picture the dashboard's accuracy card, and the labels to look at again."""
+    dashboard = dashboard_of(viewer, dock)
+    grab(viewer, card)
+    dashboard.look_again()
+    pump(5)
+    grab(viewer, again)
 
 
 def label_query(

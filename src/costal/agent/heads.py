@@ -101,9 +101,12 @@ def _mask(shape: tuple[int, ...], drop: float, generator: torch.Generator) -> Te
 
 
 def heads_of(parameters: State, features_M_B_F: Tensor, hidden_mask: Tensor) -> Tensor:
-    """Return the outputs (M, B, K) of every member's head, its masks applied."""
-    hidden = torch.baddbmm(
-        parameters["network.hidden.bias"][:, None], features_M_B_F, parameters["network.hidden.weight"].mT
+    """Return the outputs (M, B, K) of every member's head, its masks applied.
+
+    The wide product has its weights first: so their gradient is made in their own layout, which takes half the time.
+    """
+    hidden_M_H_B = torch.baddbmm(
+        parameters["network.hidden.bias"][..., None], parameters["network.hidden.weight"], features_M_B_F.mT
     )
-    dropped = hidden.relu() * hidden_mask
+    dropped = hidden_M_H_B.mT.relu() * hidden_mask
     return torch.baddbmm(parameters["network.output.bias"][:, None], dropped, parameters["network.output.weight"].mT)

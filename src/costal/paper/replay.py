@@ -23,6 +23,7 @@ from costal.types import AcquisitionName, Job, Training
 
 FEWEST_LABELS, SHARE, ROUNDS, REPEATS = 100, 0.5, 4, 5
 """A replay needs this many labels with an effort; it queries half of those not for tests, in this many rounds."""
+THREADS = 2
 NO_COST = 0.0
 
 
@@ -40,8 +41,10 @@ class Replayed:
     def about(self) -> str:
         """The basis of the figures."""
         return (
-            f"{self.repeats} repeats on {self.labels} labels, to about {self.seconds:.0f} s of labelling each. In "
-            "brackets: 95 % intervals, which allow for repeats that share labels."
+            f"{self.repeats} repeats on {self.labels} labels; random selection takes about {self.seconds:.0f} s of "
+            "labelling in each. In brackets: 95 % intervals, which allow for repeats that share labels. The cost ratio "
+            "is the time for the accuracy of random selection, divided by the time of random selection; never: that "
+            "accuracy was not reached."
         )
 
     @property
@@ -56,17 +59,18 @@ def sentence(saving: Saving) -> str:
     Less or more time is claimed only if time and accuracy agree.
     """
     ratio, gain = saving.ratio, saving.mean_difference
+    name = saving.arm.name[0].upper() + saving.arm.name[1:]
     points = f"{100 * gain.value:+.1f} points of accuracy at equal time [{100 * gain.low:+.1f}, {100 * gain.high:+.1f}]"
     if np.isfinite(ratio.value) and ratio.high < 1 and gain.low > 0:
         return (
-            f"{saving.arm.name}: {1 - ratio.value:.0%} less time at equal accuracy, by its interval at least "
+            f"{name}: {1 - ratio.value:.0%} less time at equal accuracy, by its interval at least "
             f"{1 - ratio.high:.0%}; {points}."
         )
     if ratio.low > 1 and gain.high < 0:
-        return f"{saving.arm.name}: costs more time than random selection; {points}."
+        return f"{name}: more time than random selection; {points}."
     if gain.low > 0:
-        return f"{saving.arm.name}: better than random selection, by {points}."
-    return f"{saving.arm.name}: these labels show no clear difference from random selection; {points}."
+        return f"{name}: better than random selection; {points}."
+    return f"{name}: no clear difference from random selection on these labels; {points}."
 
 
 def for_other_labels(saving: Saving) -> Saving:
@@ -110,7 +114,7 @@ def arms_of(
     Without a request: the same without cost, or with β = 0.3 if the project has none.
     """
     own = Arm(
-        "as it is",
+        "your settings",
         acquisition=choices.acquisition,
         alpha=choices.alpha,
         beta=choices.beta,
@@ -168,7 +172,6 @@ def replay_table(folder: Path) -> Job[ReplayTable]:
         (
             each.arm.name,
             f"{each.ratio:.2f}",
-            f"{each.mean_difference:+.3f}",
             f"{each.lowest_recall.value:.2f} ({each.recall_difference:+.2f})",
         )
         for each in outcome.savings
@@ -198,6 +201,7 @@ def _plan(dataset: Dataset, arms: tuple[Arm, ...], repeats: int, device: str, tr
         rounds=ROUNDS,
         repeats=repeats,
         stack=repeats * len(arms),
+        threads=THREADS,
         recalls=True,
     )
 

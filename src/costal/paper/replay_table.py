@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-HEADS = ("setting", "cost ratio", "accuracy at equal time", "lowest recall")
+HEADS = ("setting", "cost ratio", "lowest recall (difference)")
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,18 +33,22 @@ def made(folder, labels, backbone="gal2017"):
 
 def saving(ratio, gain):
     nothing = Estimate(np.nan, np.nan, np.nan)
-    return Saving(Arm("as it is"), (0, 1), Estimate(*ratio), (nothing,) * 4, Estimate(*gain), nothing, nothing)
+    return Saving(Arm("your settings"), (0, 1), Estimate(*ratio), (nothing,) * 4, Estimate(*gain), nothing, nothing)
 
 
 @pytest.mark.parametrize(
     ("ratio", "gain", "words"),
     [
         ((0.5, 0.4, 0.7), (0.02, 0.01, 0.03), "50% less time at equal accuracy, by its interval at least 30%"),
-        ((0.8, 0.5, 1.2), (0.02, 0.01, 0.03), "better than random selection, by +2.0 points"),
-        ((0.8, 0.5, 1.2), (0.0, -0.01, 0.02), "these labels show no clear difference from random selection"),
-        ((0.95, 0.85, np.inf), (-0.003, -0.006, -0.001), "these labels show no clear difference"),
-        ((0.7, 0.5, 0.98), (0.01, -0.01, 0.03), "these labels show no clear difference"),
-        ((np.inf, 1.1, np.inf), (-0.02, -0.03, -0.01), "costs more time than random selection"),
+        ((0.8, 0.5, 1.2), (0.02, 0.01, 0.03), "better than random selection; +2.0 points"),
+        (
+            (0.8, 0.5, 1.2),
+            (0.0, -0.01, 0.02),
+            "Your settings: no clear difference from random selection on these labels",
+        ),
+        ((0.95, 0.85, np.inf), (-0.003, -0.006, -0.001), "no clear difference"),
+        ((0.7, 0.5, 0.98), (0.01, -0.01, 0.03), "no clear difference"),
+        ((np.inf, 1.1, np.inf), (-0.02, -0.03, -0.01), "more time than random selection"),
     ],
 )
 def test_a_sentence_claims_no_more_than_its_interval(ratio, gain, words):
@@ -68,13 +72,13 @@ def test_intervals_over_repeats_that_share_labels_are_widened_to_the_corrected_r
 def test_what_is_asked_for_differs_from_the_projects_settings_in_one():
     arms = arms_of(Choices(beta=0.3, acquisition="std", backbone="gal2017"), (0.3, 0.6), ("bald",), ())
     assert [(arm.name, arm.acquisition, arm.beta) for arm in arms] == [
-        ("random", "random", 0.0), ("as it is", "std", 0.3), ("β = 0.6", "std", 0.6), ("bald", "bald", 0.3),
+        ("random", "random", 0.0), ("your settings", "std", 0.3), ("β = 0.6", "std", 0.6), ("bald", "bald", 0.3),
     ]  # fmt: skip
 
 
 def test_with_nothing_asked_for_the_settings_are_beside_the_same_without_cost():
-    assert [arm.name for arm in arms_of(Choices(beta=0.3), (), (), ())] == ["random", "as it is", "β = 0"]
-    assert [arm.name for arm in arms_of(Choices(beta=0.0), (), (), ())] == ["random", "as it is", "β = 0.3"]
+    assert [arm.name for arm in arms_of(Choices(beta=0.3), (), (), ())] == ["random", "your settings", "β = 0"]
+    assert [arm.name for arm in arms_of(Choices(beta=0.0), (), (), ())] == ["random", "your settings", "β = 0.3"]
 
 
 def test_too_few_labels_are_told_with_their_number(tmp_path):
@@ -88,9 +92,9 @@ def test_a_replay_asks_for_the_labels_again_and_changes_nothing(tmp_path):
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     result = finish(replay(folder, repeats=2, device="cpu"))
     assert result.labels == LABELS
-    assert [each.arm.name for each in result.savings] == ["as it is", "β = 0"]
+    assert [each.arm.name for each in result.savings] == ["your settings", "β = 0"]
     assert all(each.repeats == (0, 1) for each in result.savings)
-    assert result.verdict.startswith("as it is: ")
+    assert result.verdict.startswith("Your settings: ")
     assert all(0 <= each.lowest_recall.value <= 1 for each in result.savings)
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
     assert load_project(folder).choices.passes == 5

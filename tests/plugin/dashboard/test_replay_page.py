@@ -10,8 +10,8 @@ from napari_costal.dashboard.replay_page import REPLAYED, ReplayPage
 from tests.plugin.fakes import Engine, Thread
 
 FOUND = ReplayTable(
-    (("as it is", "0.56 [0.42, 0.73]", "+0.036 [+0.029, +0.043]", "0.96 (+0.06)"),),
-    ("as it is: 44% less time at equal accuracy, by its interval at least 27%.",),
+    (("your settings", "0.56 [0.42, 0.73]", "0.96 (+0.06)"),),
+    ("Your settings: 44% less time at equal accuracy, by its interval at least 27%.",),
     ("5 repeats on 200 labels.", "2 labels were left out."),
 )
 
@@ -48,7 +48,7 @@ def test_the_button_starts_one_job_and_its_table_and_sentences_are_shown(page, e
     assert (page.progress.value(), page.progress.maximum()) == (15, 75)
     assert page.cancel_button.isVisible() and not page.button.isVisible()
     job.result.emit(FOUND)
-    assert [page.table.item(0, column).text() for column in range(4)] == list(FOUND.rows[0])
+    assert [page.table.item(0, column).text() for column in range(3)] == list(FOUND.rows[0])
     assert page.message.text() == FOUND.sentences[0]
     assert "2 labels were left out." in page.notes.text()
     assert page.button.isVisible() and not page.progress.isVisible()
