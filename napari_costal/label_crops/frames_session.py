@@ -185,7 +185,7 @@ class FramesSession(QObject):
                 f"'{row.name}' is a layer that was never saved to a file. Save it or open its image, then 'Locate' it."
             )
         elif row.place in ("missing", "offline"):
-            self._dock.say(f"{row.record.source} is {row.place}. 'Locate' finds an image that moved.")
+            self._dock.say(f"{row.record.source} is {row.place}. 'Locate' finds a moved image.")
         else:
             self._dock.say(f"Opening {row.name} …")
             self._frames.open(project, row.record)
