@@ -206,7 +206,7 @@ def test_without_controls_it_says_why_and_draws_no_empty_axes(open_dashboard, se
     assert "Not yet" in validation.text.text()
     for card in (accuracy, calibration):
         assert expected in card.text.text()
-    assert "There is no predicted effort" in effort.text.text()
+    assert "No effort was predicted yet" in effort.text.text()
     assert [card.figure.isVisible() for card in (accuracy, effort, classes, calibration)] == [False, False, True, False]
 
 

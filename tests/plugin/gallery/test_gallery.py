@@ -15,6 +15,7 @@ from costal.labels.effort import Event, EventKind
 from costal.labels.project_file import create_project, save_project
 from costal.labels.records import AnswerRecord, CropLabel
 from costal.labels.store import Store
+from costal.numerals import counted
 from costal.scoring.queries import unanswered
 from costal.scoring.scores import FrameScores
 from costal.types import Scores
