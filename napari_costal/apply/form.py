@@ -63,9 +63,9 @@ class ApplyForm(QWidget):
     def _folder_tab(self) -> QWidget:
         self.images, self.out = QLineEdit(), QLineEdit()
         self.images.setPlaceholderText("a folder, with its subfolders")
-        self.out.setPlaceholderText("a folder for tables, label TIFFs, GeoJSON")
+        self.out.setPlaceholderText("a folder for the results")
         self.images_button = push_button("…", "Choose the folder of images.")
-        self.out_button = push_button("…", "Choose where the results go.")
+        self.out_button = push_button("…", "Choose a folder for the results: tables, label TIFFs and GeoJSON.")
         self.overwrite = QCheckBox("replace earlier results")
         for button in (self.images_button, self.out_button):
             button.setFixedWidth(34)

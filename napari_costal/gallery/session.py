@@ -98,7 +98,7 @@ class GallerySession:
             return
         free = [row for row in rows if gallery.crops.label_N[row] in (UNLABELLED, SKIPPED)]
         if not free:
-            self._view.say("Only crops without a label can be excluded. Select some of these.")
+            self._view.say("Only unlabelled crops can be excluded. Select unlabelled crops.")
             return
         active_s = self.choosing.read_s()
 
@@ -116,7 +116,7 @@ class GallerySession:
             return
         doubts = tuple(gallery.doubts[row] for row in rows if gallery.crops.doubt_N[row] and row in gallery.doubts)
         if not doubts:
-            self._view.say("Enter keeps labels that are listed to look at again. Select some of them first.")
+            self._view.say("Enter keeps labels to look at again. Select some of these labels first.")
             return
 
         self._taken_back.clear()

@@ -136,7 +136,7 @@ class Assessing(QObject):
         if project.choices.backbone == "gal2017":
             return "With gal2017 it would take as long as ten trainings. See the controls in the dashboard instead."
         lacking = FEWEST_LABELS - self._session.label_count
-        return f"It needs {FEWEST_LABELS} labels; {lacking} are missing." if lacking > 0 else ""
+        return f"It needs {FEWEST_LABELS} labels, {lacking} more than now." if lacking > 0 else ""
 
     def _unread(self, _reason: str) -> None:
         self._label.setText("")
