@@ -379,7 +379,7 @@ class LabellingSession:
 
     def _revise(self, act: Callable[[ProjectSession], CropLabel | None], name: str, presents: bool) -> None:
         project_session, ticket = self._session.project_session, self._frame.newest.ticket()
-        revised_how = "undone" if name == "undo" else "restored"
+        how = "undone" if name == "undo" else "restored"
         if self._saving or project_session is None or self._frame.loaded is None:
             return
 
@@ -398,14 +398,10 @@ class LabellingSession:
             self._frame.relabel_together(here)
             if not here:
                 self._session.recount()
-                self._view.page_says(
-                    f"The last answer was on another frame or grid. It was {revised_how} there.", False
-                )
+                self._view.page_says(f"The last answer was on another frame or grid. It was {how} there.", False)
             elif len(outcome) > 1:
                 self._session.recount()
-                self._view.page_says(
-                    f"{len(outcome)} labels were given together; all of them were {revised_how}.", False
-                )
+                self._view.page_says(f"{len(outcome)} labels were given together; all of them were {how}.", False)
             elif presents:
                 self._interrupt_for(WaitingCrop(next(iter(here))))
             elif self.current is not None and self.current.index in here:
