@@ -130,7 +130,7 @@ class ApplyController:
         self._newest.renew()
         self._caller.cancel()
         self.view.show_progress(None)
-        self.view.say("Cancelled. Finished files stay.")
+        self.view.say("Cancelled. The finished files are kept.")
 
     def close(self) -> None:
         """Stop everything; nothing is shown any more."""

@@ -35,12 +35,12 @@ class Correcting(QWidget):
         self._project: Project | None = None
         self._crop: ClassifiedCrop | None = None
         self.classes = QComboBox()
-        self.keep_button = push_button("Keep as label", "The crop becomes a label of the project.", self.correct)
-        self.open_button = push_button("Label there", "Show the crop in Label crops, and label it there.", self.open)
+        self.keep_button = push_button("Keep as label", "Store this class as the label of the crop.", self.correct)
+        self.open_button = push_button("Show crop", "Show the crop in Label crops, to label it there.", self.open)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.addLayout(
-            beside(QLabel("is"), self.classes, self.keep_button, self.open_button, shares=(0, 1)),
+            beside(QLabel("class"), self.classes, self.keep_button, self.open_button, shares=(0, 1)),
         )
         self.choose(None)
 

@@ -47,8 +47,8 @@ class ApplyForm(QWidget):
         column.addLayout(beside(self.open_button, self.own_button))
         self.resample = QCheckBox("resample to the pixel size of the labels")
         self.resample.setToolTip(
-            "If the pixel size of a frame differs by more than a tenth from that of the labels, the frame is first\n"
-            "scaled to the pixel size of the labels. Positions stay those of the frame."
+            "If the pixel sizes of a frame and of the labels differ by more than a tenth, the frame is first scaled\n"
+            "to the pixel size of the labels. Positions in the results are in pixels of the original frame."
         )
         column.addWidget(self.tabs)
         column.addWidget(self.resample)
@@ -57,15 +57,15 @@ class ApplyForm(QWidget):
     def _layer_tab(self, layers: Callable[[Any], list[Any]]) -> QWidget:
         self.layer = ComboBox(label="layer", choices=layers, nullable=True)
         self.planes = ComboBox(label="planes", choices=list(PLANE_CHOICES), value=PLANE_CHOICES[0])
-        self.planes.tooltip = "Use the planes that the classifier was trained on."
+        self.planes.tooltip = "Choose the planes that the classifier was trained on."
         return _grid(("layer", self.layer.native), ("planes", self.planes.native))
 
     def _folder_tab(self) -> QWidget:
         self.images, self.out = QLineEdit(), QLineEdit()
-        self.images.setPlaceholderText("all images in and below it")
-        self.out.setPlaceholderText("tables, label TIFFs and GeoJSON")
+        self.images.setPlaceholderText("a folder, with its subfolders")
+        self.out.setPlaceholderText("a folder for the results")
         self.images_button = push_button("…", "Choose the folder of images.")
-        self.out_button = push_button("…", "Choose where the results go.")
+        self.out_button = push_button("…", "Choose a folder for the results: tables, label TIFFs and GeoJSON.")
         self.overwrite = QCheckBox("replace earlier results")
         for button in (self.images_button, self.out_button):
             button.setFixedWidth(34)
@@ -95,7 +95,7 @@ class ApplyForm(QWidget):
     def show_project(self, project_or_folder: Project | Path | None, is_own: bool, can_be_own: bool) -> None:
         """Show which project's classifier is used; `is_own`: it is the project of Label crops."""
         if project_or_folder is None:
-            self.project_label.setText("None yet. Open one, here or in Label crops.")
+            self.project_label.setText("No project is open. Open one here or in Label crops.")
             self.project_label.setToolTip("")
         else:
             name, folder = (

@@ -31,7 +31,7 @@ class CountsTable(QWidget):
         super().__init__()
         self.frame = QComboBox()
         self.frame.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.frame.setToolTip("The frame whose crops are counted.")
+        self.frame.setToolTip("Show the counts of one frame or of all frames.")
         self.table = _table(("class", "crops", "share"), (76, 76))
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)

@@ -38,14 +38,14 @@ from napari_costal.ui.preferences import Preferences, preferences
 from napari_costal.ui.saving import ask_file
 
 BEFORE = (
-    "Every crop gets its most probable class, averaged over the models of the committee; that probability is its "
-    "confidence. The map, the counts and the least certain crops appear here."
+    "Every crop gets the class with the highest mean probability in the committee. This probability is the confidence. "
+    "The class map, the counts and the least certain crops appear here."
 )
 EXPORTS: dict[ExportKind, tuple[str, str]] = {
-    "crops": ("Crops CSV", "A row per crop, uncertain crops first."),
+    "crops": ("Crops CSV", "One row per crop, the least certain first."),
     "counts": ("Counts CSV", "The number of crops of each class, and their share."),
     "labels": ("Label TIFF", "The class id of every pixel, for ImageJ and others."),
-    "geojson": ("GeoJSON", "A square per crop, for QuPath."),
+    "geojson": ("GeoJSON", "One square per crop, for QuPath."),
 }
 
 

@@ -47,8 +47,8 @@ def lazy_plane_of(view: LayerView) -> LazyPlane | None:
     alike = [each for each in _choices(view, frame) if _are_same(view, LazyPlane(frame, each, "fill"))]
     if len(alike) > 1:
         raise FrameError(
-            f"{view.source} has several equal channels, and the layer does not say which of them it shows. Open the "
-            "file with 'costal open', which shows all channels in one layer."
+            f"{view.source} has several equal channels, and the layer does not tell which channel it shows. Open the "
+            "file with 'costal open': one layer then has all channels."
         )
     return LazyPlane(frame, alike[0]) if alike else None
 

@@ -195,8 +195,8 @@ def pixels_of(view: LayerView, rows: slice = slice(None), columns: slice = slice
     """
     if view.crop_channels > MOST_CHANNELS:
         raise FrameError(
-            f"{view.source} would give {view.crop_channels} channels; at most {MOST_CHANNELS} are taken. "
-            "Choose 'the slice shown' or 'maximum projection' under Advanced, or fewer layers."
+            f"{view.source} has {view.crop_channels} channels with these settings; at most {MOST_CHANNELS} are "
+            "possible. Choose 'the slice shown' or 'maximum projection' under Advanced, or choose fewer layers."
         )
     return np.concatenate([_channels_of(view, array, rows, columns) for array in (view.array, *view.others)])
 
@@ -212,7 +212,7 @@ def _channels_of(view: LayerView, array: Any, rows: slice, columns: slice) -> ND
         array = array.max(axis=leading)
     pixels = np.asarray(array)
     if pixels.dtype.kind == "c":
-        raise FrameError(f"{view.source} has complex pixels. Convert them to real numbers, for example the magnitude.")
+        raise FrameError(f"{view.source} has complex pixels. Convert them to real numbers, such as magnitudes.")
     if view.is_rgb:
         pixels = np.moveaxis(pixels, -1, -3)[..., :3, :, :]
     return pixels.reshape(-1, *pixels.shape[-2:])

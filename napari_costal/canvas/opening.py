@@ -81,7 +81,7 @@ class FrameOpener:
             _, frames = frames_of(project, str(path), MISSING_IN_WINDOW)
             frame = next((each for each in frames if description in (None, each.description)), None)
             if frame is None:
-                raise FrameError(f"{path} has no frame '{description}' any more. Choose it again from the table.")
+                raise FrameError(f"{path} no longer has the frame '{description}'. Choose a frame in the table again.")
             return frame, limits_of(measured_range(frame.pixels_C_Y_X, MISSING_IN_WINDOW)[0])
 
         def show(frame_and_limits: tuple[FramePlane, Limits]) -> None:

@@ -74,11 +74,12 @@ def assessment_content(overview: Overview) -> Content:
     if assessment.reason:
         return Content(f"Not yet. {assessment.reason}")
     old = " <b>Outdated</b>: labels or settings have changed since." * kept.is_outdated
-    where = "whole frames" if assessment.left_out_by == "frames" else "blocks of frames"
+    where = "whole frames" if assessment.left_out_by == "frames" else "parts of frames"
     share = f"<b>{assessment.share:.0%}</b> ({assessment.low:.0%} to {assessment.high:.0%})"
     labels = f"{counted(assessment.count, 'label')} of {counted(assessment.frames, 'frame')}"
     lines = [
-        f"Models predicted {share} of {labels} right without training on them; {where} were left out.{old}",
+        f"Models predicted {share} of {labels} correctly. Each model was tested on {where} that its training left "
+        f"out.{old}",
         f"{NOT_RANDOM_HERE} {controls_text(overview.review)}",
         f"Expected calibration error {assessment.raw_error:.2f}, and {assessment.calibration_error:.2f} at temperature "
         f"{assessment.temperature:.2f}. Exports contain the model's own probabilities.",
@@ -111,10 +112,10 @@ def accuracy_content(review: Review, project: Project) -> Content:
     """Return the accuracy on control labels, or why there is none."""
     if not review.accuracy.count:
         return Content("<br>".join(filter(None, (no_controls_text(project), consistency_text(review)))))
-    text = f"{_share(review.recent)} of the last {review.recent.count} control labels were predicted right"
+    text = f"{_share(review.recent)} of the last {review.recent.count} control labels were predicted correctly"
     if review.accuracy.count > review.recent.count:
         text += f"; {_share(review.accuracy)} of all {review.accuracy.count:,}"
-    how = _small(f"Each point: the last {WINDOW} control labels, fewer at first. Band: 95% interval.")
+    how = _small(f"Each point: accuracy over the last {WINDOW} control labels, fewer at first. Band: 95% interval.")
     text += f".<br>{by_query_text(review)}"
     if consistent := consistency_text(review):
         text += f"<br>{consistent}"
@@ -128,7 +129,7 @@ def by_query_text(review: Review) -> str:
     queries = list(review.curve.by_query().items())
     counts = [f"model {number}: {round(each.share * each.count)} of {each.count}" for number, each in queries]
     newest = "the newest " * (len(counts) > MOST_QUERIES)
-    return f"Controls right in {newest}queries, by their model version: {', '.join(counts[-MOST_QUERIES:])}."
+    return f"Controls predicted correctly in {newest}queries, by model: {', '.join(counts[-MOST_QUERIES:])}."
 
 
 def consistency_text(review: Review) -> str:
@@ -138,7 +139,7 @@ def consistency_text(review: Review) -> str:
     count = f"{review.consistency.count:,} crop" + "s" * (review.consistency.count != 1)
 
     return (
-        f"Of {count} shown again without notice, {_share(review.consistency)} got the same answer. The measured "
+        f"{count} came a second time, unmarked. You gave the same answer to {_share(review.consistency)}. The measured "
         "accuracy cannot be higher than this share."
     )
 
@@ -161,7 +162,7 @@ def effort_content(review: Review, colours: Colours) -> Content:
     """Return how well predicted effort fits measured effort, or why this is unknown."""
     pairs = review.pairs
     if not len(pairs.measured_s_Q):
-        return Content("There is no predicted effort yet: the cost is learned after enough efforts are measured.")
+        return Content("No effort was predicted yet. The cost model learns as soon as enough efforts are measured.")
     controls = int(pairs.control_Q.sum())
     rows = (
         ["", *map(_small, ("crops", "rank corr.", "bias (95%)", "skill"))],
@@ -170,7 +171,7 @@ def effort_content(review: Review, colours: Colours) -> Content:
     )
     table = "".join("<tr>" + "".join(f"<td align='right'>{cell}&nbsp;</td>" for cell in row) + "</tr>" for row in rows)
     note = _small(
-        "Bias: predicted minus measured. Skill: how much smaller the error is than that of a constant guess. Only the "
+        "Bias: predicted minus measured. Skill: reduction of the error, compared with a constant guess. Only the "
         "controls, drawn at random, represent all crops."
     )
     picture = EffortPicture(_newest(pairs, ~pairs.control_Q), _newest(pairs, pairs.control_Q))
@@ -203,8 +204,8 @@ def classes_content(review: Review, project: Project) -> Content:
     if not any(row.labels or len(row.efforts_s) for row in rows):
         return Content("No crop has a class yet.")
     text = (
-        "Current labels. Efforts that were measured in full: ring and line are median and quartiles, dots the newest "
-        f"{MOST_IN_STRIP}."
+        "Left: current labels. Right: efforts measured in full. Ring: median. Line: quartiles. Dots: the newest "
+        f"{MOST_IN_STRIP} efforts."
     )
     return Content(_small(text), ClassesPicture(rows), 60 + 27 * len(rows))
 
@@ -251,13 +252,12 @@ def model_text(overview: Overview) -> str:
     if not overview.model_versions:
         return "No model yet."
     newest = overview.model_versions[0]
-    text = (
-        f"Model {newest.number} of {_when(newest.provenance.utc_ns)}, from {counted(newest.agent.label_count, 'label')}"
-    )
+    labels = counted(newest.agent.label_count, "label")
+    text = f"Model {newest.number} of {_when(newest.provenance.utc_ns)}, trained on {labels}"
     if newest.provenance.copy_of:
         text += f", a copy of model {newest.provenance.copy_of}"
     if overview.not_learned:
-        text += f"; {counted(overview.not_learned, 'answer')} came since"
+        text += f"; {counted(overview.not_learned, 'new answer')} since then"
     if overview.taken_back:
         labels, were = counted(overview.taken_back, "label"), "was" if overview.taken_back == 1 else "were"
         text += f".<br><b>Stale</b>: {labels} in its training data {were} undone or changed since."
@@ -272,7 +272,7 @@ def planted_text(overview: Overview) -> str:
         return ""
     low, high = accuracy_interval(caught, planted)
     share = f"<b>{caught / planted:.0%}</b> ({low:.0%} to {high:.0%})"
-    return f"Accepted predictions: {caught:,} of {counted(planted, 'planted error')} caught, {share}."
+    return f"Accepted predictions: you noticed {caught:,} of {counted(planted, 'error')} made on purpose, {share}."
 
 
 def version_cells(model_version: ModelVersion) -> tuple[str, ...]:

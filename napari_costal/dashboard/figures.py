@@ -174,7 +174,7 @@ class ConfusionPicture:
                 axes.text(column, row, count, color=colours.ink, ha="center", va="center", fontsize=TEXT)
         short = [shortened(name, LONGEST_NAME) for name in self.names]
         right = [f" {share_K_K[row, row]:.0%}" if total_K[row, 0] else "" for row in range(rows)]
-        axes.set(xlim=(-0.5, columns - 0.5), ylim=(rows - 0.5, -0.5), xlabel="predicted", ylabel="label, share right")
+        axes.set(xlim=(-0.5, columns - 0.5), ylim=(rows - 0.5, -0.5), xlabel="predicted", ylabel="label, share correct")
         axes.set_xticks(range(columns), short)
         axes.set_yticks(range(rows), [name + own for name, own in zip(short, right, strict=True)])
         _dress(axes, colours)

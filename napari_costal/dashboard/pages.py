@@ -135,7 +135,7 @@ class EffortsPage(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.model = EffortModel()
-        self.only_odd = QCheckBox("Only lower bounds or excluded")
+        self.only_odd = QCheckBox("Only lower bounds and excluded efforts")
         self.only_odd.toggled.connect(self.model.show_only_odd)
         self.count = sentence()
         self.view = QTableView()

@@ -13,9 +13,10 @@ from napari_costal.ui.tables import dress, show_only
 
 REPLAYED = "costal.paper.replay:replay_table"
 WHAT = (
-    "This simulation repeats the labelling of this project with the labels that it has: chosen at random, by the "
-    "project's settings, and by these settings without cost (or with it). Each label costs the seconds that you "
-    "needed. It takes about 20 seconds for 200 labels and does not change the project."
+    "A replay simulates the labelling of this project again, with the labels that it has. It compares three ways to "
+    "choose crops: at random, with the project's settings, and with these settings but without cost (or with cost, "
+    "if β is 0). Each label costs the seconds that you needed. A replay takes about 20 seconds for 200 labels and does "
+    "not change the project."
 )
 
 
@@ -28,7 +29,7 @@ class ReplayPage(QWidget):
         self._caller = Caller(thread, self, self._show_progress)
         self.what, self.message, self.notes = sentence(), sentence(), sentence()
         self.what.setText(WHAT)
-        self.button = push_button("Replay", "Start the simulation, in the background.", self.replay)
+        self.button = push_button("Replay", "Start the replay in the background.", self.replay)
         self.cancel_button = push_button("Cancel", "Stop the replay.", self.cancel_running)
         self.progress = QProgressBar()
         self.table = QTableWidget(0, len(HEADS))

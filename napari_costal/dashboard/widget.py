@@ -54,7 +54,7 @@ class Dashboard(Dock):
 
     def _lay_out(self) -> None:
         self.project_label, self.summary = QLabel(), sentence()
-        self.choose_button = push_button("Choose …", "Show the project of a folder.")
+        self.choose_button = push_button("Choose …", "Choose the folder of a project to show.")
         self.follow_button = push_button("Follow", "Always show the project that is open in Label crops.")
         self.methods_button = push_button("Methods", "Copy a methods paragraph for a paper to the clipboard.")
         self.methods_button.clicked.connect(self.copy_methods)

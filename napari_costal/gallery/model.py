@@ -127,9 +127,7 @@ class GalleryModel(QAbstractListModel):
         """Return the place, prediction and label of a crop as a sentence."""
         cell, (frame_id, y, x, _) = self.cell(position), self.place(position)
         parts = [f"{self._frame_name(frame_id)}, y {y}, x {x}"]
-        parts += [f"offered as {cell.predicted}" if self.offer else f"predicted: {cell.predicted}"] * bool(
-            cell.predicted
-        )
+        parts += [f"offered: {cell.predicted}" if self.offer else f"predicted: {cell.predicted}"] * bool(cell.predicted)
         parts += [f"label: {cell.label}"] * bool(cell.label) + ["left out"] * cell.is_left_out
         return "; ".join(parts)
 

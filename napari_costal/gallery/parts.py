@@ -36,7 +36,7 @@ class FilterRow(QWidget):
         for box, tip in zip((self.frames, self.predictions, self.labels), tips, strict=True):
             box.setToolTip(tip)
         self.order.addItems(list(SORTS))
-        self.order.setToolTip("Similarity is to the crop that you clicked last.")
+        self.order.setToolTip("Order of the crops. Similarity is measured to the crop that you clicked last.")
         self.size = QSlider(Qt.Orientation.Horizontal)
         self.size.setRange(LEAST_SIDE, MOST_SIDE)
         self.size.setValue(USUAL_SIDE)
@@ -99,7 +99,7 @@ class FilterRow(QWidget):
         predicted = [(f"predicted: {name}", class_id) for name, class_id in classes]
         _refill(self.predictions, [("any prediction", None), *predicted], chosen.predicted)
         labelled = [(f"label: {name}", class_id) for name, class_id in classes]
-        other = [("any label or none", None), ("no label", UNLABELLED), ("a class as label", LABELLED)]
+        other = [("any label or none", None), ("no label", UNLABELLED), ("label: any class", LABELLED)]
         last = [("skipped", SKIPPED), ("excluded", EXCLUDED), ("labels to look at again", LOOK_AGAIN)]
         last += [(f"no label, {name}", POOR - code) for code, name in POOR_NAMES.items()]
         _refill(self.labels, [*other, *labelled, *last], chosen.label)
@@ -152,7 +152,7 @@ class OfferRow(QWidget):
         self.offer_button = push_button(
             "Offer predictions",
             "Show confident predictions of unlabelled crops, one page at a time, to accept them together. A few are "
-            "wrong on purpose and are never stored: how many of them you notice shows how carefully you looked.",
+            "wrong on purpose and are never stored. They measure how many errors you notice.",
         )
         self.offer_button.setCheckable(True)
         self.confidence = QDoubleSpinBox()
@@ -162,12 +162,12 @@ class OfferRow(QWidget):
         self.confidence.setPrefix("≥ ")
         self.confidence.setKeyboardTracking(False)
         self.confidence.setToolTip("Offer predictions with at least this confidence.")
-        self.accept_button = push_button("Accept page (Enter)", "Give all crops of the page the shown class.")
+        self.accept_button = push_button("Accept page (Enter)", "Label each crop of the page with its shown class.")
         self.accept_button.setStyleSheet("font-weight: bold;")
         self.undo_button, self.redo_button = (
             push_button(labelled_with(word, tool_keys.get(name, ""), "{text} ({key})"), tip)
             for word, name, tip in (
-                ("Undo", "undo", "Take back the whole last action."),
+                ("Undo", "undo", "Undo the whole last action."),
                 ("Redo", "redo", "Repeat the last undone action."),
             )
         )

@@ -23,7 +23,7 @@ from napari_costal.label_crops.loaded_frame import revised
 from napari_costal.label_crops.opened import Work
 from napari_costal.labelling.presentation import Clock, system_clock
 
-PLANTED_NOTE = " A few are wrong on purpose, to measure how many errors you notice; these are never stored."
+PLANTED_NOTE = " A few are wrong on purpose and are never stored. They measure how many errors you notice."
 
 
 class GallerySession:
@@ -98,13 +98,13 @@ class GallerySession:
             return
         free = [row for row in rows if gallery.crops.label_N[row] in (UNLABELLED, SKIPPED)]
         if not free:
-            self._view.say("Only crops without a label can be excluded. Select some of these.")
+            self._view.say("Only unlabelled crops can be excluded. Select unlabelled crops.")
             return
         active_s = self.choosing.read_s()
 
         def saved(count: int) -> None:
             self._view.forget_choice()
-            self._view.say(f"{counted(count, 'crop')} excluded: never asked again. Undo takes back all of them.")
+            self._view.say(f"{counted(count, 'crop')} excluded from all queries. Undo takes back all of them.")
 
         self._commit(dict.fromkeys(free), ActionRecord("bulk", self._annotator, active_s), saved)
 
@@ -116,7 +116,7 @@ class GallerySession:
             return
         doubts = tuple(gallery.doubts[row] for row in rows if gallery.crops.doubt_N[row] and row in gallery.doubts)
         if not doubts:
-            self._view.say("Enter keeps labels that are listed to look at again. Select some of them first.")
+            self._view.say("Enter keeps labels to look at again. Select some of these labels first.")
             return
 
         self._taken_back.clear()
@@ -137,7 +137,7 @@ class GallerySession:
             self._kept.append((newest, doubts))
             self._listing.doubt(doubts, are_settled=True)
             kept = counted(len(doubts), "label")
-            self._view.say(f"{kept} kept. They are listed again if the models contradict them with another class.")
+            self._view.say(f"{kept} kept. They are listed again only if the models predict a different class than now.")
 
         work.session.store.run(confirm, gallery.project, doubts, then=done, failed=self._view.complain)
 
@@ -238,7 +238,7 @@ class GallerySession:
             self.paging.stop()
             self._view.forget_choice()
             then()
-            missed = f" {caught} of {planted} predictions that were wrong on purpose were noticed." if planted else ""
+            missed = f" You noticed {caught} of {counted(planted, 'error')} made on purpose." if planted else ""
             self._view.say(
                 f"{counted(count, 'crop')} accepted in {active_s:.1f} s.{missed} Undo takes back all of them."
             )
@@ -270,7 +270,7 @@ class GallerySession:
         if self._taken_back and self._taken_back[-1][0] == newest:
             self._keep(self._taken_back.pop()[1])
             return
-        self._revise(ProjectSession.redo, "redo", "given again")
+        self._revise(ProjectSession.redo, "redo", "restored")
 
     def _revise(self, act: Callable[[ProjectSession], CropLabel | None], name: str, done: str) -> None:
         project_session = self._listing.work.session.project_session if self._listing.work is not None else None
@@ -333,4 +333,4 @@ def _why_nothing(gallery: Gallery, least: float) -> str:
     """Return why no prediction is offered, and what to do."""
     if not np.isfinite(gallery.crops.confidence_N).any():
         return "There are no predictions yet. Label crops, train, and score the frame."
-    return f"No crop without a label has a prediction of confidence {least:.2f} or more. Choose a lower confidence."
+    return f"No unlabelled crop has a prediction with a confidence of {least:.2f} or more. Choose a lower confidence."

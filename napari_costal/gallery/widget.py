@@ -27,7 +27,7 @@ from napari_costal.ui.preferences import Preferences, preferences
 
 NO_PROJECT = "No project is open in <i>Label crops</i>. Open one there; its crops appear here."
 LOOKING_AGAIN = "Select labels: Enter keeps them, a class key changes them. 'List again' removes them from the list."
-BLIND = "A query is open. The gallery is hidden until it ends, because predictions would influence your answers."
+BLIND = "A query is open. The gallery is hidden until the query ends, because predictions would influence your answers."
 
 
 class CropGallery(Dock):
@@ -55,7 +55,7 @@ class CropGallery(Dock):
         self.count_label, self.covered_label = sentence(), sentence(NO_PROJECT)
         self.list_button = push_button("List again", "Order and filter again by the current labels.")
         self.exclude_button = push_button(
-            "Exclude all", "Exclude the selected crops, or all listed crops; one undo takes it back."
+            "Exclude all", "Exclude the selected crops, or all listed crops if none is selected."
         )
         self.exclude_button.hide()
         self._wants_look_again = False
@@ -166,7 +166,7 @@ class CropGallery(Dock):
         shown, chosen = self.model.rowCount(), len(self.view.selectionModel().selectedIndexes())
         text = f"{shown:,} predictions offered" if self.listing.offer is not None else f"{shown:,} crops"
         if shown == MOST_LISTED:
-            text = f"The first {shown:,} crops of the order"
+            text = f"The first {shown:,} crops in this order"
         self.count_label.setText(text + (f", {chosen:,} selected" if chosen else ""))
 
     # Choosing
@@ -235,7 +235,7 @@ class CropGallery(Dock):
         if index.isValid() and self.model.rowCount():
             self.listing.like = self.model.place(index.row())
         else:
-            self.say("First click a crop, then choose the order 'similarity' again.")
+            self.say("Click a crop first, then choose the order 'similarity to a crop' again.")
 
     def _resize(self, side: int) -> None:
         _, top = self._kept_choice()
@@ -256,7 +256,7 @@ class CropGallery(Dock):
             self.say("No predictions are offered. Press 'Offer predictions'; Enter then accepts a page.")
         elif not self.view.was_end_seen:
             self.view.scroll_on()
-            self.say("There was more below. Look at the whole page, then press Enter again.")
+            self.say("The page continues below. Look at all of it, then press Enter again.")
         else:
             self.session.accept(self._offer_changed)
 

@@ -134,9 +134,9 @@ class Assessing(QObject):
     def _why_not(self, project: Project) -> str:
         """Return why no assessment is needed or possible; empty if one can start."""
         if project.choices.backbone == "gal2017":
-            return "With gal2017 it would take as long as ten trainings. See the control crops instead."
+            return "With gal2017 it would take as long as ten trainings. See the controls in the dashboard instead."
         lacking = FEWEST_LABELS - self._session.label_count
-        return f"It needs {FEWEST_LABELS} labels; {lacking} are missing." if lacking > 0 else ""
+        return f"It needs {FEWEST_LABELS} labels, {lacking} more than now." if lacking > 0 else ""
 
     def _unread(self, _reason: str) -> None:
         self._label.setText("")

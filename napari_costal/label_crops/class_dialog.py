@@ -28,8 +28,8 @@ from napari_costal.ui.parts import sentence
 
 THUMB_PX = 44
 ABOUT = (
-    f"Tick up to {MOST_EXAMPLES} crops as examples of the class. Its newest labels are listed, without unsure ones. "
-    "Without a tick, the most typical crops are shown."
+    f"Tick up to {MOST_EXAMPLES} crops as examples of the class. The list has the newest labels of the class, except "
+    "unsure ones. If no crop is ticked, the most typical crops are the examples."
 )
 
 

@@ -83,7 +83,7 @@ class GuideView(QCollapsible):
         caption = sentence(f"{text}<br><small>{label_class.description}</small>" if label_class.description else text)
         button = QToolButton()
         button.setText("…")
-        button.setToolTip(f"Rename and describe '{label_class.name}' and choose its examples. The timer is paused.")
+        button.setToolTip(f"Edit name, description and examples of '{label_class.name}'. The timer pauses meanwhile.")
         button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         button.setObjectName(f"edit-class-{label_class.id}")
         button.clicked.connect(partial(self._tell, label_class.id))

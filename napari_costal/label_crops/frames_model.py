@@ -14,7 +14,7 @@ MEANINGS: Mapping[State, str] = {
     "labelled": "Some of its crops have an answer.",
     "scored": "The newest model predicted the class of each crop.",
     "outdated": "An older model scored it: score it again.",
-    "missing": "Its image is not where it was. Its labels are safe; 'Locate' finds an image that moved.",
+    "missing": "Its image was moved, renamed or deleted. The labels are safe; 'Locate' finds a moved image.",
     "offline": "The drive that holds its image does not respond. The labels are safe.",
     "unsaved layer": "Its pixels are not in a file. Save the layer, then 'Locate' that file.",
 }

@@ -182,10 +182,11 @@ class FramesSession(QObject):
             return
         if row.place == "missing" and row.record.source.startswith(LAYER):
             self._dock.say(
-                f"'{row.name}' is a layer that was never saved to a file. Save it or open its image, then 'Locate' it."
+                f"The layer '{row.name}' is not in this window and was never saved to a file. If a file has its image, "
+                "use 'Locate'."
             )
         elif row.place in ("missing", "offline"):
-            self._dock.say(f"{row.record.source} is {row.place}. 'Locate' finds an image that moved.")
+            self._dock.say(f"{row.record.source} is {row.place}. 'Locate' finds a moved image.")
         else:
             self._dock.say(f"Opening {row.name} …")
             self._frames.open(project, row.record)

@@ -222,7 +222,7 @@ class LabellingSession:
             self._present(self._due_repeat() or self._waiting.pop(0))
         elif not self._query_size:
             self.presented.emit(None)
-            self._view.page_says("Saved. Click another crop to label it, or leave with Esc and train.", False)
+            self._view.page_says("Saved. Click another crop to label it, or press Esc, then Train.", False)
         elif self.keeps_going:
             self._learn()
             self.label_query()
@@ -358,7 +358,7 @@ class LabellingSession:
 
         def failed(reason: str) -> None:
             self._saving = False
-            self._view.page_says(f"Not saved: {reason} Your answer is still here: press its key again.", True)
+            self._view.page_says(f"Not saved: {reason} The crop stays on the screen: press the key again.", True)
 
         self._saving = True
         self._session.store.run(project_session.answer, record, then=saved, failed=failed)
@@ -379,6 +379,7 @@ class LabellingSession:
 
     def _revise(self, act: Callable[[ProjectSession], CropLabel | None], name: str, presents: bool) -> None:
         project_session, ticket = self._session.project_session, self._frame.newest.ticket()
+        how = "undone" if name == "undo" else "restored"
         if self._saving or project_session is None or self._frame.loaded is None:
             return
 
@@ -397,10 +398,10 @@ class LabellingSession:
             self._frame.relabel_together(here)
             if not here:
                 self._session.recount()
-                self._view.page_says(f"The last answer was on another frame or grid: {name} done there.", False)
+                self._view.page_says(f"The last answer was on another frame or grid. It was {how} there.", False)
             elif len(outcome) > 1:
                 self._session.recount()
-                self._view.page_says(f"{len(outcome)} labels were given together: {name} done for all of them.", False)
+                self._view.page_says(f"{len(outcome)} labels were given together; all of them were {how}.", False)
             elif presents:
                 self._interrupt_for(WaitingCrop(next(iter(here))))
             elif self.current is not None and self.current.index in here:

@@ -71,8 +71,8 @@ class Live:
             self._stop()
         elif (count := self._crops_to_learn_of) > MOST_CROPS:
             self._words.say(
-                f"This frame has {count:,} crops. Above {MOST_CROPS:,} the models learn when the query ends, not after "
-                "each answer."
+                f"This frame has {count:,} crops. With more than {MOST_CROPS:,} crops, the models learn when the "
+                "query ends, not after each answer."
             )
 
     def _stop(self) -> None:

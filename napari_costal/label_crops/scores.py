@@ -9,7 +9,7 @@ from costal.scoring.scores import FrameScores
 from costal.types import Floats
 from napari_costal.label_crops.view import Shown
 
-STALE = ". Stale: it learned a label that was undone or replaced; train again."
+STALE = ". Stale: the model learned a label that was undone or replaced; train again."
 
 
 def model_text(
@@ -36,7 +36,11 @@ def scored_text(frame_scores: FrameScores) -> str:
     if frame_scores.which_M is not None and len(frame_scores.which_M) == 0:
         notes = frame_scores.warnings
     elif frame_scores.scores is None:
-        notes = (frame_scores.reason, "The first query has one typical crop of each kind.", *frame_scores.warnings)
+        notes = (
+            frame_scores.reason,
+            "The first query has a typical crop from each group of similar crops.",
+            *frame_scores.warnings,
+        )
     else:
         notes = (*frame_scores.scores.notes, *frame_scores.warnings)
     return " ".join(notes) or "Scored. Move the slider, or label the query."

@@ -31,9 +31,9 @@ from napari_costal.ui.tools import LABELLING_KEYS
 
 STRONGEST_BETA = 2.0
 ABOUT_BACKBONES = (
-    "The network behind the models. gal2017 is trained from scratch for every model. efficientnet_lite0 was trained on "
-    "ImageNet and stays fixed: it is better with few labels and retrains in about a second. Add others with 'costal "
-    "backbone add' or 'costal backbone download'. Train again after a change."
+    "The network that turns crops into features. gal2017 is trained from scratch for every model. efficientnet_lite0 "
+    "was trained on ImageNet and stays fixed: it is better with few labels, and training takes about a second. Add "
+    "other backbones with 'costal backbone add' or 'costal backbone download'. Train again after a change."
 )
 
 
@@ -86,7 +86,7 @@ class SetupPage(QTabWidget):
         return field
 
     def _project_part(self) -> QWidget:
-        self.project_label = sentence("No project yet: one is made when you start, or choose your own.")
+        self.project_label = sentence("No project is open. A new one is made when you start to label.")
         self.new_button = push_button("New …", "Make a project in a new folder.")
         self.open_button = push_button("Open …", "Open the folder of a project.")
         self.holder_label = sentence()
@@ -128,7 +128,7 @@ class SetupPage(QTabWidget):
         self.keeps_going.tooltip = "The next query begins at once, while the models learn in the background."
         self.still = CheckBox(text="keep the order fixed", value=False)
         self.still.tooltip = (
-            "Change the heatmap and the order only when the query ends, even if the models learn before."
+            "Change the heatmap and the order only when the query ends, even if the models learn during the query."
         )
         self.shown = ComboBox(label="heatmap shows", choices=list(SHOWN), value=SHOWN[0])
         self.colour_bar = ColourBar()
@@ -164,7 +164,7 @@ class SetupPage(QTabWidget):
         self.stride = self._field(Tiling, "stride", "stride (px)")
         self.edge = self._field(Tiling, "edge", "at the edge")
         self.normalise = self._field(Tiling, "normalise", "normalise by")
-        self.new_range = CheckBox(text="measure the project's range again with Train", value=False)
+        self.new_range = CheckBox(text="measure the intensity range again", value=False)
         self.new_range.tooltip = (
             "If 'normalise by' is 'project', the first training fixes the intensity range of all frames. Tick this to "
             "measure it again, once, at the next training."
@@ -177,8 +177,9 @@ class SetupPage(QTabWidget):
         self.z, self.t = (self._field(Intake, axis, f"{axis.upper()} of files") for axis in "zt")
         self.axes = LineEdit(label="axes of files")
         self.axes.tooltip = (
-            "The axes of the next image, such as ZCYX, if its file has none or wrong ones. Press Enter to set them "
-            "for the image shown. The project remembers them for all files of that kind. Empty: as in the file."
+            "Axes of the next image, such as ZCYX, if the axes in its file are missing or wrong. Press Enter to set "
+            "the axes of the image shown. The project remembers them for all files with the same ending and axes. "
+            "Empty: use the axes in the file."
         )
         self.idle_limit = self._field(Project, "idle_limit_s", "idle limit (s)", min=0.01)
         self.annotator = LineEdit(label="annotator", value=annotator, enabled=False)

@@ -66,7 +66,7 @@ class CurvesPicture:
             axes.set_ylabel("test accuracy")
             darken(axes, colours)
             if not any(len(curve.labels_M) for curve in self.curves):
-                announce(axes, "Accuracy on test images,\nafter the first tested round.", colours)
+                announce(axes, "The accuracy on test images appears here\nafter the first tested round.", colours)
         marks, names = by_labels.get_legend_handles_labels()
         _add_legend(figure, dict(zip(names, marks, strict=True)), colours)
 
@@ -106,7 +106,7 @@ class RoundsPicture:
         for axes, against in ((by_labels, "labels given"), (by_cost, "cost of the labels")):
             darken(axes, colours)
             if not self.reports:
-                announce(axes, f"Accuracy on test images against\n{against}, beside random selection.", colours)
+                announce(axes, f"Accuracy on test images\nagainst {against},\ncompared with random selection.", colours)
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,7 +48,7 @@ class PlaybackPage(QWidget):
         self.close_button.clicked.connect(lambda: self.controller.close())
         self.arm, self.repeat, self.values = QComboBox(), QComboBox(), QComboBox()
         self.values.addItems(VALUES)
-        self.values.setToolTip("Values of the heatmap over the mosaic.")
+        self.values.setToolTip("Choose the values that the heatmap shows.")
         self.arm.activated.connect(lambda _: self._choose())
         self.repeat.activated.connect(lambda _: self._choose())
         self.values.currentIndexChanged.connect(lambda _: self._show_values())
@@ -79,7 +79,7 @@ class PlaybackPage(QWidget):
         column.addLayout(
             beside(self.previous_button, self.play_button, self.next_button, self.following, shares=(1, 1, 1))
         )
-        column.addLayout(beside(QLabel("over the mosaic:"), self.values, shares=(0, 1)))
+        column.addLayout(beside(QLabel("heatmap shows"), self.values, shares=(0, 1)))
         column.addWidget(self.note)
         column.addWidget(self.pictures)
         column.addWidget(self.curves, 1)

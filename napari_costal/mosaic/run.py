@@ -94,8 +94,8 @@ def look(folder: Path, before: Run | None = None) -> Run:
     """
     if not (folder / PLAN_FILE).is_file():
         raise DatasetError(
-            f"{folder} holds no experiment: it has no {PLAN_FILE}. Choose the --out folder of 'costal reproduce' or "
-            "'costal experiment'."
+            f"{folder} is not the folder of an experiment: it has no {PLAN_FILE}. Choose the --out folder "
+            "of 'costal reproduce' or 'costal experiment'."
         )
     plan = load_plan(folder / PLAN_FILE)
     names = run_names(plan)
@@ -130,7 +130,7 @@ def _reports(folder: Path, arm: str, repeat: int, known: Reports) -> Reports:
     except (OSError, KeyError, TypeError, ValueError) as error:
         place = arm_folder(folder, arm, repeat)
         raise DatasetError(
-            f"{place} holds a round that cannot be read ({error}). Delete this folder's rounds, and resume the run."
+            f"A round in {place} cannot be read ({error}). Delete this folder's rounds, and resume the run."
         ) from error
 
 
@@ -145,8 +145,8 @@ def crops_of(run: Run) -> Dataset:
     dataset, begun = load_dataset(run.plan.data), kept_environment(run.folder)
     if begun is not None and begun.fingerprint.split()[:1] != dataset.fingerprint.split()[:1]:
         raise DatasetError(
-            f"'{run.plan.data}' on this machine is {dataset.name}, but its crops are not those of the run (MD5 "
-            f"{dataset.fingerprint}; the run has {begun.fingerprint}). Restore these crops and open the run again."
+            f"The crops of '{run.plan.data}' ({dataset.name}) on this machine differ from the crops of the run (MD5 "
+            f"{dataset.fingerprint}; the run has {begun.fingerprint}). Restore the data of the run and open it again."
         )
     return dataset
 

@@ -30,8 +30,10 @@ from napari_costal.ui.parts import form, pages, push_button
 from napari_costal.ui.preferences import Preferences, preferences
 from napari_costal.ui.tools import LABELLING_KEYS, STOP
 
-SIMULATED, BY_HAND = "simulated expert", "I label myself"
-CURVES_TO_COME = "The learning curves will be here: accuracy on test images after each round, beside random selection."
+SIMULATED, BY_HAND = "simulated expert", "I label by hand"
+CURVES_TO_COME = (
+    "The learning curves appear here: accuracy on test images after each round, with random selection for comparison."
+)
 WHOLE_RANGE = IntensityRange((0.0,), (255.0,))
 
 
@@ -71,7 +73,7 @@ class MnistMosaic(Dock):
         column = QVBoxLayout(page)
         column.setContentsMargins(0, 0, 0, 0)
         self.data = ComboBox(label="data", choices=list(DIGIT_DATA), value="auto")
-        self.data.tooltip = "auto takes MNIST if it is on this machine, else synthetic digits."
+        self.data.tooltip = "auto uses MNIST if it is on this machine, otherwise synthetic digits."
         self.pool_size = setting_field(Experiment, "pool_size", "images a round (N)", max=60_000)
         self.n = setting_field(Experiment, "n", "labelled (n)")
         self.passes = setting_field(Experiment, "passes", "passes (T)")
@@ -93,10 +95,10 @@ class MnistMosaic(Dock):
         row = QHBoxLayout()
         self.buttons: dict[str, QPushButton] = {}
         for name, tip, act in (
-            ("Step", "Play one round.", lambda: self._begin(self.controller.step)),
-            ("Run", "Play round after round.", self.run),
+            ("Step", "Run one round.", lambda: self._begin(self.controller.step)),
+            ("Run", "Run one round after another.", self.run),
             ("Pause", "Stop after this round.", lambda: self.controller.pause()),
-            ("Reset", "Delete all rounds and start again with the new settings.", lambda: self.controller.reset()),
+            ("Reset", "Delete all rounds, so that you can change the settings.", lambda: self.controller.reset()),
         ):
             button = push_button(name, tip)
             button.clicked.connect(lambda _=False, act=act: act())
@@ -156,7 +158,7 @@ class MnistMosaic(Dock):
         self.playback.controller.close()  # only one of the two may show a mosaic, and playback may still be reading
         if not self.controller.is_started:
             self._take_form()
-            self.say("The engine is starting. This takes some seconds.")
+            self.say("The engine is starting. This takes a few seconds.")
         act()
 
     def _take_form(self) -> None:
@@ -193,7 +195,7 @@ class MnistMosaic(Dock):
         self.layers.show(f"{dataset_name} mosaic", images_N_H_W, ("value v", None), np.empty(0, np.intp))
         self.say(
             f"{len(images_N_H_W):,} images to choose from. The models start with two labels of each class; each round "
-            "then asks for the images of greatest value."
+            "then asks for the images with the largest value."
         )
 
     def show_proposal(self, dataset_name: str, proposal: Proposal, round_number: int) -> None:
@@ -201,7 +203,7 @@ class MnistMosaic(Dock):
         images, query = to_images(proposal.crops_N_C_H_W), proposal.query
         self.layers.show(f"{dataset_name} mosaic", images, ("value v", query.value_N), query.picked_n)
         count = counted(len(proposal.query.picked_n), "crop")
-        self.say(f"Round {round_number}: the {count} of greatest value, in boxes, will be labelled.")
+        self.say(f"Round {round_number}: the {count} with the largest value, in boxes, will be labelled.")
 
     def show_answers(self, proposal: Proposal, words: list[str]) -> None:
         """Write the labels so far into the squares of the query."""

@@ -25,7 +25,7 @@ class ColourBar(QWidget):
     def show_limits(self, title: str, limits: tuple[float, float] | None) -> None:
         """Show what the colours mean; without limits show nothing."""
         self.texts = None if limits is None else (f"{limits[0]:.3g}", title, f"{limits[1]:.3g}")
-        self.setToolTip("" if limits is None else f"What the colours of the heatmap mean: {title}.")
+        self.setToolTip("" if limits is None else f"The colours of the heatmap show: {title}.")
         self.update()
 
     def paintEvent(self, _event: QPaintEvent | None) -> None:

@@ -12,12 +12,12 @@ from napari_costal.ui.tools import TOOLS
 TOUR = "https://github.com/napari-costal/napari-costal/blob/main/docs/tour.md"
 LOOP = (
     "<b>Frames</b>: open an image and choose the crop size, so that one crop shows one thing.",
-    "<b>Label</b>: name the classes, then press <i>Label n crops</i>. Give each crop its class by key or button.",
-    "After the last crop the models learn by themselves and score all crops again: the predicted class, the "
-    "information of a label (I), and the time that it will take you (C).",
+    "<b>Label</b>: name the classes, then press <i>Label n crops</i>. Give each crop its class with a key or a button.",
+    "After the last crop the models learn automatically and score all crops again: they compute the predicted class, "
+    "the information of a label (I), and the time that labelling takes (C).",
     "The next query takes the crops with the largest <b>value v = I<sup>α</sup> / C<sup>β</sup></b>. The slider "
     "<i>informative - cheap</i> sets β. The heatmap shows v, I, C or the predicted class.",
-    "Click a crop on the image to label it. Every answer is saved at once; undo takes back any number of answers.",
+    "Click a crop on the image to label it. Every answer is saved at once; you can undo any number of answers.",
     "<b>Dashboard</b> shows how good the model is; <b>Apply</b> classifies whole images and folders.",
 )
 WIDE_PX = 520

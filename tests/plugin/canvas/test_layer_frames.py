@@ -61,7 +61,7 @@ def test_a_two_dimensional_layer_in_a_deeper_viewer_is_whole():
 
 
 def test_too_many_channels_are_refused_with_the_remedy():
-    with pytest.raises(FrameError, match=r"12 channels; at most 8 .*maximum projection"):
+    with pytest.raises(FrameError, match=r"12 channels with these settings; at most 8 .*maximum projection"):
         frame_of(viewed(Image(np.zeros((12, 20, 30))), (0, 0, 0), "all as channels"))
 
 

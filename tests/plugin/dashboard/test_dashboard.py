@@ -206,13 +206,13 @@ def test_without_controls_it_says_why_and_draws_no_empty_axes(open_dashboard, se
     assert "Not yet" in validation.text.text()
     for card in (accuracy, calibration):
         assert expected in card.text.text()
-    assert "There is no predicted effort" in effort.text.text()
+    assert "No effort was predicted yet" in effort.text.text()
     assert [card.figure.isVisible() for card in (accuracy, effort, classes, calibration)] == [False, False, True, False]
 
 
 def test_the_share_of_planted_errors_that_was_caught_is_said_with_its_interval():
     assert planted_text(SimpleNamespace(planted=0, caught=0)) == ""
-    expected = "Accepted predictions: 3 of 4 planted errors caught, <b>75%</b> (30% to 95%)."
+    expected = "Accepted predictions: you noticed 3 of 4 errors made on purpose, <b>75%</b> (30% to 95%)."
     assert planted_text(SimpleNamespace(planted=4, caught=3)) == expected
 
 

@@ -15,6 +15,7 @@ from costal.labels.effort import Event, EventKind
 from costal.labels.project_file import create_project, save_project
 from costal.labels.records import AnswerRecord, CropLabel
 from costal.labels.store import Store
+from costal.numerals import counted
 from costal.scoring.queries import unanswered
 from costal.scoring.scores import FrameScores
 from costal.types import Scores
@@ -282,7 +283,7 @@ def test_a_page_is_accepted_without_its_planted_errors_and_taken_back_as_a_whole
         press(qtbot, gallery, Qt.Key.Key_Return)
     assert stored(project) == alone | kept
     assert actions(project) == [("accepted", "tester", planted, 1, 1)]
-    assert f"1 of {planted} predictions that were wrong on purpose were noticed" in gallery.status.text()
+    assert f"You noticed 1 of {counted(planted, 'error')} made on purpose" in gallery.status.text()
     press(qtbot, gallery, "z")
     assert stored(project) == alone
     press(qtbot, gallery, "y")
@@ -296,7 +297,7 @@ def test_a_page_is_not_accepted_before_its_end_was_seen(dock, gallery, project, 
     if gallery.view.was_end_seen:
         pytest.fail("the page should be longer than the view")
     press(qtbot, gallery, Qt.Key.Key_Return)
-    assert "more below" in gallery.status.text()
+    assert "continues below" in gallery.status.text()
     assert gallery.listing.offer is offered
     assert stored(project) == {}
 

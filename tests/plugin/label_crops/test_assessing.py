@@ -120,7 +120,7 @@ def test_an_assessment_of_now_is_not_called_outdated():
 
 @pytest.mark.parametrize(
     ("labels", "backbone", "reason"),
-    [(17, "efficientnet_lite0", "It needs 20 labels; 3 are missing."), (30, "gal2017", "ten trainings")],
+    [(17, "efficientnet_lite0", "It needs 20 labels, 3 more than now."), (30, "gal2017", "ten trainings")],
 )
 def test_where_nothing_can_be_said_no_process_is_started_and_the_reason_is(make, labels, backbone, reason):
     assessing, _ = make(labels, backbone)

@@ -306,7 +306,7 @@ def test_images_that_moved_are_located_and_opened(open_dock, plain, qtbot, tmp_p
     _, dock = open_dock(plain)
     assert rows(dock)["one.tif"].states == ("labelled", "missing")
     click(qtbot, dock, "one.tif")
-    assert "is missing. 'Locate' finds an image that moved." in dock.status.text()
+    assert "is missing. 'Locate' finds a moved image." in dock.status.text()
 
     class Caller:
         def call(self, _function, arguments, then, _failed, _title):

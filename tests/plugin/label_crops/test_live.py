@@ -69,7 +69,8 @@ def test_a_frame_of_too_many_crops_is_learned_after_the_query_and_the_screen_say
     monkeypatch.setattr("napari_costal.label_crops.live.MOST_CROPS", COUNT - 1)
     bench.labelling.label_query()
     bench.view.say.assert_called_with(
-        f"This frame has {COUNT} crops. Above {COUNT - 1} the models learn when the query ends, not after each answer."
+        f"This frame has {COUNT} crops. With more than {COUNT - 1} crops, the models learn when the query ends, "
+        "not after each answer."
     )
     bench.answer()
     assert fits(bench) == []

@@ -90,7 +90,7 @@ def test_label_train_score_and_go_on(viewer, dock, field, qtbot, chosen):
     """The whole loop: first query by features, labels by mouse, both models, heatmap, second query, reopening."""
     qtbot.mouseClick(dock.setup.label_button, Qt.MouseButton.LeftButton)
     wait_for_crop(qtbot, dock)
-    assert "one typical crop of each kind" in dock.status.text()
+    assert "a typical crop from each group" in dock.status.text()
     labelled = {}
     for _ in range(10):
         crop = wait_for_crop(qtbot, dock)

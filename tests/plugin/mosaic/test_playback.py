@@ -198,8 +198,8 @@ def figures_of_another_kind(folder):
 @pytest.mark.parametrize(
     ("damage", "expected"),
     [
-        (lambda folder: (folder / PLAN_FILE).unlink(), "holds no experiment: it has no experiment.toml"),
-        (shutil.rmtree, "holds no experiment"),
+        (lambda folder: (folder / PLAN_FILE).unlink(), "is not the folder of an experiment: it has no experiment.toml"),
+        (shutil.rmtree, "is not the folder of an experiment"),
         (broken_toml, "'arms' should be a list of tables"),
         (broken_figures, "round-001.json is damaged"),
         (foreign_figures, "round-001.json is damaged ('total_cost')"),
@@ -298,7 +298,7 @@ def test_a_folder_that_is_away_for_a_while_is_said_and_shown_again(player, runni
     away = running.rename(tmp_path / "away")
     player.look()
     player.go(0, 1, 0)
-    assert "holds no experiment" in player.view.complain.call_args.args[0]
+    assert "is not the folder of an experiment" in player.view.complain.call_args.args[0]
     assert "round-000.npz is missing" in player.view.show_note.call_args.args[0]
     away.rename(running)
     player.view.reset_mock()
@@ -577,7 +577,7 @@ def test_the_experiments_page_comes_back_when_the_run_is_closed(dock, finished, 
 def test_a_foreign_folder_is_said_and_the_experiments_page_stays(dock, tmp_path, qtbot, monkeypatch):
     monkeypatch.setattr("napari_costal.mosaic.widget.QFileDialog.getExistingDirectory", lambda *_: str(tmp_path))
     click(qtbot, dock.widget.open_button)
-    qtbot.waitUntil(lambda: "holds no experiment" in dock.widget.status.text(), timeout=5000)
+    qtbot.waitUntil(lambda: "is not the folder of an experiment" in dock.widget.status.text(), timeout=5000)
     assert dock.widget.buttons["Step"].isVisible()
 
 
