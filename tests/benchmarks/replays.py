@@ -1,6 +1,7 @@
 """Whether a replay tells the truth: 20 projects of 200 simulated labels are replayed, beside what holds of all of them.
 
-Run ``python -m tests.benchmarks.replays``: prints JSON and keeps it as ``resources/benchmarks/replays.json``. The truth
+Run ``OMP_WAIT_POLICY=PASSIVE python -m tests.benchmarks.replays`` (threads that wait sleep, as under ``costal`` and in
+the window): prints JSON and keeps it as ``resources/benchmarks/replays.json``. The truth
 is the same arms on the same labels, one repeat per project, tested on 1,000 other crops, where a replay has 50.
 """
 
