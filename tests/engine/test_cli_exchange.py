@@ -83,7 +83,7 @@ def test_a_share_for_validation_is_said(costal, folder, tmp_path):
     arguments = ("export", folder, "--as", "csv", "--out", tmp_path / "out", "--validation", "0.2")
     assert costal(*arguments)[1].splitlines() == [
         f"Wrote {tmp_path / 'out'} (rings: 1, =fibres: 1, (skip): 1; 3 for train).",
-        "There is one frame only, and a frame is never split: all of it is for training.",
+        "There is only one frame, and a frame is never split: all its labels are for training.",
     ]
 
 
@@ -123,7 +123,7 @@ def test_what_a_crash_left_behind_is_listed_and_no_damage(costal, folder):
     (folder / "project.toml.new").write_text("half")
     code, out, err = costal("project", "check", folder)
     assert (code, err) == (0, "")
-    assert "project.toml.new: a crash left it behind half written" in out
+    assert "project.toml.new: a crash left it half written" in out
     code, out, _ = costal("project", "check", folder, "--json")
     document = json.loads(out)
     assert (code, document["whole"]) == (0, True)

@@ -126,7 +126,7 @@ def test_a_stored_digest_made_again_gives_the_prediction_that_was_stored(project
 
 
 def test_a_digest_that_nobody_has_is_refused(project):
-    with pytest.raises(ProjectError, match="No model 'abc' has asked"):
+    with pytest.raises(ProjectError, match="No query of this project came from a model 'abc'"):
         finish(rebuild(project, "abc"))
 
 

@@ -109,7 +109,7 @@ def pop_frame(document):
 @pytest.mark.parametrize(
     ("edit", "sentence"),
     [
-        (lambda d: d.pop("about"), "'tables' is not expected there"),
+        (lambda d: d.pop("about"), "'tables' was not expected"),
         (lambda d: d.pop("tables"), "'about', 'project' or 'tables' is missing"),
         (lambda d: d.pop("project"), "'about', 'project' or 'tables' is missing"),
         (lambda d: d["about"].update(format="recipes"), "is not an exported project"),
@@ -119,7 +119,7 @@ def pop_frame(document):
         (lambda d: d["project"].update(idle_limit_s=-1), "idle_limit_s = -1 should be a number above 0"),
         (lambda d: d["project"].update(surprise=1), "'surprise' is not known"),
         (lambda d: d.update(project=[]), "its settings cannot be used"),
-        (lambda d: d["tables"].update(spies=[]), "there is no table 'spies'"),
+        (lambda d: d["tables"].update(spies=[]), "'spies' is not a table of a project"),
         (lambda d: d["tables"]["label"][2].pop("kind"), "label 3: it should have id, crop_id"),
         (lambda d: d["tables"]["label"][0].update({"id); DROP TABLE label; --": 1}), "label 1: it should have"),
         (lambda d: d["tables"]["label"][0].update(kind="praise"), "label 1: CHECK constraint"),
