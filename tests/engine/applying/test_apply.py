@@ -390,7 +390,7 @@ def test_a_frame_that_shows_nothing_is_said_so(trained, field, tmp_path, command
     assert ran.exit_code == 0
     assert "Classified 0 crops of 1 frame" in ran.stdout
     assert "  without information: 30" in ran.stdout.splitlines()
-    assert "The frame shows nothing" in ran.stderr
+    assert "The frame has no information" in ran.stderr
     assert (row["crops"], row["mean confidence"], row["without information"]) == ("0", "", "30")
     assert not read(out / "a-classes.tif").pixels.any()
 

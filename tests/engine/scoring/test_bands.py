@@ -454,5 +454,5 @@ def test_an_image_that_changed_since_is_not_scored(project, tmp_path, write_zarr
     source = write_zarr(tmp_path / "a.zarr", picture())
     prepared = prepare(request_for(project, source, tmp_path / "out"))
     zarr.open_array(str(source / "0"), mode="r+")[0, 0] += 1
-    with pytest.raises(FrameError, match="is not the image that the scoring was started with"):
+    with pytest.raises(FrameError, match="is not the image that was opened"):
         finish(score_prepared(prepared))

@@ -488,7 +488,7 @@ def test_a_frame_that_shows_nothing_is_not_asked_and_says_so(session, folder, fi
     pixels = np.zeros_like(field.pixels_Y_X)[np.newaxis]
     stored = session.place(recorded(frame_of(frame_from_array(pixels, "CYX", None, "dark"), ALL)))
     found = score(folder, field, stored, pixels)
-    with pytest.raises(ProjectError, match="The frame shows nothing"):
+    with pytest.raises(ProjectError, match="The frame has no information"):
         query_of(found, session.project, field.grid, np.arange(36), 0, "abc")
 
 

@@ -355,7 +355,7 @@ def test_one_frame_is_for_training_and_a_note_says_so(make_project, tmp_path):
     project = make_project(tmp_path / "single", [("answer", (1, 0, 0), "class", 1, "ada")])
     exported = write(project, tmp_path / "labels.csv", "csv", validation=0.5)
     assert exported.splits == {"train": 1}
-    assert "one frame only" in exported.notes[0]
+    assert "only one frame" in exported.notes[0]
 
 
 # where it is written

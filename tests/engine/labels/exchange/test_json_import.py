@@ -115,7 +115,7 @@ def pop_frame(document):
         (lambda d: d["about"].update(format="recipes"), "is not an exported project"),
         (lambda d: d["about"].update(version=99), "written by a newer version. Update napari-costal"),
         (lambda d: d["about"].update(store_version=99), "written by a newer version. Update napari-costal"),
-        (lambda d: d["about"].update(store_version="2"), "its versions are 1 and 2"),
+        (lambda d: d["about"].update(store_version="2"), "its versions are not valid (1 and 2)"),
         (lambda d: d["project"].update(idle_limit_s=-1), "idle_limit_s = -1 should be a number above 0"),
         (lambda d: d["project"].update(surprise=1), "'surprise' is not known"),
         (lambda d: d.update(project=[]), "its settings cannot be used"),

@@ -134,7 +134,7 @@ def test_nothing_is_unpacked_over_anything(project, packed, tmp_path):
 def test_a_packed_project_is_not_written_over_by_chance_or_into_the_project(project, packed):
     with pytest.raises(ProjectError, match="exists already"):
         finish(pack(project.folder, packed))
-    with pytest.raises(ProjectError, match="own folder"):
+    with pytest.raises(ProjectError, match="is the project's folder, or in it"):
         finish(pack(project.folder, project.folder / "neurons.zip"))
 
 
