@@ -58,5 +58,5 @@ def test_size_hash_and_licence_are_told_before_a_download_that_fails(costal, add
     announcement, failed = [line for line in err.splitlines() if "resnet18-f37072fd.pth" in line]
     assert announcement.startswith("http://127.0.0.1:9/resnet18-f37072fd.pth: 44.7 MiB, SHA-256 f37072fd")
     assert "licence: BSD-3-Clause" in announcement
-    assert failed.startswith("costal: http://127.0.0.1:9/resnet18-f37072fd.pth cannot be fetched")
+    assert failed.startswith("costal: http://127.0.0.1:9/resnet18-f37072fd.pth cannot be downloaded")
     assert not added.exists()
