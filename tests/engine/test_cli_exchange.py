@@ -49,7 +49,7 @@ def test_a_project_that_an_earlier_version_exported_as_json_comes_back(costal, t
     code, out, _ = costal("import", DOCUMENT, tmp_path / "again")
     assert (code, out) == (0, f"Made {tmp_path / 'again'} ({ROWS}).\n")
     assert costal("project", "info", tmp_path / "again")[1].splitlines() == [
-        "neurons: 4 labelled crops, 8 presentations",
+        "neurons: 4 labelled crops; crops were shown 8 times",
         "  [1] rings: 2",
         "  [2] =fibres: 2",
         "  skipped or excluded: 2",
@@ -142,7 +142,7 @@ def test_a_damaged_project_fails_the_check_until_it_is_repaired(costal, folder):
     code, out, _ = costal("project", "repair", folder)
     assert code == 0
     assert "Moved project.toml.new to lost and found." in out
-    assert costal("project", "check", folder)[:2] == (0, f"{folder} is whole.\n")
+    assert costal("project", "check", folder)[:2] == (0, f"{folder} is not damaged.\n")
     assert costal("project", "repair", folder)[1] == "There is nothing to repair.\n"
 
 
@@ -161,7 +161,7 @@ def test_merged_and_retired_classes_are_counted_as_what_they_are_today(costal, f
     project = new_class(load_project(folder), "old")
     save_project(retire_class(merge_classes(project, 2, 1), 3))
     assert costal("project", "info", folder)[1].splitlines() == [
-        "neurons: 2 labelled crops, 3 presentations",
+        "neurons: 2 labelled crops; crops were shown 3 times",
         "  [1] rings: 2",
         "  [] old: 0 (retired)",
         "  skipped or excluded: 1",

@@ -411,7 +411,7 @@ def test_a_command_says_that_a_scheduler_is_unauthenticated(tmp_path, capsys):
     (tmp_path / "scheduler.json").write_text('{"address": "tcp://10.0.0.1:8786"}')
     for where in ("tcp://10.0.0.1:8786", str(tmp_path / "scheduler.json")):
         warn_of_scheduler(where)
-        assert capsys.readouterr().err.startswith(f"costal: the scheduler of {where} is unauthenticated: anybody")
+        assert capsys.readouterr().err.startswith(f"costal: the scheduler at {where} has no authentication: anybody")
     for where in ("local:2", "tls://10.0.0.1:8786", None):
         warn_of_scheduler(where)
     assert capsys.readouterr().err == ""

@@ -178,7 +178,8 @@ def test_other_weights_of_a_name_replace_the_first_only_when_that_is_wanted(adde
     assert [path.name for path in added.glob("*.safetensors")] == [f"timm-test_resnet-{second.sha256[:12]}.safetensors"]
     load_added(second)
     with pytest.raises(
-        AgentError, match=rf"other weights on this machine than the model: .*{second.sha256[:12]}, .*{first.sha256[:12]}"
+        AgentError,
+        match=rf"other weights on this machine than the model: .*{second.sha256[:12]}, .*{first.sha256[:12]}",
     ):
         load_added(first)
 

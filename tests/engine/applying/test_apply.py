@@ -566,7 +566,7 @@ def test_a_file_whose_name_is_no_text_is_named_and_stops_nothing(trained, field,
         pytest.skip("this file system takes text alone")
     result = finish(apply_to_files(FilesRequest(trained, (tmp_path / "images",), tmp_path / "out", "cpu")))
     assert (len(result.frames), len(result.failures)) == (1, 1)
-    assert "Rename it" in result.failures[0].reason
+    assert "Rename the file" in result.failures[0].reason
 
 
 def test_images_below_a_folder_are_found_but_not_what_is_hidden_or_was_written_by_us(field, tmp_path):
@@ -579,7 +579,7 @@ def test_images_below_a_folder_are_found_but_not_what_is_hidden_or_was_written_b
 
 def test_a_device_that_is_not_here_is_said_once(trained, field, tmp_path):
     path = write_tiff(tmp_path / "a.tif", field.pixels_Y_X)
-    with pytest.raises(AgentError, match="The device 'nowhere' is not here"):
+    with pytest.raises(AgentError, match="This machine has no device 'nowhere'"):
         finish(apply_to_files(FilesRequest(trained, (path,), tmp_path / "out", "nowhere")))
 
 
