@@ -306,7 +306,7 @@ class Strategy:
     rule: Annotated[
         ValueRule,
         Setting(
-            "How cost counts: as in the paper, relative to its class, by a smaller beta, or each class's best crop first."
+            "How cost counts: as in the paper, relative to its class, by a shrinking beta, or each class's best first."
         ),
     ] = "paper"
     diverse: Diverse = False
