@@ -88,8 +88,8 @@ def _precision_note(agent: Agent, here: Precision) -> str:
     if agent.backbone is None or not agent.classifier or agent.precision == here:
         return ""
     return (
-        f"The model learned from features in {agent.precision}, and here they are computed in {here}: scores may "
-        "differ a little from those of the other machine. Train here to have one precision."
+        f"The model learned from features in {agent.precision}, but this machine computes them in {here}: scores may "
+        "differ a little. Train here to use one precision."
     )
 
 
@@ -179,16 +179,16 @@ def rest_of_query(
 def _require_learned_cost(scores: Scores) -> None:
     if scores.cost_is_uniform:
         raise AgentError(
-            "A time budget needs predicted efforts, and so far every crop is predicted to cost the same. "
-            "Measure 10 efforts first, or choose a number of crops."
+            "A time budget needs predicted efforts, but so far all crops have the same cost. Label crops until 10 "
+            "efforts are measured, or choose a number of crops."
         )
 
 
 def _require_bought(count: int, cost_M: Floats, budget: float) -> None:
     if count == 0 and len(cost_M):
         raise AgentError(
-            f"A budget of {budget:g} buys no crop: the cheapest is predicted to cost {cost_M.min():.3g}, and one "
-            "without information is not bought. Choose a larger budget, or a number of crops."
+            f"A budget of {budget:g} selects no crop: the lowest predicted cost is {cost_M.min():.3g}, and crops "
+            "without information are not selected. Choose a larger budget, or a number of crops."
         )
 
 
@@ -225,7 +225,7 @@ def learn_together(
         When training diverges, or agents differ in their `Training`: those passed in are still good.
     """
     if any(agent.settings.training != agents[0].settings.training for agent in agents):
-        raise AgentError("Agents that learn together need one training: give them the same settings of [training].")
+        raise AgentError("Agents that learn together need the same [training]. Give them the same settings.")
     alike: dict[Training, list[int]] = {}
     for place, agent in enumerate(agents):
         alike.setdefault(training_of(agent), []).append(place)

@@ -37,23 +37,23 @@ CostLikelihood = Literal["log_normal", "least_squares"]
 STEEPEST_ALPHA, STEEPEST_BETA = 100.0, 10.0
 """Largest exponents: with them the value of a crop at the floor of the cost is finite."""
 
-Seed = Annotated[int, Setting("All random choices follow from it.", ge=0)]
-Passes = Annotated[int, Setting("T, the dropout passes of each network of the committee.", ge=1, le=LARGEST)]
+Seed = Annotated[int, Setting("The seed of all random choices.", ge=0)]
+Passes = Annotated[int, Setting("T: the dropout passes of each network of the committee.", ge=1, le=LARGEST)]
 QueryLength = Annotated[int, Setting("How many crops a query has.", ge=1, le=LARGEST)]
 Beta = Annotated[
     float,
     Setting(
-        "How much the cost C counts in v = I^alpha / C^beta: at 0 not at all; with more, cheap crops come first.",
+        "How much the cost C counts in v = I^alpha / C^beta. 0: not at all. A larger beta prefers cheap crops.",
         ge=0,
         le=STEEPEST_BETA,
     ),
 ]
 Diverse = Annotated[bool, Setting("Skips near-duplicates and direct neighbours of a better crop.")]
 ControlShare = Annotated[
-    float, Setting("Share of a query that is drawn at random: only it gives unbiased figures.", ge=0, le=1)
+    float, Setting("Share of a query that is drawn at random: only these crops give unbiased figures.", ge=0, le=1)
 ]
 ClassWeights = Annotated[bool, Setting("Lets the labels of rare classes count more.")]
-Augment = Annotated[bool, Setting("Trains on turned and mirrored crops too; wrong for digits.")]
+Augment = Annotated[bool, Setting("Also trains on rotated and mirrored crops; not for digits.")]
 
 Result = TypeVar("Result")
 
@@ -96,12 +96,12 @@ def finish(job: Job[Result]) -> Result:
 class Channel:
     """One channel of an image: its place in the file, and the name and colour (``#rrggbb``) that the file gives it."""
 
-    index: Annotated[int, Setting("Its place in the file, from 0.", ge=0)]
+    index: Annotated[int, Setting("Its position in the file, counted from 0.", ge=0)]
     name: Annotated[str, Setting("Its name in the file.")] = ""
     colour: Annotated[
         str,
         Setting(
-            "The colour that it is drawn in.",
+            "Its display colour.",
             fits=lambda text: not text or is_a_colour(text),
             expected='a colour as #rrggbb, or "" for none',
         ),
@@ -271,20 +271,22 @@ class Training:
     ``precision="bfloat16"`` products are taken in that precision, in training and when the mean network classifies.
     """
 
-    learning_rate: Annotated[float, Setting("Adam's, at its peak if the schedule changes it.", gt=0, le=1)] = 1e-3
+    learning_rate: Annotated[
+        float, Setting("Adam's learning rate; the highest one if the schedule changes it.", gt=0, le=1)
+    ] = 1e-3
     batch: Annotated[int, Setting("Crops per training step.", ge=1)] = 32
-    min_steps: Annotated[int, Setting("Training steps after each round, unless the epochs take more.", ge=0)] = 150
+    min_steps: Annotated[int, Setting("Training steps after each round; more if epochs needs more.", ge=0)] = 150
     epochs: Annotated[int, Setting("Passes over all labels per training; more if min_steps needs more.", ge=0)] = 30
     augment: Augment = False
     class_weights: ClassWeights = False
-    schedule: Annotated[Schedule, Setting("The learning rate over a training: level, or up and down again.")] = (
-        "constant"
-    )
-    precision: Annotated[Precision, Setting("Precision of products, in training and in tests of the mean network.")] = (
-        "float32"
-    )
+    schedule: Annotated[
+        Schedule, Setting("The learning rate during a training: constant, or rising and falling once.")
+    ] = "constant"
+    precision: Annotated[
+        Precision, Setting("Floating-point precision in training and in tests of the mean network.")
+    ] = "float32"
     most_steps: Annotated[int, Setting("The most training steps; 0 for no limit.", ge=0)] = 0
-    weight_decay: Annotated[float, Setting("How fast unused weights shrink (AdamW's).", ge=0, le=1)] = 0.0
+    weight_decay: Annotated[float, Setting("AdamW's weight decay.", ge=0, le=1)] = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -312,7 +314,7 @@ class Strategy:
     backbone: Annotated[
         str,
         Setting(
-            "The network: its own CNN, or a frozen network whose heads learn.",
+            "The network: a CNN trained from scratch (gal2017), or a frozen network with trained heads.",
             fits=is_backbone_name,
             expected=f"one of {', '.join(BACKBONE_FORMS)}",
         ),

@@ -254,12 +254,12 @@ def test_a_new_project_tells_its_classes_and_is_whole(costal, folder):
     code, out, _ = costal("project", "info", folder)
     assert code == 0
     assert out.splitlines() == [
-        "neurons: 0 labelled crops, 0 presentations",
+        "neurons: 0 labelled crops; crops were shown 0 times",
         "  [1] rings: 0",
         "  [2] fibres: 0",
         "  no model yet",
     ]
-    assert costal("project", "check", folder)[:2] == (0, f"{folder} is whole.\n")
+    assert costal("project", "check", folder)[:2] == (0, f"{folder} is not damaged.\n")
 
 
 def test_a_project_is_not_made_over_another(costal, folder):
@@ -327,7 +327,7 @@ def test_a_query_is_a_csv_to_fill_in_and_to_take_labels_from(costal, folder, ima
 def test_a_table_never_takes_the_place_of_an_image_or_of_a_project(costal, folder, image, tmp_path, command, victim):
     before = (tmp_path / victim).read_bytes()
     code, _, err = costal(command, image, "--project", folder, "--out", tmp_path / victim)
-    assert (code, "not the name of a table" in err) == (1, True)
+    assert (code, "does not end in .csv" in err) == (1, True)
     assert (tmp_path / victim).read_bytes() == before
 
 

@@ -22,7 +22,7 @@ def test_weights_are_added_listed_and_chosen_by_name(costal, tmp_path, added, sm
     assert (code, err) == (0, "")
     own = hashlib.sha256(path.read_bytes()).hexdigest()
     assert out == (
-        "Added timm:test_resnet: 480 features a channel at 64 px, licence: CC0\n"
+        "Added timm:test_resnet: 480 features per channel at 64 px, licence: CC0\n"
         f"from a friend (small.safetensors, SHA-256 {own})\n"
     )
     code, out, _ = costal("backbone", "list", "--json")
@@ -31,8 +31,8 @@ def test_weights_are_added_listed_and_chosen_by_name(costal, tmp_path, added, sm
     assert figures["downloads"] == list(DOWNLOADS)
     assert figures["folder"] == str(added)
     code, out, _ = costal("backbone", "list")
-    assert "CPU ms: one thread, for a grey crop of 64 px, on " in out
-    assert "timm:test_resnet: 480 features a channel at 64 px, " in out
+    assert "CPU ms: on one thread, for a grey crop of 64 px, on " in out
+    assert "timm:test_resnet: 480 features per channel at 64 px, " in out
     assert costal("project", "new", tmp_path / "neurons", "--backbone", SMALL)[0] == 0
     assert load_project(tmp_path / "neurons").choices.backbone == SMALL
 
@@ -58,5 +58,5 @@ def test_size_hash_and_licence_are_told_before_a_download_that_fails(costal, add
     announcement, failed = [line for line in err.splitlines() if "resnet18-f37072fd.pth" in line]
     assert announcement.startswith("http://127.0.0.1:9/resnet18-f37072fd.pth: 44.7 MiB, SHA-256 f37072fd")
     assert "licence: BSD-3-Clause" in announcement
-    assert failed.startswith("costal: http://127.0.0.1:9/resnet18-f37072fd.pth cannot be fetched")
+    assert failed.startswith("costal: http://127.0.0.1:9/resnet18-f37072fd.pth cannot be downloaded")
     assert not added.exists()

@@ -49,7 +49,7 @@ def test_a_project_that_an_earlier_version_exported_as_json_comes_back(costal, t
     code, out, _ = costal("import", DOCUMENT, tmp_path / "again")
     assert (code, out) == (0, f"Made {tmp_path / 'again'} ({ROWS}).\n")
     assert costal("project", "info", tmp_path / "again")[1].splitlines() == [
-        "neurons: 4 labelled crops, 8 presentations",
+        "neurons: 4 labelled crops; crops were shown 8 times",
         "  [1] rings: 2",
         "  [2] =fibres: 2",
         "  skipped or excluded: 2",
@@ -83,7 +83,7 @@ def test_a_share_for_validation_is_said(costal, folder, tmp_path):
     arguments = ("export", folder, "--as", "csv", "--out", tmp_path / "out", "--validation", "0.2")
     assert costal(*arguments)[1].splitlines() == [
         f"Wrote {tmp_path / 'out'} (rings: 1, =fibres: 1, (skip): 1; 3 for train).",
-        "There is one frame only, and a frame is never split: all of it is for training.",
+        "There is only one frame, and a frame is never split: all its labels are for training.",
     ]
 
 
@@ -123,7 +123,7 @@ def test_what_a_crash_left_behind_is_listed_and_no_damage(costal, folder):
     (folder / "project.toml.new").write_text("half")
     code, out, err = costal("project", "check", folder)
     assert (code, err) == (0, "")
-    assert "project.toml.new: a crash left it behind half written" in out
+    assert "project.toml.new: a crash left it half written" in out
     code, out, _ = costal("project", "check", folder, "--json")
     document = json.loads(out)
     assert (code, document["whole"]) == (0, True)
@@ -142,7 +142,7 @@ def test_a_damaged_project_fails_the_check_until_it_is_repaired(costal, folder):
     code, out, _ = costal("project", "repair", folder)
     assert code == 0
     assert "Moved project.toml.new to lost and found." in out
-    assert costal("project", "check", folder)[:2] == (0, f"{folder} is whole.\n")
+    assert costal("project", "check", folder)[:2] == (0, f"{folder} is not damaged.\n")
     assert costal("project", "repair", folder)[1] == "There is nothing to repair.\n"
 
 
@@ -161,7 +161,7 @@ def test_merged_and_retired_classes_are_counted_as_what_they_are_today(costal, f
     project = new_class(load_project(folder), "old")
     save_project(retire_class(merge_classes(project, 2, 1), 3))
     assert costal("project", "info", folder)[1].splitlines() == [
-        "neurons: 2 labelled crops, 3 presentations",
+        "neurons: 2 labelled crops; crops were shown 3 times",
         "  [1] rings: 2",
         "  [] old: 0 (retired)",
         "  skipped or excluded: 1",

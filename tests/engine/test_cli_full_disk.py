@@ -46,7 +46,7 @@ def test_a_full_disk_leaves_the_earlier_file_and_nothing_else(costal, folder, tm
     code, out, err = costal(*command)
     assert (code, out) == (1, "")
     assert "No space left on device" in err
-    assert "Free some space" in err or "Check both paths and the space" in err
+    assert "Free some space" in err or "Check both paths and the free space" in err
     assert "Traceback" not in err
     assert Path("out.csv").read_text("utf-8") == "filled in by hand"
     assert sorted(tmp_path.rglob("*")) == before

@@ -112,7 +112,7 @@ def test_how_long_a_long_run_takes_is_told_beforehand(costal, plan_file, tmp_pat
     monkeypatch.setattr(running, "measure_pace", pace_of)
     monkeypatch.setattr(running, "LONG_ROUNDS", 12)
     _, _, err = costal("experiment", plan_file, "--out", tmp_path / "out")
-    assert "4 of 4 runs are left. A training takes 360.0 s here, so that is about 72 min" in err
+    assert "4 of 4 runs are left. A training takes 360.0 s here, so the rest takes about 72 min" in err
     _, _, err = costal("experiment", plan_file, "--out", tmp_path / "out")
     assert err.strip() == ""
 

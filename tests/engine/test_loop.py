@@ -173,7 +173,7 @@ def test_a_full_gpu_while_training_gives_way_to_the_cpu_and_is_told(quick_settin
     settings = replace(quick_settings, training=replace(quick_settings.training, batch=4))
     agent = finish(learn(new_agent(settings, SHAPE), list(digit_answers), 0, "cuda"))
     assert crowded_gpu == [(1, "cuda", 4), (1, "cuda", 2), (1, "cuda", 1), (1, "cpu", 32)]
-    assert "went on with the CPU" in " ".join(agent.notes)
+    assert "continued on the CPU" in " ".join(agent.notes)
     assert agent.settings == settings
 
 
@@ -187,7 +187,7 @@ def test_a_full_gpu_halves_the_batch_of_all_that_learn_together_and_each_is_told
     agents = finish(learn_together([new_agent(settings, SHAPE)] * 3, [digit_answers] * 3, range(3), "cuda"))
     assert crowded_gpu == [(3, "cuda", 2), (3, "cuda", 1), (3, "cpu", 32)]
     for agent in agents:
-        assert "went on with the CPU" in " ".join(agent.notes)
+        assert "continued on the CPU" in " ".join(agent.notes)
         assert agent.settings == settings
 
 
@@ -220,7 +220,7 @@ def test_learning_together_twice_gives_the_same_agents(quick_settings, digit_ans
 def test_agents_that_would_train_otherwise_cannot_learn_together(quick_settings, digit_answers):
     other = replace(quick_settings, training=replace(quick_settings.training, batch=3))
     agents = [new_agent(settings, SHAPE) for settings in (quick_settings, other)]
-    with pytest.raises(AgentError, match="need one training"):
+    with pytest.raises(AgentError, match="need the same"):
         finish(learn_together(agents, [digit_answers] * 2, [0, 1], "cpu"))
 
 
@@ -451,13 +451,13 @@ def test_a_budget_is_never_exceeded_with_controls_and_diversity(budget, share, d
 
 def test_a_budget_without_predicted_efforts_is_refused_with_the_remedy(quick_settings):
     scores = replace(scores_of([0.1, 0.2], [1, 1]), cost_is_uniform=True)
-    with pytest.raises(AgentError, match=f"Measure {FEWEST_EFFORTS} efforts first, or choose a number of crops"):
+    with pytest.raises(AgentError, match=f"until {FEWEST_EFFORTS} efforts are measured, or choose a number of crops"):
         choose(scores, replace(quick_settings, budget=20.0), 0)
 
 
 @pytest.mark.parametrize(("information", "cost"), [([0.5, 0.5], [30, 25]), ([0.0, 0.0], [3, 1])])
 def test_a_budget_that_buys_nothing_is_refused_with_the_cheapest(quick_settings, information, cost):
-    with pytest.raises(AgentError, match=f"A budget of 20 buys no crop: the cheapest .* cost {min(cost)},"):
+    with pytest.raises(AgentError, match=f"A budget of 20 selects no crop: the lowest predicted cost is {min(cost)},"):
         choose(scores_of(information, cost), replace(quick_settings, budget=20.0), 0)
 
 

@@ -217,7 +217,7 @@ def test_a_scheduler_waits_for_workers_and_when_it_dies_what_was_written_stays(e
         while not file.exists():
             time.sleep(0.1)
         job = run_spread(PLAN, folder, str(file), FINGERPRINT)
-        until(job, lambda each: "waiting for a worker: dask worker tcp://127.0.0.1:" in each.message)
+        until(job, lambda each: "Start one: dask worker tcp://127.0.0.1:" in each.message)
         with started("distributed.cli.dask_worker", "--scheduler-file", file, "--nthreads", 1, "--no-nanny", *quiet):
             until(job, lambda each: each.done)
             scheduler.kill()
@@ -294,7 +294,7 @@ def test_a_worker_that_cannot_be_asked_is_named(tmp_path, cluster, monkeypatch):
 
 def test_what_a_task_raises_is_raised_as_it_was(tmp_path, cluster):
     plan = replace(SHORT, experiment=replace(EXPERIMENT, pool_size=60_000))
-    with pytest.raises(DatasetError, match=r"^1 disjoint pools of 60000 images and 20 at the start need 60,020"):
+    with pytest.raises(DatasetError, match=r"^1 disjoint pools of 60000 images and 20 initial images need 60,020"):
         finish(run_spread(plan, tmp_path, cluster, FINGERPRINT))
 
 
@@ -312,7 +312,8 @@ def test_what_nobody_foresaw_is_told_with_the_name_of_the_task(tmp_path, cluster
 )
 def test_a_place_that_says_nothing_is_refused_with_the_forms(where, tmp_path):
     with pytest.raises(
-        CostalError, match=r"is not a place to run at.* local:4 .* tcp://HOST:PORT or tls://HOST:PORT .* file"
+        CostalError,
+        match=r"is neither an address nor an existing file.* local:4 .* tcp://HOST:PORT or tls://HOST:PORT .* file",
     ):
         finish(run_spread(SHORT, tmp_path, where, FINGERPRINT))
 
@@ -411,7 +412,7 @@ def test_a_command_says_that_a_scheduler_is_unauthenticated(tmp_path, capsys):
     (tmp_path / "scheduler.json").write_text('{"address": "tcp://10.0.0.1:8786"}')
     for where in ("tcp://10.0.0.1:8786", str(tmp_path / "scheduler.json")):
         warn_of_scheduler(where)
-        assert capsys.readouterr().err.startswith(f"costal: the scheduler of {where} is unauthenticated: anybody")
+        assert capsys.readouterr().err.startswith(f"costal: the scheduler at {where} has no authentication: anybody")
     for where in ("local:2", "tls://10.0.0.1:8786", None):
         warn_of_scheduler(where)
     assert capsys.readouterr().err == ""

@@ -280,7 +280,7 @@ REPORTS = [
     Case("57 Z planes read as channels", "cgohlke/tifffile 50", wrote("a.tif", ramp(57, 64, 80), imagej=True, metadata={"axes": "ZYX"}), "ZYX"),
     Case("RGB with its samples in planes", "cgohlke/tifffile 87", wrote("a.tif", ramp(3, 64, 80, dtype="uint8"), photometric="rgb", planarconfig="separate"), "CYX"),
     Case("a position split over files", "ome/bioformats 2475", split_stack, "TZCYX", 0.11),
-    Case("a part of the set is missing", "ome/bioformats 3732", without_part, "ZYX", refused="other files of it are missing"),
+    Case("a part of the set is missing", "ome/bioformats 3732", without_part, "ZYX", refused="other files are missing"),
     Case("a physical size of 0.0", "ome/bioformats 2073", ome(PhysicalSizeX="0.0", PhysicalSizeY="0.0"), "YX", None, "unknown, and said"),
     Case("FEI's size, in metres", "ome/bioformats 1942", laid("a.tif", layouts.fei, TWO[0]), "YX", 0.00135),
     Case("ImageJ's unit cm beside a resolution tag", "ome/bioformats 3676", wrote("a.tif", TWO[0], imagej=True, resolution=(0.5, 0.5), metadata={"unit": "cm"}), "YX", 20000),

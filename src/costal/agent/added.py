@@ -87,7 +87,7 @@ def how_to_get(name: str) -> str:
     add = f"'costal backbone add FILE --name {name}'"
     if name in DOWNLOADS:
         return (
-            f"Fetch them with 'costal backbone download {name}', add your own with {add}, or choose another backbone."
+            f"Download them with 'costal backbone download {name}', add a file with {add}, or choose another backbone."
         )
     return f"Add them with {add}, or choose another backbone."
 
@@ -95,8 +95,8 @@ def how_to_get(name: str) -> str:
 def other_weights(name: str) -> AgentError:
     """Return the error that refuses to put weights in the place of others."""
     return AgentError(
-        f"Other weights of '{name}' are here already; models that were trained with them need them. Add --overwrite to "
-        "put these in their place."
+        f"This machine has other weights of '{name}', and models that were trained with them need them. Add "
+        "--overwrite to replace them."
     )
 
 

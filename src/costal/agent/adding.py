@@ -127,9 +127,9 @@ def load_added(card: BackboneCard, folder: Path | None = None) -> "nn.Module":
     here = added_card(card.name, folder)
     if here.sha256 != card.sha256:
         raise AgentError(
-            f"'{card.name}' has other weights on this machine: their SHA-256 begins with {here.sha256[:12]}, the "
-            f"model's with {card.sha256[:12]}. Add those that the model was trained with ({card.source}), or train "
-            "again."
+            f"'{card.name}' has other weights on this machine than the model: their SHA-256 begins with "
+            f"{here.sha256[:12]}, the model's with {card.sha256[:12]}. Add the weights that the model was trained with "
+            f"({card.source}), or train again."
         )
     architecture = architecture_of(card.name)
     if (architecture.version, architecture.feature_count) != (card.version, card.feature_count):
@@ -169,7 +169,7 @@ def fitting(name: str, architecture: Architecture, weights: "Mapping[str, Tensor
     own = {tensor: weights[tensor].float().contiguous() for tensor in needed}
     broken = next((tensor for tensor, each in own.items() if not each.isfinite().all()), None)
     if broken is not None:
-        raise AgentError(f"{broken} contains values that are not finite numbers. {OTHER_FILE}")
+        raise AgentError(f"{unfit}: {broken} contains values that are not finite numbers. {OTHER_FILE}")
     return own
 
 
@@ -185,12 +185,10 @@ def _opened(brought: Brought) -> "Mapping[str, Tensor]":
             )
         return unpickled(brought.content, brought.sha256, brought.file, "Get it again, or use safetensors.")
     if kind != ".safetensors":
-        raise AgentError(
-            f"{brought.file} is not a weights file, judging by its name. Use .safetensors, or {PICKLED[0]}."
-        )
+        raise AgentError(f"{brought.file} does not have the name of a weights file. Use .safetensors or {PICKLED[0]}.")
     if not own.startswith(brought.sha256):
         raise AgentError(
-            f"{brought.file} is damaged or another file: its SHA-256 begins with {own[:12]}, expected "
+            f"{brought.file} is damaged or is another file: its SHA-256 begins with {own[:12]}, not with "
             f"{brought.sha256[:12]}. Get it again."
         )
     try:

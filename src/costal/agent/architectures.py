@@ -94,7 +94,7 @@ def architecture_of(name: str) -> Architecture:
             return build(own)
     except (TypeError, ValueError, KeyError, AttributeError, AssertionError, RuntimeError) as error:
         raise AgentError(
-            f"'{name}' does not make features of small images here ({in_one_line(error)}). Choose another network."
+            f"'{name}' cannot make features of small images ({in_one_line(error)}). Choose another network."
         ) from error
 
 
@@ -188,5 +188,5 @@ def _three(numbers: Sequence[float]) -> Numbers:
 
 def _unknown(library: str, name: str, names: Sequence[str]) -> AgentError:
     close = difflib.get_close_matches(name, names, 3)
-    hint = f"Did you mean {' or '.join(close)}?" if close else "Look up its name there."
+    hint = f"Did you mean {' or '.join(close)}?" if close else "Look up the name in its documentation."
     return AgentError(f"{library} has no network '{name}'. {hint}")

@@ -48,7 +48,7 @@ def reason_no_classifier(class_indices: list[int]) -> str:
     if classes >= 2:
         return ""
     return (
-        f"A committee needs labels of at least two classes; so far there {'is' if labels == 1 else 'are'} {labels} "
+        f"The classifier needs labels of at least two classes; so far there {'is' if labels == 1 else 'are'} {labels} "
         f"label{'' if labels == 1 else 's'} of {classes} class{'' if classes == 1 else 'es'}. "
         "Label crops of another class."
     )

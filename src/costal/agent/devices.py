@@ -25,7 +25,7 @@ def choose_device(wanted: str = "auto") -> str:
     if wanted != "auto":
         present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
         if not present.get(wanted.split(":")[0], False):
-            raise AgentError(f"The device '{wanted}' is not here. Choose auto, or one of {_present(present)}.")
+            raise AgentError(f"This machine has no device '{wanted}'. Choose auto, or one of {_present(present)}.")
         return wanted
     if torch.cuda.is_available():
         return "cuda"
@@ -40,7 +40,7 @@ def unused_gpu() -> str:
     """Return a sentence when this machine has an NVIDIA GPU that the installed torch cannot use, else nothing."""
     if torch.cuda.is_available() or torch.version.cuda is not None or shutil.which("nvidia-smi") is None:
         return ""
-    return "An NVIDIA GPU is here, but this torch has no CUDA: see 'A GPU' in docs/installing.md."
+    return "This machine has an NVIDIA GPU, but its torch has no CUDA: see 'A GPU' in docs/installing.md."
 
 
 def describe_device(device: str) -> str:
@@ -117,9 +117,9 @@ def with_smaller_batch(batch_setup: BatchSetup) -> BatchSetup:
     if batch_setup.batch > 1:
         batch = batch_setup.batch // 2
         return BatchSetup(
-            batch_setup.device, batch, f"The GPU's memory was full: went on with batches of {batch} crops."
+            batch_setup.device, batch, f"The GPU's memory was full: continued with batches of {batch} crops."
         )
-    return BatchSetup("cpu", CPU_BATCH, "The GPU's memory was full even for one crop: went on with the CPU.")
+    return BatchSetup("cpu", CPU_BATCH, "The GPU's memory was full even for one crop: continued on the CPU.")
 
 
 def with_room(batch_setup: BatchSetup, attempt: Callable[[BatchSetup], Job[R]]) -> Job[tuple[R, BatchSetup]]:

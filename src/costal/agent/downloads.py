@@ -62,8 +62,8 @@ def download_backbone(name: str, overwrite: bool = False, folder: Path | None = 
         for piece, total in arriving:
             pieces.append(piece)
             got += len(piece)
-            yield Progress(got, max(got, total), f"fetching {download.file}")
-    yield Progress(got, got, "checking")
+            yield Progress(got, max(got, total), f"Downloading {download.file}")
+    yield Progress(got, got, "Checking")
     from costal.agent.adding import Brought, add_backbone
 
     brought = Brought(download.file, b"".join(pieces), download.sha256, address, download.licence)
@@ -86,11 +86,11 @@ def _pieces(address: str, size: int) -> Generator[tuple[bytes, int]]:
                     raise AgentError(f"{address} sends more than the {size / MEBI:.1f} MiB that it should. {remedy}")
                 yield piece, total
     except HTTPError as error:
-        raise AgentError(f"{address} cannot be fetched: the server says {error.code} {error.reason}. {remedy}") from (
-            error
-        )
+        raise AgentError(
+            f"{address} cannot be downloaded: the server says {error.code} {error.reason}. {remedy}"
+        ) from (error)
     except (OSError, HTTPException, ValueError) as error:
         reason = getattr(error, "reason", None) or error
-        raise AgentError(f"{address} cannot be fetched: {reason}. Check the network connection. {remedy}") from error
+        raise AgentError(f"{address} cannot be downloaded: {reason}. Check the network connection. {remedy}") from error
     if got < total:
-        raise AgentError(f"{address} was cut short: {got:,} of {total:,} bytes came. {remedy}")
+        raise AgentError(f"{address} was cut short: {got:,} of {total:,} bytes arrived. {remedy}")

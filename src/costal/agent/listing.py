@@ -41,7 +41,7 @@ def listed_backbones() -> Job[tuple[Listed, ...]]:
     """Return the backbones that can be chosen here, each measured; one that cannot be used says why."""
     names, listed = offered_names(), []
     for place, name in enumerate(names):
-        yield Progress(place, len(names), f"measuring {name}")
+        yield Progress(place, len(names), f"Measuring {name}")
         try:
             listed.append(_listed(name))
         except CostalError as error:

@@ -177,8 +177,8 @@ def require_finite(loss_M: Tensor, step: int, training: Training, message: str) 
     """Look at the losses now and then only, for a GPU waits while it is asked: a loss never recovers from NaN."""
     if not torch.isfinite(loss_M).all():
         raise AgentError(
-            f"{message} diverged at step {step + 1} or just before (its loss is not a number). The model from before "
-            f"is kept; try a learning rate below {training.learning_rate:g}, or look for broken pixels."
+            f"{message} diverged at step {step + 1} or just before (its loss is not a number). The earlier model is "
+            f"kept. Try a learning rate below {training.learning_rate:g}, or look for broken pixels."
         )
 
 

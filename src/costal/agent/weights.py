@@ -76,11 +76,11 @@ def wheel_file() -> Path:
         files = importlib.metadata.distribution(LITE0_WHEEL).files or []
     except importlib.metadata.PackageNotFoundError as error:
         raise AgentError(
-            f"The weights of EfficientNet-Lite0 are not here: {LITE0_WHEEL} is missing. {REINSTALL}"
+            f"The weights of EfficientNet-Lite0 are missing: {LITE0_WHEEL} is not installed. {REINSTALL}"
         ) from (error)
     paths = [Path(str(file.locate())) for file in files if file.suffix == ".pth"]
     if len(paths) != 1 or not paths[0].is_file():
-        raise AgentError(f"The weights of EfficientNet-Lite0 are not in {LITE0_WHEEL}, which is installed. {REINSTALL}")
+        raise AgentError(f"The weights of EfficientNet-Lite0 are missing in the installed {LITE0_WHEEL}. {REINSTALL}")
     return paths[0]
 
 
@@ -110,17 +110,17 @@ def unpickled(content: bytes, sha256: str, name: str, remedy: str) -> dict[str, 
     own = hashlib.sha256(content).hexdigest()
     if not own.startswith(sha256):
         raise AgentError(
-            f"{name} is damaged or holds other weights: its SHA-256 begins with {own[:12]}, expected {sha256[:12]}. "
+            f"{name} is damaged or has other weights: its SHA-256 begins with {own[:12]}, not with {sha256[:12]}. "
             f"It was not opened. {remedy}"
         )
     try:
         weights = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except Exception as error:  # whatever a file that is none raises in unpickling
-        raise AgentError(f"{name} cannot be opened without running code of it ({in_one_line(error)}). {remedy}") from (
+        raise AgentError(f"{name} cannot be opened without running its code ({in_one_line(error)}). {remedy}") from (
             error
         )
     if not isinstance(weights, dict) or not all(isinstance(each, Tensor) for each in weights.values()):
-        raise AgentError(f"{name} holds other things than tensors by name. {remedy}")
+        raise AgentError(f"{name} contains more than named tensors. {remedy}")
     return dict(weights)
 
 

@@ -65,7 +65,7 @@ def apply_to_frame(request: ApplyRequest, model_version: ModelVersion | None = N
         (channels, side, _), (other_channels, other_side, _) = made_for, crop_shape
         raise AgentError(
             f"The model was trained for crops of {side} px with {channels} channel(s), not {other_side} px with "
-            f"{other_channels}. Choose the planes that it was trained for, or train for these."
+            f"{other_channels}. Choose the planes that it was trained on, or train a model for these."
         )
     own = replace(frame, pixel_um=None, notes=())  # the note on its pixel size exists already
     score_request = ScoreRequest(project, own, request.folder, request.missing, device=request.device, range=limits)

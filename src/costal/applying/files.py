@@ -156,7 +156,7 @@ def _apply_to_frame(run: _Run, frame: FramePlane, name: str) -> Job[ClassifiedFr
     project, out, name = request.project, request.out, unlike(run.taken, name)
     tiff, geojson = out / f"{name}{LABELS_END}", out / f"{name}.geojson"
     if not run.may_replace and (there := next((each for each in (tiff, geojson) if each.exists()), None)):
-        raise FrameError(f"{there} exists already and was not changed. Choose another folder, or overwrite.")
+        raise FrameError(f"{there} exists already and was not changed. Choose another folder, or allow overwriting.")
     folder = out / f"{name}{SCORES_END}" if isinstance(frame.pixels_C_Y_X, LazyPlane) else None
     how = request.missing, request.device, request.resample
     apply_request = ApplyRequest(project, frame, folder, *how)
@@ -168,7 +168,7 @@ def _apply_to_frame(run: _Run, frame: FramePlane, name: str) -> Job[ClassifiedFr
 
 
 def _reason(error: Exception) -> str:
-    return str(error) if not isinstance(error, MemoryError) else "There is too little memory for it. Split the frame."
+    return str(error) if not isinstance(error, MemoryError) else "There is not enough memory for the frame. Split it."
 
 
 def _as_part(job: Job[Result], title: str, at: int, total: int) -> Job[Result]:

@@ -33,7 +33,7 @@ def apply(
     axes: Axes = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace earlier results in --out.")] = False,
     resample: Annotated[
-        bool, typer.Option("--resample", help="Resample frames of another pixel size to that of the labels.")
+        bool, typer.Option("--resample", help="Scale frames with another pixel size to the pixel size of the labels.")
     ] = False,
     missing: WhatIsMissing = "raise",
     as_json: AsJson = False,
@@ -43,8 +43,9 @@ def apply(
     Writes crops.csv (uncertain crops first), counts.csv (a row per frame), classes.json, and for each frame a label
     TIFF and a GeoJSON for QuPath into --out. Z stacks and time series become frames as set in the project.
 
-    A frame whose pixel size differs by more than a tenth from that of the labels gives a warning; --resample changes it
-    to their pixel size first. Crops that are constant or mostly NaN are counted separately and get no class.
+    There is a warning for each frame with a pixel size that differs from that of the labels by more than a tenth;
+    --resample first scales such frames to the pixel size of the labels. Crops that are constant or mostly NaN are
+    counted separately and get no class.
 
     OME-Zarr and TIFFs with planes of more than 256 MB are read piece by piece; their scores stay in --out, in folders
     that end in .scores. After a stop, the same command continues from there.

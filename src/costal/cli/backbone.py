@@ -23,7 +23,7 @@ def register(app: typer.Typer) -> None:
     app.add_typer(commands, name="backbone")
 
 
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace other weights that have this name.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace other weights with this name.")]
 
 
 def add(
@@ -65,18 +65,18 @@ def list_backbones(as_json: AsJson = False) -> None:
 
     with ProgressBar() as bar:
         listed = bar.drain(listed_backbones())
-    lines = [f"CPU ms: one thread, for a grey crop of {CROP} px, on {processor()}"]
+    lines = [f"CPU ms: on one thread, for a grey crop of {CROP} px, on {processor()}"]
     for each in listed:
         if each.missing:
             lines.append(f"{each.name}: missing. {each.missing}")
             continue
         lines.append(
-            f"{each.name}: {each.feature_count} features a channel at {each.side} px, {each.cpu_ms:.2f} CPU ms a crop; "
-            f"licence: {each.licence}"
+            f"{each.name}: {each.feature_count} features per channel at {each.side} px, {each.cpu_ms:.2f} CPU ms per "
+            f"crop; licence: {each.licence}"
         )
     absent = [name for name in DOWNLOADS if name not in {each.name for each in listed}]
     lines += [f"Download with 'costal backbone download NAME': {', '.join(absent)}"] * bool(absent)
-    lines.append(f"Added ones are in {added_folder()}")
+    lines.append(f"Added networks are in {added_folder()}")
     figures = {
         "backbones": [asdict(each) for each in listed],
         "crop_px": CROP,
@@ -89,7 +89,7 @@ def list_backbones(as_json: AsJson = False) -> None:
 
 def _tell(card: BackboneCard, as_json: bool) -> None:
     text = (
-        f"Added {card.name}: {card.feature_count} features a channel at {card.side} px, licence: {card.licence}\n"
+        f"Added {card.name}: {card.feature_count} features per channel at {card.side} px, licence: {card.licence}\n"
         f"from {card.source}"
     )
     tell(text, asdict(card) | {"folder": added_folder()}, as_json)

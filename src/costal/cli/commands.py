@@ -20,7 +20,7 @@ class Entry:
 TABLE: dict[str, Entry] = {
     "demo": Entry(
         "demo",
-        "Watch the loop run on MNIST, or on synthetic digits where MNIST is not found, beside a random arm.",
+        "Show active learning on MNIST, or on synthetic digits if MNIST is not found, beside random selection.",
     ),
     "mnist": Entry("mnist", "Show where MNIST is, or download it."),
     "open": Entry("frame", "Open napari with the Label crops widget, these images and this project."),
@@ -36,18 +36,18 @@ TABLE: dict[str, Entry] = {
         "exchange",
         "Make a new project from a JSON file of an earlier version: the same settings, labels, events and crops.",
     ),
-    "label": Entry("exchange", "Label crops from a CSV file, all of its rows or none."),
+    "label": Entry("exchange", "Label crops from a CSV file: all its rows, or none if one is wrong."),
     "microscope": Entry(
         "microscope",
         "Write simulated STED frames as OME-TIFF into a folder, slowly, as a microscope would: for demos and tests.",
     ),
     "experiment": Entry(
         "reproduce",
-        "Compare arms of your own choice, on digits, on simulated STED fields, or on a labelled project.",
+        "Compare settings (arms) of your choice on digits, on simulated STED fields, or on a labelled project.",
     ),
     "replay": Entry(
         "replay",
-        "Show what another β, acquisition function or backbone would have saved on a project's own labels and seconds.",
+        "Simulate how much time another β, acquisition function or backbone would have saved on a project's labels.",
     ),
     "backbone": Entry("backbone", "List the networks that models can use, and add or download others."),
     "project": Entry(

@@ -24,21 +24,21 @@ def register(app: typer.Typer) -> None:
 
 def demo(
     headless: Annotated[bool, typer.Option("--headless", help="Run without a window, and write figures.")] = False,
-    data: Annotated[str, typer.Option(help="auto, mnist, synthetic, or a folder that holds MNIST/raw.")] = "auto",
+    data: Annotated[str, typer.Option(help="auto, mnist, synthetic, or a folder with MNIST/raw.")] = "auto",
     rounds: Annotated[int, typer.Option(min=1, help="Rounds to run headless.")] = 10,
-    pool_size: Annotated[int, typer.Option("--pool-size", "-N", min=1, max=60_000, help="Images a round.")] = 1000,
-    n: Annotated[int, typer.Option("-n", min=1, max=LARGEST, help="Images labelled a round.")] = 10,
+    pool_size: Annotated[int, typer.Option("--pool-size", "-N", min=1, max=60_000, help="Images per round.")] = 1000,
+    n: Annotated[int, typer.Option("-n", min=1, max=LARGEST, help="Images labelled per round.")] = 10,
     passes: Annotated[
         int, typer.Option("--passes", "-T", min=1, max=LARGEST, help="MC-dropout passes of the committee.")
     ] = 50,
     acquisition: Annotated[str, typer.Option(help=", ".join(ACQUISITION_NAMES))] = "std",
     alpha: Annotated[float, typer.Option(min=0, max=100, help="Exponent of information.")] = 1.0,
     beta: Annotated[float, typer.Option(min=0, max=100, help="Exponent of the learned cost; 0 ignores it.")] = 0.3,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of every random choice.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of all random choices.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     out: Annotated[Path, typer.Option(help="Folder for figures and tables (headless).")] = Path("out"),
 ) -> None:
-    """Watch the loop run on MNIST, or on synthetic digits where MNIST is not found, beside a random arm.
+    """Show active learning on MNIST, or on synthetic digits if MNIST is not found, beside random selection.
 
     Opens napari with the MNIST mosaic widget running. Without a display, or with --headless, it writes the mosaic with
     its heatmap, the picked crops and the learning curves as PNG and the rounds as CSV into --out; a stopped run in

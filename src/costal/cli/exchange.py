@@ -27,7 +27,7 @@ def register(app: typer.Typer) -> None:
 
 def export_labels(
     project: Annotated[Path, typer.Argument(help="The project's folder.")],
-    kind: Annotated[ExportKind, typer.Option("--as", help=f"What to write: {', '.join(EXPORT_KINDS)}.")],
+    kind: Annotated[ExportKind, typer.Option("--as", help=f"The format: {', '.join(EXPORT_KINDS)}.")],
     out: Annotated[
         Path, typer.Option(help="The file to write; a folder for images, and for geojson of several frames.")
     ],
@@ -49,7 +49,7 @@ def export_labels(
 
 
 def import_project(
-    document: Annotated[Path, typer.Argument(help="A whole project as JSON, as earlier versions exported it.")],
+    document: Annotated[Path, typer.Argument(help="The JSON file of a whole project, exported by an earlier version.")],
     folder: Annotated[Path, typer.Argument(help="The new project's folder.")],
     as_json: AsJson = False,
 ) -> None:
@@ -63,9 +63,9 @@ def import_project(
 def label_from(
     table: Annotated[Path, typer.Option("--from", help="CSV with the columns frame, y, x and class.")],
     project: Annotated[Path, typer.Option("--project", help="The project's folder.")],
-    images: Annotated[Path | None, typer.Option(help="Folder of the images that the project lacks.")] = None,
+    images: Annotated[Path | None, typer.Option(help="Folder of the images that are not in the project yet.")] = None,
     axes: Axes = None,
-    annotator: Annotated[str, typer.Option(help="Who gave the labels, if the table does not say.")] = "",
+    annotator: Annotated[str, typer.Option(help="Who gave the labels that have no annotator in the table.")] = "",
     add_classes: Annotated[
         bool, typer.Option("--add-classes", help="Add the classes that the project does not have.")
     ] = False,
@@ -73,17 +73,17 @@ def label_from(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check all rows and store nothing.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Label crops from a CSV file, all of its rows or none. Existing labels are not added again.
+    """Label crops from a CSV file: all its rows, or none if one is wrong. Existing labels are not added again.
 
-    A frame is named by its content hash, its path or, if no other image has the same one, its file name; y and x are
-    the first pixel of a crop of the project's grid. The columns side, annotator, kind (class, skip or exclude), planes
-    and content_hash are optional; efforts are never imported. Rows that contradict labels are counted; only --replace
-    changes these labels.
+    The column frame has the content hash, the path or, if it is unique, the file name of an image; y and x are the top
+    left pixel of a crop of the project's grid. The columns side, annotator, kind (class, skip or exclude), planes and
+    content_hash are optional; efforts are never imported. Rows that contradict existing labels are counted; only
+    --replace changes these labels.
     """
     doubts: tuple[str, ...] = ()
     if axes is not None:
         if images is None:
-            raise typer.BadParameter("--axes needs --images: the folder of the files whose axes these are.")
+            raise typer.BadParameter("--axes needs --images, the folder of the files that have these axes.")
         _, doubts = of_files(load_project(project), axes, image_sources([images], project))
     with ProjectSession(project) as session, ProgressBar() as bar:
         imported = bar.drain(

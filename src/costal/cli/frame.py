@@ -9,7 +9,7 @@ import typer
 from costal.cli.output import AsJson, tell, warn
 from costal.cli.progress import ProgressBar
 from costal.cli.scoring import ScoredFrame, Scoring, is_kept, sources_of, write_kept
-from costal.cli.terminal import has_display, require_place_for_table
+from costal.cli.terminal import WHERE_TO_RUN, has_display, require_place_for_table
 from costal.errors import FrameError, ProjectError
 from costal.files import new_text
 from costal.frames.lazy import Missing
@@ -25,7 +25,12 @@ from costal.workbench.file_axes import of_files
 from costal.workbench.retraining import RetrainRequest, retrain
 
 Folder = Annotated[Path, typer.Option("--project", help="The project's folder.")]
-WhatIsMissing = Annotated[Missing, typer.Option(help="What to do about missing chunks.")]
+WhatIsMissing = Annotated[
+    Missing,
+    typer.Option(
+        help="Missing chunks: raise refuses the image, fill uses the fill value, skip leaves out their crops."
+    ),
+]
 Axes = Annotated[
     str | None,
     typer.Option(
@@ -51,7 +56,7 @@ def open_window(
 ) -> None:
     """Open napari with the Label crops widget, these images and this project."""
     if not has_display():
-        raise ProjectError("There is no display to open a window on. Use 'costal score' and 'costal train' instead.")
+        raise ProjectError("There is no display for a window. Use 'costal score' and 'costal train' instead.")
     from napari_costal.window import open_label_crops
 
     open_label_crops(images or [], project, axes)
@@ -62,10 +67,12 @@ def score(
     project: Folder,
     out: Annotated[Path, typer.Option(help="CSV to write, one row per crop.")] = Path("scores.csv"),
     device: Device = "auto",
-    lazy: Annotated[bool, typer.Option("--lazy", help="Read piece by piece even what would fit in memory.")] = False,
+    lazy: Annotated[
+        bool, typer.Option("--lazy", help="Read the image piece by piece, even if it fits in memory.")
+    ] = False,
     missing: WhatIsMissing = "raise",
     background: Annotated[Background, typer.Option(help="skip: do not score crops of empty background.")] = "none",
-    dask: Annotated[str | None, typer.Option(help="local:K, local:K+dashboard, tls://… or a scheduler file.")] = None,
+    dask: Annotated[str | None, typer.Option(help=WHERE_TO_RUN)] = None,
     axes: Axes = None,
     as_json: AsJson = False,
 ) -> None:
@@ -114,7 +121,7 @@ def score(
         figures |= {"generation": scores.generation, "reason": scores.reason}
     where = f"; heatmaps and bands are in {scoring.folder}" if keep else ""
     lines.append(f"Wrote {counted(crops, 'crop')} to {out}{where}")
-    lines[-1] += f"; the query is crops {' '.join(map(str, query))}" if frames == 1 else ""
+    lines[-1] += f"; the query has the crops {' '.join(map(str, query))}" if frames == 1 else ""
     lines += [f"{skipped} crops were skipped: {SKIPPED} in that folder lists them."] if skipped and keep else []
     figures |= {"notes": list(dict.fromkeys((*doubts, *(note for _, note in scoring.notes)))), "out": out}
     figures |= {"query": query}
@@ -140,8 +147,10 @@ def query(
     image: Annotated[str, typer.Argument(help="An image file, or an OME-Zarr folder or URL.")],
     project: Folder,
     out: Annotated[Path, typer.Option(help="CSV to write, one row per crop of the query.")] = Path("query.csv"),
-    n: Annotated[int | None, typer.Option("-n", min=1, max=LARGEST, help="Crops in the query.")] = None,
-    minutes: Annotated[float | None, typer.Option(min=0.01, help="Or as many as fit into these minutes.")] = None,
+    n: Annotated[int | None, typer.Option("-n", min=1, max=LARGEST, help="Number of crops in the query.")] = None,
+    minutes: Annotated[
+        float | None, typer.Option(min=0.01, help="Instead of -n: as many crops as fit into these minutes.")
+    ] = None,
     device: Device = "auto",
     missing: WhatIsMissing = "raise",
     axes: Axes = None,
@@ -150,8 +159,8 @@ def query(
 ) -> None:
     """Write the crops of an image that are worth labelling next, best first.
 
-    Fill in the column ``class`` and give the file to 'costal label --from'. Without -n or --minutes the project's own
-    choice is used. The scores of an image that is read piece by piece are stored beside the CSV, as with 'costal
+    Fill in the column ``class`` and give the file to 'costal label --from'. Without -n and --minutes, the project's
+    settings are used. The scores of an image that is read piece by piece are stored beside the CSV, as with 'costal
     score'.
     """
     if n is not None and minutes is not None:
@@ -197,7 +206,7 @@ def train(
     project: Folder,
     device: Device = "auto",
     new_range: Annotated[
-        bool, typer.Option("--new-range", help="Measure again the intensity range of all frames.")
+        bool, typer.Option("--new-range", help="Measure the intensity range of all frames again.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:

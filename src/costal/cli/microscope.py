@@ -21,14 +21,14 @@ def microscope(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to write to, created if missing.")],
     frames: Annotated[int, typer.Option(min=1, max=100_000, help="Frames to acquire.")] = 10,
     every: Annotated[float, typer.Option(min=0, max=86_400, help="Seconds from one frame to the next.")] = 5.0,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of what the frames show.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the simulated frames.")] = 0,
     shape: Annotated[int, typer.Option(min=16, max=16_384, help="Height and width of a frame in pixels.")] = 512,
     crop: Annotated[int, typer.Option(min=8, help="Side of the crops that each show one class, in pixels.")] = 64,
     planes: Annotated[int, typer.Option(min=1, max=100, help="Z planes of a frame, written one by one.")] = 1,
     preallocate: Annotated[
         bool, typer.Option("--preallocate", help="Create each file in full size first, then write the planes.")
     ] = False,
-    forever: Annotated[bool, typer.Option("--forever", help="Go on until Ctrl-C.")] = False,
+    forever: Annotated[bool, typer.Option("--forever", help="Continue until Ctrl-C.")] = False,
 ) -> None:
     """Write simulated STED frames as OME-TIFF into a folder, slowly, as a microscope would: for demos and tests.
 

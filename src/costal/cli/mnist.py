@@ -15,7 +15,9 @@ def register(app: typer.Typer) -> None:
 
 
 def mnist(
-    download: Annotated[bool, typer.Option("--download", help="Fetch MNIST into the user's cache.")] = False,
+    download: Annotated[
+        bool, typer.Option("--download", help="Download MNIST into the user's cache, or into --data.")
+    ] = False,
     data: Annotated[Path | None, typer.Option(help="Folder to look in, or to download to.")] = None,
 ) -> None:
     """Show where MNIST is, or download it. Without --download nothing leaves this machine."""

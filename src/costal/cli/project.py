@@ -95,7 +95,7 @@ def info(folder: Folder, as_json: AsJson = False) -> None:
     newest = load_newest(project.model_folder)
     shown = [each for each in project.classes if not each.merged_into]
     labels = sum(counts.values())
-    lines = [f"{project.name}: {labels} labelled crops, {presentations} presentations"]
+    lines = [f"{project.name}: {labels} labelled crops; crops were shown {presentations} times"]
     retired = (" (retired)" if each.retired else "" for each in shown)
     lines += [f"  [{each.key}] {each.name}: {counts[each.id]}{note}" for each, note in zip(shown, retired, strict=True)]
     lines += [f"  skipped or excluded: {others}"] * bool(others)
@@ -141,7 +141,7 @@ def assess(
     lines += [f"Labels to look at again, the most doubtful first: {count}"] * bool(count)
     lines += [
         f"  frame {each.frame_id}, y {each.y}, x {each.x}: {names[each.class_id]} ({each.probability:.0%}), "
-        f"the others say {names[each.predicted_id]} ({each.predicted_probability:.0%})"
+        f"but models predict {names[each.predicted_id]} ({each.predicted_probability:.0%})"
         for each in assessment.doubts[:MOST_LISTED]
     ]
     foretold = asdict(fulfilled) if fulfilled is not None else None
@@ -149,7 +149,7 @@ def assess(
 
 
 def poor(folder: Folder, as_json: AsJson = False) -> None:
-    """List crops without a label that teach little: near-duplicates, dark ones and those out of focus.
+    """List unlabelled crops that teach little: near-duplicates, dark crops and crops out of focus.
 
     Near-duplicates are found only among crops with stored features; the gallery can exclude the listed crops.
     """
@@ -217,7 +217,7 @@ def locate_images(
 ) -> None:
     """Find moved images of a project by their content, and store their new paths; exit code 1 if some are missing.
 
-    File names do not matter: a file with other pixels is not taken.
+    File names do not matter: a file with other pixels is not used.
     """
     with ProjectSession(folder) as session:
         session.require_writing()
@@ -245,14 +245,14 @@ def methods(folder: Folder, as_json: AsJson = False) -> None:
 
 
 def check(folder: Folder, as_json: AsJson = False) -> None:
-    """Check that settings, labels, events and models are whole; if not, list the faults and exit with code 1.
+    """Check settings, labels, events and models for damage; if there is any, list it and exit with code 1.
 
-    Half-written files that a crash left behind are listed, but harmless.
+    Half-written files of a crash are listed, but harmless.
     """
     findings = examine(folder)
     damage = [each for each in findings if each.kind != "leftover"]
     if as_json or not damage:
-        lines = [f"{folder} is whole."] + [f"  {each}" for each in findings[:MOST_LISTED]]
+        lines = [f"{folder} is not damaged."] + [f"  {each}" for each in findings[:MOST_LISTED]]
         lines += [f"  'costal project repair {folder}' moves these aside."] * bool(findings)
         rows = [asdict(each) for each in findings]
         tell("\n".join(lines), {"folder": folder, "whole": not damage, "findings": rows}, as_json)
@@ -271,8 +271,8 @@ def _sentence(folder: Path, findings: list[Finding]) -> str:
 def mend(folder: Folder, as_json: AsJson = False) -> None:
     """Repair a project after making a copy beside it; exit code 1 if some faults remain.
 
-    Files that belong nowhere are moved into 'lost and found', a damaged store is read row by row into a new one, and
-    lost settings are rebuilt. Nothing is deleted.
+    Half-written files and damaged models are moved into 'lost and found', the readable rows of a damaged store are
+    copied into a new one, and lost settings are rebuilt. Nothing is deleted.
     """
     actions = repair(folder, datetime.now())
     left = examine(folder)
@@ -302,7 +302,7 @@ def unpack_project(
     folder: Annotated[Path, typer.Argument(help="The new project's folder.")],
     as_json: AsJson = False,
 ) -> None:
-    """Make a project from a packed one, in a new or empty folder, after its labels and models were checked."""
+    """Check the labels and models of a packed project, and unpack it into a new or empty folder."""
     with ProgressBar() as bar:
         project = bar.drain(unpack(packed, folder), packed.name)
     tell(f"Made {folder} from {packed}.", {"folder": folder, "name": project.name}, as_json)

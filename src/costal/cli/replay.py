@@ -30,7 +30,7 @@ def replay_project(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     as_json: AsJson = False,
 ) -> None:
-    """Show what another β, acquisition function or backbone would have saved on a project's own labels and seconds."""
+    """Simulate how much time another β, acquisition function or backbone would have saved on a project's labels."""
     names = tuple(map(_acquisition, acquisition or ()))
     with ProgressBar() as bar:
         outcome = bar.drain(replay(folder, beta or (), names, backbone or (), repeats, device))

@@ -12,6 +12,7 @@ import typer
 from costal.cli.output import AsJson, tell
 from costal.cli.progress import ProgressBar
 from costal.cli.running import run_experiment
+from costal.cli.terminal import WHERE_TO_RUN
 from costal.files import write_atomically
 from costal.paper.base_costs import BASE_COSTS, derive_base_costs
 from costal.paper.calibration import calibrated, calibration_plans, folder_of
@@ -33,13 +34,11 @@ class Choices:
     ] = None
     labels: Annotated[
         Path | None,
-        typer.Option(help="A CSV file with the classes of a folder of images, in place of its folders."),
+        typer.Option(help="A CSV file with the classes of a folder of images, instead of class folders."),
     ] = None
     quick: Annotated[bool, typer.Option("--quick", help="A smaller experiment that ends within minutes.")] = False
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps.", show_default="as planned")] = None
-    dask: Annotated[str | None, typer.Option(help="local:K processes, tcp://... or tls://... or a scheduler file.")] = (
-        None
-    )
+    dask: Annotated[str | None, typer.Option(help=WHERE_TO_RUN)] = None
     resume: Annotated[bool, typer.Option(help="Continue a run in --out.")] = True
     as_json: AsJson = False
 
@@ -119,7 +118,7 @@ def experiment(
     *,
     choices: Choices,
 ) -> None:
-    """Compare arms of your own choice, on digits, on simulated STED fields, or on a labelled project."""
+    """Compare settings (arms) of your choice on digits, on simulated STED fields, or on a labelled project."""
     if is_template:
         print(template(), end="")
         return

@@ -56,9 +56,9 @@ def _say_how_long(plan: Plan, out: Path, dataset: Dataset, dask: str | None) -> 
     runs = sum(len(task.runs) for task, rounds in left.items() if rounds)
     spread = "" if dask is None else ", divided by the number of processes"
     typer.echo(
-        f"{runs} of {plan.run_count} runs are left. A training takes {pace.train_s:.1f} s here, so that is about "
-        f"{f'{hours:.1f} h' if hours >= 2 else f'{60 * hours:.0f} min'} in one process{spread}. It can be stopped at "
-        "any time; the same command continues it.",
+        f"{runs} of {plan.run_count} runs are left. A training takes {pace.train_s:.1f} s here, so the rest takes "
+        f"about {f'{hours:.1f} h' if hours >= 2 else f'{60 * hours:.0f} min'} in one process{spread}. You can stop at "
+        "any time; the same command continues.",
         err=True,
     )
 

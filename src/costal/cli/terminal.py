@@ -7,6 +7,9 @@ from pathlib import Path
 from costal.errors import CostalError
 from costal.files import require_place
 
+WHERE_TO_RUN = "Where to run: local:K (K processes), local:K+dashboard, tcp://…, tls://… or a scheduler file."
+"""The help of ``--dask``."""
+
 
 def has_display() -> bool:
     """Return whether a window can be opened: always assumed on Windows and macOS."""
@@ -19,8 +22,8 @@ def warn_of_scheduler(dask: str | None) -> None:
 
     if dask is not None and is_unauthenticated(dask):
         print(
-            f"costal: the scheduler of {dask} is unauthenticated: anybody who reaches it can run code as its workers' "
-            "user. Use tls:// on a shared network.",
+            f"costal: the scheduler at {dask} has no authentication: anybody who reaches it can run code as the user "
+            "of its workers. Use tls:// on a shared network.",
             file=sys.stderr,
         )
 
@@ -35,7 +38,7 @@ def require_place_for_table(out: Path, overwrite: bool = True) -> None:
         be overwritten; or when it cannot be written.
     """
     if out.suffix.lower() != ".csv":
-        raise CostalError(f"{out} is not the name of a table. Choose one that ends in .csv with --out.")
+        raise CostalError(f"{out} does not end in .csv. Choose another name with --out.")
     if out.exists() and not overwrite:
         raise CostalError(
             f"{out} exists already, and may have classes filled in. Choose another name with --out, or add --overwrite."

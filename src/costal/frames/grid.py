@@ -45,7 +45,7 @@ def tile(shape: tuple[int, int], crop: int, stride: int | None = None, edge: Lit
     if crop > largest:
         raise FrameError(
             f"A crop of {crop} pixels does not fit a frame of {height} x {width}. Choose at most {largest}"
-            + (", or let the edge be padded." if edge == "drop" and crop < 2 * min(shape) else ".")
+            + (", or pad the edge." if edge == "drop" and crop < 2 * min(shape) else ".")
         )
     rounded = math.floor if edge == "drop" else math.ceil
     rows, cols = (max(0, rounded((side - crop) / stride)) + 1 for side in shape)

@@ -41,7 +41,7 @@ def told_blank(blank: int, total: int) -> str:
     if blank == 0:
         return ""
     if blank == total:
-        return "The frame shows nothing: every crop of it is constant or mostly NaN, so none is queried or counted."
+        return "The frame has no information: every crop is constant or mostly NaN, so none is queried or counted."
     return (
         f"{blank} of {total} crops have no information (constant, or mostly NaN): they are neither queried nor counted."
     )

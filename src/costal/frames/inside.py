@@ -19,7 +19,7 @@ def inside(path: Path, name: str) -> Path:
     is_elsewhere = ".." in steps or PurePosixPath(name).is_absolute() or bool(PureWindowsPath(name).anchor)
     if is_elsewhere or not any(file.resolve().is_relative_to(folder) for folder in folders):
         raise FrameError(
-            f"{path} names a file of another folder ('{name}'), which is not opened. Put all files of the image into "
-            "one folder and export it again, or split it."
+            f"{path} refers to a file outside its folder ('{name}'), and such files are not opened. Export the image "
+            "again, as one file or with all its files in one folder."
         )
     return file

@@ -114,7 +114,7 @@ def open_lazily(source: str | Path, missing: Missing = "raise", axes: Axes = Non
         return LazyFrame(source, letters, shape, levels, image.pixel_um, identity, image.notes + notes, channels)
     if is_url(source):
         raise FrameError(
-            f"{source} does not have the name of an OME-Zarr. Name a group that ends in .zarr, or a local file."
+            f"{source} is not the address of an OME-Zarr. Give an address that ends in .zarr, or a local file."
         )
     path = Path(source)
     if is_tiff(path):

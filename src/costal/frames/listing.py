@@ -53,7 +53,7 @@ def listed(folder: Path) -> tuple[dict[str, Stamp], dict[str, str]]:
         for entry in visible:
             path = inside + entry.name
             if not path.isprintable() and path != (text := path.encode("utf-8", "backslashreplace").decode()):
-                refused[text] = "The name has bytes that are not text. Rename it."
+                refused[text] = "The name is not valid text. Rename the file."
             elif entry.is_dir(follow_symlinks=False):
                 below.append(f"{path}/")
             elif _is_image(entry.name) and (stamp := stamp_of(entry)) is not None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 WAIT = "Wait until it is fully written, or copy it again from the microscope."
 AXES = "TZC"
 INDEX = "NDTiff.index"
-PLANNED = "The acquisition was planned for more"
+PLANNED = "The acquisition has fewer planes than planned"
 NO_INDEX = "Micro-Manager's index of planes is missing; the file may not be fully written yet."
 NAME = re.compile(r"(?P<stem>.*_MMStack.*?)(?:_\d+)?(?P<end>(?:\.ome)?\.tiff?)", re.IGNORECASE)
 LETTERS = {"time": "T", "t": "T", "frame": "T", "z": "Z", "slice": "Z", "channel": "C", "c": "C"}
@@ -77,7 +77,9 @@ def _ndtiff_planes(path: Path) -> Iterator[Plane]:
     names = {name: inside(path, name) for name in {entry[1] for entry in entries}}
     for axes, name, offset, _, _, _, compression, *_ in entries:
         if compression:
-            raise FrameError(f"{path} has compressed planes, which are not read in NDTiff. Export it as OME-TIFF.")
+            raise FrameError(
+                f"{path} is an NDTiff with compressed planes, which cannot be read. Export it as OME-TIFF."
+            )
         yield axes, PlanePosition(names[name], offset)
 
 
@@ -130,13 +132,11 @@ def _image(path: Path, tiff: "tifffile.TiffFile", planes: list[Plane], planned: 
     outer = tuple(max(index[at] for index in places) + 1 for at in range(len(AXES)))
     notes: tuple[str, ...] = ()
     if len(sites) > 1:
-        notes = (f"Only the first of {len(sites)} positions of the stage was read.",)
+        notes = (f"Only the first of {len(sites)} stage positions was read.",)
     full = int(np.prod(outer))
     if len(places) < full:
-        raise FrameError(f"{path} has {len(places)} of {full} planes; the others are not there. {WAIT}")
-    lacking = [
-        f"{planned[a]} along {a}, {n} are there" for a, n in zip(AXES, outer, strict=True) if planned.get(a, 0) > n
-    ]
+        raise FrameError(f"{path} has {len(places)} of {full} planes; the others are missing. {WAIT}")
+    lacking = [f"{n} of {planned[a]} along {a}" for a, n in zip(AXES, outer, strict=True) if planned.get(a, 0) > n]
     if lacking:
         notes += (f"{PLANNED}: {'; '.join(lacking)}.",)
     dtype = np.dtype(tiff.byteorder + first.dtype.char)

@@ -39,7 +39,9 @@ def intensity_range(plane_C_Y_X: NDArray[np.generic], percentiles: tuple[float, 
         If a channel has no finite pixel, or the percentiles are not two rising numbers from 0 to 100.
     """
     if not 0 <= percentiles[0] < percentiles[1] <= 100:
-        raise FrameError(f"Percentiles {percentiles} are not valid. Give two rising numbers from 0 to 100.")
+        raise FrameError(
+            f"Percentiles {percentiles} are not valid. Give two numbers from 0 to 100, the smaller one first."
+        )
     _, height, width = plane_C_Y_X.shape
     step = math.ceil(math.sqrt(max(1.0, height * width / MOST_PIXELS)))
     ends = []
@@ -51,7 +53,8 @@ def intensity_range(plane_C_Y_X: NDArray[np.generic], percentiles: tuple[float, 
         low, high = percentiles_by_count(pixels, percentiles) if is_counted else np.percentile(pixels, percentiles)
         if not np.isfinite(float(pixels.max()) - float(pixels.min())):
             raise FrameError(
-                f"Channel {channel} spans more than numbers can hold. Rescale its pixels, for example to 0-1."
+                f"The intensity range of channel {channel} is too large to compute with. Rescale its pixels, for "
+                "example to 0-1."
             )
         ends.append((float(low), float(high)) if low < high else (float(pixels.min()), float(pixels.max())))
     return IntensityRange(tuple(low for low, _ in ends), tuple(high for _, high in ends))
@@ -109,8 +112,8 @@ def normalise(crops: NDArray[np.generic], limits: IntensityRange) -> Floats:
     channels = crops.shape[-3]
     if channels != len(limits.low_C):
         raise FrameError(
-            f"The crops have {channels} channels, the intensity range {len(limits.low_C)}. Choose the channels that "
-            "the project began with."
+            f"The crops have {channels} channels, but the intensity range has {len(limits.low_C)}. Choose the channels "
+            "that the project started with."
         )
     normalised = np.zeros(crops.shape, np.float32)
     for channel, (low, high) in enumerate(zip(limits.low_C, limits.high_C, strict=True)):

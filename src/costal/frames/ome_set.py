@@ -81,7 +81,7 @@ def _whole(path: Path, root: Element) -> Element:
     except (OSError, UnicodeDecodeError) as error:
         raise FrameError(f"{path} needs the file '{name}', which cannot be read ({error}). {WAIT}") from error
     if whole is None or whole.find("{*}BinaryOnly") is not None:
-        raise FrameError(f"{path} needs the file '{name}', which holds no OME-XML. {WAIT}")
+        raise FrameError(f"{path} needs the file '{name}', which has no OME-XML. {WAIT}")
     whole.set("UUID", root.get("UUID", ""))
     return whole
 
@@ -93,8 +93,8 @@ def _cut_down(path: Path, tiff: OmeTiff, root: Element) -> None:
     kept = kept or [image for image in images if image.find(".//{*}TiffData") is None]
     if images and not kept:
         raise FrameError(
-            f"{path} holds OME-XML of other files, which names no image in this one. It was renamed or taken out of "
-            "its set: restore its name."
+            f"The OME-XML in {path} names no image of this file: the file was renamed or removed from its set. Restore "
+            "its name."
         )
     names = {
         mark.get("FileName", "") for image in kept[:1] for mark in image.iterfind(".//{*}UUID") if mark.text != own
@@ -103,7 +103,7 @@ def _cut_down(path: Path, tiff: OmeTiff, root: Element) -> None:
     lacking = sorted(name for name, each in others.items() if not each.is_file())
     if lacking:
         some = ", ".join(lacking[:3]) + (" ..." if len(lacking) > 3 else "")
-        raise FrameError(f"{path} is a part of an image; {len(lacking)} other files of it are missing: {some}. {WAIT}")
+        raise FrameError(f"{path} is one file of a set; other files are missing ({len(lacking)}: {some}). {WAIT}")
     for image in images:
         if image not in kept[:1]:
             root.remove(image)

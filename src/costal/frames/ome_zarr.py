@@ -85,7 +85,7 @@ def _first_of_conversion(source: str, group: Any, attributes: Mapping[str, Any])
     if not isinstance(first, zarr.Group):
         with _reading(source, "the list of the group's members"):
             members = ", ".join(sorted(group.keys())[:5]) or "nothing"
-        raise FrameError(f"{source} is a zarr group without OME metadata: it holds {members}. {WRITE_IT}")
+        raise FrameError(f"{source} is a zarr group without OME metadata: it contains {members}. {WRITE_IT}")
     with _reading(source, "the list of the group's members"):
         return first, ("Only the first image was read.",) if "1" in group else ()
 
@@ -140,7 +140,7 @@ def _letters(source: str, pyramid: "Pyramid") -> str:
     if len(set(letters)) != len(letters) or not {"Y", "X"} <= set(letters) <= set("TZCYX"):
         names = ", ".join(letters[:9]).lower()[:90]
         raise FrameError(
-            f"{source} has axes {names or 'without names'}. Only t, c, z, y and x are read, y and x among them. "
+            f"{source} has axes {names or 'without names'}. It needs y and x, and may have t, c and z, but no others. "
             f"{WRITE_IT}"
         )
     return "".join(letters)

@@ -33,10 +33,10 @@ def side_um(sides: Sides) -> tuple[float | None, tuple[str, ...]]:
     x_um, y, per_y = x * per, length(sides.y), micrometres_per(sides.unit_y)
     if y is None or per_y is None:
         text = f"{sides.y} {sides.unit_y}".strip()
-        return x_um, (f"The file gives the height of a pixel as '{text}'; the width is taken for both sides.",)
+        return x_um, (f"The file gives the height of a pixel as '{text}'; the width is used for both sides.",)
     if math.isclose(x_um, y * per_y, rel_tol=0.01):
         return x_um, ()
-    return x_um, (f"Pixels are {x_um:g} by {y * per_y:g} um; the width is taken for both sides.",)
+    return x_um, (f"Pixels are {x_um:g} by {y * per_y:g} um; the width is used for both sides.",)
 
 
 def pixel_um(tiff: "tifffile.TiffFile", ome: Mapping[str, str] | None) -> tuple[float | None, tuple[str, ...]]:

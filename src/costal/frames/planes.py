@@ -29,8 +29,8 @@ def planes_of(frame: Frame | LazyFrame, rule: PlaneRule) -> tuple[Planes, ...]:
     z, t = _chosen(_length(frame, "Z"), rule.z), _chosen(_length(frame, "T"), rule.t)
     if len(z) * len(t) > MOST_PLANES:
         raise FrameError(
-            f"{frame.source} has {len(t)} times of {len(z)} Z planes, which is more than {MOST_PLANES:,} frames. "
-            "Project Z or T, or take the first."
+            f"{frame.source} has {len(t)} times and {len(z)} Z planes, which makes more than {MOST_PLANES:,} frames. "
+            "Project Z or T, or use only the first."
         )
     channels = some_channels(rule.channels, _length(frame, "C"))
     return tuple(Planes(channels, one_z, one_t) for one_t, one_z in product(t, z))

@@ -50,7 +50,7 @@ def read(path: str | Path, axes: Axes = None) -> Frame:
     """
     path = Path(path)
     if (text := str(path).encode("utf-8", "backslashreplace").decode()) != str(path):
-        raise FrameError(f"{text} has a name with bytes that are not text. Rename it.")
+        raise FrameError(f"The name of {text} is not valid text. Rename the file.")
     opening = _opening(path)
     if opening.startswith(TIFFS):
         file = read_tiff(path)
@@ -182,7 +182,7 @@ def _picture(path: Path, opening: bytes) -> FilePixels:
 
     if opening.startswith(PNG) and opening[24:25] == b"\x10" and opening[25:26] != b"\0":
         # Pillow reads these as 8 bits without a warning
-        raise FrameError(f"{path} is a 16-bit colour PNG, whose depth would be lost. Save it as TIFF.")
+        raise FrameError(f"{path} is a 16-bit colour PNG, of which only 8 bits can be read. Save it as TIFF.")
     try:
         with Image.open(path, formats=("PNG", "JPEG")) as image:
             image.load()

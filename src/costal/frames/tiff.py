@@ -26,7 +26,7 @@ Pixels = NDArray[np.generic]
 
 TIFFS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
-NO_OME = "It is named an OME-TIFF but holds no OME-XML; it may not be fully written yet."
+NO_OME = "Its name says OME-TIFF, but it has no OME-XML; it may not be fully written yet."
 
 
 class FilePixels(NamedTuple):
@@ -95,7 +95,7 @@ def refused(path: Path) -> Iterator[None]:
     except FrameError:
         raise
     except Exception as error:
-        raise FrameError(f"{path} is cut short, damaged or in need of a codec ({error}). {WAIT}") from error
+        raise FrameError(f"{path} is cut short or damaged, or needs a missing codec ({error}). {WAIT}") from error
 
 
 def _first_series(path: Path, tiff: "OmeTiff") -> FilePixels:
@@ -161,14 +161,14 @@ def _require_complete(path: Path, tiff: "OmeTiff", ome: Mapping[str, str] | None
             lacks |= _lacks_pieces(part, other)
     series = tiff.series[0]
     if (lacks and not may_be_sparse) or any(page is None for page in series.pages):
-        raise FrameError(f"{path} has planes that are not written. {WAIT}")
+        raise FrameError(f"{path} has planes that are not written yet. {WAIT}")
     declared = series.size
     if ome is not None:
         declared = math.prod(int(ome[f"Size{letter}"]) for letter in "XYZCT")
     elif tiff.is_imagej:
         declared = int(tiff.imagej_metadata.get("images", 1)) * tiff.pages.first.size
     if declared != series.size:
-        raise FrameError(f"{path} declares {declared} pixels but gives {series.size}. {WAIT}")
+        raise FrameError(f"{path} declares {declared} pixels but has {series.size}. {WAIT}")
 
 
 def _lacks_pieces(path: Path, tiff: Any) -> bool:
@@ -179,7 +179,7 @@ def _lacks_pieces(path: Path, tiff: Any) -> bool:
         pieces = math.prod(page.chunked)
         if not len(page.dataoffsets) == len(page.databytecounts) == pieces:
             count = min(len(page.dataoffsets), len(page.databytecounts))
-            raise FrameError(f"{path} declares {pieces} strips or tiles in a plane but gives {count}. {WAIT}")
+            raise FrameError(f"{path} declares {pieces} strips or tiles in a plane but has {count}. {WAIT}")
         spans += zip(page.dataoffsets, page.databytecounts, strict=True)
     _require_length(path, max(reach, *(at + n for at, n in spans)), tiff.filehandle.size)
     return any(at == 0 or n == 0 for at, n in spans)
@@ -201,7 +201,7 @@ def _directory_reach(path: Path) -> int:
         (at,) = struct.unpack_from(order + word, head, first)
         while at:
             if at in seen:
-                raise FrameError(f"{path} is damaged: its directories run in a circle. Export it again.")
+                raise FrameError(f"{path} is damaged: its list of planes is circular. Export it again.")
             seen.add(at)
             file.seek(at)
             (tags,) = struct.unpack(tag_count, file.read(struct.calcsize(tag_count)))

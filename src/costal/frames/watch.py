@@ -23,7 +23,7 @@ from costal.frames.tiff import NO_OME, WAIT
 from costal.types import Arrival, Stamp
 
 CHANGES = ("created", "modified", "moved", "deleted", "closed")  # not "opened": our own reading would wake us
-GONE = "The file is gone. Put it back, under any name, to go on with its frame."
+GONE = "The file is gone. Put it back, under any name, to continue with its frame."
 NO_STAMP = Stamp(0, 0)
 TICK_S = 0.2
 
@@ -152,7 +152,7 @@ class FolderWatch:
         home = self._homes.get(content_hash, path)
         there = self._reports.get(home)
         if home != path and there is not None and (there.state, there.content_hash) == ("ready", content_hash):
-            return Arrival(path, stamp, "duplicate", f"It holds the same pixels as {home}.", content_hash)
+            return Arrival(path, stamp, "duplicate", f"It has the same pixels as {home}.", content_hash)
         self._homes[content_hash] = path
         return Arrival(path, stamp, "ready", "", content_hash)
 
@@ -217,7 +217,7 @@ def _stirring(folder: Path, stirred: threading.Event, on_error: Callable[[str], 
         observer.schedule(_Stirred(stirred), str(folder), recursive=True)
         observer.start()
     except (OSError, RuntimeError) as error:  # too many inotify watches, or whatever the platform's own way raises
-        on_error(f"{folder} gives no events ({error}): new files are noticed a little later.")
+        on_error(f"The system reports no changes in {folder} ({error}): new files are found a little later.")
     try:
         yield
     finally:
@@ -259,7 +259,9 @@ def _judged(path: str, whole: Path, stamp: Stamp) -> Arrival:
         return Arrival(path, stamp, "pending", f"{NO_OME} If it is not an OME-TIFF, rename it.")
     unfinished = [note for note in frame.notes if note.startswith((PLANNED, NO_INDEX))]
     if unfinished:
-        return Arrival(path, stamp, "pending", f"{unfinished[0]} If it was stopped, open the file by hand.")
+        return Arrival(
+            path, stamp, "pending", f"{unfinished[0]} If the acquisition was stopped, open the file by hand."
+        )
     blank, count = blank_planes(frame)
     if blank and whole.name.lower().endswith(TIFFS):  # the others are compressed: every zero in them was written
         doubt = f"{blank} of {count} planes hold only zeros; they may not have been written yet."

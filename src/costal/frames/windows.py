@@ -96,8 +96,8 @@ class PlaneAddress:
         frame = open_lazily(self.source, "fill", self.axes)  # missing chunks are looked up for each window
         if frame.identity != self.identity:
             raise FrameError(
-                f"{self.source} is not the image that the scoring was started with: it has changed, or this machine "
-                "sees another one there. Open it again, from a place that all machines share, then score."
+                f"{self.source} is not the image that was opened: it has changed, or this machine has another file "
+                "there. Open it again, from a folder that all machines share, then score."
             )
         return LazyPlane(frame, self.planes, self.missing)
 
@@ -168,7 +168,7 @@ def read_window(frame: LazyFrame, planes: Planes, y0: int, y1: int, x0: int, x1:
     except Exception as error:  # whatever codecs, stores and networks raise
         raise FrameError(
             f"{frame.source} cannot be read at rows {y0} to {y1} ({type(error).__name__}: {error}). It is damaged or "
-            "cannot be reached: copy it again, or try later."
+            "cannot be reached: copy it again, or try again later."
         ) from error
     return window.astype(np.float32 if "mean" in (planes.t, planes.z) else frame.dtype, copy=False)
 
@@ -266,5 +266,5 @@ def _there(frame: LazyFrame, array: Any, places: list[tuple[int, ...]]) -> list[
         return [bool(each) for each in sync(answers())]
     except Exception as error:  # whatever stores and networks raise
         raise FrameError(
-            f"{frame.source} does not list its chunks ({type(error).__name__}: {error}). Try later."
+            f"The chunks of {frame.source} cannot be listed ({type(error).__name__}: {error}). Try again later."
         ) from error

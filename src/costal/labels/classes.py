@@ -60,8 +60,8 @@ def rekey_class(project: Project, class_id: int, key: str, tools: Mapping[str, s
     tool = next((tool for tool, its_key in tools.items() if key and its_key.upper() == key), None)
     if tool is not None and key != project_class.key.upper():
         raise ProjectError(
-            f"'{key}' cannot be the key of '{project_class.name}': {tool} uses it. Use another, or change the tool's "
-            "in napari's preferences, under napari-costal."
+            f"'{key}' cannot be the key of '{project_class.name}': {tool} uses it. Choose another key, or change the "
+            "key of the tool in napari's preferences, under napari-costal."
         )
     before = project_class.key
     owner = next((each for each in project.offered if key and each.key.upper() == key and each.id != class_id), None)

@@ -51,7 +51,7 @@ class LabelClass:
         Setting(
             "Its name.",
             fits=lambda text: bool(text.strip()) and text.isprintable() and len(text) <= LONGEST_NAME,
-            expected=f"a name of at most {LONGEST_NAME} printable signs",
+            expected=f"a name of at most {LONGEST_NAME} printable characters",
         ),
     ]
     key: Annotated[
@@ -64,7 +64,7 @@ class LabelClass:
     ]
     colour: Annotated[str, Setting("Its colour.", fits=is_a_colour, expected="a colour as #rrggbb")]
     acquisition_cost_s: Annotated[
-        float, Setting("Extra cost of a crop of this class, such as its acquisition.", ge=0, le=DAY_S, unit="s")
+        float, Setting("Extra cost of each crop of this class, such as acquisition time.", ge=0, le=DAY_S, unit="s")
     ] = 0.0
     retired: Annotated[bool, Setting("Whether the class is hidden and no longer learned.")] = False
     merged_into: Annotated[int, Setting("The class that its labels count as; 0 for none.", ge=0, le=LARGEST_ID)] = 0
@@ -73,7 +73,7 @@ class LabelClass:
         Setting(
             "A description of the class for the expert.",
             fits=lambda text: not text or (is_a_line(text) and len(text) <= LONGEST_DESCRIPTION),
-            expected=f"text of one line with at most {LONGEST_DESCRIPTION} signs",
+            expected=f"one line of text with at most {LONGEST_DESCRIPTION} characters",
         ),
     ] = ""
     examples: Annotated[
@@ -113,8 +113,8 @@ class Choices(Asking):
     repeat_share: Annotated[
         float,
         Setting(
-            "Share of the answered crops that are shown again later in a query, unannounced: how often the expert "
-            "gives the same answer is the most that any accuracy can be. 0 for none.",
+            "Share of the answered crops that a later query shows again without notice, to measure how often the "
+            "expert gives the same answer. No measured accuracy can be higher than that. 0 for none.",
             ge=0,
             le=0.5,
         ),
@@ -127,8 +127,8 @@ class Choices(Asking):
     retrain: Annotated[
         Literal["query", "answer", "hand"],
         Setting(
-            "When the models learn: after each query; after each answer, which reorders what is still to come of the "
-            "query; or by hand, with Train alone."
+            "When the models learn: after each query; after each answer, which also reorders the rest of the query; "
+            "or only when you press Train."
         ),
     ] = "query"
     seed: Seed = 0
@@ -172,13 +172,13 @@ class Project:
     kept_models: Annotated[int, Setting("How many models stay on disk, the newest ones.", ge=1)] = 10
     channels: tuple[Channel, ...] = ()
     axes: Annotated[
-        Mapping[str, str], Setting("The axes of kinds of files.", expected="a table of texts such as ZCYX")
+        Mapping[str, str], Setting("The axes of each kind of file.", expected="a table of texts such as ZCYX")
     ] = field(default_factory=dict)
     features_mb: Annotated[
         int,
         Setting(
-            "The largest size of the folder 'features', which keeps what a frozen backbone computed of crops; 0 keeps "
-            "nothing. What was unused for longest is deleted first. You may delete the folder at any time.",
+            "The largest size of the folder 'features', where the features of a frozen backbone are stored; 0 stores "
+            "none. Features that were not used for longest are deleted first. You may delete the folder at any time.",
             ge=0,
             le=MOST_MB,
             unit="MB",
@@ -269,7 +269,8 @@ def checked(project: Project) -> Project:
     tiling = project.tiling
     if tiling.stride > tiling.crop:
         raise ProjectError(
-            f"Crops of {tiling.crop} px every {tiling.stride} px would leave gaps. Use a stride of at most the crop."
+            f"Crops of {tiling.crop} px every {tiling.stride} px would leave gaps. Choose a stride of at most "
+            f"{tiling.crop} px."
         )
     for kind, axes in project.axes.items():
         if len(set(axes)) != len(axes) or not {"Y", "X"} <= set(axes) <= set("TZCYX"):
@@ -289,7 +290,7 @@ def _check_classes(project: Project) -> None:
     ):
         twice = next((value for value in values if values.count(value) > 1), None)
         if twice is not None:
-            raise ProjectError(f"Two classes have the {what} '{twice}'. Give each its own.")
+            raise ProjectError(f"Two classes have the {what} '{twice}'. Give each class its own {what}.")
     for each in project.classes:
         _check_merge(project, each)
 
@@ -300,7 +301,7 @@ def _check_merge(project: Project, merged: LabelClass) -> None:
     while at.merged_into:
         if at.id in seen or at.merged_into not in by_id:
             raise ProjectError(
-                f"'{merged.name}' cannot be merged into class {at.merged_into}. Merge it into one of the project's own."
+                f"'{merged.name}' cannot be merged into class {at.merged_into}. Merge it into another class."
             )
         seen.add(at.id)
         at = by_id[at.merged_into]
@@ -310,8 +311,8 @@ def _check_channels(project: Project) -> None:
     places = [each.index for each in project.channels]
     if len(set(places)) != len(places) or len(places) > MOST_CHANNELS:
         raise ProjectError(
-            f"The channels {' '.join(map(str, places))} are not valid. Name each once, counted from 0, and at most "
-            f"{MOST_CHANNELS}: correct project.toml."
+            f"The channels {' '.join(map(str, places))} are not valid. Name at most {MOST_CHANNELS} channels, "
+            "each once, counted from 0: correct project.toml."
         )
     if project.intake.rgb and places and len(places) != 3:
         raise ProjectError(f"RGB frames have 3 channels, not {len(places)}. Correct project.toml.")

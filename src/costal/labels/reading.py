@@ -25,9 +25,9 @@ from costal.types import Arrival, Stamp
 LABEL_COLUMNS = "frame_id, y, x, side, class_id, kind, original, given, action_id, unsure, note"
 """What `label_of` takes after the id of a label, from a label joined with its crop."""
 REMEDIES = {
-    "readonly": "It is read-only, or was moved or deleted. Put it back, or choose a folder that you may write to.",
-    "unable to open": "The folder is missing or may not be written to. Choose another.",
-    "locked": "Another window or program writes to it. Close that one and try again.",
+    "readonly": "It is read-only, or was moved or deleted. Restore it, or choose a folder that you may write to.",
+    "unable to open": "The folder is missing, or you may not write to it. Choose another folder.",
+    "locked": "Another window or program writes to it. Close it there and try again.",
     "full": "The disk is full. Free some space and try again: nothing was lost.",
     "not a database": "It is not a label store. Restore labels.sqlite from a backup.",
     "malformed": "It is damaged. Restore labels.sqlite from a backup, or try 'costal project repair'.",
@@ -236,7 +236,9 @@ class Reader:
         """
         rows = self._select("SELECT content FROM recipe WHERE digest = :digest", {"digest": digest})
         if not rows:
-            raise ProjectError(f"No model '{digest}' has asked in this project. Take a digest from its presentations.")
+            raise ProjectError(
+                f"No query of this project came from a model '{digest}'. Use a digest that a presentation names."
+            )
         return str(rows[0][0])
 
     @rows_explained()

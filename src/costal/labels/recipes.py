@@ -61,7 +61,7 @@ class Recipe:
             return Recipe(**entries)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise ProjectError(
-                f"What a model was made from cannot be read ({error}). Update napari-costal, or leave that model."
+                f"The recipe of a model cannot be read ({error}). Update napari-costal, or train a new model."
             ) from error
 
 

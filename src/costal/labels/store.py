@@ -292,7 +292,8 @@ class Store(TableReader):
         pixels = np.ascontiguousarray(answer.pixels_C_H_W)
         if pixels.ndim != 3 or pixels.shape[1] != pixels.shape[2] or pixels.dtype.kind not in "biuf":
             raise ProjectError(
-                f"A crop of shape {pixels.shape} and type {pixels.dtype} cannot be kept. Crops are C, H, H."
+                f"A crop of shape {pixels.shape} and type {pixels.dtype} cannot be stored. Crops need the shape "
+                "(C, H, H) and numbers as pixels."
             )
         pixels = pixels.astype(pixels.dtype.newbyteorder("<"), copy=False)
         channels, side, _ = pixels.shape

@@ -64,7 +64,7 @@ def derive_base_costs(folder: Path) -> BaseCosts:
         When the folder holds no run with such an arm, or that arm is not finished.
     """
     if not (folder / PLAN_FILE).exists():
-        raise DatasetError(f"{folder} holds no run. Give the folder of a run of Table 1.")
+        raise DatasetError(f"{folder} has no run. Give the folder of a run of Table 1.")
     plan = load_plan(folder / PLAN_FILE)
     arm = next((each for each in plan.arms if each.acquisition == "std" and not each.weighs_cost), None)
     if arm is None:

@@ -116,7 +116,7 @@ def _by_file(path: Path, files: Sequence[str]) -> list[_Row]:
             )
     lacking = [file for file in files if file not in row_of]
     if lacking:
-        more = f" (nor {len(lacking) - 1} others)" if len(lacking) > 1 else ""
+        more = f" and {len(lacking) - 1} more" if len(lacking) > 1 else ""
         raise DatasetError(f"{path} has no line for {lacking[0]}{more}. Add its cost, or remove the image.")
     return [row_of[file] for file in files]
 
@@ -158,8 +158,8 @@ def _pixels(folder: Path, files: Sequence[str]) -> NDArray[np.generic]:
         if images and image.shape != images[0].shape:
             expected, _, side = images[0].shape
             raise DatasetError(
-                f"{folder / file} has {height} x {width} px and {channels} channels, {files[0]} {side} x {side} px and "
-                f"{expected}. All images must be alike: crop or convert it."
+                f"{folder / file} has {height} x {width} px and {channels} channels, but {files[0]} has {side} x "
+                f"{side} px and {expected}. All images must be alike: crop or convert it."
             )
         images.append(image)
     return np.stack(images)

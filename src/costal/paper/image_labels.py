@@ -50,14 +50,14 @@ def classes_of(path: Path, files: Sequence[str], edges: Sequence[float] = ()) ->
         others = [name for name in row if name != "file"]
         if len(others) != 1:
             raise DatasetError(
-                f"{path} has the columns {', '.join(row)}. It needs file and one more, which has the classes."
+                f"{path} has the columns {', '.join(row)}. It needs the column file and one column with the classes."
             )
         if row["file"] in class_of:
             raise DatasetError(f"{path}, line {line}: {row['file']} has a class already. Remove one of the two lines.")
         class_of[row["file"]] = _class(row[others[0]].strip(), edges, f"{path}, line {line}")
     lacking = [file for file in files if file not in class_of]
     if lacking:
-        more = f" (nor {len(lacking) - 1} others)" if len(lacking) > 1 else ""
+        more = f" and {len(lacking) - 1} more" if len(lacking) > 1 else ""
         raise DatasetError(f"{path} has no line for {lacking[0]}{more}. Add its class, or remove the image.")
     return [class_of[file] for file in files]
 

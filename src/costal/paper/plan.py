@@ -60,12 +60,12 @@ class Arm(Strategy):
     ] = None
     repeats: Annotated[
         int | None,
-        Setting("Runs of this arm, in the first repeats of the plan.", ge=1, absent="as many as the others", example=3),
+        Setting("Runs of this arm, if fewer than the others.", ge=1, absent="as many as the others", example=3),
     ] = None
     stop_cost: StopCost = None
     retrain: Annotated[
         Retraining,
-        Setting("When it learns: after each query, or after each answer; then the rest of the query is chosen again."),
+        Setting("When the arm learns: after each query, or after each answer, and then chooses the rest again."),
     ] = "query"
 
     @property
@@ -96,19 +96,21 @@ class Experiment:
     """
 
     seed: Seed = 0
-    pool_size: Annotated[int, Setting("N, the crops in the pool of a round.", ge=1)] = 1000
+    pool_size: Annotated[int, Setting("N: how many crops the pool of a round has.", ge=1)] = 1000
     n: QueryLength = 10
     passes: Passes = 50
     device: Annotated[str, line("auto, cpu, mps, cuda, or cuda:1 for the second GPU.")] = "auto"
     training: Training = field(default_factory=Training)
     pools: Annotated[
         PoolRule,
-        Setting("disjoint: no crop is offered twice. redraw: once all were offered, those without a label are again."),
+        Setting(
+            "disjoint: no crop is offered twice. redraw: unlabelled crops are offered again when all were offered."
+        ),
     ] = "disjoint"
     base_cost_K: Annotated[
         tuple[float, ...],
         Setting(
-            "Known cost of a crop of each class, added to its own, in the data's unit (cost units or s); [] for none.",
+            "Known extra cost of a crop of each class, in the data's unit (cost units or s); [] for none.",
             ge=0,
             key="base_costs",
         ),
@@ -137,19 +139,17 @@ class Plan:
     name: Annotated[str, line("The name of the results.", absent="the name of the file", example="my experiment")]
     data: Annotated[
         str,
-        line(
-            "mnist, synthetic, sted, sted:N, auto, or a folder: MNIST/raw, one folder a class, or a labelled project."
-        ),
+        line("mnist, synthetic, sted, sted:N, auto, or a folder: with MNIST/raw, with class folders, or a project."),
     ] = "mnist"
     arms: tuple[Arm, ...] = ()
     experiment: Experiment = field(default_factory=Experiment)
-    rounds: Annotated[int, Setting("Rounds of a run, after its initial set.", ge=1)] = 48
-    repeats: Annotated[int, Setting("Runs of each arm, each from another initial set and with other pools.", ge=1)] = 5
+    rounds: Annotated[int, Setting("Rounds of a run, after its initial labels.", ge=1)] = 48
+    repeats: Annotated[int, Setting("Runs of each arm, each with other initial labels and other pools.", ge=1)] = 5
     stack: Annotated[int, Setting("Runs that train together. The last digits of the results depend on it.", ge=1)] = 1
-    threads: Annotated[int, Setting("Threads on the processor. The last digits of the results depend on it.", ge=1)] = 1
-    test_every: Annotated[int, Setting("Rounds from one test of the mean network to the next.", ge=1)] = 1
+    threads: Annotated[int, Setting("Processor threads. The last digits of the results depend on it.", ge=1)] = 1
+    test_every: Annotated[int, Setting("The mean network is tested after every so many rounds.", ge=1)] = 1
     committee_every: Annotated[
-        int, Setting("Rounds from one test of the committee, which takes longer, to the next.", ge=1)
+        int, Setting("The committee is tested after every so many rounds; this takes longer.", ge=1)
     ] = 24
     looked_at: Annotated[
         tuple[int, ...], Setting("Rounds that are always tested and reported, besides the last.", ge=1)
@@ -159,7 +159,7 @@ class Plan:
     labels: Annotated[
         str | None,
         line(
-            "A CSV file with the columns file and class, which replaces the class folders of images.",
+            "A CSV file with the columns file and class, used instead of class folders.",
             absent="the folders",
             example="classes.csv",
         ),
@@ -167,10 +167,11 @@ class Plan:
     edges: Annotated[
         tuple[float, ...],
         Setting(
-            "If labels has numbers: the lowest number of each class except the first; [] takes them as names.", ge=0
+            "If labels has numbers: the lowest number of each class except the first. []: numbers are class names.",
+            ge=0,
         ),
     ] = ()
-    is_quick: Annotated[bool, Setting("Marks all results as those of a smaller experiment than its name says.")] = False
+    is_quick: Annotated[bool, Setting("Marks all results as those of a smaller experiment (set by --quick).")] = False
 
     def stop_cost_of(self, arm: Arm) -> float | None:
         """Return the total cost at which an arm's runs end, None where they end after their rounds."""

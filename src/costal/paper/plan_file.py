@@ -113,7 +113,7 @@ def template() -> str:
     first, *others = SMALL_ARMS
     parts = [HEADING, *(_explained(key, SMALL) for key in PLAN_KEYS)]
     parts += ["[training]", *(_explained(key, SMALL_TRAINING) for key in TRAINING_KEYS)]
-    parts += ["# Each [[arms]] is one setting under comparison.\n[[arms]]"]
+    parts += ["# Each [[arms]] is one of the settings that the experiment compares.\n[[arms]]"]
     parts += [_explained(key, first) for key in ARM_KEYS]
     parts += ["[[arms]]\n" + "\n".join(f"{key} = {shown(value)}" for key, value in arm.items()) for arm in others]
     return "\n\n".join(part.rstrip("\n") for part in parts) + "\n"
@@ -206,7 +206,7 @@ def _contradictions(plan: Plan) -> Iterator[str]:
     if plan.edges and plan.labels is None:
         yield "edges divides the numbers in labels, but labels is not set. Set labels to a file, or remove edges."
     if any(low >= high for low, high in pairwise(plan.edges)):
-        yield f"edges = {shown(plan.edges)} should rise from each number to the next. Sort them."
+        yield f"The numbers of edges = {shown(plan.edges)} must rise. Sort them."
     if not DEVICE.fullmatch(shared.device):
         yield f"device = {shown(shared.device)} is not a device. Use auto, cpu, mps, cuda or cuda:1."
     folders: dict[str, str] = {}

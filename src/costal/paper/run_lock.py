@@ -34,11 +34,11 @@ def run_lock(folder: Path, plan: Plan, dataset: Dataset, resume: bool = True) ->
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise DatasetError(f"{folder} cannot be made: {error.strerror}. Choose another place with --out.") from error
+        raise DatasetError(f"{folder} cannot be made: {error.strerror}. Choose another folder with --out.") from error
     lock = ProjectLock(folder)
     holder = lock.acquire()
     if holder is not None:
-        raise DatasetError(f"{folder} is in use by {holder}. Wait until it ends, or choose another place with --out.")
+        raise DatasetError(f"{folder} is in use by {holder}. Wait until it ends, or choose another folder with --out.")
     try:
         for name in (ENVIRONMENT_FILE, PLAN_FILE):
             remove_leftovers(folder, name)
@@ -57,19 +57,19 @@ def _take(folder: Path, plan: Plan, dataset: Dataset, resume: bool) -> None:
     here = environment(plan.experiment.device, fingerprint_of(plan, dataset))
     if (folder / PLAN_FILE).exists():
         if not resume:
-            raise DatasetError(f"{folder} holds a run already. Resume it, or choose another place with --out.")
+            raise DatasetError(f"{folder} holds a run already. Resume it, or choose another folder with --out.")
         changed = differences(load_plan(folder / PLAN_FILE), plan)
         if changed:
             raise DatasetError(
                 f"{folder} holds a run of another configuration ({'; '.join(changed)}). Use the same one, or choose "
-                "another place with --out."
+                "another folder with --out."
             )
         begun = kept_environment(folder)
         if begun is None or begun.fingerprint == here.fingerprint:
             return
         raise DatasetError(
             f"{folder} holds a run on other crops or other weights ({begun.fingerprint}, here {here.fingerprint}). "
-            "Use the same ones, or choose another place with --out."
+            "Use the same ones, or choose another folder with --out."
         )
     foreign = [path.name for path in folder.iterdir() if path.suffix not in (".lock", ".json")]
     if foreign:

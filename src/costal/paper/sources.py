@@ -117,7 +117,7 @@ def scarce(name: str, lacking: list[str]) -> DatasetError:
     """Return the error that names the classes with too few crops."""
     return DatasetError(
         f"{name} has fewer than {PER_CLASS_AT_START} crops to draw from in: {', '.join(lacking)}. "
-        f"An experiment starts with {PER_CLASS_AT_START} of each class; add some, or leave the class out."
+        f"An experiment starts with {PER_CLASS_AT_START} of each class: add crops, or leave the class out."
     )
 
 
@@ -166,8 +166,8 @@ def pool_indices(
     needed = round_number * pool_size + len(initial)
     if needed > dataset.train_size:
         raise DatasetError(
-            f"{round_number} disjoint pools of {pool_size} images and {len(initial)} at the start need {needed:,}; "
-            f"{dataset.name} has {dataset.train_size:,}. Use fewer rounds or pools of at most "
+            f"{round_number} disjoint pools of {pool_size} images and {len(initial)} initial images need {needed:,}, "
+            f"but {dataset.name} has {dataset.train_size:,}. Use fewer rounds or pools of at most "
             f"{(dataset.train_size - len(initial)) // round_number}."
         )
     order = _drawing_order(dataset, seed, repeat)
@@ -186,8 +186,8 @@ def _redrawn(
         pools = len(fresh) // pool_size
         if pools == 0:
             raise DatasetError(
-                f"A pool of {pool_size} images does not fit into the {len(fresh):,} without a label that "
-                f"{dataset.name} has left before round {rounds_before + 1}. Use smaller pools or fewer rounds."
+                f"A pool of {pool_size} images is too large: before round {rounds_before + 1}, {dataset.name} has only "
+                f"{len(fresh):,} unlabelled images left. Use smaller pools or fewer rounds."
             )
         if round_number <= rounds_before + pools:
             return fresh[(round_number - 1 - rounds_before) * pool_size :][:pool_size]
@@ -203,13 +203,13 @@ def _frame_indices(dataset: Dataset, seed: int, repeat: int, place: int, pool_si
     side = dataset.per_frame or 0
     if pool_size != side:
         raise DatasetError(
-            f"{dataset.name} come in frames of {side} crops, and a round offers one frame: set pool_size = {side}, "
-            f"not {pool_size}."
+            f"{dataset.name} come in frames of {side} crops, and the pool of a round is one frame: set pool_size = "
+            f"{side}, not {pool_size}."
         )
     frames = _drawing_order(dataset, seed, repeat)
     if place > len(frames):
         raise DatasetError(
-            f"This round, those before it and the start need {place:,} frames; {dataset.name} has "
+            f"The initial labels and the rounds up to this one need {place:,} frames, but {dataset.name} has "
             f"{len(frames):,}. Use fewer rounds."
         )
     first: np.int64 = frames[place - 1] * side

@@ -42,7 +42,7 @@ def from_labelled(
     tested = np.sort(np.concatenate([rows[: int(TEST_SHARE * len(rows))] for rows in by_class]))
     drawn = np.setdiff1d(shuffled, tested)
     if len(tested) == 0:
-        raise DatasetError(f"{name} has no class with 4 crops, so none would be left for tests. Label some more.")
+        raise DatasetError(f"{name} has no class with 4 crops, so no crop would be left for tests. Label more crops.")
     split = f"{len(tested)} of {len(shuffled)} crops, a quarter of each class, are kept for tests."
     fingerprint = md5(array.tobytes() for array in (labelled.crops_N_C_H_W, labelled.class_N, labelled.cost_N))
     whole = _parted(name, class_names, effort_unit, labelled, drawn, tested, fingerprint)
@@ -64,7 +64,9 @@ def from_frames(
         When there is one frame only, or none of `DRAWS` splits leaves two crops of each class.
     """
     if len(np.unique(frame_N)) < 2:
-        raise DatasetError(f"{name} has crops of one frame only, so none would be left for tests. Add another frame.")
+        raise DatasetError(
+            f"{name} has crops of only one frame, so no frame would be left for tests. Add another frame."
+        )
 
     def split(repeat: int) -> Dataset:
         tested, drawn, tested_frames = _whole_frames(name, class_names, labelled.class_N, frame_N, seed, repeat)

@@ -29,12 +29,12 @@ def require_channels(project: Project, source: str, channels: tuple[Channel, ...
     there = {each.index for each in channels}
     if any(each.index not in there for each in project.channels):
         raise FrameError(
-            f"{source} has {len(there)} channel(s); '{project.name}' uses {in_words(project)}. Choose an image that "
-            "has them, or make another project."
+            f"{source} has {len(there)} channel(s), but '{project.name}' uses {in_words(project)}. Choose an image "
+            "that has them, or make another project."
         )
     if is_rgb != project.intake.rgb:
         is_what, wants = ("an RGB image", "channels") if is_rgb else ("an image of separate channels", "RGB images")
-        raise FrameError(f"{source} is {is_what}, but '{project.name}' is about {wants}. Make another project for it.")
+        raise FrameError(f"{source} is {is_what}, but '{project.name}' uses {wants}. Make another project for it.")
 
 
 def with_channels(project: Project, channels: tuple[Channel, ...], is_rgb: bool, labelled: int) -> Project:
@@ -46,7 +46,7 @@ def with_channels(project: Project, channels: tuple[Channel, ...], is_rgb: bool,
         When crops of other channels are labelled already, or no channel is left.
     """
     if not channels:
-        raise ProjectError("A frame needs at least one channel. Leave one ticked.")
+        raise ProjectError("A frame needs at least one channel. Tick one.")
     if len(channels) > MOST_CHANNELS:
         raise ProjectError(f"{len(channels)} channels are too many. Tick at most {MOST_CHANNELS}.")
     before, now = ({each.index for each in some} for some in (project.channels, channels))
@@ -78,10 +78,10 @@ def require_alike(project: Project, source: str, count: int, is_rgb: bool, label
     Projects of earlier versions, which chose no channels, take every frame, as they did.
     """
     if labelled and project.channels and (count != labelled or is_rgb != project.intake.rgb):
-        description = "is an RGB image" if is_rgb else f"gives crops of {count} channel(s)"
+        description = "is an RGB image" if is_rgb else f"has crops of {count} channel(s)"
         raise FrameError(
-            f"{source} {description}; '{project.name}' has labels of crops with {in_words(project)}. Choose a frame "
-            "that has these, or make another project."
+            f"{source} {description}, but '{project.name}' has labels of crops with {in_words(project)}. Choose a "
+            "frame that has these, or make another project."
         )
 
 

@@ -53,11 +53,11 @@ def cold_start(prepared: Prepared, plane_C_Y_X: Plane) -> Job[FrameScores]:
     warnings = (told_blank(int((skipped_N == BLANK).sum()), len(grid)), prepared.warning)
     if len(chosen) < len(grid):
         warnings = ("", prepared.warning)
-        reason = f"{reason} A first query is chosen among {len(which_M)} crops drawn at random."
+        reason = f"{reason} The first query is chosen from {len(which_M)} crops drawn at random."
         if not len(which_M):
             raise FrameError(
-                f"{prepared.source} has no content in the crops that were examined: chunks are missing, or all is "
-                "constant. Wait until it is written, or choose another frame."
+                f"{prepared.source} has no information in the {len(chosen)} crops that were drawn: chunks are missing, "
+                "or pixels are constant. Wait until it is fully written, or choose another frame."
             )
     sentences = tuple(filter(None, warnings))
     if not len(which_M):

@@ -44,11 +44,11 @@ def measured_range(plane_C_Y_X: Plane, missing: Missing) -> tuple[IntensityRange
     height, width = frame.size_of(level)
     whole = (0, height, 0, width)
     if sizes[level] <= MOST_PIXELS and (missing == "raise" or not missing_boxes(frame, planes, whole, level)):
-        note = f"The intensity range is that of {where}, {height} x {width} pixels."
+        note = f"The intensity range was measured on {where}, {height} x {width} pixels."
         return intensity_range(read_window(frame, planes, *whole, level)), note if level else ""
     windows = [read_window(frame, planes, *box, level) for box in _sampled(frame, planes, level, missing)]
     pixels = np.concatenate([window.reshape(len(window), -1) for window in windows], axis=1)
-    note = f"The intensity range is that of {len(windows)} windows spread over {where}."
+    note = f"The intensity range was measured in {len(windows)} windows spread over {where}."
     return intensity_range(pixels[:, np.newaxis]), note
 
 
@@ -111,8 +111,8 @@ def _small(plane: LazyPlane, grid: Grid) -> Pixels:
     height, width = frame.size_of(level)
     if height * width > MOST_MASKED:
         raise FrameError(
-            f"{frame.source} is too large to look for background: its smallest level that shows every crop is "
-            f"{height} x {width}. Add smaller pyramid levels, or score all crops with --background none."
+            f"{frame.source} is too large to look for background: the smallest usable pyramid level has {height} x "
+            f"{width} pixels. Add smaller levels, or score all crops with --background none."
         )
     return read_window(frame, plane.planes, 0, height, 0, width, level)
 

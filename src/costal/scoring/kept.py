@@ -74,7 +74,7 @@ def claim(folder: Path, made_of: Mapping[str, Any]) -> tuple[str, ...]:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ProjectError(
-            f"{folder} cannot be made: {error.strerror}. Choose another place, or make it writable."
+            f"{folder} cannot be made: {error.strerror}. Choose another folder, or make this one writable."
         ) from error
     before = card(folder)
     if before == wanted_card:

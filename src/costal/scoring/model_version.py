@@ -29,14 +29,14 @@ def current_version(project: Project, crop_shape: tuple[int, int, int]) -> Model
         (channels, side, _), classes = made_for
         note = (
             f"The newest model was trained for {len(classes)} classes and crops of {side} px with {channels} "
-            "channel(s), which does not fit the crops here. Label some of these, then train a new model."
+            "channel(s). It does not fit the classes or the crops here. Label some of these crops, then train again."
         )
         return ModelVersion(0, replace(fresh, notes=(note,)))
     if newest.agent.backbone != fresh.backbone:
         seen, now = _named(newest.agent.backbone), _named(fresh.backbone)
         if newest.agent.backbone and fresh.backbone and newest.agent.backbone.name == fresh.backbone.name:
             seen, now = f"{seen} with weights {newest.agent.backbone.sha256[:12]}", f"{fresh.backbone.sha256[:12]}"
-        note = f"The newest model uses {seen}, the project now uses {now}. Train again; all labels are kept."
+        note = f"The newest model uses {seen}, but the project now uses {now}. Train again; all labels are kept."
         return ModelVersion(0, replace(fresh, notes=(note,)))
     return replace(newest, agent=replace(newest.agent, settings=fresh.settings))
 
@@ -56,7 +56,7 @@ def trained_version(project: Project) -> ModelVersion:
     newest = load_newest(project.model_folder)
     if newest is None or not newest.agent.classifier:
         raise ProjectError(
-            f"'{project.name}' has no trained classifier yet. Label crops of at least two classes and train."
+            f"'{project.name}' has no trained classifier yet. Label crops of at least two classes, then train."
         )
     model_version = current_version(project, newest.agent.crop_shape)
     if not model_version.agent.classifier:
@@ -107,7 +107,7 @@ def told_outside(project: Project, own: IntensityRange) -> str:
         return ""
     own_text, fixed_text = (f"{min(each.low_C):.4g} to {max(each.high_C):.4g}" for each in (own, fixed))
     return (
-        f"The frame has intensities from {own_text}, the project's models were trained for {fixed_text}: values "
-        "beyond are clipped. Train with a new range ('costal train --new-range', or the box under Advanced) to include "
-        "it."
+        f"The frame has intensities from {own_text}, but the project's models were trained for {fixed_text}: other "
+        "values are clipped. To include them, train with a new range ('costal train --new-range', or the box under "
+        "Advanced)."
     )

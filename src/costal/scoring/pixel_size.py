@@ -41,8 +41,8 @@ def told_unlike(pixel_um: float | None, learned: Sequence[float]) -> str:
     if not is_unlike(pixel_um, learned):
         return ""
     return (
-        f"The frame has {pixel_um:.3g} µm per pixel, the labels are from {named(learned)} µm: its crops show things at "
-        "another scale, so do not trust its predictions."
+        f"The frame has {pixel_um:.3g} µm per pixel, but the labels are from {named(learned)} µm per pixel. Its crops "
+        "have another scale, so do not trust the predictions."
     )
 
 
@@ -59,11 +59,11 @@ def scaling(pixel_um: float | None, learned: Sequence[float], resample: bool) ->
     if not learned:
         return 1.0, "The pixel size of the training labels is not known: nothing was resampled." if resample else ""
     if pixel_um is None:
-        return 1.0, f"The frame's pixel size is not known; the labels are from {named(learned)} µm."
+        return 1.0, f"The frame's pixel size is not known; the labels are from {named(learned)} µm per pixel."
     if not is_unlike(pixel_um, learned):
         return 1.0, ""
     if not resample:
-        offer = f" It can be resampled to {learned[0]:.3g} µm: tick the box, or use --resample."
+        offer = f" To resample it to {learned[0]:.3g} µm, tick the box, or use --resample."
         return 1.0, told_unlike(pixel_um, learned) + offer
     finer = " A finer pixel size adds no detail." if pixel_um > learned[0] else ""
     return pixel_um / learned[0], f"Resampled from {pixel_um:.3g} to {learned[0]:.3g} µm per pixel.{finer}"

@@ -81,8 +81,8 @@ def query_of(
             raise ProjectError(f"{scores.reason or told_blank(len(grid), len(grid))} Choose another frame.")
         if which_M is not None:
             raise ProjectError(
-                "Every crop that was scored is labelled, and crops without information are not queried. Train, score "
-                "again to go on, or choose another frame."
+                "Every scored crop is labelled, and crops without information are not queried. Train and score again, "
+                "or choose another frame."
             )
         raise ProjectError("Every crop of this frame is labelled. Choose another frame, or undo a label.")
     number_N = control_numbers_of(project, content_hash, grid)

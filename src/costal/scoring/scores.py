@@ -133,7 +133,7 @@ def frame_scores(prepared: Prepared, bands: Band, device: str = "", notes: tuple
     model_version, skipped_N = prepared.model_version, bands.skipped_N
     scored, count = skipped_N == SCORED, len(skipped_N)
     lacking, blank = (int(np.count_nonzero(skipped_N == why)) for why in (MISSING, BLANK))
-    missing = f"{lacking} crops that touch missing chunks are left out." if lacking else ""
+    missing = f"{lacking} crops are left out because chunks of the image are missing." if lacking else ""
     warnings = tuple(filter(None, (missing, told_blank(blank, count), prepared.warning)))
     if blank == count:
         return FrameScores(None, model_version.number, warnings[0], skipped_N=skipped_N, warnings=warnings)

@@ -50,7 +50,7 @@ def starving_text(
     index, (share, count, own_s, others_s) = max(shares.items(), key=lambda each: each[1][0])
     amount = "none" if not count else f"only {count}"
     return (
-        f"'{names[index]}' is rarely asked for: it is predicted for {share:.0%} of the crops without a label, but for "
-        f"{amount} of the next {next_count} crops to label. Its crops take long ({own_s:.2g} s, others "
+        f"The next queries neglect '{names[index]}': it is predicted for {share:.0%} of the unlabelled crops, but for "
+        f"{amount} of the next {next_count} to label, because its crops take long ({own_s:.2g} s, others "
         f"{others_s:.2g} s). Move the slider towards informative, or click crops of this class on the image."
     )

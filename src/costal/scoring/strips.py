@@ -50,8 +50,8 @@ def told_missing(frame: LazyFrame, boxes: Sequence[Box]) -> str:
     y0, y1, x0, x1 = boxes[0]
     return (
         f"{frame.source} lacks {len(boxes)} chunks, the first at rows {y0} to {y1} and columns {x0} to {x1}. Wait "
-        "until it is fully written, or copy it again. Or use --missing skip to leave out the crops there, or --missing "
-        "fill if the image is sparse: missing pixels then get the fill value."
+        "until it is fully written, or copy it again. Or use --missing skip to leave out these crops, or --missing "
+        "fill for a sparse image: missing pixels get the fill value."
     )
 
 

@@ -62,7 +62,7 @@ def run_on_workers(tasks: Tasks[T], work: Work, folder: Path, where: str, finger
         scheduler is lost or workers die of a task; and what a task raises.
     """
     folder = folder.absolute()
-    yield tasks.progress(tasks.left, "looking for workers")
+    yield tasks.progress(tasks.left, "Looking for workers")
     with _connected(where, work.name) as client, tempfile.NamedTemporaryFile(prefix=".spread-", dir=folder) as token:
         context = WorkerContext(work, folder, Path(token.name), comparable(fingerprint))
         try:
@@ -123,8 +123,8 @@ def _local_cluster(processes: int, has_dashboard: bool) -> Any:
         security = distributed.Security.temporary()
     except ImportError as error:
         raise CostalError(
-            "Workers on this machine need keys of their own, or any local user could run code as you. Install what "
-            'makes keys: pip install "napari-costal[distributed]"'
+            "Workers on this machine need their own keys; without keys, any local user could run code as you. Install "
+            'the package that makes them: pip install "napari-costal[distributed]"'
         ) from error
     pages = {} if has_dashboard else {"distributed.scheduler.http.routes": ["distributed.http.health"]}
     with config.set(pages):
@@ -158,7 +158,7 @@ def _address(where: str) -> str:
     if ADDRESS.fullmatch(where):
         return where
     if not Path(where).is_file():
-        raise CostalError(f"'{where}' is not a place to run at, and no such file exists. Use {FORMS}.")
+        raise CostalError(f"'{where}' is neither an address nor an existing file. Use {FORMS}.")
     try:
         return str(json.loads(Path(where).read_text("utf-8"))["address"])
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -181,8 +181,8 @@ def _require_alike(client: Any, context: WorkerContext[Any]) -> None:
             raise refusal
         if refusal is not None:
             raise CostalError(
-                f"The {name} cannot be checked ({in_one_line(refusal)}). Start it from a Python that has the same "
-                "napari-costal as here."
+                f"The {name} cannot be checked ({in_one_line(refusal)}). Start it from a Python with the same version "
+                "of napari-costal as here."
             ) from refusal
 
 
@@ -198,8 +198,8 @@ def _watched(client: Any, context: WorkerContext[Any], tasks: Tasks[T], dashboar
     at_last_death = dict(left)
     while pending:
         workers = len(client.nthreads())
-        waiting = f"waiting for a worker: dask worker {client.scheduler.address}"
-        working = f"tasks to go: {len(pending)}, workers: {workers}{dashboard}"
+        waiting = f"Waiting for a worker. Start one: dask worker {client.scheduler.address}"
+        working = f"Tasks left: {len(pending)}, workers: {workers}{dashboard}"
         yield tasks.progress(left, working if workers else waiting)
         with client.as_current(), suppress(TimeoutError):
             _distributed().wait(list(pending), timeout=LOOK_EVERY_S, return_when="FIRST_COMPLETED")
@@ -225,8 +225,8 @@ def _readable(error: BaseException, tasks: Tasks[T], task: T, folder: Path) -> B
     name = tasks.name_of(task)
     if isinstance(error, _distributed().KilledWorker):
         return CostalError(
-            f"'{name}' ended every worker that ran it before {tasks.piece} was finished: most often there is too "
-            f"little memory. {tasks.remedy} Finished work is in {folder}."
+            f"'{name}' ended every worker that ran it before {tasks.piece} was finished; the usual cause is too little "
+            f"memory. {tasks.remedy} Finished work is in {folder}."
         )
     failure = CostalError(f"'{name}' failed on a worker ({in_one_line(error)}). Finished work is in {folder}.")
     failure.__cause__ = error

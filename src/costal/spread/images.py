@@ -97,7 +97,7 @@ def _tasks(to_do: Sequence[tuple[BandWork, Sequence[int]]]) -> list[_Bands]:
     tasks = []
     for work, numbers in to_do:
         if work.folder is None or not isinstance(work.plane, PlaneAddress):
-            raise FrameError("Pixels in memory cannot be scored by workers. Name the file that they are from.")
+            raise FrameError("Workers cannot score pixels in memory. Give the image file instead.")
         crops = work.span(0)[1]
         most = max(1, math.ceil(TASK_CROPS / crops))
         parts = (tuple(numbers[at : at + most]) for at in range(0, len(numbers), most))
@@ -144,7 +144,7 @@ def _run(context: WorkerContext[_Scoring], task: _Bands) -> None:
     work = task.work
     agent = _agent(context.work.models, context.work.model_hash)
     if agent is None:
-        raise FrameError(f"The model in {context.work.models} is gone. Run the same command again.")
+        raise FrameError(f"The model in {context.work.models} is missing. Run the same command again.")
     with alone(task.folder / f"bands-{task.numbers[0]:05}.lock", look):
         left = [number for number in task.numbers if work.kept(number) is None]
         with closing(score_bands(work, _opened(task.address), agent, left)) as job:

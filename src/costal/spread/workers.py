@@ -57,8 +57,9 @@ def admit_scheduler(source: str, name: str) -> None:
     """Raise CostalError when the scheduler, which passes the tasks on, has other code."""
     if source_fingerprint() != source:
         raise CostalError(
-            f"The scheduler has other source code than the process that the {name} was started from "
-            f"(MD5 {source_fingerprint()} and {source}). Give it the same, restart it, and run the same command again."
+            f"The scheduler has other source code than the process that started the {name} "
+            f"(MD5 {source_fingerprint()} and {source}). Install the same version there, restart the scheduler, and "
+            "run the same command again."
         )
 
 
@@ -75,15 +76,16 @@ def admit(context: WorkerContext[Any], dask_worker: Any) -> None:
         fingerprint = context.work.fingerprint()
     except OSError as error:
         raise CostalError(
-            f"{me} cannot write to {context.folder}: {error.strerror}. Allow it to write there."
+            f"{me} cannot write to {context.folder}: {error.strerror}. Give its user the permission to write there."
         ) from error
     except CostalError as error:
         raise CostalError(f"{me} cannot load '{context.work.needs}': {error}") from error
     differences = context.here.differences(comparable(fingerprint))
     if differences:
         raise CostalError(
-            f"{me} differs from the process that the {context.work.name} was started from (named first): "
-            f"{'; '.join(differences)}. Install the same there, restart it, and run the same command again."
+            f"{me} differs from the process that started the {context.work.name} (named first): "
+            f"{'; '.join(differences)}. Install the same versions there, restart the worker, and run the same command "
+            "again."
         )
 
 

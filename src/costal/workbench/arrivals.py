@@ -74,5 +74,5 @@ def offer(request: PriorityRequest) -> Job[tuple[FramePriority, ...]]:
             )
             offers.append(FramePriority(*details, value, seconds, scored.generation))
     if not offers:
-        raise FrameError(f"{request.path} gives no frame. Choose another Z or T under Advanced.")
+        raise FrameError(f"{request.path} has no frame to score. Choose another Z or T under Advanced.")
     return tuple(offers)

@@ -126,17 +126,17 @@ def _controls(project: Project, store: Store, labels: Sequence[CropLabel]) -> se
 def _too_few(project: Project, labelled: Sequence[PresentedCrop]) -> str:
     """Return why so few labels say nothing yet, empty where they do."""
     if project.choices.backbone == "gal2017":
-        return "With gal2017 a cross-validation takes as long as ten trainings, so it is left out: see the controls."
+        return "With gal2017 cross-validation takes as long as ten trainings and is not run. See the control crops."
     if len(labelled) < FEWEST_LABELS:
         lacking = FEWEST_LABELS - len(labelled)
         plural = "s" * (lacking > 1)
         return f"Label {lacking} more crop{plural} one by one: {FEWEST_LABELS} are needed."
     counts = Counter(project.class_index(each.class_id) for each in labelled)
     if len(counts) < 2:
-        return "All labels are of one class. Label crops of another."
+        return "All labels are of one class. Label crops of another class."
     rare = [project.offered[at].name for at, count in counts.items() if at is not None and count < 2]
     if rare:
-        return f"There is only one label of {', '.join(rare)}. Label another crop of it."
+        return f"Classes with only one label: {', '.join(rare)}. Label another crop of each."
     return ""
 
 
@@ -153,7 +153,7 @@ def _groups(places: Sequence[CropLabel], class_N: NDArray[np.int64]) -> tuple[ND
     blocks = block_groups(frame_N, y_N, x_N, places[0].side, class_N)
     if blocks is not None:
         return blocks, "blocks"
-    return None, "The labels lie too close together to leave some of each class out. Label crops of other places."
+    return None, "The labelled crops are too close together for cross-validation. Label crops in other places."
 
 
 def _overlaps(places: Sequence[CropLabel], stride: int) -> NDArray[np.bool_] | None:

@@ -72,8 +72,8 @@ class Forecast:
         text = f"about {counted(self.more, 'label')}, {self.points:+.1f} ± {self.plus_minus:.1f} points"
         if self.came_labels is None or self.came_points is None:
             return f"The next {MINUTES} minutes at this pace: {text}."
-        came = f"{counted(self.came_labels, 'label')} came, {self.came_points:+.1f} points"
-        return f"Forecast at {counted(self.labels, 'label')}: {text}; {came}."
+        result = f"{counted(self.came_labels, 'label')}, {self.came_points:+.1f} points"
+        return f"Forecast at {counted(self.labels, 'label')}: {text}. Result: {result}."
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ def kinds_with(axes: str, sources: Iterable[str]) -> Mapping[str, str]:
         else:
             others[source] = (
                 f"{source} has {len(axes_of_file)} dimensions ({axes_of_file}) and cannot have the axes {letters}. "
-                "Name each once."
+                "Name each dimension once."
             )
     if not kinds:
         raise FrameError(next(iter(others.values()), "No file is open, so no axes can be set."))

@@ -92,7 +92,7 @@ class CropPixels:
             plane = frame_of(image, planes)
             if plane.content_hash == record.content_hash:
                 return plane.pixels_C_Y_X
-        raise FrameError(f"{record.source} has other pixels than when it was scored. Score it again.")
+        raise FrameError(f"The pixels of {record.source} have changed since it was scored. Score it again.")
 
 
 def answers_for(
@@ -112,8 +112,8 @@ def answers_for(
     lacking = [message for row in class_ids if isinstance(message := pixels[row], str)]
     if lacking:
         raise FrameError(
-            f"{len(lacking)} of the {len(class_ids)} crops cannot be read, so none was labelled: {lacking[0]} Take "
-            "them out of the selection, or bring the file back."
+            f"{len(lacking)} of the {len(class_ids)} crops cannot be read, so none was labelled: {lacking[0]} Remove "
+            "them from the selection, or restore the file."
         )
     return tuple(_answer(gallery, row, class_id, pixels[row], annotator, given) for row, class_id in class_ids.items())
 

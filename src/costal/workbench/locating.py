@@ -40,7 +40,7 @@ def locate(project: Project, frames: Sequence[ListedFrame], place: Path) -> Job[
         When there is no image.
     """
     if not place.exists():
-        raise ProjectError(f"{place} is not there. Choose a file, or a folder that the images are in.")
+        raise ProjectError(f"{place} does not exist. Choose an image, or a folder with the images.")
     names = {_file_name(each) for each in frames}
     images = sorted(image_sources([place], project.scores_folder), key=lambda each: Path(each).name not in names)
     left = {each.id: each for each in frames}
@@ -103,8 +103,8 @@ def located_text(located: Located) -> str:
     sentences = [f"Found {count} of {count + left} images by their content."]
     if located.others:
         first = Path(located.others[0])
-        more = f", and {len(located.others) - 1} more like it," if len(located.others) > 1 else ""
-        sentences.append(f"{first}{more} has the name of a missing image but other pixels: it was not used.")
+        more = f" and {len(located.others) - 1} more" if len(located.others) > 1 else ""
+        sentences.append(f"Not used: {first}{more} (the name of a missing image, but other pixels).")
     if located.unreadable:
         sentences.append(f"{len(located.unreadable)} files could not be read.")
     if left:

@@ -20,15 +20,15 @@ from costal.workbench.review import Accuracy, Review
 HOW = {
     "single": "one by one",
     "bulk": "several at once",
-    "accepted": "by accepting predictions",
-    "imported": "by import from files",
+    "accepted": "as accepted predictions",
+    "imported": "imported from files",
 }
 ACQUISITION = {
     "bald": "the mutual information of prediction and model (BALD)",
     "predictive_entropy": "the predictive entropy",
     "std": "the standard deviation over dropout passes",
     "variation_ratio": "the variation ratio",
-    "random": "random numbers",
+    "random": "a random number",
 }
 PACKAGES = {"NumPy": "numpy", "PyTorch": "torch", "timm": "timm"}
 
@@ -71,9 +71,9 @@ class Methods:
         side, frames = self.project.tiling.crop, len({each.frame_id for each in self.labels})
         sizes = " or ".join(f"{each:.4g} µm" for each in self.pixel_um)
         known = f"pixel size {sizes}" if sizes else "the pixel size is not known"
-        of = f" of {counted(frames, 'image')}" if frames else ""
+        source = f" from {counted(frames, 'image')}" if frames else ""
         software = ", ".join(f"{name} {number}" for name, number in self.versions.items())
-        return f"Crops of {side} × {side} px ({known}){of} were labelled with {software}."
+        return f"Crops of {side} × {side} px ({known}){source} were labelled with {software}."
 
     def _classes(self) -> str:
         labels = Counter(self._meant(each.class_id) for each in self.labels)
@@ -82,10 +82,9 @@ class Methods:
             if labels[each.id]:
                 about = f": {each.description.rstrip('.')}" if each.description else ""
                 parts.append(f"{each.name} ({labels[each.id]:,}{about})")
-        unknown = f", of which {labels[0]:,} are of classes that the project no longer has" if labels[0] else ""
-        total = len(self.labels)
-        count = f"{counted(total, 'label')} of {counted(len(parts), 'class', 'classes')}"
-        return f"{count} {'stand' if total != 1 else 'stands'}{unknown}: {_listed(parts)}."
+        unknown = f" Classes that the project no longer has: {counted(labels[0], 'label')}." if labels[0] else ""
+        count = f"{counted(len(self.labels), 'label')} of {counted(len(parts), 'class', 'classes')}"
+        return f"The project has {count}: {_listed(parts)}.{unknown}"
 
     def _meant(self, class_id: int | None) -> int:
         project_class = self.project.class_of(class_id) if class_id is not None else None
@@ -97,25 +96,22 @@ class Methods:
         ways = _listed(f"{given[each]:,} {HOW[each]}" for each in GIVEN if given[each])
         unsure = sum(each.unsure for each in self.labels)
         doubts = f" The expert marked {unsure:,} of them as unsure." if unsure else ""
-        return f"They were given by {people}: {ways}.{doubts}"
+        return f"The labels were given by {people}: {ways}.{doubts}"
 
     def _choice(self) -> str:
         """Return how the crops that were labelled one by one were chosen."""
         single = [each for each in self.labels if each.given == "single"]
         if not single:
-            return "The committee chose none of them."
+            return "The committee chose none of these crops."
         counts = Counter(_how_chosen(each) for each in single)
         parts = [f"{_chosen_text(way)} ({count:,}, {count / len(single):.0%})" for way, count in counts.most_common()]
-        return f"Those given one by one were chosen {_listed(parts)}."
+        return f"The crops that were labelled one by one were chosen {_listed(parts)}."
 
     def _effort(self) -> str:
         if not any(each.events for each in self.rows):
             return "The effort was not measured."
         minutes, limit_s = f"{self.review.minutes:.1f}", f"{self.project.idle_limit_s:g}"
-        return (
-            f"Looking at single crops took {minutes} min of active time, without pauses and without gaps beyond "
-            f"{limit_s} s."
-        )
+        return f"Single crops took {minutes} min of active time; pauses and gaps longer than {limit_s} s do not count."
 
     def _model(self) -> str:
         if self.newest is None:
@@ -129,11 +125,11 @@ class Methods:
     def _accuracy(self) -> str:
         accuracy = self.review.accuracy
         if not accuracy.count:
-            return "No crop was drawn at random and predicted before it was labelled, so no accuracy can be given."
+            return "No control crop was predicted before it was labelled, so no accuracy can be given."
         controls = counted(accuracy.count, "control crop")
         return (
-            "The model of that time, whose prediction came before the label, was right for "
-            f"{_interval(accuracy)} of {controls}, drawn at random."
+            f"Accuracy was measured on {controls}, drawn at random and predicted before labelling: "
+            f"{_interval(accuracy)} of these predictions were right."
         )
 
     def _consistency(self) -> str:
@@ -142,7 +138,7 @@ class Methods:
             return "No crop was labelled twice to measure how consistent the expert is."
         again = counted(consistency.count, "crop")
         return (
-            f"The expert gave the same label again to {_interval(consistency)} of {again} shown again unannounced; "
+            f"Of {again} shown again without notice, the expert gave {_interval(consistency)} the same label again; "
             "a measured accuracy cannot be higher than this share."
         )
 
@@ -192,7 +188,7 @@ def _how_chosen(row: PresentationRow) -> Way:
 def _chosen_text(way: Way) -> str:
     name, alpha, beta = way
     words = {
-        "repeated": "to be shown again unannounced",
+        "repeated": "to be shown again without notice",
         "control": "at random, as controls",
         "expert": "by the expert",
         "typical": "as typical crops of each kind, without a model",
@@ -200,8 +196,8 @@ def _chosen_text(way: Way) -> str:
     if name in words:
         return words[name]
     figures = (f"{each:g}" if each is not None else "not known" for each in (alpha, beta))
-    exponents = "α = {}, β = {}".format(*figures)
-    return f"by the highest value I^α / C^β, I by {ACQUISITION[name]} ({exponents})"
+    exponents = "α = {} and β = {}".format(*figures)
+    return f"by the highest value I^α / C^β with {exponents}, where I is {ACQUISITION[name]}"
 
 
 def _seen_through(card: BackboneCard | None) -> str:

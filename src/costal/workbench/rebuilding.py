@@ -32,7 +32,7 @@ def rebuild(project: Project, digest: str) -> Job[Agent]:
         presented = store.presented(recipe.presentations, recipe.label_ids)
     if {each.label_id for each in presented} - {None} != set(recipe.label_ids):
         raise ProjectError(
-            f"Labels that model {digest[:12]} learned are no longer in the store, so it cannot be trained again."
+            f"Model {digest[:12]} cannot be trained again: the project no longer has all labels that it learned."
         )
     limits = IntensityRange(recipe.low_C, recipe.high_C) if recipe.low_C else None
     then = _as_it_was(project, recipe)

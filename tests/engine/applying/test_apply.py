@@ -390,7 +390,7 @@ def test_a_frame_that_shows_nothing_is_said_so(trained, field, tmp_path, command
     assert ran.exit_code == 0
     assert "Classified 0 crops of 1 frame" in ran.stdout
     assert "  without information: 30" in ran.stdout.splitlines()
-    assert "The frame shows nothing" in ran.stderr
+    assert "The frame has no information" in ran.stderr
     assert (row["crops"], row["mean confidence"], row["without information"]) == ("0", "", "30")
     assert not read(out / "a-classes.tif").pixels.any()
 
@@ -416,7 +416,7 @@ def micrometres(um):
 def test_a_frame_of_another_pixel_size_than_was_learned_at_is_warned_of(trained, field, um, learned, is_warned):
     learned_at(trained, *learned)
     result = finish(apply_to_frame(at(request(trained, field.pixels_Y_X[None]), um)))
-    assert any("at another scale" in note for note in result.notes) == is_warned
+    assert any("another scale" in note for note in result.notes) == is_warned
 
 
 def test_the_command_warns_of_another_pixel_size_on_the_screen_in_json_and_in_the_table(
@@ -426,7 +426,7 @@ def test_the_command_warns_of_another_pixel_size_on_the_screen_in_json_and_in_th
     path, out = write_tiff(tmp_path / "a.tif", field.pixels_Y_X, **micrometres(0.5)), tmp_path / "out"
     ran = command(path, "--project", trained.folder, "--out", out, "--device", "cpu", "--json")
     (row,) = rows_of(out / "counts.csv")
-    warning = "The frame has 0.5 µm per pixel, the labels are from 0.1 µm"
+    warning = "The frame has 0.5 µm per pixel, but the labels are from 0.1 µm"
     notes = json.loads(ran.stdout)["frames"][0]["notes"]
     assert all(warning in text and "--resample" in text for text in (ran.stderr, notes, row["notes"]))
 
@@ -566,7 +566,7 @@ def test_a_file_whose_name_is_no_text_is_named_and_stops_nothing(trained, field,
         pytest.skip("this file system takes text alone")
     result = finish(apply_to_files(FilesRequest(trained, (tmp_path / "images",), tmp_path / "out", "cpu")))
     assert (len(result.frames), len(result.failures)) == (1, 1)
-    assert "Rename it" in result.failures[0].reason
+    assert "Rename the file" in result.failures[0].reason
 
 
 def test_images_below_a_folder_are_found_but_not_what_is_hidden_or_was_written_by_us(field, tmp_path):
@@ -579,7 +579,7 @@ def test_images_below_a_folder_are_found_but_not_what_is_hidden_or_was_written_b
 
 def test_a_device_that_is_not_here_is_said_once(trained, field, tmp_path):
     path = write_tiff(tmp_path / "a.tif", field.pixels_Y_X)
-    with pytest.raises(AgentError, match="The device 'nowhere' is not here"):
+    with pytest.raises(AgentError, match="This machine has no device 'nowhere'"):
         finish(apply_to_files(FilesRequest(trained, (path,), tmp_path / "out", "nowhere")))
 
 

@@ -87,7 +87,7 @@ def test_crops_that_touch_a_missing_chunk_have_no_class(project, tmp_path, write
     request = FilesRequest(project, (str(path),), tmp_path / "two", "cpu", missing="skip")
     (counts,) = finish(apply_to_files(request)).frames
     assert (sum(counts.counts_K), counts.blank) == (60, 4)
-    assert "4 crops that touch missing chunks are left out." in counts.notes
+    assert "4 crops are left out because chunks of the image are missing." in counts.notes
     assert (tifffile.imread(tmp_path / "two" / "holed-classes.tif")[32:64, 32:64] == 0).all()
 
 

@@ -52,7 +52,7 @@ def test_crops_are_counted_row_by_row():
         ((100, 100), 7, None, "drop", "too small. Choose at least 8"),
         ((100, 100), 16, 0, "drop", "stride of 0 .* Choose 1 to 16"),
         ((100, 100), 16, 17, "pad", "stride of 17 .* Choose 1 to 16"),
-        ((20, 100), 21, None, "drop", "21 pixels does not fit a frame of 20 x 100. Choose at most 20, or let"),
+        ((20, 100), 21, None, "drop", "21 pixels does not fit a frame of 20 x 100. Choose at most 20, or pad"),
         ((20, 100), 40, None, "drop", "Choose at most 20\\.$"),
         ((20, 100), 40, None, "pad", "40 pixels does not fit a frame of 20 x 100. Choose at most 39\\.$"),
     ],

@@ -46,4 +46,4 @@ def test_a_corner_of_nan_has_no_information_and_its_neighbours_have():
 def test_what_is_said_counts_them_and_tells_a_frame_of_nothing():
     assert told_blank(0, 64) == ""
     assert told_blank(3, 64).startswith("3 of 64 crops have no information")
-    assert told_blank(64, 64).startswith("The frame shows nothing")
+    assert told_blank(64, 64).startswith("The frame has no information")

@@ -176,7 +176,7 @@ def test_a_sparse_tiff_is_refused_unless_chunks_may_be_missing(tmp_path):
 @pytest.mark.parametrize(
     ("attributes", "message"),
     [
-        ({}, r"without OME metadata: it holds 0\. Write it as OME-Zarr"),
+        ({}, r"without OME metadata: it contains 0\. Write it as OME-Zarr"),
         ({"ome": {"plate": {"wells": [{"path": "A/1"}, {"path": "A/2"}]}}}, r"plate of 2 wells \(A/1, A/2 .*A/1/0"),
         ({"well": {"images": [{"path": "0"}, {"path": "1"}]}}, r"well of 2 images\. Name one: .*/0"),
         ({"multiscales": []}, r"multiscales is \[\]"),
@@ -237,7 +237,7 @@ def test_a_url_gives_what_the_folder_gives_and_notices_changes(tmp_path, write_z
         assert missing_boxes(changed, Planes(), (0, 70, 0, 90)) == [(32, 64, 32, 64)]
     finally:
         memory.rm("/test_lazy", recursive=True)
-    with pytest.raises(FrameError, match=r"does not have the name of an OME-Zarr"):
+    with pytest.raises(FrameError, match=r"is not the address of an OME-Zarr"):
         open_lazily("memory://test_lazy/a.tif")
 
 

@@ -54,7 +54,7 @@ def test_a_big_plane_is_sampled_the_same_way_twice_and_close_to_the_whole():
 
 @pytest.mark.parametrize("percentiles", [(50, 50), (90, 10), (-1, 99), (1, 101), (np.nan, 99)])
 def test_percentiles_that_do_not_grow_from_0_to_100_are_refused(percentiles):
-    with pytest.raises(FrameError, match="rising numbers from 0 to 100"):
+    with pytest.raises(FrameError, match="two numbers from 0 to 100, the smaller one first"):
         intensity_range(np.zeros((1, 8, 8)), percentiles)
 
 
@@ -113,7 +113,7 @@ def test_the_channel_is_the_third_axis_from_the_end():
 
 
 def test_limits_of_other_channels_are_refused():
-    with pytest.raises(FrameError, match="3 channels, the intensity range 1"):
+    with pytest.raises(FrameError, match="3 channels, but the intensity range has 1"):
         normalise(np.zeros((3, 8, 8)), IntensityRange((0.0,), (1.0,)))
 
 

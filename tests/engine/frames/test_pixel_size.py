@@ -98,7 +98,7 @@ def test_the_height_has_a_unit_of_its_own(tmp_path):
     frame = ome(tmp_path / "a.ome.tif", **sides, PhysicalSizeYUnit="µm")
     assert (frame.pixel_um, frame.notes) == (pytest.approx(0.065), ())
     frame = ome(tmp_path / "b.ome.tif", **sides, PhysicalSizeYUnit="mm")
-    assert frame.notes == ("Pixels are 0.065 by 65 um; the width is taken for both sides.",)
+    assert frame.notes == ("Pixels are 0.065 by 65 um; the width is used for both sides.",)
 
 
 def test_an_unknown_unit_is_told(tmp_path):

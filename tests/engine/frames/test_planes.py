@@ -83,7 +83,7 @@ def test_what_was_not_chosen_is_refused_where_there_is_a_choice():
 
 def test_too_many_planes_are_refused_and_as_many_as_allowed_are_not():
     lengths = {"T": 101, "Z": 100, "Y": 1, "X": 1}
-    with pytest.raises(FrameError, match=r"101 times of 100 Z planes, .* 10,000 frames\. Project Z or T"):
+    with pytest.raises(FrameError, match=r"101 times and 100 Z planes, .* 10,000 frames\. Project Z or T"):
         planes_of(frame("TZYX", lengths), PlaneRule("each", "each"))
     assert len(planes_of(frame("TZYX", lengths | {"T": 100}), PlaneRule("each", "each"))) == MOST_PLANES
     assert len(planes_of(frame("TZYX", lengths), PlaneRule("mean", "each"))) == 101

@@ -82,7 +82,7 @@ def test_a_split_image_is_listed_once_and_only_when_all_its_files_are_there(tmp_
     paths = layouts.ome_planes(tmp_path, STACK)
     last = paths[2].read_bytes()
     paths[2].unlink()
-    with pytest.raises(FrameError, match=r"1 other files of it are missing: plane_2\.ome\.tif\. Wait"):
+    with pytest.raises(FrameError, match=r"other files are missing \(1: plane_2\.ome\.tif\)\. Wait"):
         read(paths[0])
     assert set(states(tmp_path).values()) == {"pending"}
     paths[2].write_bytes(last)
@@ -112,7 +112,7 @@ def test_no_file_outside_the_image_s_folder_is_read(name, opened, tmp_path):
     mark = [(0, "a.ome.tif", "urn:a", 0), (1, name, "urn:b", 0)]
     xml = layouts.ome_root(layouts.ome_image(0, (2, 32, 40), mark), "urn:a")
     layouts.write_planes(inner / "a.ome.tif", STACK[:1], xml)
-    with pytest.raises(FrameError, match="names a file of another folder"):
+    with pytest.raises(FrameError, match="refers to a file outside its folder"):
         opened(inner / "a.ome.tif")
 
 
@@ -124,7 +124,7 @@ def test_a_link_that_leads_out_of_the_folder_is_not_followed(tmp_path):
         paths[1].symlink_to(tmp_path / "secret.ome.tif")
     except OSError:
         pytest.skip("this system makes no links here")
-    with pytest.raises(FrameError, match="names a file of another folder"):
+    with pytest.raises(FrameError, match="refers to a file outside its folder"):
         read(paths[0])
 
 
@@ -132,7 +132,7 @@ def test_a_companion_outside_the_folder_is_not_read(tmp_path):
     inner = outside(tmp_path)
     xml = layouts.ome_root('<BinaryOnly MetadataFile="../set.companion.ome" UUID="urn:0"/>', "urn:a")
     layouts.write_planes(inner / "a.ome.tif", STACK[:1], xml)
-    with pytest.raises(FrameError, match="names a file of another folder"):
+    with pytest.raises(FrameError, match="refers to a file outside its folder"):
         read(inner / "a.ome.tif")
 
 
@@ -179,7 +179,7 @@ def test_positions_in_one_file_are_never_channels(tmp_path):
     frame = read(layouts.micro_manager(tmp_path / "run_1_MMStack.ome.tif", planes, summary(positions=3)))
     assert_is(frame, planes)
     assert frame.pixels.shape == (2, 3, 2, 16, 20)
-    assert frame.notes == ("Only the first of 3 positions of the stage was read.",)
+    assert frame.notes == ("Only the first of 3 stage positions was read.",)
 
 
 def test_each_file_of_a_position_set_gives_its_own_position(tmp_path):
@@ -209,14 +209,14 @@ def test_an_acquisition_that_was_stopped_is_read_with_a_note_and_waits_in_a_watc
     planes = acquired()
     path = layouts.micro_manager(tmp_path / "run_1_MMStack_Pos0.ome.tif", planes, summary(times=5))
     assert_is(read(path), planes)
-    assert read(path).notes == ("The acquisition was planned for more: 5 along T, 2 are there.",)
+    assert read(path).notes == ("The acquisition has fewer planes than planned: 2 of 5 along T.",)
     assert states(tmp_path) == {path.name: "pending"}
 
 
 def test_a_stack_that_lacks_a_plane_is_refused(tmp_path):
     planes = acquired()
     del planes[1, 2, 1, 0]
-    with pytest.raises(FrameError, match="has 11 of 12 planes; the others are not there"):
+    with pytest.raises(FrameError, match="has 11 of 12 planes; the others are missing"):
         read(layouts.micro_manager(tmp_path / "run_1_MMStack_Pos0.ome.tif", planes, summary()))
 
 
@@ -241,14 +241,14 @@ def test_positions_of_ndtiff_are_never_channels(tmp_path):
     frame = read(path)
     assert frame.axes == "ZYX"
     np.testing.assert_array_equal(frame.pixels, np.stack([pixels for _, pixels in planes[:3]]))
-    assert "Only the first of 2 positions of the stage was read." in frame.notes
+    assert "Only the first of 2 stage positions was read." in frame.notes
 
 
 def test_an_ndtiff_index_that_names_a_file_outside_is_refused(tmp_path):
     (path,) = layouts.ndtiff(tmp_path, [({"z": z}, STACK[z]) for z in range(2)])
     index = tmp_path / "NDTiff.index"
     index.write_bytes(index.read_bytes().replace(b"NDTiffStack.tif", b"../../../secret"))
-    with pytest.raises(FrameError, match="names a file of another folder"):
+    with pytest.raises(FrameError, match="refers to a file outside its folder"):
         read(path)
 
 

@@ -330,7 +330,7 @@ def test_the_same_pixels_under_another_name_are_a_duplicate(desk):
     desk.write("b.tif", at=2, compression="zlib")
     desk.look()
     assert desk.later() == [("a.tif", "ready"), ("b.tif", "duplicate")]
-    assert desk.reason("b.tif") == "It holds the same pixels as a.tif."
+    assert desk.reason("b.tif") == "It has the same pixels as a.tif."
     assert desk.known["a.tif"].content_hash == desk.known["b.tif"].content_hash
 
 
@@ -538,7 +538,7 @@ def test_a_folder_below_that_cannot_be_listed_is_broken_and_its_files_are_not_go
 def test_a_name_that_is_no_text_is_broken_and_its_path_can_be_stored(desk):
     (desk.folder / os.fsdecode(b"a\xff.tif")).touch()
     assert desk.look() == [("a\\udcff.tif", "broken")]
-    assert desk.reason("a\\udcff.tif") == "The name has bytes that are not text. Rename it."
+    assert desk.reason("a\\udcff.tif") == "The name is not valid text. Rename the file."
 
 
 # very many
@@ -646,7 +646,8 @@ def test_without_events_the_watch_says_so_once_and_rescans(desk, monkeypatch, me
         desk.write("a.tif")
         until(lambda: ("a.tif", "ready") in states(changes))
     assert errors == [
-        f"{desk.folder} gives no events ([Errno 28] inotify watch limit reached): new files are noticed a little later."
+        f"The system reports no changes in {desk.folder} ([Errno 28] inotify watch limit reached): new files are found "
+        "a little later."
     ]
 
 

@@ -86,7 +86,7 @@ def test_a_class_gets_the_key_and_no_two_have_the_same(key, keys):
 
 @pytest.mark.parametrize("key", ["x", "X"])
 def test_the_key_that_a_tool_has_now_is_refused_with_the_tool_and_the_remedy(key):
-    with pytest.raises(ProjectError, match=r"'X' cannot be the key of 'fibres': Exclude uses it\. Use another"):
+    with pytest.raises(ProjectError, match=r"'X' cannot be the key of 'fibres': Exclude uses it\. Choose another key"):
         rekey_class(PROJECT, 2, key, {"Skip": "Ctrl+S", "Exclude": "x"})
 
 

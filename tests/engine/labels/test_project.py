@@ -145,7 +145,7 @@ def test_a_class_keeps_its_output_by_its_place(project):
         ({"id": 0}, r"id = 0 of class 1 \(rings\) should be a whole number from 1 to 65535. Correct it"),
         ({"id": 65_536}, "id = 65536 of class 1 .* should be a whole number from 1 to 65535"),
         ({"name": "n" * 201}, "a name of at most 200"),
-        ({"name": "  "}, "name = .* of class 1 should be a name of at most 200 printable signs. Correct it"),
+        ({"name": "  "}, "name = .* of class 1 should be a name of at most 200 printable characters. Correct it"),
         ({"name": "a\nb"}, "of class 1 should be a name"),
         ({"colour": "red"}, r'colour = "red" of class 1 \(rings\) should be a colour as #rrggbb. Correct it'),
         ({"key": "12"}, r'key = "12" of class 1 \(rings\) should be one digit or letter, or "" for none'),

@@ -525,7 +525,7 @@ def locked_folder():
 @pytest.mark.skipif(os.name == "nt", reason="Windows folders have no read-only flag that stops writing")
 @pytest.mark.parametrize("name", ["labels.sqlite", "new.sqlite"])
 def test_a_read_only_folder_is_refused_when_it_is_opened(locked_folder, name):
-    with pytest.raises(ProjectError, match=r"may (not be )?writ"):
+    with pytest.raises(ProjectError, match=r"may (not )?write"):
         Store(locked_folder / name)
 
 
@@ -565,6 +565,6 @@ def test_a_database_of_another_program_is_refused_and_left_alone(tmp_path):
 def test_pixels_that_could_not_be_read_back_are_refused(tmp_path, pixels):
     with Store(tmp_path / "labels.sqlite") as store:
         frame_id = store.add_frame(FrameRecord("hash", "all", "source", 8, 8, None, (0.0,), (1.0,)))
-        with pytest.raises(ProjectError, match="cannot be kept"):
+        with pytest.raises(ProjectError, match="cannot be stored"):
             store.answer(AnswerRecord(frame_id, 0, 0, pixels, "skip", None, "me", ()))
         assert store.presented() == []

@@ -40,7 +40,7 @@ def test_base_costs_follow_from_what_std_asked_for(quick_plan, small_digits, tmp
 
 
 def test_a_folder_without_a_run_and_a_run_without_std_are_refused(quick_plan, small_digits, tmp_path):
-    with pytest.raises(DatasetError, match="holds no run"):
+    with pytest.raises(DatasetError, match="has no run"):
         derive_base_costs(tmp_path)
     with run_lock(tmp_path, quick_plan, small_digits):
         pass

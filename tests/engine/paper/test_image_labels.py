@@ -42,7 +42,7 @@ def test_ranges_are_named_after_their_edges(edges, names):
         ("file,what\na/1.png,x\na/2.png,\nb/3.png,x\n", (), "line 3: the class is empty"),
         ("file,what\na/1.png,x\na/1.png,y\n", (), "line 3: a/1.png has a class already"),
         ("file,what\na/1.png,x\n", (1,), "'x' is not a number"),
-        ("file,what,else\na/1.png,x,y\n", (), "needs file and one more"),
+        ("file,what,else\na/1.png,x,y\n", (), "needs the column file and one column"),
         ("crop,what\na/1.png,x\n", (), "needs file"),
     ],
 )

@@ -94,7 +94,8 @@ def test_repeats_and_seeds_draw_other_crops(ten_classes):
 def test_too_large_pools_are_refused_with_the_arithmetic():
     dataset = crops_of(np.arange(60_000) % 10, "MNIST")
     with pytest.raises(
-        DatasetError, match=r"98 disjoint pools of 1000 images and 20 at the start need 98,020; MNIST has 60,000.* 612"
+        DatasetError,
+        match=r"98 disjoint pools of 1000 images and 20 initial images need 98,020, but MNIST has 60,000.* 612",
     ):
         pool_indices(dataset, 0, 0, 98, 1000)
 
@@ -159,7 +160,7 @@ def test_a_redraw_without_the_labels_before_it_is_refused(ten_classes):
 
 
 def test_a_pool_larger_than_what_is_left_without_a_label_is_refused_with_the_numbers(ten_classes):
-    with pytest.raises(DatasetError, match="pool of 381 images does not fit into the 380 without a label"):
+    with pytest.raises(DatasetError, match=r"pool of 381 images is too large: .* only 380 unlabelled"):
         pool_indices(ten_classes, 0, 0, 1, 381, "redraw")
 
 
@@ -191,5 +192,5 @@ def test_a_pool_that_is_no_whole_frame_is_refused_with_the_remedy(frames):
 
 
 def test_frames_that_run_out_are_counted(frames):
-    with pytest.raises(DatasetError, match="need 13 frames; shapes has 12"):
+    with pytest.raises(DatasetError, match="need 13 frames, but shapes has 12"):
         pool_indices(frames, 0, 0, 11, 8, "redraw")

@@ -66,7 +66,7 @@ def test_a_class_that_no_split_leaves_two_crops_of_is_named():
 
 
 def test_crops_of_one_frame_cannot_be_split():
-    with pytest.raises(DatasetError, match="one frame only"):
+    with pytest.raises(DatasetError, match="only one frame"):
         source(frame_N=np.zeros_like(FRAME_N))
 
 

@@ -408,13 +408,13 @@ def test_the_scores_for_the_screen_are_those_of_the_frame_in_memory(project, tmp
 
 def test_only_crops_that_are_scored_are_asked(holed, project, tmp_path):
     found = finish(score_prepared(prepare(request_for(project, holed, tmp_path / "out", missing="skip"))))
-    assert found.warnings == ("4 crops that touch missing chunks are left out.",)
+    assert found.warnings == ("4 crops are left out because chunks of the image are missing.",)
     grid = tile((128, 128), 16)
     everything = np.arange(len(grid))
     choices = replace(project.choices, n=200, diverse=False)
     asked = query_of(found, replace(project, choices=choices), grid, everything, 0, "abc")
     assert sorted(asked.picked_n) == found.which_M.tolist() == sorted(set(everything) - {18, 19, 26, 27})
-    with pytest.raises(ProjectError, match="Every crop that was scored is labelled"):
+    with pytest.raises(ProjectError, match="Every scored crop is labelled"):
         query_of(found, project, grid, np.array([18, 27]), 0, "abc")
 
 
@@ -454,5 +454,5 @@ def test_an_image_that_changed_since_is_not_scored(project, tmp_path, write_zarr
     source = write_zarr(tmp_path / "a.zarr", picture())
     prepared = prepare(request_for(project, source, tmp_path / "out"))
     zarr.open_array(str(source / "0"), mode="r+")[0, 0] += 1
-    with pytest.raises(FrameError, match="is not the image that the scoring was started with"):
+    with pytest.raises(FrameError, match="is not the image that was opened"):
         finish(score_prepared(prepared))

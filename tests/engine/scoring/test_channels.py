@@ -70,7 +70,7 @@ def test_an_image_gives_the_projects_channels_in_their_order(project, tmp_path):
 
 def test_an_image_without_the_projects_channels_is_refused(project, tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", PIXELS[:2], photometric="minisblack", metadata={"axes": "CYX"})
-    with pytest.raises(FrameError, match=r"a\.tif has 2 channel\(s\); 'p' uses channel\(s\) DAPI, FISH"):
+    with pytest.raises(FrameError, match=r"a\.tif has 2 channel\(s\), but 'p' uses channel\(s\) DAPI, FISH"):
         frames_of(of_channels(project, DAPI, FISH), str(tmp_path / "a.tif"))
 
 

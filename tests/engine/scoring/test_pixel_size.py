@@ -11,7 +11,7 @@ def test_pixel_sizes_within_a_hundredth_are_one():
     ("pixel_um", "learned", "resample", "zoom", "says"),
     [
         pytest.param(0.1, (0.1,), True, 1, "", id="fits"),
-        pytest.param(0.5, (0.1,), False, 1, "It can be resampled to 0.1 µm", id="warned of"),
+        pytest.param(0.5, (0.1,), False, 1, "To resample it to 0.1 µm", id="warned of"),
         pytest.param(0.5, (0.1,), True, 5, "Resampled from 0.5 to 0.1 µm per pixel. A finer", id="larger pixels"),
         pytest.param(0.05, (0.1, 0.2), True, 0.5, "Resampled from 0.05 to 0.1 µm per pixel.", id="smaller pixels"),
         pytest.param(None, (0.1,), True, 1, "The frame's pixel size is not known", id="frame unknown"),

@@ -41,8 +41,8 @@ def said(found, settings):
 def test_a_class_that_is_predicted_often_and_not_asked_for_its_cost_is_named_with_the_figures():
     # 0.6 / 64 ** 0.3 is below 0.5: all thirty of the next crops are cheap ones, without cost all are clumps.
     assert said(scored(), project()) == (
-        "'clump' is rarely asked for: it is predicted for 25% of the crops without a label, but for none of the next "
-        "30 crops to label. Its crops take long (64 s, others 1 s). Move the slider towards informative, or click "
+        "The next queries neglect 'clump': it is predicted for 25% of the unlabelled crops, but for none of the next "
+        "30 to label, because its crops take long (64 s, others 1 s). Move the slider towards informative, or click "
         "crops of this class on the image."
     )
 
@@ -71,4 +71,4 @@ def test_nothing_is_said_where_no_committee_was_asked():
 
 def test_a_query_brings_the_sentence():
     picked = query_of(scored(), project(diverse=False), GRID, ALL, 0, "hash")
-    assert picked.starving.startswith("'clump' is rarely asked for: it is predicted for 25%")
+    assert picked.starving.startswith("The next queries neglect 'clump': it is predicted for 25%")

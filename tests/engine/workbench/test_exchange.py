@@ -184,7 +184,7 @@ def test_a_crop_that_the_project_has_needs_no_image(bring, folder, images):
     found = bring("frame,y,x,class\na.tif,0,16,fibres\n", images=None, replace_labels=True)
     assert (found.added, found.contradicting) == (0, 1)
     assert [kind_class[:2] for kind_class in labels_of(folder).values()] == [("class", "fibres")]
-    with pytest.raises(ProjectError, match=r"row 2, column frame: 'a\.tif': no crop of it is in the project"):
+    with pytest.raises(ProjectError, match=r"row 2, column frame: 'a\.tif': the project has no crop of this frame"):
         bring("frame,y,x,class\na.tif,0,32,fibres\n", images=None)
 
 
@@ -292,8 +292,8 @@ def test_the_longest_end_of_a_moved_path_says_which_image_and_is_told(bring, fol
         label(folder, wells / well / "001.tif", {(0, 16): ("class", 1, "ada")})
     found = bring("frame,y,x,class\nD:\\scope\\plate\\b\\001.tif,0,0,fibres\n", images=None)
     assert wells_of(folder) == {"a": ["rings"], "b": ["rings", "fibres"]}
-    why = "was not found: its labels are on"
-    note = f"'D:\\scope\\plate\\b\\001.tif' {why} {wells}/b/001.tif, because the path ends in the same way."
+    why = "was not found. Its labels are now on"
+    note = f"'D:\\scope\\plate\\b\\001.tif' {why} {wells}/b/001.tif, because both paths end in the same way."
     assert found.notes == (("labels.csv", note),)
 
 
@@ -320,7 +320,7 @@ def test_a_stack_is_cut_as_the_project_says(bring, folder):
 
 def test_one_plane_of_many_has_to_be_named(bring, folder):
     save_project(replace(load_project(folder), intake=Intake("", "each", "each")))
-    with pytest.raises(ProjectError, match=r"row 2, .* has 3 planes \('z 0', 'z 1', 'z 2' …\). Say which"):
+    with pytest.raises(ProjectError, match=r"row 2, .* has 3 planes \('z 0', 'z 1', 'z 2' …\). Name one"):
         bring("frame,y,x,class\nstack.tif,0,16,rings\n")
     bring("frame,y,x,class,planes\nstack.tif,0,16,rings,z 1\n")
     assert planes_by_content(folder) == ["z 1"]
@@ -329,7 +329,7 @@ def test_one_plane_of_many_has_to_be_named(bring, folder):
 def test_a_frame_that_is_one_plane_of_a_file_is_not_meant_by_the_file_alone(bring, folder):
     save_project(replace(load_project(folder), intake=Intake("", "each", "each")))
     bring("frame,y,x,class,planes\nstack.tif,0,16,rings,z 1\n")
-    with pytest.raises(ProjectError, match=r"the project has the plane 'z 1' of it, but the table names none"):
+    with pytest.raises(ProjectError, match=r"the project has its plane 'z 1', but the table names no plane"):
         bring("frame,y,x,class\nstack.tif,0,32,rings\n")
 
 
@@ -340,7 +340,7 @@ def test_a_plane_is_found_by_its_content_however_the_project_cuts_stacks_today(b
 
 
 def test_an_image_with_other_pixels_than_the_table_is_about_is_refused(bring):
-    with pytest.raises(ProjectError, match="does not have the pixels or planes that the table is about"):
+    with pytest.raises(ProjectError, match="does not have the pixels or planes that the row names"):
         bring(f"frame,y,x,class,content_hash\na.tif,0,16,rings,{'0' * 64}\n")
 
 
@@ -381,8 +381,14 @@ def test_a_crop_that_is_completed_by_reflection_is_cut_as_the_grid_does(bring, f
         ("a.tif,0,0,rings,65", r"row 3, column y, x: no crop of 65 px begins at \(0, 0\)"),
         ("a.tif,0,0,rings,8", r"row 3, column y, x: no crop of 8 px begins at \(0, 0\)"),
         ("a.tif,1_6,0,rings,", r"row 3, column y: '1_6' is not a whole number"),
-        ("c.tif,0,0,rings,", r"row 3, column frame: 'c.tif': no crop of it is in the project, and no such file"),
-        ("n" * 300 + ",0,0,rings,", r"row 3, column frame: 'n+': no crop of it is in the project, and no such file"),
+        (
+            "c.tif,0,0,rings,",
+            r"row 3, column frame: 'c.tif': the project has no crop of this frame, and there is no such file",
+        ),
+        (
+            "n" * 300 + ",0,0,rings,",
+            r"row 3, column frame: 'n+': the project has no crop of this frame, and there is no such file",
+        ),
         ("a.tif,0,0,rods,", r"names classes that 'neurons' does not have: rods"),
         ("a.tif,16,16,fibres,", r"row 3, column class: row 2 gives another label for this crop"),
         ("notes.tif,0,0,rings,", r"row 3, column frame: 'notes.tif': .*is not a TIFF"),

@@ -184,8 +184,8 @@ def test_another_image_of_the_same_name_is_refused(day, plain, tmp_path):
     located = finish(locate(plain, lost(plain), other))
     assert (located.sources, located.others) == ({}, (str(other),))
     assert located_text(located) == (
-        f"Found 0 of 1 images by their content. {other} has the name of a missing image but other pixels: it was not "
-        "used. one.tif is still missing."
+        f"Found 0 of 1 images by their content. Not used: {other} (the name of a missing image, but other pixels). "
+        "one.tif is still missing."
     )
 
 

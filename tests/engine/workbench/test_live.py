@@ -126,7 +126,7 @@ def test_a_stored_digest_made_again_gives_the_prediction_that_was_stored(project
 
 
 def test_a_digest_that_nobody_has_is_refused(project):
-    with pytest.raises(ProjectError, match="No model 'abc' has asked"):
+    with pytest.raises(ProjectError, match="No query of this project came from a model 'abc'"):
         finish(rebuild(project, "abc"))
 
 
@@ -134,7 +134,7 @@ def test_a_model_whose_labels_are_gone_is_refused(project):
     found = between(project)
     recipe = replace(Recipe.from_json(found.asker.recipe), label_ids=(1, 2, 99))
     more(project, replace(found, asker=replace(found.asker, recipe=recipe.to_json())))
-    with pytest.raises(ProjectError, match="no longer in the store"):
+    with pytest.raises(ProjectError, match="no longer has all labels"):
         finish(rebuild(project, rows(project)[-1].model_digest))
 
 

@@ -56,20 +56,20 @@ def test_a_full_project_says_labels_choice_effort_model_accuracy_and_consistency
         store.answer_together(ActionRecord("bulk", "ada", 3.0), together)
     agent = Agent(AgentSettings(2, passes=50), (1, 64, 64), ({},), None, 6, backbone=LITE0_CARD)
     assert text_of(project, ModelVersion(4, agent, model_hash="f00")) == (
-        "Crops of 64 × 64 px (pixel size 0.03 µm) of 1 image were labelled with napari-costal 1.0, Python 3.11, NumPy "
-        "2.0, PyTorch 2.5. 8 labels of 2 classes stand: rings (4: periodic, along the axon) and fibres (4). They were "
-        "given by ada (7) and ben (1): 6 one by one and 2 several at once. The expert marked 1 of them as unsure. "
-        "Those given one by one were chosen by the highest value I^α / C^β, I by the standard deviation over dropout "
-        "passes (α = 1, β = 0.3) (2, 33%), as typical crops of each kind, without a model (1, 17%), at random, "
-        "as controls (1, 17%), by the expert (1, 17%) and to be shown again unannounced (1, 17%). Looking at single "
-        "crops took 0.7 min of active time, without pauses and without gaps beyond 20 s. "
-        "Model 4 was trained on 6 labels: heads on the "
+        "Crops of 64 × 64 px (pixel size 0.03 µm) from 1 image were labelled with napari-costal 1.0, Python 3.11, "
+        "NumPy 2.0, PyTorch 2.5. The project has 8 labels of 2 classes: rings (4: periodic, along the axon) and fibres "
+        "(4). The labels were given by ada (7) and ben (1): 6 one by one and 2 several at once. The expert marked 1 of "
+        "them as unsure. The crops that were labelled one by one were chosen by the highest value I^α / C^β with α = 1 "
+        "and β = 0.3, where I is the standard deviation over dropout passes (2, 33%), as typical crops of each kind, "
+        "without a model (1, 17%), at random, as controls (1, 17%), by the expert (1, 17%) and to be shown again "
+        "without notice (1, 17%). Single crops took 0.7 min of active time; pauses and gaps longer than 20 s do not "
+        "count. Model 4 was trained on 6 labels: heads on the "
         f"frozen network efficientnet_lite0 (version {LITE0_CARD.version}; from {LITE0_CARD.source}; licence "
-        f"{LITE0_CARD.licence}; weights SHA-256 {LITE0_CARD.sha256}) (50 passes of MC dropout; model SHA-256 f00). The "
-        "model of that time, whose prediction came before the label, was right for 100% (95% interval 21% to 100%) of "
-        "1 control crop, drawn at random. "
-        "The expert gave the same label again to 100% (95% interval 21% to 100%) of 1 crop shown "
-        "again unannounced; a measured accuracy cannot be higher than this share."
+        f"{LITE0_CARD.licence}; weights SHA-256 {LITE0_CARD.sha256}) (50 passes of MC dropout; model SHA-256 f00). "
+        "Accuracy was measured on 1 control crop, drawn at random and predicted before labelling: 100% (95% interval "
+        "21% to 100%) of these predictions were right. Of 1 crop shown again without notice, the expert "
+        "gave 100% (95% interval 21% to 100%) the same label again; a measured accuracy cannot be higher than this "
+        "share."
     )
 
 
@@ -77,11 +77,11 @@ def test_what_is_missing_is_said(project):
     with Store(project.store_path) as store:
         answer(store, 0, pixel_um=None, rank=None, events=(), annotator="", given="imported")
     assert text_of(project) == (
-        "Crops of 64 × 64 px (the pixel size is not known) of 1 image were labelled with napari-costal 1.0, Python "
-        "3.11, NumPy 2.0, PyTorch 2.5. 1 label of 1 class stands: rings (1: periodic, along the axon). They were given "
-        "by an unnamed annotator (1): 1 by import from files. The committee chose none of them. The effort was "
-        "not measured. No model has been trained. No crop was drawn at random and predicted before it was labelled, so "
-        "no accuracy can be given. No crop was labelled twice to measure how consistent the expert is."
+        "Crops of 64 × 64 px (the pixel size is not known) from 1 image were labelled with napari-costal 1.0, Python "
+        "3.11, NumPy 2.0, PyTorch 2.5. The project has 1 label of 1 class: rings (1: periodic, along the axon). The "
+        "labels were given by an unnamed annotator (1): 1 imported from files. The committee chose none of these "
+        "crops. The effort was not measured. No model has been trained. No control crop was predicted before it was "
+        "labelled, so no accuracy can be given. No crop was labelled twice to measure how consistent the expert is."
     )
 
 
@@ -97,7 +97,7 @@ def test_labels_that_were_taken_back_or_replaced_are_not_counted(project):
         store.undo(answer(store, 0))
         answer(store, 1)
         answer(store, 1, 2)
-    assert "1 label of 1 class stands: fibres (1)." in text_of(project)
+    assert "The project has 1 label of 1 class: fibres (1)." in text_of(project)
 
 
 def test_a_model_of_its_own_network_says_that_it_was_trained_from_scratch(project):

@@ -467,9 +467,9 @@ def test_scores_of_a_frame_of_another_pixel_size_come_with_a_warning(session, fo
     for um, count in ((field.pixel_um, 0), (None, 0), (5 * field.pixel_um, 1)):
         frame = FramePlane(pixels, "field", "all", stored.content_hash, um)
         warnings = finish(score_prepared(prepare(ScoreRequest(load_project(folder), frame, device="cpu")))).warnings
-        assert [each.startswith("The frame has 0.1 µm per pixel, the labels are from 0.02") for each in warnings] == [
-            True
-        ] * count
+        assert [
+            each.startswith("The frame has 0.1 µm per pixel, but the labels are from 0.02") for each in warnings
+        ] == [True] * count
 
 
 def test_a_first_query_passes_over_crops_without_information(session, folder, field):
@@ -488,7 +488,7 @@ def test_a_frame_that_shows_nothing_is_not_asked_and_says_so(session, folder, fi
     pixels = np.zeros_like(field.pixels_Y_X)[np.newaxis]
     stored = session.place(recorded(frame_of(frame_from_array(pixels, "CYX", None, "dark"), ALL)))
     found = score(folder, field, stored, pixels)
-    with pytest.raises(ProjectError, match="The frame shows nothing"):
+    with pytest.raises(ProjectError, match="The frame has no information"):
         query_of(found, session.project, field.grid, np.arange(36), 0, "abc")
 
 

@@ -171,7 +171,7 @@ def test_a_reopened_project_undoes_labels_given_together_as_a_whole(session, fol
 def test_labels_given_together_are_all_on_disk_or_none(session):
     stored = session.place(recorded(frame_of(frame(), ALL)))
     fits = AnswerRecord(stored.id, 0, 0, PIXELS[:, :8, :8], "class", 1, "ada", (), given="accepted")
-    with pytest.raises(ProjectError, match="cannot be kept"):
+    with pytest.raises(ProjectError, match="cannot be stored"):
         session.answer_together(ActionRecord("accepted", "ada", 1.0), [fits, replace(fits, pixels_C_H_W=PIXELS[:, :8])])
     assert labels(session) == {}
     assert session.store.row_count("action") == 0

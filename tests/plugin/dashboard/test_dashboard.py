@@ -481,7 +481,7 @@ def test_the_card_of_cross_validation_says_figure_controls_calibration_and_forec
     for text in (
         "86%</b> (79% to 91%) of 84 labels of 6 frames", "Outdated", "not a random sample", "no control labels yet",
         "0.09, and 0.04 at temperature 1.50", "about 40 labels, +2.1 ± 1.5 points",
-        "Forecast at 40 labels: about 30 labels, +3.0 ± 2.0 points; 44 labels came, +6.0 points.",
+        "Forecast at 40 labels: about 30 labels, +3.0 ± 2.0 points. Result: 44 labels, +6.0 points.",
     ):  # fmt: skip
         assert text in content.text
     assert content.picture.confusion_K_K.sum() == 84

@@ -318,8 +318,8 @@ def test_images_that_moved_are_located_and_opened(open_dock, plain, qtbot, tmp_p
     dock.frames._caller = Caller()
     dock.frames.locate(tmp_path / "archive")
     assert dock.status.text() == (
-        f"Found 1 of 2 images by their content. {moved} has the name of a missing image but other pixels: it was not "
-        "used. two.tif is still missing."
+        f"Found 1 of 2 images by their content. Not used: {moved} (the name of a missing image, but other pixels). "
+        "two.tif is still missing."
     )
     qtbot.waitUntil(lambda: "renamed.tif" in rows(dock), timeout=60_000)
     click(qtbot, dock, "renamed.tif")

@@ -18,6 +18,7 @@ from costal.labels.exchange.sheets import write_csv, write_parquet
 from costal.labels.exchange.splits import checked_share, split_notes
 from costal.labels.project import STORE_FILE, Project
 from costal.labels.store import Store
+from costal.numerals import counted
 from costal.types import Job, Progress
 
 ExportKind = Literal["csv", "parquet", "coco", "geojson", "images"]
@@ -97,8 +98,9 @@ def _vague_planes(labels: Sequence[CurrentLabel]) -> Iterator[str]:
     vague = Counter(each.frame.source for each in labels if each.frame.planes.startswith("slice "))
     for source, count in vague.items():
         yield (
-            f"{count} labels of {source} are on a slice whose axes are not known, so they have no plane in the file: "
-            "open the image with 'costal open' on this project, which learns its axes, and export again."
+            f"{counted(count, 'label')} of {source} {'is' if count == 1 else 'are'} on a slice with unknown axes, so "
+            "the export does not say on which plane. Open the image with 'costal open' and this project, then export "
+            "again."
         )
 
 
@@ -106,15 +108,15 @@ def require_free(target: Path, project: Project, overwrite: bool) -> None:
     """Refuse a target that would destroy something: the project, or what this program has not written."""
     whole, folder = target.resolve(), project.folder.resolve()
     if whole == folder or folder in whole.parents or whole in folder.parents:
-        raise ProjectError(f"{target} is in the project's own folder, or around it. Export to another place.")
+        raise ProjectError(f"{target} is the project's folder, or in it, or contains it. Choose another folder.")
     if any((each / STORE_FILE).exists() for each in (whole, *whole.parents)):
-        raise ProjectError(f"{target} is in the folder of another project. Export to another place.")
+        raise ProjectError(f"{target} is in the folder of another project. Choose another folder.")
     if not target.exists():
         return
     if not overwrite:
         raise ProjectError(f"{target} exists already. Choose another name, or allow it to be overwritten.")
     if target.is_dir() and any(target.iterdir()) and not (target / MARKER).is_file():
-        raise ProjectError(f"{target} is a folder that was not exported from here. Choose another name.")
+        raise ProjectError(f"{target} is a folder that napari-costal did not export. Choose another name.")
 
 
 def _mark(place: Path, exported: Exported) -> None:

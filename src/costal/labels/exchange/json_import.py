@@ -57,7 +57,7 @@ def import_json(path: Path, folder: Path) -> Job[ImportedProject]:
             project = load_project(new)
     except OSError as error:
         raise ProjectError(
-            f"{path} cannot be imported to {folder}: {error.strerror or error}. Check both paths and the space."
+            f"{path} cannot be imported to {folder}: {error.strerror or error}. Check both paths and the free space."
         ) from error
     except (ValueError, RecursionError) as error:
         raise ProjectError(f"{path} is damaged: {error}. Import another copy of it.") from error
@@ -77,7 +77,7 @@ def _read_project(file: TextIO, path: Path, new: Path) -> Job[Mapping[str, int]]
                 migrate(connection, new / STORE_FILE, MIGRATIONS[:version])
                 counts = yield from _read_tables(stream, connection)
         else:
-            raise ValueError(f"'{part}' is not expected there")
+            raise ValueError(f"'{part}' was not expected")
     stream.end()
     if not version or not (new / STORE_FILE).exists() or not (new / PROJECT_FILE).exists():
         raise ValueError("'about', 'project' or 'tables' is missing")
@@ -90,7 +90,7 @@ def _store_version(about: Any, path: Path) -> int:
         raise ProjectError(f"{path} is not an exported project. Choose a JSON file of a whole project.")
     version, store_version = about.get("version"), about.get("store_version")
     if not (isinstance(version, int) and isinstance(store_version, int) and min(version, store_version) > 0):
-        raise ValueError(f"its versions are {version} and {store_version}")
+        raise ValueError(f"its versions are not valid ({version} and {store_version})")
     if version > VERSION or store_version > len(MIGRATIONS):
         raise ProjectError(f"{path} was written by a newer version. Update napari-costal to import it.")
     return store_version
@@ -112,7 +112,7 @@ def _read_tables(stream: JsonStream, connection: sqlite3.Connection) -> Job[Mapp
     connection.execute("PRAGMA defer_foreign_keys = ON")
     for table in stream.members():
         if table not in TABLES:
-            raise ValueError(f"there is no table '{table}'")
+            raise ValueError(f"'{table}' is not a table of a project")
         columns = columns_of(connection, table)
         for row in stream.items():
             counts[table] += 1

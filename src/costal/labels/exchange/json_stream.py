@@ -54,7 +54,7 @@ class JsonStream:
     def end(self) -> None:
         """Raise ValueError unless the document ends here."""
         if self._next_sign():
-            raise ValueError("there is more after the document's end")
+            raise ValueError("there is text after the end of the document")
 
     def _entries(self, opening: str, closing: str) -> Iterator[None]:
         self._take(opening)

@@ -103,14 +103,18 @@ def _extract(packed: zipfile.ZipFile, path: Path, new: Path) -> Job[None]:
     names = [each.filename for each in members]
     for name in names:
         if name not in (PROJECT_FILE, STORE_FILE) and not MODEL.fullmatch(name):
-            raise ProjectError(f"{path} holds {name!r}, which is not part of a project. Nothing was unpacked.")
+            raise ProjectError(f"{path} contains {name!r}, which is not part of a project. Nothing was unpacked.")
     if len(set(names)) < len(names) or not {PROJECT_FILE, STORE_FILE} <= set(names):
         raise ProjectError(
-            f"{path} is not a packed project: it lacks {PROJECT_FILE} or {STORE_FILE}, or has one twice."
+            f"{path} is not a packed project: {PROJECT_FILE} or {STORE_FILE} is missing, or there twice. Choose a zip "
+            "file that 'costal project pack' has written."
         )
     needed, free = sum(each.file_size for each in members), shutil.disk_usage(new).free
     if needed > free:
-        raise ProjectError(f"{path} needs {needed >> 20} MB, and {new.parent.parent} has {free >> 20} MB free.")
+        raise ProjectError(
+            f"{path} needs {needed >> 20} MB, but {new.parent.parent} has only {free >> 20} MB free. Free some space, "
+            "or choose another folder."
+        )
     for done, member in enumerate(members):
         yield Progress(done, len(members), f"Unpacking {member.filename}")
         left = member.file_size
@@ -130,7 +134,7 @@ def _checked(path: Path, new: Path) -> Project:
         Store(project.store_path).close()
         damage = [each for each in examine(new) if each.kind != "leftover"]
     except ProjectError as error:
-        raise ProjectError(f"{path} holds a project that cannot be opened: {error}") from error
+        raise ProjectError(f"{path} contains a project that cannot be opened: {error}") from error
     if damage:
-        raise ProjectError(f"{path} holds a damaged project ({damage[0]}). Pack the project again.")
+        raise ProjectError(f"{path} contains a damaged project ({damage[0]}). Pack the project again.")
     return project

@@ -12,7 +12,7 @@ Split = Literal["train", "validation"]
 def checked_share(validation: float) -> float:
     """Return the share of frames for validation, or raise ProjectError when it is not from 0 to below 1."""
     if not 0 <= validation < 1:
-        raise ProjectError(f"A validation share of {validation:g} is not valid. Use 0 (none) to below 1.")
+        raise ProjectError(f"A validation share of {validation:g} is not valid. Use 0 (none) or a share below 1.")
     return validation
 
 
@@ -34,5 +34,5 @@ def split_notes(splits: dict[str, Split], validation: float) -> tuple[str, ...]:
     if not validation or not splits or not missing:
         return ()
     if len(splits) == 1:
-        return ("There is one frame only, and a frame is never split: all of it is for training.",)
+        return ("There is only one frame, and a frame is never split: all its labels are for training.",)
     return (f"By chance, none of the {len(splits)} frames was drawn for {missing.pop()}. Label more frames.",)

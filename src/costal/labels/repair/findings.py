@@ -59,7 +59,7 @@ def examine(folder: Path) -> list[Finding]:
     findings += _store(folder, project)
     findings += _models(folder / MODEL_FOLDER)
     findings += [
-        Finding("leftover", path.relative_to(folder).as_posix(), "a crash left it behind half written")
+        Finding("leftover", path.relative_to(folder).as_posix(), "a crash left it half written")
         for path in sorted([*folder.glob(f"*{NEW}"), *(folder / MODEL_FOLDER).glob(f"*{NEW}")])
     ]
     return findings
@@ -132,7 +132,7 @@ def _rows(store: Store, project: Project | None) -> Iterator[Finding]:
     if project is not None:
         for class_id, count in given_classes(store).items():
             if class_id not in {each.id for each in project.classes}:
-                yield Finding("classes", PROJECT_FILE, f"class {class_id} is not listed, but {count} labels have it")
+                yield Finding("classes", PROJECT_FILE, f"class {class_id} is missing, but {count} labels have it")
 
 
 def given_classes(store: Store) -> dict[int, int]:
@@ -145,7 +145,7 @@ def _models(folder: Path) -> Iterator[Finding]:
     for path in sorted(folder.glob("*.safetensors")):
         if not path.with_suffix(".json").exists():
             yield Finding(
-                "leftover", f"{MODEL_FOLDER}/{path.name}", "a crash left it behind without its card: it is never used"
+                "leftover", f"{MODEL_FOLDER}/{path.name}", "a crash left it without its card: it is never used"
             )
     for path in sorted(each for each in folder.glob("*.json") if each.stem.isdecimal()):
         try:
@@ -155,7 +155,7 @@ def _models(folder: Path) -> Iterator[Finding]:
             yield Finding("model", f"{MODEL_FOLDER}/{path.name}", str(error), mendable=not _is_newer(path))
             continue
         if expected and hashlib.sha256(content).hexdigest() != expected:
-            yield Finding("model", f"{MODEL_FOLDER}/{path.name}", "its model is not the one that was saved")
+            yield Finding("model", f"{MODEL_FOLDER}/{path.name}", "its model was changed after it was saved")
 
 
 def _is_newer(card: Path) -> bool:

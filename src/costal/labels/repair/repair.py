@@ -91,13 +91,13 @@ def _salvaged(folder: Path, now: datetime) -> list[str]:
                 f"{path} cannot be read at all: {error}. Restore labels.sqlite from a backup."
             ) from error
         if not result.kept["label"]:
-            raise ProjectError(f"No label of {path} can be read any more. Restore labels.sqlite from a backup.")
+            raise ProjectError(f"No label in {path} can be read. Restore labels.sqlite from a backup.")
         journal = path.with_name(f"{path.name}-journal")
         if journal.exists():  # it belongs to the damaged file: in the new one it would undo what it must not
             sentences.append(_put_aside(folder, journal, now))
         new.replace(path)
     kept = ", ".join(f"{result.kept[table]} {table}" for table in TABLES)
-    lost = ", ".join(f"{result.lost[table]} {table}" for table in TABLES if result.lost[table]) or "none that is known"
+    lost = ", ".join(f"{result.lost[table]} {table}" for table in TABLES if result.lost[table]) or "none known"
     sentences.append(f"Read {STORE_FILE} row by row into a new one. Rows kept: {kept}. Rows lost: {lost}.")
     return [*sentences, *result.notes]
 
@@ -120,6 +120,6 @@ def _with_settings(folder: Path, are_lost: bool) -> list[str]:
     if not are_lost and not recovered:
         return []
     save_project(whole)
-    return [f"Rebuilt {PROJECT_FILE}: look it over."] * are_lost + [
-        f"Listed '{name}': rename it." for name in recovered
+    return [f"Rebuilt {PROJECT_FILE}: check its settings."] * are_lost + [
+        f"Added the missing class '{name}': rename it." for name in recovered
     ]

@@ -355,7 +355,7 @@ def test_one_frame_is_for_training_and_a_note_says_so(make_project, tmp_path):
     project = make_project(tmp_path / "single", [("answer", (1, 0, 0), "class", 1, "ada")])
     exported = write(project, tmp_path / "labels.csv", "csv", validation=0.5)
     assert exported.splits == {"train": 1}
-    assert "one frame only" in exported.notes[0]
+    assert "only one frame" in exported.notes[0]
 
 
 # where it is written
@@ -383,7 +383,7 @@ def test_a_file_and_a_folder_can_replace_each_other(project, tmp_path, first, se
 def test_a_folder_that_is_no_export_is_never_replaced(project, tmp_path, kind):
     (tmp_path / "holidays").mkdir()
     (tmp_path / "holidays" / "beach.jpg").write_bytes(b"sand")
-    with pytest.raises(ProjectError, match="was not exported from here"):
+    with pytest.raises(ProjectError, match="napari-costal did not export"):
         write(project, tmp_path / "holidays", kind, overwrite=True)
     assert (tmp_path / "holidays" / "beach.jpg").read_bytes() == b"sand"
 
@@ -393,7 +393,7 @@ def test_a_folder_that_is_no_export_is_never_replaced(project, tmp_path, kind):
 )
 def test_the_project_itself_is_never_overwritten(project, tmp_path, place):
     before = project.store_path.read_bytes()
-    with pytest.raises(ProjectError, match="the project's own folder"):
+    with pytest.raises(ProjectError, match="is the project's folder, or in it, or contains it"):
         write(project, tmp_path / place, "csv", overwrite=True)
     assert project.store_path.read_bytes() == before
 
@@ -510,6 +510,6 @@ def test_labels_on_a_slice_of_unknown_axes_are_noted_in_geojson(project, tmp_pat
         store.answer(AnswerRecord(frame_id, 0, 0, np.zeros((1, 16, 16), np.uint8), "class", 1, "ada", ()))
     notes = write(project, tmp_path / "out", "geojson").notes
     assert [note for note in notes if "slice" in note] == [
-        "1 labels of stack.tif are on a slice whose axes are not known, so they have no plane in the file: open the "
-        "image with 'costal open' on this project, which learns its axes, and export again."
+        "1 label of stack.tif is on a slice with unknown axes, so the export does not say on which plane. Open the "
+        "image with 'costal open' and this project, then export again."
     ]

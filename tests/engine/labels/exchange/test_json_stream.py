@@ -49,7 +49,7 @@ def test_what_is_no_object_is_an_error(text, monkeypatch):
 def test_more_after_the_end_is_an_error(monkeypatch):
     stream = stream_of("[1] [2]", 2, monkeypatch)
     assert list(stream.items()) == [1]
-    with pytest.raises(ValueError, match="more after"):
+    with pytest.raises(ValueError, match="text after the end"):
         stream.end()
 
 

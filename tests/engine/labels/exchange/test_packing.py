@@ -92,12 +92,12 @@ def test_a_zip_file_with_what_is_no_part_of_a_project_is_refused(packed, tmp_pat
 @pytest.mark.parametrize(
     ("edit", "sentence"),
     [
-        (lambda members: members[:1], "it lacks project.toml or labels.sqlite"),
-        (lambda members: [*members, members[0]], "has one twice"),
+        (lambda members: members[:1], "project.toml or labels.sqlite is missing, or there twice"),
+        (lambda members: [*members, members[0]], "is missing, or there twice"),
         (lambda members: [(n, b"name = 1" if n == "project.toml" else c) for n, c in members], "cannot be opened"),
-        (lambda members: [(n, b"" if n == "labels.sqlite" else c) for n, c in members], "holds a"),
-        (lambda members: [(n, c[:2000] if n == "labels.sqlite" else c) for n, c in members], "holds a"),
-        (lambda members: [*members, ("models/0001.json", b"{}")], "holds a damaged project"),
+        (lambda members: [(n, b"" if n == "labels.sqlite" else c) for n, c in members], "contains a"),
+        (lambda members: [(n, c[:2000] if n == "labels.sqlite" else c) for n, c in members], "contains a"),
+        (lambda members: [*members, ("models/0001.json", b"{}")], "contains a damaged project"),
     ],
     ids=["a part is missing", "a part is there twice", "settings", "no labels", "labels cut short", "a model's card"],
 )
@@ -134,7 +134,7 @@ def test_nothing_is_unpacked_over_anything(project, packed, tmp_path):
 def test_a_packed_project_is_not_written_over_by_chance_or_into_the_project(project, packed):
     with pytest.raises(ProjectError, match="exists already"):
         finish(pack(project.folder, packed))
-    with pytest.raises(ProjectError, match="own folder"):
+    with pytest.raises(ProjectError, match="is the project's folder, or in it"):
         finish(pack(project.folder, project.folder / "neurons.zip"))
 
 

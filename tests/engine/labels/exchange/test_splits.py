@@ -33,7 +33,7 @@ def test_without_a_share_all_is_for_training():
 def test_one_frame_alone_is_for_training_and_that_is_said(content_hash):
     found = splits_of([content_hash], 0, 0.99)
     assert found == {content_hash: "train"}
-    assert "one frame only" in split_notes(found, 0.99)[0]
+    assert "only one frame" in split_notes(found, 0.99)[0]
 
 
 def test_a_side_that_got_no_frame_is_said():

@@ -124,12 +124,12 @@ def test_a_row_that_cannot_be_read_names_the_remedy(project, statement, read):
 def test_classes_that_labels_have_but_the_project_does_not_are_listed_again(project):
     save_project(replace(project, classes=tuple(each for each in project.classes if each.id == 1)))
     assert [str(each) for each in examine(project.folder)] == [
-        "project.toml: class 2 is not listed, but 3 labels have it",
-        "project.toml: class 3 is not listed, but 1 labels have it",
+        "project.toml: class 2 is missing, but 3 labels have it",
+        "project.toml: class 3 is missing, but 1 labels have it",
     ]
     assert repair(project.folder, NOW)[1:] == [
-        "Listed 'class 2 (recovered)': rename it.",
-        "Listed 'class 3 (recovered)': rename it.",
+        "Added the missing class 'class 2 (recovered)': rename it.",
+        "Added the missing class 'class 3 (recovered)': rename it.",
     ]
     assert [(each.id, each.name, each.key) for each in load_project(project.folder).classes] == [
         (1, "rings", "1"),
@@ -207,7 +207,7 @@ def test_a_model_of_a_newer_version_is_left_where_it_is(project):
 def test_settings_that_were_deleted_are_made_anew_from_the_labels(project):
     (project.folder / "project.toml").unlink()
     assert kinds_of(project.folder) == [("settings", "project.toml", True)]
-    assert repair(project.folder, NOW)[1] == "Rebuilt project.toml: look it over."
+    assert repair(project.folder, NOW)[1] == "Rebuilt project.toml: check its settings."
     found = load_project(project.folder)
     assert (found.name, found.tiling.crop, found.tiling.stride) == ("neurons", 8, 8)
     assert [each.id for each in found.classes] == [1, 2, 3]
@@ -388,9 +388,7 @@ def test_a_store_without_a_readable_label_is_left_for_a_backup(project):
     content = project.store_path.read_bytes()
     project.store_path.write_bytes(content[:PAGE] + b"\xff" * (len(content) - PAGE))
     before = project.store_path.read_bytes()
-    with pytest.raises(
-        ProjectError, match=r"No label of .* can be read any more\. Restore labels.sqlite from a backup"
-    ):
+    with pytest.raises(ProjectError, match=r"No label in .* can be read\. Restore labels.sqlite from a backup"):
         repair(project.folder, NOW)
     assert project.store_path.read_bytes() == before
     assert ProjectLock(project.folder).acquire() is None
