@@ -100,7 +100,7 @@ class FilterRow(QWidget):
         _refill(self.predictions, [("any prediction", None), *predicted], chosen.predicted)
         labelled = [(f"label: {name}", class_id) for name, class_id in classes]
         other = [("any label or none", None), ("no label", UNLABELLED), ("label: any class", LABELLED)]
-        last = [("skipped", SKIPPED), ("excluded", EXCLUDED), ("labels to look at again", LOOK_AGAIN)]
+        last = [("skipped", SKIPPED), ("excluded", EXCLUDED), ("look again", LOOK_AGAIN)]
         last += [(f"no label, {name}", POOR - code) for code, name in POOR_NAMES.items()]
         _refill(self.labels, [*other, *labelled, *last], chosen.label)
 

@@ -377,6 +377,8 @@ def picture_class_map(viewer, dock, name):
 
 def dashboard_of(viewer: napari.Viewer, dock: LabelCrops) -> Dashboard:
     """Open the dashboard by its button, and return it filled."""
+    dock.parentWidget().raise_()  # another dock may cover it
+    pump(0.5)
     dock.setup.show_tab(dock.setup.project_tab)
     pump(0.3)
     click(dock.setup.dashboard_button)
