@@ -151,7 +151,7 @@ def test_one_plan_may_run_in_two_folders_at_once(tmp_path, cluster):
     one.mkdir()
     other.mkdir()
     job = run_spread(SHORT, one, cluster, FINGERPRINT)
-    until(job, lambda each: "to go" in each.message)
+    until(job, lambda each: "Tasks left" in each.message)
     finish(run_spread(SHORT, other, cluster, FINGERPRINT))
     finish(job)
     assert files_of(SHORT, one) == files_of(SHORT, other)
@@ -162,7 +162,7 @@ def test_a_task_that_another_process_is_still_at_waits_for_it(tmp_path, cluster)
     place.mkdir(parents=True)
     job = run_spread(SHORT, tmp_path, cluster, FINGERPRINT)
     with FileLock(place / "task.lock"):
-        until(job, lambda each: "to go" in each.message)
+        until(job, lambda each: "Tasks left" in each.message)
         began = time.monotonic()
         assert until(job, lambda each: each.done or time.monotonic() - began > 3).done == 0
     finish(job)

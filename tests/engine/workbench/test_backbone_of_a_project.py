@@ -72,7 +72,7 @@ def test_a_model_of_another_backbone_is_kept_and_not_asked(project, frame):
     other = replace(project, choices=replace(project.choices, backbone="gal2017"))
     found = finish(score_prepared(prepare(ScoreRequest(other, frame, device="cpu"))))
     assert found.scores is None
-    assert "uses 'efficientnet_lite0', the project now uses 'gal2017'" in found.reason
+    assert "uses 'efficientnet_lite0', but the project now uses 'gal2017'" in found.reason
     again = finish(score_prepared(prepare(ScoreRequest(project, frame, device="cpu"))))
     assert (again.generation, again.scores is None) == (1, False)
 
@@ -104,7 +104,7 @@ def test_a_project_looks_through_weights_that_were_added_and_through_no_others(
     second = add_backbone("timm:test_resnet", other, overwrite=True)
     refused = finish(score_prepared(prepare(ScoreRequest(named, frame, device="cpu"))))
     assert refused.scores is None
-    assert f"'timm:test_resnet' with weights {card.sha256[:12]}, the project now uses {second.sha256[:12]}" in (
+    assert f"'timm:test_resnet' with weights {card.sha256[:12]}, but the project now uses {second.sha256[:12]}" in (
         refused.reason
     )
     with pytest.raises(ProjectError, match=f"with weights {card.sha256[:12]}"):
