@@ -34,8 +34,8 @@ TITLES = (
 )
 VERSION_HEADS = ("model", "saved", "labels", "accuracy then", "controls", "bias (s)", "")
 NOT_RANDOM_HERE = (
-    "Crops that the model chose are not a random sample and are mostly harder, so the accuracy over all crops tends to "
-    "be higher."
+    "Crops that the model chose are not a random sample and are mostly harder, so this accuracy tends to be lower than "
+    "the accuracy over all crops."
 )
 MOST_DOTS = 1500
 MOST_IN_STRIP = 150
@@ -81,8 +81,8 @@ def assessment_content(overview: Overview) -> Content:
         f"Models predicted {share} of {labels} correctly. Each model was tested on {where} that its training left "
         f"out.{old}",
         f"{NOT_RANDOM_HERE} {controls_text(overview.review)}",
-        f"Expected calibration error {assessment.raw_error:.2f}, and {assessment.calibration_error:.2f} at temperature "
-        f"{assessment.temperature:.2f}. Exports contain the model's own probabilities.",
+        f"Expected calibration error {assessment.raw_error:.2f}; {assessment.calibration_error:.2f} if probabilities "
+        f"were rescaled with temperature {assessment.temperature:.2f}. Exported probabilities are not rescaled.",
         *(each.sentence for each in (assessment.forecast, overview.came) if each is not None),
     ]
     names = [each.name for each in project.offered]

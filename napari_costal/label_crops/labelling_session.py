@@ -163,7 +163,7 @@ class LabellingSession:
         if self.current is not None and not self.current.has_ended:
             self.current.unsure = not self.current.unsure
             mark = "unsure" if self.current.unsure else "sure"
-            self._view.page_says(f"The next class is stored as {mark}.", False)
+            self._view.page_says(f"The next answer is stored as {mark}.", False)
 
     def note(self, text: str) -> None:
         """Store a note with the answer to the crop being labelled; an empty text removes it."""

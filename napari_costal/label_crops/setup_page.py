@@ -177,9 +177,9 @@ class SetupPage(QTabWidget):
         self.z, self.t = (self._field(Intake, axis, f"{axis.upper()} of files") for axis in "zt")
         self.axes = LineEdit(label="axes of files")
         self.axes.tooltip = (
-            "Axes of the next image, such as ZCYX, if the axes in its file are missing or wrong. Press Enter to set "
-            "the axes of the image shown. The project remembers them for all files with the same ending and axes. "
-            "Empty: use the axes in the file."
+            "Axes of an image, such as ZCYX, if the axes in its file are missing or wrong. They are used for the next "
+            "image that you open; Enter also sets them for the image shown. The project remembers them for all files "
+            "with the same ending and the same axes in the file. Empty: use the axes in the file."
         )
         self.idle_limit = self._field(Project, "idle_limit_s", "idle limit (s)", min=0.01)
         self.annotator = LineEdit(label="annotator", value=annotator, enabled=False)

@@ -87,7 +87,7 @@ def staged(target: Path) -> Iterator[Path]:
         with alive:
             place = Path(beside) / target.name
             if place.name == ALIVE_FILE:
-                raise OSError(errno.EINVAL, "the name is taken for a lock")
+                raise OSError(errno.EINVAL, "the name is reserved for a lock file")
             yield place
             _put(place, target)
 

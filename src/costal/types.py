@@ -275,8 +275,8 @@ class Training:
         float, Setting("Adam's learning rate; the highest one if the schedule changes it.", gt=0, le=1)
     ] = 1e-3
     batch: Annotated[int, Setting("Crops per training step.", ge=1)] = 32
-    min_steps: Annotated[int, Setting("Training steps after each round; more if epochs needs more.", ge=0)] = 150
-    epochs: Annotated[int, Setting("Passes over all labels per training; more if min_steps needs more.", ge=0)] = 30
+    min_steps: Annotated[int, Setting("Fewest training steps after each round; epochs can need more.", ge=0)] = 150
+    epochs: Annotated[int, Setting("Fewest passes over all labels per training; min_steps can need more.", ge=0)] = 30
     augment: Augment = False
     class_weights: ClassWeights = False
     schedule: Annotated[
@@ -306,7 +306,9 @@ class Strategy:
     rule: Annotated[
         ValueRule,
         Setting(
-            "How cost counts: as in the paper, relative to its class, by a shrinking beta, or each class's best first."
+            "How cost counts. paper: as in the paper. within_class: C relative to the mean of the predicted class. "
+            "shrinking: a smaller beta, the more the class explains the cost. every_class: the best crop of each "
+            "predicted class comes first."
         ),
     ] = "paper"
     diverse: Diverse = False

@@ -119,7 +119,7 @@ def score(
         scores = first.scores
         lines.append(scores.reason or f"Scored on {scores.scores.device if scores.scores else 'no device'}.")
         figures |= {"generation": scores.generation, "reason": scores.reason}
-    where = f"; heatmaps and bands are in {scoring.folder}" if keep else ""
+    where = f"; heatmaps and stored scores are in {scoring.folder}" if keep else ""
     lines.append(f"Wrote {counted(crops, 'crop')} to {out}{where}")
     lines[-1] += f"; the query has the crops {' '.join(map(str, query))}" if frames == 1 else ""
     lines += [f"{skipped} crops were skipped: {SKIPPED} in that folder lists them."] if skipped and keep else []

@@ -197,8 +197,8 @@ def _fitting_tensors(card: dict[str, Any], path: Path) -> Weights:
         )
     if card.get("model_hash", "") not in ("", hashlib.sha256(path.read_bytes()).hexdigest()):
         raise ProjectError(
-            f"{path} does not fit its card: it was changed since. Delete both files and train again; the labels are "
-            "untouched."
+            f"{path} was changed after it was saved: it does not fit its card, the .json file beside it. Delete both "
+            "files and train again; the labels are untouched."
         )
     return tensors
 

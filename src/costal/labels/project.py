@@ -97,7 +97,7 @@ class Tiling:
     ] = "drop"
     normalise: Annotated[
         Literal["frame", "project"],
-        Setting("Scale intensities to 0 and 1 by the range of each frame or of the project."),
+        Setting("Scale intensities to 0…1 by the intensity range of each frame, or of the whole project."),
     ] = "frame"
 
 

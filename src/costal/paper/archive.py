@@ -137,8 +137,8 @@ def read_round(folder: Path, arm: str, repeat: int, number: int) -> KeptRound:
             return KeptRound(kept["asked_n"], kept["label_n"], kept["cost_n"], pool_N, query)
     except FileNotFoundError as error:
         raise DatasetError(
-            f"{path} is missing. A repeat that was read from rounds.csv has figures only. If the file was lost, delete "
-            "the .json beside it and resume: the round is run again."
+            f"{path} is missing. A repeat that was read from rounds.csv has figures only, no crops. If the "
+            "file was lost, delete the .json beside it and resume: the round is run again."
         ) from error
     except (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error) as error:
         raise DatasetError(

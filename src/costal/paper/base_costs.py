@@ -46,8 +46,8 @@ class BaseCosts:
         ]
         return "\n".join(
             [
-                f"STD without costs, {self.repeats} repeats. Perimeters and base costs have a standard deviation of "
-                f"{self.perimeter_spread:.1f}.\n",
+                f"STD without costs, {self.repeats} repeats. The base costs have the standard deviation of the digits' "
+                f"perimeters, {self.perimeter_spread:.1f}.\n",
                 "| class | times queried | base cost |\n|---|---|---|",
                 *rows,
                 "",

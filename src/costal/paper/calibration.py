@@ -64,9 +64,9 @@ class Calibration:
     @property
     def _conclusion(self) -> str:
         if math.isnan(self.scale):
-            return "They are not equal at any factor in the range tried: the scale is not calibrated."
+            return "The two total costs are not equal at any factor in the range tried: the scale is not calibrated."
         costs = ", ".join(f"{each:g}" for each in self.base_cost_K)
-        return f"They are equal at a factor of {self.scale:g}: base costs {costs}."
+        return f"The two total costs are equal at a factor of {self.scale:g}: base costs {costs}."
 
 
 def scaled_by(scale: float) -> tuple[float, ...]:

@@ -52,9 +52,10 @@ def saving_table(rows: Sequence[Saving], baseline: Arm, axis: Axis = "total_cost
 
 def _reading() -> str:
     return (
-        "The ratio is the arm's cost, or labels, at equal accuracy divided by the baseline's: the geometric mean over "
-        f"{LEVELS} accuracies on isotonic fits of the mean curves, from the baseline's accuracy at {FIRST_LABELS} "
-        f"labels, or after its first round, to {100 * BELOW_FINAL:g} points below its last. 'never': the arm did not "
+        "The ratio is what the arm spends (cost, or labels) for an accuracy, divided by what the baseline spends for "
+        f"the same accuracy: the geometric mean over {LEVELS} accuracies, read from isotonic fits of the mean curves. "
+        f"The lowest is the accuracy of the baseline at {FIRST_LABELS} labels (after its first round, if that comes "
+        f"later), the highest {100 * BELOW_FINAL:g} points below its last. 'never': the arm did not "
         "reach all of them. The other columns are the accuracy minus the baseline's at shares of the baseline's "
         "spending in the same repeat, and the lowest recall of a class at all of that spending. In brackets: 95 % "
         "bootstrap intervals over repeats."

@@ -45,14 +45,15 @@ class Arm(Strategy):
     cost: Annotated[
         CostKnowledge,
         Setting(
-            "C: the true cost (known), a cost model's log-normal mean (learned), or its least-squares fit (plain)."
+            "Where C comes from. known: the true cost. learned: the mean of a log-normal cost model. plain: a cost "
+            "model fitted by least squares."
         ),
     ] = "learned"
     members: Annotated[int, Setting("Networks in the committee, each with T passes.", ge=1)] = 1
     budget: Annotated[
         float | None,
         Setting(
-            "A query is the most information within this cost, in the data's unit, instead of n crops.",
+            "Each query has the crops with the most information within this cost (in the data's unit), not n.",
             gt=0,
             absent="none",
             example=50.0,
@@ -145,9 +146,11 @@ class Plan:
     experiment: Experiment = field(default_factory=Experiment)
     rounds: Annotated[int, Setting("Rounds of a run, after its initial labels.", ge=1)] = 48
     repeats: Annotated[int, Setting("Runs of each arm, each with other initial labels and other pools.", ge=1)] = 5
-    stack: Annotated[int, Setting("Runs that train together. The last digits of the results depend on it.", ge=1)] = 1
+    stack: Annotated[
+        int, Setting("Runs that train together, as one batch. The last digits of the results depend on it.", ge=1)
+    ] = 1
     threads: Annotated[int, Setting("Processor threads. The last digits of the results depend on it.", ge=1)] = 1
-    test_every: Annotated[int, Setting("The mean network is tested after every so many rounds.", ge=1)] = 1
+    test_every: Annotated[int, Setting("The mean network (no dropout) is tested after every so many rounds.", ge=1)] = 1
     committee_every: Annotated[
         int, Setting("The committee is tested after every so many rounds; this takes longer.", ge=1)
     ] = 24
@@ -167,7 +170,8 @@ class Plan:
     edges: Annotated[
         tuple[float, ...],
         Setting(
-            "If labels has numbers: the lowest number of each class except the first. []: numbers are class names.",
+            "If the file of labels has numbers: the lowest number of each class except the first. []: the numbers are "
+            "class names.",
             ge=0,
         ),
     ] = ()

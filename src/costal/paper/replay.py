@@ -42,9 +42,9 @@ class Replayed:
         """The basis of the figures."""
         return (
             f"{self.repeats} repeats on {self.labels} labels; random selection takes about {self.seconds:.0f} s of "
-            "labelling in each. In brackets: 95 % intervals, which allow for repeats that share labels. The cost ratio "
-            "is the time for the accuracy of random selection, divided by the time of random selection; never: that "
-            "accuracy was not reached."
+            "labelling in each. In brackets: 95 % intervals, wider because the repeats share labels. The cost ratio is "
+            "the time that a setting needs for the accuracy of random selection, divided by the time that random "
+            "selection needs; never: the setting did not reach that accuracy."
         )
 
     @property

@@ -97,5 +97,7 @@ def figure_of(plan: Plan, quantity: Quantity, form: str, arms: Iterable[Arm] = (
     if quantity.missing:
         text += f", {quantity.missing} not known"
         bounds = (("at least", interval(quantity.low_R)), ("at most", interval(quantity.high_R)))
-        text += "".join(f"; over all {word} {bound:{form}}" for word, bound in bounds if not np.isnan(bound.mean))
+        text += "".join(
+            f"; with the unknown repeats {word} {bound:{form}}" for word, bound in bounds if not np.isnan(bound.mean)
+        )
     return text

@@ -75,9 +75,9 @@ def ratio_table(df: "pd.DataFrame", plan: Plan) -> str:
         rows.append((row.arm.name, *_cells(row, plan), _spread(known, ".2f"), _bounds(known), never, _paper(row.arm)))
     note = (
         "Labels to the target, including the initial set, divided by those of random selection in the same repeat; "
-        "linear between tested rounds. If only random selection never reached the target, the ratio is less than (<) "
-        "the one with its labels at the end; if only the arm never did, it is more (>). The mean is over the known "
-        "ratios."
+        "linear between tested rounds. If only random selection never reached the target, its labels at the end are "
+        "used and the true ratio is smaller (<); if only the arm never did, the true ratio is larger (>). The mean is "
+        "over the known ratios."
     )
     return f"{_table(header, rows)}\n\n{note}"
 
@@ -122,8 +122,8 @@ def comparison_table(df: "pd.DataFrame", plan: Plan, baseline: str, unit: str = 
     rows = [_comparison(each, f"+{_cost_form(df)}") for each in comparisons(df, plan, baseline)]
     note = (
         f"Mean of the paired differences, arm minus {baseline}, with its 95 % interval. An interval without 0 shows a "
-        "difference; of many intervals, a few do so by chance. A count in brackets: the repeats in which both arms "
-        "reached the target."
+        "difference; of many intervals, a few leave out 0 by chance. A count in brackets: the repeats in which "
+        "both arms reached the target."
     )
     return f"{_table(header, rows)}\n\n{note}"
 
@@ -180,7 +180,7 @@ def _setting(arm: Arm) -> str:
     if arm.weighs_cost:
         words.append(f"{arm.cost} cost")
     if arm.budget is not None:
-        words.append(f"{arm.budget:g} of cost a round in place of n")
+        words.append(f"a cost of {arm.budget:g} per round instead of n crops")
     if arm.members > 1:
         words.append(f"{arm.members} members")
     words += [f"{percent(arm.control_share)} at random"] if arm.control_share else []
@@ -266,7 +266,7 @@ def _notes(plan: Plan) -> str:
     notes = [
         "Accuracy is that of the mean network (no dropout) on the test set; the committee's is in rounds.csv.",
         "Total cost does not count the initial set; numbers of labels do.",
-        "Standard deviations divide by the number of repeats, as those printed in the paper do; intervals do not.",
+        "Standard deviations are divided by n (the number of repeats), as in the paper; those of intervals by n - 1.",
     ]
     needed = plan.rounds * PAPER_POOL
     if plan.name == "figure1" and needed + PAPER_START > MNIST_SIZE:

@@ -39,13 +39,13 @@ Every part of a claim is a number per repeat: a difference, ratio or slope of ar
 in that repeat. Its mean has a 95 % t-interval over the repeats that all of these arms finished. A part holds when the \
 interval lies wholly on its side of the limit, does not hold when it lies wholly on the other, and is undecided \
 otherwise, also with fewer than two repeats. A claim holds when all its parts hold, and does not hold when one part \
-does not. A run that never reached the target counts with the labels it had at the end, if that can only make a \
-verdict harder to reach. Slopes are taken over the arms that run in all repeats. Two measures decide whether STD needs \
-the fewest labels: labels to the target, and the mean accuracy up to {AREA_LABELS} labels. One must say so, and the \
-other must not say the opposite. The learned cost that is judged is the one fitted by least squares, if the plan has \
-it. "Equal" accuracy is surely not lower by more than {MARGIN}, "considerably" is at least {percent(CONSIDERABLE)}, \
-"slightly" is less than that, "high" β is {PAPER_CROSSING} and above. Nothing is corrected for looking at several \
-arms.\
+does not. A run that never reached the target counts with its labels at the end, if this can only make a verdict \
+harder to reach. Slopes are taken over the arms that run in all repeats. Two measures decide whether STD needs \
+the fewest labels: labels to the target, and the mean accuracy up to {AREA_LABELS} labels. One must show it, and the \
+other must not show the opposite. If the plan has a cost fitted by least squares, the claim about learned cost is \
+judged by it. "Equal" accuracy is surely not lower by more than {MARGIN}, "considerably" is at least \
+{percent(CONSIDERABLE)}, "slightly" is less than that, "high" β is {PAPER_CROSSING} and above. Nothing is \
+corrected for looking at several arms.\
 """
 
 NO_ARM = ("the plan has no such arm",)
@@ -124,7 +124,7 @@ def crossing(df: "pd.DataFrame", plan: Plan, random: Arm, arms: tuple[Arm, ...])
         f"Cost falls to that of random selection at β = {between:.3f}, in {between.count} of {len(by_chance)} repeats"
     )
     if already_R.any():
-        text += f"; in {already_R.sum()} it is already no higher at β = {beta_A[0]:g}"
+        text += f"; in {already_R.sum()} it is not higher even at β = {beta_A[0]:g}"
     if never := int(np.isnan(crossed_R).sum()):
         text += f"; in {never} it stays above up to β = {beta_A[-1]:g}"
     return f"{text}. Where it crosses depends on the base costs."
@@ -193,7 +193,7 @@ def _learned_costs(df: "pd.DataFrame", plan: Plan) -> Verdict:
         return Verdict(5, claim)
     judged = next((arm for arm in candidates if arm.cost == "plain"), candidates[0])
     notes = [
-        f"{arm.name}, which decides nothing ({part.verdict}): {part.says}: {figure}"
+        f"For comparison only, {arm.name} ({part.verdict}): {part.says}: {figure}"
         for arm in candidates
         if arm != judged
         for part in _parts_of_learned(df, plan, arm)

@@ -124,7 +124,7 @@ def put_together(
     if len(pending):
         work = prepared.work
         number = pending[0] // work.span(0)[1]
-        raise ProjectError(f"Scores in {work.folder} are missing (band {number}). Score again: the others are kept.")
+        raise ProjectError(f"Scores in {work.folder} are missing (part {number}). Score again: the others are kept.")
     return frame_scores(prepared, whole, device, notes)
 
 

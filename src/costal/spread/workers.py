@@ -83,7 +83,7 @@ def admit(context: WorkerContext[Any], dask_worker: Any) -> None:
     differences = context.here.differences(comparable(fingerprint))
     if differences:
         raise CostalError(
-            f"{me} differs from the process that started the {context.work.name} (named first): "
+            f"{me} differs from the process that started the {context.work.name} (its value comes first): "
             f"{'; '.join(differences)}. Install the same versions there, restart the worker, and run the same command "
             "again."
         )

@@ -26,8 +26,8 @@ TRAINED_BY = ("backbone", "passes", "augment", "class_weights", "seed", "ensembl
 MINUTES = 10
 """What the next so many minutes bring is foretold."""
 NOT_RANDOM = (
-    "These crops were chosen, not drawn at random, and are mostly harder, so the accuracy over all crops tends to be "
-    "higher. The control crops show that accuracy."
+    "These crops were chosen, not drawn at random, and are mostly harder, so this accuracy tends to be lower than "
+    "the accuracy over all crops, which the controls show."
 )
 
 
@@ -73,7 +73,7 @@ class Forecast:
         if self.came_labels is None or self.came_points is None:
             return f"The next {MINUTES} minutes at this pace: {text}."
         result = f"{counted(self.came_labels, 'label')}, {self.came_points:+.1f} points"
-        return f"Forecast at {counted(self.labels, 'label')}: {text}. Result: {result}."
+        return f"Forecast made at {counted(self.labels, 'label')}: {text}. What came: {result}."
 
 
 @dataclass(frozen=True, slots=True)

@@ -185,7 +185,7 @@ def test_a_model_that_another_wrote_over_is_refused(tmp_path):
     save_agent(tmp_path, replace(WHOLE, cost_model=None))
     others = {f"classifier.{name}": array + 1 for name, array in CLASSIFIER.items()}
     (tmp_path / "0001.safetensors").write_bytes(save(others))
-    with pytest.raises(ProjectError, match=r"does not fit its card: it was changed since"):
+    with pytest.raises(ProjectError, match=r"was changed after it was saved: it does not fit its card"):
         load_newest(tmp_path)
 
 

@@ -29,7 +29,7 @@ def test_a_scale_that_no_factors_bracket_is_not_made_up(excess):
 def test_figure_1_is_run_with_the_scale_of_the_committed_calibration():
     page = (Path(__file__).parents[3] / "resources/reproduction/calibration/scale.md").read_text("utf-8")
     costs = ", ".join(f"{each:g}" for each in BASE_COSTS)
-    assert page.rstrip().endswith(f"They are equal at a factor of {SCALE:g}: base costs {costs}.")
+    assert page.rstrip().endswith(f"The two total costs are equal at a factor of {SCALE:g}: base costs {costs}.")
 
 
 def test_base_costs_keep_their_proportions():

@@ -138,7 +138,7 @@ def test_what_was_run_tells_arms_rounds_protocol_and_costs():
     page = summary(RUNS, replace(PLAN, arms=arms, experiment=shared, test_every=2, name="mine"), {})
     for text in (
         "# mine",
-        "**dear** (std, α = 1, β = 0.3, learned cost, 50 of cost a round in place of n, 3 members, diverse)",
+        "**dear** (std, α = 1, β = 0.3, learned cost, a cost of 50 per round instead of n crops, 3 members, diverse)",
         "**random** (random)",
         "3 rounds of N = 100 crops (never offered twice), of which n = 5 are labelled, after 20 labels at the start",
         "T = 20 passes. Tested every 2 rounds.",

@@ -162,14 +162,18 @@ def test_random_selection_that_never_gets_there_counts_with_its_labels_at_the_en
     df = race(STD=(50, 60, 50), BALD=(80, 80, 80), Entropy=(80, 90, 80), random=(110, None, 110))
     claim = verdicts(df, TABLE_1)[0]
     assert parts_of(claim)[:3] == ["holds"] * 3
-    assert "1 not known; over all at most" in claim.parts[0].figures[0]
+    assert "1 not known; with the unknown repeats at most" in claim.parts[0].figures[0]
 
 
 def test_a_function_that_never_gets_there_cannot_win():
     df = race(STD=(50, 50, 50), BALD=(None,) * 3, Entropy=(80, 90, 80), random=(80, 80, 70))
     claim = verdicts(df, TABLE_1)[0]
     assert parts_of(claim)[1] == "does not hold"
-    assert claim.parts[1].figures[0].startswith("– over 0 of 3 repeats, 3 not known; over all at least 1.57")
+    assert (
+        claim.parts[1]
+        .figures[0]
+        .startswith("– over 0 of 3 repeats, 3 not known; with the unknown repeats at least 1.57")
+    )
     assert parts_of(claim)[3] == "holds"
 
 
@@ -208,7 +212,7 @@ def test_the_cost_fitted_by_least_squares_is_judged_and_the_log_normal_one_is_to
     own = own[own["arm"] == "learned"].assign(arm="plain")
     claim = verdicts(pd.concat([df, own]), replace(FIGURE_1, arms=(*FIGURE_1.arms, plain)))[4]
     assert claim.verdict == "holds"
-    assert claim.notes[0].startswith("learned, which decides nothing (does not hold): learned costs less than random")
+    assert claim.notes[0].startswith("For comparison only, learned (does not hold): learned costs less than random")
 
 
 def test_figure_1_as_the_paper_saw_it_lets_claims_2_to_5_hold():
@@ -229,7 +233,7 @@ def test_figure_1_as_the_paper_saw_it_lets_claims_2_to_5_hold():
         pytest.param(
             lambda beta: 600.0,
             ["does not hold"] * 2,
-            "in 0 of 3 repeats; in 3 it is already no higher at β = 0",
+            "in 0 of 3 repeats; in 3 it is not higher even at β = 0",
             id="at 0",
         ),
         pytest.param(

@@ -480,8 +480,8 @@ def test_the_card_of_cross_validation_says_figure_controls_calibration_and_forec
     content = contents(overview, DARK)[0]
     for text in (
         "86%</b> (79% to 91%) of 84 labels of 6 frames", "Outdated", "not a random sample", "no control labels yet",
-        "0.09, and 0.04 at temperature 1.50", "about 40 labels, +2.1 ± 1.5 points",
-        "Forecast at 40 labels: about 30 labels, +3.0 ± 2.0 points. Result: 44 labels, +6.0 points.",
+        "0.09; 0.04 if probabilities were rescaled with temperature 1.50", "about 40 labels, +2.1 ± 1.5 points",
+        "Forecast made at 40 labels: about 30 labels, +3.0 ± 2.0 points. What came: 44 labels, +6.0 points.",
     ):  # fmt: skip
         assert text in content.text
     assert content.picture.confusion_K_K.sum() == 84

@@ -122,7 +122,7 @@ def _extract(packed: zipfile.ZipFile, path: Path, new: Path) -> Job[None]:
             while piece := source.read(PIECE):
                 left -= len(piece)
                 if left < 0:
-                    raise ValueError(f"{member.filename} is larger than it says")
+                    raise ValueError(f"{member.filename} is larger than the zip file says")
                 target.write(piece)
 
 
