@@ -305,11 +305,7 @@ class Strategy:
     beta: Beta = 0.3
     rule: Annotated[
         ValueRule,
-        Setting(
-            "How cost counts. paper: as in the paper. within_class: C relative to the mean of the predicted class. "
-            "shrinking: a smaller beta, the more the class explains the cost. every_class: the best crop of each "
-            "predicted class comes first."
-        ),
+        Setting("How cost counts in the value v. The page on experiments describes the four rules."),
     ] = "paper"
     diverse: Diverse = False
     control_share: ControlShare = 0.0

@@ -22,16 +22,23 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 
 from costal.errors import CostalError
 from costal.frames.grid import tile
+from costal.frames.simulate import simulate_field
 from costal.labels.controls import control_flags
 from costal.labels.models import load_newest
 from costal.labels.project import Project
+from costal.labels.project_file import load_project
 from costal.labels.repair.findings import examine
 from costal.labels.repair.repair import repair
+from costal.scoring.frame_planes import FramePlane
+from costal.types import finish
+from costal.workbench.retraining import RetrainRequest, retrain
 from costal.workbench.session import ProjectSession
+from tests.benchmarks.answering import answer_crops
 from tests.faults.day import CROP, SHAPE, microscope, project_for_a_day
 
 ROOT = Path(__file__).parents[2]
@@ -40,6 +47,7 @@ FRAME_EVERY_S = 10.0
 LONGEST_START_S, LONGEST_DAYS_S, PATIENCE_S = 12.0, (8.0, 14.0, 40.0), 90.0  # a long day saves a model
 DURING_START = 0.2
 CHECKED_BY_CLI_EVERY = 20
+LABELLED = 60
 
 
 def main() -> None:
@@ -53,6 +61,7 @@ def main() -> None:
     rng = random.Random(asked.seed)
     with tempfile.TemporaryDirectory() as name:
         project, inbox = project_for_a_day(Path(name))
+        give_a_model(project)
         acknowledged = Path(name) / "acknowledged.jsonl"
         acknowledged.touch()
         # A simulated microscope ends by itself: each frame takes its time.
@@ -67,6 +76,15 @@ def main() -> None:
     wrong = [each for each in kills if each["amiss"]]
     print(f"{len(kills)} kills, something amiss after {len(wrong)}")
     sys.exit(bool(wrong))
+
+
+def give_a_model(project: Project) -> None:
+    """Label a frame and train, so that queries have controls from the first day on; a short day saves no model."""
+    field = simulate_field(SHAPE, CROP, seed=1)
+    frame = FramePlane(field.pixels_Y_X[np.newaxis], "before.tif", "all", "0" * 64, field.pixel_um)
+    labelled = range(min(LABELLED, len(field.grid)))
+    answer_crops(project.folder, field, frame, labelled, np.ones(len(field.grid), np.float32), "expert")
+    finish(retrain(RetrainRequest(load_project(project.folder), 0, "cpu")))
 
 
 def kill_one(project: Project, acknowledged: Path, rng: random.Random) -> dict[str, Any]:
@@ -146,20 +164,24 @@ def what_is_left(project: Project, acknowledged: Path, number: int) -> dict[str,
 
 
 def wrong_labels(session: ProjectSession, acknowledged: Path) -> Iterator[str]:
-    """Yield what is wrong with labels that were acknowledged, in this or an earlier day."""
+    """Yield what is wrong with labels that were acknowledged, in this or an earlier day.
+
+    A crop that is shown again without notice has the label of its last answer, the newest.
+    """
     grid = tile(SHAPE, CROP)
-    stored = {label.label_id: label for label in session.store.labels()}
+    hashes = {frame_id: frame.content_hash for frame_id, frame in session.store.frames().items()}
     sources = {frame_id: frame.source for frame_id, frame in session.store.frames().items()}
+    shown_again = {(each.frame_hash, each.y, each.x) for each in session.store.presentations() if each.repeated}
+    stored = {(sources[label.frame_id], label.y, label.x): label for label in session.store.labels()}
     for line in acknowledged.read_text().splitlines():
         given = json.loads(line)
-        label = stored.get(given["label_id"])
-        if label is None:
+        y, x = grid.origin(given["index"])
+        label = stored.get((given["frame"], y, x))
+        if label is None or label.label_id < given["label_id"]:
             yield f"label {given['label_id']} is gone"
-        elif (label.class_id, sources[label.frame_id], label.y, label.x) != (
-            given["class_id"],
-            given["frame"],
-            *grid.origin(given["index"]),
-        ):
+        elif label.label_id > given["label_id"] and (hashes[label.frame_id], y, x) not in shown_again:
+            yield f"label {given['label_id']} was replaced by {label}, though its crop was not shown again"
+        elif label.class_id != given["class_id"]:
             yield f"label {given['label_id']} is {label}, not {given}"
 
 

@@ -44,10 +44,7 @@ class Arm(Strategy):
     beta: Beta = 0.0
     cost: Annotated[
         CostKnowledge,
-        Setting(
-            "Where C comes from. known: the true cost. learned: the mean of a log-normal cost model. plain: a cost "
-            "model fitted by least squares."
-        ),
+        Setting("C: known (the true cost), learned (by a log-normal model), or plain (learned by least squares)."),
     ] = "learned"
     members: Annotated[int, Setting("Networks in the committee, each with T passes.", ge=1)] = 1
     budget: Annotated[
