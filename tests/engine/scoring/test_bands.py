@@ -425,7 +425,7 @@ def test_without_a_model_a_first_query_is_spread_over_some_crops_of_a_large_fram
     prepared = prepare(request_for(empty, holed, tmp_path / "out", missing="skip"))
     found, grid = finish(score_prepared(pickle.loads(pickle.dumps(prepared)))), prepared.work.grid
     assert found.scores is None
-    assert f"among {len(found.which_M)} crops drawn at random" in found.reason
+    assert f"from {len(found.which_M)} crops drawn at random" in found.reason
     drawn = np.flatnonzero(found.skipped_N != PENDING)
     lacking = {18, 19, 26, 27} & set(drawn)
     assert len(drawn) == 40

@@ -304,7 +304,7 @@ def test_features_of_another_precision_have_files_of_their_own_and_the_model_say
     assert len(files_in(trained)) == count + 1
     np.testing.assert_allclose(there.probs_N_K, here.probs_N_K, atol=0.2)
     (note,) = [note for note in there.notes if "precision" in note]
-    assert "learned from features in float32, and here they are computed in bfloat16" in note
+    assert "learned from features in float32, but this machine computes them in bfloat16" in note
     finish(retrain(RetrainRequest(trained, 0, "cpu")))
     assert load_newest(trained.model_folder).agent.precision == "bfloat16"
     again = finish(score_prepared(prepare(ScoreRequest(trained, frame, device="cpu")))).scores
