@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -25,13 +26,14 @@ from typing import Any
 import numpy as np
 import psutil
 
+from costal.agent.cards import EFFICIENTNET_LITE0
 from costal.errors import CostalError
 from costal.frames.grid import tile
 from costal.frames.simulate import simulate_field
 from costal.labels.controls import control_flags
 from costal.labels.models import load_newest
 from costal.labels.project import Project
-from costal.labels.project_file import load_project
+from costal.labels.project_file import load_project, save_project
 from costal.labels.repair.findings import examine
 from costal.labels.repair.repair import repair
 from costal.scoring.frame_planes import FramePlane
@@ -79,7 +81,11 @@ def main() -> None:
 
 
 def give_a_model(project: Project) -> None:
-    """Label a frame and train, so that queries have controls from the first day on; a short day saves no model."""
+    """Label a frame and train, so that queries have controls from the first day on; a short day saves no model.
+
+    The project gets the backbone that the window gives to new ones.
+    """
+    save_project(replace(project, choices=replace(project.choices, backbone=EFFICIENTNET_LITE0)))
     field = simulate_field(SHAPE, CROP, seed=1)
     frame = FramePlane(field.pixels_Y_X[np.newaxis], "before.tif", "all", "0" * 64, field.pixel_um)
     labelled = range(min(LABELLED, len(field.grid)))

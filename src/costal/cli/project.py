@@ -20,6 +20,7 @@ from costal.labels.recent import recent_file, recent_projects
 from costal.labels.repair.findings import Finding, examine
 from costal.labels.repair.repair import repair
 from costal.labels.store import Store, require_store
+from costal.numerals import counted
 from costal.workbench.assessing import AssessmentRequest
 from costal.workbench.assessing import assess as cross_validated
 from costal.workbench.assessment import kept_now
@@ -180,7 +181,7 @@ def frames(folder: Folder, as_json: AsJson = False) -> None:
     listed = with_places(worth_listing(known))
     looked_at = len(known) - len(listed)
     names = {each.id: each.name for each in project.classes}
-    lines = [f"{project.name}: {len(listed)} frames"]
+    lines = [f"{project.name}: {counted(len(listed), 'frame')}"]
     for each in listed:
         lines.append(f"  {each.name}: {', '.join(each.states) or 'no label yet'}")
         counts_by_source = {"labels": each.labels, f"predicted by model {each.generation}": each.predicted}

@@ -12,7 +12,7 @@ from costal.errors import DatasetError
 from costal.frames.listing import listed
 from costal.frames.normalise import intensity_range, normalise
 from costal.frames.read import plane, read
-from costal.numerals import decimal_number
+from costal.numerals import counted, decimal_number
 from costal.paper.image_labels import classes_of, csv_rows
 from costal.paper.sources import Dataset, LabelledCrops
 from costal.paper.splits import from_frames, from_labelled
@@ -158,8 +158,8 @@ def _pixels(folder: Path, files: Sequence[str]) -> NDArray[np.generic]:
         if images and image.shape != images[0].shape:
             expected, _, side = images[0].shape
             raise DatasetError(
-                f"{folder / file} has {height} x {width} px and {channels} channels, but {files[0]} has {side} x "
-                f"{side} px and {expected}. All images must be alike: crop or convert it."
+                f"{folder / file} has {height} x {width} px and {counted(channels, 'channel')}, but {files[0]} has "
+                f"{side} x {side} px and {expected}. All images must be alike: crop or convert it."
             )
         images.append(image)
     return np.stack(images)

@@ -11,6 +11,7 @@ from costal.frames.planes import planes_called
 from costal.frames.read import Planes
 from costal.frames.windows import content_hash
 from costal.labels.project import Project
+from costal.numerals import counted
 from costal.types import Job, Progress
 from costal.workbench.frames_list import ListedFrame
 from costal.workbench.row_frames import planes_in
@@ -106,7 +107,7 @@ def located_text(located: Located) -> str:
         more = f" and {len(located.others) - 1} more" if len(located.others) > 1 else ""
         sentences.append(f"Not used: {first}{more} (the name of a missing image, but other pixels).")
     if located.unreadable:
-        sentences.append(f"{len(located.unreadable)} files could not be read.")
+        sentences.append(f"{counted(len(located.unreadable), 'file')} could not be read.")
     if left:
         sentences.append(
             f"{located.missing[0].name}{f' and {left - 1} more are' if left > 1 else ' is'} still missing."

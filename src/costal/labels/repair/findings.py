@@ -21,6 +21,7 @@ from costal.labels.project_file import load_project
 from costal.labels.repair.soundness import events_fault, row_fault
 from costal.labels.store import Store, require_store
 from costal.labels.tables import TABLES
+from costal.numerals import counted
 
 FindingKind = Literal["settings", "classes", "store", "model", "leftover"]
 
@@ -132,7 +133,8 @@ def _rows(store: Store, project: Project | None) -> Iterator[Finding]:
     if project is not None:
         for class_id, count in given_classes(store).items():
             if class_id not in {each.id for each in project.classes}:
-                yield Finding("classes", PROJECT_FILE, f"class {class_id} is missing, but {count} labels have it")
+                text = f"class {class_id} is missing, but it is the class of {counted(count, 'label')}"
+                yield Finding("classes", PROJECT_FILE, text)
 
 
 def given_classes(store: Store) -> dict[int, int]:

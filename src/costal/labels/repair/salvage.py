@@ -15,6 +15,7 @@ from costal.labels.migrations import MIGRATIONS, migrate, version_of
 from costal.labels.records import pixels_of
 from costal.labels.repair.soundness import events_fault, row_fault
 from costal.labels.tables import TABLES, Row, columns_of, insert_row
+from costal.numerals import counted
 
 FAR = 100_000
 """After so many ids without a row a table has no more: no single damaged page holds as many."""
@@ -117,8 +118,8 @@ class _Rescue:
             insert_row(self.fresh, "frame", row | ends | {"id": frame_id})
         if lost:
             self.notes.append(
-                f"{len(lost)} lost frames were replaced by placeholders: their labels can be trained on, "
-                "but not shown in an image."
+                f"Placeholders replace {counted(len(lost), 'lost frame')}: labels there can be trained on, but not "
+                "shown in an image."
             )
         return kept
 

@@ -124,8 +124,8 @@ def test_a_row_that_cannot_be_read_names_the_remedy(project, statement, read):
 def test_classes_that_labels_have_but_the_project_does_not_are_listed_again(project):
     save_project(replace(project, classes=tuple(each for each in project.classes if each.id == 1)))
     assert [str(each) for each in examine(project.folder)] == [
-        "project.toml: class 2 is missing, but 3 labels have it",
-        "project.toml: class 3 is missing, but 1 labels have it",
+        "project.toml: class 2 is missing, but it is the class of 3 labels",
+        "project.toml: class 3 is missing, but it is the class of 1 label",
     ]
     assert repair(project.folder, NOW)[1:] == [
         "Added the missing class 'class 2 (recovered)': rename it.",
