@@ -58,7 +58,7 @@ class FirstSteps(QObject):
         if self._labels:
             if self._setup.is_at(self._setup.start):
                 self._setup.show_tab(self._setup.label_tab)
-            self._setup.show_start(False)
+            self._setup.remove_start()
 
     def _name_classes(self) -> None:
         """Show the classes and start editing the first name."""

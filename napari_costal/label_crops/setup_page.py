@@ -60,9 +60,10 @@ class SetupPage(QTabWidget):
         self.frames_tab = stacked(self._frame_part(layers), self.frames_place, self.arrivals, tall=1)
         self.label_tab = stacked(part("Classes", self.classes), self._query_part(), tall=0)
         self.start = StartTab()
-        self.tabs: tuple[QWidget, ...] = (self.start, self.project_tab, self.frames_tab, self.label_tab)
-        for tab, title in zip(self.tabs, ("Start", "Project", "Frames", "Label"), strict=True):
-            self.addTab(scrolled(tab), title)
+        tabs = (self.start, self.project_tab, self.frames_tab, self.label_tab)
+        self._areas: dict[QWidget, QWidget] = {tab: scrolled(tab) for tab in tabs}
+        for area, title in zip(self._areas.values(), ("Start", "Project", "Frames", "Label"), strict=True):
+            self.addTab(area, title)
         self.setDocumentMode(True)
         self.help_button = push_button("Help", "How to label, and what each key does.")
         self.setCornerWidget(self.help_button)
@@ -70,15 +71,16 @@ class SetupPage(QTabWidget):
 
     def show_tab(self, tab: QWidget) -> None:
         """Bring a tab to the front."""
-        self.setCurrentIndex(self.tabs.index(tab))
+        self.setCurrentWidget(self._areas[tab])
 
     def is_at(self, tab: QWidget) -> bool:
         """Return whether a tab is in front."""
-        return self.tabs[self.currentIndex()] is tab
+        return self.currentWidget() is self._areas[tab]
 
-    def show_start(self, is_shown: bool) -> None:
-        """Show or hide the tab of the first steps."""
-        self.setTabVisible(0, is_shown)
+    def remove_start(self) -> None:
+        """Take away the tab of the first steps; a hidden tab would leave its place empty."""
+        if (place := self.indexOf(self._areas[self.start])) >= 0:
+            self.removeTab(place)
 
     def _field(self, kind: type, name: str, label: str, **options: Any) -> Any:
         """Return the field of a setting; it is filled, read and connected like the others of its kind."""

@@ -151,7 +151,7 @@ class Hands:
 @ensure_main_thread(await_return=True)
 def spot_of(dock: LabelCrops, widget: QWidget) -> QPoint:
     """Bring the tab of a widget to the front and return where the widget is on the screen."""
-    for tab in dock.setup.tabs:
+    for tab in (dock.setup.project_tab, dock.setup.frames_tab, dock.setup.label_tab):
         if tab.isAncestorOf(widget):
             dock.setup.show_tab(tab)
             QApplication.processEvents()

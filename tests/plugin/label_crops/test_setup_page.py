@@ -69,7 +69,7 @@ def test_the_first_steps_are_ticked_off_and_go_when_a_crop_is_labelled(dock, qtb
     qtbot.waitUntil(lambda: not dock.labelling.presenter.refusal(), timeout=5000)
     dock.labelling.answer(1)
     qtbot.waitUntil(lambda: done() == [True, True, True], timeout=5000)
-    assert not dock.setup.isTabVisible(0)
+    assert [dock.setup.tabText(at) for at in range(dock.setup.count())] == ["Project", "Frames", "Label"]
     assert dock.model_label.text() == "1 label, not trained yet: press Train"
     dock.labelling.stop()
     assert dock.setup.is_at(dock.setup.label_tab)
