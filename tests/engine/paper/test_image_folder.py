@@ -155,7 +155,7 @@ def test_a_file_of_costs_that_cannot_be_read_is_refused(folder, content, message
     ("shape", "message"),
     [
         ((12, 14), r"cell 3\.png has 12 x 14 px\. Cut all images into squares"),
-        ((13, 13), r"cell 3\.png has 13 x 13 px and 1 channels, but fibres/cell 0\.png has 12 x 12 px and 1\."),
+        ((13, 13), r"cell 3\.png has 13 x 13 px and 1 channel, but fibres/cell 0\.png has 12 x 12 px and 1\."),
         ((12, 12, 3), r"cell 3\.png has 12 x 12 px and 3 channels, but fibres/cell 0\.png has 12 x 12 px and 1\."),
     ],
     ids=["oblong", "larger", "in colour"],

@@ -298,14 +298,17 @@ def test_the_backbone_is_not_loaded_when_all_is_kept(trained, frame, monkeypatch
 def test_features_of_another_precision_have_files_of_their_own_and_the_model_says_so(trained, frame, monkeypatch):
     here = finish(score_prepared(prepare(ScoreRequest(trained, frame, device="cpu")))).scores
     count = len(files_in(trained))
-    monkeypatch.setattr(devices, "fast_dtype", lambda device: torch.bfloat16)
+    own = devices.fast_dtype("cpu")
+    other = torch.bfloat16 if own is torch.float32 else torch.float32
+    own_name, other_name = (str(each).removeprefix("torch.") for each in (own, other))
+    monkeypatch.setattr(devices, "fast_dtype", lambda device: other)
     forget()
     there = finish(score_prepared(prepare(ScoreRequest(trained, frame, device="cpu")))).scores
     assert len(files_in(trained)) == count + 1
     np.testing.assert_allclose(there.probs_N_K, here.probs_N_K, atol=0.2)
     (note,) = [note for note in there.notes if "precision" in note]
-    assert "learned from features in float32, but this machine computes them in bfloat16" in note
+    assert f"learned from features in {own_name}, but this machine computes them in {other_name}" in note
     finish(retrain(RetrainRequest(trained, 0, "cpu")))
-    assert load_newest(trained.model_folder).agent.precision == "bfloat16"
+    assert load_newest(trained.model_folder).agent.precision == other_name
     again = finish(score_prepared(prepare(ScoreRequest(trained, frame, device="cpu")))).scores
     assert not [note for note in again.notes if "precision" in note]

@@ -334,7 +334,7 @@ def test_the_command_line_lists_frames_and_locates_them(costal, day, plain, tmp_
     (tmp_path / "archive").mkdir()
     (day / "one.tif").rename(tmp_path / "archive" / "moved.tif")
     code, out, _ = costal("project", "frames", plain.folder)
-    assert (code, out) == (0, "project: 1 frames\n  one.tif: labelled, missing\n    labels: 2 a, 1 b\n")
+    assert (code, out) == (0, "project: 1 frame\n  one.tif: labelled, missing\n    labels: 2 a, 1 b\n")
     code, _, err = costal("project", "locate", plain.folder, day)
     assert code == 1
     assert "There is no TIFF, PNG, JPEG or OME-Zarr image" in err
