@@ -129,7 +129,7 @@ def by_query_text(review: Review) -> str:
     queries = list(review.curve.by_query().items())
     counts = [f"model {number}: {round(each.share * each.count)} of {each.count}" for number, each in queries]
     newest = "the newest " * (len(counts) > MOST_QUERIES)
-    return f"Controls predicted correctly in {newest}queries, by model: {', '.join(counts[-MOST_QUERIES:])}."
+    return f"Correctly predicted controls in {newest}queries, listed by model: {', '.join(counts[-MOST_QUERIES:])}."
 
 
 def consistency_text(review: Review) -> str:
@@ -139,8 +139,8 @@ def consistency_text(review: Review) -> str:
     count = f"{review.consistency.count:,} crop" + "s" * (review.consistency.count != 1)
 
     return (
-        f"{count} came a second time, unmarked. You gave the same answer to {_share(review.consistency)}. The measured "
-        "accuracy cannot be higher than this share."
+        f"{count} came a second time without notice. You gave the same answer to {_share(review.consistency)}. The "
+        "measured accuracy cannot be higher than this share."
     )
 
 
@@ -272,7 +272,7 @@ def planted_text(overview: Overview) -> str:
         return ""
     low, high = accuracy_interval(caught, planted)
     share = f"<b>{caught / planted:.0%}</b> ({low:.0%} to {high:.0%})"
-    return f"Accepted predictions: you noticed {caught:,} of {counted(planted, 'error')} made on purpose, {share}."
+    return f"Accepted predictions: you noticed {caught:,} of {counted(planted, 'error')} that the plugin made, {share}."
 
 
 def version_cells(model_version: ModelVersion) -> tuple[str, ...]:

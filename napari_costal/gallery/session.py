@@ -116,7 +116,9 @@ class GallerySession:
             return
         doubts = tuple(gallery.doubts[row] for row in rows if gallery.crops.doubt_N[row] and row in gallery.doubts)
         if not doubts:
-            self._view.say("Enter keeps labels to look at again. Select some of these labels first.")
+            self._view.say(
+                "Enter keeps only labels that are listed to look at again. Select some of these labels first."
+            )
             return
 
         self._taken_back.clear()

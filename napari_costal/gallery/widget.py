@@ -26,7 +26,9 @@ from napari_costal.ui.parts import beside, pages, push_button, sentence
 from napari_costal.ui.preferences import Preferences, preferences
 
 NO_PROJECT = "No project is open in <i>Label crops</i>. Open one there; its crops appear here."
-LOOKING_AGAIN = "Select labels: Enter keeps them, a class key changes them. 'List again' removes them from the list."
+LOOKING_AGAIN = (
+    "Select labels: Enter keeps them, a class key changes them. They stay in this list until you press 'List again'."
+)
 BLIND = "A query is open. The gallery is hidden until the query ends, because predictions would influence your answers."
 
 

@@ -149,7 +149,9 @@ class LabelCrops(Dock):
         choice, page, labelling = self.choice, self.page, self.labelling
         choice.unsettled.connect(self._unsettled)
         choice.rolled_away.connect(
-            lambda text: self.labelling_page.say(f"{text} The canvas goes back with the next crop.", True)
+            lambda text: self.labelling_page.say(
+                f"{text} When the next crop is shown, the canvas returns to its slice.", True
+            )
         )
         choice.chosen.connect(self._frame_chosen)
         choice.recoloured.connect(self._recoloured)
