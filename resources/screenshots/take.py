@@ -141,13 +141,7 @@ def tour(folder: Path) -> None:
 
 def accuracy(folder: Path) -> None:
     """Label five queries of a simulated field, three crops wrongly; picture what says how good the model is."""
-    field = simulate_field((1024, 1024), 64, seed=0)
-    viewer, dock = opened(folder)
-    viewer.open_sample("napari-costal", "sted_field")
-    dock.session.make(folder / "microtubules", with_classes)
-    wait(lambda: dock.frame.loaded is not None)
-    dock.setup.show_tab(dock.setup.label_tab)
-    pump(1)
+    viewer, dock, field = opened_field(folder)
     answered: list[int] = []
 
     def choose(_: Any) -> str:
@@ -166,13 +160,7 @@ def accuracy(folder: Path) -> None:
 
 def replayed(folder: Path) -> None:
     """Label eleven queries of a simulated field, and picture their finished replay."""
-    field = simulate_field((1024, 1024), 64, seed=0)
-    viewer, dock = opened(folder)
-    viewer.open_sample("napari-costal", "sted_field")
-    dock.session.make(folder / "microtubules", with_classes)
-    wait(lambda: dock.frame.loaded is not None)
-    dock.setup.show_tab(dock.setup.label_tab)
-    pump(1)
+    viewer, dock, field = opened_field(folder)
     asked = sum(label_query(viewer, dock, lambda _: str(1 + field.classes_N[current(dock).index])) for _ in range(11))
     check(dock, asked)
     dashboard = dashboard_of(viewer, dock)
@@ -361,6 +349,17 @@ def opened(folder: Path, size: tuple[int, int] = (1500, 1000)) -> tuple[napari.V
     viewer.window.add_dock_widget(dock, name="Label crops")
     pump(1)
     return viewer, dock
+
+
+def opened_field(folder: Path) -> tuple[napari.Viewer, LabelCrops, SimulatedField]:
+    """Return a window with the sample field in a project with its classes, ready to label, and the field."""
+    viewer, dock = opened(folder)
+    viewer.open_sample("napari-costal", "sted_field")
+    dock.session.make(folder / "microtubules", with_classes)
+    wait(lambda: dock.frame.loaded is not None)
+    dock.setup.show_tab(dock.setup.label_tab)
+    pump(1)
+    return viewer, dock, simulate_field((1024, 1024), 64, seed=0)
 
 
 def picture_class_map(viewer, dock, name):
