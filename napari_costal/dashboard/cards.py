@@ -272,7 +272,8 @@ def planted_text(overview: Overview) -> str:
         return ""
     low, high = accuracy_interval(caught, planted)
     share = f"<b>{caught / planted:.0%}</b> ({low:.0%} to {high:.0%})"
-    return f"Accepted predictions: you noticed {caught:,} of {counted(planted, 'error')} that the plugin made, {share}."
+    errors = f"{counted(planted, 'error')} that the plugin made on purpose"
+    return f"Accepted predictions: you noticed {caught:,} of {errors}, {share}."
 
 
 def version_cells(model_version: ModelVersion) -> tuple[str, ...]:

@@ -1,5 +1,7 @@
 """Why a crop was chosen: the agent's view of it, as a value for the store and as a text for the expert. No Qt."""
 
+from math import exp
+
 import costal
 from costal.labels.project import Project
 from costal.labels.records import CropLabel, QueryReason
@@ -41,11 +43,7 @@ def reason_text(why: QueryReason, project: Project, rank: int | None, control: b
     names = {each.id: each.name for each in project.classes}
     likeliest = sorted(zip(why.probs_K, why.class_ids, strict=True), reverse=True)[:MOST_CLASSES]
     classes = ", ".join(f"{names.get(class_id, '?')} {prob:.0%}" for prob, class_id in likeliest)
-    cost = (
-        f"{why.cost:.2g} s (within a factor of about {2.718281828 ** (why.cost_spread or 0):.2g})"
-        if why.cost_spread
-        else "uniform"
-    )
+    cost = f"{why.cost:.2g} s (within a factor of about {exp(why.cost_spread):.2g})" if why.cost_spread else "uniform"
     value = f"{why.value:.3g}" if why.value is not None else "none"
     return (
         f"Prediction: {classes}.\nWhy this crop: {origin}; v = {value} from I = {why.information:.3g} "

@@ -26,12 +26,9 @@ from costal.labels.project import Project
 from costal.labels.project_file import create_project, load_project, save_project
 from costal.labels.records import PresentationRow
 from costal.labels.store import Store
-from costal.scoring.frame_planes import FramePlane
-from costal.types import finish
-from costal.workbench.retraining import RetrainRequest, retrain
 from napari_costal.label_crops.widget import LabelCrops
 from napari_costal.ui.preferences import Preferences
-from tests.benchmarks.answering import answer_crops
+from tests.benchmarks.answering import learn_from
 from tests.benchmarks.keystroke import ANNOTATOR, PATIENCE_S, Typist, wait
 from tests.benchmarks.stalls import kept, machine, spread
 
@@ -49,10 +46,7 @@ def labelled_project(folder: Path, way: str, answers: int) -> tuple[Project, Sim
     n = 10 if way == "query" else answers
     choices = replace(project.choices, n=n, backbone=EFFICIENTNET_LITE0, retrain=way, repeat_share=0.0)
     save_project(replace(project, tiling=replace(project.tiling, crop=CROP, stride=CROP), choices=choices))
-    field = simulate_field((SIDE, SIDE), CROP, seed=0)
-    frame = FramePlane(field.pixels_Y_X[np.newaxis], "before.tif", "all", "0" * 64, field.pixel_um)
-    answer_crops(folder, field, frame, range(LABELLED), np.ones(LABELLED, np.float32), ANNOTATOR)
-    finish(retrain(RetrainRequest(load_project(folder), 0, "cpu")))
+    learn_from(folder, simulate_field((SIDE, SIDE), CROP, seed=0), LABELLED, ANNOTATOR)
     return load_project(folder), simulate_field((SIDE, SIDE), CROP, seed=1)
 
 

@@ -1,8 +1,8 @@
 """Whether a replay tells the truth: 20 projects of 200 simulated labels are replayed, beside what holds of all of them.
 
 Run ``OMP_WAIT_POLICY=PASSIVE python -m tests.benchmarks.replays`` (threads that wait sleep, as under ``costal`` and in
-the window): prints JSON and keeps it as ``resources/benchmarks/replays.json``. The truth
-is the same arms on the same labels, one repeat per project, tested on 1,000 other crops, where a replay has 50.
+the window): prints JSON and keeps it as ``resources/benchmarks/replays.json``. The truth is the same arms on the same
+labels, one repeat per project, tested on 1,000 other crops, where a replay has 50.
 """
 
 import argparse
@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from costal.agent.cards import EFFICIENTNET_LITE0
 from costal.frames.grid import crop_at
@@ -23,11 +22,9 @@ from costal.frames.normalise import intensity_range, normalise
 from costal.frames.simulate import CLASS_NAMES, simulate_field, simulated_effort_s
 from costal.labels.project import Tiling
 from costal.labels.project_file import create_project, load_project, save_project
-from costal.paper.archive import write_tables
-from costal.paper.evidence import Saving, savings
+from costal.paper.evidence import Saving
 from costal.paper.own_project import load_own_project
-from costal.paper.replay import REPEATS, _plan, _run, arms_of, replay, sentence
-from costal.paper.runner import run_names
+from costal.paper.replay import REPEATS, _plan, _run, _savings, arms_of, replay, sentence
 from costal.scoring.frame_planes import FramePlane
 from costal.types import finish
 from tests.benchmarks.answering import answer_crops
@@ -70,8 +67,7 @@ def truth_of(folders: list[Path], place: Path) -> Saving:
     smallest = min(map(split, range(len(folders))), key=lambda each: each.train_size)
     plan = _plan(smallest, arms_of(project.choices, (), (), ()), len(folders), "cpu", training)
     finish(_run(plan, dataset, place))
-    write_tables(place, run_names(plan))
-    return savings(pd.read_csv(place / "rounds.csv"), plan, plan.arms[0])[0]
+    return _savings(plan, place)[0]
 
 
 def figures_of(own: Saving) -> dict[str, Any]:

@@ -23,7 +23,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import psutil
 
 from costal.agent.cards import EFFICIENTNET_LITE0
@@ -33,14 +32,11 @@ from costal.frames.simulate import simulate_field
 from costal.labels.controls import control_flags
 from costal.labels.models import load_newest
 from costal.labels.project import Project
-from costal.labels.project_file import load_project, save_project
+from costal.labels.project_file import save_project
 from costal.labels.repair.findings import examine
 from costal.labels.repair.repair import repair
-from costal.scoring.frame_planes import FramePlane
-from costal.types import finish
-from costal.workbench.retraining import RetrainRequest, retrain
 from costal.workbench.session import ProjectSession
-from tests.benchmarks.answering import answer_crops
+from tests.benchmarks.answering import learn_from
 from tests.faults.day import CROP, SHAPE, microscope, project_for_a_day
 
 ROOT = Path(__file__).parents[2]
@@ -49,7 +45,6 @@ FRAME_EVERY_S = 10.0
 LONGEST_START_S, LONGEST_DAYS_S, PATIENCE_S = 12.0, (8.0, 14.0, 40.0), 90.0  # a long day saves a model
 DURING_START = 0.2
 CHECKED_BY_CLI_EVERY = 20
-LABELLED = 60
 
 
 def main() -> None:
@@ -87,10 +82,7 @@ def give_a_model(project: Project) -> None:
     """
     save_project(replace(project, choices=replace(project.choices, backbone=EFFICIENTNET_LITE0)))
     field = simulate_field(SHAPE, CROP, seed=1)
-    frame = FramePlane(field.pixels_Y_X[np.newaxis], "before.tif", "all", "0" * 64, field.pixel_um)
-    labelled = range(min(LABELLED, len(field.grid)))
-    answer_crops(project.folder, field, frame, labelled, np.ones(len(field.grid), np.float32), "expert")
-    finish(retrain(RetrainRequest(load_project(project.folder), 0, "cpu")))
+    learn_from(project.folder, field, len(field.grid), "expert")
 
 
 def kill_one(project: Project, acknowledged: Path, rng: random.Random) -> dict[str, Any]:
@@ -175,17 +167,16 @@ def wrong_labels(session: ProjectSession, acknowledged: Path) -> Iterator[str]:
     A crop that is shown again without notice has the label of its last answer, the newest.
     """
     grid = tile(SHAPE, CROP)
-    hashes = {frame_id: frame.content_hash for frame_id, frame in session.store.frames().items()}
-    sources = {frame_id: frame.source for frame_id, frame in session.store.frames().items()}
+    frames = session.store.frames()
     shown_again = {(each.frame_hash, each.y, each.x) for each in session.store.presentations() if each.repeated}
-    stored = {(sources[label.frame_id], label.y, label.x): label for label in session.store.labels()}
+    stored = {(frames[label.frame_id].source, label.y, label.x): label for label in session.store.labels()}
     for line in acknowledged.read_text().splitlines():
         given = json.loads(line)
         y, x = grid.origin(given["index"])
         label = stored.get((given["frame"], y, x))
         if label is None or label.label_id < given["label_id"]:
             yield f"label {given['label_id']} is gone"
-        elif label.label_id > given["label_id"] and (hashes[label.frame_id], y, x) not in shown_again:
+        elif label.label_id > given["label_id"] and (frames[label.frame_id].content_hash, y, x) not in shown_again:
             yield f"label {given['label_id']} was replaced by {label}, though its crop was not shown again"
         elif label.class_id != given["class_id"]:
             yield f"label {given['label_id']} is {label}, not {given}"

@@ -25,6 +25,7 @@ FEWEST_LABELS, SHARE, ROUNDS, REPEATS = 100, 0.5, 4, 5
 """A replay needs this many labels with an effort; it queries half of those not for tests, in this many rounds."""
 THREADS = 2
 NO_COST = 0.0
+OWN = "your settings"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ def sentence(saving: Saving) -> str:
     Less or more time is claimed only if time and accuracy agree.
     """
     ratio, gain = saving.ratio, saving.mean_difference
-    name = saving.arm.name[0].upper() + saving.arm.name[1:]
+    name = OWN.capitalize() if saving.arm.name == OWN else saving.arm.name
     points = f"{100 * gain.value:+.1f} points of accuracy at equal time [{100 * gain.low:+.1f}, {100 * gain.high:+.1f}]"
     if np.isfinite(ratio.value) and ratio.high < 1 and gain.low > 0:
         return (
@@ -114,7 +115,7 @@ def arms_of(
     Without a request: the same without cost, or with β = 0.3 if the project has none.
     """
     own = Arm(
-        "your settings",
+        OWN,
         acquisition=choices.acquisition,
         alpha=choices.alpha,
         beta=choices.beta,
@@ -215,11 +216,14 @@ def _run(plan: Plan, dataset: Dataset, place: Path) -> Job[None]:
         left[task] = 0
 
 
-def _found(plan: Plan, dataset: Dataset, place: Path, total: int) -> Replayed:
+def _savings(plan: Plan, place: Path) -> tuple[Saving, ...]:
     import pandas as pd
 
     write_tables(place, run_names(plan))
-    df = pd.read_csv(place / "rounds.csv")
+    return tuple(savings(pd.read_csv(place / "rounds.csv"), plan, plan.arms[0]))
+
+
+def _found(plan: Plan, dataset: Dataset, place: Path, total: int) -> Replayed:
+    measured = tuple(map(for_other_labels, _savings(plan, place)))
     spent = [float(str(row["total_cost"])) for row in read_rows(place, run_names(plan)[: plan.repeats])]
-    measured = tuple(map(for_other_labels, savings(df, plan, plan.arms[0])))
     return Replayed(measured, total, max(spent), plan.repeats, dataset.notes[1:])

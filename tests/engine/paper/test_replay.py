@@ -55,6 +55,11 @@ def test_a_sentence_claims_no_more_than_its_interval(ratio, gain, words):
     assert words in sentence(saving(ratio, gain))
 
 
+def test_a_sentence_names_a_setting_as_it_is_written():
+    beta = replace(saving((0.8, 0.5, 1.2), (0.0, -0.01, 0.02)), arm=Arm("β = 0"))
+    assert sentence(beta).startswith("β = 0: no clear difference")
+
+
 def test_intervals_over_repeats_that_share_labels_are_widened_to_the_corrected_resampled_t():
     one = saving((0.5, 0.4, np.inf), (0.02, 0.01, 0.03))
     five = replace(one, repeats=tuple(range(5)), difference_S=(one.mean_difference,))

@@ -212,7 +212,9 @@ def test_without_controls_it_says_why_and_draws_no_empty_axes(open_dashboard, se
 
 def test_the_share_of_planted_errors_that_was_caught_is_said_with_its_interval():
     assert planted_text(SimpleNamespace(planted=0, caught=0)) == ""
-    expected = "Accepted predictions: you noticed 3 of 4 errors that the plugin made, <b>75%</b> (30% to 95%)."
+    expected = (
+        "Accepted predictions: you noticed 3 of 4 errors that the plugin made on purpose, <b>75%</b> (30% to 95%)."
+    )
     assert planted_text(SimpleNamespace(planted=4, caught=3)) == expected
 
 
