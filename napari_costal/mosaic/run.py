@@ -13,7 +13,7 @@ from costal.paper.experiment import RoundReport
 from costal.paper.mosaic import to_images
 from costal.paper.plan import Plan
 from costal.paper.plan_file import load_plan
-from costal.paper.run_lock import PLAN_FILE, kept_environment
+from costal.paper.run_lock import PLAN_FILE, kept_environments
 from costal.paper.runner import run_names
 from costal.paper.sources import Dataset
 from costal.types import Query
@@ -142,11 +142,11 @@ def crops_of(run: Run) -> Dataset:
     DatasetError
         If it is not on this machine, or is another one of the same name.
     """
-    dataset, begun = load_dataset(run.plan.data), kept_environment(run.folder)
-    if begun is not None and begun.fingerprint.split()[:1] != dataset.fingerprint.split()[:1]:
+    dataset, kept = load_dataset(run.plan.data), kept_environments(run.folder)
+    if kept and kept[0].fingerprint.split()[:1] != dataset.fingerprint.split()[:1]:
         raise DatasetError(
             f"The crops of '{run.plan.data}' ({dataset.name}) on this machine differ from the crops of the run (MD5 "
-            f"{dataset.fingerprint}; the run has {begun.fingerprint}). Restore the data of the run and open it again."
+            f"{dataset.fingerprint}; the run has {kept[0].fingerprint}). Restore the data of the run and open it again."
         )
     return dataset
 

@@ -1,14 +1,14 @@
 """The results of a run, finished or not, written from its stored rounds: tables, pages and figures."""
 
 import io
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from costal.files import write_atomically
 from costal.paper.archive import read_rows, write_tables
 from costal.paper.plan import Plan
-from costal.paper.run_lock import kept_environment
+from costal.paper.run_lock import kept_environments
 from costal.paper.runner import run_names
 
 if TYPE_CHECKING:
@@ -48,8 +48,7 @@ def write_results(folder: Path, plan: Plan, unit: str) -> Written:
     if not read_rows(folder, names[:1]):
         return Written(tuple(files), ("No round is finished yet.",))
     df = pd.read_csv(folder / "rounds.csv")
-    begun = kept_environment(folder)
-    page = summary(df, plan, asdict(begun) if begun else {}, unit)
+    page = summary(df, plan, kept_environments(folder), unit)
     write_atomically(folder / "summary.md", page.encode())
     figures = {"curves": (spending_curves if plan.stops_by_cost else learning_curves)(df, plan, unit)}
     if plan.looked_at:

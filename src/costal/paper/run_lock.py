@@ -13,7 +13,7 @@ from costal.paper.archive import restore
 from costal.paper.environment import Environment, environment
 from costal.paper.plan import Plan
 from costal.paper.plan_file import differences, dump_plan, load_plan
-from costal.paper.runner import fingerprint_of, run_names
+from costal.paper.runner import fingerprint_of, rounds_left, run_names, tasks
 from costal.paper.sources import Dataset
 
 PLAN_FILE, ENVIRONMENT_FILE = "experiment.toml", "environment.json"
@@ -21,7 +21,7 @@ PLAN_FILE, ENVIRONMENT_FILE = "experiment.toml", "environment.json"
 
 @contextmanager
 def run_lock(folder: Path, plan: Plan, dataset: Dataset, resume: bool = True) -> Iterator[None]:
-    """Lock a folder for a new or resumed plan; the plan and the environment are written into it.
+    """Lock a folder for a new or resumed plan; the plan and each environment that it is run in are written into it.
 
     Raises
     ------
@@ -42,19 +42,21 @@ def run_lock(folder: Path, plan: Plan, dataset: Dataset, resume: bool = True) ->
     try:
         for name in (ENVIRONMENT_FILE, PLAN_FILE):
             remove_leftovers(folder, name)
-        _take(folder, plan, dataset, resume)
+        here = environment(plan.experiment.device, fingerprint_of(plan, dataset))
+        _take(folder, plan, here, resume)
         remove_leftovers(folder, "**/*")
         arms = {arm.name: arm for arm in plan.arms}
         restore(
             folder, run_names(plan), plan.rounds + 1, lambda name, total_cost: plan.is_spent(arms[name], total_cost)
         )
+        if any(rounds_left(plan, task, folder) for task in tasks(plan)):
+            _record(folder, here)
         yield
     finally:
         lock.release()
 
 
-def _take(folder: Path, plan: Plan, dataset: Dataset, resume: bool) -> None:
-    here = environment(plan.experiment.device, fingerprint_of(plan, dataset))
+def _take(folder: Path, plan: Plan, here: Environment, resume: bool) -> None:
     if (folder / PLAN_FILE).exists():
         if not resume:
             raise DatasetError(f"{folder} holds a run already. Resume it, or choose another folder with --out.")
@@ -64,11 +66,11 @@ def _take(folder: Path, plan: Plan, dataset: Dataset, resume: bool) -> None:
                 f"{folder} holds a run of another configuration ({'; '.join(changed)}). Use the same one, or choose "
                 "another folder with --out."
             )
-        begun = kept_environment(folder)
-        if begun is None or begun.fingerprint == here.fingerprint:
+        kept = kept_environments(folder)
+        if not kept or kept[0].fingerprint == here.fingerprint:
             return
         raise DatasetError(
-            f"{folder} holds a run on other crops or other weights ({begun.fingerprint}, here {here.fingerprint}). "
+            f"{folder} holds a run on other crops or other weights ({kept[0].fingerprint}, here {here.fingerprint}). "
             "Use the same ones, or choose another folder with --out."
         )
     foreign = [path.name for path in folder.iterdir() if path.suffix not in (".lock", ".json")]
@@ -78,9 +80,19 @@ def _take(folder: Path, plan: Plan, dataset: Dataset, resume: bool) -> None:
     write_atomically(folder / PLAN_FILE, dump_plan(plan).encode())
 
 
-def kept_environment(folder: Path) -> Environment | None:
-    """Return the environment that a run began in, None when it is not there or cannot be read."""
+def _record(folder: Path, here: Environment) -> None:
+    """Add an environment to those that a run was made in, unless it is one of them; another may round differently."""
+    kept = kept_environments(folder)
+    if kept and here not in kept:
+        content = {**asdict(kept[0]), "continued": [asdict(each) for each in (*kept[1:], here)]}
+        write_atomically(folder / ENVIRONMENT_FILE, json.dumps(content, indent=1).encode())
+
+
+def kept_environments(folder: Path) -> tuple[Environment, ...]:
+    """Return the environments that a run was made in, the first one first; none if they cannot be read."""
     try:
-        return Environment(**json.loads((folder / ENVIRONMENT_FILE).read_text("utf-8")))
-    except (OSError, ValueError, TypeError):
-        return None
+        begun = json.loads((folder / ENVIRONMENT_FILE).read_text("utf-8"))
+        continued = begun.pop("continued", [])
+        return tuple(Environment(**each) for each in (begun, *continued))
+    except (OSError, ValueError, TypeError, AttributeError):
+        return ()

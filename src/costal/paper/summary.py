@@ -1,11 +1,13 @@
 """The page of an experiment, in Markdown: what was run, Table 1, the claims with their verdicts, and every arm."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from costal.paper import evidence_page
+from costal.paper.environment import Environment
 from costal.paper.outcomes import (
     Interval,
     Outcome,
@@ -35,10 +37,10 @@ PAPER_TABLE_1 = {
 PAPER_POOL, PAPER_START, MNIST_SIZE = 1000, 20, 60_000
 
 
-def summary(df: "pd.DataFrame", plan: Plan, environment: Mapping[str, object], unit: str = "cost units") -> str:
+def summary(df: "pd.DataFrame", plan: Plan, environments: Sequence[Environment] = (), unit: str = "cost units") -> str:
     """Return the whole page, from the rows of rounds.csv of an experiment that is finished or still runs.
 
-    `environment` is printed as it is, a line for each entry; `unit` is that of the costs.
+    `environments` are those that it was run in, the first one first; `unit` is that of the costs.
     """
     sections = [
         f"# {TITLES.get(plan.name, plan.name)}",
@@ -47,7 +49,7 @@ def summary(df: "pd.DataFrame", plan: Plan, environment: Mapping[str, object], u
         _what_was_run(df, plan),
     ]
     sections += _findings(df, plan, unit) if _done(df, plan) else []
-    sections += ["## Notes", _notes(plan), "## Environment", _environment(environment)]
+    sections += ["## Notes", _notes(plan), "## Environment", _environment(environments)]
     return "\n\n".join(section for section in sections if section) + "\n"
 
 
@@ -282,12 +284,15 @@ def _notes(plan: Plan) -> str:
     return "\n".join(f"- {each}" for each in notes)
 
 
-def _environment(environment: Mapping[str, object]) -> str:
-    lines = []
-    for name, entry in environment.items():
-        text = ", ".join(f"{key} {value}" for key, value in entry.items()) if isinstance(entry, Mapping) else entry
-        lines.append(f"- {name}: {text}")
-    return "\n".join(lines) or "Not recorded."
+def _environment(environments: Sequence[Environment]) -> str:
+    if not environments:
+        return "Not recorded."
+    begun = asdict(environments[0])
+    lines = [f"- {name}: {entry}" for name, entry in begun.items()]
+    for other in environments[1:]:
+        changed = [f"{name} {entry}" for name, entry in asdict(other).items() if entry != begun[name]]
+        lines.append(f"- continued with {', '.join(changed)}")
+    return "\n".join(lines)
 
 
 def _cells(row: Ratio, plan: Plan) -> list[str]:

@@ -4,6 +4,7 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
+from costal.paper.environment import environment
 from costal.paper.plan import RANDOM_ARM, Arm, Experiment, Plan, figure_1, quick, table_1
 from costal.paper.summary import arm_table, comparison_table, ratio_table, summary
 from tests.engine.paper.rounds_table import BIASES, rounds_table
@@ -55,7 +56,7 @@ def test_table_1_has_mean_standard_deviation_and_interval():
 def test_a_repeat_that_is_not_finished_is_named_in_its_place():
     df = RUNS[~((RUNS["repeat"] == 1) & (RUNS["round"] == 3))]
     assert row_of(ratio_table(df, PLAN), "STD")[1:4] == ["0.60", "not finished", "> 1.25"]
-    assert "**Not finished: 4 of 6 runs." in summary(df, PLAN, {})
+    assert "**Not finished: 4 of 6 runs." in summary(df, PLAN)
 
 
 def test_every_arm_has_its_figures():
@@ -78,7 +79,7 @@ def test_large_costs_are_written_without_decimals():
 
 
 def test_the_page_of_table_1_has_its_sections_in_order():
-    page = summary(RUNS, PLAN, {})
+    page = summary(RUNS, PLAN)
     assert page.startswith("# Table 1\n")
     assert headings(page) == [
         "What was run", "Labels to reach 90 %", "Every arm", "Against random", "Notes", "Environment",
@@ -87,7 +88,7 @@ def test_the_page_of_table_1_has_its_sections_in_order():
 
 def test_the_claims_are_on_the_page_where_a_plan_can_test_them():
     plan = replace(table_1(), rounds=3, repeats=2)
-    page = summary(rounds_of_all(plan), plan, {})
+    page = summary(rounds_of_all(plan), plan)
     assert "The paper's claims, on MNIST" in headings(page)
     assert row_of(page, "1")[2] == "**undecided**"
     assert row_of(page, "2")[2] == "**not tested**"
@@ -96,7 +97,7 @@ def test_the_claims_are_on_the_page_where_a_plan_can_test_them():
 
 def test_the_page_of_figure_1_compares_with_random_selection_and_with_uniform_cost():
     plan = replace(figure_1((1.0,) * 10), rounds=3, repeats=2, looked_at=(1,))
-    page = summary(rounds_of_all(plan), plan, {})
+    page = summary(rounds_of_all(plan), plan)
     assert "Labels to reach 90 %" not in headings(page)
     assert headings(page)[-4:-2] == ["Against random", "Against known, β = 0"]
 
@@ -110,24 +111,24 @@ def test_the_page_of_figure_1_compares_with_random_selection_and_with_uniform_co
     ],
 )
 def test_pools_that_do_not_fit_are_explained_with_the_arithmetic(plan, said):
-    page = summary(RUNS.iloc[:0], plan, {})
+    page = summary(RUNS.iloc[:0], plan)
     assert ("98 × 1000 = 98,000 is more than the 60,000 images of MNIST. Here pools are of 612." in page) is said
 
 
 def test_pools_that_are_offered_again_are_explained():
     plan = figure_1((1.0,) * 10)
     plan = replace(plan, experiment=replace(plan.experiment, pools="redraw", pool_size=1000))
-    assert "Here images without a label are offered again." in summary(RUNS.iloc[:0], plan, {})
+    assert "Here images without a label are offered again." in summary(RUNS.iloc[:0], plan)
 
 
 def test_a_quick_run_says_so_at_the_top():
-    page = summary(RUNS, replace(PLAN, is_quick=True), {})
+    page = summary(RUNS, replace(PLAN, is_quick=True))
     assert page.splitlines()[2].startswith("> **A quick run, smaller than")
-    assert "A quick run" not in summary(RUNS, PLAN, {})
+    assert "A quick run" not in summary(RUNS, PLAN)
 
 
 def test_before_a_run_has_finished_there_is_no_table():
-    page = summary(RUNS.iloc[:0], PLAN, {})
+    page = summary(RUNS.iloc[:0], PLAN)
     assert headings(page) == ["What was run", "Notes", "Environment"]
     assert "**Not finished: 0 of 6 runs." in page
 
@@ -135,7 +136,7 @@ def test_before_a_run_has_finished_there_is_no_table():
 def test_what_was_run_tells_arms_rounds_protocol_and_costs():
     arms = (Arm("dear", acquisition="std", beta=0.3, diverse=True, members=3, budget=50.0), RANDOM_ARM)
     shared = Experiment(seed=7, pool_size=100, n=5, passes=20, base_cost_K=(1.5, 2.0))
-    page = summary(RUNS, replace(PLAN, arms=arms, experiment=shared, test_every=2, name="mine"), {})
+    page = summary(RUNS, replace(PLAN, arms=arms, experiment=shared, test_every=2, name="mine"))
     for text in (
         "# mine",
         "**dear** (std, α = 1, β = 0.3, learned cost, a cost of 50 per round instead of n crops, 3 members, diverse)",
@@ -150,12 +151,14 @@ def test_what_was_run_tells_arms_rounds_protocol_and_costs():
 
 
 def test_no_base_costs_are_called_none():
-    assert "Base costs of the classes: none." in summary(RUNS, PLAN, {})
+    assert "Base costs of the classes: none." in summary(RUNS, PLAN)
 
 
-def test_the_environment_is_printed_as_it_is():
-    page = summary(RUNS, PLAN, {"device": "cpu", "versions": {"numpy": "2.0", "torch": "2.5"}})
-    assert page.endswith("- device: cpu\n- versions: numpy 2.0, torch 2.5\n")
+def test_each_environment_is_printed_the_later_ones_with_what_differs():
+    begun = environment("cpu", "crops")
+    later = replace(begun, numpy="0.1", processor="another")
+    page = summary(RUNS, PLAN, (begun, later))
+    assert page.endswith("- device: cpu\n- fingerprint: crops\n- continued with numpy 0.1, processor another\n")
 
 
 @pytest.mark.parametrize("plan", [table_1(), figure_1((1.0,) * 10)], ids=["Table 1", "Figure 1"])
@@ -163,7 +166,7 @@ def test_every_table_has_as_many_cells_in_each_row_as_in_its_header(plan):
     plan = replace(
         plan, rounds=3, repeats=2, looked_at=(1,), arms=(*plan.arms, Arm("a | b", acquisition="std", beta=0.1))
     )
-    page = summary(rounds_of_all(plan), plan, {})
+    page = summary(rounds_of_all(plan), plan)
     tables = [block.splitlines() for block in re.split(r"\n\n", page) if block.startswith("|")]
     assert len(tables) > 2
     assert [len({line.count("|") for line in table}) for table in tables] == [1] * len(tables)
