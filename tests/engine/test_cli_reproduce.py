@@ -1,11 +1,14 @@
 import json
 import re
+from contextlib import closing
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 
-from costal.cli import reproduce
+from costal.cli import reproduce, running
 from costal.paper import datasets
+from costal.paper.datasets import load_dataset
 from costal.paper.plan import quick, table_1
 from costal.paper.plan_file import dump_plan, load_plan
 
@@ -50,6 +53,23 @@ def small_table_1(monkeypatch):
 
     monkeypatch.setattr(datasets, "SYNTHETIC_TEST", 60)
     monkeypatch.setattr(reproduce, "table_1", smaller)
+
+
+@pytest.mark.parametrize("dask", [None, pytest.param("local:1", marks=pytest.mark.slow)])
+def test_the_tables_are_kept_current_while_an_experiment_runs(
+    dask, quick_plan, small_digits, plan_file, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(running, "TABLES_EVERY_S", 0.0)
+    plan = quick_plan if dask is None else load_plan(plan_file)
+    dataset = small_digits if dask is None else load_dataset(plan.data)
+    (out := tmp_path / "out").mkdir()
+    with closing(running._rounds(plan, out, dataset, dask)) as job:
+        for each in job:
+            if each.done > 1:
+                break
+        kept = pd.read_csv(out / "rounds.csv")
+    assert each.done <= len(kept) < each.total
+    assert len(pd.read_csv(out / "timings.csv")) == len(kept)
 
 
 def test_an_experiment_writes_tables_a_page_and_figures(costal, plan_file, tmp_path):

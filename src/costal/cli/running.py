@@ -21,6 +21,7 @@ from costal.types import Job
 
 LONG_ROUNDS = 100
 """If this many rounds are left, an estimate of their time is printed first."""
+TABLES_EVERY_S = 60.0
 
 
 def run_experiment(plan: Plan, out: Path, dask: str | None, resume: bool, as_json: bool = False) -> None:
@@ -64,9 +65,13 @@ def _say_how_long(plan: Plan, out: Path, dataset: Dataset, dask: str | None) -> 
 
 
 def _rounds(plan: Plan, out: Path, dataset: Dataset, dask: str | None) -> Job[None]:
-    """Run the rest, and report the time left."""
-    began, before = time.monotonic(), None
+    """Run the rest, and report the time left; the tables are kept current, to be looked at and copied meanwhile."""
+    began = written = time.monotonic()
+    before = None
     for each in _one_by_one(plan, out, dataset) if dask is None else _spread(plan, out, dataset, dask):
+        if time.monotonic() - written >= TABLES_EVERY_S:
+            write_tables(out, run_names(plan))
+            written = time.monotonic()
         before = each.done if before is None else before
         left = _time_left(time.monotonic() - began, each.done - before, each.total - each.done)
         yield replace(each, message=each.message + left)
@@ -86,7 +91,6 @@ def _one_by_one(plan: Plan, out: Path, dataset: Dataset) -> Job[None]:
             left[task] = each.total - each.done
             yield progress_of(plan, left, each.message)
         left[task] = 0
-        write_tables(out, run_names(plan))  # so that finished rounds can be looked at and copied meanwhile
 
 
 def _time_left(spent_s: float, done: int, left: int) -> str:
