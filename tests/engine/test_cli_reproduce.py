@@ -9,7 +9,7 @@ import pytest
 from costal.cli import reproduce, running
 from costal.paper import datasets
 from costal.paper.datasets import load_dataset
-from costal.paper.plan import quick, table_1
+from costal.paper.plan import figure_1, quick, table_1
 from costal.paper.plan_file import dump_plan, load_plan
 
 PLAN = """
@@ -221,3 +221,11 @@ def test_quick_is_smaller_in_rounds_repeats_and_pools():
     assert smaller.repeats < plan.repeats
     assert smaller.experiment.pool_size < plan.experiment.pool_size
     assert dump_plan(smaller) != dump_plan(plan)
+
+
+def test_quick_leaves_out_arms_of_fewer_repeats():
+    plan = figure_1((1.0,) * 10)
+    left_out = {arm.name for arm in plan.arms} - {arm.name for arm in quick(plan).arms}
+    assert left_out == {"known, β = 0.1", "known, β = 0.4"}
+    one_each = replace(plan, arms=tuple(replace(arm, repeats=1) for arm in plan.arms))
+    assert len(quick(one_each).arms) == len(plan.arms)
