@@ -26,7 +26,7 @@ from tests.benchmarks.training import TrainingRequest, _lots, _stacked
 REPEATS = 7
 AS_IT_IS = "as it is: float32, channels_last, no vmap"
 AT_ONCE = "freed memory returned to the system at once"
-WAYS = (AS_IT_IS, "by vmap", "rows by rows (contiguous)", AT_ONCE, "in bfloat16", "plain PyTorch, channels_last")
+WAYS = (AS_IT_IS, "by vmap", "channels first", AT_ONCE, "in bfloat16", "plain PyTorch, channels_last")
 
 
 class Contiguous(training._One):
@@ -54,7 +54,7 @@ def measured(way: str) -> dict[str, float]:
         protocol = replace(protocol, precision="bfloat16")
     elif way == "by vmap":
         training._One = lambda module: training._Stack([module])  # type: ignore[assignment, misc, return-value]
-    elif way.startswith("rows"):
+    elif way == "channels first":
         training._One = Contiguous  # type: ignore[misc]
     if way.startswith("plain"):
         times = [timed(lambda: train_in_turn(lots, protocol, "cpu", Tuning(1, True)), "cpu")[1] for _ in range(2)]
