@@ -49,7 +49,7 @@ def measured(way: str) -> dict[str, float]:
     """Return the CPU seconds of a training and of a test in one way; each is done once before, to set torch up."""
     dataset = load_dataset("mnist")
     request = TrainingRequest(models=1, labels=500, device="cpu", data="mnist")
-    lots, protocol = _lots(dataset, request, 0), replace(PROTOCOL, precision="float32")
+    lots, protocol = _lots(dataset, request, 0), PROTOCOL
     if way == "in bfloat16":
         protocol = replace(protocol, precision="bfloat16")
     elif way == "by vmap":

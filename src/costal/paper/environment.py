@@ -24,10 +24,14 @@ class Environment:
     device: str
     fingerprint: str
 
+    def changes(self, other: "Environment") -> dict[str, str]:
+        """Return the entries of another environment that differ from this one's."""
+        here = asdict(self)
+        return {name: entry for name, entry in asdict(other).items() if entry != here[name]}
+
     def differences(self, other: "Environment") -> tuple[str, ...]:
         """Return a line for each entry that differs."""
-        here, there = asdict(self), asdict(other)
-        return tuple(f"{name}: {here[name]} and {there[name]}" for name in here if here[name] != there[name])
+        return tuple(f"{name}: {getattr(self, name)} and {entry}" for name, entry in self.changes(other).items())
 
 
 def environment(device: str, fingerprint: str) -> Environment:

@@ -287,11 +287,11 @@ def _notes(plan: Plan) -> str:
 def _environment(environments: Sequence[Environment]) -> str:
     if not environments:
         return "Not recorded."
-    begun = asdict(environments[0])
-    lines = [f"- {name}: {entry}" for name, entry in begun.items()]
-    for other in environments[1:]:
-        changed = [f"{name} {entry}" for name, entry in asdict(other).items() if entry != begun[name]]
-        lines.append(f"- continued with {', '.join(changed)}")
+    begun, *later = environments
+    lines = [f"- {name}: {entry}" for name, entry in asdict(begun).items()]
+    for other in later:
+        changed = ", ".join(f"{name} {entry}" for name, entry in begun.changes(other).items())
+        lines.append(f"- continued with {changed}")
     return "\n".join(lines)
 
 
